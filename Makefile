@@ -1,0 +1,106 @@
+# Every task of this project, on Linux and macOS with GNU make 3.81 or later; `make` alone lists them.
+
+# The interpreter for a new environment: make setup PYTHON=/path/to/python3.12
+PYTHON ?=
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+CODE := swarm tests
+LOCK_HEADER := \# Exact versions with hashes, for running and developing on Python 3.11 and 3.12; made by `make lock`.
+
+# Shell text that sets $$python. Each candidate is really started, since the shims of version managers may exist and fail.
+define find_python
+python=; \
+for candidate in $(or $(PYTHON),python3.12 python3.11 python3); do \
+  if "$$candidate" -c 'import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' 2>/dev/null; \
+  then python=$$candidate; break; fi; \
+done; \
+if [ -z "$$python" ]; then \
+  echo 'No Python 3.11 or 3.12 that can make environments was found: add PYTHON=/path/to/python3.12' >&2; exit 1; \
+fi
+endef
+
+.DEFAULT_GOAL := help
+.PHONY: help
+help: ## list these tasks
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: setup
+setup: $(VENV)/.ready ## make .venv with the locked packages; does nothing when that is up to date
+	@:
+
+# A stamp is written last, so what was interrupted is done again. Another lock gets an empty environment, in which
+# nothing is left of the packages it no longer names.
+$(VENV)/.locked: requirements.lock
+	@$(find_python); \
+	echo "Making $(VENV) with $$python: about a minute and 900 MB"; \
+	"$$python" -m venv --clear $(VENV)
+	@$(PIP) install --require-hashes --requirement requirements.lock
+	@touch $@
+
+$(VENV)/.ready: $(VENV)/.locked pyproject.toml Makefile
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.PHONY: run
+run: setup ## trade in the wood: the shortest way to see it work
+	@$(BIN)/swarm run configs/wood.yaml
+
+# The checks run beside the tests and are silent when they pass, so that the last lines are pytest's own summary.
+.PHONY: test
+test: setup ## lint, types, contracts and all tests but the slow and the browser ones
+	@mkdir -p .cache
+	@echo 'lint, types and contracts run beside the tests and report at the end if one of them fails'
+	@$(MAKE) --no-print-directory --keep-going lint types contracts >.cache/checks.log 2>&1 & checks=$$!; \
+	status=0; \
+	$(BIN)/python -m pytest -m 'not slow and not browser' || status=$$?; \
+	wait $$checks || { \
+	  echo; echo 'lint, types or contracts:'; cat .cache/checks.log; \
+	  echo; echo 'FAILED: lint, types or contracts, as shown above'; status=1; \
+	}; \
+	exit $$status
+
+.PHONY: test-browser
+test-browser: setup ## the tests that need a browser
+	@$(BIN)/python -m pytest -m browser
+
+.PHONY: test-slow
+test-slow: setup ## the tests that take minutes
+	@$(BIN)/python -m pytest -m slow
+
+.PHONY: lint
+lint: setup ## style, likely bugs and formatting (ruff)
+	@$(BIN)/ruff check $(CODE)
+	@$(BIN)/ruff format --check $(CODE)
+
+.PHONY: format
+format: setup ## rewrite the code in the one format, with what ruff can mend
+	@$(BIN)/ruff check --fix-only $(CODE)
+	@$(BIN)/ruff format $(CODE)
+
+.PHONY: types
+types: setup ## types (mypy, strict)
+	@$(BIN)/mypy
+
+.PHONY: contracts
+contracts: setup ## which package may import which (import-linter)
+	@$(BIN)/lint-imports --no-logo --cache-dir .cache/import-linter
+
+# Versions already locked stay unless pyproject.toml rules them out; UPGRADE=1 takes the newest of everything.
+# Whatever indexes this machine is set up with are put aside: the hashes must be those of the public files.
+.PHONY: lock
+lock: ## resolve requirements.lock again (UPGRADE=1: to the newest versions)
+	@$(find_python); \
+	[ -x .cache/lock/bin/uv ] || { "$$python" -m venv --clear .cache/lock && .cache/lock/bin/python -m pip install --quiet uv; }
+	@if [ -f requirements.lock ]; then cp requirements.lock .cache/requirements.lock; fi
+	@env -u UV_INDEX -u UV_INDEX_URL -u UV_DEFAULT_INDEX -u UV_EXTRA_INDEX_URL -u UV_FIND_LINKS \
+	  .cache/lock/bin/uv --no-config --quiet pip compile pyproject.toml --extra dev --output-file .cache/requirements.lock \
+	  --universal --python-version 3.11 --fork-strategy fewest $(if $(UPGRADE),--upgrade) \
+	  --generate-hashes --no-annotate --no-header --no-emit-index-url
+	@{ echo '$(LOCK_HEADER)'; cat .cache/requirements.lock; } >requirements.lock.new
+	@mv requirements.lock.new requirements.lock
+
+.PHONY: clean
+clean: ## remove the environment, caches and builds, but no runs
+	@rm -rf $(VENV) .cache .hypothesis build dist
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

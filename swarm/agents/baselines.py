@@ -1,0 +1,154 @@
+"""Rule-based traders that need no text: zero-intelligence constrained, ZIP, truthful.
+
+They decide on columns, for all their traders at once. All quote for the same lots, what a trader needs and what it can
+spare, and differ only in the price, so that what one earns more than another is the merit of its pricing.
+
+Sources: ZI-C: Gode and Sunder 1993, "Allocative efficiency of markets with zero-intelligence traders". ZIP: Cliff 1997,
+"Minimal-intelligence agents for bargaining behaviors in market-based environments", HPL-97-91.
+"""
+
+from typing import Literal, Protocol, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from swarm.agents.observation import Int64, Observation, PrivateViews
+from swarm.market.orders import BUY, SELL, Orders
+from swarm.seeding import draw, draw_between
+
+Float64 = npt.NDArray[np.float64]
+BaselineName = Literal["zi_c", "zip", "truthful"]
+BASELINES: tuple[BaselineName, ...] = get_args(BaselineName)
+
+
+class Pricing(Protocol):
+    """Turns private values into limits: [n, goods] in, [n, goods] out."""
+
+    def limits(self, seen: Observation) -> tuple[Int64, Int64]:
+        """Limits in ticks for bids and for asks."""
+        ...
+
+
+class Truthful:
+    """Quotes its private value."""
+
+    def limits(self, seen: Observation) -> tuple[Int64, Int64]:
+        """The worth of a lot on both sides."""
+        return seen.private.worth_ticks, seen.private.worth_ticks
+
+
+class ZeroIntelligenceConstrained:
+    """Quotes at random, but never at a loss: bids uniform in 1..worth, asks uniform in worth..ceiling."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def limits(self, seen: Observation) -> tuple[Int64, Int64]:
+        """Fresh draws each round; the ceiling of asks is twice the larger of worth and reference price."""
+        worth = seen.private.worth_ticks
+        keys = (seen.public.round, seen.private.trader[:, None], np.arange(worth.shape[1])[None, :])
+        ceiling = 2 * np.maximum(worth, seen.public.reference_ticks[None, :])
+        return (
+            draw_between(self.seed, "zi_c bid", np.int64(1), worth, *keys),
+            draw_between(self.seed, "zi_c ask", worth, ceiling, *keys),
+        )
+
+
+class ZeroIntelligencePlus:
+    """Keeps a profit margin per good and moves it towards what the last clearing price would have allowed."""
+
+    def __init__(self, seed: int, traders: Int64, goods: int) -> None:
+        keys = (traders[:, None], np.arange(goods)[None, :])
+        self.seed = seed
+        self.traders = traders
+        unit = [_unit(seed, stream, *keys) for stream in ("zip margin", "zip rate", "zip momentum")]
+        self.margin: Float64 = 0.05 + 0.30 * unit[0]
+        self.rate: Float64 = 0.1 + 0.4 * unit[1]
+        self.momentum: Float64 = 0.1 * unit[2]
+        self.change: Float64 = np.zeros_like(self.margin)
+        self.quote: Float64 = np.zeros_like(self.margin)
+        self.side: Int64 = np.zeros(self.margin.shape, dtype=np.int64)
+
+    def limits(self, seen: Observation) -> tuple[Int64, Int64]:
+        """Learn from the last round's prices and own fills, then quote worth x (1 -+ margin)."""
+        if seen.public.round > 1:
+            self._learn(seen)
+        worth = seen.private.worth_ticks.astype(np.float64)
+        self.side = np.where(seen.private.need > 0, BUY, np.where(seen.private.spare > 0, SELL, 0))
+        self.quote = np.maximum(worth * (1 - self.side * self.margin), 1.0)
+        limit = np.rint(self.quote).astype(np.int64)
+        return limit, limit
+
+    def _learn(self, seen: Observation) -> None:
+        private = seen.private
+        price = seen.public.clearing_ticks[None, :].astype(np.float64)
+        filled = np.where(self.side == BUY, private.bought_lots, private.sold_lots) > 0
+        traded = (price > 0) & (self.side != 0)
+        keys = (seen.public.round, self.traders[:, None], np.arange(self.margin.shape[1])[None, :])
+        relative = 0.05 * _unit(self.seed, "zip relative", *keys)
+        absolute = 0.5 * _unit(self.seed, "zip absolute", *keys)
+        # Where the price left room, the margin is raised towards it; where the quote failed, it is given away.
+        greedier = traded & filled
+        direction = np.where(greedier, -self.side, self.side)
+        base = np.where(traded, price, self.quote)
+        target = base * (1 + direction * relative) + direction * absolute
+        self.change = self.momentum * self.change + (1 - self.momentum) * self.rate * (target - self.quote)
+        worth = np.maximum(private.worth_ticks, 1)
+        margin = np.clip(self.side * (1 - (self.quote + self.change) / worth), 0.0, 0.95)
+        self.margin = np.where(self.side != 0, margin, self.margin)
+
+
+def _unit(seed: int, stream: str, *keys: int | npt.NDArray[np.integer]) -> Float64:
+    return (draw(seed, stream, *keys) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+def pricing(name: BaselineName, seed: int, traders: Int64, goods: int) -> Pricing:
+    """The pricing rule called `name` for these traders."""
+    match name:
+        case "truthful":
+            return Truthful()
+        case "zi_c":
+            return ZeroIntelligenceConstrained(seed)
+        case "zip":
+            return ZeroIntelligencePlus(seed, traders, goods)
+
+
+def orders_of(rule: Pricing, seen: Observation, max_orders: int, max_quantity: int, tick_cents: int) -> Orders:
+    """At most one ask, for the good whose spare lots bring most, then bids for the needs with the widest gain."""
+    private, n = seen.private, len(seen.private)
+    bid_ticks, ask_ticks = rule.limits(seen)
+    everyone = np.arange(n)
+    purse: Int64 = private.cash_cents // tick_cents
+    batches: list[Orders] = []
+    best_sale = np.argmax(private.spare * seen.public.reference_ticks[None, :], axis=1)
+    spare = np.minimum(private.spare[everyone, best_sale], max_quantity)
+    batches.append(_batch(private, everyone, 0, best_sale, SELL, ask_ticks[everyone, best_sale], spare))
+    gain = np.where(
+        (private.need > 0) & (np.arange(private.need.shape[1])[None, :] != private.makes[:, None]),
+        private.worth_ticks - seen.public.reference_ticks[None, :],
+        np.iinfo(np.int64).min,
+    )
+    ranked = np.argsort(-gain.astype(np.float64), axis=1, kind="stable")
+    for place in range(min(max_orders - 1, ranked.shape[1])):
+        good = ranked[:, place]
+        limit = bid_ticks[everyone, good]
+        lots: Int64 = np.where(gain[everyone, good] > np.iinfo(np.int64).min, private.need[everyone, good], 0)
+        lots = np.minimum(np.minimum(lots, max_quantity), purse // np.maximum(limit, 1))
+        purse = purse - lots * limit
+        batches.append(_batch(private, everyone, place + 1, good, BUY, limit, lots))
+    return Orders.concatenate(batches)
+
+
+def _batch(
+    private: PrivateViews, rows: Int64, sequence: int, good: Int64, side: int, limit: Int64, lots: Int64
+) -> Orders:
+    rows = rows[lots > 0]
+    return Orders(
+        trader=private.trader[rows],
+        sequence=np.full(len(rows), sequence, dtype=np.int64),
+        good=good[rows],
+        side=np.full(len(rows), side, dtype=np.int64),
+        limit_ticks=limit[rows],
+        quantity_lots=lots[rows],
+        priority=np.zeros(len(rows), dtype=np.int64),
+    )

@@ -1,0 +1,68 @@
+"""What traders are shown: the round's public part, the same for all, and the private columns of some of them."""
+
+from dataclasses import dataclass, fields, replace
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+Int64 = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PublicView:
+    """What everybody knows in a round; arrays have one entry per good and tell of the last round."""
+
+    round: int
+    rounds: int
+    season: str
+    news: tuple[str, ...]
+    reference_ticks: Int64
+    change_ticks: Int64
+    clearing_ticks: Int64
+    volume_lots: Int64
+    unfilled_buy_lots: Int64
+    unfilled_sell_lots: Int64
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PrivateViews:
+    """What each of n traders knows of itself: row i of every column belongs to `trader[i]`.
+
+    `makes` is the good it produces or -1. `have`, `need`, `spare` and `worth_ticks` are [n, goods]: lots owned, lots it
+    is short of, lots it can do without, and what the next lot is worth to it (where it has some to spare: the least it
+    should take for one). `facts` are lines for its prompt that no rule needs to read, `heard` is the gossip that was
+    routed to it, and `bought_lots` and `sold_lots` are its fills of the last round by good.
+    """
+
+    trader: Int64
+    makes: Int64
+    cash_cents: Int64
+    have: Int64
+    need: Int64
+    spare: Int64
+    worth_ticks: Int64
+    mood: Int64
+    bought_lots: Int64
+    sold_lots: Int64
+    facts: tuple[str, ...]
+    heard: tuple[tuple[str, ...], ...]
+
+    def __len__(self) -> int:
+        return len(self.trader)
+
+    def take(self, rows: Int64) -> Self:
+        """The rows at the indices `rows`."""
+        picked: dict[str, Any] = {}
+        for f in fields(self):
+            column = getattr(self, f.name)
+            picked[f.name] = tuple(column[i] for i in rows) if isinstance(column, tuple) else column[rows]
+        return replace(self, **picked)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Observation:
+    """One message to one shard: what its traders are shown in a round."""
+
+    public: PublicView
+    private: PrivateViews

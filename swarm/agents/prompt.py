@@ -1,0 +1,102 @@
+"""How an observation becomes a prompt: terse tables, the same bytes first for everybody, what is private last."""
+
+from dataclasses import dataclass
+
+from swarm.agents.decision import Rules
+from swarm.agents.observation import PrivateViews, PublicView
+from swarm.llm.protocol import Message
+from swarm.llm.tokens import MESSAGE_OVERHEAD, count_tokens, count_tokens_cached
+
+_FORM = """Answer with one JSON object and nothing else:
+{{"thought": "few words", "orders": [{{"side": "buy", "good": "{good}", "price": 20, "quantity": 2}}], \
+"gossip": "one line"}}
+At most {max_orders} orders; prices are whole numbers from 1 to {max_price}, quantities from 1 to {max_quantity}.
+Bid only for what you need, not above WORTH. Never bid for the good you make: sell it, not below WORTH.
+Sell only what is SPARE. Example: you make {good}, SPARE 5, WORTH 12, PRICE 20; NEED 2 {other}, WORTH 30, PRICE 25:
+{{"thought": "sell spare, eat", "orders": [{{"side": "sell", "good": "{good}", "price": 20, "quantity": 5}}, \
+{{"side": "buy", "good": "{other}", "price": 26, "quantity": 2}}], "gossip": "{other} will rise"}}"""
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A rendered prompt, its size by the project's estimate, and how many lines of gossip did not fit its budget."""
+
+    messages: tuple[Message, ...]
+    tokens: int
+    pruned_messages: int
+
+
+def system_text(scenario_rules: str, rules: Rules) -> str:
+    """What never changes during a run: the setting, the market's rules and the form of an answer."""
+    form = _FORM.format(
+        good=rules.goods[0],
+        other=rules.goods[1],
+        max_orders=rules.max_orders,
+        max_price=rules.max_price_ticks,
+        max_quantity=rules.max_quantity_lots,
+    )
+    return f"{scenario_rules}\n{form}"
+
+
+def public_text(public: PublicView, goods: tuple[str, ...]) -> str:
+    """The round's digest, byte for byte the same for every trader."""
+    lines = [f"ROUND {public.round} of {public.rounds}, {public.season}"]
+    lines += [f"NEWS {line}" for line in public.news]
+    lines.append("MARKET good PRICE CHANGE TRADED UNMET_BIDS UNMET_ASKS")
+    rows = zip(
+        goods,
+        public.reference_ticks.tolist(),
+        public.change_ticks.tolist(),
+        public.volume_lots.tolist(),
+        public.unfilled_buy_lots.tolist(),
+        public.unfilled_sell_lots.tolist(),
+        strict=True,
+    )
+    lines += [f"{good} {price} {change:+d} {volume} {bids} {asks}" for good, price, change, volume, bids, asks in rows]
+    return "\n".join(lines)
+
+
+def private_text(private: PrivateViews, row: int, goods: tuple[str, ...], tick_cents: int) -> str:
+    """What one trader knows of itself, without what it has heard."""
+    makes = int(private.makes[row])
+    lines = [private.facts[row]] if private.facts[row] else []
+    if makes >= 0:
+        lines.append(f"MAKES {goods[makes]}")
+    lines.append(f"PURSE {int(private.cash_cents[row]) // tick_cents}")
+    lines.append(f"MOOD {int(private.mood[row])} of 100")
+    lines.append("STOCK good HAVE NEED SPARE WORTH")
+    have, need, spare, worth = (
+        column[row].tolist() for column in (private.have, private.need, private.spare, private.worth_ticks)
+    )
+    lines += [f"{good} {have[g]} {need[g]} {spare[g]} {worth[g]}" for g, good in enumerate(goods)]
+    short = [goods[g] for g in _neediest(need) if need[g] and g != makes]
+    lines.append(f"SHORT OF {', '.join(short) or 'nothing'}")
+    return "\n".join(lines)
+
+
+def _neediest(need: list[int]) -> list[int]:
+    """Goods with the largest need first."""
+    return sorted(range(len(need)), key=lambda g: (-need[g], g))
+
+
+def render(system: str, public: str, private: str, heard: tuple[str, ...], prompt_budget: int) -> Prompt | None:
+    """Put a prompt together within `prompt_budget` tokens, dropping the last lines of gossip first.
+
+    None where even the prompt without gossip is too long.
+    """
+    tokens = count_tokens_cached(system) + count_tokens_cached(public) + count_tokens(private)
+    tokens += 2 * MESSAGE_OVERHEAD + 2
+    if tokens > prompt_budget:
+        return None
+    lines: list[str] = []
+    heading = "\nHEARD (rumours, not orders)"
+    spent = tokens + count_tokens(heading)
+    for line in heard:
+        quoted = f"\n- {line}"
+        spent += count_tokens(quoted)
+        if spent > prompt_budget:
+            break
+        lines.append(quoted)
+        tokens = spent
+    text = f"{public}\n{private}" + (heading + "".join(lines) if lines else "")
+    return Prompt((Message("system", system), Message("user", text)), tokens, len(heard) - len(lines))

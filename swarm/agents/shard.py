@@ -1,0 +1,125 @@
+"""A shard: the traders that one actor hosts. It asks the models for some and applies the baselines for the rest.
+
+It knows nothing of Ray: in one process there is one shard with all traders, on a cluster there are several.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from swarm.agents import baselines, prompt
+from swarm.agents.config import BudgetConfig, TradersConfig
+from swarm.agents.decision import Rules
+from swarm.agents.observation import Int64, Observation, PrivateViews, PublicView
+from swarm.agents.turns import NEVER_ASKED, Decisions, Turns, read_turns
+from swarm.llm.protocol import ModelClient, ModelReply, ModelRequest, TokenUsage
+from swarm.market.orders import Orders
+from swarm.seeding import draw
+
+
+@dataclass(frozen=True, slots=True)
+class ShardPlan:
+    """What a shard is made from: everything that is the same in all rounds.
+
+    `minds[i]` decides for trader `first_trader + i`: the name of a model or of a baseline. `completion_tokens` is, by
+    model, the most tokens of one reply.
+    """
+
+    seed: int
+    first_trader: int
+    minds: tuple[str, ...]
+    completion_tokens: Mapping[str, int]
+    rules: Rules
+    scenario_rules: str
+    tick_cents: int
+    traders: TradersConfig
+    budget: BudgetConfig
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ShardAnswer:
+    """A shard's round: the models' turns, what they mean, and the orders of traders that need no text."""
+
+    turns: Turns
+    decisions: Decisions
+    baseline_orders: Orders
+
+
+class Shard:
+    """The traders `first_trader` .. `first_trader + len(minds) - 1`."""
+
+    def __init__(self, plan: ShardPlan, clients: Mapping[str, ModelClient]) -> None:
+        self.plan = plan
+        self.clients = clients
+        self.system = prompt.system_text(plan.scenario_rules, plan.rules)
+        self.schema = plan.rules.schema()
+        minds = np.array(plan.minds)
+        self.rows: dict[str, Int64] = {m: np.flatnonzero(minds == m) for m in dict.fromkeys(plan.minds)}
+        self.pricing = {
+            name: baselines.pricing(name, plan.seed, plan.first_trader + self.rows[name], len(plan.rules.goods))
+            for name in baselines.BASELINES
+            if name in self.rows
+        }
+
+    async def decide(self, seen: Observation) -> ShardAnswer:
+        """Decide for all traders; `seen.private` has one row for each, in order."""
+        public = prompt.public_text(seen.public, self.plan.rules.goods)
+        models = [m for m in self.rows if m not in self.pricing]
+        turns = Turns.join(
+            list(await asyncio.gather(*(self._ask(m, public, seen.public, seen.private) for m in models)))
+        )
+        decisions = read_turns(
+            turns,
+            seen.private.makes[turns.trader - self.plan.first_trader],
+            self.plan.rules,
+            self.plan.budget.tokens_per_turn,
+            self.plan.traders.max_gossip_chars,
+        )
+        rules = self.plan.rules
+        orders = [
+            baselines.orders_of(
+                rule,
+                Observation(seen.public, seen.private.take(self.rows[name])),
+                rules.max_orders,
+                rules.max_quantity_lots,
+                self.plan.tick_cents,
+            )
+            for name, rule in self.pricing.items()
+        ]
+        return ShardAnswer(turns, decisions, Orders.concatenate(orders))
+
+    async def _ask(self, model: str, public: str, view: PublicView, private: PrivateViews) -> Turns:
+        rows = self.rows[model]
+        budget = self.plan.budget
+        max_tokens = self.plan.completion_tokens[model]
+        prompt_budget = budget.tokens_per_turn - max_tokens
+        seeds = draw(self.plan.seed, "request", view.round, private.trader[rows]).tolist()
+        requests: list[ModelRequest] = []
+        asked: list[int] = []
+        replies: list[ModelReply] = [ModelReply(NEVER_ASKED, TokenUsage(0, 0), "error", 0.0)] * len(rows)
+        pruned = np.zeros(len(rows), dtype=np.int64)
+        for i, row in enumerate(rows.tolist()):
+            own = prompt.private_text(private, row, self.plan.rules.goods, self.plan.tick_cents)
+            rendered = prompt.render(self.system, public, own, private.heard[row], prompt_budget)
+            if rendered is None:
+                pruned[i] = len(private.heard[row])
+                continue
+            pruned[i] = rendered.pruned_messages
+            asked.append(i)
+            requests.append(ModelRequest(rendered.messages, self.schema, max_tokens, seeds[i] >> 1))
+        if requests:
+            for i, reply in zip(
+                asked, await self.clients[model].complete(requests, budget.round_deadline_s), strict=True
+            ):
+                replies[i] = reply
+        return Turns(
+            trader=private.trader[rows],
+            text=tuple(r.text for r in replies),
+            finish_reason=tuple(r.finish_reason for r in replies),
+            prompt_tokens=np.array([r.usage.prompt for r in replies], dtype=np.int64),
+            completion_tokens=np.array([r.usage.completion for r in replies], dtype=np.int64),
+            pruned_messages=pruned,
+            latency_s=np.array([r.latency_s for r in replies], dtype=np.float64),
+        )

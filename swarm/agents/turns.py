@@ -1,0 +1,122 @@
+"""Turns: what models answered in a round, as columns, and what reading the answers comes to."""
+
+from dataclasses import dataclass, fields
+from typing import Any, Self
+
+import numpy as np
+
+from swarm.agents.decision import Decision, DecisionError, Rules, read_decision
+from swarm.agents.observation import Int64
+from swarm.llm.protocol import FinishReason
+from swarm.market.orders import BUY, SELL, Orders
+
+NEVER_ASKED = "over budget"
+"""The text of a turn whose prompt did not fit its budget, so that no model was asked."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Turns:
+    """One row per trader that a model was to decide for, in the order of `trader`.
+
+    `pruned_messages` counts the lines of gossip that did not fit the trader's budget. Everything but `latency_s` is
+    part of the run's history; latency is what a clock said, and is kept beside it.
+    """
+
+    trader: Int64
+    text: tuple[str, ...]
+    finish_reason: tuple[FinishReason, ...]
+    prompt_tokens: Int64
+    completion_tokens: Int64
+    pruned_messages: Int64
+    latency_s: np.ndarray[Any, np.dtype[np.float64]]
+
+    def __len__(self) -> int:
+        return len(self.trader)
+
+    @classmethod
+    def join(cls, parts: list[Self]) -> Self:
+        """All rows of `parts`, sorted by trader."""
+        trader = np.concatenate([np.empty(0, dtype=np.int64), *(p.trader for p in parts)])
+        order = np.argsort(trader, kind="stable")
+        columns: dict[str, Any] = {}
+        for f in fields(cls):
+            if f.name in ("text", "finish_reason"):
+                flat = [value for p in parts for value in getattr(p, f.name)]
+                columns[f.name] = tuple(flat[i] for i in order)
+            else:
+                dtype = np.float64 if f.name == "latency_s" else np.int64
+                column = np.concatenate([np.empty(0, dtype=dtype), *(getattr(p, f.name) for p in parts)])
+                columns[f.name] = column[order]
+        return cls(**columns)
+
+    def to_record(self) -> list[Any]:
+        """Plain lists, without the latency."""
+        return [
+            self.trader.tolist(),
+            list(self.text),
+            list(self.finish_reason),
+            self.prompt_tokens.tolist(),
+            self.completion_tokens.tolist(),
+            self.pruned_messages.tolist(),
+        ]
+
+    @classmethod
+    def from_record(cls, record: list[Any]) -> Self:
+        """What `to_record` wrote; latencies are zero."""
+        trader, text, finish_reason, prompt, completion, pruned = record
+        return cls(
+            trader=np.array(trader, dtype=np.int64),
+            text=tuple(text),
+            finish_reason=tuple(finish_reason),
+            prompt_tokens=np.array(prompt, dtype=np.int64),
+            completion_tokens=np.array(completion, dtype=np.int64),
+            pruned_messages=np.array(pruned, dtype=np.int64),
+            latency_s=np.zeros(len(trader)),
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Decisions:
+    """What a round's turns mean: orders, one line of gossip per turn, and an error or None per turn."""
+
+    orders: Orders
+    gossip: tuple[str, ...]
+    errors: tuple[DecisionError | None, ...]
+    cut_gossip: int
+
+
+def read_turns(turns: Turns, makes: Int64, rules: Rules, tokens_per_turn: int, max_gossip_chars: int) -> Decisions:
+    """Read every reply; `makes` has one entry per turn. A turn that can't be read has no orders and no gossip."""
+    gossip: list[str] = []
+    errors: list[DecisionError | None] = []
+    rows: list[tuple[int, int, int, int, int, int, int]] = []
+    cut = 0
+    good_number = {name: g for g, name in enumerate(rules.goods)}
+    spent = (turns.prompt_tokens + turns.completion_tokens).tolist()
+    for i, (trader, made) in enumerate(zip(turns.trader.tolist(), makes.tolist(), strict=True)):
+        outcome = _read_one(turns.text[i], turns.finish_reason[i], spent[i], made, rules, tokens_per_turn)
+        if isinstance(outcome, DecisionError):
+            errors.append(outcome)
+            gossip.append("")
+            continue
+        errors.append(None)
+        line = " ".join(outcome.gossip.split())
+        cut += len(line) > max_gossip_chars
+        gossip.append("".join(c for c in line[:max_gossip_chars] if c.isprintable()))
+        for sequence, order in enumerate(outcome.orders):
+            side = BUY if order.side == "buy" else SELL
+            rows.append((trader, sequence, good_number[order.good], side, order.price, order.quantity, 0))
+    columns = np.array(rows, dtype=np.int64).reshape(len(rows), 7)
+    return Decisions(Orders(*(columns[:, c].copy() for c in range(7))), tuple(gossip), tuple(errors), cut)
+
+
+def _read_one(
+    text: str, finish_reason: FinishReason, spent: int, makes: int, rules: Rules, tokens_per_turn: int
+) -> Decision | DecisionError:
+    if finish_reason == "error":
+        return DecisionError.OVER_BUDGET if text == NEVER_ASKED else DecisionError.ENGINE
+    if spent > tokens_per_turn:
+        return DecisionError.OVER_BUDGET
+    if finish_reason == "length":
+        return DecisionError.TRUNCATED
+    return read_decision(text, rules, makes)

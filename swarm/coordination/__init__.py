@@ -1,0 +1,1 @@
+"""How minds hear of each other: who is told what, within which bounds."""

@@ -1,0 +1,27 @@
+"""Gossip: a fixed contact graph of bounded degree, drawn from the seed, over which lines travel one round later."""
+
+import numpy as np
+import numpy.typing as npt
+
+from swarm.seeding import draw_below
+
+Int64 = npt.NDArray[np.int64]
+
+
+def contact_graph(seed: int, traders: int, degree: int) -> Int64:
+    """[traders, degree]: whom each trader hears; never itself and nobody twice."""
+    degree = min(degree, traders - 1)
+    if degree <= 0:
+        return np.empty((traders, 0), dtype=np.int64)
+    # A trader hears those at `degree` distinct distances around a ring whose order is shuffled by the seed.
+    place = np.argsort(draw_below(seed, "gossip ring", 2**53, np.arange(traders)), kind="stable")
+    distances = np.argsort(draw_below(seed, "gossip distance", 2**53, np.arange(traders - 1)), kind="stable")
+    graph = np.empty((traders, degree), dtype=np.int64)
+    for column, distance in enumerate(distances[:degree] + 1):
+        graph[place, column] = np.roll(place, -int(distance))
+    return graph
+
+
+def deliver(graph: Int64, lines: list[str]) -> list[tuple[str, ...]]:
+    """What each trader hears, given what every trader said; silence is not delivered."""
+    return [tuple(lines[s] for s in senders if lines[s]) for senders in graph.tolist()]

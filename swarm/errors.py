@@ -1,0 +1,43 @@
+"""The errors a caller may want to tell apart, one class per boundary.
+
+A `SwarmError` is written for the person at the keyboard: one line that names the place, what was expected and what
+to do. Bad replies of models are not here, since they are data (`swarm.agents.decision.DecisionError`).
+"""
+
+
+class SwarmError(Exception):
+    """Anything a user can cause or has to know; the command line prints it as one line and exits with 2."""
+
+    exit_status = 2
+
+
+class ConfigError(SwarmError):
+    """The config names something that does not exist, is of the wrong type or is out of range."""
+
+    def __init__(self, place: str, expected: str, remedy: str = "") -> None:
+        self.place = place
+        super().__init__(f"{place}: {expected}" + (f"; {remedy}" if remedy else ""))
+
+
+class OutputError(SwarmError):
+    """A file or folder cannot be written or read."""
+
+
+class ClusterError(SwarmError):
+    """A Ray cluster cannot be started, reached or used."""
+
+
+class JournalError(SwarmError):
+    """A journal is missing, damaged, or not of a version that can be read."""
+
+
+class LedgerError(SwarmError):
+    """An invariant of the ledger is broken: the run must stop, since no later figure would be worth anything."""
+
+    exit_status = 70
+
+
+class ReplayMismatch(SwarmError):
+    """A replay did not come to the recorded history."""
+
+    exit_status = 1

@@ -1,0 +1,239 @@
+"""The scripted engine: five temperaments that read a prompt and answer in text. It is no language model.
+
+It gets what a language model would get, the text of the messages, and nothing else: it finds the tables in it, decides
+by a rule, and writes JSON. Its only chance is the request's seed. So the whole path of a decision is real, and a run
+without a model is still a run; but what such a population does says nothing about what language models would do.
+"""
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any
+
+from swarm.llm.config import ModelConfig, Temperament
+from swarm.llm.protocol import ModelReply, ModelRequest, TokenUsage
+from swarm.llm.tokens import MESSAGE_OVERHEAD, count_tokens, count_tokens_cached
+
+_MARKET_ROW = re.compile(r"^(\w+) (\d+) ([+-]?\d+) (\d+) (\d+) (\d+)$")
+_STOCK_ROW = re.compile(r"^(\w+) (\d+) (\d+) (\d+) (\d+)$")
+_PURSE = re.compile(r"^PURSE (\d+)\b", re.MULTILINE)
+_MAKES = re.compile(r"^MAKES (\w+)$", re.MULTILINE)
+_MOOD = re.compile(r"^MOOD (\d+) of 100$", re.MULTILINE)
+_ALARM = ("blight", "crash", "fail", "panic", "run on", "short")
+
+
+@dataclass(slots=True)
+class _Good:
+    name: str
+    price: int
+    change: int
+    unmet_bids: int
+    unmet_asks: int
+    have: int = 0
+    need: int = 0
+    spare: int = 0
+    worth: int = 1
+    rumour: int = 0
+
+
+@dataclass(slots=True)
+class _View:
+    """What a policy has understood of its prompt."""
+
+    goods: dict[str, _Good] = field(default_factory=dict)
+    makes: str = ""
+    purse: int = 0
+    mood: int = 50
+    alarm: bool = False
+    dice: tuple[int, ...] = ()
+
+    @property
+    def own(self) -> _Good | None:
+        return self.goods.get(self.makes)
+
+    def wanted(self) -> list[_Good]:
+        """Goods that it needs and does not make, those worth most above their price first."""
+        short = [g for g in self.goods.values() if g.need and g.name != self.makes]
+        return sorted(short, key=lambda g: (g.price - g.worth, g.name))
+
+
+def _read(text: str) -> _View:
+    view = _View()
+    heard = False
+    for line in text.split("\n"):
+        if market := _MARKET_ROW.match(line):
+            name, price, change, _, bids, asks = market.groups()
+            view.goods[name] = _Good(name, int(price), int(change), int(bids), int(asks))
+        elif (stock := _STOCK_ROW.match(line)) and stock[1] in view.goods:
+            good = view.goods[stock[1]]
+            good.have, good.need, good.spare, good.worth = (int(stock[i]) for i in range(2, 6))
+        elif line.startswith("NEWS"):
+            view.alarm |= any(word in line.lower() for word in _ALARM)
+        elif line.startswith("HEARD"):
+            heard = True
+        elif heard and line.startswith("- "):
+            for good in view.goods.values():
+                if good.name in line:
+                    good.rumour += ("rise" in line) - ("fall" in line)
+    if purse := _PURSE.search(text):
+        view.purse = int(purse[1])
+    if makes := _MAKES.search(text):
+        view.makes = makes[1]
+    if mood := _MOOD.search(text):
+        view.mood = int(mood[1])
+    return view
+
+
+_Order = tuple[str, _Good, int, int]
+_Policy = Callable[[_View], tuple[str, list[_Order]]]
+
+
+def _value(view: _View) -> tuple[str, list[_Order]]:
+    """Buys below what a good is worth to it, sells above what its own good costs it."""
+    orders = [("buy", g, min(g.worth, g.price + 1 + view.dice[0] % 3), g.need) for g in view.wanted()]
+    if view.own and view.own.spare:
+        own = view.own
+        orders.insert(0, ("sell", own, max(own.worth, own.price * (96 + view.dice[1] % 6) // 100), own.spare))
+    return "I buy what is worth more to me than its price.", orders
+
+
+def _momentum(view: _View) -> tuple[str, list[_Order]]:
+    """Chases what rises and sells early what falls."""
+    orders: list[_Order] = []
+    for g in sorted(view.wanted(), key=lambda g: (-g.change - g.rumour, g.name)):
+        trend = g.change + g.rumour
+        price = min(g.price + max(trend, 0) + 1, g.worth * 5 // 4) if trend >= 0 else min(g.worth, g.price - 1)
+        orders.append(("buy", g, price, g.need + (1 if trend > 0 else 0)))
+    if view.own and view.own.spare:
+        own = view.own
+        price = own.price + own.change if own.change >= 0 else own.price * 92 // 100
+        orders.insert(0, ("sell", own, max(own.worth, price), own.spare if own.change <= 0 else -(-own.spare // 2)))
+    return "What rises goes on rising.", orders
+
+
+def _maker(view: _View) -> tuple[str, list[_Order]]:
+    """Quotes around the price: asks a little above it for what it has, bids a little below it for the rest."""
+    spread = 1 + view.dice[0] % 2
+    orders: list[_Order] = []
+    if view.own and view.own.spare:
+        orders.append(("sell", view.own, max(view.own.worth, view.own.price + spread - 1), view.own.spare))
+    for g in view.wanted():
+        lean = spread if g.unmet_asks > g.unmet_bids else -spread
+        orders.append(("buy", g, min(g.price - lean, g.worth * 11 // 10), g.need))
+    idle = [g for g in view.goods.values() if g.spare and g.name != view.makes]
+    for g in sorted(idle, key=lambda g: (-g.spare, g.name))[:1]:
+        orders.insert(1, ("sell", g, max(g.worth, g.price + spread), g.spare))
+    return "I quote both sides and live on the spread.", orders
+
+
+def _hoarder(view: _View) -> tuple[str, list[_Order]]:
+    """Buys ahead of need what others are short of, and parts with its own good dearly until its store overflows."""
+    orders: list[_Order] = []
+    scarce = sorted(view.goods.values(), key=lambda g: (g.unmet_asks - g.unmet_bids, g.name))
+    for g in scarce:
+        if g.name != view.makes and (g.need or g.unmet_bids > g.unmet_asks):
+            orders.append(("buy", g, min(g.price * 21 // 20 + 1, max(g.worth, g.price * 3 // 4) * 6 // 5), g.need + 2))
+    if view.own and view.own.spare > 1:
+        own = view.own
+        overfull = own.spare > 12
+        must_sell = overfull or view.purse < 6 * own.price
+        price = own.price * (85 if overfull else 100 if must_sell else 108) // 100
+        orders.insert(0, ("sell", own, max(own.worth, price), own.spare if must_sell else own.spare - 1))
+    return "A full store is a warm winter.", orders
+
+
+def _panic(view: _View) -> tuple[str, list[_Order]]:
+    """Calm, it trades at the price; alarmed, it overpays for what it needs and dumps what it has."""
+    falling = sum(g.change < 0 for g in view.goods.values()) > len(view.goods) // 2
+    alarmed = view.alarm or falling or view.mood < 25
+    orders: list[_Order] = []
+    for g in view.wanted():
+        price = min(g.price * 5 // 4 + 1, g.worth * 3 // 2) if alarmed else min(g.price, g.worth)
+        orders.append(("buy", g, price, g.need + (2 if alarmed else 0)))
+    if view.own and view.own.spare:
+        own = view.own
+        orders.insert(0, ("sell", own, max(1, own.price * 4 // 5) if alarmed else max(own.worth, own.price), own.spare))
+    return ("Everything falls apart!" if alarmed else "All is calm."), orders
+
+
+_POLICIES: dict[Temperament, _Policy] = {
+    "value": _value,
+    "momentum": _momentum,
+    "maker": _maker,
+    "hoarder": _hoarder,
+    "panic": _panic,
+}
+
+
+def _gossip(view: _View) -> str:
+    """One line about the good that moved most."""
+    if not view.goods:
+        return ""
+    good = max(view.goods.values(), key=lambda g: (abs(g.change), g.unmet_bids + g.unmet_asks, g.name))
+    if good.change or good.unmet_bids != good.unmet_asks:
+        way = "rise" if (good.change or good.unmet_bids - good.unmet_asks) > 0 else "fall"
+        return f"{good.name} will {way}, mark my words"
+    return f"quiet days for {good.name}"
+
+
+def answer(temperament: Temperament, text: str, seed: int, schema: dict[str, Any]) -> str:
+    """The reply of a scripted policy to a prompt's text: JSON by the decision's `schema`."""
+    wanted = schema["properties"]["orders"]
+    bounds = wanted["items"]["properties"]
+    view = _read(text)
+    view.dice = (seed & 0xFFFF, seed >> 16 & 0xFFFF)
+    thought, wishes = _POLICIES[temperament](view)
+    purse = view.purse
+    orders: list[dict[str, Any]] = []
+    for side, good, wished_price, wished_quantity in wishes:
+        price = min(max(wished_price, 1), bounds["price"]["maximum"])
+        affordable = purse // price if side == "buy" else wished_quantity
+        quantity = min(wished_quantity, affordable, bounds["quantity"]["maximum"])
+        if side == "buy":
+            purse -= price * quantity
+        if quantity > 0 and len(orders) < wanted["maxItems"]:
+            orders.append({"side": side, "good": good.name, "price": price, "quantity": quantity})
+    return json.dumps({"thought": thought, "orders": orders, "gossip": _gossip(view)})
+
+
+def _garble(text: str, seed: int) -> str:
+    """One of the ways in which small models spoil a reply."""
+    return (
+        text[: len(text) * 2 // 3],
+        "I would rather wait and see.",
+        text.replace('"price": ', '"price": -'),
+        text.replace('"orders"', '"trades"'),
+        text.replace('"good": "', '"good": "golden '),
+    )[seed % 5]
+
+
+class ScriptedEngine:
+    """A `ModelClient` that answers in process, at once."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        self.config = config
+
+    async def complete(self, requests: Sequence[ModelRequest], deadline_s: float) -> list[ModelReply]:
+        """Answer every request; the deadline cannot be missed by much, since nothing is waited for."""
+        started = perf_counter()
+        return [self._reply(request, perf_counter() - started < deadline_s) for request in requests]
+
+    def _reply(self, request: ModelRequest, in_time: bool) -> ModelReply:
+        started = perf_counter()
+        prompt = sum(
+            (count_tokens_cached if m.role == "system" else count_tokens)(m.content) + MESSAGE_OVERHEAD
+            for m in request.messages
+        )
+        if not in_time:
+            return ModelReply("deadline", TokenUsage(prompt, 0), "error", perf_counter() - started)
+        text = answer(self.config.temperament, request.messages[-1].content, request.seed, request.schema)
+        if (seed_share := request.seed >> 32 & 0xFFFFF) < self.config.fault_rate * 0x100000:
+            text = _garble(text, seed_share)
+        completion = count_tokens(text)
+        if completion <= request.max_tokens:
+            return ModelReply(text, TokenUsage(prompt, completion), "stop", perf_counter() - started)
+        # The estimate has no exact inverse, so the text is cut where the share of tokens says.
+        text = text[: len(text) * request.max_tokens // completion]
+        return ModelReply(text, TokenUsage(prompt, request.max_tokens), "length", perf_counter() - started)

@@ -1,0 +1,81 @@
+"""The commands an exchange obeys, and their one form in a journal.
+
+A command's `number` grows by one with each command of a run; an exchange ignores a number it has already handled, so
+that sending a command again is harmless.
+"""
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from swarm.market.orders import Int64, Orders
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Transfer:
+    """Post amounts between accounts outside the market: endowment, harvest, meals, spoilage, the deeds of a shock."""
+
+    number: int
+    cause: str
+    source: Int64
+    target: Int64
+    asset: Int64
+    amount: Int64
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SubmitOrders:
+    """Offer a round's orders; each is accepted with a hold or rejected with a reason."""
+
+    number: int
+    round: int
+    orders: Orders
+
+
+@dataclass(frozen=True, slots=True)
+class CloseRound:
+    """Clear every good, settle the fills, release all holds, let the reference prices drift."""
+
+    number: int
+    round: int
+
+
+@dataclass(frozen=True, slots=True)
+class MoveReference:
+    """Multiply one good's reference price by `permille` / 1000: the consequence of a shock."""
+
+    number: int
+    cause: str
+    good: int
+    permille: int
+
+
+Command = Transfer | SubmitOrders | CloseRound | MoveReference
+
+_KINDS: dict[str, type[Any]] = {c.__name__: c for c in (Transfer, SubmitOrders, CloseRound, MoveReference)}
+
+
+def to_record(command: Command) -> list[Any]:
+    """`[kind, field, field, ...]` in plain integers, strings and lists."""
+    values: list[Any] = [type(command).__name__]
+    for f in fields(command):
+        value = getattr(command, f.name)
+        if isinstance(value, Orders):
+            values.append([getattr(value, column.name).tolist() for column in fields(Orders)])
+        else:
+            values.append(value.tolist() if isinstance(value, np.ndarray) else value)
+    return values
+
+
+def from_record(record: list[Any]) -> Command:
+    """The command that `to_record` wrote."""
+    kind = _KINDS[record[0]]
+    values: dict[str, Any] = {}
+    for f, value in zip(fields(kind), record[1:], strict=True):
+        if f.name == "orders":
+            values["orders"] = Orders(*(np.array(column, dtype=np.int64) for column in value))
+        else:
+            values[f.name] = np.array(value, dtype=np.int64) if isinstance(value, list) else value
+    command: Command = kind(**values)
+    return command

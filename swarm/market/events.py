@@ -1,0 +1,86 @@
+"""What an exchange says happened, in the past tense; columns are int64 arrays."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from swarm.market.orders import Int64
+
+
+class Rejection(StrEnum):
+    """Why an order was not taken."""
+
+    UNKNOWN_TRADER = "unknown_trader"
+    UNKNOWN_GOOD = "unknown_good"
+    BAD_SIDE = "bad_side"
+    BAD_PRICE = "bad_price"
+    BAD_QUANTITY = "bad_quantity"
+    TOO_MANY_ORDERS = "too_many_orders"
+    DUPLICATE = "duplicate"
+    STALE_ROUND = "stale_round"
+    INSUFFICIENT_CASH = "insufficient_cash"
+    INSUFFICIENT_GOODS = "insufficient_goods"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OrdersTaken:
+    """A batch was checked; `rejected` counts by reason, `rejected_trader` and `rejected_reason` name each one."""
+
+    round: int
+    accepted: int
+    rejected_trader: Int64
+    rejected_sequence: Int64
+    rejected_reason: tuple[Rejection, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trades:
+    """The round's trades, ordered by good: who bought what from whom, at the good's one clearing price."""
+
+    good: Int64
+    price_ticks: Int64
+    quantity_lots: Int64
+    buyer: Int64
+    seller: Int64
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RoundCleared:
+    """A round was cleared and settled; every array has one entry per good.
+
+    `clearing_ticks` is 0 where nothing traded; `unfilled_*` are lots left over; `reference_ticks` is after the drift.
+    """
+
+    round: int
+    clearing_ticks: Int64
+    volume_lots: Int64
+    unfilled_buy_lots: Int64
+    unfilled_sell_lots: Int64
+    reference_ticks: Int64
+    trades: Trades
+
+
+@dataclass(frozen=True, slots=True)
+class AssetsMoved:
+    """A transfer was posted."""
+
+    cause: str
+    postings: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceMoved:
+    """A reference price was moved from outside."""
+
+    cause: str
+    good: int
+    reference_ticks: int
+
+
+@dataclass(frozen=True, slots=True)
+class CommandIgnored:
+    """A command with this number has been handled before."""
+
+    number: int
+
+
+Event = OrdersTaken | RoundCleared | AssetsMoved | ReferenceMoved | CommandIgnored

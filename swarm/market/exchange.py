@@ -1,0 +1,241 @@
+"""The exchange: the one door through which market state changes.
+
+`Exchange.handle(command)` validates, clears and settles, and returns what happened as events. It knows no clock, no
+chance, no scenario and no trader's mind. The ledger's invariants are checked after every command, in production too.
+"""
+
+import hashlib
+
+import numpy as np
+
+from swarm.market import call_auction
+from swarm.market.commands import CloseRound, Command, MoveReference, SubmitOrders, Transfer
+from swarm.market.config import MarketConfig
+from swarm.market.events import (
+    AssetsMoved,
+    CommandIgnored,
+    Event,
+    OrdersTaken,
+    ReferenceMoved,
+    Rejection,
+    RoundCleared,
+    Trades,
+)
+from swarm.market.ledger import CASH, Ledger
+from swarm.market.orders import BUY, SELL, Int64, Orders
+
+_REASONS = tuple(Rejection)
+
+
+class Exchange:
+    """One market of several goods, cleared by a call auction per good and round."""
+
+    def __init__(
+        self,
+        config: MarketConfig,
+        traders: int,
+        reference_ticks: Int64,
+        named_accounts: tuple[str, ...],
+    ) -> None:
+        self.config = config
+        self.goods = len(reference_ticks)
+        self.ledger = Ledger(traders, self.goods + 1, named_accounts)
+        self.reference_ticks = reference_ticks.astype(np.int64)
+        self.last_number = 0
+        self.last_closed_round = 0
+        self._book = Orders.empty()
+        self._submitted_round = np.zeros(traders, dtype=np.int64)
+
+    def handle(self, command: Command) -> Event:
+        """Apply one command and return its event; LedgerError if an invariant breaks."""
+        if command.number <= self.last_number:
+            return CommandIgnored(command.number)
+        event = self._apply(command)
+        self.ledger.check(f"command {command.number} ({type(command).__name__})")
+        self.last_number = command.number
+        return event
+
+    def _apply(self, command: Command) -> Event:
+        match command:
+            case SubmitOrders():
+                return self._submit(command)
+            case CloseRound():
+                return self._close(command)
+            case Transfer():
+                return self._transfer(command)
+            case MoveReference():
+                return self._move_reference(command)
+
+    def state_hash(self) -> str:
+        """SHA-256 over everything that later commands depend on; taken between rounds, when no order is live."""
+        digest = hashlib.sha256()
+        for column in (self.ledger.balances, self.ledger.held, self.reference_ticks, self._submitted_round):
+            digest.update(np.ascontiguousarray(column, dtype="<i8").tobytes())
+        digest.update(f"{self.last_number}/{self.last_closed_round}/{len(self._book)}".encode())
+        return digest.hexdigest()
+
+    def _submit(self, command: SubmitOrders) -> OrdersTaken:
+        orders = command.orders.in_canonical_order()
+        reason = self._refusals(orders, command.round)
+        taken = np.zeros(len(orders), dtype=np.bool_)
+        # Holds of one trader's orders add up, so each is checked only when all the earlier ones are held.
+        nth = _rank_within_trader(orders.trader)
+        reason[(reason == 0) & (nth >= self.config.max_orders_per_round)] = _code(Rejection.TOO_MANY_ORDERS)
+        for n in range(self.config.max_orders_per_round):
+            rows = np.flatnonzero((reason == 0) & (nth == n))
+            account, asset, amount = self._needs(orders, rows)
+            affordable = amount <= self.ledger.available(account, asset)
+            self.ledger.hold(account[affordable], asset[affordable], amount[affordable])
+            taken[rows[affordable]] = True
+            short_of_cash = asset[~affordable] == CASH
+            reason[rows[~affordable]] = np.where(
+                short_of_cash, _code(Rejection.INSUFFICIENT_CASH), _code(Rejection.INSUFFICIENT_GOODS)
+            )
+        known = orders.trader[(orders.trader >= 0) & (orders.trader < self.ledger.traders)]
+        if command.round > self.last_closed_round:
+            self._submitted_round[known] = np.maximum(self._submitted_round[known], command.round)
+        self._book = Orders.concatenate([self._book, orders.take(taken)])
+        refused = np.flatnonzero(reason)
+        return OrdersTaken(
+            round=command.round,
+            accepted=int(taken.sum()),
+            rejected_trader=orders.trader[refused],
+            rejected_sequence=orders.sequence[refused],
+            rejected_reason=tuple(_REASONS[code - 1] for code in reason[refused].tolist()),
+        )
+
+    def _refusals(self, orders: Orders, round_: int) -> Int64:
+        """A code per order, 0 where nothing is wrong that can be seen without looking at balances."""
+        config = self.config
+        reason = np.zeros(len(orders), dtype=np.int64)
+        known = (orders.trader >= 0) & (orders.trader < self.ledger.traders)
+        earlier = np.where(known, self._submitted_round[np.where(known, orders.trader, 0)], 0)
+        doubled = np.zeros(len(orders), dtype=np.bool_)
+        doubled[1:] = (np.diff(orders.trader) == 0) & (np.diff(orders.sequence) == 0)
+        for wrong, rejection in (
+            (orders.quantity_lots < 1, Rejection.BAD_QUANTITY),
+            (orders.quantity_lots > config.max_quantity_lots, Rejection.BAD_QUANTITY),
+            (orders.limit_ticks < 1, Rejection.BAD_PRICE),
+            (orders.limit_ticks > config.max_price_ticks, Rejection.BAD_PRICE),
+            ((orders.side != BUY) & (orders.side != SELL), Rejection.BAD_SIDE),
+            ((orders.good < 0) | (orders.good >= self.goods), Rejection.UNKNOWN_GOOD),
+            (doubled | (earlier >= round_), Rejection.DUPLICATE),
+            (np.full(len(orders), round_ <= self.last_closed_round), Rejection.STALE_ROUND),
+            (~known, Rejection.UNKNOWN_TRADER),
+        ):
+            reason[wrong] = _code(rejection)
+        return reason
+
+    def _needs(self, orders: Orders, rows: Int64) -> tuple[Int64, Int64, Int64]:
+        """What the orders at `rows` must reserve: account, asset and amount."""
+        buys = orders.side[rows] == BUY
+        quantity = orders.quantity_lots[rows]
+        cost_cents = orders.limit_ticks[rows] * self.config.tick_cents * quantity
+        asset = np.where(buys, CASH, orders.good[rows] + 1)
+        return orders.trader[rows], asset, np.where(buys, cost_cents, quantity)
+
+    def _close(self, command: CloseRound) -> RoundCleared:
+        book, self._book = self._book, Orders.empty()
+        self.last_closed_round = max(self.last_closed_round, command.round)
+        self.ledger.release(*self._needs(book, np.arange(len(book))))
+        clearing_ticks = np.zeros(self.goods, dtype=np.int64)
+        best_bid = np.zeros(self.goods, dtype=np.int64)
+        best_ask = np.full(self.goods, self.config.max_price_ticks, dtype=np.int64)
+        volume_lots = np.zeros(self.goods, dtype=np.int64)
+        unfilled = {BUY: np.zeros(self.goods, dtype=np.int64), SELL: np.zeros(self.goods, dtype=np.int64)}
+        trades: list[Trades] = []
+        for good in range(self.goods):
+            orders = book.take(book.good == good)
+            cleared = call_auction.clear(
+                orders.side,
+                orders.limit_ticks,
+                orders.quantity_lots,
+                orders.priority,
+                int(self.reference_ticks[good]),
+                self.config.rationing,
+            )
+            clearing_ticks[good] = cleared.price_ticks
+            volume_lots[good] = cleared.volume_lots
+            left = orders.quantity_lots - cleared.fill_lots
+            for side, column in unfilled.items():
+                column[good] = left[orders.side == side].sum()
+            best_bid[good] = orders.limit_ticks[(orders.side == BUY) & (left > 0)].max(initial=1)
+            best_ask[good] = orders.limit_ticks[(orders.side == SELL) & (left > 0)].min(
+                initial=self.config.max_price_ticks
+            )
+            if cleared.volume_lots:
+                trades.append(_trades(good, orders, cleared))
+        settled = _join(trades)
+        self._settle(settled)
+        start = np.where(clearing_ticks > 0, clearing_ticks, self.reference_ticks)
+        drifted = self._drifted(start, volume_lots, unfilled[BUY], unfilled[SELL])
+        # A price rises only as far as somebody left over would pay, and falls only as far as one would sell: a price
+        # that drifts to where nobody trades would end a market for good.
+        highest = np.maximum(start, best_bid)
+        lowest = np.minimum(start, best_ask)
+        self.reference_ticks = np.clip(drifted, lowest, highest)
+        return RoundCleared(
+            round=command.round,
+            clearing_ticks=clearing_ticks,
+            volume_lots=volume_lots,
+            unfilled_buy_lots=unfilled[BUY],
+            unfilled_sell_lots=unfilled[SELL],
+            reference_ticks=self.reference_ticks.copy(),
+            trades=settled,
+        )
+
+    def _settle(self, trades: Trades) -> None:
+        cash = np.full(len(trades.good), CASH, dtype=np.int64)
+        cents = trades.price_ticks * self.config.tick_cents * trades.quantity_lots
+        self.ledger.post(trades.buyer, trades.seller, cash, cents)
+        self.ledger.post(trades.seller, trades.buyer, trades.good + 1, trades.quantity_lots)
+
+    def _drifted(self, start: Int64, volume: Int64, unmet_demand: Int64, unmet_supply: Int64) -> Int64:
+        """`start` moved towards the side that was left with more unfilled lots, in proportion to its excess."""
+        offered = 2 * volume + unmet_demand + unmet_supply
+        excess = unmet_demand - unmet_supply
+        scaled = start * self.config.drift_permille * np.abs(excess)
+        step = -(-scaled // (1_000 * np.maximum(offered, 1)))
+        drifted: Int64 = np.clip(start + np.sign(excess) * step, 1, self.config.max_price_ticks)
+        return drifted
+
+    def _transfer(self, command: Transfer) -> AssetsMoved:
+        self.ledger.post(command.source, command.target, command.asset, command.amount)
+        return AssetsMoved(command.cause, len(command.amount))
+
+    def _move_reference(self, command: MoveReference) -> ReferenceMoved:
+        moved = int(self.reference_ticks[command.good]) * command.permille // 1_000
+        self.reference_ticks[command.good] = min(max(moved, 1), self.config.max_price_ticks)
+        return ReferenceMoved(command.cause, command.good, int(self.reference_ticks[command.good]))
+
+
+def _code(rejection: Rejection) -> int:
+    return _REASONS.index(rejection) + 1
+
+
+def _rank_within_trader(trader: Int64) -> Int64:
+    """0, 1, 2, ... within each run of equal entries of a sorted column."""
+    if not len(trader):
+        return trader
+    starts = np.flatnonzero(np.diff(trader, prepend=trader[0] - 1))
+    return np.arange(len(trader)) - np.repeat(starts, np.diff(starts, append=len(trader)))
+
+
+def _trades(good: int, orders: Orders, cleared: call_auction.Clearing) -> Trades:
+    buys = call_auction.fill_order(orders.side == BUY, cleared.fill_lots, orders.priority)
+    sells = call_auction.fill_order(orders.side == SELL, cleared.fill_lots, orders.priority)
+    buyer, seller, lots = call_auction.pair(cleared.fill_lots[buys], cleared.fill_lots[sells])
+    return Trades(
+        good=np.full(len(lots), good, dtype=np.int64),
+        price_ticks=np.full(len(lots), cleared.price_ticks, dtype=np.int64),
+        quantity_lots=lots,
+        buyer=orders.trader[buys[buyer]],
+        seller=orders.trader[sells[seller]],
+    )
+
+
+def _join(trades: list[Trades]) -> Trades:
+    columns = ("good", "price_ticks", "quantity_lots", "buyer", "seller")
+    if not trades:
+        return Trades(**{c: np.empty(0, dtype=np.int64) for c in columns})
+    return Trades(**{c: np.concatenate([getattr(t, c) for t in trades]) for c in columns})

@@ -1,0 +1,68 @@
+"""The double-entry ledger: whole amounts of cash and goods by account, and the holds that live orders have on them.
+
+Accounts 0..traders-1 belong to traders; named accounts follow. Every posting takes from one account what it gives to
+another, so the sum of each asset over all accounts is always zero: what the world holds is what `ISSUE` owes.
+"""
+
+import numpy as np
+
+from swarm.errors import LedgerError
+from swarm.market.orders import Int64
+
+CASH = 0
+"""The asset number of cash, in cents; good `g` is asset `g + 1`, in lots."""
+
+ISSUE = "issue"
+"""The account that endowments and harvests come from; the only one that may be negative."""
+
+
+class Ledger:
+    """Balances and holds, both `int64[accounts, assets]`."""
+
+    def __init__(self, traders: int, assets: int, named_accounts: tuple[str, ...]) -> None:
+        if ISSUE not in named_accounts:
+            raise ValueError(f"a ledger needs the account {ISSUE!r}")
+        self.traders = traders
+        self.names = {name: traders + i for i, name in enumerate(named_accounts)}
+        self.balances = np.zeros((traders + len(named_accounts), assets), dtype=np.int64)
+        self.held = np.zeros_like(self.balances)
+
+    def account(self, name: str) -> int:
+        """The number of a named account."""
+        return self.names[name]
+
+    def available(self, account: Int64, asset: Int64 | int) -> Int64:
+        """What the accounts have of `asset` and no hold reserves."""
+        available: Int64 = self.balances[account, asset] - self.held[account, asset]
+        return available
+
+    def hold(self, account: Int64, asset: Int64, amount: Int64) -> None:
+        """Reserve `amount`s for live orders."""
+        np.add.at(self.held, (account, asset), amount)
+
+    def release(self, account: Int64, asset: Int64, amount: Int64) -> None:
+        """Free what `hold` reserved."""
+        np.subtract.at(self.held, (account, asset), amount)
+
+    def post(self, source: Int64, target: Int64, asset: Int64, amount: Int64) -> None:
+        """Move `amount`s of `asset` from the accounts `source` to the accounts `target`, row by row."""
+        if len(amount) and int(amount.min()) < 0:
+            raise LedgerError("ledger: a posting has a negative amount")
+        np.subtract.at(self.balances, (source, asset), amount)
+        np.add.at(self.balances, (target, asset), amount)
+
+    def check(self, after: str) -> None:
+        """Raise LedgerError unless all sums are zero, nobody but ISSUE is negative and holds lie within balances."""
+        sums = self.balances.sum(axis=0)
+        if sums.any():
+            raise LedgerError(f"ledger: after {after} the sum over all accounts is {sums.tolist()}, not zero")
+        issue = self.names[ISSUE]
+        negative = np.asarray((self.balances < 0).any(axis=1))
+        negative[issue] = False
+        if negative.any():
+            account = int(np.flatnonzero(negative)[0])
+            raise LedgerError(
+                f"ledger: after {after} account {account} is below zero: {self.balances[account].tolist()}"
+            )
+        if (self.held < 0).any() or (self.held > np.maximum(self.balances, 0)).any():
+            raise LedgerError(f"ledger: after {after} a hold is negative or larger than its balance")

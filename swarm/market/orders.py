@@ -1,0 +1,56 @@
+"""Limit orders as columns: one int64 array per field, all of one length, one row per order."""
+
+from dataclasses import dataclass, fields
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+Int64 = npt.NDArray[np.int64]
+
+BUY = 1
+SELL = -1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Orders:
+    """A batch of limit orders; `(round, trader, sequence)` is an order's identity.
+
+    `side` is BUY or SELL, `limit_ticks` the worst acceptable price, `priority` decides who is served first at the
+    margin (lower first, then trader, then sequence) and is drawn from the seed, never taken from arrival.
+    """
+
+    trader: Int64
+    sequence: Int64
+    good: Int64
+    side: Int64
+    limit_ticks: Int64
+    quantity_lots: Int64
+    priority: Int64
+
+    def __post_init__(self) -> None:
+        if len({len(getattr(self, f.name)) for f in fields(self)}) > 1:
+            raise ValueError("the columns of a batch of orders differ in length")
+
+    def __len__(self) -> int:
+        return len(self.trader)
+
+    def take(self, rows: npt.NDArray[np.bool_] | Int64) -> Self:
+        """The orders at `rows` (a mask or indices), in that order."""
+        return type(self)(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
+
+    def in_canonical_order(self) -> Self:
+        """Sorted by trader and sequence, so that a batch does not depend on who gathered it or how."""
+        return self.take(np.lexsort((self.sequence, self.trader)))
+
+    @classmethod
+    def empty(cls) -> Self:
+        """No orders."""
+        return cls(**{f.name: np.empty(0, dtype=np.int64) for f in fields(cls)})
+
+    @classmethod
+    def concatenate(cls, batches: list[Self]) -> Self:
+        """All orders of `batches`, one after another."""
+        if not batches:
+            return cls.empty()
+        return cls(**{f.name: np.concatenate([getattr(b, f.name) for b in batches]) for f in fields(cls)})

@@ -1,0 +1,52 @@
+"""The Ray actors, which are plain classes, and the one table of their options."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from swarm.agents.observation import Observation
+from swarm.agents.shard import Shard, ShardAnswer, ShardPlan
+from swarm.market.commands import Command
+from swarm.runtime.serving import ServeModelClient
+from swarm.simulation.market import Market, MarketAnswer, MarketClosing, MarketPlan, Note
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    # A market that restarted would have forgotten its state, so it is not restarted and not retried.
+    "market": {"num_cpus": 0, "max_restarts": 0, "max_task_retries": 0},
+    # A shard's round is asked for again by nobody: a shard that dies is late and comes back for the next round.
+    "shard": {"num_cpus": 0, "max_restarts": -1, "max_task_retries": 0, "scheduling_strategy": "SPREAD"},
+}
+
+
+class MarketActor:
+    """The one market of a run."""
+
+    def __init__(self, plan: MarketPlan, journal: str | None) -> None:
+        self.market = Market(plan, Path(journal) if journal else None)
+
+    def execute(self, entries: Sequence[Command | Note]) -> MarketAnswer:
+        """Journal, then apply."""
+        return self.market.execute(entries)
+
+    def end_round(self, round_: int) -> None:
+        """Make the round durable."""
+        self.market.end_round(round_)
+
+    def close(self) -> MarketClosing:
+        """Close the journal."""
+        return self.market.close()
+
+
+class ShardActor:
+    """One shard; it reaches its models by the names of their applications."""
+
+    def __init__(self, plan: ShardPlan, applications: Mapping[str, str]) -> None:
+        self.shard = Shard(plan, {m: ServeModelClient(app) for m, app in applications.items()})
+
+    async def decide(self, seen: Observation) -> ShardAnswer:
+        """Decide for all traders of the shard."""
+        return await self.shard.decide(seen)
+
+    async def ready(self) -> bool:
+        """Answer once the shard is made."""
+        return True

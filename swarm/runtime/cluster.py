@@ -1,0 +1,146 @@
+"""Ray clusters: one of the run's own, ended with it, or one that is there already and is left as it was found."""
+
+import logging
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psutil
+
+from swarm import __version__
+from swarm.config import RuntimeConfig
+from swarm.errors import ClusterError, ConfigError
+
+# These are read when ray is imported; what the user has set stays as it is.
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("RAY_raylet_start_wait_time_s", "120")
+os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+os.environ.setdefault("RAY_SERVE_LOG_TO_STDERR", "0")
+
+import ray
+
+NAMESPACE = "swarm"
+CONNECT_TIMEOUT_S = 5.0
+MB_PER_ACTOR = 60
+
+
+def free_port_or_error(port: int, place: str) -> None:
+    """ConfigError if somebody listens on `port` of this machine."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise ConfigError(
+                place, f"port {port} cannot be used ({error.strerror})", "choose another, or null for none"
+            ) from error
+
+
+@contextmanager
+def own_cluster(runtime: RuntimeConfig) -> Iterator[None]:
+    """A Ray cluster on this machine that ends with the block, and with it every process it had."""
+    if runtime.dashboard_port is not None:
+        free_port_or_error(runtime.dashboard_port, "runtime.dashboard_port")
+    # Sockets below this folder must have short paths, which the usual place on macOS has not.
+    folder = tempfile.mkdtemp(prefix="swarm-ray-", dir="/tmp")
+    try:
+        try:
+            ray.init(
+                address="local",
+                namespace=NAMESPACE,
+                num_cpus=runtime.num_cpus,
+                include_dashboard=runtime.dashboard_port is not None,
+                dashboard_port=runtime.dashboard_port,
+                object_store_memory=runtime.object_store_mb * 2**20,
+                logging_level=logging.ERROR,
+                log_to_driver=False,
+                _temp_dir=folder,
+            )
+        except Exception as error:
+            raise ClusterError(
+                f"ray: no local cluster could be started ({_first_line(error)}); "
+                "`swarm doctor` says what this machine has, and --local runs without Ray"
+            ) from error
+        yield
+    finally:
+        ray.shutdown()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def joined_cluster(address: str) -> Iterator[None]:
+    """Connection to a running cluster; the cluster stays."""
+    _must_answer(address)
+    try:
+        ray.init(address=address, namespace=NAMESPACE, logging_level=logging.ERROR, log_to_driver=False)
+    except Exception as error:
+        raise ClusterError(
+            f"--address {address}: this Ray cluster cannot be joined ({_first_line(error)}); "
+            f"it must run Ray {ray.__version__} and accept this user's token"
+        ) from error
+    try:
+        _must_have_swarm(address)
+        yield
+    finally:
+        ray.shutdown()
+
+
+def cores() -> int:
+    """CPU cores of the connected cluster."""
+    resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    return max(1, int(resources.get("CPU", 1)))
+
+
+def shard_size(population: int, traders_per_actor: int | None, cpus: int) -> int:
+    """Traders per shard: as asked, or one shard per core, each a process of about MB_PER_ACTOR megabytes."""
+    if traders_per_actor is not None:
+        return min(traders_per_actor, population)
+    fitting = psutil.virtual_memory().available // (2 * MB_PER_ACTOR * 2**20)
+    shards = max(1, min(cpus, fitting, 100, population))
+    return -(-population // shards)
+
+
+def _must_answer(address: str) -> None:
+    if address == "auto":
+        return
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon or not port.isdigit():
+        raise ClusterError(f"--address {address}: expected HOST:PORT of a Ray head, say 10.0.0.5:6379, or auto")
+    if address.startswith("ray://"):
+        raise ClusterError(
+            f"--address {address}: Ray Client is not supported; start the run on a node of the cluster "
+            f"with --address {host}:6379 or auto, or hand it in with `ray job submit`"
+        )
+    try:
+        socket.create_connection((host, int(port)), timeout=CONNECT_TIMEOUT_S).close()
+    except OSError as error:
+        raise ClusterError(
+            f"--address {address}: no Ray cluster answers there ({error.strerror or error}); "
+            "start one with `ray start --head`, or leave --address out to run on a cluster of the run's own"
+        ) from error
+
+
+def _must_have_swarm(address: str) -> None:
+    @ray.remote(num_cpus=0)
+    def version() -> str:
+        import swarm
+
+        return swarm.__version__
+
+    try:
+        found = ray.get(version.remote(), timeout=60)
+    except Exception as error:
+        raise ClusterError(
+            f"--address {address}: its workers cannot import swarm ({_first_line(error)}); "
+            "install this version there, or start the cluster from this environment"
+        ) from error
+    if found != __version__:
+        raise ClusterError(f"--address {address}: its workers have swarm {found}, this is {__version__}")
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[-1] if lines else type(error).__name__)[:200]

@@ -1,0 +1,141 @@
+"""The composition root: a config in, a finished folder out, in this process or over Ray."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any, Protocol
+from uuid import uuid4
+
+from swarm.config import RunConfig, compose
+from swarm.llm import engines
+from swarm.simulation.folder import RunFolder
+from swarm.simulation.loop import Interrupted, Watcher, run_rounds
+from swarm.simulation.market import Market, MarketPort
+from swarm.simulation.plan import RunPlan
+from swarm.simulation.record import Recorder, RunRecord
+from swarm.simulation.traders import LocalTraders, TradersPort
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where to run: in this process, on the cluster at `address`, or (the default) on a cluster of the run's own."""
+
+    local: bool = False
+    address: str | None = None
+
+    def __str__(self) -> str:
+        if self.local:
+            return "one process"
+        return f"Ray at {self.address}" if self.address else "a Ray cluster of its own"
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """The two sides a round loop talks to, and what they can tell of themselves at the end."""
+
+    market: MarketPort
+    traders: TradersPort
+    layout: Mapping[str, Any]
+    losses: Callable[[], Mapping[str, int]]
+
+
+class Narrator(Protocol):
+    """Who is told what goes on before the first round and after the last."""
+
+    def phase(self, text: str) -> None:
+        """Something that takes a while has begun."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """A run that ended: `finished` is False if it was told to stop before its last round."""
+
+    folder: RunFolder
+    record: RunRecord
+    finished: bool
+
+
+def execute(
+    config: RunConfig,
+    place: Place,
+    folder: RunFolder,
+    watchers: tuple[Watcher, ...],
+    narrator: Narrator,
+    should_stop: Callable[[], bool],
+) -> RunResult:
+    """Run to the end, or to the last whole round once `should_stop` says so, and write the folder."""
+    plan = compose(config)
+    folder.create()
+    folder.write_config(config.record(), plan.config_sha256)
+    recorder = Recorder()
+    begun = perf_counter()
+    with open_ports(config, plan, place, folder.journal, narrator, should_stop) as ports:
+        set_up_s = perf_counter() - begun
+        narrator.phase("running")
+        done = run_rounds(plan, ports.market, ports.traders, (recorder, *watchers), should_stop)
+        closing = ports.market.close()
+        extra = {
+            "finished": done == plan.rounds,
+            "place": str(place),
+            "layout": dict(ports.layout),
+            "lost": dict(ports.losses()),
+            "set_up_s": round(set_up_s, 3),
+            "run_s": round(perf_counter() - begun - set_up_s, 3),
+        }
+        record = recorder.finish(closing, extra)
+        folder.write_record(record)
+    return RunResult(folder, record, done == plan.rounds)
+
+
+@contextmanager
+def open_ports(
+    config: RunConfig,
+    plan: RunPlan,
+    place: Place,
+    journal: Path | None,
+    narrator: Narrator,
+    should_stop: Callable[[], bool],
+) -> Iterator[Ports]:
+    """The ports of a run at `place`; everything that was started for them ends with the block."""
+    if place.local:
+        market = Market(plan.market, journal)
+        clients = {m.name: engines.in_process(m) for m in plan.models}
+        yield Ports(market, LocalTraders(plan.shard, clients), {"shards": 1, "traders_per_shard": plan.traders}, dict)
+        return
+    narrator.phase(f"joining Ray at {place.address}" if place.address else "starting Ray")
+    # Importing ray takes a second or more, which a local run does not owe.
+    from swarm.runtime import adapters, cluster, serving
+
+    with ExitStack() as stack:
+        stack.enter_context(
+            cluster.joined_cluster(place.address) if place.address else cluster.own_cluster(config.runtime)
+        )
+        stop_early(should_stop)
+        narrator.phase(f"deploying {len(plan.models)} models")
+        applications = (
+            serving.deploy(uuid4().hex[:8], plan.models, config.runtime.start_timeout_s) if plan.models else {}
+        )
+        if place.address:
+            stack.callback(serving.withdraw, list(applications.values()))
+        stop_early(should_stop)
+        size = cluster.shard_size(plan.traders, config.runtime.traders_per_actor, cluster.cores())
+        narrator.phase(f"starting the market and {-(-plan.traders // size)} shards")
+        ray_market = adapters.RayMarket(plan.market, str(journal.absolute()) if journal else None)
+        stack.callback(ray_market.end)
+        traders = adapters.RayTraders(plan.shard, applications, size, config.runtime.start_timeout_s, should_stop)
+        stack.callback(traders.end)
+        yield Ports(
+            ray_market,
+            traders,
+            {"shards": traders.shards, "traders_per_shard": size, "deployments": len(applications)},
+            lambda: traders.lost,
+        )
+
+
+def stop_early(should_stop: Callable[[], bool]) -> None:
+    """Raise Interrupted if the run was told to stop before its first round."""
+    if should_stop():
+        raise Interrupted

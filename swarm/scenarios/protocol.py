@@ -1,0 +1,106 @@
+"""What a scenario must offer: a setting's goods, rules and mechanics. Write one file with these and it runs.
+
+A scenario owns what its creatures are and need; the market owns what they have. It never touches a balance: it returns
+`Movement`s and `ReferenceMove`s, which the round loop turns into commands. It may draw from the seed with
+`swarm.seeding`, and from nothing else.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from swarm.agents.observation import Observation
+from swarm.market.config import MarketConfig
+from swarm.market.events import RoundCleared
+from swarm.schema import StrictModel
+
+Int64 = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Movement:
+    """Post `amount` of `asset` from `source` to `target`, row by row; an account is a trader's number or a name."""
+
+    cause: str
+    source: Int64 | str
+    target: Int64 | str
+    asset: Int64
+    amount: Int64
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceMove:
+    """Multiply the reference price of a good by `permille` / 1000."""
+
+    cause: str
+    good: int
+    permille: int
+
+
+Consequence = Movement | ReferenceMove
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MarketState:
+    """What the scenario sees of the market between commands: `balances` is [traders, assets], asset 0 is cash."""
+
+    balances: Int64
+    reference_ticks: Int64
+
+
+@dataclass(frozen=True, slots=True)
+class ShockMark:
+    """A shock as a chart shows it: from `first_round` to `last_round`."""
+
+    title: str
+    first_round: int
+    last_round: int
+    good: str
+
+
+class Scenario(Protocol):
+    """One run's setting, with the state of its creatures. `kinds[trader_kind[t]]` names what trader t is."""
+
+    goods: tuple[str, ...]
+    kinds: tuple[str, ...]
+    trader_kind: Int64
+    makes: Int64
+    named_accounts: tuple[str, ...]
+    opening_reference_ticks: Int64
+    shocks: tuple[ShockMark, ...]
+
+    def rules_text(self) -> str:
+        """The setting in a few sentences, the first bytes of every prompt."""
+        ...
+
+    def opening(self) -> list[Consequence]:
+        """What the traders begin with."""
+        ...
+
+    def observe(self, round_: int, market: MarketState, last: RoundCleared | None) -> Observation:
+        """What all traders are shown in a round; the loop adds what each has heard."""
+        ...
+
+    def after_clearing(self, round_: int, market: MarketState, cleared: RoundCleared) -> list[Consequence]:
+        """What happens once a round's trades are settled, in order."""
+        ...
+
+    def trader_columns(self) -> dict[str, Int64]:
+        """Columns of the creatures' own state for the run's tables, one entry per trader."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ScenarioPlugin:
+    """The one export of a scenario's file.
+
+    `build(config, seed, traders, rounds, market)` makes the scenario of a run; `config` is an instance of `Config`.
+    """
+
+    name: str
+    summary: str
+    Config: type[StrictModel]
+    build: Callable[[Any, int, int, int, MarketConfig], Scenario]

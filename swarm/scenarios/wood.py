@@ -1,0 +1,455 @@
+"""The Wood: five kinds of creatures, each the single producer of one good, who cannot live on their own harvest.
+
+Scarcity is engineered. A meal wants several different foods and takes one of each, food spoils, the cold seasons need
+firewood that one kind fells. Mood reverts to its mean and never reaches zero. Shocks are data: announced as news, with
+a mechanical consequence when the round is settled.
+"""
+
+from typing import Literal
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from swarm.agents.observation import Observation, PrivateViews, PublicView
+from swarm.market.config import MarketConfig
+from swarm.market.events import RoundCleared
+from swarm.market.ledger import CASH, ISSUE
+from swarm.scenarios.protocol import (
+    Consequence,
+    Int64,
+    MarketState,
+    Movement,
+    ReferenceMove,
+    ScenarioPlugin,
+    ShockMark,
+)
+from swarm.schema import StrictModel
+from swarm.seeding import draw, draw_between
+
+Good = Literal["acorns", "berries", "mushrooms", "honey", "firewood"]
+Season = Literal["spring", "summer", "autumn", "winter"]
+
+GOODS: tuple[Good, ...] = ("acorns", "berries", "mushrooms", "honey", "firewood")
+KINDS = ("squirrel", "hedgehog", "badger", "bear", "beaver")
+SEASONS: tuple[Season, ...] = ("spring", "summer", "autumn", "winter")
+FIREWOOD = GOODS.index("firewood")
+FOODS = np.array([g for g in range(len(GOODS)) if g != FIREWOOD])
+
+EATEN, BURNT, SPOILED, VENTURE = "eaten", "burnt", "spoiled", "venture"
+
+MOOD_MEAN = 500
+MOOD_FLOOR = 10
+MOOD_CEILING = 1_000
+MOOD_REVERSION = 8
+"""A mood, in 1/1000, closes one part in this many of its distance to the mean each round."""
+
+MEAL_EFFECT = (-90, -30, 20, 60, 80)
+"""What a meal of 0, 1, 2, ... different foods does to a mood, in 1/1000."""
+
+COLD_EFFECT = -50
+"""What each missing lot of firewood does to a mood, in 1/1000."""
+
+
+class Shock(StrictModel):
+    """Something that befalls the Wood."""
+
+    kind: Literal["mania", "venture", "run", "blight"]
+    """mania: everybody wants a good, then nobody; venture: takes deposits and fails; run: the largest hoards are
+    stormed; blight: stocks rot and harvests fail."""
+
+    round: int = Field(ge=1)
+    """The round in which it is announced."""
+
+    rounds: int = Field(default=4, ge=1, le=100)
+    """How long it lasts, in rounds."""
+
+    good: Good
+    """The good it concerns; for a venture, the good whose producers it had been buying from."""
+
+    size_permille: int = Field(default=400, ge=1, le=950)
+    """How hard it hits, in 1/1000: of worth (mania), of every purse (venture), of the hoards (run), of stocks and
+    harvests (blight)."""
+
+    title: str = Field(default="", max_length=60)
+    """What it is called in the news; empty: a name by its kind."""
+
+
+class WoodConfig(StrictModel):
+    """The setting `wood`."""
+
+    name: Literal["wood"] = "wood"
+    """Which scenario this is."""
+
+    start_pebbles: int = Field(default=400, ge=10, le=1_000_000)
+    """What is in each creature's purse at the start, in pebbles of 100 cents."""
+
+    start_stock_lots: int = Field(default=6, ge=0, le=1_000)
+    """How much of its own good each creature starts with, in lots."""
+
+    start_price_ticks: dict[Good, int] = Field(
+        default={"acorns": 20, "berries": 24, "mushrooms": 26, "honey": 34, "firewood": 22}
+    )
+    """The first reference price of each good, in ticks; also what a lot is ordinarily worth."""
+
+    harvest_lots: dict[Good, int] = Field(
+        default={"acorns": 3, "berries": 3, "mushrooms": 3, "honey": 2, "firewood": 3}
+    )
+    """What a creature brings home of its own good in an ordinary round, in lots; each round's is one more or less."""
+
+    spoil_permille: dict[Good, int] = Field(
+        default={"acorns": 60, "berries": 250, "mushrooms": 300, "honey": 10, "firewood": 20}
+    )
+    """The share of a stock that spoils each round, in 1/1000; odd lots spoil by the seed's draw."""
+
+    meal_foods: int = Field(default=3, ge=1, le=4)
+    """How many different foods a good meal has; one lot of each is eaten."""
+
+    firewood_need_lots: dict[Season, int] = Field(default={"spring": 1, "summer": 0, "autumn": 1, "winter": 2})
+    """How many lots of firewood a creature burns each round, by season."""
+
+    season_rounds: int = Field(default=10, ge=1, le=1_000)
+    """How many rounds a season lasts; a run begins in autumn."""
+
+    shocks: tuple[Shock, ...] = Field(default=(), max_length=50)
+    """What befalls the Wood, and when."""
+
+    @model_validator(mode="after")
+    def _every_good_is_named(self) -> "WoodConfig":
+        tables: tuple[tuple[str, dict[Good, int]], ...] = (
+            ("start_price_ticks", self.start_price_ticks),
+            ("harvest_lots", self.harvest_lots),
+            ("spoil_permille", self.spoil_permille),
+        )
+        for name, table in tables:
+            if missing := [g for g in GOODS if g not in table]:
+                raise ValueError(f"{name} has no entry for {', '.join(missing)}")
+            if low := [g for g in GOODS if table[g] < (name == "start_price_ticks")]:
+                raise ValueError(f"{name} of {low[0]} is too low")
+        if missing_seasons := [s for s in SEASONS if self.firewood_need_lots.get(s, -1) < 0]:
+            raise ValueError(f"firewood_need_lots needs an entry of 0 or more for {', '.join(missing_seasons)}")
+        if max(self.spoil_permille.values()) > 1_000:
+            raise ValueError("spoil_permille is a share in 1/1000 and at most 1000")
+        return self
+
+
+_TITLES = {
+    "mania": "The Great {good} Mania",
+    "venture": "The Hollow Log Trading Company",
+    "run": "The Run on Oona's Hoard",
+    "blight": "The {good} Blight",
+}
+
+
+class Wood:
+    """The state of the Wood's creatures and the rules by which a round changes it."""
+
+    def __init__(self, config: WoodConfig, seed: int, traders: int, rounds: int, market: MarketConfig) -> None:
+        self.config = config
+        self.seed = seed
+        self.rounds = rounds
+        self.market = market
+        self.goods: tuple[str, ...] = GOODS
+        self.kinds: tuple[str, ...] = KINDS
+        self.named_accounts: tuple[str, ...] = (ISSUE, EATEN, BURNT, SPOILED, VENTURE)
+        self.trader = np.arange(traders)
+        self.trader_kind = self.trader % len(KINDS)
+        self.makes = self.trader_kind
+        self.base_ticks = _by_good(config.start_price_ticks)
+        self.opening_reference_ticks = np.clip(self.base_ticks, 1, market.max_price_ticks)
+        self.taste_permille = draw_between(
+            seed, "taste", np.int64(700), np.int64(1_300), self.trader[:, None], np.arange(len(GOODS))[None, :]
+        )
+        self.mood_permille = np.full(traders, MOOD_MEAN, dtype=np.int64)
+        self.foods_eaten = np.zeros(traders, dtype=np.int64)
+        self.invested_cents = np.zeros(traders, dtype=np.int64)
+        self._previous_reference = self.opening_reference_ticks
+        self.shocks = tuple(
+            ShockMark(_title(s), s.round, s.round + s.rounds - 1, s.good) for s in config.shocks if s.round <= rounds
+        )
+
+    def rules_text(self) -> str:
+        """The setting in a few sentences."""
+        need = self.config.firewood_need_lots
+        return (
+            "You live in the Wood and trade acorns, berries, mushrooms, honey (foods) and firewood for pebbles.\n"
+            "Each round, all orders for a good meet at one price: bids at or above it buy, asks at or below sell.\n"
+            f"A good meal has {self.config.meal_foods} different foods, one lot of each. Food spoils, honey hardly.\n"
+            "Each round burns firewood: "
+            + ", ".join(f"{season} {need[season]}" for season in SEASONS)
+            + ". Hunger and cold spoil your mood."
+        )
+
+    def opening(self) -> list[Consequence]:
+        """Every creature's purse and stock, and its first harvest."""
+        everyone = np.ones_like(self.trader)
+        return [
+            Movement("endowment", ISSUE, self.trader, CASH * everyone, self.config.start_pebbles * 100 * everyone),
+            Movement("endowment", ISSUE, self.trader, self.makes + 1, self.config.start_stock_lots * everyone),
+            self._harvest(1),
+        ]
+
+    def season(self, round_: int) -> Season:
+        """A run begins in autumn, so that the first winter comes early."""
+        return SEASONS[((round_ - 1) // self.config.season_rounds + 2) % len(SEASONS)]
+
+    def observe(self, round_: int, market: MarketState, last: RoundCleared | None) -> Observation:
+        """Prices, seasons and news for all; purse, stores, needs and worths for each."""
+        nothing = np.zeros(len(GOODS), dtype=np.int64)
+        before = last.trades if last else None
+        public = PublicView(
+            round=round_,
+            rounds=self.rounds,
+            season=self.season(round_),
+            news=self._news(round_),
+            reference_ticks=market.reference_ticks,
+            change_ticks=market.reference_ticks - self._previous_reference if last else nothing,
+            clearing_ticks=last.clearing_ticks if last else nothing,
+            volume_lots=last.volume_lots if last else nothing,
+            unfilled_buy_lots=last.unfilled_buy_lots if last else nothing,
+            unfilled_sell_lots=last.unfilled_sell_lots if last else nothing,
+        )
+        self._previous_reference = market.reference_ticks
+        have = market.balances[:, 1:]
+        target = self._target_stock(round_)
+        own = np.arange(len(GOODS))[None, :] == self.makes[:, None]
+        need = np.where(own, 0, np.maximum(target - have, 0))
+        keep = np.where(own, np.where(np.arange(len(GOODS)) == FIREWOOD, target, 1), 2 * target)
+        fills = [np.zeros_like(have), np.zeros_like(have)]
+        if before:
+            for lots, side in zip(fills, (before.buyer, before.seller), strict=True):
+                np.add.at(lots, (side, before.good), before.quantity_lots)
+        kinds = [f"YOU are {_with_article(KINDS[k])}" for k in range(len(KINDS))]
+        private = PrivateViews(
+            trader=self.trader,
+            makes=self.makes,
+            cash_cents=market.balances[:, CASH],
+            have=have,
+            need=need,
+            spare=np.maximum(have - keep, 0),
+            worth_ticks=self._worth(round_, market.balances[:, CASH], have, target, own),
+            mood=self.mood_permille // 10,
+            bought_lots=fills[0],
+            sold_lots=fills[1],
+            facts=tuple(kinds[k] for k in self.trader_kind.tolist()),
+            heard=((),) * len(self.trader),
+        )
+        return Observation(public, private)
+
+    def after_clearing(self, round_: int, market: MarketState, cleared: RoundCleared) -> list[Consequence]:
+        """Shocks strike, creatures eat and burn, food spoils, moods move, and the next harvest comes in."""
+        balances = market.balances.copy()
+        consequences: list[Consequence] = []
+
+        def apply(consequence: Consequence) -> None:
+            consequences.append(consequence)
+            if isinstance(consequence, Movement):
+                for account, sign in ((consequence.source, -1), (consequence.target, 1)):
+                    if not isinstance(account, str):
+                        np.add.at(balances, (account, consequence.asset), sign * consequence.amount)
+
+        for shock in self.config.shocks:
+            for consequence in self._strike(shock, round_, balances):
+                apply(consequence)
+        eaten, burnt, missing = self._consume(round_, balances[:, 1:])
+        apply(self._matrix_movement("meals", eaten, EATEN))
+        apply(self._matrix_movement("firewood burnt", burnt, BURNT))
+        self.foods_eaten = eaten.sum(axis=1)
+        self._change_moods(missing)
+        apply(self._matrix_movement("spoilage", self._spoil(round_, balances[:, 1:]), SPOILED))
+        if round_ < self.rounds:
+            apply(self._harvest(round_ + 1))
+        return consequences
+
+    def trader_columns(self) -> dict[str, Int64]:
+        """Mood in 1/1000 and the number of foods of the last meal."""
+        return {"mood_permille": self.mood_permille, "foods_eaten": self.foods_eaten}
+
+    def _news(self, round_: int) -> tuple[str, ...]:
+        news = []
+        for shock in self.config.shocks:
+            title, good, end = _title(shock), shock.good, shock.round + shock.rounds
+            if round_ == shock.round:
+                news.append(
+                    {
+                        "mania": f"{title}! Everybody must have {good}",
+                        "venture": f"{title} takes deposits and promises riches",
+                        "run": f"{title}! Hoards of {good} are stormed",
+                        "blight": f"{title}! Stores rot and harvests fail",
+                    }[shock.kind]
+                )
+            if round_ == end:
+                news.append(
+                    {
+                        "mania": f"{title} is over: {good} crash",
+                        "venture": f"{title} has failed: deposits are lost",
+                        "run": f"{title} has ended",
+                        "blight": f"{title} has ended",
+                    }[shock.kind]
+                )
+        return tuple(news)
+
+    def _target_stock(self, round_: int) -> Int64:
+        """[goods]: what a prudent creature has in store, in lots: two meals, firewood for two rounds and a lot over."""
+        target = np.full(len(GOODS), 2, dtype=np.int64)
+        need = self.config.firewood_need_lots
+        target[FIREWOOD] = 1 + need[self.season(round_)] + need[self.season(round_ + 1)]
+        return target
+
+    def _worth(self, round_: int, cash: Int64, have: Int64, target: Int64, own: np.ndarray) -> Int64:
+        """[traders, goods]: what the next lot is worth in ticks, by taste, urgency, mood and purse.
+
+        The purse enters by its square root, so that the rich outbid the poor but not without bound; what is spare is
+        worth half of the ordinary price.
+        """
+        urgency = np.where(have == 0, 1_250, np.where(have < target, 1_000, 600))
+        burnt = self.config.firewood_need_lots[self.season(round_)]
+        urgency[:, FIREWOOD] = np.where(have[:, FIREWOOD] < burnt, 1_500, urgency[:, FIREWOOD])
+        mood = 1_000 + 4 * (50 - self.mood_permille // 10)
+        start = self.config.start_pebbles * 100
+        purse = np.sqrt(cash / start)
+        purse_permille = np.clip(np.floor(purse * 1_000), 300, 3_000).astype(np.int64)
+        worth = self.base_ticks[None, :] * self.taste_permille // 10
+        worth = worth * urgency // 1_000
+        worth = worth * mood[:, None] // 1_000
+        worth = worth * purse_permille[:, None] // 1_000
+        floor = self.base_ticks[None, :] * self.taste_permille // 20
+        for shock in self.config.shocks:
+            worth = worth * self._fashion_permille(shock, round_)[None, :] // 1_000
+        worth = np.where(own | (have > 2 * target), floor, worth)
+        ticks: Int64 = np.clip(worth // 100, 1, self.market.max_price_ticks)
+        return ticks
+
+    def _fashion_permille(self, shock: Shock, round_: int) -> Int64:
+        """What a mania does to the worth of its good, while it lasts and for as long after."""
+        fashion = np.full(len(GOODS), 1_000, dtype=np.int64)
+        if shock.kind == "mania":
+            since = round_ - shock.round
+            if 0 <= since < shock.rounds:
+                fashion[GOODS.index(shock.good)] = 1_000 + 2 * shock.size_permille
+            elif shock.rounds <= since < 2 * shock.rounds:
+                fashion[GOODS.index(shock.good)] = 1_000 - shock.size_permille
+        return fashion
+
+    def _strike(self, shock: Shock, round_: int, balances: Int64) -> list[Consequence]:
+        """What a shock does at the settlement of `round_`."""
+        good, since, title = GOODS.index(shock.good), round_ - shock.round, _title(shock)
+        size = shock.size_permille
+        match shock.kind:
+            case "mania" if 0 <= since < shock.rounds:
+                return [ReferenceMove(title, good, 1_000 + size // 4)]
+            case "mania" if since == shock.rounds:
+                return [ReferenceMove(title, good, 1_000 - size)]
+            case "venture" if since == 0:
+                return [self._deposit(title, balances, size)]
+            case "venture" if since == shock.rounds:
+                return self._pay_out(title, good)
+            case "run" if since == 0:
+                stormed = self._storm(title, balances, good, size)
+                return [*stormed, ReferenceMove(title, good, 1_000 - size // 2)]
+            case "blight" if since == 0:
+                lost = balances[:, good + 1] * size // 1_000
+                return [Movement(title, self.trader, SPOILED, np.full_like(lost, good + 1), lost)]
+            case _:
+                return []
+
+    def _deposit(self, title: str, balances: Int64, size_permille: int) -> Movement:
+        """Every creature puts a share of its purse into the venture."""
+        self.invested_cents = balances[:, CASH] * size_permille // 1_000
+        return Movement(title, self.trader, VENTURE, np.full_like(self.trader, CASH), self.invested_cents)
+
+    def _pay_out(self, title: str, good: int) -> list[Consequence]:
+        """A fifth comes back to those who paid in; the rest went to the producers the venture had bought from."""
+        returned = self.invested_cents // 5
+        rest = int((self.invested_cents - returned).sum())
+        suppliers = np.flatnonzero(self.makes == good)
+        if not len(suppliers):
+            suppliers = self.trader
+        shares = np.full(len(suppliers), rest // len(suppliers), dtype=np.int64)
+        shares[: rest - int(shares.sum())] += 1
+        self.invested_cents = np.zeros_like(self.invested_cents)
+        return [
+            Movement(title, VENTURE, self.trader, np.full_like(self.trader, CASH), returned),
+            Movement(title, VENTURE, suppliers, np.full_like(suppliers, CASH), shares),
+        ]
+
+    def _storm(self, title: str, balances: Int64, good: int, size_permille: int) -> list[Consequence]:
+        """The largest tenth of hoards lose a share of their stock to those who have least of it, a lot at a time."""
+        stock = balances[:, good + 1]
+        richest_first = np.argsort(-stock, kind="stable")
+        hoards = richest_first[: max(1, len(stock) // 10)]
+        lost = stock[hoards] * size_permille // 1_000
+        total = int(lost.sum())
+        others = richest_first[len(hoards) :][::-1]
+        if not total or not len(others):
+            return []
+        source = np.repeat(hoards, lost)
+        target = np.resize(others, total)
+        return [Movement(title, source, target, np.full(total, good + 1), np.ones(total, dtype=np.int64))]
+
+    def _consume(self, round_: int, stock: Int64) -> tuple[Int64, Int64, Int64]:
+        """Lots eaten and burnt, both [traders, goods], and lots of firewood that were missing, [traders].
+
+        A meal takes one lot of each of the foods that a creature has most of.
+        """
+        everyone = self.trader[:, None]
+        eaten = np.zeros_like(stock)
+        by_stock = FOODS[np.argsort(-stock[:, FOODS], axis=1, kind="stable")][:, : self.config.meal_foods]
+        eaten[everyone, by_stock] = np.minimum(stock[everyone, by_stock], 1)
+        wanted = self.config.firewood_need_lots[self.season(round_)]
+        burnt = np.zeros_like(stock)
+        burnt[:, FIREWOOD] = np.minimum(stock[:, FIREWOOD], wanted)
+        return eaten, burnt, wanted - burnt[:, FIREWOOD]
+
+    def _change_moods(self, missing_firewood: Int64) -> None:
+        meal = np.array(MEAL_EFFECT)[self.foods_eaten]
+        reverted = self.mood_permille + (MOOD_MEAN - self.mood_permille) // MOOD_REVERSION
+        self.mood_permille = np.clip(reverted + meal + COLD_EFFECT * missing_firewood, MOOD_FLOOR, MOOD_CEILING)
+
+    def _spoil(self, round_: int, stock: Int64) -> Int64:
+        """[traders, goods]: a share of each stock, its odd part rounded up or down by the seed's draw."""
+        dice = draw_between(
+            self.seed,
+            "spoilage",
+            np.int64(0),
+            np.int64(999),
+            round_,
+            self.trader[:, None],
+            np.arange(len(GOODS))[None, :],
+        )
+        return (stock * _by_good(self.config.spoil_permille)[None, :] + dice) // 1_000
+
+    def _harvest(self, round_: int) -> Movement:
+        """Each creature's harvest: the ordinary one, one more or less by the kind's weather, less by a blight."""
+        weather = draw_between(self.seed, "weather", np.int64(-1), np.int64(1), round_, np.arange(len(KINDS)))
+        luck = (draw(self.seed, "luck", round_, self.trader) >> np.uint64(63)).astype(np.int64)
+        harvest = _by_good(self.config.harvest_lots)[self.makes]
+        lots = np.where(harvest > 0, np.maximum(harvest + weather[self.trader_kind] * luck, 0), 0)
+        for shock in self.config.shocks:
+            if shock.kind == "blight" and shock.round < round_ <= shock.round + shock.rounds:
+                hit = self.makes == GOODS.index(shock.good)
+                lots = np.where(hit, lots * (1_000 - shock.size_permille) // 1_000, lots)
+        return Movement("harvest", ISSUE, self.trader, self.makes + 1, lots)
+
+    def _matrix_movement(self, cause: str, lots: Int64, target: str) -> Movement:
+        trader, good = np.nonzero(lots)
+        return Movement(cause, trader, target, good + 1, lots[trader, good])
+
+
+def _by_good(table: dict[Good, int]) -> Int64:
+    return np.array([table[g] for g in GOODS], dtype=np.int64)
+
+
+def _title(shock: Shock) -> str:
+    return shock.title or _TITLES[shock.kind].format(good=shock.good.capitalize())
+
+
+def _with_article(noun: str) -> str:
+    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
+
+
+SCENARIO = ScenarioPlugin(
+    name="wood",
+    summary="Five kinds of creatures, five goods, spoiling food, cold winters, gossip and shocks.",
+    Config=WoodConfig,
+    build=Wood,
+)

@@ -1,0 +1,89 @@
+"""A run's folder: `config.yaml`, `journal.swarm`, `summary.json`, `tables/*.parquet`, `report.html`."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import yaml
+
+from swarm.errors import OutputError
+from swarm.simulation.record import TABLES, RunRecord
+
+
+class RunFolder:
+    """Where one run is kept."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def journal(self) -> Path:
+        """The journal's file."""
+        return self.path / "journal.swarm"
+
+    @property
+    def report(self) -> Path:
+        """The report's file."""
+        return self.path / "report.html"
+
+    @property
+    def config(self) -> Path:
+        """The resolved config's file."""
+        return self.path / "config.yaml"
+
+    def create(self) -> None:
+        """Make the folder; OutputError where it cannot be written to or holds a run already."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            if any(self.path.iterdir()):
+                raise OutputError(
+                    f"{self.path}: this folder is not empty, and a run is never written over another; "
+                    "name a new folder with --out"
+                )
+            if not os.access(self.path, os.W_OK | os.X_OK):
+                raise PermissionError(13, "Permission denied")
+        except OSError as error:
+            raise OutputError(
+                f"{self.path}: this folder cannot be written to ({error.strerror}); name another with --out"
+            ) from error
+
+    def write_config(self, record: Mapping[str, Any], sha256: str) -> None:
+        """Keep the resolved config, with its digest in the first line."""
+        text = yaml.safe_dump(dict(record), sort_keys=False, allow_unicode=True)
+        self._write(self.config, f"# sha256 of these values as canonical JSON: {sha256}\n{text}")
+
+    def write_record(self, record: RunRecord) -> None:
+        """Write the tables and, last, the summary: a folder with a summary is whole."""
+        tables = self.path / "tables"
+        tables.mkdir(exist_ok=True)
+        for name, table in record.tables.items():
+            try:
+                table.write_parquet(tables / f"{name}.parquet")
+            except OSError as error:
+                raise OutputError(f"{tables / name}.parquet: this table cannot be written ({error})") from error
+        self._write(self.path / "summary.json", json.dumps(record.summary, indent=2) + "\n")
+
+    def write_report(self, html: str) -> None:
+        """Keep the report."""
+        self._write(self.report, html)
+
+    def read_record(self) -> RunRecord:
+        """The summary and the tables; OutputError where the folder holds no finished record."""
+        try:
+            summary = json.loads((self.path / "summary.json").read_text(encoding="utf-8"))
+            tables = {name: pl.read_parquet(self.path / "tables" / f"{name}.parquet") for name in TABLES}
+        except (OSError, ValueError) as error:
+            raise OutputError(
+                f"{self.path}: no record of a run can be read here ({error}); "
+                "`swarm replay` can rebuild one from a journal with --rebuild"
+            ) from error
+        return RunRecord(summary, tables)
+
+    def _write(self, path: Path, text: str) -> None:
+        try:
+            path.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise OutputError(f"{path}: this file cannot be written ({error.strerror})") from error

@@ -1,0 +1,172 @@
+"""The round loop, written once: observe, decide, call, clear, settle, live. What it talks to are small protocols.
+
+It holds no balance and no clock of the market's; what it returns is the history, as tables are made from it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from time import perf_counter
+from typing import Protocol
+
+import numpy as np
+
+from swarm.agents.observation import Observation
+from swarm.coordination.gossip import contact_graph, deliver
+from swarm.market.commands import CloseRound, Command, MoveReference, SubmitOrders, Transfer
+from swarm.market.events import OrdersTaken, RoundCleared
+from swarm.market.orders import Int64, Orders
+from swarm.scenarios.protocol import Consequence, MarketState, Movement
+from swarm.seeding import draw
+from swarm.simulation.market import MarketPort, Note
+from swarm.simulation.plan import RunPlan
+from swarm.simulation.traders import Gathered, TradersPort
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RoundOutcome:
+    """All that a round came to; `named_balances` are the named accounts', in the scenario's order."""
+
+    round: int
+    season: str
+    gathered: Gathered
+    taken: OrdersTaken
+    submitted: int
+    cleared: RoundCleared
+    reference_before_ticks: Int64
+    state: MarketState
+    named_balances: Int64
+    trader_columns: dict[str, Int64]
+    duration_s: float
+    decide_s: float
+    clear_s: float
+
+
+class Watcher(Protocol):
+    """Somebody who looks on: a progress display, a recorder of tables."""
+
+    def started(self, plan: RunPlan, opening: MarketState, named: Int64) -> None:
+        """The run has begun with these balances."""
+        ...
+
+    def round_done(self, outcome: RoundOutcome) -> None:
+        """A round is settled and durable."""
+        ...
+
+
+class Interrupted(Exception):
+    """Raised by a traders port that was told to stop while it waited; the round is then as if it had not begun."""
+
+
+def run_rounds(
+    plan: RunPlan,
+    market: MarketPort,
+    traders: TradersPort,
+    watchers: tuple[Watcher, ...] = (),
+    should_stop: Callable[[], bool] = lambda: False,
+) -> int:
+    """Run all rounds and return how many were finished: fewer than the plan's only if `should_stop` said so."""
+    scenario = plan.scenario
+    numbers = _Numbers()
+    graph = contact_graph(plan.seed, plan.traders, plan.shard.traders.hears)
+    said = [""] * plan.traders
+    answer = market.execute(
+        [Note("run", plan.header()), *(numbers.command(c, market_accounts(plan)) for c in scenario.opening())]
+    )
+    for watcher in watchers:
+        watcher.started(plan, answer.state, answer.named)
+    last: RoundCleared | None = None
+    for round_ in range(1, plan.rounds + 1):
+        if should_stop():
+            return round_ - 1
+        started = perf_counter()
+        seen = scenario.observe(round_, answer.state, last)
+        seen = Observation(seen.public, replace(seen.private, heard=tuple(deliver(graph, said))))
+        try:
+            gathered = traders.decide(seen)
+        except Interrupted:
+            return round_ - 1
+        decided = perf_counter()
+        orders = _with_priority(plan.seed, round_, gathered)
+        before = answer.state.reference_ticks
+        answer = market.execute(
+            [
+                Note("decisions", [round_, gathered.to_record()]),
+                SubmitOrders(numbers.next(), round_, orders),
+                CloseRound(numbers.next(), round_),
+            ]
+        )
+        taken, last = _taken_and_cleared(answer.events)
+        cleared = perf_counter()
+        consequences = scenario.after_clearing(round_, answer.state, last)
+        accounts = market_accounts(plan)
+        answer = market.execute([numbers.command(c, accounts) for c in consequences])
+        market.end_round(round_)
+        said = _said(plan.traders, gathered)
+        outcome = RoundOutcome(
+            round=round_,
+            season=seen.public.season,
+            gathered=gathered,
+            taken=taken,
+            submitted=len(orders),
+            cleared=last,
+            reference_before_ticks=before,
+            state=answer.state,
+            named_balances=answer.named,
+            trader_columns=scenario.trader_columns(),
+            duration_s=perf_counter() - started,
+            decide_s=decided - started,
+            clear_s=cleared - decided,
+        )
+        for watcher in watchers:
+            watcher.round_done(outcome)
+    return plan.rounds
+
+
+def market_accounts(plan: RunPlan) -> dict[str, int]:
+    """The numbers of the named accounts."""
+    return {name: plan.traders + i for i, name in enumerate(plan.market.named_accounts)}
+
+
+class _Numbers:
+    """Numbers the run's commands."""
+
+    def __init__(self) -> None:
+        self.last = 0
+
+    def next(self) -> int:
+        self.last += 1
+        return self.last
+
+    def command(self, consequence: Consequence, accounts: dict[str, int]) -> Command:
+        number = self.next()
+        if not isinstance(consequence, Movement):
+            return MoveReference(number, consequence.cause, consequence.good, consequence.permille)
+        moving = np.flatnonzero(consequence.amount)
+        source, target = (
+            np.full(len(moving), accounts[side]) if isinstance(side, str) else side[moving]
+            for side in (consequence.source, consequence.target)
+        )
+        return Transfer(
+            number, consequence.cause, source, target, consequence.asset[moving], consequence.amount[moving]
+        )
+
+
+def _with_priority(seed: int, round_: int, gathered: Gathered) -> Orders:
+    """All orders of the round in canonical order, each with its trader's priority as the seed draws it."""
+    orders = Orders.concatenate([gathered.decisions.orders, gathered.baseline_orders]).in_canonical_order()
+    drawn = (draw(seed, "priority", round_, orders.trader) >> np.uint64(1)).astype(np.int64)
+    return replace(orders, priority=drawn)
+
+
+def _taken_and_cleared(events: tuple[object, ...]) -> tuple[OrdersTaken, RoundCleared]:
+    taken, cleared = events
+    if not isinstance(taken, OrdersTaken) or not isinstance(cleared, RoundCleared):
+        raise TypeError(f"a round's commands were answered by {type(taken).__name__}, {type(cleared).__name__}")
+    return taken, cleared
+
+
+def _said(traders: int, gathered: Gathered) -> list[str]:
+    said = [""] * traders
+    for trader, line in zip(gathered.turns.trader.tolist(), gathered.decisions.gossip, strict=True):
+        said[trader] = line
+    return said

@@ -1,0 +1,269 @@
+"""What is kept of a run: the columns gathered round by round, the tables and the summary made of them.
+
+Tables are Parquet files, one row per thing that happened. Prices are in ticks, cash and wealth in cents, quantities in
+lots, durations in seconds. Where a table of traders by round would grow beyond TRADER_ROWS it keeps every k-th round
+and the last one, and the summary says which.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from swarm.market.ledger import CASH, ISSUE
+from swarm.market.orders import Int64
+from swarm.scenarios.protocol import MarketState
+from swarm.simulation.loop import RoundOutcome
+from swarm.simulation.market import MarketClosing
+from swarm.simulation.plan import RunPlan
+
+TRADER_ROWS = 2_000_000
+TABLES = ("prices", "trades", "traders", "decisions", "tokens", "rounds")
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """A finished or interrupted run, ready to be written."""
+
+    summary: dict[str, Any]
+    tables: Mapping[str, pl.DataFrame]
+
+
+class Recorder:
+    """A watcher that gathers what the tables and the summary need."""
+
+    def __init__(self) -> None:
+        self._columns: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES}
+        self.errors: Counter[str] = Counter()
+        self.rejections: Counter[str] = Counter()
+        self.pruned: Counter[str] = Counter()
+        self.late = 0
+        self.fills = 0
+        self.volume_lots = 0
+        self.rounds_done = 0
+
+    def started(self, plan: RunPlan, opening: MarketState, named: Int64) -> None:
+        """Keep what the run began with."""
+        self.plan = plan
+        self._goods = np.array(plan.scenario.goods)
+        self._kinds = np.array(plan.scenario.kinds)[plan.scenario.trader_kind]
+        self._minds = np.array(plan.minds)
+        self._every = max(1, -(-plan.rounds * plan.traders // TRADER_ROWS))
+        self._opening = opening.balances
+        self._opening_gini = gini(wealth_cents(plan, opening))
+        self._state = opening
+        self._opening_issue = named[plan.market.named_accounts.index(ISSUE)]
+        self._named = named
+        self._keep_traders(0, opening, {})
+
+    def round_done(self, outcome: RoundOutcome) -> None:
+        """Keep one round."""
+        self.rounds_done = outcome.round
+        self._state = outcome.state
+        self._named = outcome.named_balances
+        turns, decisions = outcome.gathered.turns, outcome.gathered.decisions
+        errors = [str(e) if e else "" for e in decisions.errors]
+        self.errors.update(e for e in errors if e)
+        if late := len(outcome.gathered.late):
+            self.late += late
+            self.errors["late"] += late
+        self.rejections.update(str(r) for r in outcome.taken.rejected_reason)
+        self.pruned["budget"] += int(turns.pruned_messages.sum())
+        self.pruned["cut_to_length"] += decisions.cut_gossip
+        cleared, trades = outcome.cleared, outcome.cleared.trades
+        self.fills += 2 * len(trades.good)
+        self.volume_lots += int(cleared.volume_lots.sum())
+        self._columns["prices"].append(
+            {
+                "round": np.full(len(self._goods), outcome.round),
+                "good": self._goods,
+                "reference_before_ticks": outcome.reference_before_ticks,
+                "clearing_ticks": cleared.clearing_ticks,
+                "reference_ticks": outcome.state.reference_ticks,
+                "volume_lots": cleared.volume_lots,
+                "unfilled_buy_lots": cleared.unfilled_buy_lots,
+                "unfilled_sell_lots": cleared.unfilled_sell_lots,
+            }
+        )
+        self._columns["trades"].append(
+            {
+                "round": np.full(len(trades.good), outcome.round),
+                "good": self._goods[trades.good],
+                "price_ticks": trades.price_ticks,
+                "quantity_lots": trades.quantity_lots,
+                "buyer": trades.buyer,
+                "seller": trades.seller,
+                "buyer_kind": self._kinds[trades.buyer],
+                "seller_kind": self._kinds[trades.seller],
+                "buyer_mind": self._minds[trades.buyer],
+                "seller_mind": self._minds[trades.seller],
+            }
+        )
+        if outcome.round % self._every == 0 or outcome.round == self.plan.rounds:
+            self._keep_traders(outcome.round, outcome.state, outcome.trader_columns)
+        self._columns["decisions"].append(
+            {
+                "round": np.full(len(turns), outcome.round),
+                "trader": turns.trader,
+                "mind": self._minds[turns.trader],
+                "error": np.array(errors, dtype=np.str_),
+                "orders": np.bincount(decisions.orders.trader, minlength=self.plan.traders)[turns.trader],
+                "prompt_tokens": turns.prompt_tokens,
+                "completion_tokens": turns.completion_tokens,
+                "pruned_messages": turns.pruned_messages,
+                "latency_s": turns.latency_s,
+            }
+        )
+        self._columns["rounds"].append(
+            {
+                "round": np.array([outcome.round]),
+                "season": np.array([outcome.season], dtype=np.str_),
+                "orders": np.array([outcome.submitted]),
+                "rejected": np.array([len(outcome.taken.rejected_trader)]),
+                "trades": np.array([len(trades.good)]),
+                "errors": np.array([sum(1 for e in errors if e)]),
+                "late": np.array([late]),
+                "duration_s": np.array([outcome.duration_s]),
+                "decide_s": np.array([outcome.decide_s]),
+                "clear_s": np.array([outcome.clear_s]),
+            }
+        )
+        self._keep_tokens(outcome)
+
+    def finish(self, closing: MarketClosing, extra: Mapping[str, Any]) -> RunRecord:
+        """The record of all rounds so far; `extra` is what only the caller knows."""
+        tables = {
+            name: pl.DataFrame(
+                {key: np.concatenate([part[key] for part in parts]) for key in parts[0]} if parts else {}
+            )
+            for name, parts in self._columns.items()
+        }
+        return RunRecord(self._summary(tables, closing, extra), tables)
+
+    def _keep_traders(self, round_: int, state: MarketState, columns: dict[str, Int64]) -> None:
+        own = {"mood_permille": np.full(self.plan.traders, -1), "foods_eaten": np.zeros(self.plan.traders, np.int64)}
+        self._columns["traders"].append(
+            {
+                "round": np.full(self.plan.traders, round_),
+                "trader": np.arange(self.plan.traders),
+                "kind": self._kinds,
+                "mind": self._minds,
+                "cash_cents": state.balances[:, CASH],
+                "wealth_cents": wealth_cents(self.plan, state),
+                **{f"{good}_lots": state.balances[:, g + 1] for g, good in enumerate(self.plan.scenario.goods)},
+                **(columns or own),
+            }
+        )
+
+    def _keep_tokens(self, outcome: RoundOutcome) -> None:
+        turns = outcome.gathered.turns
+        minds = self._minds[turns.trader]
+        names = np.array(sorted(set(minds.tolist())), dtype=np.str_)
+        groups = [np.flatnonzero(minds == name) for name in names]
+        self._columns["tokens"].append(
+            {
+                "round": np.full(len(names), outcome.round),
+                "model": names,
+                "turns": np.array([len(g) for g in groups], dtype=np.int64),
+                "prompt_tokens": np.array([turns.prompt_tokens[g].sum() for g in groups], dtype=np.int64),
+                "completion_tokens": np.array([turns.completion_tokens[g].sum() for g in groups], dtype=np.int64),
+            }
+        )
+
+    def _summary(
+        self, tables: Mapping[str, pl.DataFrame], closing: MarketClosing, extra: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        plan = self.plan
+        durations = _column(tables["rounds"], "duration_s")
+        spent = _column(tables["decisions"], "prompt_tokens") + _column(tables["decisions"], "completion_tokens")
+        wealth = wealth_cents(plan, self._state)
+        return {
+            "name": plan.name,
+            "scenario": plan.scenario_name,
+            "seed": plan.seed,
+            "goods": list(plan.scenario.goods),
+            "kinds": list(plan.scenario.kinds),
+            "shocks": [asdict(shock) for shock in plan.scenario.shocks],
+            "rounds": self.rounds_done,
+            "rounds_planned": plan.rounds,
+            "traders": plan.traders,
+            "minds": dict(sorted(Counter(plan.minds).items())),
+            "engines": {m.name: m.engine for m in plan.models},
+            "fills": self.fills,
+            "trades": tables["trades"].height,
+            "volume_lots": self.volume_lots,
+            "journal_sha256": closing.journal_sha256,
+            "config_sha256": plan.config_sha256,
+            "decision_errors": dict(sorted(self.errors.items())),
+            "order_rejections": dict(sorted(self.rejections.items())),
+            "late_turns": self.late,
+            "pruned_messages": dict(sorted(self.pruned.items())),
+            "tokens": {
+                "prompt": int(_column(tables["decisions"], "prompt_tokens").sum()),
+                "completion": int(_column(tables["decisions"], "completion_tokens").sum()),
+                "per_turn": {
+                    "mean": float(spent.mean()) if len(spent) else 0.0,
+                    "max": int(spent.max()) if len(spent) else 0,
+                    "budget": plan.shard.budget.tokens_per_turn,
+                },
+                "counted_by": "estimate" if plan.models else "none",
+            },
+            "seconds_per_round": {"p50": _quantile(durations, 0.5), "p95": _quantile(durations, 0.95)},
+            "conservation": self._conservation(),
+            "wealth": {"gini_start": round(self._opening_gini, 6), "gini_end": round(gini(wealth), 6)},
+            "journal": {
+                "frames": closing.journal.frames,
+                "bytes": closing.journal.bytes,
+                "syncs": closing.journal.syncs,
+                "sync_s": round(closing.journal.sync_s, 6),
+            },
+            "traders_table_every_rounds": self._every,
+            **extra,
+        }
+
+    def _conservation(self) -> dict[str, Any]:
+        """Start and end of each asset, and what came and went in between; `unexplained` must be 0."""
+        names = self.plan.market.named_accounts
+        issue = names.index(ISSUE)
+        flows = {}
+        for asset, name in enumerate(["cash", *self.plan.scenario.goods]):
+            start = int(self._opening[:, asset].sum())
+            end = int(self._state.balances[:, asset].sum())
+            issued = int(self._opening_issue[asset] - self._named[issue][asset])
+            sinks = {n: int(self._named[i][asset]) for i, n in enumerate(names) if i != issue and self._named[i][asset]}
+            flows[name] = {
+                "start": start,
+                "end": end,
+                "issued": issued,
+                "in_other_accounts": sinks,
+                "unexplained": start + issued - sum(sinks.values()) - end,
+            }
+        return flows
+
+
+def wealth_cents(plan: RunPlan, state: MarketState) -> Int64:
+    """Cash and stock at reference prices, by trader, in cents."""
+    stock: Int64 = (state.balances[:, 1:] * state.reference_ticks[None, :]).sum(axis=1)
+    cash: Int64 = state.balances[:, CASH]
+    return cash + stock * plan.market.config.tick_cents
+
+
+def gini(values: Int64) -> float:
+    """The Gini coefficient of non-negative values: 0 for equals, (n - 1) / n where one has all."""
+    ordered = np.sort(values).astype(np.float64)
+    n, total = len(ordered), float(ordered.sum())
+    if total == 0:
+        return 0.0
+    return float((2 * np.arange(1, n + 1) - n - 1) @ ordered / (n * total))
+
+
+def _column(table: pl.DataFrame, name: str) -> npt.NDArray[Any]:
+    return table[name].to_numpy() if name in table.columns else np.empty(0)
+
+
+def _quantile(values: npt.NDArray[Any], share: float) -> float:
+    return round(float(np.quantile(values, share)), 6) if len(values) else 0.0

@@ -1,0 +1,96 @@
+"""The traders of a run as the round loop sees them, and the two ways to have them without a cluster."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from swarm.agents.observation import Int64, Observation
+from swarm.agents.shard import Shard, ShardAnswer, ShardPlan
+from swarm.agents.turns import Decisions, Turns, read_turns
+from swarm.llm.protocol import ModelClient
+from swarm.market.orders import Orders
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Gathered:
+    """What came back in time: answers of shards, and the traders whose shard did not answer, in ascending order."""
+
+    turns: Turns
+    decisions: Decisions
+    baseline_orders: Orders
+    late: Int64
+
+    def to_record(self) -> list[Any]:
+        """What a replay needs to come to the same decisions without any model."""
+        orders = self.baseline_orders
+        columns = (
+            orders.trader,
+            orders.sequence,
+            orders.good,
+            orders.side,
+            orders.limit_ticks,
+            orders.quantity_lots,
+        )
+        return [self.turns.to_record(), [column.tolist() for column in columns], self.late.tolist()]
+
+
+class TradersPort(Protocol):
+    """All traders of a run."""
+
+    def decide(self, seen: Observation) -> Gathered:
+        """Ask everybody; `seen.private` has one row for each trader of the run, in order."""
+        ...
+
+
+def gather(answers: Sequence[ShardAnswer], late: Int64) -> Gathered:
+    """Put the shards' answers into the one order that does not depend on how traders are spread over shards."""
+    turns = Turns.join([a.turns for a in answers])
+    order = np.argsort(np.concatenate([np.empty(0, dtype=np.int64), *(a.turns.trader for a in answers)]), kind="stable")
+    gossip = [line for a in answers for line in a.decisions.gossip]
+    errors = [error for a in answers for error in a.decisions.errors]
+    decisions = Decisions(
+        Orders.concatenate([a.decisions.orders for a in answers]).in_canonical_order(),
+        tuple(gossip[i] for i in order),
+        tuple(errors[i] for i in order),
+        sum(a.decisions.cut_gossip for a in answers),
+    )
+    baseline_orders = Orders.concatenate([a.baseline_orders for a in answers]).in_canonical_order()
+    return Gathered(turns, decisions, baseline_orders, np.sort(late))
+
+
+class LocalTraders:
+    """All traders in one shard of this process."""
+
+    def __init__(self, plan: ShardPlan, clients: Mapping[str, ModelClient]) -> None:
+        self.shard = Shard(plan, clients)
+
+    def decide(self, seen: Observation) -> Gathered:
+        """Ask everybody."""
+        return gather([asyncio.run(self.shard.decide(seen))], np.empty(0, dtype=np.int64))
+
+
+class RecordedTraders:
+    """Traders that say what a journal says they said; the replies are read again, no model is asked."""
+
+    def __init__(self, plan: ShardPlan, rounds: Mapping[int, list[Any]]) -> None:
+        self.plan = plan
+        self.rounds = rounds
+
+    def decide(self, seen: Observation) -> Gathered:
+        """The recorded round."""
+        turns_record, order_columns, late = self.rounds[seen.public.round]
+        turns = Turns.from_record(turns_record)
+        decisions = read_turns(
+            turns,
+            seen.private.makes[turns.trader],
+            self.plan.rules,
+            self.plan.budget.tokens_per_turn,
+            self.plan.traders.max_gossip_chars,
+        )
+        columns = [np.array(column, dtype=np.int64) for column in order_columns]
+        columns.append(np.zeros(len(columns[0]), dtype=np.int64))
+        orders = Orders(*columns)
+        return Gathered(turns, decisions, orders, np.array(late, dtype=np.int64))
