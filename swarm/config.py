@@ -3,15 +3,17 @@
 import difflib
 import hashlib
 import json
-from collections.abc import Iterator
+import sys
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from swarm import scenarios
+from swarm.agents import prompt
 from swarm.agents.baselines import BASELINES
 from swarm.agents.config import BudgetConfig, TradersConfig
 from swarm.agents.decision import Rules
@@ -19,6 +21,7 @@ from swarm.agents.shard import ShardPlan
 from swarm.errors import ConfigError
 from swarm.llm.config import ModelConfig
 from swarm.market.config import MarketConfig
+from swarm.scenarios.protocol import MarketState
 from swarm.schema import StrictModel
 from swarm.simulation.market import MarketPlan
 from swarm.simulation.plan import RunPlan, assign_minds
@@ -206,10 +209,26 @@ def compose(config: RunConfig) -> RunPlan:
     )
 
 
-def explain(scenario: str) -> Iterator[tuple[str, str, str, str]]:
-    """(place, type, default, meaning) of every key, those of the scenario included."""
-    yield from _explain(RunConfig, "")
-    yield from _explain(scenarios.find(scenario).Config, "scenario.")
+def check_budget(config: RunConfig) -> None:
+    """ConfigError where the first round's prompts leave no room for a reply; later prompts are of the same size."""
+    plan = compose(config)
+    nothing = MarketState(
+        np.zeros((plan.traders, len(plan.scenario.goods) + 1), dtype=np.int64), plan.scenario.opening_reference_ticks
+    )
+    seen = plan.scenario.observe(1, nothing, None)
+    system = prompt.system_text(plan.shard.scenario_rules, plan.shard.rules)
+    public = prompt.public_text(seen.public, plan.scenario.goods)
+    own = prompt.private_text(seen.private, 0, plan.scenario.goods, config.market.tick_cents)
+    rendered = prompt.render(system, public, own, (), prompt_budget=sys.maxsize)
+    for model in plan.models:
+        needed = (rendered.tokens if rendered else 0) + model.max_completion_tokens
+        if needed > config.budget.tokens_per_turn:
+            raise ConfigError(
+                "budget.tokens_per_turn",
+                f"expected at least {needed}, got {config.budget.tokens_per_turn}",
+                f"a prompt takes {needed - model.max_completion_tokens} tokens and a reply of {model.name} up to "
+                f"{model.max_completion_tokens} (models.*.max_completion_tokens)",
+            )
 
 
 def _history(record: dict[str, Any]) -> dict[str, Any]:
@@ -260,7 +279,7 @@ def _validate(model: type[Model], data: dict[str, Any], prefix: str) -> Model:
 
 
 def _config_error(model: type[BaseModel], error: ErrorDetails, prefix: str) -> ConfigError:
-    place = prefix + ".".join(str(part) for part in error["loc"])
+    place = prefix + ".".join(str(part) for part in error["loc"] if part != "[key]")
     cause = error.get("ctx", {}).get("error")
     if isinstance(cause, _Misplaced):
         return ConfigError(cause.place, str(cause))
@@ -295,32 +314,6 @@ def _model_of(annotation: Any) -> type[BaseModel] | None:
         if found := _model_of(inner):
             return found
     return None
-
-
-def _explain(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, str, str]]:
-    for name, field in model.model_fields.items():
-        place = f"{prefix}{name}"
-        below = _model_of(field.annotation)
-        if below is None or not isinstance(field.annotation, type):
-            default = (
-                "required"
-                if field.is_required()
-                else json.dumps(field.get_default(call_default_factory=True), default=str)
-            )
-            bounds = " ".join(
-                str(m).replace("Interval(", "").rstrip(")")
-                for m in field.metadata
-                if hasattr(m, "ge") or hasattr(m, "gt") or hasattr(m, "le")
-            )
-            kind = getattr(field.annotation, "__name__", None)
-            shown = (
-                kind if isinstance(field.annotation, type) and kind else str(field.annotation).replace("typing.", "")
-            )
-            yield place, f"{shown} {bounds}".strip(), default, " ".join((field.description or "").split())
-        else:
-            yield place, "section", "", " ".join((field.description or "").split())
-        if below is not None:
-            yield from _explain(below, f"{place}." if isinstance(field.annotation, type) else f"{place}[].")
 
 
 def _suggest(word: str, known: list[str]) -> str:

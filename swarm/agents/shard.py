@@ -18,6 +18,9 @@ from swarm.llm.protocol import ModelClient, ModelReply, ModelRequest, TokenUsage
 from swarm.market.orders import Orders
 from swarm.seeding import draw
 
+MODEL_SHARE = 0.8
+"""The share of a round's time that models have, so that a slow one costs its own traders and not the whole shard."""
+
 
 @dataclass(frozen=True, slots=True)
 class ShardPlan:
@@ -111,7 +114,7 @@ class Shard:
             requests.append(ModelRequest(rendered.messages, self.schema, max_tokens, seeds[i] >> 1))
         if requests:
             for i, reply in zip(
-                asked, await self.clients[model].complete(requests, budget.round_deadline_s), strict=True
+                asked, await self.clients[model].complete(requests, MODEL_SHARE * budget.round_deadline_s), strict=True
             ):
                 replies[i] = reply
         return Turns(

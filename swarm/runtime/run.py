@@ -8,13 +8,14 @@ from time import perf_counter
 from typing import Any, Protocol
 from uuid import uuid4
 
-from swarm.config import RunConfig, compose
+from swarm.config import RunConfig, check_budget, compose
 from swarm.llm import engines
 from swarm.simulation.folder import RunFolder
 from swarm.simulation.loop import Interrupted, Watcher, run_rounds
 from swarm.simulation.market import Market, MarketPort
 from swarm.simulation.plan import RunPlan
 from swarm.simulation.record import Recorder, RunRecord
+from swarm.simulation.report import render
 from swarm.simulation.traders import LocalTraders, TradersPort
 
 
@@ -68,8 +69,25 @@ def execute(
 ) -> RunResult:
     """Run to the end, or to the last whole round once `should_stop` says so, and write the folder."""
     plan = compose(config)
+    check_budget(config)
     folder.create()
     folder.write_config(config.record(), plan.config_sha256)
+    try:
+        return _run(config, plan, place, folder, watchers, narrator, should_stop)
+    except Interrupted:
+        folder.discard()
+        raise
+
+
+def _run(
+    config: RunConfig,
+    plan: RunPlan,
+    place: Place,
+    folder: RunFolder,
+    watchers: tuple[Watcher, ...],
+    narrator: Narrator,
+    should_stop: Callable[[], bool],
+) -> RunResult:
     recorder = Recorder()
     begun = perf_counter()
     with open_ports(config, plan, place, folder.journal, narrator, should_stop) as ports:
@@ -87,6 +105,8 @@ def execute(
         }
         record = recorder.finish(closing, extra)
         folder.write_record(record)
+    narrator.phase("writing the report")
+    folder.write_report(render(record))
     return RunResult(folder, record, done == plan.rounds)
 
 
@@ -116,11 +136,12 @@ def open_ports(
         stop_early(should_stop)
         narrator.phase(f"deploying {len(plan.models)} models")
         applications = (
-            serving.deploy(uuid4().hex[:8], plan.models, config.runtime.start_timeout_s) if plan.models else {}
+            serving.deploy(uuid4().hex[:8], plan.models, config.runtime.start_timeout_s, should_stop)
+            if plan.models
+            else {}
         )
         if place.address:
             stack.callback(serving.withdraw, list(applications.values()))
-        stop_early(should_stop)
         size = cluster.shard_size(plan.traders, config.runtime.traders_per_actor, cluster.cores())
         narrator.phase(f"starting the market and {-(-plan.traders // size)} shards")
         ray_market = adapters.RayMarket(plan.market, str(journal.absolute()) if journal else None)

@@ -70,6 +70,21 @@ class RunFolder:
         """Keep the report."""
         self._write(self.report, html)
 
+    def recorded_sha256(self) -> str | None:
+        """The journal's hash as the summary has it; None where there is no summary."""
+        try:
+            summary = json.loads((self.path / "summary.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return str(summary.get("journal_sha256"))
+
+    def discard(self) -> None:
+        """Remove what a run has left that was stopped before its first round."""
+        for file in (self.journal, self.config):
+            file.unlink(missing_ok=True)
+        if not any(self.path.iterdir()):
+            self.path.rmdir()
+
     def read_record(self) -> RunRecord:
         """The summary and the tables; OutputError where the folder holds no finished record."""
         try:
