@@ -5,10 +5,11 @@ import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, Tag, ValidationError, model_validator
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from swarm import scenarios
@@ -260,7 +261,8 @@ def _validate(model: type[Model], data: dict[str, Any], prefix: str) -> Model:
 
 
 def _config_error(model: type[BaseModel], error: ErrorDetails, prefix: str) -> ConfigError:
-    place = prefix + ".".join(str(part) for part in error["loc"])
+    location, parent = _resolve(model, error["loc"])
+    place = prefix + ".".join(location)
     cause = error.get("ctx", {}).get("error")
     if isinstance(cause, _Misplaced):
         return ConfigError(cause.place, str(cause))
@@ -268,24 +270,52 @@ def _config_error(model: type[BaseModel], error: ErrorDetails, prefix: str) -> C
         return ConfigError(place.rstrip(".") or "config", str(cause))
     match error["type"]:
         case "extra_forbidden":
-            known = _keys_at(model, error["loc"][:-1])
+            known = list(parent.model_fields)
             key = str(error["loc"][-1])
             return ConfigError(place, f"there is no such key{_suggest(key, known)}", f"known: {', '.join(known)}")
         case "missing":
             return ConfigError(place, "this key is missing", "`swarm validate --explain` says what it means")
+        case "union_tag_invalid":
+            tags = [tag.strip(" '") for tag in error["ctx"]["expected_tags"].split(",")]
+            tag = str(error["ctx"]["tag"])
+            return ConfigError(
+                f"{place}.engine", f"expected one of {', '.join(tags)}, got {_short(tag)}{_suggest(tag, tags)}"
+            )
         case _:
             message = error["msg"][0].lower() + error["msg"][1:]
             expected = message.replace("input should be", "expected").replace("should", "must")
             return ConfigError(place, f"{expected}, got {_short(error['input'])}")
 
 
-def _keys_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
-    """The keys of the model that stands at `location` below `model`."""
-    here: type[BaseModel] = model
+def _resolve(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[list[str], type[BaseModel]]:
+    """A location as the file's writer sees it, without the tags of unions, and the model that its last part is in."""
+    here, tagged, place = model, dict[str, type[BaseModel]](), list[str]()
+    parent = here
     for part in location:
+        if part in tagged:
+            here, tagged = tagged[str(part)], {}
+            parent = here
+            continue
+        place.append(str(part))
+        parent = here
         if isinstance(part, str) and part in here.model_fields:
-            here = _model_of(here.model_fields[part].annotation) or here
-    return list(here.model_fields)
+            annotation = here.model_fields[part].annotation
+            tagged = _tagged(annotation)
+            here = here if tagged else _model_of(annotation) or here
+    return place, parent
+
+
+def _tagged(annotation: Any) -> dict[str, type[BaseModel]]:
+    """The members of a union whose members have tags, by tag; nothing for any other type."""
+    if get_origin(annotation) is Annotated:
+        member, *marks = get_args(annotation)
+        for mark in marks:
+            if isinstance(mark, Tag):
+                return {mark.tag: member}
+    found: dict[str, type[BaseModel]] = {}
+    for inner in getattr(annotation, "__args__", ()):
+        found |= _tagged(inner)
+    return found
 
 
 def _model_of(annotation: Any) -> type[BaseModel] | None:
@@ -300,27 +330,50 @@ def _model_of(annotation: Any) -> type[BaseModel] | None:
 def _explain(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, str, str]]:
     for name, field in model.model_fields.items():
         place = f"{prefix}{name}"
+        if tagged := _tagged(field.annotation):
+            yield place, "section", "", _meaning(field)
+            yield from _explain_tagged(tagged, place)
+            continue
         below = _model_of(field.annotation)
         if below is None or not isinstance(field.annotation, type):
-            default = (
-                "required"
-                if field.is_required()
-                else json.dumps(field.get_default(call_default_factory=True), default=str)
-            )
-            bounds = " ".join(
-                str(m).replace("Interval(", "").rstrip(")")
-                for m in field.metadata
-                if hasattr(m, "ge") or hasattr(m, "gt") or hasattr(m, "le")
-            )
-            kind = getattr(field.annotation, "__name__", None)
-            shown = (
-                kind if isinstance(field.annotation, type) and kind else str(field.annotation).replace("typing.", "")
-            )
-            yield place, f"{shown} {bounds}".strip(), default, " ".join((field.description or "").split())
+            yield place, *_typed(field), _meaning(field)
         else:
-            yield place, "section", "", " ".join((field.description or "").split())
+            yield place, "section", "", _meaning(field)
         if below is not None:
             yield from _explain(below, f"{place}." if isinstance(field.annotation, type) else f"{place}[].")
+
+
+def _explain_tagged(tagged: dict[str, type[BaseModel]], place: str) -> Iterator[tuple[str, str, str, str]]:
+    """Keys that all members share as `models[].key`, the others as `models[tag].key`."""
+    members = list(tagged.values())
+    shared = [
+        name
+        for name, field in members[0].model_fields.items()
+        if all(repr(m.model_fields.get(name)) == repr(field) for m in members)
+    ]
+    for name in shared:
+        field = members[0].model_fields[name]
+        yield f"{place}[].{name}", *_typed(field), _meaning(field)
+    for tag, member in tagged.items():
+        for row in _explain(member, f"{place}[{tag}]."):
+            if row[0].removeprefix(f"{place}[{tag}].") not in shared:
+                yield row
+
+
+def _typed(field: FieldInfo) -> tuple[str, str]:
+    """A key's type with its bounds, and its default."""
+    default = (
+        "required" if field.is_required() else json.dumps(field.get_default(call_default_factory=True), default=str)
+    )
+    signs = (("ge", ">="), ("gt", ">"), ("le", "<="), ("lt", "<"))
+    bounds = " ".join(f"{sign}{getattr(m, key)}" for m in field.metadata for key, sign in signs if hasattr(m, key))
+    kind = getattr(field.annotation, "__name__", None)
+    shown = kind if isinstance(field.annotation, type) and kind else str(field.annotation).replace("typing.", "")
+    return f"{shown} {bounds}".strip(), default
+
+
+def _meaning(field: FieldInfo) -> str:
+    return " ".join((field.description or "").split())
 
 
 def _suggest(word: str, known: list[str]) -> str:
