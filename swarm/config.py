@@ -3,13 +3,11 @@
 import difflib
 import hashlib
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, Field, Tag, ValidationError, model_validator
-from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from swarm import scenarios
@@ -207,12 +205,6 @@ def compose(config: RunConfig) -> RunPlan:
     )
 
 
-def explain(scenario: str) -> Iterator[tuple[str, str, str, str]]:
-    """(place, type, default, meaning) of every key, those of the scenario included."""
-    yield from _explain(RunConfig, "")
-    yield from _explain(scenarios.find(scenario).Config, "scenario.")
-
-
 def _history(record: dict[str, Any]) -> dict[str, Any]:
     """What of a config shapes the history: all but where the processes live."""
     return {key: value for key, value in record.items() if key != "runtime"}
@@ -325,55 +317,6 @@ def _model_of(annotation: Any) -> type[BaseModel] | None:
         if found := _model_of(inner):
             return found
     return None
-
-
-def _explain(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, str, str]]:
-    for name, field in model.model_fields.items():
-        place = f"{prefix}{name}"
-        if tagged := _tagged(field.annotation):
-            yield place, "section", "", _meaning(field)
-            yield from _explain_tagged(tagged, place)
-            continue
-        below = _model_of(field.annotation)
-        if below is None or not isinstance(field.annotation, type):
-            yield place, *_typed(field), _meaning(field)
-        else:
-            yield place, "section", "", _meaning(field)
-        if below is not None:
-            yield from _explain(below, f"{place}." if isinstance(field.annotation, type) else f"{place}[].")
-
-
-def _explain_tagged(tagged: dict[str, type[BaseModel]], place: str) -> Iterator[tuple[str, str, str, str]]:
-    """Keys that all members share as `models[].key`, the others as `models[tag].key`."""
-    members = list(tagged.values())
-    shared = [
-        name
-        for name, field in members[0].model_fields.items()
-        if all(repr(m.model_fields.get(name)) == repr(field) for m in members)
-    ]
-    for name in shared:
-        field = members[0].model_fields[name]
-        yield f"{place}[].{name}", *_typed(field), _meaning(field)
-    for tag, member in tagged.items():
-        for row in _explain(member, f"{place}[{tag}]."):
-            if row[0].removeprefix(f"{place}[{tag}].") not in shared:
-                yield row
-
-
-def _typed(field: FieldInfo) -> tuple[str, str]:
-    """A key's type with its bounds, and its default."""
-    default = (
-        "required" if field.is_required() else json.dumps(field.get_default(call_default_factory=True), default=str)
-    )
-    signs = (("ge", ">="), ("gt", ">"), ("le", "<="), ("lt", "<"))
-    bounds = " ".join(f"{sign}{getattr(m, key)}" for m in field.metadata for key, sign in signs if hasattr(m, key))
-    kind = getattr(field.annotation, "__name__", None)
-    shown = kind if isinstance(field.annotation, type) and kind else str(field.annotation).replace("typing.", "")
-    return f"{shown} {bounds}".strip(), default
-
-
-def _meaning(field: FieldInfo) -> str:
-    return " ".join((field.description or "").split())
 
 
 def _suggest(word: str, known: list[str]) -> str:

@@ -51,11 +51,13 @@ def gather(answers: Sequence[ShardAnswer], late: Int64) -> Gathered:
     order = np.argsort(np.concatenate([np.empty(0, dtype=np.int64), *(a.turns.trader for a in answers)]), kind="stable")
     gossip = [line for a in answers for line in a.decisions.gossip]
     errors = [error for a in answers for error in a.decisions.errors]
+    repairs = [kinds for a in answers for kinds in a.decisions.repairs]
     decisions = Decisions(
         Orders.concatenate([a.decisions.orders for a in answers]).in_canonical_order(),
         tuple(gossip[i] for i in order),
         tuple(errors[i] for i in order),
         sum(a.decisions.cut_gossip for a in answers),
+        tuple(repairs[i] for i in order),
     )
     baseline_orders = Orders.concatenate([a.baseline_orders for a in answers]).in_canonical_order()
     return Gathered(turns, decisions, baseline_orders, np.sort(late))
