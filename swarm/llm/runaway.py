@@ -24,19 +24,19 @@ _DIGITS = re.compile(rf"\d{{{MAX_DIGITS},}}\Z")
 _TAIL_CHARS = 2_000
 
 
-def runaway(text: str) -> Runaway | None:
-    """How the end of `text` has run away, or None."""
+def runaway(text: str, min_loop_pieces: int = MIN_LOOP_PIECES) -> Runaway | None:
+    """How the end of `text` has run away, or None; ask for more pieces where a false alarm costs a good reply."""
     tail = text[-_TAIL_CHARS:]
     if len(tail) - len(tail.rstrip()) >= MAX_WHITESPACE:
         return "whitespace"
     if _DIGITS.search(tail):
         return "digits"
     window = pieces(tail)[-LOOP_WINDOW:]
-    return "loop" if any(_repeats(window, period) for period in LOOP_PERIODS) else None
+    return "loop" if any(_repeats(window, period, min_loop_pieces) for period in LOOP_PERIODS) else None
 
 
-def _repeats(window: list[str], period: int) -> bool:
-    needed = max(LOOP_REPEATS * period, MIN_LOOP_PIECES) - period
+def _repeats(window: list[str], period: int, min_pieces: int) -> bool:
+    needed = max(LOOP_REPEATS * period, min_pieces) - period
     run = 0
     for here, before in zip(window[period:], window, strict=False):
         run = run + 1 if here == before else 0

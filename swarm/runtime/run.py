@@ -15,7 +15,7 @@ from swarm.simulation.loop import Interrupted, Watcher, run_rounds
 from swarm.simulation.market import Market, MarketPort
 from swarm.simulation.plan import RunPlan
 from swarm.simulation.record import Recorder, RunRecord
-from swarm.simulation.traders import LocalTraders, TradersPort
+from swarm.simulation.traders import LocalTraders, TradersPort, kept_open
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,9 @@ def open_ports(
     if place.local:
         market = Market(plan.market, journal)
         clients = {m.name: engines.in_process(m) for m in plan.models}
-        yield Ports(market, LocalTraders(plan.shard, clients), {"shards": 1, "traders_per_shard": plan.traders}, dict)
+        with kept_open(clients.values()) as runner:
+            traders = LocalTraders(plan.shard, clients, runner)
+            yield Ports(market, traders, {"shards": 1, "traders_per_shard": plan.traders}, dict)
         return
     narrator.phase(f"joining Ray at {place.address}" if place.address else "starting Ray")
     # Importing ray takes a second or more, which a local run does not owe.
@@ -125,13 +127,13 @@ def open_ports(
         narrator.phase(f"starting the market and {-(-plan.traders // size)} shards")
         ray_market = adapters.RayMarket(plan.market, str(journal.absolute()) if journal else None)
         stack.callback(ray_market.end)
-        traders = adapters.RayTraders(plan.shard, applications, size, config.runtime.start_timeout_s, should_stop)
-        stack.callback(traders.end)
+        ray_traders = adapters.RayTraders(plan.shard, applications, size, config.runtime.start_timeout_s, should_stop)
+        stack.callback(ray_traders.end)
         yield Ports(
             ray_market,
-            traders,
-            {"shards": traders.shards, "traders_per_shard": size, "deployments": len(applications)},
-            lambda: traders.lost,
+            ray_traders,
+            {"shards": ray_traders.shards, "traders_per_shard": size, "deployments": len(applications)},
+            lambda: ray_traders.lost,
         )
 
 
