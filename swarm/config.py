@@ -5,11 +5,11 @@ import hashlib
 import json
 import sys
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 import numpy as np
 import yaml
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, Tag, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from swarm import scenarios
@@ -279,7 +279,8 @@ def _validate(model: type[Model], data: dict[str, Any], prefix: str) -> Model:
 
 
 def _config_error(model: type[BaseModel], error: ErrorDetails, prefix: str) -> ConfigError:
-    place = prefix + ".".join(str(part) for part in error["loc"] if part != "[key]")
+    location, parent = _resolve(model, error["loc"])
+    place = prefix + ".".join(location)
     cause = error.get("ctx", {}).get("error")
     if isinstance(cause, _Misplaced):
         return ConfigError(cause.place, str(cause))
@@ -287,24 +288,53 @@ def _config_error(model: type[BaseModel], error: ErrorDetails, prefix: str) -> C
         return ConfigError(place.rstrip(".") or "config", str(cause))
     match error["type"]:
         case "extra_forbidden":
-            known = _keys_at(model, error["loc"][:-1])
+            known = list(parent.model_fields)
             key = str(error["loc"][-1])
             return ConfigError(place, f"there is no such key{_suggest(key, known)}", f"known: {', '.join(known)}")
         case "missing":
             return ConfigError(place, "this key is missing", "`swarm validate --explain` says what it means")
+        case "union_tag_invalid":
+            tags = [tag.strip(" '") for tag in error["ctx"]["expected_tags"].split(",")]
+            tag = str(error["ctx"]["tag"])
+            return ConfigError(
+                f"{place}.engine", f"expected one of {', '.join(tags)}, got {_short(tag)}{_suggest(tag, tags)}"
+            )
         case _:
             message = error["msg"][0].lower() + error["msg"][1:]
             expected = message.replace("input should be", "expected").replace("should", "must")
             return ConfigError(place, f"{expected}, got {_short(error['input'])}")
 
 
-def _keys_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
-    """The keys of the model that stands at `location` below `model`."""
-    here: type[BaseModel] = model
+def _resolve(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[list[str], type[BaseModel]]:
+    """A location as the file's writer sees it, without the tags of unions, and the model that its last part is in."""
+    here, tagged, place = model, dict[str, type[BaseModel]](), list[str]()
+    parent = here
     for part in location:
+        if part in tagged:
+            here, tagged = tagged[str(part)], {}
+            parent = here
+            continue
+        if part != "[key]":
+            place.append(str(part))
+        parent = here
         if isinstance(part, str) and part in here.model_fields:
-            here = _model_of(here.model_fields[part].annotation) or here
-    return list(here.model_fields)
+            annotation = here.model_fields[part].annotation
+            tagged = _tagged(annotation)
+            here = here if tagged else _model_of(annotation) or here
+    return place, parent
+
+
+def _tagged(annotation: Any) -> dict[str, type[BaseModel]]:
+    """The members of a union whose members have tags, by tag; nothing for any other type."""
+    if get_origin(annotation) is Annotated:
+        member, *marks = get_args(annotation)
+        for mark in marks:
+            if isinstance(mark, Tag):
+                return {mark.tag: member}
+    found: dict[str, type[BaseModel]] = {}
+    for inner in getattr(annotation, "__args__", ()):
+        found |= _tagged(inner)
+    return found
 
 
 def _model_of(annotation: Any) -> type[BaseModel] | None:

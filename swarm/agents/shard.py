@@ -18,8 +18,8 @@ from swarm.llm.protocol import ModelClient, ModelReply, ModelRequest, TokenUsage
 from swarm.market.orders import Orders
 from swarm.seeding import draw
 
-MODEL_SHARE = 0.8
-"""The share of a round's time that models have, so that a slow one costs its own traders and not the whole shard."""
+MODELS_SHARE = 0.9
+"""Of a round's time, the share after which models are no longer waited for; what they said has yet to be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +113,8 @@ class Shard:
             asked.append(i)
             requests.append(ModelRequest(rendered.messages, self.schema, max_tokens, seeds[i] >> 1))
         if requests:
-            for i, reply in zip(
-                asked, await self.clients[model].complete(requests, MODEL_SHARE * budget.round_deadline_s), strict=True
-            ):
+            answered = await self.clients[model].complete(requests, MODELS_SHARE * budget.round_deadline_s)
+            for i, reply in zip(asked, answered, strict=True):
                 replies[i] = reply
         return Turns(
             trader=private.trader[rows],

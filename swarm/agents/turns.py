@@ -5,9 +5,10 @@ from typing import Any, Self
 
 import numpy as np
 
-from swarm.agents.decision import Decision, DecisionError, Rules, read_decision
+from swarm.agents.decision import DecisionError, Reading, Rules, engine_failure, read_reply
+from swarm.agents.form import Repair
 from swarm.agents.observation import Int64
-from swarm.llm.protocol import FinishReason
+from swarm.llm.protocol import ENGINE_FAILURES, FinishReason
 from swarm.market.orders import BUY, SELL, Orders
 
 NEVER_ASKED = "over budget"
@@ -77,24 +78,28 @@ class Turns:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Decisions:
-    """What a round's turns mean: orders, one line of gossip per turn, and an error or None per turn."""
+    """What a round's turns mean: orders, and per turn one line of gossip, an error or None, and the form's repairs."""
 
     orders: Orders
     gossip: tuple[str, ...]
     errors: tuple[DecisionError | None, ...]
     cut_gossip: int
+    repairs: tuple[tuple[Repair, ...], ...]
 
 
 def read_turns(turns: Turns, makes: Int64, rules: Rules, tokens_per_turn: int, max_gossip_chars: int) -> Decisions:
     """Read every reply; `makes` has one entry per turn. A turn that can't be read has no orders and no gossip."""
     gossip: list[str] = []
     errors: list[DecisionError | None] = []
+    repairs: list[tuple[Repair, ...]] = []
     rows: list[tuple[int, int, int, int, int, int, int]] = []
     cut = 0
     good_number = {name: g for g, name in enumerate(rules.goods)}
     spent = (turns.prompt_tokens + turns.completion_tokens).tolist()
     for i, (trader, made) in enumerate(zip(turns.trader.tolist(), makes.tolist(), strict=True)):
-        outcome = _read_one(turns.text[i], turns.finish_reason[i], spent[i], made, rules, tokens_per_turn)
+        reading = _read_one(turns.text[i], turns.finish_reason[i], spent[i], made, rules, tokens_per_turn)
+        outcome = reading.outcome
+        repairs.append(reading.repairs)
         if isinstance(outcome, DecisionError):
             errors.append(outcome)
             gossip.append("")
@@ -107,16 +112,16 @@ def read_turns(turns: Turns, makes: Int64, rules: Rules, tokens_per_turn: int, m
             side = BUY if order.side == "buy" else SELL
             rows.append((trader, sequence, good_number[order.good], side, order.price, order.quantity, 0))
     columns = np.array(rows, dtype=np.int64).reshape(len(rows), 7)
-    return Decisions(Orders(*(columns[:, c].copy() for c in range(7))), tuple(gossip), tuple(errors), cut)
+    return Decisions(
+        Orders(*(columns[:, c].copy() for c in range(7))), tuple(gossip), tuple(errors), cut, tuple(repairs)
+    )
 
 
 def _read_one(
     text: str, finish_reason: FinishReason, spent: int, makes: int, rules: Rules, tokens_per_turn: int
-) -> Decision | DecisionError:
-    if finish_reason == "error":
-        return DecisionError.OVER_BUDGET if text == NEVER_ASKED else DecisionError.ENGINE
+) -> Reading:
+    if finish_reason in ENGINE_FAILURES:
+        return Reading(DecisionError.OVER_BUDGET if text == NEVER_ASKED else engine_failure(finish_reason))
     if spent > tokens_per_turn:
-        return DecisionError.OVER_BUDGET
-    if finish_reason == "length":
-        return DecisionError.TRUNCATED
-    return read_decision(text, rules, makes)
+        return Reading(DecisionError.OVER_BUDGET)
+    return read_reply(text, finish_reason == "length", rules, makes)

@@ -1,10 +1,15 @@
 """Which engine stands behind a model's config."""
 
-from swarm.llm.config import ModelConfig
+from swarm.llm.config import ModelConfig, OpenAIModel
 from swarm.llm.protocol import ModelClient
 from swarm.llm.scripted import ScriptedEngine
 
 
 def in_process(config: ModelConfig) -> ModelClient:
-    """A client that runs the model's engine in this process."""
+    """A client that runs the model's engine in this process, or reaches its endpoint from here."""
+    if isinstance(config, OpenAIModel):
+        # An HTTP client takes a fifth of a second to import, which a run without an endpoint does not owe.
+        from swarm.llm.openai_client import OpenAIClient
+
+        return OpenAIClient(config)
     return ScriptedEngine(config)

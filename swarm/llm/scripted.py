@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
 
-from swarm.llm.config import ModelConfig, Temperament
+from swarm.llm.config import ScriptedModel, Temperament
 from swarm.llm.protocol import ModelReply, ModelRequest, TokenUsage
 from swarm.llm.tokens import MESSAGE_OVERHEAD, count_tokens, count_tokens_cached
 
@@ -216,7 +216,7 @@ def _garble(text: str, seed: int) -> str:
 class ScriptedEngine:
     """A `ModelClient` that answers in process, at once."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ScriptedModel) -> None:
         self.config = config
 
     async def complete(self, requests: Sequence[ModelRequest], deadline_s: float) -> list[ModelReply]:

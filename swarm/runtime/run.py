@@ -16,7 +16,7 @@ from swarm.simulation.market import Market, MarketPort
 from swarm.simulation.plan import RunPlan
 from swarm.simulation.record import Recorder, RunRecord
 from swarm.simulation.report import render
-from swarm.simulation.traders import LocalTraders, TradersPort
+from swarm.simulation.traders import LocalTraders, TradersPort, kept_open
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +72,13 @@ def execute(
     check_budget(config)
     folder.create()
     folder.write_config(config.record(), plan.config_sha256)
+    recorder = Recorder()
     try:
-        return _run(config, plan, place, folder, watchers, narrator, should_stop)
-    except Interrupted:
-        folder.discard()
+        return _run(config, plan, place, folder, recorder, watchers, narrator, should_stop)
+    except BaseException:
+        # What ended before its first round has left nothing to keep.
+        if not recorder.rounds_done:
+            folder.discard()
         raise
 
 
@@ -84,11 +87,11 @@ def _run(
     plan: RunPlan,
     place: Place,
     folder: RunFolder,
+    recorder: Recorder,
     watchers: tuple[Watcher, ...],
     narrator: Narrator,
     should_stop: Callable[[], bool],
 ) -> RunResult:
-    recorder = Recorder()
     begun = perf_counter()
     with open_ports(config, plan, place, folder.journal, narrator, should_stop) as ports:
         set_up_s = perf_counter() - begun
@@ -123,7 +126,9 @@ def open_ports(
     if place.local:
         market = Market(plan.market, journal)
         clients = {m.name: engines.in_process(m) for m in plan.models}
-        yield Ports(market, LocalTraders(plan.shard, clients), {"shards": 1, "traders_per_shard": plan.traders}, dict)
+        with kept_open(clients.values()) as runner:
+            traders = LocalTraders(plan.shard, clients, runner)
+            yield Ports(market, traders, {"shards": 1, "traders_per_shard": plan.traders}, dict)
         return
     narrator.phase(f"joining Ray at {place.address}" if place.address else "starting Ray")
     # Importing ray takes a second or more, which a local run does not owe.
@@ -146,13 +151,13 @@ def open_ports(
         narrator.phase(f"starting the market and {-(-plan.traders // size)} shards")
         ray_market = adapters.RayMarket(plan.market, str(journal.absolute()) if journal else None)
         stack.callback(ray_market.end)
-        traders = adapters.RayTraders(plan.shard, applications, size, config.runtime.start_timeout_s, should_stop)
-        stack.callback(traders.end)
+        ray_traders = adapters.RayTraders(plan.shard, applications, size, config.runtime.start_timeout_s, should_stop)
+        stack.callback(ray_traders.end)
         yield Ports(
             ray_market,
-            traders,
-            {"shards": traders.shards, "traders_per_shard": size, "deployments": len(applications)},
-            lambda: traders.lost,
+            ray_traders,
+            {"shards": ray_traders.shards, "traders_per_shard": size, "deployments": len(applications)},
+            lambda: ray_traders.lost,
         )
 
 

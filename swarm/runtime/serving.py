@@ -12,13 +12,17 @@ from ray.serve.handle import DeploymentHandle
 from swarm.errors import ClusterError
 from swarm.llm import engines
 from swarm.llm.config import ModelConfig
-from swarm.llm.protocol import ModelReply, ModelRequest, TokenUsage
+from swarm.llm.protocol import Connected, ModelReply, ModelRequest, TokenUsage
 from swarm.simulation.loop import Interrupted
 
 POLL_S = 0.1
 
 MAX_ONGOING_BATCHES = 64
 """Batches that one replica works on at once; there is one batch per shard, model and round."""
+
+
+ENGINE_SHARE = 0.95
+"""Of the time until a batch's deadline, the share that the engine gets; the rest is for bringing the replies back."""
 
 
 class ModelReplica:
@@ -28,7 +32,9 @@ class ModelReplica:
         self.client = engines.in_process(config)
 
     async def complete(self, requests: Sequence[ModelRequest], deadline_s: float) -> list[ModelReply]:
-        """Answer a batch."""
+        """Answer a batch; an engine that keeps connections keeps them for as long as the replica lives."""
+        if isinstance(self.client, Connected):
+            await self.client.open()
         return await self.client.complete(requests, deadline_s)
 
 
@@ -45,7 +51,7 @@ class ServeModelClient:
         try:
             if self._handle is None:
                 self._handle = serve.get_app_handle(self.application)
-            response = self._handle.complete.remote(list(requests), deadline_s)
+            response = self._handle.complete.remote(list(requests), deadline_s * ENGINE_SHARE)
             replies: list[ModelReply] = await asyncio.wait_for(response, deadline_s)
         except Exception as error:
             reason = f"{type(error).__name__}: {error}".splitlines()[0][:200]

@@ -18,6 +18,7 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._made = False
 
     @property
     def journal(self) -> Path:
@@ -37,6 +38,7 @@ class RunFolder:
     def create(self) -> None:
         """Make the folder; OutputError where it cannot be written to or holds a run already."""
         try:
+            self._made = not self.path.exists()
             self.path.mkdir(parents=True, exist_ok=True)
             if any(self.path.iterdir()):
                 raise OutputError(
@@ -82,7 +84,7 @@ class RunFolder:
         """Remove what a run has left that was stopped before its first round."""
         for file in (self.journal, self.config):
             file.unlink(missing_ok=True)
-        if not any(self.path.iterdir()):
+        if self._made and not any(self.path.iterdir()):
             self.path.rmdir()
 
     def read_record(self) -> RunRecord:
