@@ -136,11 +136,12 @@ def has_mood(record: RunRecord) -> bool:
 
 
 def traded_value(record: RunRecord, by: str) -> pl.DataFrame:
-    """Value in ticks x lots of what each `seller` sold to each `buyer`; `by` is `kind` or `mind`."""
+    """Value in pebbles of what each `seller` sold to each `buyer`; `by` is `kind` or `mind`."""
+    pebbles = pl.col("price_ticks") * pl.col("quantity_lots") * record.summary["tick_cents"] / CENTS
     return (
         record.tables["trades"]
         .group_by(pl.col(f"seller_{by}").alias("seller"), pl.col(f"buyer_{by}").alias("buyer"))
-        .agg((pl.col("price_ticks") * pl.col("quantity_lots")).sum().alias("value"), pl.len().alias("trades"))
+        .agg(pebbles.sum().alias("value"), pl.len().alias("trades"))
         .sort("seller", "buyer")
     )
 

@@ -322,7 +322,7 @@ def who_with_whom(names: Sequence[str], noun: str, largest: int) -> Spec:
         tooltip=[
             alt.Tooltip("seller:N"),
             alt.Tooltip("buyer:N"),
-            alt.Tooltip("value:Q", title="value, ticks x lots", format=","),
+            alt.Tooltip("value:Q", title="value in pebbles", format=",.0f"),
             alt.Tooltip("trades:Q", format=","),
         ],
     )

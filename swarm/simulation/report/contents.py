@@ -257,7 +257,7 @@ def trade(record: RunRecord) -> tuple[Figure, ...]:
             Figure(
                 f"Value traded by {noun}",
                 f"A row is what that {noun} sold, and to whom; the stronger a field, the more it was worth, in "
-                "ticks x lots.",
+                "pebbles.",
                 (Panel(f"Value traded by {noun}", spec["height"], spec, {"rows": rows}),),
                 layout="half",
                 by_model=by == "mind",
