@@ -1,4 +1,4 @@
-"""Prompts: the same bytes first for everybody, within budget whatever is heard, and no line of gossip passes for more."""
+"""Prompts: the same bytes first for everybody, within budget whatever is heard, and gossip passes for no more."""
 
 import json
 import re
