@@ -86,6 +86,7 @@ class Shard:
                 rule,
                 Observation(seen.public, seen.private.take(self.rows[name])),
                 rules.max_orders,
+                rules.max_price_ticks,
                 rules.max_quantity_lots,
                 self.plan.tick_cents,
             )
