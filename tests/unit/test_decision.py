@@ -1,6 +1,7 @@
 """Reading replies: every bad one has its kind of error, none raises, and no order leaves its bounds."""
 
 import json
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -8,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swarm.agents.decision import MAX_REPLY_CHARS, Decision, DecisionError, OrderWish, Rules, read_decision
+from swarm.agents.decision import Decision, DecisionError, OrderWish, Rules, read_decision
 from swarm.agents.turns import NEVER_ASKED, Turns, read_turns
-from swarm.llm.protocol import FinishReason
+from swarm.llm.protocol import MAX_REPLY_CHARS, FinishReason
 from swarm.market.orders import BUY, SELL
 
 GOODS = ("acorns", "berries", "honey")
@@ -65,31 +66,26 @@ BAD: dict[str, tuple[str, DecisionError]] = {
     "empty": ("", DecisionError.NOT_JSON),
     "blank": (" \n", DecisionError.NOT_JSON),
     "prose": ("I would rather wait.", DecisionError.NOT_JSON),
-    "fenced": (f"```json\n{reply()}\n```", DecisionError.NOT_JSON),
-    "prose before": (f"Sure! {reply()}", DecisionError.NOT_JSON),
-    "prose after": (f"{reply()} Good luck!", DecisionError.NOT_JSON),
-    "two replies": (reply() + reply(), DecisionError.NOT_JSON),
-    "cut off": (reply(order())[:-5], DecisionError.NOT_JSON),
+    "two replies": (reply() + reply(), DecisionError.SEVERAL_ANSWERS),
+    "cut off": (reply(order())[:-5], DecisionError.TRUNCATED),
     "single quotes": (reply().replace('"', "'"), DecisionError.NOT_JSON),
-    "trailing comma": ('{"orders": [],}', DecisionError.NOT_JSON),
-    "byte order mark": ("\ufeff" + reply(), DecisionError.NOT_JSON),
     "raw line break in a string": ('{"gossip": "a\nb"}', DecisionError.NOT_JSON),
-    "key twice": ('{"gossip": "a", "gossip": "b"}', DecisionError.NOT_JSON),
-    "key twice in an order": (reply(order()).replace('"side"', '"price": 1, "side"'), DecisionError.NOT_JSON),
-    "NaN": (with_price("NaN"), DecisionError.NOT_JSON),
-    "Infinity": (with_price("Infinity"), DecisionError.NOT_JSON),
-    "-Infinity": (with_price("-Infinity"), DecisionError.NOT_JSON),
+    "key twice": ('{"gossip": "a", "gossip": "b"}', DecisionError.DUPLICATE_KEY),
+    "key twice in an order": (reply(order()).replace('"side"', '"price": 1, "side"'), DecisionError.DUPLICATE_KEY),
+    "NaN": (with_price("NaN"), DecisionError.BAD_NUMBER),
+    "Infinity": (with_price("Infinity"), DecisionError.BAD_NUMBER),
+    "-Infinity": (with_price("-Infinity"), DecisionError.BAD_NUMBER),
     "plus sign": (with_price("+5"), DecisionError.NOT_JSON),
     "leading zero": (with_price("05"), DecisionError.NOT_JSON),
     "hexadecimal": (with_price("0x10"), DecisionError.NOT_JSON),
-    "digits of another script": (with_price("\u0665"), DecisionError.NOT_JSON),
-    "more digits than Python reads": (with_price("9" * 4301), DecisionError.NOT_JSON),
-    "nested beyond the stack": ("[" * MAX_REPLY_CHARS, DecisionError.NOT_JSON),
-    "objects nested beyond the stack": ('{"a":' * 4_000, DecisionError.NOT_JSON),
-    "nested 100,000 deep": ("[" * 100_000, DecisionError.TRUNCATED),
-    "50 MB": (" " * 50_000_000, DecisionError.TRUNCATED),
-    "one character too long": (reply().ljust(MAX_REPLY_CHARS + 1), DecisionError.TRUNCATED),
-    "null": ("null", DecisionError.WRONG_SHAPE),
+    "digits of another script": (with_price("\u0665"), DecisionError.BAD_NUMBER),
+    "more digits than Python reads": (with_price("9" * 4301), DecisionError.BAD_NUMBER),
+    "nested beyond the stack": ("[" * MAX_REPLY_CHARS, DecisionError.LOOP),
+    "objects nested beyond the stack": ('{"a":' * 4_000, DecisionError.LOOP),
+    "nested 100,000 deep": ("[" * 100_000, DecisionError.TOO_LONG),
+    "50 MB": (" " * 50_000_000, DecisionError.TOO_LONG),
+    "one character too long": (reply().ljust(MAX_REPLY_CHARS + 1), DecisionError.TOO_LONG),
+    "null": ("null", DecisionError.NOT_JSON),
     "a number": ("5", DecisionError.WRONG_SHAPE),
     "a string": ('"buy"', DecisionError.WRONG_SHAPE),
     "a list": (f"[{reply()}]", DecisionError.WRONG_SHAPE),
@@ -117,15 +113,15 @@ BAD: dict[str, tuple[str, DecisionError]] = {
     "side unknown": (reply(order(side="hold")), DecisionError.WRONG_SHAPE),
     "side a number": (reply(order(side=1)), DecisionError.WRONG_SHAPE),
     "good a number": (reply(order(good=1)), DecisionError.WRONG_SHAPE),
-    "price true": (reply(order(price=True)), DecisionError.WRONG_SHAPE),
-    "quantity false": (reply(order(quantity=False)), DecisionError.WRONG_SHAPE),
-    "price null": (reply(order(price=None)), DecisionError.WRONG_SHAPE),
-    "price 5.0": (with_price("5.0"), DecisionError.WRONG_SHAPE),
-    "price 5.5": (with_price("5.5"), DecisionError.WRONG_SHAPE),
-    "price 1e1": (with_price("1e1"), DecisionError.WRONG_SHAPE),
-    "price 1e400": (with_price("1e400"), DecisionError.WRONG_SHAPE),
-    "price as text": (with_price('"5"'), DecisionError.WRONG_SHAPE),
-    "price as text of another script": (with_price('"\u0665"'), DecisionError.WRONG_SHAPE),
+    "price true": (reply(order(price=True)), DecisionError.BAD_NUMBER),
+    "quantity false": (reply(order(quantity=False)), DecisionError.BAD_NUMBER),
+    "price null": (reply(order(price=None)), DecisionError.BAD_NUMBER),
+    "price 5.0": (with_price("5.0"), DecisionError.BAD_NUMBER),
+    "price 5.5": (with_price("5.5"), DecisionError.BAD_NUMBER),
+    "price 1e1": (with_price("1e1"), DecisionError.BAD_NUMBER),
+    "price 1e400": (with_price("1e400"), DecisionError.BAD_NUMBER),
+    "price as text": (with_price('"5"'), DecisionError.BAD_NUMBER),
+    "price as text of another script": (with_price('"\u0665"'), DecisionError.BAD_NUMBER),
     "good unknown": (reply(order(good="gold")), DecisionError.UNKNOWN_GOOD),
     "good empty": (reply(order(good="")), DecisionError.UNKNOWN_GOOD),
     "good in capitals": (reply(order(good="Acorns")), DecisionError.UNKNOWN_GOOD),
@@ -154,6 +150,37 @@ def test_a_bad_reply_is_an_error_of_its_kind(case: str) -> None:
 
 def test_who_makes_nothing_may_buy_everything() -> None:
     assert isinstance(read_decision(reply(order(good="honey")), RULES, -1), Decision)
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("ending", ["", "x", "}", "{}", '"', "\n```"])
+@pytest.mark.parametrize("beginning", ["", "{", "```", "{```", '{"a": "', "<think>", ":", "x<|channel|>final", "{}<|"])
+def test_no_text_takes_long_to_read(beginning: str, ending: str) -> None:
+    started = perf_counter()
+    for piece in (
+        " ",
+        "\t",
+        "`",
+        "{",
+        "[",
+        "{}",
+        '"',
+        "\\",
+        '\\"',
+        ",",
+        ", ",
+        ":",
+        ": ",
+        "1",
+        ":1",
+        "a",
+        "</s>",
+        "<think>",
+    ):
+        room = MAX_REPLY_CHARS - len(beginning) - len(ending)
+        text = beginning + piece * (room // len(piece)) + ending
+        assert isinstance(read_decision(text, RULES, MAKES), Decision | DecisionError)
+        assert perf_counter() - started < 10, f"reading {piece!r} many times over takes too long"
 
 
 def in_bounds(decision: Decision) -> bool:
@@ -285,19 +312,24 @@ def test_a_turn_is_judged_by_how_it_ended_before_its_text_is_read() -> None:
             (good, "stop", 950),
             (good, "stop", 951),
             (good, "length", 100),
+            (good[:-9], "length", 100),
             (good, "length", 951),
             (good, "error", 0),
+            (good, "timeout", 0),
             (NEVER_ASKED, "error", 0),
             ("", "stop", 0),
         ),
-        np.full(7, MAKES),
+        np.full(9, MAKES),
         RULES,
         tokens_per_turn=1_000,
         max_gossip_chars=80,
     )
-    assert read.errors == (None, "over_budget", "truncated", "over_budget", "engine", "over_budget", "not_json")
-    assert read.gossip == ("g", "", "", "", "", "", "")
-    assert read.orders.trader.tolist() == [10]
+    assert read.errors == (
+        *(None, "over_budget", None, "truncated", "over_budget"),
+        *("engine", "engine_timeout", "over_budget", "not_json"),
+    )
+    assert read.gossip == ("g", "", "g", "", "", "", "", "", "")
+    assert read.orders.trader.tolist() == [10, 12]
 
 
 def test_orders_of_a_round_keep_trader_sequence_side_and_numbers() -> None:
