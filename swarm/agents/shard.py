@@ -11,10 +11,10 @@ import numpy as np
 
 from swarm.agents import baselines, prompt
 from swarm.agents.config import BudgetConfig, TradersConfig
-from swarm.agents.decision import MAX_REPLY_CHARS, Rules
+from swarm.agents.decision import Rules
 from swarm.agents.observation import Int64, Observation, PrivateViews, PublicView
 from swarm.agents.turns import NEVER_ASKED, Decisions, Turns, read_turns
-from swarm.llm.protocol import ModelClient, ModelReply, ModelRequest, TokenUsage
+from swarm.llm.protocol import MAX_REPLY_CHARS, ModelClient, ModelReply, ModelRequest, TokenUsage
 from swarm.market.orders import Orders
 from swarm.seeding import draw
 

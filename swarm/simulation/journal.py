@@ -65,9 +65,7 @@ class JournalWriter:
         """Add one record, not yet durable; JournalError if it is longer than a reader would take."""
         payload: bytes = msgpack.packb(record)
         if len(payload) > MAX_PAYLOAD_BYTES:
-            raise JournalError(
-                f"journal: a record of {len(payload)} bytes is too long; {MAX_PAYLOAD_BYTES} is the most"
-            )
+            raise JournalError(f"journal: a record of {len(payload)} bytes; the most is {MAX_PAYLOAD_BYTES}")
         self._head = hashlib.sha256(self._head + payload).digest()
         if self._file is not None:
             head = _HEAD.pack(len(payload), self._head)

@@ -10,12 +10,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from swarm.agents.decision import MAX_REPLY_CHARS
 from swarm.config import compose, resolve
 from swarm.errors import JournalError
+from swarm.llm import engines
 from swarm.llm.config import ModelConfig
-from swarm.llm.protocol import ModelClient, ModelReply, ModelRequest, TokenUsage
-from swarm.llm.scripted import ScriptedEngine
+from swarm.llm.protocol import MAX_REPLY_CHARS, ModelClient, ModelReply, ModelRequest, TokenUsage
 from swarm.simulation.journal import JournalReader, JournalWriter
 from swarm.simulation.loop import Interrupted, run_rounds
 from swarm.simulation.market import Market
@@ -50,7 +49,7 @@ def new_plan(record: dict[str, Any]) -> RunPlan:
     return compose(resolve(record))
 
 
-def run(path: Path, stop_after: int = ROUNDS, clients: Clients = ScriptedEngine) -> tuple[str, RunRecord]:
+def run(path: Path, stop_after: int = ROUNDS, clients: Clients = engines.in_process) -> tuple[str, RunRecord]:
     plan, recorder, calls = new_plan(CONFIG), Recorder(), 0
 
     def should_stop() -> bool:
@@ -98,7 +97,7 @@ def test_two_runs_of_a_seed_write_the_same_bytes_and_another_seed_does_not(tmp_p
     assert (tmp_path / "j").read_bytes() == journal.read_bytes()
     plan = new_plan(CONFIG | {"seed": 4})
     market = Market(plan.market, None)
-    run_rounds(plan, market, LocalTraders(plan.shard, {m.name: ScriptedEngine(m) for m in plan.models}))
+    run_rounds(plan, market, LocalTraders(plan.shard, {m.name: engines.in_process(m) for m in plan.models}))
     assert market.close().journal_sha256 != JournalReader(journal).sha256
 
 
@@ -255,7 +254,7 @@ def test_a_run_interrupted_while_it_waits_for_decisions_keeps_its_whole_rounds(t
             return super().decide(seen)
 
     market = Market(plan.market, tmp_path / "j")
-    traders = Impatient(plan.shard, {m.name: ScriptedEngine(m) for m in plan.models})
+    traders = Impatient(plan.shard, {m.name: engines.in_process(m) for m in plan.models})
     assert run_rounds(plan, market, traders) == 2
     market.close()
     result = replayed(tmp_path / "j")
@@ -357,7 +356,7 @@ def test_a_run_outlives_any_reply_keeps_it_short_and_replays(tmp_path: Path) -> 
     result = replayed(tmp_path / "j", recorder)
     assert (result.holds, result.replayed_sha256) == (True, sha256)
     rebuilt = recorder.finish(result.closing, {})
-    assert record.summary["decision_errors"].keys() == {"engine", "not_json", "truncated", "wrong_shape"}
+    assert record.summary["decision_errors"].keys() == {"engine", "not_json", "too_long", "wrong_shape"}
     assert rebuilt.tables["decisions"]["error"].to_list() == record.tables["decisions"]["error"].to_list()
     kept = [text for r in JournalReader(tmp_path / "j") if r[0] == "decisions" for text in r[1][1][0][1]]
     assert max(map(len, kept)) == MAX_REPLY_CHARS + 1

@@ -10,8 +10,9 @@ import pytest
 
 from swarm.agents.decision import Decision, read_decision
 from swarm.config import compose, resolve
-from swarm.llm.config import ModelConfig, Temperament
-from swarm.llm.protocol import Message, ModelReply, ModelRequest
+from swarm.llm import engines
+from swarm.llm.config import ScriptedModel, Temperament
+from swarm.llm.protocol import Message, ModelClient, ModelReply, ModelRequest
 from swarm.llm.scripted import ScriptedEngine, answer
 from swarm.simulation.loop import run_rounds
 from swarm.simulation.market import Market
@@ -30,7 +31,7 @@ SCHEMA = RULES.schema()
 class Listener:
     """A client that keeps what an engine was asked."""
 
-    def __init__(self, engine: ScriptedEngine, asked: list[ModelRequest]) -> None:
+    def __init__(self, engine: ModelClient, asked: list[ModelRequest]) -> None:
         self.engine = engine
         self.asked = asked
 
@@ -51,7 +52,7 @@ def run(rounds: int, **model: Any) -> tuple[list[ModelRequest], RunRecord]:
     run_rounds(
         plan,
         market,
-        LocalTraders(plan.shard, {m.name: Listener(ScriptedEngine(m), asked) for m in plan.models}),
+        LocalTraders(plan.shard, {m.name: Listener(engines.in_process(m), asked) for m in plan.models}),
         (recorder,),
     )
     return asked, recorder.finish(market.close(), {})
@@ -187,14 +188,14 @@ def test_a_prompt_without_its_tables_gets_no_orders(temperament: Temperament, te
     assert json.loads(answer(temperament, text, 3, SCHEMA))["orders"] == []
 
 
-def replies(config: ModelConfig, *requests: ModelRequest, deadline_s: float = 30.0) -> list[ModelReply]:
+def replies(config: ScriptedModel, *requests: ModelRequest, deadline_s: float = 30.0) -> list[ModelReply]:
     return asyncio.run(ScriptedEngine(config).complete(requests, deadline_s))
 
 
 @pytest.mark.parametrize("temperament", TEMPERAMENTS)
 def test_nothing_but_the_prompt_and_the_seed_is_read(temperament: Temperament) -> None:
-    config = ModelConfig(name="m", temperament=temperament)
-    other = ModelConfig(name="other", temperament=temperament, replicas=3, num_cpus=1.0, max_completion_tokens=300)
+    config = ScriptedModel(name="m", temperament=temperament)
+    other = ScriptedModel(name="other", temperament=temperament, replicas=3, num_cpus=1.0, max_completion_tokens=300)
     user = Message("user", prompt())
     request = ModelRequest((Message("system", "some rules"), user), SCHEMA, 200, 7)
     again = ModelRequest((Message("system", "other rules"), user), SCHEMA, 300, 7)
@@ -215,7 +216,7 @@ def test_a_sound_engine_makes_no_errors_and_a_faulty_one_all_kinds_which_the_run
     assert sound.summary["decision_errors"] == {}
     _, faulty = run(6, fault_rate=0.5)
     errors = faulty.summary["decision_errors"]
-    assert errors.keys() == {"not_json", "bad_number", "wrong_shape", "unknown_good"}
+    assert errors.keys() == {"not_json", "truncated", "bad_number", "wrong_shape", "unknown_good"}
     assert sum(errors.values()) == (faulty.tables["decisions"]["error"] != "").sum()
     assert 0.35 < sum(errors.values()) / (6 * 25) < 0.6
     assert set(faulty.tables["decisions"].filter(faulty.tables["decisions"]["error"] != "")["orders"]) == {0}
@@ -223,7 +224,7 @@ def test_a_sound_engine_makes_no_errors_and_a_faulty_one_all_kinds_which_the_run
 
 def test_the_fault_rate_is_the_share_of_replies_that_are_spoilt() -> None:
     spoilt = 0
-    config = ModelConfig(name="m", temperament="value", fault_rate=0.2)
+    config = ScriptedModel(name="m", temperament="value", fault_rate=0.2)
     for seed in range(0, 2**63, 2**63 // 1_000):
         request = ModelRequest((Message("user", prompt()),), SCHEMA, 200, seed)
         spoilt += replies(config, request)[0].text != answer("value", prompt(), seed, SCHEMA)
@@ -234,7 +235,7 @@ def test_a_reply_that_is_too_long_is_cut_off_and_counted() -> None:
     _, record = run(2, max_completion_tokens=16)
     assert record.summary["decision_errors"] == {"truncated": 2 * 25}
     reply = replies(
-        ModelConfig(name="m", temperament="value"), ModelRequest((Message("user", prompt()),), SCHEMA, 16, 1)
+        ScriptedModel(name="m", temperament="value"), ModelRequest((Message("user", prompt()),), SCHEMA, 16, 1)
     )[0]
     assert (reply.finish_reason, reply.usage.completion) == ("length", 16)
     assert answer("value", prompt(), 1, SCHEMA).startswith(reply.text)
@@ -242,6 +243,6 @@ def test_a_reply_that_is_too_long_is_cut_off_and_counted() -> None:
 
 def test_a_missed_deadline_is_an_error_and_does_not_raise() -> None:
     request = ModelRequest((Message("user", prompt()),), SCHEMA, 200, 1)
-    late = replies(ModelConfig(name="m", temperament="value"), request, request, deadline_s=0.0)
+    late = replies(ScriptedModel(name="m", temperament="value"), request, request, deadline_s=0.0)
     assert [r.finish_reason for r in late] == ["error", "error"]
     assert all(r.usage.prompt > 0 and r.usage.completion == 0 for r in late)

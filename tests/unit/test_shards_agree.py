@@ -10,8 +10,8 @@ import pytest
 from swarm.agents.observation import Observation
 from swarm.agents.shard import Shard, ShardAnswer, ShardPlan
 from swarm.config import compose, resolve
+from swarm.llm import engines
 from swarm.llm.protocol import ModelClient
-from swarm.llm.scripted import ScriptedEngine
 from swarm.simulation.loop import run_rounds
 from swarm.simulation.market import Market
 from swarm.simulation.plan import RunPlan
@@ -68,7 +68,7 @@ class Whole(LocalTraders):
 def run(make: Callable[[ShardPlan, dict[str, ModelClient]], TradersPort]) -> str:
     plan: RunPlan = compose(resolve(CONFIG))
     market = Market(plan.market, None)
-    run_rounds(plan, market, make(plan.shard, {m.name: ScriptedEngine(m) for m in plan.models}))
+    run_rounds(plan, market, make(plan.shard, {m.name: engines.in_process(m) for m in plan.models}))
     return market.close().journal_sha256
 
 
@@ -98,7 +98,7 @@ def test_a_run_does_not_depend_on_how_its_traders_are_spread(shards: int, backwa
 
 def test_a_shard_that_is_late_leaves_its_traders_out_and_the_others_as_they_were() -> None:
     plan = compose(resolve(CONFIG))
-    clients: dict[str, ModelClient] = {m.name: ScriptedEngine(m) for m in plan.models}
+    clients: dict[str, ModelClient] = {m.name: engines.in_process(m) for m in plan.models}
     split = SplitTraders(plan.shard, clients, 8, False)
     rounds: list[Gathered] = []
 
