@@ -234,7 +234,7 @@ def test_pairing_refuses_sides_that_differ(buys: list[int], sells: list[int]) ->
         pair(np.array(buys, dtype=np.int64), np.array(sells, dtype=np.int64))
 
 
-@given(TINY)
+@given(TINY | LARGER)
 def test_filled_orders_are_paired_in_order_of_priority_then_row(book: Book) -> None:
     fills: Int64 = book.clear().fill_lots
     priority = np.array([o.priority for o in book.orders], dtype=np.int64)
