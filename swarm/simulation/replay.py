@@ -5,7 +5,7 @@ the recorded one. No model is asked and no cluster is needed.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +91,9 @@ def replay(
 ) -> ReplayResult:
     """Rebuild the run whose journal this is; `compose` makes a plan of a journalled config."""
     history = _read(journal)
-    plan = compose(history.header[2])
+    _, config_sha256, config_record = history.header
+    # The config is what the run was given, so it is taken as it stands: keys that later versions add are not in it.
+    plan = replace(compose(config_record), config_sha256=config_sha256, config_record=config_record)
     market = _ComparingMarket(plan, history.records)
     rounds = run_rounds(
         plan,
