@@ -14,7 +14,7 @@ from swarm.market.commands import Command, to_record
 from swarm.simulation.journal import JournalReader
 from swarm.simulation.loop import Watcher, run_rounds
 from swarm.simulation.market import Market, MarketAnswer, MarketClosing, Note
-from swarm.simulation.plan import JOURNAL_FORMAT, RunPlan
+from swarm.simulation.plan import JOURNAL_FORMAT, RunPlan, config_digest
 from swarm.simulation.traders import RecordedTraders
 
 
@@ -91,9 +91,9 @@ def replay(
 ) -> ReplayResult:
     """Rebuild the run whose journal this is; `compose` makes a plan of a journalled config."""
     history = _read(journal)
-    _, config_sha256, config_record = history.header
+    config_record = history.header[2]
     # The config is what the run was given, so it is taken as it stands: keys that later versions add are not in it.
-    plan = replace(compose(config_record), config_sha256=config_sha256, config_record=config_record)
+    plan = replace(compose(config_record), config_sha256=config_digest(config_record), config_record=config_record)
     market = _ComparingMarket(plan, history.records)
     rounds = run_rounds(
         plan,
