@@ -190,15 +190,14 @@ class OpenAIClient:
                 if loop.time() + pause >= due:
                     break
                 await asyncio.sleep(pause)
-            if not self.breaker.admits(loop.time()):
-                if not attempts:
-                    failure = _Failure("circuit_open", "the endpoint has failed too often and is left alone for now")
-                break
-            attempts += 1
             outcome = await self._attempt(connections, body, request, due)
             if isinstance(outcome, _Completion):
-                latency_s = loop.time() - started
-                return ModelReply(outcome.text, outcome.usage, outcome.finish_reason, latency_s)
+                self.counts["retries"] += attempts
+                return ModelReply(outcome.text, outcome.usage, outcome.finish_reason, loop.time() - started)
+            if outcome.kind == "circuit_open" and attempts:
+                # What opened the circuit says more than that it is open.
+                break
+            attempts += 1
             failure = outcome
             if failure.kind not in _RETRIED:
                 break
@@ -217,6 +216,10 @@ class OpenAIClient:
         except TimeoutError:
             return _Failure("deadline", "the deadline came before the endpoint had a free slot")
         begun = loop.time()
+        if not self.breaker.admits(begun):
+            slots.release()
+            self.counts["circuit_open"] += 1
+            return _Failure("circuit_open", "the endpoint has failed too often and is left alone for now")
         late = begun + self.config.timeout_s
         outcome: _Completion | _Failure
         try:
