@@ -3,14 +3,17 @@
 import difflib
 import hashlib
 import json
+import sys
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args, get_origin
 
+import numpy as np
 import yaml
 from pydantic import BaseModel, Field, Tag, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from swarm import scenarios
+from swarm.agents import prompt
 from swarm.agents.baselines import BASELINES
 from swarm.agents.config import BudgetConfig, TradersConfig
 from swarm.agents.decision import Rules
@@ -18,6 +21,7 @@ from swarm.agents.shard import ShardPlan
 from swarm.errors import ConfigError
 from swarm.llm.config import ModelConfig
 from swarm.market.config import MarketConfig
+from swarm.scenarios.protocol import MarketState
 from swarm.schema import StrictModel
 from swarm.simulation.market import MarketPlan
 from swarm.simulation.plan import RunPlan, assign_minds
@@ -205,6 +209,28 @@ def compose(config: RunConfig) -> RunPlan:
     )
 
 
+def check_budget(config: RunConfig) -> None:
+    """ConfigError where the first round's prompts leave no room for a reply; later prompts are of the same size."""
+    plan = compose(config)
+    nothing = MarketState(
+        np.zeros((plan.traders, len(plan.scenario.goods) + 1), dtype=np.int64), plan.scenario.opening_reference_ticks
+    )
+    seen = plan.scenario.observe(1, nothing, None)
+    system = prompt.system_text(plan.shard.scenario_rules, plan.shard.rules)
+    public = prompt.public_text(seen.public, plan.scenario.goods)
+    own = prompt.private_text(seen.private, 0, plan.scenario.goods, config.market.tick_cents)
+    rendered = prompt.render(system, public, own, (), prompt_budget=sys.maxsize)
+    for model in plan.models:
+        needed = (rendered.tokens if rendered else 0) + model.max_completion_tokens
+        if needed > config.budget.tokens_per_turn:
+            raise ConfigError(
+                "budget.tokens_per_turn",
+                f"expected at least {needed}, got {config.budget.tokens_per_turn}",
+                f"a prompt takes {needed - model.max_completion_tokens} tokens and a reply of {model.name} up to "
+                f"{model.max_completion_tokens} (models.*.max_completion_tokens)",
+            )
+
+
 def _history(record: dict[str, Any]) -> dict[str, Any]:
     """What of a config shapes the history: all but where the processes live."""
     return {key: value for key, value in record.items() if key != "runtime"}
@@ -288,7 +314,8 @@ def _resolve(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[l
             here, tagged = tagged[str(part)], {}
             parent = here
             continue
-        place.append(str(part))
+        if part != "[key]":
+            place.append(str(part))
         parent = here
         if isinstance(part, str) and part in here.model_fields:
             annotation = here.model_fields[part].annotation

@@ -166,6 +166,10 @@ _POLICIES: dict[Temperament, _Policy] = {
     "panic": _panic,
 }
 
+TEMPERAMENT_SUMMARIES: dict[Temperament, str] = {
+    name: " ".join((policy.__doc__ or "").split()) for name, policy in _POLICIES.items()
+}
+
 
 def _gossip(view: _View) -> str:
     """One line about the good that moved most."""

@@ -8,7 +8,7 @@ from time import perf_counter
 from typing import Any, Protocol
 from uuid import uuid4
 
-from swarm.config import RunConfig, compose
+from swarm.config import RunConfig, check_budget, compose
 from swarm.llm import engines
 from swarm.llm.config import OpenAIModel
 from swarm.simulation.folder import RunFolder
@@ -16,6 +16,7 @@ from swarm.simulation.loop import Interrupted, Watcher, run_rounds
 from swarm.simulation.market import Market, MarketPort
 from swarm.simulation.plan import RunPlan
 from swarm.simulation.record import Recorder, RunRecord
+from swarm.simulation.report import render
 from swarm.simulation.traders import LocalTraders, TradersPort, kept_open
 
 
@@ -69,6 +70,7 @@ def execute(
 ) -> RunResult:
     """Run to the end, or to the last whole round once `should_stop` says so, and write the folder."""
     plan = compose(config)
+    check_budget(config)
     if any(isinstance(m, OpenAIModel) for m in plan.models):
         narrator.phase("asking the models' endpoints")
         # The check imports an HTTP client, which a run without an endpoint does not owe.
@@ -78,6 +80,25 @@ def execute(
     folder.create()
     folder.write_config(config.record(), plan.config_sha256)
     recorder = Recorder()
+    try:
+        return _run(config, plan, place, folder, recorder, watchers, narrator, should_stop)
+    except BaseException:
+        # What ended before its first round has left nothing to keep.
+        if not recorder.rounds_done:
+            folder.discard()
+        raise
+
+
+def _run(
+    config: RunConfig,
+    plan: RunPlan,
+    place: Place,
+    folder: RunFolder,
+    recorder: Recorder,
+    watchers: tuple[Watcher, ...],
+    narrator: Narrator,
+    should_stop: Callable[[], bool],
+) -> RunResult:
     begun = perf_counter()
     with open_ports(config, plan, place, folder.journal, narrator, should_stop) as ports:
         set_up_s = perf_counter() - begun
@@ -94,6 +115,8 @@ def execute(
         }
         record = recorder.finish(closing, extra)
         folder.write_record(record)
+    narrator.phase("writing the report")
+    folder.write_report(render(record))
     return RunResult(folder, record, done == plan.rounds)
 
 
@@ -125,11 +148,12 @@ def open_ports(
         stop_early(should_stop)
         narrator.phase(f"deploying {len(plan.models)} models")
         applications = (
-            serving.deploy(uuid4().hex[:8], plan.models, config.runtime.start_timeout_s) if plan.models else {}
+            serving.deploy(uuid4().hex[:8], plan.models, config.runtime.start_timeout_s, should_stop)
+            if plan.models
+            else {}
         )
         if place.address:
             stack.callback(serving.withdraw, list(applications.values()))
-        stop_early(should_stop)
         size = cluster.shard_size(plan.traders, config.runtime.traders_per_actor, cluster.cores())
         narrator.phase(f"starting the market and {-(-plan.traders // size)} shards")
         ray_market = adapters.RayMarket(plan.market, str(journal.absolute()) if journal else None)

@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
-from time import perf_counter
+from collections.abc import Callable, Sequence
+from time import perf_counter, sleep
 from typing import Any
 
 from ray import serve
@@ -13,6 +13,9 @@ from swarm.errors import ClusterError
 from swarm.llm import engines
 from swarm.llm.config import ModelConfig
 from swarm.llm.protocol import Connected, ModelReply, ModelRequest, TokenUsage
+from swarm.simulation.loop import Interrupted
+
+POLL_S = 0.1
 
 MAX_ONGOING_BATCHES = 64
 """Batches that one replica works on at once; there is one batch per shard, model and round."""
@@ -57,7 +60,9 @@ class ServeModelClient:
         return replies
 
 
-def deploy(run_id: str, models: Sequence[ModelConfig], timeout_s: float) -> dict[str, str]:
+def deploy(
+    run_id: str, models: Sequence[ModelConfig], timeout_s: float, should_stop: Callable[[], bool]
+) -> dict[str, str]:
     """Deploy every model and wait until it is up: the names of the applications by model."""
     logging.getLogger("ray.serve").setLevel(logging.ERROR)
     serve.start(proxy_location="Disabled", logging_config={"log_level": "ERROR", "enable_access_log": False})
@@ -92,7 +97,9 @@ def deploy(run_id: str, models: Sequence[ModelConfig], timeout_s: float) -> dict
                 f"{': ' + detail.splitlines()[0][:200] if detail else ''}); raise runtime.start_timeout_s "
                 "or give the cluster more CPU"
             )
-        asyncio.run(asyncio.sleep(0.1))
+        if should_stop():
+            raise Interrupted
+        sleep(POLL_S)
 
 
 def withdraw(applications: Sequence[str]) -> None:
