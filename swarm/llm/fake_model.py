@@ -11,6 +11,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
@@ -54,7 +55,8 @@ FAULTS: dict[str, str] = {
 }
 """Every fault by name, and what it is."""
 
-DEFAULT_LATE_S = 3_600.0
+DEFAULT_LATE_S = 60.0
+SILENCE_S = 86_400.0
 HUGE_BYTES = 50_000_000
 _FALLBACK_SCHEMA = {
     "properties": {
@@ -335,11 +337,13 @@ async def _stream(request: web.Request, text: str, finish: str, prompt_tokens: i
     async def send(value: dict[str, Any]) -> None:
         await response.write(b"data: " + json.dumps(value).encode() + b"\n\n")
 
-    for start in range(0, len(text), 16):
-        await send({"choices": [{"index": 0, "delta": {"content": text[start : start + 16]}, "finish_reason": None}]})
-    await send({"choices": [{"index": 0, "delta": {}, "finish_reason": finish}]})
-    await send({"choices": [], "usage": {"prompt_tokens": prompt_tokens, "completion_tokens": written}})
-    await response.write(b"data: [DONE]\n\n")
+    with suppress(ConnectionError):
+        for start in range(0, len(text), 16):
+            delta = {"content": text[start : start + 16]}
+            await send({"choices": [{"index": 0, "delta": delta, "finish_reason": None}]})
+        await send({"choices": [{"index": 0, "delta": {}, "finish_reason": finish}]})
+        await send({"choices": [], "usage": {"prompt_tokens": prompt_tokens, "completion_tokens": written}})
+        await response.write(b"data: [DONE]\n\n")
     return response
 
 
@@ -347,16 +351,17 @@ async def _stall(request: web.Request, body: bytes, fault: str) -> web.StreamRes
     """A reply that does not come to its end: reset half-way, never begun, or one byte per second."""
     response = web.StreamResponse(headers={"Content-Type": "application/json", "Content-Length": str(len(body))})
     if fault == "silent":
-        await asyncio.sleep(DEFAULT_LATE_S)
+        await asyncio.sleep(SILENCE_S)
     await response.prepare(request)
     if fault == "reset":
         await response.write(body[: len(body) // 2])
         if request.transport is not None:
             request.transport.abort()
         return response
-    for byte in body:
-        await response.write(bytes([byte]))
-        await asyncio.sleep(1)
+    with suppress(ConnectionError):
+        for byte in body:
+            await response.write(bytes([byte]))
+            await asyncio.sleep(1)
     return response
 
 
@@ -366,7 +371,8 @@ async def _huge(request: web.Request) -> web.StreamResponse:
     await response.prepare(request)
     await response.write(b'{"choices": [{"message": {"content": "')
     block = b"wood " * 20_000
-    for _ in range(HUGE_BYTES // len(block)):
-        await response.write(block)
-    await response.write(b'"}}]}')
+    with suppress(ConnectionError):  # Who has enough of it hangs up.
+        for _ in range(HUGE_BYTES // len(block)):
+            await response.write(block)
+        await response.write(b'"}}]}')
     return response

@@ -129,17 +129,34 @@ def test_an_endpoint_that_is_down_is_left_alone_and_found_again(serve: Serve) ->
     requests = [request(i) for i in range(30)]
 
     async def rounds() -> list[dict[str, int]]:
-        seen = []
-        for _ in range(2):
-            replies = await client.complete(requests, 10.0)
-            seen.append(dict(Counter(str(r.finish_reason) for r in replies)))
-            await asyncio.sleep(0.25)
-        return seen
+        answers = [await client.complete(requests, 10.0) for _ in range(2)]
+        return [dict(Counter(str(r.finish_reason) for r in replies)) for replies in answers]
 
     first, second = asyncio.run(rounds())
     assert first == {"server_error": 5, "circuit_open": 25}
-    assert second == {"server_error": 1, "circuit_open": 29}
+    assert second == {"server_error": 1, "circuit_open": 29}, "one probe after the rest"
     assert client.breaker.opened == 1
+
+
+def test_an_outage_costs_no_round_after_it_has_ended() -> None:
+    answers = iter([b"{}"] * 5 + [chat('"x"')] * 200)
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reply_with(next(answers))(reader, writer)
+
+    async def run() -> list[list[str]]:
+        async with raw_endpoint(answer, breaker_failures=5, breaker_rest_s=0.2, max_concurrency=1) as (client, _):
+            await client.open()
+            requests = [request(i) for i in range(20)]
+            broken = await client.complete(requests, 5.0)
+            # Two shards ask at once: one finds out that the endpoint is back, and the other has the good of it.
+            back = await asyncio.gather(client.complete(requests, 5.0), client.complete(requests, 5.0))
+            await client.close()
+            return [[r.finish_reason for r in replies] for replies in (broken, *back)]
+
+    broken, *back = asyncio.run(run())
+    assert Counter(broken) == {"protocol": 5, "circuit_open": 15}
+    assert back == [["stop"] * 20] * 2
 
 
 def test_the_breaker_counts_failures_in_a_row_that_began_after_the_last_success() -> None:
@@ -177,7 +194,7 @@ def reply_with(body: bytes, head: bytes = b"") -> Answer:
 
 
 @asynccontextmanager
-async def raw_endpoint(answer: Answer) -> AsyncIterator[tuple[OpenAIClient, list[int]]]:
+async def raw_endpoint(answer: Answer, **changes: object) -> AsyncIterator[tuple[OpenAIClient, list[int]]]:
     """A client of a server that answers by hand; the list grows by one with each connection."""
     connections: list[int] = []
 
@@ -196,7 +213,10 @@ async def raw_endpoint(answer: Answer) -> AsyncIterator[tuple[OpenAIClient, list
     port = server.sockets[0].getsockname()[1]
     model = {"name": "raw", "engine": "openai", "base_url": f"http://127.0.0.1:{port}/v1", "model": "x"}
     async with server:
-        yield OpenAIClient(OpenAIModel.model_validate({**model, "retries": 0, "max_concurrency": 2})), connections
+        yield (
+            OpenAIClient(OpenAIModel.model_validate({**model, "retries": 0, "max_concurrency": 2, **changes})),
+            connections,
+        )
 
 
 def ask_raw(answer: Answer) -> ModelReply:

@@ -16,6 +16,7 @@ from swarm.simulation.replay import replay
 from tests.endpoint.fake_endpoint import Serve, serving
 from tests.endpoint.fault_table import ERRORS, REPAIRS
 
+LOCAL = Place(local=True)
 TEMPERAMENTS = ("value", "momentum", "maker", "hoarder", "panic")
 
 
@@ -54,9 +55,9 @@ def config(url: str, population: int, rounds: int, deadline_s: float, **model: A
     )
 
 
-def run(run_config: RunConfig, out: Path) -> tuple[dict[str, Any], Clock]:
+def run(run_config: RunConfig, out: Path, place: Place = LOCAL) -> tuple[dict[str, Any], Clock]:
     clock = Clock()
-    result = execute(run_config, Place(local=True), RunFolder(out), (clock,), Silence(), lambda: False)
+    result = execute(run_config, place, RunFolder(out), (clock,), Silence(), lambda: False)
     assert result.finished
     summary: dict[str, Any] = json.loads((out / "summary.json").read_text())
     return summary, clock
@@ -90,7 +91,18 @@ def faulty_run(population: int, rounds: int, deadline_s: float, out: Path) -> No
 
 
 def test_a_run_with_mixed_faults_ends_on_time_and_counts_them_all(tmp_path: Path) -> None:
-    faulty_run(population=200, rounds=3, deadline_s=10.0, out=tmp_path / "run")
+    faulty_run(population=200, rounds=2, deadline_s=10.0, out=tmp_path / "run")
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_faults_make_the_same_history_over_ray(tmp_path: Path) -> None:
+    with serving({"faults": "all=0.3", "seed": 3}) as endpoint:
+        run_config = config(endpoint.url, 60, 2, 10.0)
+        local, _ = run(run_config, tmp_path / "local")
+        over_ray, _ = run(run_config, tmp_path / "ray", Place())
+    assert over_ray["decision_errors"] == local["decision_errors"] != {}
+    assert over_ray["journal_sha256"] == local["journal_sha256"]
 
 
 @pytest.mark.slow
@@ -101,11 +113,13 @@ def test_a_thousand_traders_with_mixed_faults(tmp_path: Path) -> None:
 
 def test_an_endpoint_that_goes_down_costs_its_traders_and_no_more(serve: Serve, tmp_path: Path) -> None:
     endpoint = serve(faults="error_503=1")
-    summary, _ = run(config(endpoint.url, 40, 3, 5.0, breaker_failures=2, max_concurrency=1), tmp_path / "run")
+    summary, _ = run(
+        config(endpoint.url, 40, 3, 5.0, breaker_failures=2, breaker_rest_s=0.2, max_concurrency=1), tmp_path / "run"
+    )
     errors = summary["decision_errors"]
     assert set(errors) == {"engine_server_error", "engine_circuit_open"}
     assert sum(errors.values()) == 120
-    assert errors["engine_server_error"] == 10, "two for each of five models"
+    assert errors["engine_server_error"] == 20, "for each of five models two, and a probe in each later round"
     assert summary["trades"] == 0
     assert all(flow["unexplained"] == 0 for flow in summary["conservation"].values())
 
