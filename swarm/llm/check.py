@@ -43,8 +43,7 @@ async def _problems(models: list[OpenAIModel], tokens_per_turn: int, timeout_s: 
         except TimeoutError:
             return _line(model, f"{model.base_url} does not answer within {timeout_s:g} s", _START_OR_CORRECT)
         except (aiohttp.ClientConnectionError, OSError) as error:
-            reason = getattr(getattr(error, "os_error", error), "strerror", None) or type(error).__name__
-            return _line(model, f"no endpoint answers at {model.base_url} ({reason})", _START_OR_CORRECT)
+            return _line(model, f"no endpoint answers at {model.base_url} ({_reason(error)})", _START_OR_CORRECT)
         except (aiohttp.ClientError, ValueError) as error:
             return _line(
                 model, f"{model.base_url} does not speak HTTP ({type(error).__name__})", "correct its base_url"
@@ -56,6 +55,15 @@ async def _problems(models: list[OpenAIModel], tokens_per_turn: int, timeout_s: 
     async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False) as session:
         found = await asyncio.gather(*(problem(m) for m in models))
     return [line for line in found if line]
+
+
+def _reason(error: BaseException) -> str:
+    """The system's word for a failed connection; asyncio's own repeats the address."""
+    cause = getattr(error, "os_error", error)
+    number = getattr(cause, "errno", None)
+    if isinstance(number, int) and number > 0:
+        return os.strerror(number)
+    return getattr(cause, "strerror", None) or type(cause).__name__
 
 
 def _line(model: OpenAIModel, reason: str, remedy: str) -> str:

@@ -9,6 +9,7 @@ import asyncio
 import hashlib
 import json
 import math
+import os
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -240,10 +241,10 @@ async def _serve(host: str, port: int, model: FakeModel, ready: Callable[[str], 
         try:
             await site.start()
         except OSError as error:
+            # A name that cannot be resolved has a negative number of its own kind.
+            reason = os.strerror(error.errno) if (error.errno or 0) > 0 else error.strerror
             raise ConfigError(
-                f"--port {port}",
-                f"{host}:{port} cannot be used ({error.strerror})",
-                "choose another; 0 takes a free one",
+                f"--port {port}", f"{host}:{port} cannot be used ({reason})", "choose another; 0 takes a free one"
             ) from error
         bound = runner.addresses[0][1]
         ready(f"http://{f'[{host}]' if ':' in host else host}:{bound}/v1")

@@ -39,7 +39,9 @@ def test_each_problem_is_a_line_of_its_own(serve: Serve, monkeypatch: pytest.Mon
     locked = serve(api_key="sesame")
     monkeypatch.setenv("WOOD_KEY", "wrong")
     monkeypatch.delenv("NO_KEY", raising=False)
-    assert "no endpoint answers at http://127.0.0.1:9/v1 (" in only(problems([model("http://127.0.0.1:9/v1")], 1_000))
+    assert "no endpoint answers at http://127.0.0.1:9/v1 (Connection refused); start" in only(
+        problems([model("http://127.0.0.1:9/v1")], 1_000)
+    )
     assert "has no model 'valu' (did you mean value?); correct its model; it has value, " in only(
         problems([endpoint.model(name="m", model="valu")], 500)
     )
