@@ -242,7 +242,7 @@ async def _serve(host: str, port: int, model: FakeModel, ready: Callable[[str], 
             await site.start()
         except OSError as error:
             # A name that cannot be resolved has a negative number of its own kind.
-            reason = os.strerror(error.errno) if (error.errno or 0) > 0 else error.strerror
+            reason = os.strerror(error.errno) if error.errno is not None and error.errno > 0 else error.strerror
             raise ConfigError(
                 f"--port {port}", f"{host}:{port} cannot be used ({reason})", "choose another; 0 takes a free one"
             ) from error

@@ -5,6 +5,7 @@ import gc
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from time import monotonic
 
 import pytest
@@ -95,7 +96,7 @@ def test_no_more_requests_are_under_way_than_the_endpoint_can_serve(serve: Serve
 
 def test_a_stream_that_runs_away_is_given_up(serve: Serve) -> None:
     client = OpenAIClient(serve(faults="loop=1").model(stream=True))
-    (reply,) = ask(client, [request(1)])
+    (reply,) = ask(client, [replace(request(1), max_tokens=2_000)])
     assert client.counts["given_up"] == 1
     assert reply.finish_reason == "length"
     assert read_reply(reply.text, True, RULES, makes=0).outcome is DecisionError.LOOP
