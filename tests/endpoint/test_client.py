@@ -2,11 +2,13 @@
 
 import asyncio
 import gc
+import json
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from time import monotonic
+from typing import Any
 
 import pytest
 
@@ -15,6 +17,7 @@ from swarm.llm.config import OpenAIModel
 from swarm.llm.fake_model import FAULTS, FakeModel, parse_faults
 from swarm.llm.openai_client import CircuitBreaker, OpenAIClient
 from swarm.llm.protocol import ModelReply, ModelRequest
+from swarm.llm.scripted import answer
 from swarm.simulation.traders import kept_open
 from tests.endpoint.fake_endpoint import Serve
 from tests.endpoint.fault_table import ERRORS, FINISH, REPAIRS, RULES, request
@@ -84,6 +87,46 @@ def test_the_deadline_bounds_the_whole_call(serve: Serve, fault: str) -> None:
     replies = ask(client, [request(i) for i in range(8)], deadline_s=1.0)
     assert {r.finish_reason for r in replies} == {"deadline"}
     assert 0.9 < monotonic() - started < 1.5
+
+
+def test_a_late_reply_is_nobody_elses(serve: Serve) -> None:
+    client = OpenAIClient(serve(faults="late=0.5", late_s=0.8).model(timeout_s=0.5, max_concurrency=4))
+    wanted = {i: answer("value", request(i).messages[-1].content, i, RULES.schema()) for i in range(60)}
+    answered = 0
+    with kept_open([client]) as runner:
+        for first in range(0, 60, 20):
+            numbers = range(first, first + 20)
+            replies = runner.run(client.complete([request(i) for i in numbers], 2.0))
+            for number, reply in zip(numbers, replies, strict=True):
+                if not reply.failed:
+                    answered += 1
+                    assert reply.text == wanted[number]
+    assert 0 < answered < 60
+
+
+def test_a_request_is_put_as_the_endpoint_wants_it() -> None:
+    entry = {"name": "m", "engine": "openai", "base_url": "http://127.0.0.1:9/v1", "model": "gemma"}
+
+    def body(**changes: object) -> dict[str, Any]:
+        asked: dict[str, Any] = json.loads(
+            OpenAIClient(OpenAIModel.model_validate({**entry, **changes}))._body(request(5))
+        )
+        return asked
+
+    plain = body()
+    assert plain["model"] == "gemma"
+    assert [m["role"] for m in plain["messages"]] == ["system", "user"]
+    assert (plain["max_tokens"], plain["temperature"], plain["seed"]) == (200, 0.7, 5)
+    assert plain["response_format"]["json_schema"]["schema"] == RULES.schema()
+    assert "stream" not in plain
+    assert body(response_format="json_object")["response_format"] == {"type": "json_object"}
+    assert "response_format" not in body(response_format="none")
+    assert "seed" not in body(send_seed=False)
+    (only,) = body(system_role=False)["messages"]
+    assert only["role"] == "user"
+    assert only["content"].startswith("You trade.\n\nROUND 1")
+    assert body(max_tokens_key="max_completion_tokens")["max_completion_tokens"] == 200
+    assert body(stream=True)["stream"] is True
 
 
 def test_no_more_requests_are_under_way_than_the_endpoint_can_serve(serve: Serve) -> None:

@@ -134,11 +134,17 @@ def test_faults_are_the_same_in_the_same_run(serve: Serve, tmp_path: Path) -> No
     assert len(hashes) == 1
 
 
-def test_the_key_is_in_no_file_of_the_run(serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_with_a_key_is_priced_and_keeps_the_key_out_of_its_files(
+    serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("WOOD_KEY", "sesame-4711")
     endpoint = serve(api_key="sesame-4711")
-    summary, _ = run(config(endpoint.url, 10, 2, 10.0, api_key_env="WOOD_KEY"), tmp_path / "run")
+    prices = {"usd_per_million_prompt_tokens": 2.0, "usd_per_million_completion_tokens": 8.0}
+    summary, _ = run(config(endpoint.url, 10, 2, 10.0, api_key_env="WOOD_KEY", **prices), tmp_path / "run")
     assert summary["decision_errors"] == {}
+    tokens = summary["tokens"]
+    assert tokens["counted_by"] == "engine"
+    assert sum(tokens["usd"].values()) == pytest.approx((2 * tokens["prompt"] + 8 * tokens["completion"]) / 1e6)
     files = [path for path in (tmp_path / "run").rglob("*") if path.is_file()]
     assert files
     assert not [path for path in files if b"sesame" in path.read_bytes()]
