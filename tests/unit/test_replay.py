@@ -295,6 +295,9 @@ def test_a_journal_torn_before_the_first_round_replays_its_opening(tmp_path: Pat
         ([[]], "is no record of a run"),
         ([{"a": 1}], "is no record of a run"),
         ([["run", [99, "x", {}]]], "journal format 99"),
+        ([["run", [99]]], "journal format 99"),
+        ([["run", [1, "x"]]], "is no record of a run"),
+        ([["run", [1, {}, "x"]]], "is no record of a run"),
     ],
 )
 def test_a_journal_of_something_else_gives_one_clear_line(tmp_path: Path, records: Records, message: str) -> None:
