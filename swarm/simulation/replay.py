@@ -165,11 +165,22 @@ def _read(path: Path) -> _History:
 def _is_record(record: Any) -> bool:
     """Whether a record has the form of one, as far as reading a journal relies on it."""
     match record:
-        case ["run", [int(), *_]] | ["decisions", [int(), list()]] | ["round", [int(), str()]]:
+        case ["run", [int(journal_format), *rest]] if journal_format != JOURNAL_FORMAT or _is_header(rest):
+            return True
+        case ["decisions", [int(), list()]] | ["round", [int(), str()]]:
             return True
         case ["run" | "decisions" | "round", *_]:
             return False
         case [str(), *_]:
+            return True
+        case _:
+            return False
+
+
+def _is_header(rest: list[Any]) -> bool:
+    """Whether these are what follows the format in the first record: the config's digest and the config."""
+    match rest:
+        case [str(), dict()]:
             return True
         case _:
             return False
