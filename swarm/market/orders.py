@@ -11,6 +11,17 @@ Int64 = npt.NDArray[np.int64]
 BUY = 1
 SELL = -1
 
+LIMIT = 0
+"""Trades at its limit or better, and rests until the round ends."""
+MARKET = 1
+"""Trades at any price that the price band allows; never rests."""
+IMMEDIATE_OR_CANCEL = 2
+"""Trades at its limit or better what it can at once; never rests."""
+CANCEL = 3
+"""Takes an order of the same trader and round off the book."""
+REPLACE = 4
+"""Takes such an order off and is a new one, behind all others at its limit."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Orders:
