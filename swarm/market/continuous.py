@@ -8,14 +8,13 @@ compiles it for arrays; so there is one set of rules and both give the same resu
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from swarm.market import compiled
-from swarm.market.orders import BUY, CANCEL, IMMEDIATE_OR_CANCEL, LIMIT, MARKET, REPLACE, Int64
-
-SelfTrade = Literal["none", "cancel_newest", "cancel_oldest"]
+from swarm.market.config import SelfTrade
+from swarm.market.orders import BUY, CANCEL, IMMEDIATE_OR_CANCEL, MARKET, Int64
 
 MAX_LEVELS = 1 << 24
 """Price levels between the lowest and the highest limit of a batch; each takes 16 bytes."""
@@ -108,11 +107,14 @@ def match(
     walk: Any = compiled.kernel(_walk) if use_compiled or (use_compiled is None and n >= _COMPILED_FROM) else None
     if walk is None and use_compiled:
         raise ValueError("there is no compiled kernel without numba: install the extra `fast`")
-    blank: Any = _blank_list if walk is None else _blank_array
-    columns = tuple(c.tolist() for c in columns) if walk is None else tuple(np.ascontiguousarray(c) for c in columns)
+    blank: Any
+    if walk is None:
+        walk, blank, columns = _walk, _blank_list, tuple(c.tolist() for c in columns)
+    else:
+        blank, columns = _blank_array, tuple(np.ascontiguousarray(c) for c in columns)
     status, next_, taker, maker, lots = (blank(n) for _ in range(5))
     head, tail, live = (blank(size) for size in (2 * width, 2 * width, (2 * width >> _BLOCK_BITS) + 1))
-    trades, halted = (walk or _walk)(*columns, *settings, status, next_, head, tail, live, taker, maker, lots)
+    trades, halted = walk(*columns, *settings, status, next_, head, tail, live, taker, maker, lots)
     taker, maker, lots = (np.array(column[:trades], dtype=np.int64) for column in (taker, maker, lots))
     filled = np.bincount(taker, lots, n) + np.bincount(maker, lots, n) if trades else np.zeros(n)
     return Matching(
@@ -240,18 +242,17 @@ def _walk(
                 return trades, 1
             if quantity == 0:
                 continue
-        if sort == LIMIT or sort == REPLACE:
-            if head[here] == 0:
-                head[here] = row + 1
-                live[here >> _BLOCK_BITS] += 1
-                if here < width:
-                    if here < best_bid:
-                        best_bid = here
-                elif here < best_ask:
-                    best_ask = here
-            else:
-                next_[tail[here]] = row + 1
-            tail[here] = row
-        else:
+        if MARKET <= sort <= IMMEDIATE_OR_CANCEL:
             left[row] = 0
+            continue
+        if head[here] == 0:
+            head[here] = row + 1
+            live[here >> _BLOCK_BITS] += 1
+            if here < width:
+                best_bid = min(best_bid, here)
+            else:
+                best_ask = min(best_ask, here)
+        else:
+            next_[tail[here]] = row + 1
+        tail[here] = row
     return trades, 0
