@@ -156,7 +156,13 @@ def test_how_a_round_is_cut_into_batches_changes_nothing(
     rows: list[tuple[int, ...]], cuts: list[int], seed: int
 ) -> None:
     config = MarketConfig(max_price_ticks=60, max_orders_per_round=8, halt_permille=300)
-    orders = batch(*((trader, i, *rest) for i, (trader, *rest) in enumerate(rows)))
+    # Few prices and priorities, so that who comes first is often a tie.
+    orders = batch(
+        *(
+            (trader, i, good, side, 19 + limit % 3, lots, priority, *rest)
+            for i, (trader, good, side, limit, lots, priority, *rest) in enumerate(rows)
+        )
+    )
     whole = exchange(config)
     play(whole, 1, orders)
     parts = np.random.default_rng(seed).permutation(len(cuts) + 1)
@@ -195,7 +201,7 @@ def test_orders_are_taken_back_and_replaced_in_both_mechanisms() -> None:
             (0, 0, good, SELL, 20, 5, 1, LIMIT, 0),
             (0, 1, good, SELL, 21, 2, 1, REPLACE, 0),
             (1, 0, good, SELL, 18, 5, 2, LIMIT, 0),
-            (1, 1, good, SELL, 18, 5, 2, CANCEL, 0),
+            (1, 1, good, SELL, 0, 10**9, 2, CANCEL, 0),  # needs neither a limit nor lots
             (1, 2, good, SELL, 18, 5, 2, REPLACE, 0),  # too late: its target is gone
             (2, 0, good, BUY, 25, 9, 3, LIMIT, 0),
             (3, 0, good, SELL, 18, 9, 4, CANCEL, 7),  # names nothing
@@ -233,13 +239,15 @@ def test_a_tripped_breaker_stops_a_good_and_lets_it_back() -> None:
             (1, 0, good, BUY, 24, 1, 2, LIMIT, 0),
             (2, 0, 1 - good, SELL, 20, 1, 1, LIMIT, 0),
             (3, 0, 1 - good, BUY, 20, 1, 2, LIMIT, 0),
+            (4, 0, good, BUY, 19, 3, 3, LIMIT, 0),
         )
         _, first = play(market, 1, rows)
+        assert first.unfilled_buy_lots[good] == 3
         assert first.halted == (good,)
         assert len(first.trades.good) == 2  # the trade that trips it stands
         for round_ in (2, 3):
             (taken,), cleared = play(market, round_, rows)
-            assert taken.rejected_reason == (Rejection.HALTED,) * 2
+            assert taken.rejected_reason == (Rejection.HALTED,) * 3
             assert cleared.trades.good.tolist() == [1 - good]
         _, again = play(market, 4, rows)
         assert len(again.trades.good) == 2
