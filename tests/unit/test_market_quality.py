@@ -105,6 +105,7 @@ def test_the_tail_index_tells_a_heavy_tail(degrees: int | None, published: float
 def test_the_tail_index_of_a_pareto_tail_is_its_exponent() -> None:
     quantiles = (np.arange(100_000) + 0.5) / 100_000
     assert quality.hill_tail_index((1 - quantiles) ** (-1 / 2.5)) == pytest.approx(2.5, rel=0.01)
+    assert quality.hill_tail_index(np.array([1, -8, 2, 4]), share=0.5) == pytest.approx(1 / (1.5 * np.log(2)))
     with pytest.raises(ValueError, match="too few"):
         quality.hill_tail_index(np.array([1.0]))
     assert quality.hill_tail_index(np.ones(500)) == float("inf")
