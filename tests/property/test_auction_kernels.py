@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from swarm.bench import exchange as exchange_bench
 from swarm.market import call_auction, compiled, continuous
 from swarm.market.config import SelfTrade
 from swarm.market.orders import BUY, CANCEL, IMMEDIATE_OR_CANCEL, LIMIT, MARKET, REPLACE, SELL
@@ -228,6 +229,13 @@ def test_the_search_for_the_next_price_leaps_over_empty_blocks() -> None:
         np.full(n, -1, dtype=np.int64),
     )
     assert matching.price_ticks.tolist() == [70_000, 90_000, 90_001]
+
+
+def test_the_yardstick_of_the_benchmark_is_a_right_book() -> None:
+    batch = exchange_bench.orders(3_000)
+    table = (batch.kind, batch.side, batch.limit_ticks, batch.quantity_lots, batch.trader, batch.target)
+    book = exchange_bench.python_book(*(c.tolist() for c in table[1:4]))
+    assert book == len(continuous.match(*table).maker) > 1_000
 
 
 def test_limits_too_far_apart_are_an_error() -> None:
