@@ -16,8 +16,11 @@ from typing import Protocol
 import numpy as np
 
 from swarm.bench.form import RUNS, Result, median_of
+from swarm.config import RuntimeConfig
 from swarm.market import call_auction, compiled, continuous
+from swarm.market.commands import CloseRound, SubmitOrders
 from swarm.market.orders import BUY, SELL, Orders
+from swarm.simulation.market import Market
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
 REFERENCE_TICKS = 1_000
@@ -25,6 +28,10 @@ CALL_AIM = 10e6
 COMPILED_AIM = 10e6
 PYTHON_AIM = 1e6
 JOURNAL_BLOCK_BYTES = 64 * 1024
+SUBMITTERS = 4
+ORDERS_EACH = 50_000
+ACTOR_AIM = 1e6
+ACTOR_LOADS = (("actor_journalled_orders_per_s", 10_000, 2), ("actor_journalled_orders_per_s_batch_1000", 1_000, 8))
 
 
 class Narrator(Protocol):
@@ -57,16 +64,8 @@ def measure(narrator: Narrator) -> list[Result]:
         results += _auctions(n)
     narrator.phase("syncs")
     results.append(_fsync())
-    results.append(
-        Result(
-            "actor_journalled_orders_per_s",
-            None,
-            "orders/s",
-            "higher",
-            aim=1e6,
-            note="the market actor has no entry yet that takes batches from several submitters into one sync",
-        )
-    )
+    narrator.phase("the market actor")
+    results += _actor()
     return results
 
 
@@ -189,6 +188,56 @@ def python_book(side: list[int], limit: list[int], lots: list[int]) -> int:
         if left[row]:
             heapq.heappush(own, (reach, row))
     return trades
+
+
+def _actor() -> list[Result]:
+    """Orders acknowledged as durable, from four submitting actors, by the real market actor; wall time."""
+    from swarm.runtime import load
+    from swarm.runtime.cluster import own_cluster
+
+    results = []
+    with (
+        tempfile.TemporaryDirectory(dir=Path.cwd(), prefix=".bench-") as folder,
+        own_cluster(RuntimeConfig(num_cpus=os.cpu_count())),
+    ):
+        for name, batch, in_flight in ACTOR_LOADS:
+            journal = Path(folder, f"{batch}.swarm")
+            runs = load.journalled_orders_per_s(journal, SUBMITTERS, ORDERS_EACH, batch, in_flight, RUNS)
+            bound = _in_process(Path(folder, f"{batch}-here.swarm"), SUBMITTERS * batch * in_flight)
+            results.append(
+                median_of(
+                    name,
+                    runs,
+                    "orders/s",
+                    "higher",
+                    aim=ACTOR_AIM,
+                    bound="one process: the same orders taken, journalled and synced without messages",
+                    of_bound=round(min(median(runs) / bound, 1.0), 4),
+                    note=f"{SUBMITTERS} submitters, batches of {batch:,}, {in_flight} of each under way, wall time",
+                )
+            )
+    return results
+
+
+def _in_process(journal: Path, group: int) -> float:
+    """Orders a second of a market in this process, which takes `group` orders at a time and syncs after each."""
+    from swarm.runtime import load
+
+    traders = SUBMITTERS * ORDERS_EACH
+    market = Market(load.market_plan(traders), journal)
+    market.execute(load.endowment(traders))
+    rng = np.random.default_rng(0)
+    batches = [load.random_orders(np.arange(i, min(i + group, traders)), rng) for i in range(0, traders, group)]
+    rates = []
+    for round_ in range(1, RUNS + 1):
+        started = perf_counter()
+        for batch in batches:
+            market.execute([SubmitOrders(market.exchange.last_number + 1, round_, batch)])
+            market.journal.sync()
+        rates.append(traders / (perf_counter() - started))
+        market.execute([CloseRound(market.exchange.last_number + 1, round_)])
+    market.close()
+    return median(rates)
 
 
 def _fsync() -> Result:
