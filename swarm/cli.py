@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -16,6 +16,9 @@ from rich.table import Table
 
 from swarm import __version__, scenarios
 from swarm.errors import ReplayMismatch, SwarmError
+
+if TYPE_CHECKING:
+    from swarm.runtime.run import Place, RunResult
 
 INTERRUPTED_STATUS = 130
 
@@ -49,6 +52,15 @@ Overrides = Annotated[
         "--set", metavar="A.B=VALUE", help="Set one key of the config, say --set rounds=10; may stand several times."
     ),
 ]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        metavar="HOST:PORT",
+        envvar="RAY_ADDRESS",
+        help="Join this Ray cluster (or `auto`: the one on this machine) in place of starting one.",
+    ),
+]
 JsonPath = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the results here, too.")]
 
 
@@ -66,7 +78,7 @@ def root(
 
 @app.command()
 def run(
-    config: ConfigPath,
+    config: Annotated[Path | None, typer.Argument(metavar="CONFIG", help="A YAML file, say configs/wood.yaml.")] = None,
     seed: Seed = None,
     overrides: Overrides = None,
     out_dir: Annotated[
@@ -76,13 +88,11 @@ def run(
         ),
     ] = None,
     local: Annotated[bool, typer.Option("--local", help="Run in this one process, without Ray.")] = False,
-    address: Annotated[
-        str | None,
+    address: Address = None,
+    resume: Annotated[
+        Path | None,
         typer.Option(
-            "--address",
-            metavar="HOST:PORT",
-            envvar="RAY_ADDRESS",
-            help="Join this Ray cluster (or `auto`: the one on this machine) in place of starting one.",
+            "--resume", metavar="DIR", help="Go on with this run, which was stopped or killed, in place of a new one."
         ),
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
@@ -90,29 +100,78 @@ def run(
     """Run a config to its end and write its folder: journal, tables, summary and report.
 
     The same seed gives the same journal_sha256 in one process, on a Ray cluster of its own and on one that is there.
-    Ctrl-C ends a run after the round it is in; what was done until then is kept and can be replayed.
+    Ctrl-C ends a run after the round it is in; what was done until then is kept and can be replayed. --resume goes on
+    with a run that was ended or killed at any point, on any cluster or none, to the history it would have had.
     """
     from swarm import config as configs
-    from swarm.progress import Progress
-    from swarm.runtime.run import Place, execute
+    from swarm.runtime.run import execute
+    from swarm.runtime.run import resume as go_on
     from swarm.simulation.folder import RunFolder
-    from swarm.simulation.loop import Interrupted
 
+    if resume is not None:
+        if config is not None or seed is not None or overrides or out_dir is not None:
+            raise typer.BadParameter("a resumed run has its config and its folder already", param_hint="--resume")
+        folder = RunFolder(resume)
+        _run(_place(local, address), quiet, lambda *how: go_on(how[0], folder, *how[1:]))
+        return
+    if config is None:
+        raise typer.BadParameter("name a config, or a run's folder with --resume", param_hint="CONFIG")
     resolved = configs.load(config, tuple(overrides or ()), seed)
     folder = RunFolder(out_dir or _default_folder(resolved.name, resolved.seed))
-    place = Place(local=local, address=None if local or address in (None, "", "local") else address)
+    _run(_place(local, address), quiet, lambda *how: execute(resolved, how[0], folder, *how[1:]))
+
+
+@app.command()
+def fork(
+    directory: RunDirectory,
+    at_round: Annotated[int, typer.Option("--at-round", metavar="N", help="The last round that both runs share.")],
+    overrides: Overrides = None,
+    out_dir: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="The fork's folder, new or empty. Default: <DIR>-fork-<N>-<time>."),
+    ] = None,
+    local: Annotated[bool, typer.Option("--local", help="Run in this one process, without Ray.")] = False,
+    address: Address = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+) -> None:
+    """Go on from a round of a run under a changed config: another future of the same past.
+
+    The fork's journal has the past up to that round as it was, then what was changed, so that it replays on its own.
+    """
+    from swarm.runtime.run import fork as begin_fork
+    from swarm.runtime.run import resume as go_on
+    from swarm.simulation.folder import RunFolder
+
+    default = directory.with_name(f"{directory.resolve().name}-fork-{at_round}-{time.strftime('%Y%m%dT%H%M%S')}")
+    folder = RunFolder(out_dir or default)
+    begin_fork(RunFolder(directory), at_round, tuple(overrides or ()), folder)
+    _run(_place(local, address), quiet, lambda *how: go_on(how[0], folder, *how[1:]))
+
+
+def _place(local: bool, address: str | None) -> "Place":
+    from swarm.runtime.run import Place
+
+    return Place(local=local, address=None if local or address in (None, "", "local") else address)
+
+
+def _run(place: "Place", quiet: bool, start: Callable[..., "RunResult"]) -> None:
+    """Run until the end or Ctrl-C, and say what it came to."""
+    from swarm.progress import Progress
+    from swarm.simulation.loop import Interrupted
+
     stop = _StopFlag()
     progress = Progress(out, quiet)
     try:
         with stop, progress.shown():
-            result = execute(resolved, place, folder, (progress,), progress, stop)
+            result = start(place, (progress,), progress, stop)
     except Interrupted:
         err.print("stopped before the first round; nothing was recorded")
         raise typer.Exit(INTERRUPTED_STATUS) from None
     summary = result.record.summary
     if not result.finished:
         err.print(
-            f"stopped after round {summary['rounds']} of {summary['rounds_planned']}; the journal is whole up to there"
+            f"stopped after round {summary['rounds']} of {summary['rounds_planned']}; the journal is whole up to there "
+            f"and `swarm run --resume {result.folder.path}` goes on"
         )
     _print_outcome(summary)
     out.print(f"journal_sha256 {summary['journal_sha256']}")

@@ -7,11 +7,12 @@ Sources: ZI-C: Gode and Sunder 1993, "Allocative efficiency of markets with zero
 "Minimal-intelligence agents for bargaining behaviors in market-based environments", HPL-97-91.
 """
 
-from typing import Literal, Protocol, get_args
+from typing import Literal, Protocol, get_args, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
+from swarm.agents.memory import Memory
 from swarm.agents.observation import Int64, Observation, PrivateViews
 from swarm.market.orders import BUY, SELL, Orders
 from swarm.seeding import draw, draw_between
@@ -31,6 +32,19 @@ class Pricing(Protocol):
 
     def limits(self, seen: Observation) -> tuple[Int64, Int64]:
         """Limits in ticks for bids and for asks."""
+        ...
+
+
+@runtime_checkable
+class Learner(Pricing, Protocol):
+    """A pricing rule whose limits depend on the rounds before."""
+
+    def recall(self, memory: Memory) -> None:
+        """Know again what is in `memory`, and nothing else."""
+        ...
+
+    def learned(self) -> Memory:
+        """All that later rounds depend on."""
         ...
 
 
@@ -67,12 +81,25 @@ class ZeroIntelligencePlus:
         self.seed = seed
         self.traders = traders
         unit = [_unit(seed, stream, *keys) for stream in ("zip margin", "zip rate", "zip momentum")]
-        self.margin: Float64 = 0.05 + 0.30 * unit[0]
+        self._first_margin: Float64 = 0.05 + 0.30 * unit[0]
         self.rate: Float64 = 0.1 + 0.4 * unit[1]
         self.momentum: Float64 = 0.1 * unit[2]
+        self.recall(Memory.empty())
+
+    def recall(self, memory: Memory) -> None:
+        """Take margins, last changes, quotes and sides from `memory`; who is not in it begins anew."""
+        self.margin: Float64 = self._first_margin.copy()
         self.change: Float64 = np.zeros_like(self.margin)
         self.quote: Float64 = np.zeros_like(self.margin)
         self.side: Int64 = np.zeros(self.margin.shape, dtype=np.int64)
+        _, own, known = np.intersect1d(self.traders, memory.trader, assume_unique=True, return_indices=True)
+        if len(own):
+            for n, column in enumerate((self.margin, self.change, self.quote, self.side)):
+                column[own] = memory.learned[known, :, n]
+
+    def learned(self) -> Memory:
+        """Margins, last changes, quotes and sides."""
+        return Memory(self.traders, np.stack([self.margin, self.change, self.quote, self.side], axis=-1))
 
     def limits(self, seen: Observation) -> tuple[Int64, Int64]:
         """Learn from the last round's prices and own fills, then quote worth x (1 -+ margin)."""

@@ -12,6 +12,7 @@ import numpy as np
 from swarm.agents import baselines, prompt
 from swarm.agents.config import BudgetConfig, TradersConfig
 from swarm.agents.decision import Rules
+from swarm.agents.memory import Memory
 from swarm.agents.observation import Int64, Observation, PrivateViews, PublicView
 from swarm.agents.turns import NEVER_ASKED, Decisions, Turns, read_turns
 from swarm.llm.protocol import MAX_REPLY_CHARS, ModelClient, ModelReply, ModelRequest, TokenUsage
@@ -43,15 +44,16 @@ class ShardPlan:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ShardAnswer:
-    """A shard's round: the models' turns, what they mean, and the orders of traders that need no text."""
+    """A shard's round: the models' turns and what they mean, the other traders' orders, and what these have learned."""
 
     turns: Turns
     decisions: Decisions
     baseline_orders: Orders
+    memory: Memory
 
 
 class Shard:
-    """The traders `first_trader` .. `first_trader + len(minds) - 1`."""
+    """The traders `first_trader` .. `first_trader + len(minds) - 1`. It keeps nothing from one round to the next."""
 
     def __init__(self, plan: ShardPlan, clients: Mapping[str, ModelClient]) -> None:
         self.plan = plan
@@ -66,8 +68,8 @@ class Shard:
             if name in self.rows
         }
 
-    async def decide(self, seen: Observation) -> ShardAnswer:
-        """Decide for all traders; `seen.private` has one row for each, in order."""
+    async def decide(self, seen: Observation, memory: Memory) -> ShardAnswer:
+        """Decide for all traders; `seen.private` has one row for each, in order, `memory` what they have learned."""
         public = prompt.public_text(seen.public, self.plan.rules.goods)
         models = [m for m in self.rows if m not in self.pricing]
         turns = Turns.join(
@@ -80,19 +82,35 @@ class Shard:
             self.plan.budget.tokens_per_turn,
             self.plan.traders.max_gossip_chars,
         )
+        return ShardAnswer(turns, decisions, *self.baselines(seen, memory))
+
+    def baselines(self, seen: Observation, memory: Memory) -> tuple[Orders, Memory]:
+        """The orders of the traders that need no text, and what these have learned by then."""
         rules = self.plan.rules
-        orders = [
-            baselines.orders_of(
-                rule,
-                Observation(seen.public, seen.private.take(self.rows[name])),
-                rules.max_orders,
-                rules.max_price_ticks,
-                rules.max_quantity_lots,
-                self.plan.tick_cents,
+        orders: list[Orders] = []
+        learned = Memory.empty()
+        for name, rule in self.pricing.items():
+            if isinstance(rule, baselines.Learner):
+                rule.recall(memory)
+            own = Observation(seen.public, seen.private.take(self.rows[name]))
+            orders.append(
+                baselines.orders_of(
+                    rule,
+                    own,
+                    rules.max_orders,
+                    rules.max_price_ticks,
+                    rules.max_quantity_lots,
+                    self.plan.tick_cents,
+                )
             )
-            for name, rule in self.pricing.items()
-        ]
-        return ShardAnswer(turns, decisions, Orders.concatenate(orders))
+            if isinstance(rule, baselines.Learner):
+                learned = learned.updated(rule.learned())
+        return Orders.concatenate(orders), learned
+
+    @property
+    def learns(self) -> bool:
+        """Whether any trader's decisions depend on what it has learned."""
+        return any(isinstance(rule, baselines.Learner) for rule in self.pricing.values())
 
     async def _ask(self, model: str, public: str, view: PublicView, private: PrivateViews) -> Turns:
         rows = self.rows[model]

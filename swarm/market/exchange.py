@@ -5,10 +5,13 @@ chance, no scenario and no trader's mind. The ledger's invariants are checked af
 """
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
+from swarm.errors import LedgerError
 from swarm.market import mechanism
 from swarm.market.commands import CloseRound, Command, MoveReference, SubmitOrders, Transfer
 from swarm.market.config import MarketConfig, Mechanism
@@ -79,6 +82,31 @@ class Exchange:
             digest.update(np.ascontiguousarray(column, dtype="<i8").tobytes())
         digest.update(f"{self.last_number}/{self.last_closed_round}/{len(self._book)}".encode())
         return digest.hexdigest()
+
+    def snapshot(self) -> dict[str, Any]:
+        """Everything that later commands depend on, between rounds, when no order is live."""
+        if len(self._book):
+            raise LedgerError(f"exchange: {len(self._book)} orders are live; a snapshot is taken between rounds")
+        return {
+            "balances": self.ledger.balances.copy(),
+            "held": self.ledger.held.copy(),
+            "reference_ticks": self.reference_ticks.copy(),
+            "submitted_round": self._submitted_round.copy(),
+            "halted_through_round": self._halted_through_round.copy(),
+            "last_number": self.last_number,
+            "last_closed_round": self.last_closed_round,
+        }
+
+    def restore(self, snapshot: Mapping[str, Any]) -> None:
+        """Go on from a snapshot of an exchange with the same accounts; its config may have been another."""
+        self.ledger.balances[:] = snapshot["balances"]
+        self.ledger.held[:] = snapshot["held"]
+        self.reference_ticks = np.clip(snapshot["reference_ticks"], 1, self.config.max_price_ticks)
+        self._submitted_round[:] = snapshot["submitted_round"]
+        self._halted_through_round[:] = snapshot["halted_through_round"]
+        self.last_number = int(snapshot["last_number"])
+        self.last_closed_round = int(snapshot["last_closed_round"])
+        self.ledger.check("a snapshot")
 
     def _submit(self, command: SubmitOrders) -> OrdersTaken:
         orders = self._with_worst_price(command.orders.in_canonical_order())

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from swarm.agents.memory import Memory
 from swarm.agents.observation import Observation
 from swarm.agents.shard import Shard, ShardAnswer, ShardPlan
 from swarm.market.commands import Command
@@ -14,9 +15,10 @@ from swarm.simulation.intake import Intake
 from swarm.simulation.market import Market, MarketAnswer, MarketClosing, MarketPlan, Note
 
 OPTIONS: dict[str, dict[str, Any]] = {
-    # A market that restarted would have forgotten its state, so it is not restarted and not retried.
-    "market": {"num_cpus": 0, "max_restarts": 0, "max_task_retries": 0},
-    # A shard's round is asked for again by nobody: a shard that dies is late and comes back for the next round.
+    # A market that restarts reads its state from its journal. Ray does not know what it had done of a call, so it is
+    # the driver who asks again, with the places in the journal that make that harmless.
+    "market": {"num_cpus": 0, "max_restarts": -1, "max_task_retries": 0},
+    # A shard keeps nothing between rounds; the driver asks again while the round lasts.
     "shard": {"num_cpus": 0, "max_restarts": -1, "max_task_retries": 0, "scheduling_strategy": "SPREAD"},
 }
 
@@ -27,13 +29,13 @@ class MarketActor:
     def __init__(self, plan: MarketPlan, journal: str | None) -> None:
         self.market = Market(plan, Path(journal) if journal else None)
 
-    def execute(self, entries: Sequence[Command | Note]) -> MarketAnswer:
+    def execute(self, entries: Sequence[Command | Note], at: int) -> MarketAnswer:
         """Journal, then apply."""
-        return self.market.execute(entries)
+        return self.market.execute(entries, at)
 
-    def end_round(self, round_: int) -> None:
+    def end_round(self, round_: int, at: int) -> None:
         """Make the round durable."""
-        self.market.end_round(round_)
+        self.market.end_round(round_, at)
 
     def close(self) -> MarketClosing:
         """Close the journal."""
@@ -58,9 +60,9 @@ class ShardActor:
     def __init__(self, plan: ShardPlan, applications: Mapping[str, str]) -> None:
         self.shard = Shard(plan, {m: ServeModelClient(app) for m, app in applications.items()})
 
-    async def decide(self, seen: Observation) -> ShardAnswer:
+    async def decide(self, seen: Observation, memory: Memory) -> ShardAnswer:
         """Decide for all traders of the shard."""
-        return await self.shard.decide(seen)
+        return await self.shard.decide(seen, memory)
 
     async def ready(self) -> bool:
         """Answer once the shard is made."""

@@ -1,6 +1,6 @@
 """The composition root: a config in, a finished folder out, in this process or over Ray."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,15 +8,25 @@ from time import perf_counter
 from typing import Any, Protocol
 from uuid import uuid4
 
-from swarm.config import RunConfig, check_budget, compose
+from swarm.config import RunConfig, check_budget, compose, load, resolve
+from swarm.errors import ConfigError
 from swarm.llm import engines
 from swarm.llm.config import OpenAIModel
+from swarm.simulation import history
 from swarm.simulation.folder import RunFolder
+from swarm.simulation.journal import JournalWriter, rename, wait_for_writer
 from swarm.simulation.loop import Interrupted, Watcher, run_rounds
-from swarm.simulation.market import Market, MarketPort
-from swarm.simulation.plan import RunPlan
+from swarm.simulation.market import Market, MarketPlan, MarketPort
+from swarm.simulation.plan import Fork, RunPlan
 from swarm.simulation.record import Recorder, RunRecord
-from swarm.simulation.traders import LocalTraders, TradersPort, kept_open
+from swarm.simulation.traders import (
+    AskableTraders,
+    LocalTraders,
+    RecordedTraders,
+    ResumedTraders,
+    TradersPort,
+    kept_open,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +47,10 @@ class Ports:
     """The two sides a round loop talks to, and what they can tell of themselves at the end."""
 
     market: MarketPort
-    traders: TradersPort
+    traders: AskableTraders
     layout: Mapping[str, Any]
     losses: Callable[[], Mapping[str, int]]
+    outages_s: Callable[[], Sequence[float]] = tuple
 
 
 class Narrator(Protocol):
@@ -69,6 +80,21 @@ def execute(
 ) -> RunResult:
     """Run to the end, or to the last whole round once `should_stop` says so, and write the folder."""
     plan = compose(config)
+    _must_be_able_to_decide(config, plan, narrator)
+    folder.create()
+    folder.write_config(config.record(), plan.config_sha256)
+    recorder = Recorder()
+    try:
+        return _run(config, plan, place, folder, recorder, watchers, narrator, should_stop, {})
+    except BaseException:
+        # What ended before its first round has left nothing to keep.
+        if not recorder.rounds_done:
+            folder.discard()
+        raise
+
+
+def _must_be_able_to_decide(config: RunConfig, plan: RunPlan, narrator: Narrator) -> None:
+    """Raise before anything is started if a model has no room for its replies, or cannot be reached."""
     check_budget(config)
     if any(isinstance(m, OpenAIModel) for m in plan.models):
         narrator.phase("asking the models' endpoints")
@@ -76,16 +102,72 @@ def execute(
         from swarm.llm.check import must_be_usable
 
         must_be_usable(plan.models, config.budget.tokens_per_turn)
+
+
+def resume(
+    place: Place,
+    folder: RunFolder,
+    watchers: tuple[Watcher, ...],
+    narrator: Narrator,
+    should_stop: Callable[[], bool],
+) -> RunResult:
+    """Go on with a run that was stopped or killed, from the last record of its journal, and write the folder.
+
+    The rounds that the journal has are run again from what it holds, which asks nobody and takes a fraction of their
+    time; the history comes out as if the run had never ended.
+    """
+    config = load(folder.config)
+    wait_for_writer(folder.journal)
+    past = history.read(folder.journal) if history.begun(folder.journal) else None
+    plan = past.plan(lambda record: compose(resolve(record))) if past else compose(config)
+    if past and resolve(past.config_record).sha256() != config.sha256():
+        raise ConfigError(
+            str(folder.config),
+            "this is not the config that the journal was begun with",
+            "put it back, or try another future with `swarm fork`",
+        )
+    _must_be_able_to_decide(config, plan.last, narrator)
+    recorded = past.decisions if past else {}
+    if past:
+        narrator.phase(f"going on after round {past.rounds}")
+    return _run(config, plan, place, folder, Recorder(), watchers, narrator, should_stop, recorded)
+
+
+def fork(parent: RunFolder, at_round: int, overrides: tuple[str, ...], folder: RunFolder) -> RunConfig:
+    """Begin another future: a folder whose journal has the parent's history up to a round, and then another config.
+
+    `resume` goes on from there. The population, the scenario and the tick must stay, since accounts and prices do.
+    """
+    past = history.read(parent.journal)
+    parent_config = load(parent.config)
+    config = load(parent.config, overrides)
+    for place in ("population", "market.tick_cents", "scenario.name"):
+        before, after = (_at(c.record(), place) for c in (parent_config, config))
+        if before != after:
+            raise ConfigError(place, f"expected {before!r} as in the past of this fork, got {after!r}")
+    if not 1 <= at_round <= past.rounds:
+        raise ConfigError("--at-round", f"expected a whole round of the parent, 1 to {past.rounds}, got {at_round}")
+    if config.rounds <= at_round:
+        raise ConfigError("rounds", f"expected more than {at_round}, the round of the fork, got {config.rounds}")
+    plan = compose(config)
     folder.create()
+    unfinished = folder.journal.with_suffix(".part")
+    # The journal gets its name when it is whole, and the config comes last: without both there is nothing to resume.
+    with JournalWriter(unfinished) as writer:
+        for payload in history.up_to_round(parent.journal, at_round):
+            writer.append_payload(payload)
+        record = Fork(at_round, writer.sha256, overrides, plan).record()
+        writer.append(["fork", record])
+    rename(unfinished, folder.journal)
     folder.write_config(config.record(), plan.config_sha256)
-    recorder = Recorder()
-    try:
-        return _run(config, plan, place, folder, recorder, watchers, narrator, should_stop)
-    except BaseException:
-        # What ended before its first round has left nothing to keep.
-        if not recorder.rounds_done:
-            folder.discard()
-        raise
+    return config
+
+
+def _at(record: Mapping[str, Any], place: str) -> Any:
+    here: Any = record
+    for key in place.split("."):
+        here = here[key]
+    return here
 
 
 def _run(
@@ -97,18 +179,27 @@ def _run(
     watchers: tuple[Watcher, ...],
     narrator: Narrator,
     should_stop: Callable[[], bool],
+    recorded: Mapping[int, list[Any]],
 ) -> RunResult:
     begun = perf_counter()
-    with open_ports(config, plan, place, folder.journal, narrator, should_stop) as ports:
+    with open_ports(config, plan.last, place, folder.journal, narrator, should_stop, plan.market) as ports:
         set_up_s = perf_counter() - begun
         narrator.phase("running")
-        done = run_rounds(plan, ports.market, ports.traders, (recorder, *watchers), should_stop)
+        traders: TradersPort = ports.traders
+        if recorded:
+            traders = ResumedTraders(RecordedTraders(plan.shards_by_round(), recorded), ports.traders)
+        # What is recorded is taken in whole, however early the run is told to stop: the tables need all of it.
+        stop = _from_call(len(recorded) + 1, should_stop)
+        done = run_rounds(plan, ports.market, traders, (recorder, *watchers), stop)
         closing = ports.market.close()
         extra = {
-            "finished": done == plan.rounds,
+            "finished": done == plan.last.rounds,
+            "resumed_after_round": max(recorded, default=0),
+            "forks": [[f.round, f.parent_sha256, list(f.changes)] for f in plan.forks()],
             "place": str(place),
             "layout": dict(ports.layout),
             "lost": dict(ports.losses()),
+            "market_outages_s": list(ports.outages_s()),
             "set_up_s": round(set_up_s, 3),
             "run_s": round(perf_counter() - begun - set_up_s, 3),
         }
@@ -119,7 +210,19 @@ def _run(
     from swarm.simulation.report import render
 
     folder.write_report(render(record))
-    return RunResult(folder, record, done == plan.rounds)
+    return RunResult(folder, record, done == plan.last.rounds)
+
+
+def _from_call(first: int, should_stop: Callable[[], bool]) -> Callable[[], bool]:
+    """`should_stop` from its call number `first` on, and no before."""
+    calls = 0
+
+    def stop() -> bool:
+        nonlocal calls
+        calls += 1
+        return calls >= first and should_stop()
+
+    return stop
 
 
 @contextmanager
@@ -130,10 +233,15 @@ def open_ports(
     journal: Path | None,
     narrator: Narrator,
     should_stop: Callable[[], bool],
+    first_market: MarketPlan | None = None,
 ) -> Iterator[Ports]:
-    """The ports of a run at `place`; everything that was started for them ends with the block."""
+    """The ports of a run at `place`; everything that was started for them ends with the block.
+
+    `first_market` is what the market was begun with where that is not the plan's: in the past of a fork.
+    """
+    market_plan = first_market or plan.market
     if place.local:
-        market = Market(plan.market, journal)
+        market = Market(market_plan, journal)
         clients = {m.name: engines.in_process(m) for m in plan.models}
         with kept_open(clients.values()) as runner:
             traders = LocalTraders(plan.shard, clients, runner)
@@ -158,7 +266,7 @@ def open_ports(
             stack.callback(serving.withdraw, list(applications.values()))
         size = cluster.shard_size(plan.traders, config.runtime.traders_per_actor, cluster.cores())
         narrator.phase(f"starting the market and {-(-plan.traders // size)} shards")
-        ray_market = adapters.RayMarket(plan.market, str(journal.absolute()) if journal else None)
+        ray_market = adapters.RayMarket(market_plan, str(journal.absolute()) if journal else None)
         stack.callback(ray_market.end)
         ray_traders = adapters.RayTraders(plan.shard, applications, size, config.runtime.start_timeout_s, should_stop)
         stack.callback(ray_traders.end)
@@ -166,7 +274,8 @@ def open_ports(
             ray_market,
             ray_traders,
             {"shards": ray_traders.shards, "traders_per_shard": size, "deployments": len(applications)},
-            lambda: ray_traders.lost,
+            lambda: {**ray_traders.lost, **ray_market.lost},
+            lambda: [round(seconds, 3) for seconds in ray_market.outages_s],
         )
 
 

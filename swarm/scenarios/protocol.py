@@ -88,6 +88,14 @@ class Scenario(Protocol):
         """What happens once a round's trades are settled, in order."""
         ...
 
+    def snapshot(self) -> dict[str, Int64]:
+        """The creatures' own state between rounds: all that later rounds depend on besides the config and the seed."""
+        ...
+
+    def restore(self, snapshot: dict[str, Int64]) -> None:
+        """Go on from a snapshot of the same creatures, which may have lived under another config."""
+        ...
+
     def trader_columns(self) -> dict[str, Int64]:
         """Columns of the creatures' own state for the run's tables, one entry per trader."""
         ...

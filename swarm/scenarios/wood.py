@@ -258,6 +258,22 @@ class Wood:
             apply(self._harvest(round_ + 1))
         return consequences
 
+    def snapshot(self) -> dict[str, Int64]:
+        """Moods, the last meal, what is in the venture, and the prices that were announced last."""
+        return {
+            "mood_permille": self.mood_permille,
+            "foods_eaten": self.foods_eaten,
+            "invested_cents": self.invested_cents,
+            "previous_reference": self._previous_reference,
+        }
+
+    def restore(self, snapshot: dict[str, Int64]) -> None:
+        """Go on with these moods, meals, investments and prices."""
+        self.mood_permille = snapshot["mood_permille"]
+        self.foods_eaten = snapshot["foods_eaten"]
+        self.invested_cents = snapshot["invested_cents"]
+        self._previous_reference = snapshot["previous_reference"]
+
     def trader_columns(self) -> dict[str, Int64]:
         """Mood in 1/1000 and the number of foods of the last meal."""
         return {"mood_permille": self.mood_permille, "foods_eaten": self.foods_eaten}

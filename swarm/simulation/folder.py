@@ -1,4 +1,4 @@
-"""A run's folder: `config.yaml`, `journal.swarm`, `summary.json`, `tables/*.parquet`, `report.html`."""
+"""A run's folder: `config.yaml`, `journal.swarm`, `journal.head`, `summary.json`, `tables/*.parquet`, `report.html`."""
 
 import json
 import os
@@ -10,6 +10,7 @@ import polars as pl
 import yaml
 
 from swarm.errors import OutputError
+from swarm.simulation.journal import head_path
 from swarm.simulation.record import TABLES, RunRecord
 
 
@@ -84,7 +85,7 @@ class RunFolder:
 
     def discard(self) -> None:
         """Remove what a run has left that was stopped before its first round."""
-        for file in (self.journal, self.config):
+        for file in (self.journal, head_path(self.journal), self.config):
             file.unlink(missing_ok=True)
         if self._made and not any(self.path.iterdir()):
             self.path.rmdir()

@@ -33,6 +33,8 @@ class Intake:
 
     def __init__(self, market: Market) -> None:
         self.market = market
+        # Submitters know nothing of places in the journal, so what it holds is applied before the first of them comes.
+        market.catch_up(market.recorded)
         self._waiting: list[_Batch] = []
         self._committer: asyncio.Task[None] | None = None
         self._failed: Exception | None = None

@@ -5,18 +5,25 @@ the CRC-32 of these two (little-endian uint32) and the payload, one msgpack valu
 over the hash before it and the payload, so the last one stands for the whole history. A frame that the file ends within
 is a torn tail of a crash and is not part of the history; any other damage is an error that names its offset. The CRC
 tells the two apart: without it, a damaged length that points beyond the end of the file would pass for a torn tail.
+
+Beside the journal lies its head (`journal.head`): how many records were durable when, and their hash. It is written
+after each sync, in two places in turn, so that one of them is whole at any time. A journal that has lost records which
+its head counts is refused. The head itself is not synced: after a loss of power it may lag behind, and then it
+vouches for less, but it never says more than the disk held.
 """
 
+import fcntl
 import hashlib
 import os
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from time import perf_counter
+from threading import Lock
+from time import monotonic, perf_counter, sleep
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import Any, Protocol, Self
 
 import msgpack
 
@@ -26,14 +33,19 @@ MAGIC = b"SWARMJ01"
 GENESIS = hashlib.sha256(MAGIC).digest()
 MAX_PAYLOAD_BYTES = 1 << 30
 
+LOCK_PATIENCE_S = 10.0
+"""How long the end of another writer is waited for; one that was killed lets go as soon as the system has noticed."""
+
 _HEAD = struct.Struct("<I32s")
 _HEAD_CRC = struct.Struct("<I")
 _HEAD_BYTES = _HEAD.size + _HEAD_CRC.size
+_COMMIT = struct.Struct("<QQ32s")
+_COMMIT_PLACE_BYTES = 64
 
 
 @dataclass(slots=True)
 class JournalStats:
-    """What keeping the journal took."""
+    """What keeping the journal took; `frames` and `bytes` count what a resumed journal held before, too."""
 
     frames: int = 0
     bytes: int = 0
@@ -41,20 +53,102 @@ class JournalStats:
     sync_s: float = 0.0
 
 
-class JournalWriter:
-    """Appends records; `sync` makes all that was appended durable. With no path it only keeps the hash."""
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """How many records, and bytes of file, were durable at a sync, and the chain hash up to there."""
 
-    def __init__(self, path: Path | None) -> None:
-        self._head = GENESIS
+    records: int
+    file_bytes: int
+    sha256: bytes
+
+
+class JournalFile(Protocol):
+    """The file under a writer, open for appending and locked against other writers."""
+
+    def write(self, data: bytes) -> None:
+        """Hand all of `data` to the system."""
+        ...
+
+    def sync(self) -> None:
+        """Return only when what was written is on the disk."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the file."""
+        ...
+
+
+OpenFile = Callable[[Path, int | None], JournalFile]
+
+
+class DiskFile:
+    """A `JournalFile` on a disk: made anew where `keep_bytes` is None, else cut to so many bytes and continued."""
+
+    def __init__(self, path: Path, keep_bytes: int | None) -> None:
+        # Exclusive creation: a journal is never written over.
+        flags = os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT | os.O_EXCL if keep_bytes is None else 0)
+        self._descriptor = os.open(path, flags, 0o644)
+        try:
+            _lock(self._descriptor, path)
+            if keep_bytes is not None:
+                os.ftruncate(self._descriptor, keep_bytes)
+                os.lseek(self._descriptor, 0, os.SEEK_END)
+                os.fsync(self._descriptor)
+            sync_folder(path.parent)
+        except BaseException:
+            os.close(self._descriptor)
+            raise
+
+    def write(self, data: bytes) -> None:
+        """Hand all of `data` to the system."""
+        left = memoryview(data)
+        while left:
+            left = left[os.write(self._descriptor, left) :]
+
+    def sync(self) -> None:
+        """Return only when what was written is on the disk."""
+        os.fsync(self._descriptor)
+
+    def close(self) -> None:
+        """Let go of the file and of its lock."""
+        os.close(self._descriptor)
+
+
+class JournalWriter:
+    """Appends records; `sync` makes all that was appended durable. With no path it only keeps the hash.
+
+    After a failed write or sync nothing more is written: what the disk then holds is not known until it is read again.
+    """
+
+    def __init__(
+        self, path: Path | None, continued: "JournalReader | None" = None, open_file: OpenFile = DiskFile
+    ) -> None:
+        """Make a new journal, or go on behind the last whole record of `continued`, which was read to its end."""
+        self._head = continued.head if continued else GENESIS
         self.stats = JournalStats()
-        self._file: BinaryIO | None = None
-        if path is not None:
-            try:
-                # Exclusive creation: a journal is never written over.
-                self._file = path.open("xb")
+        self._path = path
+        self._file: JournalFile | None = None
+        self._pending = bytearray()
+        # A sync may run beside the thread that appends, so that records gather meanwhile.
+        self._lock = Lock()
+        self._failed = ""
+        self._commits = 0
+        if continued is not None:
+            self.stats.frames, self.stats.bytes = continued.records, continued.end - len(MAGIC)
+        if path is None:
+            return
+        try:
+            if continued is None:
+                # The head comes first, so that a journal without one is never a journal that lost it in a crash.
+                head_path(path).write_bytes(bytes(2 * _COMMIT_PLACE_BYTES))
+            self._file = open_file(path, None if continued is None else continued.end)
+            if continued is None:
                 self._file.write(MAGIC)
-            except OSError as error:
-                raise OutputError(f"{path}: the journal cannot be created ({error.strerror})") from error
+        except OSError as error:
+            what = "created" if continued is None else "continued"
+            raise OutputError(f"{path}: the journal cannot be {what} ({error.strerror})") from error
+        if continued is not None:
+            self._commit(Committed(continued.records, continued.end, continued.head))
 
     @property
     def sha256(self) -> str:
@@ -63,33 +157,55 @@ class JournalWriter:
 
     def append(self, record: Any) -> None:
         """Add one record, not yet durable; JournalError if it is longer than a reader would take."""
-        payload: bytes = msgpack.packb(record)
+        self.append_payload(packed(record))
+
+    def append_payload(self, payload: bytes) -> None:
+        """Add one record that is packed already."""
+        self.check()
         if len(payload) > MAX_PAYLOAD_BYTES:
             raise JournalError(f"journal: a record of {len(payload)} bytes; the most is {MAX_PAYLOAD_BYTES}")
-        self._head = hashlib.sha256(self._head + payload).digest()
-        if self._file is not None:
-            head = _HEAD.pack(len(payload), self._head)
-            self._file.write(head + _HEAD_CRC.pack(zlib.crc32(head)))
-            self._file.write(payload)
-        self.stats.frames += 1
-        self.stats.bytes += _HEAD_BYTES + len(payload)
+        with self._lock:
+            self._head = hashlib.sha256(self._head + payload).digest()
+            if self._file is not None:
+                head = _HEAD.pack(len(payload), self._head)
+                self._pending += head + _HEAD_CRC.pack(zlib.crc32(head)) + payload
+            self.stats.frames += 1
+            self.stats.bytes += _HEAD_BYTES + len(payload)
+
+    def check(self) -> None:
+        """OutputError if a write or a sync has failed."""
+        if self._failed:
+            raise OutputError(self._failed)
+
+    def flush(self) -> None:
+        """Hand what was appended to the system: from then on it outlives this process, though not a loss of power."""
+        with self._lock:
+            self._write()
 
     def sync(self) -> None:
         """Return only when all appended records are on the disk."""
         if self._file is None:
             return
+        with self._lock:
+            self._write()
+            written = Committed(self.stats.frames, self.stats.bytes + len(MAGIC), self._head)
         started = perf_counter()
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        with self._failing("synced"):
+            self._file.sync()
         self.stats.syncs += 1
         self.stats.sync_s += perf_counter() - started
+        self._commit(written)
 
     def close(self) -> None:
-        """Sync and close; appending after this is an error."""
-        if self._file is not None:
-            self.sync()
-            self._file.close()
-            self._file = None
+        """Sync and close; appending after this is an error. After a failure nothing more is written."""
+        if self._file is None:
+            return
+        try:
+            if not self._failed:
+                self.sync()
+        finally:
+            file, self._file = self._file, None
+            file.close()
 
     def __enter__(self) -> Self:
         return self
@@ -99,14 +215,66 @@ class JournalWriter:
     ) -> None:
         self.close()
 
+    def _failing(self, what: str) -> "_Failing":
+        return _Failing(self, what)
+
+    def fail(self, what: str, error: OSError) -> OutputError:
+        """Take note that the file can no longer be trusted; returns the error that says so."""
+        self._failed = f"{self._path}: the journal cannot be {what} ({error.strerror}); nothing more is written to it"
+        return OutputError(self._failed)
+
+    def _write(self) -> None:
+        """Hand what was appended to the system; the lock is held."""
+        if self._file is None or not self._pending:
+            return
+        data, self._pending = bytes(self._pending), bytearray()
+        with self._failing("written"):
+            self._file.write(data)
+
+    def _commit(self, durable: Committed) -> None:
+        """Write down, outside the journal, what is durable now."""
+        if self._path is None:
+            return
+        place = _COMMIT.pack(durable.records, durable.file_bytes, durable.sha256)
+        self._commits += 1
+        with self._failing("counted in its head"):
+            descriptor = os.open(head_path(self._path), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            try:
+                content = place + _HEAD_CRC.pack(zlib.crc32(place))
+                os.pwrite(descriptor, content, self._commits % 2 * _COMMIT_PLACE_BYTES)
+            finally:
+                os.close(descriptor)
+
+
+@dataclass(frozen=True, slots=True)
+class _Failing:
+    """Turns an OSError within the block into the writer's last one."""
+
+    writer: JournalWriter
+    what: str
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, OSError):
+            raise self.writer.fail(self.what, error) from error
+
 
 class JournalReader:
-    """Iterates over a journal's records and checks every frame; afterwards `torn_bytes` tells of a torn tail."""
+    """Iterates over a journal's records and checks every frame; afterwards `torn_bytes` tells of a torn tail.
+
+    Reading to the end also holds the journal against its head: JournalError if records are missing that were durable.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.torn_bytes = 0
-        self._head = GENESIS
+        self.head = GENESIS
+        self.records = 0
+        self.end = len(MAGIC)
         try:
             self._data = path.read_bytes()
         except OSError as error:
@@ -117,10 +285,16 @@ class JournalReader:
     @property
     def sha256(self) -> str:
         """The chain hash up to the last record that was read."""
-        return self._head.hex()
+        return self.head.hex()
 
     def __iter__(self) -> Iterator[Any]:
-        self._head = GENESIS
+        for offset, payload in self.payloads():
+            yield self.unpacked(offset, payload)
+
+    def payloads(self) -> Iterator[tuple[int, bytes]]:
+        """The offset and the packed value of each record."""
+        committed = _read_committed(self.path)
+        self.head, self.records, self.end = GENESIS, 0, len(MAGIC)
         offset = len(MAGIC)
         end = len(self._data)
         while offset < end:
@@ -137,16 +311,101 @@ class JournalReader:
             payload = self._data[start : start + length]
             if len(payload) < length:
                 break
-            if hashlib.sha256(self._head + payload).digest() != chain:
+            if hashlib.sha256(self.head + payload).digest() != chain:
                 raise self._damage(offset, "a record that does not continue the chain")
-            try:
-                record = msgpack.unpackb(payload)
-            except ValueError as error:
-                raise self._damage(offset, "a record that is not msgpack") from error
-            self._head = chain
-            offset = start + length
-            yield record
+            self.head = chain
+            self.records += 1
+            self.end = start + length
+            if committed and committed.records == self.records and committed.sha256 != chain:
+                raise self._damage(offset, "another history than the one that was durable")
+            yield offset, payload
+            offset = self.end
         self.torn_bytes = end - offset
+        if committed and committed.records > self.records:
+            raise self._damage(offset, f"{self.records} records are left of {committed.records} that were durable")
+
+    def unpacked(self, offset: int, payload: bytes) -> Any:
+        """The record that `payloads` gave at `offset`."""
+        try:
+            return msgpack.unpackb(payload)
+        except ValueError as error:
+            raise self._damage(offset, "a record that is not msgpack") from error
 
     def _damage(self, offset: int, what: str) -> JournalError:
         return JournalError(f"{self.path}: damaged at byte {offset}: {what}; restore the file from a copy")
+
+
+def packed(record: Any) -> bytes:
+    """A record's bytes in a journal."""
+    payload: bytes = msgpack.packb(record)
+    return payload
+
+
+def sync_folder(path: Path) -> None:
+    """Make the names in a folder durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def rename(path: Path, to: Path) -> None:
+    """Give a closed journal another name, and its head with it, durably."""
+    head_path(path).rename(head_path(to))
+    path.rename(to)
+    sync_folder(to.parent)
+
+
+def wait_for_writer(path: Path) -> None:
+    """Return when nobody writes this journal; JournalError if somebody goes on."""
+    if path.exists():
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            _lock(descriptor, path)
+        finally:
+            os.close(descriptor)
+
+
+def _lock(descriptor: int, path: Path) -> None:
+    """Keep other writers out until `descriptor` is closed; a market whose cluster has died may live on for seconds."""
+    deadline = monotonic() + LOCK_PATIENCE_S
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError as error:
+            if monotonic() > deadline:
+                raise JournalError(
+                    f"{path}: another process is still writing this journal; wait for it or end it"
+                ) from error
+            sleep(0.05)
+
+
+def head_path(path: Path) -> Path:
+    """Where the head of a journal lies."""
+    return path.with_name(path.name.removesuffix(".swarm") + ".head")
+
+
+def _read_committed(path: Path) -> Committed | None:
+    """What a journal's head vouches for; None where there is no head or nothing was durable yet."""
+    head = head_path(path)
+    try:
+        content = head.read_bytes()
+    except OSError:
+        return None
+    found: list[Committed] = []
+    damaged = 0
+    for place in (0, _COMMIT_PLACE_BYTES):
+        commit = content[place : place + _COMMIT.size]
+        crc = content[place + _COMMIT.size : place + _COMMIT.size + _HEAD_CRC.size]
+        if not any(commit + crc):
+            continue
+        if crc == _HEAD_CRC.pack(zlib.crc32(commit)):
+            found.append(Committed(*_COMMIT.unpack(commit)))
+        else:
+            damaged += 1
+    # One place may be torn by a crash; that both are is no crash.
+    if damaged and not found:
+        raise JournalError(f"{head}: damaged; remove it to take the journal as it is")
+    return max(found, key=lambda c: c.records, default=None)

@@ -24,8 +24,9 @@ from swarm.simulation.traders import Gathered, TradersPort
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RoundOutcome:
-    """All that a round came to; `named_balances` are the named accounts', in the scenario's order."""
+    """All that a round came to, under the plan that held in it; `named_balances` are in the scenario's order."""
 
+    plan: RunPlan
     round: int
     season: str
     gathered: Gathered
@@ -65,20 +66,26 @@ def run_rounds(
     should_stop: Callable[[], bool] = lambda: False,
 ) -> int:
     """Run all rounds and return how many were finished: fewer than the plan's only if `should_stop` said so."""
-    scenario = plan.scenario
     numbers = _Numbers()
     graph = contact_graph(plan.seed, plan.traders, plan.shard.traders.hears)
     said = [""] * plan.traders
     answer = market.execute(
-        [Note("run", plan.header()), *(numbers.command(c, market_accounts(plan)) for c in scenario.opening())]
+        [Note("run", plan.header()), *(numbers.command(c, market_accounts(plan)) for c in plan.scenario.opening())]
     )
     for watcher in watchers:
-        watcher.started(plan, answer.state, answer.named)
+        watcher.started(plan.last, answer.state, answer.named)
     last: RoundCleared | None = None
-    for round_ in range(1, plan.rounds + 1):
+    for round_ in range(1, plan.last.rounds + 1):
         if should_stop():
             return round_ - 1
         started = perf_counter()
+        if plan.fork and plan.fork.round == round_ - 1:
+            fork, past = plan.fork, plan.scenario
+            plan = fork.plan
+            plan.scenario.restore(past.snapshot())
+            graph = contact_graph(plan.seed, plan.traders, plan.shard.traders.hears)
+            answer = market.execute([Note("fork", fork.record())])
+        scenario = plan.scenario
         seen = scenario.observe(round_, answer.state, last)
         seen = Observation(seen.public, replace(seen.private, heard=tuple(deliver(graph, said))))
         try:
@@ -103,6 +110,7 @@ def run_rounds(
         market.end_round(round_)
         said = _said(plan.traders, gathered)
         outcome = RoundOutcome(
+            plan=plan,
             round=round_,
             season=seen.public.season,
             gathered=gathered,

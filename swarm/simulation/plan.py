@@ -20,7 +20,7 @@ JOURNAL_FORMAT = 1
 class RunPlan:
     """One run, not yet started. `minds[t]` decides for trader t; `shard` describes a shard that hosts all of them.
 
-    `scenario` holds the state of the creatures, so a plan serves one run.
+    `scenario` holds the state of the creatures, so a plan serves one run. `fork` says from where on another plan holds.
     """
 
     name: str
@@ -33,6 +33,7 @@ class RunPlan:
     shard: ShardPlan
     config_record: dict[str, Any]
     config_sha256: str
+    fork: "Fork | None" = None
 
     @property
     def traders(self) -> int:
@@ -47,6 +48,37 @@ class RunPlan:
     def header(self) -> list[Any]:
         """The first record of the journal."""
         return [JOURNAL_FORMAT, self.config_sha256, self.config_record]
+
+    @property
+    def last(self) -> "RunPlan":
+        """The plan that holds at the end of the run: this one, or that of the last fork."""
+        return self.fork.plan.last if self.fork else self
+
+    def forks(self) -> "list[Fork]":
+        """The forks from here on, in order."""
+        return [self.fork, *self.fork.plan.forks()] if self.fork else []
+
+    def shards_by_round(self) -> dict[int, ShardPlan]:
+        """The shard's plan, by the first round in which it holds."""
+        later = self.fork.plan.shards_by_round() if self.fork else {}
+        if self.fork:
+            later[self.fork.round + 1] = later.pop(1)
+        return {1: self.shard, **later}
+
+
+@dataclass(frozen=True, slots=True)
+class Fork:
+    """Where a run leaves the history of its parent: after `round`, for `plan`, which has these `changes`."""
+
+    round: int
+    parent_sha256: str
+    changes: tuple[str, ...]
+    plan: RunPlan
+
+    def record(self) -> list[Any]:
+        """The fork in the journal."""
+        mechanisms = list(self.plan.market.mechanisms)
+        return [self.round, self.parent_sha256, list(self.changes), *self.plan.header()[1:], mechanisms]
 
 
 def config_digest(record: dict[str, Any]) -> str:

@@ -66,6 +66,7 @@ class Recorder:
     def round_done(self, outcome: RoundOutcome) -> None:
         """Keep one round."""
         self.rounds_done = outcome.round
+        self._minds = np.array(outcome.plan.minds)
         self._state = outcome.state
         self._named = outcome.named_balances
         turns, decisions = outcome.gathered.turns, outcome.gathered.decisions

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from swarm.agents.memory import Memory
 from swarm.agents.observation import Int64, Observation
 from swarm.agents.shard import Shard, ShardAnswer, ShardPlan
 from swarm.agents.turns import Decisions, Turns, read_turns
@@ -43,6 +44,14 @@ class TradersPort(Protocol):
 
     def decide(self, seen: Observation) -> Gathered:
         """Ask everybody; `seen.private` has one row for each trader of the run, in order."""
+        ...
+
+
+class AskableTraders(TradersPort, Protocol):
+    """Traders that can be asked, in a run that may have begun without them."""
+
+    def remember(self, memory: Memory) -> None:
+        """Take over what was learned in the rounds before."""
         ...
 
 
@@ -85,32 +94,79 @@ class LocalTraders:
         self, plan: ShardPlan, clients: Mapping[str, ModelClient], runner: asyncio.Runner | None = None
     ) -> None:
         self.shard = Shard(plan, clients)
+        self._memory = Memory.empty()
         self._run = asyncio.run if runner is None else runner.run
 
     def decide(self, seen: Observation) -> Gathered:
         """Ask everybody."""
-        return gather([self._run(self.shard.decide(seen))], np.empty(0, dtype=np.int64))
+        answer = self._run(self.shard.decide(seen, self._memory))
+        self._memory = self._memory.updated(answer.memory)
+        return gather([answer], np.empty(0, dtype=np.int64))
+
+    def remember(self, memory: Memory) -> None:
+        """Take over what was learned in the rounds before."""
+        self._memory = memory
 
 
 class RecordedTraders:
-    """Traders that say what a journal says they said; the replies are read again, no model is asked."""
+    """Traders that say what a journal says they said; the replies are read again, no model is asked.
 
-    def __init__(self, plan: ShardPlan, rounds: Mapping[int, list[Any]]) -> None:
-        self.plan = plan
+    `plans` has, for each round from which on another plan holds, that plan.
+    """
+
+    def __init__(self, plans: Mapping[int, ShardPlan], rounds: Mapping[int, list[Any]]) -> None:
+        self._plans = sorted(plans.items(), reverse=True)
         self.rounds = rounds
+
+    def plan(self, round_: int) -> ShardPlan:
+        """The plan that holds in a round."""
+        return next(plan for first, plan in self._plans if first <= round_)
 
     def decide(self, seen: Observation) -> Gathered:
         """The recorded round."""
+        plan = self.plan(seen.public.round)
         turns_record, order_columns, late = self.rounds[seen.public.round]
         turns = Turns.from_record(turns_record)
         decisions = read_turns(
             turns,
             seen.private.makes[turns.trader],
-            self.plan.rules,
-            self.plan.budget.tokens_per_turn,
-            self.plan.traders.max_gossip_chars,
+            plan.rules,
+            plan.budget.tokens_per_turn,
+            plan.traders.max_gossip_chars,
         )
         columns = [np.array(column, dtype=np.int64) for column in order_columns]
         columns.append(np.zeros(len(columns[0]), dtype=np.int64))
         orders = Orders(*columns)
         return Gathered(turns, decisions, orders, np.array(late, dtype=np.int64))
+
+
+class ResumedTraders:
+    """Traders that say what the journal says they said, and are asked from the first round on that it does not have.
+
+    What was learned until then is learned again from the observations, since no journal holds it.
+    """
+
+    def __init__(self, recorded: RecordedTraders, asked: AskableTraders) -> None:
+        self._recorded = recorded
+        self._asked = asked
+        self._memory = Memory.empty()
+        self._learner: Shard | None = None
+        self._caught_up = not recorded.rounds
+
+    def decide(self, seen: Observation) -> Gathered:
+        """The recorded round, or ask everybody."""
+        round_ = seen.public.round
+        if round_ not in self._recorded.rounds:
+            if not self._caught_up:
+                self._asked.remember(self._memory)
+                self._caught_up = True
+            return self._asked.decide(seen)
+        gathered = self._recorded.decide(seen)
+        plan = self._recorded.plan(round_)
+        if self._learner is None or self._learner.plan is not plan:
+            self._learner = Shard(plan, {})
+        if self._learner.learns:
+            # Whoever was late has not learned in this round: its shard's answer was dropped, and with it its memory.
+            _, learned = self._learner.baselines(seen, self._memory)
+            self._memory = self._memory.updated(learned.without(gathered.late))
+        return gathered

@@ -97,14 +97,15 @@ def head(environment: dict[str, str]) -> Iterator[str]:
     with (Path(folder) / "head.log").open("w") as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
         try:
-            _wait_for_port(port, process)
+            wait_for_port(port, process)
             yield f"127.0.0.1:{port}"
         finally:
             end_tree(process)
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _wait_for_port(port: int, process: subprocess.Popen[Any]) -> None:
+def wait_for_port(port: int, process: subprocess.Popen[Any]) -> None:
+    """Return as soon as somebody listens on `port`."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and process.poll() is None:
         with socket.socket() as probe:

@@ -91,7 +91,8 @@ def test_a_journal_that_differs_from_its_summary_is_told(swarm: Call, tmp_path: 
     one, other = tmp_path / "one", tmp_path / "other"
     swarm("run", CONFIG, "--local", "--set", "rounds=2", "--out", one)
     swarm("run", CONFIG, "--local", "--set", "rounds=2", "--seed", "9", "--out", other)
-    (one / "journal.swarm").write_bytes((other / "journal.swarm").read_bytes())
+    for file in ("journal.swarm", "journal.head"):
+        (one / file).write_bytes((other / file).read_bytes())
     status, _, complaint = swarm("replay", one)
     assert status == 1
     assert "summary.json says" in complaint

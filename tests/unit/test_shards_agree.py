@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from swarm.agents.memory import Memory
 from swarm.agents.observation import Observation
 from swarm.agents.shard import Shard, ShardAnswer, ShardPlan
 from swarm.config import compose, resolve
@@ -40,13 +41,16 @@ class SplitTraders:
             Shard(replace(plan, first_trader=int(rows[0]), minds=plan.minds[rows[0] : rows[-1] + 1]), clients)
             for rows in self.rows
         ]
+        self.memory = [Memory.empty() for _ in self.rows]
         self.backwards = backwards
         self.rounds: list[Gathered] = []
 
     def decide(self, seen: Observation) -> Gathered:
         async def ask(shard: int) -> ShardAnswer:
             part = Observation(seen.public, seen.private.take(self.rows[shard]))
-            return await self.shards[shard].decide(part)
+            answer = await self.shards[shard].decide(part, self.memory[shard])
+            self.memory[shard] = answer.memory
+            return answer
 
         answers = [asyncio.run(ask(shard)) for shard in range(len(self.shards))]
         self.rounds.append(gather(answers[::-1] if self.backwards else answers, np.empty(0, dtype=np.int64)))
@@ -107,7 +111,9 @@ def test_a_shard_that_is_late_leaves_its_traders_out_and_the_others_as_they_were
             everybody = split.decide(seen)
             late = split.rows[3]
             answers = [
-                asyncio.run(Shard(s.plan, clients).decide(Observation(seen.public, seen.private.take(rows))))
+                asyncio.run(
+                    Shard(s.plan, clients).decide(Observation(seen.public, seen.private.take(rows)), Memory.empty())
+                )
                 for s, rows in zip(split.shards, split.rows, strict=True)
                 if rows is not late
             ]

@@ -1,0 +1,51 @@
+"""What traders have learned in a run, kept by whoever asks their shards and never by the shards themselves.
+
+So a shard can be asked again, moved or replaced at any time, and what was learned follows from the recorded history.
+"""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from swarm.agents.observation import Int64
+
+Float64 = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Memory:
+    """Row i of `learned`, whose form is its rule's own affair, belongs to `trader[i]`; traders are in ascending order.
+
+    A trader without a row has learned nothing yet.
+    """
+
+    trader: Int64
+    learned: Float64
+
+    @classmethod
+    def empty(cls) -> Self:
+        """Nobody has learned anything."""
+        return cls(np.empty(0, dtype=np.int64), np.empty((0, 0, 0)))
+
+    def between(self, first: int, last: int) -> Self:
+        """The rows of the traders `first` .. `last`."""
+        rows = slice(*np.searchsorted(self.trader, (first, last + 1)).tolist())
+        return type(self)(self.trader[rows], self.learned[rows])
+
+    def without(self, traders: Int64) -> Self:
+        """All rows but those of `traders`."""
+        kept = ~np.isin(self.trader, traders)
+        return type(self)(self.trader[kept], self.learned[kept])
+
+    def updated(self, newer: "Memory") -> "Memory":
+        """`newer`'s rows, and this one's of all other traders."""
+        if not len(newer.trader):
+            return self
+        older = self.without(newer.trader)
+        if not len(older.trader):
+            return newer
+        trader = np.concatenate([older.trader, newer.trader])
+        order = np.argsort(trader, kind="stable")
+        return Memory(trader[order], np.concatenate([older.learned, newer.learned])[order])

@@ -1,0 +1,230 @@
+"""A journal cut anywhere, or damaged anywhere: what is recovered is a prefix of the history, or the run halts."""
+
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from swarm.config import compose, resolve
+from swarm.errors import JournalError, OutputError
+from swarm.simulation import history
+from swarm.simulation.journal import MAGIC, DiskFile, JournalReader, JournalWriter, head_path
+from swarm.simulation.loop import run_rounds
+from swarm.simulation.market import Market
+from swarm.simulation.plan import RunPlan
+from swarm.simulation.record import Recorder
+from swarm.simulation.traders import LocalTraders, RecordedTraders, ResumedTraders
+
+CONFIG: dict[str, Any] = {
+    "seed": 5,
+    "rounds": 3,
+    "population": 6,
+    "traders": {"minds": {"zip": 2, "zi_c": 1}},
+    "scenario": {"name": "wood", "shocks": [{"kind": "run", "round": 2, "good": "honey"}]},
+}
+
+
+def new_plan(record: dict[str, Any]) -> RunPlan:
+    return compose(resolve(record))
+
+
+def go_on(path: Path, config: dict[str, Any] = CONFIG, should_stop: Callable[[], bool] = lambda: False) -> str:
+    """Start a run, or go on with it from whatever its journal holds."""
+    past = history.read(path) if history.begun(path) else None
+    plan = past.plan(new_plan) if past else new_plan(config)
+    market = Market(plan.market, path)
+    recorded = RecordedTraders(plan.shards_by_round(), past.decisions if past else {})
+    try:
+        run_rounds(plan, market, ResumedTraders(recorded, LocalTraders(plan.last.shard, {})), (), should_stop)
+    finally:
+        closing = market.close()
+    return closing.journal_sha256
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("whole") / "journal.swarm"
+    go_on(path)
+    return path
+
+
+def sha256(path: Path) -> str:
+    reader = JournalReader(path)
+    list(reader.payloads())
+    return reader.sha256
+
+
+def borders(path: Path) -> list[int]:
+    """Where the frames of a journal begin, and its end."""
+    reader = JournalReader(path)
+    return [*(offset for offset, _ in reader.payloads()), reader.end]
+
+
+def states(path: Path) -> list[str]:
+    """The state's hash before each record and after the last one."""
+    market, found = Market(new_plan(CONFIG).market, None), []
+    source = Market(new_plan(CONFIG).market, path)
+    for place in range(source.recorded + 1):
+        source.catch_up(place)
+        found.append(source.exchange.state_hash())
+    source.close()
+    market.close()
+    return found
+
+
+def test_a_run_goes_on_from_every_record_to_the_same_bytes(whole: Path, tmp_path: Path) -> None:
+    content = whole.read_bytes()
+    for border in borders(whole):
+        path = tmp_path / f"{border}.swarm"
+        path.write_bytes(content[:border])
+        go_on(path)
+        assert path.read_bytes() == content, border
+
+
+def test_a_crash_at_every_byte_leaves_a_prefix_of_the_history(whole: Path, tmp_path: Path) -> None:
+    content, starts, expected = whole.read_bytes(), borders(whole), states(whole)
+    path = tmp_path / "cut.swarm"
+    for cut in range(len(MAGIC), len(content) + 1):
+        path.write_bytes(content[:cut])
+        kept = sum(1 for start in starts[1:] if start <= cut)
+        if cut in starts[::3] or cut - 1 in starts[::5]:
+            # The writer's side as well: the torn tail is gone, and the state is that of the whole records.
+            market = Market(new_plan(CONFIG).market, path)
+            market.catch_up(market.recorded)
+            assert market.exchange.state_hash() == expected[kept]
+            market.close()
+            assert path.read_bytes() == content[: starts[kept]]
+            head_path(path).unlink()
+        else:
+            reader = JournalReader(path)
+            assert sum(1 for _ in reader.payloads()) == kept
+            assert reader.end == starts[kept]
+            assert reader.torn_bytes == cut - starts[kept]
+
+
+def test_a_crash_within_the_first_bytes_leaves_a_run_that_begins_anew(whole: Path, tmp_path: Path) -> None:
+    for cut in range(len(MAGIC) + 1):
+        path = tmp_path / f"{cut}.swarm"
+        path.write_bytes(whole.read_bytes()[:cut])
+        go_on(path)
+        assert path.read_bytes() == whole.read_bytes()
+
+
+def test_any_flipped_bit_halts_and_names_the_offset(whole: Path, tmp_path: Path) -> None:
+    content, starts = whole.read_bytes(), borders(whole)
+    path, plan = tmp_path / "damaged.swarm", new_plan(CONFIG).market
+    # A bit of every seventh byte; all bits of a smaller journal are flipped in test_journal.
+    for byte in range(0, len(content), 7):
+        damaged = bytearray(content)
+        damaged[byte] ^= 1 << byte % 8
+        path.write_bytes(damaged)
+        with pytest.raises(JournalError) as caught:
+            Market(plan, path)
+        if byte >= len(MAGIC):
+            start = max(s for s in starts if s <= byte)
+            assert f"damaged at byte {start}:" in str(caught.value)
+    assert not head_path(path).exists()
+
+
+def test_lost_records_that_were_durable_are_noticed(whole: Path, tmp_path: Path) -> None:
+    path = tmp_path / "journal.swarm"
+    head_path(path).write_bytes(head_path(whole).read_bytes())
+    starts = borders(whole)
+    for cut in starts[:-1]:
+        path.write_bytes(whole.read_bytes()[:cut])
+        with pytest.raises(JournalError, match=f"damaged at byte {cut}: .* that were durable"):
+            go_on(path)
+        assert path.stat().st_size == cut
+
+
+def test_another_history_of_the_same_length_is_noticed(whole: Path, tmp_path: Path) -> None:
+    path = tmp_path / "journal.swarm"
+    records = list(JournalReader(whole))
+    with JournalWriter(path) as writer:
+        for record in [*records[:-1], ["round", [3, "0" * 64]]]:
+            writer.append(record)
+    head_path(path).write_bytes(head_path(whole).read_bytes())
+    with pytest.raises(JournalError, match="another history than the one that was durable"):
+        history.read(path)
+
+
+def test_any_flipped_bit_of_the_head_never_changes_what_is_read(whole: Path, tmp_path: Path) -> None:
+    path = tmp_path / "journal.swarm"
+    path.write_bytes(whole.read_bytes())
+    good = head_path(whole).read_bytes()
+    for bit in range(8 * len(good)):
+        damaged = bytearray(good)
+        damaged[bit // 8] ^= 1 << bit % 8
+        head_path(path).write_bytes(damaged)
+        assert sha256(path) == sha256(whole)
+
+
+def test_a_journal_of_another_config_is_not_gone_on_with(whole: Path, tmp_path: Path) -> None:
+    path = tmp_path / "journal.swarm"
+    path.write_bytes(whole.read_bytes())
+    plan = new_plan(CONFIG | {"seed": 6})
+    market = Market(plan.market, path)
+    with pytest.raises(JournalError, match="at byte 8 record 0 is a 'run' and this run comes to another 'run'"):
+        run_rounds(plan, market, LocalTraders(plan.shard, {}))
+    market.close()
+    assert path.read_bytes() == whole.read_bytes()
+
+
+class Disk(DiskFile):
+    """A disk that fails at its n-th write or sync."""
+
+    def __init__(self, path: Path, keep_bytes: int | None, fails_at: int, code: int, partial: bool) -> None:
+        super().__init__(path, keep_bytes)
+        self.left, self.code, self.partial = fails_at, code, partial
+        self.failed = False
+
+    def _step(self) -> bool:
+        assert not self.failed, "something was written or synced after a failure"
+        self.left -= 1
+        self.failed = self.left < 0
+        return self.failed
+
+    def write(self, data: bytes) -> None:
+        if self._step():
+            super().write(data[: len(data) // 2 if self.partial else 0])
+            raise OSError(self.code, os.strerror(self.code))
+        super().write(data)
+
+    def sync(self) -> None:
+        if self._step():
+            raise OSError(self.code, os.strerror(self.code))
+        super().sync()
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO])
+@pytest.mark.parametrize("partial", [False, True])
+def test_a_full_or_failing_disk_halts_acknowledges_nothing_and_can_be_gone_on_from(
+    whole: Path, tmp_path: Path, code: int, partial: bool
+) -> None:
+    halted = 0
+    for fails_at in range(1, 100):
+        path = tmp_path / f"{fails_at}.swarm"
+        plan, recorder = new_plan(CONFIG), Recorder()
+        market = Market(plan.market, path, lambda p, keep: Disk(p, keep, fails_at, code, partial))  # noqa: B023
+        try:
+            run_rounds(plan, market, LocalTraders(plan.shard, {}), (recorder,))
+            market.close()
+            break
+        except OutputError as error:
+            halted += 1
+            assert "nothing more is written" in str(error)
+            # Nothing is taken any more, and no round was called done whose end the disk does not hold.
+            with pytest.raises(OutputError):
+                market.execute([])
+            with pytest.raises(OutputError):
+                market.end_round(99)
+            market.close()
+            if history.begun(path):
+                assert recorder.rounds_done <= history.read(path).rounds
+            else:
+                assert recorder.rounds_done == 0
+        assert go_on(path) == sha256(whole)
+    assert halted > 3 * CONFIG["rounds"]
