@@ -48,12 +48,12 @@ run: setup ## trade in the wood: the shortest way to see it work
 
 # The checks run beside the tests and are silent when they pass, so that the last lines are pytest's own summary.
 .PHONY: test
-test: setup ## lint, types, contracts and all tests but the slow and the browser ones
+test: setup ## lint, types, contracts and all tests but the slow, the browser and the cluster ones
 	@mkdir -p .cache
 	@echo 'lint, types and contracts run beside the tests and report at the end if one of them fails'
 	@$(MAKE) --no-print-directory --keep-going lint types contracts >.cache/checks.log 2>&1 & checks=$$!; \
 	status=0; \
-	$(BIN)/python -m pytest -m 'not slow and not browser' || status=$$?; \
+	$(BIN)/python -m pytest -m 'not slow and not browser and not faults' || status=$$?; \
 	wait $$checks || { \
 	  echo; echo 'lint, types or contracts:'; cat .cache/checks.log; \
 	  echo; echo 'FAILED: lint, types or contracts, as shown above'; status=1; \
@@ -67,6 +67,15 @@ test-browser: setup ## the tests that need a browser
 .PHONY: test-slow
 test-slow: setup ## the tests that take minutes
 	@$(BIN)/python -m pytest -m slow
+
+.PHONY: test-cluster
+test-cluster: setup ## kill processes and nodes of real clusters in the middle of runs; takes about five minutes
+	@$(BIN)/python -m pytest -m faults
+
+# A seed that fails is printed, and RUNS=1 SEED=... runs it again.
+.PHONY: fuzz
+fuzz: setup ## simulate runs with faults for SECONDS=60 from SEED=..., a fresh one if none is given
+	@$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED)) $(if $(RUNS),--runs $(RUNS))
 
 .PHONY: lint
 lint: setup ## style, likely bugs and formatting (ruff)

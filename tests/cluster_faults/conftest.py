@@ -1,0 +1,120 @@
+"""Clusters of several nodes on this machine, whose processes the tests kill by their ids."""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.cluster.conftest import Swarm, descendants, end_tree, environment, free_port, swarm, wait_for_port
+
+__all__ = ["Swarm", "environment", "swarm"]
+
+HEALTH_CHECKS = {
+    "RAY_health_check_period_ms": "500",
+    "RAY_health_check_timeout_ms": "1000",
+    "RAY_health_check_failure_threshold": "2",
+    "RAY_health_check_initial_delay_ms": "500",
+    "RAY_gcs_rpc_server_reconnect_timeout_s": "5",
+}
+"""A lost node is noticed within seconds in place of half a minute, and a lost head ends the driver as soon."""
+
+
+class Nodes:
+    """A head and worker nodes, each with all its processes under one process of the test's own."""
+
+    def __init__(self, environment: dict[str, str]) -> None:
+        self.environment = environment | HEALTH_CHECKS
+        self.folder = Path(tempfile.mkdtemp(prefix="swarm-nodes-", dir="/tmp"))
+        self.port = free_port()
+        self.workers: list[subprocess.Popen[Any]] = []
+        # The driver and the market live on the head's node; shards go wherever there is room.
+        self.head = self._start("head", "--head", f"--port={self.port}", "--include-dashboard=false")
+        wait_for_port(self.port, self.head)
+
+    @property
+    def address(self) -> str:
+        """What `swarm run --address` takes."""
+        return f"127.0.0.1:{self.port}"
+
+    def add_worker(self) -> None:
+        """Start one more node."""
+        name = f"worker{len(self.workers)}"
+        node = self._start(name, f"--address={self.address}")
+        self.workers.append(node)
+        log = self.folder / f"{name}.log"
+        wait_until(lambda: "Ray runtime started" in log.read_text(), 60, f"{name} did not start")
+
+    def actors(self, name: str, node: subprocess.Popen[Any] | None = None) -> list[psutil.Process]:
+        """The processes of the actors of one class, on one node or on all."""
+        found = []
+        for place in [node] if node else [self.head, *self.workers]:
+            for process in descendants(place.pid):
+                # A process may end between being listed and being looked at.
+                with suppress(psutil.Error):
+                    if "".join(process.cmdline()[:1]).startswith(f"ray::{name}"):
+                        found.append(process)
+        return found
+
+    def kill(self, node: subprocess.Popen[Any]) -> None:
+        """Kill all processes of a node at once, as a loss of power does."""
+        tree = [node.pid, *(p.pid for p in descendants(node.pid))]
+        for pid in tree:
+            with suppress(psutil.Error):
+                psutil.Process(pid).kill()
+        node.wait()
+
+    def end(self) -> None:
+        """End what is left."""
+        for node in (*self.workers, self.head):
+            if node.poll() is None:
+                end_tree(node)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _start(self, name: str, *arguments: str) -> subprocess.Popen[Any]:
+        command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", *arguments]
+        command += ["--num-cpus=2", f"--temp-dir={self.folder}" if name == "head" else "--num-gpus=0"]
+        command += ["--disable-usage-stats", f"--object-store-memory={100 * 2**20}"]
+        command += [f"--dashboard-agent-listen-port={free_port()}", f"--metrics-export-port={free_port()}"]
+        if name == "head":
+            command += [f"--ray-client-server-port={free_port()}"]
+        with (self.folder / f"{name}.log").open("w") as log:
+            return subprocess.Popen(command, env=self.environment, stdout=log, stderr=log)
+
+
+@pytest.fixture
+def nodes(environment: dict[str, str]) -> Iterator[Callable[[int], Nodes]]:
+    """Start a head with so many worker nodes."""
+    started: list[Nodes] = []
+
+    def start(workers: int) -> Nodes:
+        started.append(Nodes(environment))
+        for _ in range(workers):
+            started[-1].add_worker()
+        return started[-1]
+
+    yield start
+    for cluster in started:
+        cluster.end()
+
+
+def wait_until(what: Callable[[], Any], seconds: float, why: str) -> Any:
+    """The first true value of `what`."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if value := what():
+            return value
+        time.sleep(0.02)
+    raise AssertionError(why)
+
+
+def size(path: Path) -> int:
+    """Bytes of a file, 0 where there is none yet."""
+    return path.stat().st_size if path.exists() else 0
