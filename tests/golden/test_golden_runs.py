@@ -1,26 +1,36 @@
-"""Two runs whose journals are pinned: whoever changes the history of a run has to say so by making them anew.
+"""Ten runs whose journals are kept and replayed: whoever changes the history of a run says so by making them anew.
 
 `python -m pytest tests/golden --regenerate-goldens` does that, and the change of its files shows what else changed.
 """
 
+import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from swarm.agents.memory import Memory
+from swarm.agents.observation import Observation
+from swarm.agents.shard import Shard
 from swarm.config import compose, resolve
 from swarm.llm import engines
-from swarm.simulation.journal import JournalReader
+from swarm.simulation.journal import JournalReader, head_path
 from swarm.simulation.loop import run_rounds
 from swarm.simulation.market import Market
+from swarm.simulation.plan import Fork, RunPlan
 from swarm.simulation.record import Recorder, RunRecord
 from swarm.simulation.replay import replay
-from swarm.simulation.traders import LocalTraders
+from swarm.simulation.traders import Gathered, gather
 
 FOLDER = Path(__file__).parent
 PINS = FOLDER / "pins.json"
 JOURNAL = FOLDER / "scripted.swarm"
+JOURNAL_BYTES = {"scripted": 200_000, "baselines": 120_000}
+"""How long a kept journal may be, if not OTHER_BYTES."""
+OTHER_BYTES = 60_000
 TEMPERAMENTS = ("value", "momentum", "maker", "hoarder", "panic")
 RUNS: dict[str, dict[str, Any]] = {
     "scripted": {
@@ -47,13 +57,82 @@ RUNS: dict[str, dict[str, Any]] = {
         "traders": {"minds": {"zi_c": 1, "zip": 1, "truthful": 1}},
         "market": {"rationing": "pro_rata"},
     },
+    "learners": {"seed": 1, "rounds": 12, "population": 10, "traders": {"minds": {"zip": 1}}},
+    "pairs": {"seed": 2, "rounds": 20, "population": 2, "traders": {"minds": {"truthful": 1}}},
+    "garbled": {
+        "seed": 3,
+        "rounds": 4,
+        "population": 10,
+        "models": [{"name": "m", "temperament": "panic", "fault_rate": 0.6}],
+    },
+    "narrow": {
+        "seed": 4,
+        "rounds": 8,
+        "population": 12,
+        "traders": {"minds": {"zi_c": 1}},
+        "market": {"max_price_ticks": 30, "max_quantity_lots": 2, "max_orders_per_round": 1},
+        "scenario": {"name": "wood", "start_price_ticks": {"honey": 30}},
+    },
+    "silent": {
+        "seed": 5,
+        "rounds": 4,
+        "population": 9,
+        "models": [{"name": "m", "temperament": "hoarder"}, {"name": "n", "temperament": "maker"}],
+        "traders": {"hears": 0, "minds": {"m": 1, "n": 1, "zip": 1}},
+    },
+    "poor": {
+        "seed": 6,
+        "rounds": 10,
+        "population": 15,
+        "traders": {"minds": {"zip": 1, "truthful": 1}},
+        "scenario": {
+            "name": "wood",
+            "start_pebbles": 20,
+            "shocks": [{"kind": "run", "round": 2, "good": "honey"}, {"kind": "mania", "round": 4, "good": "berries"}],
+        },
+    },
 }
+FORKS: dict[str, tuple[str, int, dict[str, Any]]] = {
+    "forked": ("learners", 5, {"market": {"rationing": "pro_rata"}, "rounds": 9}),
+    "refitted": ("silent", 2, {"seed": 55, "rounds": 3, "traders": {"hears": 2, "minds": {"n": 1, "truthful": 1}}}),
+}
+"""Futures that leave another run after a round, for another config."""
+NAMES = (*RUNS, *FORKS)
+
+
+def plan_of(name: str) -> RunPlan:
+    """The plan of a run, or of a fork with the past that it shares."""
+    if name in RUNS:
+        return compose(resolve(RUNS[name]))
+    parent, round_, changes = FORKS[name]
+    future = compose(resolve(RUNS[parent] | changes))
+    return replace(compose(resolve(RUNS[parent])), fork=Fork(round_, "0" * 64, tuple(changes), future))
+
+
+def kept(name: str) -> Path:
+    """Where the journal of a run lies."""
+    return FOLDER / f"{name}.swarm"
+
+
+class Phased:
+    """Traders who are asked under the plan that holds in a round, and keep over a fork what they have learned."""
+
+    def __init__(self, plan: RunPlan) -> None:
+        self.plans = sorted(plan.shards_by_round().items(), reverse=True)
+        self.clients = {m.name: engines.in_process(m) for m in (*plan.models, *plan.last.models)}
+        self.memory = Memory.empty()
+
+    def decide(self, seen: Observation) -> Gathered:
+        plan = next(plan for first, plan in self.plans if first <= seen.public.round)
+        answer = asyncio.run(Shard(plan, self.clients).decide(seen, self.memory))
+        self.memory = self.memory.updated(answer.memory)
+        return gather([answer], np.empty(0, dtype=np.int64))
 
 
 def run(name: str, journal: Path | None) -> RunRecord:
-    plan, recorder = compose(resolve(RUNS[name])), Recorder()
+    plan, recorder = plan_of(name), Recorder()
     market = Market(plan.market, journal)
-    traders = LocalTraders(plan.shard, {m.name: engines.in_process(m) for m in plan.models})
+    traders = Phased(plan)
     run_rounds(plan, market, traders, (recorder,))
     return recorder.finish(market.close(), {})
 
@@ -68,33 +147,39 @@ def pins_of(name: str, journal: Path | None = None) -> dict[str, Any]:
 def _regenerated(request: pytest.FixtureRequest) -> None:
     if not request.config.getoption("--regenerate-goldens"):
         return
-    JOURNAL.unlink(missing_ok=True)
-    pins = {name: pins_of(name, JOURNAL if name == JOURNAL.stem else None) for name in RUNS}
+    for name in NAMES:
+        kept(name).unlink(missing_ok=True)
+    pins = {name: pins_of(name, kept(name)) for name in NAMES}
+    for name in NAMES:
+        head_path(kept(name)).unlink()
     PINS.write_text(json.dumps(pins, indent=2) + "\n", encoding="utf-8")
 
 
 ADVICE = "the history of a run has changed; if on purpose: python -m pytest tests/golden --regenerate-goldens"
 
 
-@pytest.mark.parametrize("name", RUNS)
-def test_a_run_comes_to_its_pinned_journal(name: str) -> None:
+@pytest.mark.parametrize("name", NAMES)
+def test_a_run_comes_to_its_pinned_journal_byte_for_byte(name: str, tmp_path: Path) -> None:
     pinned = json.loads(PINS.read_text(encoding="utf-8"))[name]
-    assert pins_of(name) == pinned, ADVICE
+    assert pins_of(name, tmp_path / "journal") == pinned, ADVICE
+    assert (tmp_path / "journal").read_bytes() == kept(name).read_bytes(), ADVICE
 
 
-def test_the_kept_journal_is_written_again_byte_for_byte(tmp_path: Path) -> None:
-    run(JOURNAL.stem, tmp_path / "journal")
-    assert (tmp_path / "journal").read_bytes() == JOURNAL.read_bytes(), ADVICE
-
-
-def test_the_kept_journal_replays_to_its_pinned_hash() -> None:
-    result = replay(JOURNAL, lambda record: compose(resolve(record)))
+@pytest.mark.parametrize("name", NAMES)
+def test_a_kept_journal_replays_to_its_pinned_hash_and_stays_small(name: str) -> None:
+    result = replay(kept(name), lambda record: compose(resolve(record)))
     assert result.holds, result.mismatch
-    assert result.rounds == RUNS[JOURNAL.stem]["rounds"]
-    assert result.recorded_sha256 == json.loads(PINS.read_text(encoding="utf-8"))[JOURNAL.stem]["journal_sha256"]
+    assert result.rounds == plan_of(name).last.rounds
+    assert result.recorded_sha256 == json.loads(PINS.read_text(encoding="utf-8"))[name]["journal_sha256"]
+    assert kept(name).stat().st_size < JOURNAL_BYTES.get(name, OTHER_BYTES)
 
 
-def test_the_kept_journal_holds_every_kind_of_record_and_shock_and_stays_small() -> None:
+def test_ten_histories_are_kept() -> None:
+    assert {path.stem for path in FOLDER.glob("*.swarm")} == set(NAMES)
+    assert len(NAMES) == 10
+
+
+def test_the_kept_journal_holds_every_kind_of_record_and_shock() -> None:
     records = list(JournalReader(JOURNAL))
     kinds = {"run", "Transfer", "MoveReference", "decisions", "SubmitOrders", "CloseRound", "round"}
     assert {record[0] for record in records} == kinds
@@ -102,4 +187,3 @@ def test_the_kept_journal_holds_every_kind_of_record_and_shock_and_stays_small()
     shocks = {s.title for s in compose(resolve(RUNS[JOURNAL.stem])).scenario.shocks}
     assert len(shocks) == 4
     assert shocks <= causes
-    assert JOURNAL.stat().st_size < 200_000
