@@ -19,6 +19,7 @@ from swarm.agents.decision import Rules
 from swarm.agents.shard import ShardPlan
 from swarm.errors import ConfigError
 from swarm.llm.config import ModelConfig
+from swarm.market import margin
 from swarm.market.config import MarketConfig, Mechanism
 from swarm.scenarios.protocol import MarketState
 from swarm.schema import StrictModel
@@ -194,7 +195,7 @@ def compose(config: RunConfig) -> RunPlan:
             config.market,
             config.population,
             tuple(scenario.opening_reference_ticks.tolist()),
-            scenario.named_accounts,
+            scenario.named_accounts + (margin.ACCOUNTS if config.market.margin else ()),
             _mechanisms(config.market, scenario.goods),
         ),
         shard=ShardPlan(

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from swarm.market.margin import MarginConfig
 from swarm.schema import StrictModel
 
 Mechanism = Literal["call", "continuous"]
@@ -54,3 +55,6 @@ class MarketConfig(StrictModel):
 
     halt_rounds: int = Field(default=1, ge=1, le=1_000)
     """For how many rounds after the one in which its circuit breaker tripped a good is not traded."""
+
+    margin: MarginConfig | None = None
+    """Loans and short sales for orders that an account cannot cover; null: such orders are refused."""

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from swarm.market.margin import MarginReport
 from swarm.market.orders import Int64
 
 
@@ -22,6 +23,7 @@ class Rejection(StrEnum):
     BAD_KIND = "bad_kind"
     OUTSIDE_BAND = "outside_band"
     HALTED = "halted"
+    LIQUIDATED = "liquidated"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,6 +65,7 @@ class RoundCleared:
     reference_ticks: Int64
     trades: Trades
     halted: tuple[int, ...] = ()
+    margin: MarginReport | None = None
 
 
 @dataclass(frozen=True, slots=True)

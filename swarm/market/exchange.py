@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from swarm.errors import LedgerError
 from swarm.market import mechanism
@@ -26,6 +27,7 @@ from swarm.market.events import (
     Trades,
 )
 from swarm.market.ledger import CASH, Ledger
+from swarm.market.margin import MarginDesk
 from swarm.market.orders import BUY, CANCEL, LIMIT, MARKET, REPLACE, SELL, Int64, Orders
 
 _REASONS = tuple(Rejection)
@@ -45,7 +47,9 @@ class Exchange:
         self.config = config
         self.goods = len(reference_ticks)
         self.mechanisms = mechanisms or (config.mechanism,) * self.goods
-        self.ledger = Ledger(traders, self.goods + 1, named_accounts)
+        # With margin accounts, what is owed of each asset is an asset, too.
+        self.ledger = Ledger(traders, (self.goods + 1) * (2 if config.margin else 1), named_accounts)
+        self.margin = MarginDesk(config.margin, self.ledger, self.goods, config.tick_cents) if config.margin else None
         self.reference_ticks = reference_ticks.astype(np.int64)
         self.last_number = 0
         self.last_closed_round = 0
@@ -77,7 +81,9 @@ class Exchange:
         """SHA-256 over everything that later commands depend on; taken between rounds, when no order is live."""
         digest = hashlib.sha256()
         ledger = self.ledger
-        kept = (self.reference_ticks, self._submitted_round, self._halted_through_round)
+        kept = [self.reference_ticks, self._submitted_round, self._halted_through_round]
+        if self.margin:
+            kept += [self.margin.called_round, self.margin.liquidating]
         for column in (ledger.balances, ledger.held, *kept):
             digest.update(np.ascontiguousarray(column, dtype="<i8").tobytes())
         digest.update(f"{self.last_number}/{self.last_closed_round}/{len(self._book)}".encode())
@@ -93,6 +99,8 @@ class Exchange:
             "reference_ticks": self.reference_ticks.copy(),
             "submitted_round": self._submitted_round.copy(),
             "halted_through_round": self._halted_through_round.copy(),
+            "called_round": self.margin.called_round.copy() if self.margin else np.zeros_like(self._submitted_round),
+            "liquidating": self.margin.liquidating.copy() if self.margin else np.zeros_like(self._submitted_round),
             "last_number": self.last_number,
             "last_closed_round": self.last_closed_round,
         }
@@ -101,6 +109,9 @@ class Exchange:
         """Go on from a snapshot of an exchange with the same accounts; its config may have been another."""
         self.ledger.balances[:] = snapshot["balances"]
         self.ledger.held[:] = snapshot["held"]
+        if self.margin:
+            self.margin.called_round[:] = snapshot["called_round"]
+            self.margin.liquidating[:] = snapshot["liquidating"]
         self.reference_ticks = np.clip(snapshot["reference_ticks"], 1, self.config.max_price_ticks)
         self._submitted_round[:] = snapshot["submitted_round"]
         self._halted_through_round[:] = snapshot["halted_through_round"]
@@ -118,6 +129,8 @@ class Exchange:
         for n in range(self.config.max_orders_per_round):
             rows = np.flatnonzero((reason == 0) & (nth == n))
             account, asset, amount = self._needs(orders, rows)
+            if self.margin:
+                self.margin.lend_for(account, asset, amount, self.reference_ticks)
             affordable = amount <= self.ledger.available(account, asset)
             self.ledger.hold(account[affordable], asset[affordable], amount[affordable])
             taken[rows[affordable]] = True
@@ -162,11 +175,28 @@ class Exchange:
             ((orders.side != BUY) & (orders.side != SELL), Rejection.BAD_SIDE),
             ((orders.good < 0) | (orders.good >= self.goods), Rejection.UNKNOWN_GOOD),
             (doubled | (earlier >= round_), Rejection.DUPLICATE),
+            (self._is_liquidated(orders.trader), Rejection.LIQUIDATED),
             (np.full(len(orders), round_ <= self.last_closed_round), Rejection.STALE_ROUND),
             (~known, Rejection.UNKNOWN_TRADER),
         ):
             reason[wrong] = _code(rejection)
         return reason
+
+    def _is_liquidated(self, trader: Int64) -> npt.NDArray[np.bool_]:
+        """Whose orders the desk of margin accounts decides on."""
+        if self.margin is None:
+            return np.zeros(len(trader), dtype=np.bool_)
+        return self.margin.liquidating[np.clip(trader, 0, self.ledger.traders - 1)] > 0
+
+    def _forced_orders(self, round_: int) -> Orders:
+        """What the desk of margin accounts sells and buys for those it liquidates, with holds as for all orders."""
+        if self.margin is None:
+            return Orders.empty()
+        config = self.config
+        orders = self.margin.forced_orders(self.reference_ticks, config.max_price_ticks, config.max_quantity_lots)
+        orders = orders.take(self._halted_through_round[orders.good] < round_)
+        self.ledger.hold(*self._needs(orders, np.arange(len(orders))))
+        return orders
 
     def _band(self) -> tuple[Int64, Int64]:
         """The lowest and the highest limit that is allowed for each good."""
@@ -197,7 +227,8 @@ class Exchange:
 
     def _close(self, command: CloseRound) -> RoundCleared:
         # Ties of priority go by trader and sequence, and not by the batch that came first.
-        book, self._book = self._book.in_canonical_order(), Orders.empty()
+        forced = self._forced_orders(command.round)
+        book, self._book = Orders.concatenate([self._book, forced]).in_canonical_order(), Orders.empty()
         self.last_closed_round = max(self.last_closed_round, command.round)
         self.ledger.release(*self._needs(book, np.arange(len(book))))
         clearing_ticks = np.zeros(self.goods, dtype=np.int64)
@@ -240,6 +271,7 @@ class Exchange:
             reference_ticks=self.reference_ticks.copy(),
             trades=settled,
             halted=tuple(halted),
+            margin=self.margin.end_round(command.round, self.reference_ticks) if self.margin else None,
         )
 
     def _settle(self, trades: Trades) -> None:

@@ -145,6 +145,10 @@ def fork(parent: RunFolder, at_round: int, overrides: tuple[str, ...], folder: R
         before, after = (_at(c.record(), place) for c in (parent_config, config))
         if before != after:
             raise ConfigError(place, f"expected {before!r} as in the past of this fork, got {after!r}")
+    if (parent_config.market.margin is None) != (config.market.margin is None):
+        raise ConfigError(
+            "market.margin", "expected margin accounts as in the past of this fork, which debts come from"
+        )
     if not 1 <= at_round <= past.rounds:
         raise ConfigError("--at-round", f"expected a whole round of the parent, 1 to {past.rounds}, got {at_round}")
     if config.rounds <= at_round:

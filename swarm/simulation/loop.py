@@ -14,6 +14,8 @@ from swarm.agents.observation import Observation
 from swarm.coordination.gossip import contact_graph, deliver
 from swarm.market.commands import CloseRound, Command, MoveReference, SubmitOrders, Transfer
 from swarm.market.events import OrdersTaken, RoundCleared
+from swarm.market.ledger import CASH, ISSUE
+from swarm.market.margin import BANK, LENDER
 from swarm.market.orders import Int64, Orders
 from swarm.scenarios.protocol import Consequence, MarketState, Movement
 from swarm.seeding import draw
@@ -70,7 +72,7 @@ def run_rounds(
     graph = contact_graph(plan.seed, plan.traders, plan.shard.traders.hears)
     said = [""] * plan.traders
     answer = market.execute(
-        [Note("run", plan.header()), *(numbers.command(c, market_accounts(plan)) for c in plan.scenario.opening())]
+        [Note("run", plan.header()), *(numbers.command(c, market_accounts(plan)) for c in _opening(plan))]
     )
     for watcher in watchers:
         watcher.started(plan.last, answer.state, answer.named)
@@ -128,6 +130,17 @@ def run_rounds(
         for watcher in watchers:
             watcher.round_done(outcome)
     return plan.rounds
+
+
+def _opening(plan: RunPlan) -> list[Consequence]:
+    """What all begin with: the creatures as the scenario says, and those who lend as the market's config does."""
+    opening, lends = plan.scenario.opening(), plan.market.config.margin
+    if lends is None:
+        return opening
+    goods = 1 + np.arange(len(plan.scenario.goods))
+    lots = np.full_like(goods, lends.lender_lots)
+    cash = np.array([CASH]), np.array([lends.bank_pebbles * 100])
+    return [*opening, Movement("capital", ISSUE, BANK, *cash), Movement("capital", ISSUE, LENDER, goods, lots)]
 
 
 def market_accounts(plan: RunPlan) -> dict[str, int]:

@@ -135,11 +135,12 @@ class Market:
             elif entry.kind == "fork":
                 self._fork(entry.body)
         self._next = at + len(entries)
-        ledger = self.exchange.ledger
+        ledger, assets = self.exchange.ledger, self.exchange.goods + 1
         answer = MarketAnswer(
             tuple(events),
-            MarketState(ledger.balances[: ledger.traders].copy(), self.exchange.reference_ticks.copy()),
-            ledger.balances[ledger.traders :].copy(),
+            # What is owed is the exchange's own affair, and stands behind what is owned.
+            MarketState(ledger.balances[: ledger.traders, :assets].copy(), self.exchange.reference_ticks.copy()),
+            ledger.balances[ledger.traders :, :assets].copy(),
         )
         self._answered = at, len(entries), answer
         return answer

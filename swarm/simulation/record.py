@@ -59,7 +59,7 @@ class Recorder:
         self._opening = opening.balances
         self._opening_gini = gini(wealth_cents(plan, opening))
         self._state = opening
-        self._opening_issue = named[plan.market.named_accounts.index(ISSUE)]
+        self._opening_named = named
         self._named = named
         self._keep_traders(0, opening, plan.scenario.trader_columns())
 
@@ -241,8 +241,9 @@ class Recorder:
         for asset, name in enumerate(["cash", *self.plan.scenario.goods]):
             start = int(self._opening[:, asset].sum())
             end = int(self._state.balances[:, asset].sum())
-            issued = int(self._opening_issue[asset] - self._named[issue][asset])
-            sinks = {n: int(self._named[i][asset]) for i, n in enumerate(names) if i != issue and self._named[i][asset]}
+            issued = int(self._opening_named[issue][asset] - self._named[issue][asset])
+            gained = self._named[:, asset] - self._opening_named[:, asset]
+            sinks = {n: int(gained[i]) for i, n in enumerate(names) if i != issue and gained[i]}
             flows[name] = {
                 "start": start,
                 "end": end,
