@@ -180,4 +180,3 @@ CATALOGUE: Mapping[str, CatalogueEntry] = MappingProxyType(
     }
 )
 """Every entry by the name that a config uses."""
-

@@ -174,7 +174,8 @@ class VllmModel(ModelEntry):
     """A model by its short name (`swarm models` lists them), which brings its source and its quirks."""
 
     source: str | None = Field(default=None, min_length=1, max_length=500)
-    """Where the model is: a name on the hub such as Qwen/Qwen2.5-7B-Instruct, or a folder; null: as in the catalogue."""
+    """Where the model is: its name on the hub, such as Qwen/Qwen2.5-7B-Instruct, or a folder; null: as in the
+    catalogue."""
 
     weights: Literal["hub", "folder", "dummy"] = "hub"
     """Where its weights come from: the hub, the folder that `source` names, or nowhere: `dummy` draws them by chance
@@ -227,7 +228,9 @@ class VllmModel(ModelEntry):
     @classmethod
     def _is_in_the_catalogue(cls, name: str | None) -> str | None:
         if name is not None and name not in CATALOGUE:
-            raise ValueError(f"expected one of {', '.join(CATALOGUE)}, got {name!r}; any other model goes by its source")
+            raise ValueError(
+                f"expected one of {', '.join(CATALOGUE)}, got {name!r}; any other model goes by its source"
+            )
         return name
 
     @model_validator(mode="after")

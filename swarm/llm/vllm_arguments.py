@@ -71,6 +71,9 @@ def environment(model: VllmModel) -> dict[str, str]:
         "DO_NOT_TRACK": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
     }
+    if model.hardware.kind == "cpu":
+        # Else vLLM puts a third process between the engine and the model on a CPU.
+        variables["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
     if model.weights != "hub":
         variables |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
     return variables

@@ -12,7 +12,6 @@ This is the only module that imports vLLM. It knows no Ray: in a replica and in 
 import asyncio
 import contextlib
 import fcntl
-import logging
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -25,8 +24,6 @@ from swarm.errors import ModelError
 from swarm.llm.config import VllmModel
 from swarm.llm.protocol import MAX_REPLY_CHARS, FinishReason, Message, ModelReply, ModelRequest, TokenUsage, folded
 from swarm.llm.vllm_arguments import engine_arguments, environment
-
-log = logging.getLogger(__name__)
 
 ABORT_S = 0.5
 """Seconds that the engine gets to let go of requests whose deadline has come."""
@@ -56,15 +53,8 @@ class VllmEngine:
         async with self._opening:
             if self._engine is not None:
                 return
-            if self.config.trust_remote_code:
-                log.warning(
-                    "models: %s: trust_remote_code is on, so code that comes with %s runs here",
-                    self.config.name,
-                    self.config.model_source,
-                )
             os.environ.update(environment(self.config))
-            with _gpu_to_itself():
-                self._engine = await asyncio.to_thread(_start, self.config)
+            self._engine = await asyncio.to_thread(_start, self.config)
             self._tokenizer = self._engine.get_tokenizer()
             if self.config.chat_template:
                 self._template = Path(self.config.chat_template).read_text(encoding="utf-8")
@@ -133,6 +123,7 @@ class VllmEngine:
 
     async def _one(self, request: ModelRequest, tokens: list[int], started: float) -> ModelReply:
         from vllm import SamplingParams
+        from vllm.inputs.engine import tokens_input
         from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
 
         def failed(reason: str, kind: FinishReason = "error") -> ModelReply:
@@ -161,7 +152,7 @@ class VllmEngine:
             )
             last: Any = None
             name = f"{self.config.name}-{next(self._numbers)}"
-            async for output in self._engine.generate({"prompt_token_ids": tokens}, wanted, name):
+            async for output in self._engine.generate(tokens_input(tokens), wanted, name):
                 last = output
         except Exception as error:
             # A dead engine fails every request, and the health check sees to it; anything else is this request's own.
@@ -188,10 +179,12 @@ def _start(config: VllmModel) -> Any:
             f"models: {config.name}: vLLM cannot be imported ({error}); see docs/models.md for how to install it"
         ) from error
     try:
-        return AsyncLLM.from_engine_args(AsyncEngineArgs(**engine_arguments(config)))
+        with _gpu_to_itself():
+            return AsyncLLM.from_engine_args(AsyncEngineArgs(**engine_arguments(config)))
     except Exception as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        raise ModelError(f"models: {config.name}: vLLM does not start ({(lines or [type(error).__name__])[-1][:300]})") from error
+        reason = (lines or [type(error).__name__])[-1][:300]
+        raise ModelError(f"models: {config.name}: vLLM does not start ({reason})") from error
 
 
 @contextlib.contextmanager

@@ -119,6 +119,7 @@ class Recorder:
                 "completion_tokens": turns.completion_tokens,
                 "pruned_messages": turns.pruned_messages,
                 "latency_s": turns.latency_s,
+                "cached_prompt_tokens": turns.cached_prompt_tokens,
             }
         )
         self._columns["rounds"].append(
@@ -173,6 +174,7 @@ class Recorder:
                 "turns": np.array([len(g) for g in groups], dtype=np.int64),
                 "prompt_tokens": np.array([turns.prompt_tokens[g].sum() for g in groups], dtype=np.int64),
                 "completion_tokens": np.array([turns.completion_tokens[g].sum() for g in groups], dtype=np.int64),
+                "cached_prompt_tokens": np.array([turns.cached_prompt_tokens[g].sum() for g in groups], dtype=np.int64),
             }
         )
 
@@ -209,12 +211,13 @@ class Recorder:
             "tokens": {
                 "prompt": int(_column(tables["decisions"], "prompt_tokens").sum()),
                 "completion": int(_column(tables["decisions"], "completion_tokens").sum()),
+                "cached_prompt": int(_column(tables["decisions"], "cached_prompt_tokens").sum()),
                 "per_turn": {
                     "mean": float(spent.mean()) if len(spent) else 0.0,
                     "max": int(spent.max()) if len(spent) else 0,
                     "budget": plan.shard.budget.tokens_per_turn,
                 },
-                "counted_by": "estimate" if plan.models else "none",
+                "counted_by": _counted_by({m.engine for m in plan.models}),
             },
             "seconds_per_round": {"p50": _quantile(durations, 0.5), "p95": _quantile(durations, 0.95)},
             "conservation": self._conservation(),
@@ -263,6 +266,13 @@ def gini(values: Int64) -> float:
     if total == 0:
         return 0.0
     return float((2 * np.arange(1, n + 1) - n - 1) @ ordered / (n * total))
+
+
+def _counted_by(engines: set[str]) -> str:
+    """Whose token counts these are: an engine with a tokenizer counts exactly, for the others there is an estimate."""
+    if not engines:
+        return "none"
+    return "engine" if engines == {"vllm"} else "estimate"
 
 
 def _column(table: pl.DataFrame, name: str) -> npt.NDArray[Any]:
