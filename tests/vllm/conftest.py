@@ -1,8 +1,9 @@
-"""Look-alikes of five models and a Ray cluster for the tests on the real vLLM; they skip where vLLM is not installed."""
+"""Look-alikes of five models for the tests on the real vLLM, which skip visibly where that is not installed."""
 
 import importlib.util
 import json
-from collections.abc import Iterable
+import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,17 @@ def folders() -> dict[str, Path]:
     made = lookalikes.make(FOLDER)
     lookalikes.write_random_weights(made["llama-3.2-3b"])
     return made
+
+
+@pytest.fixture
+def say(capfd: pytest.CaptureFixture[str]) -> Callable[[str], None]:
+    """Show a figure among the tests' own lines."""
+
+    def shown(text: str) -> None:
+        with capfd.disabled():
+            sys.stderr.write(f"\n    {text}\n")
+
+    return shown
 
 
 def model(folder: Path, **keys: Any) -> VllmModel:

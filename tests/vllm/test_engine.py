@@ -11,6 +11,12 @@ from swarm.llm.protocol import Message, ModelRequest
 from swarm.runtime.vllm_engine import VllmEngine
 from tests.vllm.conftest import RULES, model, requests
 
+# The engine's libraries are full of warnings of their own.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+]
+
 
 def engines_below(pid: int | None = None) -> list[psutil.Process]:
     """The engine processes below a process, this one by default."""
@@ -18,8 +24,6 @@ def engines_below(pid: int | None = None) -> list[psutil.Process]:
     return [p for p in below if "EngineCore" in " ".join([p.name(), *p.cmdline()])]
 
 
-# The engine's libraries are full of warnings of their own.
-@pytest.mark.filterwarnings("default")
 def test_an_engine_answers_refuses_and_dies(folders: dict[str, Path], tmp_path: Path) -> None:
     template = tmp_path / "template.jinja"
     template.write_text(
@@ -47,7 +51,7 @@ def test_an_engine_answers_refuses_and_dies(folders: dict[str, Path], tmp_path: 
                 [
                     ModelRequest((Message("user", "Say anything."),), {}, 20, 1, temperature=0.0),
                     ModelRequest((Message("user", "a"),) * 3, {}, 20, 1),
-                    ModelRequest((Message("user", "acorns " * 1_000),), {}, 20, 1),
+                    ModelRequest((Message("user", "acorns " * 2_000),), {}, 20, 1),
                 ],
                 60,
             )

@@ -4,7 +4,7 @@ import json
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,10 @@ from tests.cluster.conftest import free_port
 from tests.vllm.conftest import RULES, SYSTEM, model, requests
 from tests.vllm.test_engine import engines_below
 
-pytestmark = pytest.mark.filterwarnings("default")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+]
 
 START_S = 500.0
 MEMORY_LIMIT_GB = 9.0
@@ -84,10 +87,13 @@ def served(folders: dict[str, Path]) -> Iterator[Served]:
         applications = serving.deploy("test", models, START_S, lambda: False, port)
         actor = ray.remote(Asker).options(num_cpus=0).remote()
         yield Served(applications, actor, port, time.monotonic() - started)
-    assert not engines_below(), "an engine outlived its cluster"
+        engines = engines_below()
+        assert len(engines) == len(applications)
+    _, alive = psutil.wait_procs(engines, timeout=20)
+    assert not alive, "an engine outlived its cluster"
 
 
-def test_five_models_answer_at_once_by_handle_from_an_actor(served: Served) -> None:
+def test_five_models_answer_at_once_by_handle_from_an_actor(served: Served, say: Callable[[str], None]) -> None:
     batch = requests(24)
     started = time.monotonic()
     with ThreadPoolExecutor(5) as pool:
@@ -101,7 +107,7 @@ def test_five_models_answer_at_once_by_handle_from_an_actor(served: Served) -> N
             outcome = read_reply(reply.text, False, RULES, makes=-1).outcome
             assert isinstance(outcome, Decision), (name, reply.text)
     memory = _memory_of_engines_gb()
-    print(f"five up in {served.start_s:.0f} s, {memory:.1f} GB, {5 * len(batch) / took:.0f} requests/s")
+    say(f"five up in {served.start_s:.0f} s, {memory:.1f} GB, {5 * len(batch) / took:.0f} requests/s")
     assert memory < MEMORY_LIMIT_GB
 
 
@@ -162,7 +168,7 @@ def test_other_peoples_clients_are_answered_over_http(served: Served) -> None:
     assert served.http("/v1/chat/completions", body, kind="text/plain")[0] == 415
 
 
-def test_an_engine_that_is_killed_comes_back(served: Served) -> None:
+def test_an_engine_that_is_killed_comes_back(served: Served, say: Callable[[str], None]) -> None:
     [victim] = [p for p in engines_below() if "mistral-nemo" in " ".join((p.parent() or p).cmdline())]
     victim.kill()
     killed = time.monotonic()
@@ -170,7 +176,7 @@ def test_an_engine_that_is_killed_comes_back(served: Served) -> None:
     assert not served.ask("phi-3.5-mini", requests(1))[0].failed, "the others go on"
     while time.monotonic() - killed < BACK_S:
         if not any(r.failed for r in served.ask("mistral-nemo", requests(2), 20)):
-            print(f"back after {time.monotonic() - killed:.0f} s")
+            say(f"back after {time.monotonic() - killed:.0f} s")
             return
         time.sleep(1)
     pytest.fail(f"not back after {BACK_S:.0f} s")
