@@ -135,6 +135,10 @@ lock-vllm: ## resolve requirements-vllm.lock again
 	  --output-file .cache/requirements-vllm.lock
 	@{ echo '$(VLLM_LOCK_HEADER)'; cat .cache/requirements-vllm.lock; } >requirements-vllm.lock
 
+.PHONY: bench-table
+bench-table: setup ## write the README's table of figures from docs/benchmarks
+	@$(BIN)/python -m swarm.bench.table docs/benchmarks README.md
+
 .PHONY: clean
 clean: ## remove the environment, caches and builds, but no runs
 	@rm -rf $(VENV) $(VLLM) .cache .hypothesis build dist

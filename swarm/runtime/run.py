@@ -10,9 +10,8 @@ from typing import Any, Protocol
 from uuid import uuid4
 
 from swarm.config import RunConfig, check_budget, compose
-from swarm.errors import ConfigError, ModelError
-from swarm.llm import vllm_check
-from swarm.llm.config import VllmModel
+from swarm.errors import ConfigError
+from swarm.llm.config import OpenAIModel, VllmModel
 from swarm.runtime.clients import client_of
 from swarm.simulation.folder import RunFolder
 from swarm.simulation.loop import Interrupted, Watcher, run_rounds
@@ -75,7 +74,7 @@ def execute(
     """Run to the end, or to the last whole round once `should_stop` says so, and write the folder."""
     plan = compose(config)
     check_budget(config)
-    check_models(config, plan, place)
+    check_models(config, plan, place, narrator)
     folder.create()
     folder.write_config(config.record(), plan.config_sha256)
     recorder = Recorder()
@@ -176,7 +175,7 @@ def open_ports(
         )
 
 
-def check_models(config: RunConfig, plan: RunPlan, place: Place) -> None:
+def check_models(config: RunConfig, plan: RunPlan, place: Place, narrator: Narrator) -> None:
     """Raise before anything is started where models cannot be used, or not in this way."""
     if config.runtime.http_port is not None and (place.local or place.address):
         raise ConfigError(
@@ -184,13 +183,14 @@ def check_models(config: RunConfig, plan: RunPlan, place: Place) -> None:
             "models answer over HTTP on a cluster of the run's own alone",
             "set it to null, or leave out --local and --address",
         )
-    models = [m for m in plan.models if isinstance(m, VllmModel)]
-    if not models:
+    if not any(isinstance(m, OpenAIModel | VllmModel) for m in plan.models):
         return
-    here = place.address is None
-    if found := vllm_check.problems(models, config.budget.tokens_per_turn, here, vllm_check.gpus() if here else ()):
-        raise ModelError("\n".join(found))
-    for line in vllm_check.warnings(models):
+    narrator.phase("checking the models")
+    # The check imports an HTTP client, which a run without an endpoint does not owe.
+    from swarm.llm import check
+
+    check.must_be_usable(plan.models, config.budget.tokens_per_turn, here=place.address is None)
+    for line in check.warnings(plan.models):
         log.warning("%s", line)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from swarm.llm.config import OpenAIModel, VllmModel
 from swarm.market.ledger import CASH, ISSUE
 from swarm.market.orders import Int64
 from swarm.scenarios.protocol import MarketState
@@ -217,7 +218,8 @@ class Recorder:
                     "max": int(spent.max()) if len(spent) else 0,
                     "budget": plan.shard.budget.tokens_per_turn,
                 },
-                "counted_by": _counted_by({m.engine for m in plan.models}),
+                "counted_by": _counted_by(plan),
+                "usd": _usd(plan, tables["tokens"]),
             },
             "seconds_per_round": {"p50": _quantile(durations, 0.5), "p95": _quantile(durations, 0.95)},
             "conservation": self._conservation(),
@@ -268,11 +270,24 @@ def gini(values: Int64) -> float:
     return float((2 * np.arange(1, n + 1) - n - 1) @ ordered / (n * total))
 
 
-def _counted_by(engines: set[str]) -> str:
-    """Whose token counts these are: an engine with a tokenizer counts exactly, for the others there is an estimate."""
-    if not engines:
-        return "none"
-    return "engine" if engines == {"vllm"} else "estimate"
+def _counted_by(plan: RunPlan) -> str:
+    """Who counted the tokens: the engine where it has a tokenizer and tells, else the project's estimate."""
+    counters = {"engine" if m.engine in ("openai", "vllm") else "estimate" for m in plan.models}
+    return "mixed" if len(counters) > 1 else next(iter(counters), "none")
+
+
+def _usd(plan: RunPlan, tokens: pl.DataFrame) -> dict[str, float]:
+    """What the replies of each model cost whose prices are known; what a failed request cost nobody knows."""
+    cost: dict[str, float] = {}
+    for model in plan.models:
+        if not isinstance(model, OpenAIModel | VllmModel) or not tokens.width:
+            continue
+        prices = (model.usd_per_million_prompt_tokens, model.usd_per_million_completion_tokens)
+        spent = tokens.filter(pl.col("model") == model.name)
+        if prices[0] is not None and prices[1] is not None:
+            usd = int(spent["prompt_tokens"].sum()) * prices[0] + int(spent["completion_tokens"].sum()) * prices[1]
+            cost[model.name] = round(usd / 1e6, 6)
+    return cost
 
 
 def _column(table: pl.DataFrame, name: str) -> npt.NDArray[Any]:

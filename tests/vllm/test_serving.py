@@ -184,6 +184,6 @@ def test_an_engine_that_is_killed_comes_back(served: Served, say: Callable[[str]
 
 def _memory_of_engines_gb() -> float:
     """What the replicas and their engines hold for themselves."""
-    replicas = {p.parent() for p in engines_below()} - {None}
-    held = [p for replica in replicas for p in (replica, *replica.children())]
-    return sum(p.memory_full_info().uss for p in held if isinstance(p, psutil.Process)) / 1e9
+    engines = engines_below()
+    held = [*engines, *(p for engine in engines if (p := engine.parent()))]
+    return sum(p.memory_full_info().uss for p in held) / 1e9
