@@ -1,8 +1,8 @@
 """An HTTP API for other people's clients: OpenAI's `/v1/models` and `/v1/chat/completions`, over all deployed models.
 
-It is a Ray Serve deployment that turns each HTTP request into a batch of one for the model that the request names, so
-every engine answers, whatever it is. What it does not do, it refuses: several choices, tools, images, penalties. A
-stream is one piece, since replies are made as a whole.
+Each HTTP request becomes a batch of one for the model that it names, so every engine answers, whatever it is. What is
+not done here is refused: several choices, tools, images, stop words. A stream is one piece, since replies are made as a
+whole. This module knows no Ray; `serving` makes a deployment of it.
 """
 
 import json
@@ -12,9 +12,9 @@ from typing import Any
 from uuid import uuid4
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response
 
-from swarm.llm.protocol import Message, ModelReply, ModelRequest
+from swarm.llm.protocol import Message, ModelClient, ModelReply, ModelRequest
 
 MAX_BODY_BYTES = 1_000_000
 DEADLINE_S = 120.0
@@ -34,13 +34,10 @@ class _BadRequest(Exception):
 
 
 class Gateway:
-    """The front of all models of a run: `applications` are the names of their Serve applications."""
+    """The front of all models of a run, each behind its client."""
 
-    def __init__(self, applications: Mapping[str, str]) -> None:
-        # The client is a sibling's, which imports this module.
-        from swarm.runtime.serving import ServeModelClient
-
-        self.clients = {name: ServeModelClient(app) for name, app in applications.items()}
+    def __init__(self, clients: Mapping[str, ModelClient]) -> None:
+        self.clients = dict(clients)
         self.created = int(time.time())
 
     async def __call__(self, request: Request) -> Response:
@@ -73,7 +70,7 @@ class Gateway:
             kind = "invalid_request_error" if status == 400 else "engine_error"
             return error(status, kind, f"{reply.finish_reason}: {reply.text}")
         if streamed:
-            return StreamingResponse(iter(_events(name, reply)), media_type="text/event-stream")
+            return Response("".join(_events(name, reply)), media_type="text/event-stream")
         return JSONResponse(_completion(name, reply))
 
 

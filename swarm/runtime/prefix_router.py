@@ -1,41 +1,62 @@
-"""Which replica of a model gets a batch: the one whose engine has the prompts' beginning in its cache, if it can."""
+"""Which replica of a model gets a batch: the one that has answered what the batch goes on from, if it is not too busy.
 
+What all traders share, every replica has in its cache after the first batch. What only one replica has is the course of
+a chat: an agent that calls tools sends all that was said so far with every step. So a chat's later steps go where its
+first one went, and whatever has not been seen before goes to the less busy of two replicas.
+"""
+
+import random
+from collections import OrderedDict
 from typing import Any
 from zlib import crc32
 
-from ray.serve.request_router import FIFOMixin, PendingRequest, RequestRouter, RunningReplica
-
-PREFIX_CHARS = 200
-"""How much of the message behind the rules counts: enough for a round's number and its first news."""
+from ray.serve.request_router import PendingRequest, ReplicaID, RequestRouter, RunningReplica
 
 MAX_LEAD = 2
-"""Batches that the favoured replica may have more of than the least busy one; with more, the others come first."""
+"""Batches that the replica of a chat may have more of than the least busy one; with more, it has to do without it."""
+
+MAX_CHATS = 50_000
+"""Chats that one caller remembers the replicas of."""
 
 
-def prefix_of(batch: Any) -> bytes:
-    """What a batch's prompts begin with; empty for anything that is no batch."""
+def chat_of(batch: Any) -> int | None:
+    """A digest of how the chat of a batch's first request begins; None for anything that is no batch."""
     try:
-        rules, *others = batch[0].messages
-        return f"{rules.content}\n{''.join(m.content[:PREFIX_CHARS] for m in others[:1])}".encode()
+        return crc32("\n".join(m.content for m in batch[0].messages[:2]).encode())
     except (TypeError, LookupError, AttributeError, ValueError):
-        return b""
+        return None
 
 
-class PrefixRouter(FIFOMixin, RequestRouter):
-    """Ranks the replicas by a hash of the prefix and their names, so that every caller comes to the same order."""
+class PrefixRouter(RequestRouter):
+    """Balanced for what is new, faithful to what is not; each caller has one and remembers its own chats."""
+
+    def initialize_state(self, **_: Any) -> None:
+        """Begin with no chats; Serve calls this once."""
+        self._homes: OrderedDict[int, ReplicaID] = OrderedDict()
 
     async def choose_replicas(
         self, candidate_replicas: list[RunningReplica], pending_request: PendingRequest | None = None
     ) -> list[list[RunningReplica]]:
-        """The favoured replica first, then the others; the others first where it is much busier than they are."""
-        prefix = prefix_of(pending_request.args[0]) if pending_request and pending_request.args else b""
-        ranked = sorted(
-            candidate_replicas, key=lambda r: (crc32(prefix + str(r.replica_id).encode()), str(r.replica_id))
-        )
-        favoured, others = ranked[:1], ranked[1:]
-        if not others:
-            return [favoured]
-        known = {r: self.replica_queue_len_cache.get(r.replica_id) or 0 for r in ranked}
-        if known[favoured[0]] > min(known[r] for r in others) + MAX_LEAD:
-            return [others, favoured]
-        return [favoured, others]
+        """The chat's replica first, then two of chance; those alone where the chat is new or its replica too busy."""
+        two = random.sample(candidate_replicas, min(2, len(candidate_replicas)))
+        home = self._homes.get(_chat(pending_request) or -1)
+        at_home = [r for r in candidate_replicas if r.replica_id == home]
+        if not at_home:
+            return [two]
+        lengths = [self.replica_queue_len_cache.get(r.replica_id) or 0 for r in candidate_replicas]
+        lead = (self.replica_queue_len_cache.get(at_home[0].replica_id) or 0) - min(lengths)
+        return [two] if lead > MAX_LEAD else [at_home, two]
+
+    def on_request_routed(self, pending_request: PendingRequest, replica_id: ReplicaID, result: Any) -> None:
+        """Remember where a chat has gone."""
+        chat = _chat(pending_request)
+        if chat is None:
+            return
+        self._homes[chat] = replica_id
+        self._homes.move_to_end(chat)
+        if len(self._homes) > MAX_CHATS:
+            self._homes.popitem(last=False)
+
+
+def _chat(request: PendingRequest | None) -> int | None:
+    return chat_of(request.args[0]) if request and request.args else None

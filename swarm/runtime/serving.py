@@ -80,6 +80,13 @@ class ServeModelClient:
         return replies
 
 
+class GatewayReplica(Gateway):
+    """The gateway as a deployment; `applications` are the names of the models' Serve applications."""
+
+    def __init__(self, applications: Mapping[str, str]) -> None:
+        super().__init__({name: ServeModelClient(app) for name, app in applications.items()})
+
+
 def deploy(
     run_id: str,
     models: Sequence[ModelConfig],
@@ -109,7 +116,7 @@ def deploy(
     ]
     _run(targets, applications, timeout_s, should_stop)
     if http_port is not None:
-        front: Any = serve.deployment(Gateway)
+        front: Any = serve.deployment(GatewayReplica)
         gateway = {"gateway": f"swarm-{run_id}-http"}
         target = front.options(name="gateway", ray_actor_options={"num_cpus": 0}).bind(applications)
         _run(

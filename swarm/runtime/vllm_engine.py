@@ -179,7 +179,7 @@ def _start(config: VllmModel) -> Any:
             f"models: {config.name}: vLLM cannot be imported ({error}); see docs/models.md for how to install it"
         ) from error
     try:
-        with _gpu_to_itself():
+        with gpu_to_itself():
             return AsyncLLM.from_engine_args(AsyncEngineArgs(**engine_arguments(config)))
     except Exception as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
@@ -188,7 +188,7 @@ def _start(config: VllmModel) -> Any:
 
 
 @contextlib.contextmanager
-def _gpu_to_itself() -> Iterator[None]:
+def gpu_to_itself() -> Iterator[None]:
     """While an engine starts, no other one starts on the same GPU, since each measures what memory is free.
 
     The lock is a file of the node for each GPU, so that it also holds between replicas that grow or restart on their
