@@ -1,5 +1,6 @@
 """The composition root: a config in, a finished folder out, in this process or over Ray."""
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -10,8 +11,8 @@ from uuid import uuid4
 
 from swarm.config import RunConfig, check_budget, compose, load, resolve
 from swarm.errors import ConfigError
-from swarm.llm import engines
-from swarm.llm.config import OpenAIModel
+from swarm.llm.config import OpenAIModel, VllmModel
+from swarm.runtime.clients import client_of
 from swarm.simulation import history
 from swarm.simulation.folder import RunFolder
 from swarm.simulation.journal import JournalWriter, rename, wait_for_writer
@@ -27,6 +28,8 @@ from swarm.simulation.traders import (
     TradersPort,
     kept_open,
 )
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +83,8 @@ def execute(
 ) -> RunResult:
     """Run to the end, or to the last whole round once `should_stop` says so, and write the folder."""
     plan = compose(config)
-    _must_be_able_to_decide(config, plan, narrator)
+    check_budget(config)
+    check_models(config, plan, place, narrator)
     folder.create()
     folder.write_config(config.record(), plan.config_sha256)
     recorder = Recorder()
@@ -91,17 +95,6 @@ def execute(
         if not recorder.rounds_done:
             folder.discard()
         raise
-
-
-def _must_be_able_to_decide(config: RunConfig, plan: RunPlan, narrator: Narrator) -> None:
-    """Raise before anything is started if a model has no room for its replies, or cannot be reached."""
-    check_budget(config)
-    if any(isinstance(m, OpenAIModel) for m in plan.models):
-        narrator.phase("asking the models' endpoints")
-        # The check imports an HTTP client, which a run without an endpoint does not owe.
-        from swarm.llm.check import must_be_usable
-
-        must_be_usable(plan.models, config.budget.tokens_per_turn)
 
 
 def resume(
@@ -126,7 +119,8 @@ def resume(
             "this is not the config that the journal was begun with",
             "put it back, or try another future with `swarm fork`",
         )
-    _must_be_able_to_decide(config, plan.last, narrator)
+    check_budget(config)
+    check_models(config, plan.last, place, narrator)
     recorded = past.decisions if past else {}
     if past:
         narrator.phase(f"going on after round {past.rounds}")
@@ -246,7 +240,7 @@ def open_ports(
     market_plan = first_market or plan.market
     if place.local:
         market = Market(market_plan, journal)
-        clients = {m.name: engines.in_process(m) for m in plan.models}
+        clients = {m.name: client_of(m) for m in plan.models}
         with kept_open(clients.values()) as runner:
             traders = LocalTraders(plan.shard, clients, runner)
             yield Ports(market, traders, {"shards": 1, "traders_per_shard": plan.traders}, dict)
@@ -262,7 +256,13 @@ def open_ports(
         stop_early(should_stop)
         narrator.phase(f"deploying {len(plan.models)} models")
         applications = (
-            serving.deploy(uuid4().hex[:8], plan.models, config.runtime.start_timeout_s, should_stop)
+            serving.deploy(
+                uuid4().hex[:8],
+                plan.models,
+                config.runtime.start_timeout_s,
+                should_stop,
+                config.runtime.http_port,
+            )
             if plan.models
             else {}
         )
@@ -281,6 +281,25 @@ def open_ports(
             lambda: {**ray_traders.lost, **ray_market.lost},
             lambda: [round(seconds, 3) for seconds in ray_market.outages_s],
         )
+
+
+def check_models(config: RunConfig, plan: RunPlan, place: Place, narrator: Narrator) -> None:
+    """Raise before anything is started where models cannot be used, or not in this way."""
+    if config.runtime.http_port is not None and (place.local or place.address):
+        raise ConfigError(
+            "runtime.http_port",
+            "models answer over HTTP on a cluster of the run's own alone",
+            "set it to null, or leave out --local and --address",
+        )
+    if not any(isinstance(m, OpenAIModel | VllmModel) for m in plan.models):
+        return
+    narrator.phase("checking the models")
+    # The check imports an HTTP client, which a run without an endpoint does not owe.
+    from swarm.llm import check
+
+    check.must_be_usable(plan.models, config.budget.tokens_per_turn, here=place.address is None)
+    for line in check.warnings(plan.models):
+        log.warning("%s", line)
 
 
 def stop_early(should_stop: Callable[[], bool]) -> None:
