@@ -15,6 +15,7 @@ from typing import Any
 
 from swarm.llm.config import ScriptedModel, Temperament
 from swarm.llm.protocol import ModelReply, ModelRequest, TokenUsage
+from swarm.llm.scripted_desk import Decide, is_call, next_call
 from swarm.llm.tokens import MESSAGE_OVERHEAD, count_tokens, count_tokens_cached
 
 _MARKET_ROW = re.compile(r"^(\w+) (\d+) ([+-]?\d+) (\d+) (\d+) (\d+)$")
@@ -227,6 +228,9 @@ class ScriptedEngine:
             await asyncio.sleep(min(self.config.latency_s, deadline_s))
         return [self._reply(request, perf_counter() - started < deadline_s) for request in requests]
 
+    def _decide(self, seed: int) -> Decide:
+        return lambda data, schema: json.loads(answer(self.config.temperament, data, seed, schema))
+
     def _reply(self, request: ModelRequest, in_time: bool) -> ModelReply:
         started = perf_counter()
         prompt = sum(
@@ -235,7 +239,10 @@ class ScriptedEngine:
         )
         if not in_time:
             return ModelReply("deadline", TokenUsage(prompt, 0), "error", perf_counter() - started)
-        text = answer(self.config.temperament, request.messages[-1].content, request.seed, request.schema)
+        if is_call(request.schema):
+            text = next_call(request.messages, request.schema, self._decide(request.seed))
+        else:
+            text = answer(self.config.temperament, request.messages[-1].content, request.seed, request.schema)
         if (seed_share := request.seed >> 32 & 0xFFFFF) < self.config.fault_rate * 0x100000:
             text = _garble(text, seed_share)
         completion = count_tokens(text)

@@ -8,7 +8,7 @@ from time import perf_counter
 from typing import Any, Protocol
 from uuid import uuid4
 
-from swarm.config import RunConfig, check_budget, compose
+from swarm.config import RunConfig, check_budget, check_desks, compose
 from swarm.llm import engines
 from swarm.simulation.folder import RunFolder
 from swarm.simulation.loop import Interrupted, Watcher, run_rounds
@@ -69,6 +69,7 @@ def execute(
     """Run to the end, or to the last whole round once `should_stop` says so, and write the folder."""
     plan = compose(config)
     check_budget(config)
+    check_desks(config)
     folder.create()
     folder.write_config(config.record(), plan.config_sha256)
     recorder = Recorder()
