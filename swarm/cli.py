@@ -258,6 +258,14 @@ def bench_round(json_path: JsonPath = None) -> None:
     _bench("round", round_bench.measure, json_path)
 
 
+@bench_app.command(name="desks")
+def bench_desks(json_path: JsonPath = None) -> None:
+    """What smolagents adds to a turn at a desk, stock and ours, with an instant model; takes a few seconds."""
+    from swarm.bench import desks as desks_bench
+
+    _bench("desks", desks_bench.measure, json_path)
+
+
 def _bench(name: str, measure: Callable[[Any], list[Any]], json_path: Path | None) -> None:
     from swarm.bench.form import machine, write_json
     from swarm.progress import Progress

@@ -261,9 +261,17 @@ def check_budget(config: RunConfig) -> None:
 
 def check_desks(config: RunConfig) -> None:
     """ConfigError where the run has desks and this environment has no smolagents; a replay needs none."""
-    if compose(config).shard.desks and importlib.util.find_spec("smolagents") is None:
+    if compose(config).shard.desks:
+        need_smolagents("traders.desks")
+
+
+def need_smolagents(place: str) -> None:
+    """ConfigError at `place` where smolagents, an optional part, is not installed."""
+    if importlib.util.find_spec("smolagents") is None:
         raise ConfigError(
-            "traders.desks", "smolagents is not installed", "install it with `pip install 'thousand-token-wood[desks]'`"
+            place,
+            "desks need smolagents, which is not installed",
+            "install it with `pip install 'thousand-token-wood[desks]'`",
         )
 
 

@@ -6,7 +6,6 @@ from pydantic import Field
 
 from swarm.schema import StrictModel
 
-
 ToolName = Literal[
     "market_data", "price_history", "portfolio", "portfolio_delta", "place_order", "cancel_order", "send_message"
 ]
@@ -32,7 +31,8 @@ class DeskConfig(StrictModel):
     """Most calls of the model in a turn; a desk that has not finished by then passes."""
 
     max_tokens: int = Field(default=8_000, ge=100, le=1_000_000)
-    """Most tokens of a turn, prompts and replies of all steps summed; `budget.tokens_per_turn` is for single prompts."""
+    """Most tokens of a turn, prompts and replies of all its steps summed; it stands in place of
+    `budget.tokens_per_turn`, which bounds a single prompt and its reply."""
 
     max_seconds: float = Field(default=20.0, gt=0.0, le=3_600.0)
     """Most seconds of a turn; the round's deadline bounds it, too."""

@@ -209,7 +209,7 @@ class _SeatModel(Model):  # type: ignore[misc]
         )
 
     def parse_tool_calls(self, message: ChatMessage) -> ChatMessage:
-        """Read the one call of a reply by the rules that hold for all replies; ValueError tells the model of a fault."""
+        """Read the one call of a reply by the rules for all replies; ValueError tells the model what is wrong."""
         call = _under_way(self.call)
         found = read_call(message.content, call.cut)
         if isinstance(found, DecisionError):

@@ -177,7 +177,9 @@ class Seat:
         return "said"
 
     def _no_such_good(self) -> Refusal:
-        return Refusal(DecisionError.UNKNOWN_GOOD, f"there is no such good; the goods are {', '.join(self.rules.goods)}")
+        return Refusal(
+            DecisionError.UNKNOWN_GOOD, f"there is no such good; the goods are {', '.join(self.rules.goods)}"
+        )
 
     def _bad_order(self, fault: DecisionError) -> Refusal:
         rules = self.rules
@@ -239,9 +241,7 @@ def _order(rules: Rules) -> dict[str, Any]:
     return properties
 
 
-def _call(
-    model: type[Arguments], method: Callable[[Seat, Arguments], str]
-) -> Callable[[Seat, dict[str, Any]], str]:
+def _call(model: type[Arguments], method: Callable[[Seat, Arguments], str]) -> Callable[[Seat, dict[str, Any]], str]:
     return lambda seat, arguments: method(seat, _read(model, arguments))
 
 

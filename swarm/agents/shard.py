@@ -91,9 +91,9 @@ class Shard:
         for name, config in plan.desks.items():
             if config.model in clients:
                 # smolagents takes a second and 50 MB, which only shards with desks owe.
-                from swarm.agents.desk import Desk
+                from swarm.agents import desk
 
-                self.desks[name] = Desk(
+                self.desks[name] = desk.Desk(
                     config,
                     clients[config.model],
                     plan.completion_tokens[config.model],
@@ -185,4 +185,3 @@ class Shard:
             pruned_messages=pruned,
             latency_s=np.array([r.latency_s for r in replies], dtype=np.float64),
         )
-

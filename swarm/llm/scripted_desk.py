@@ -12,7 +12,7 @@ from swarm.llm.protocol import Message
 
 _NOTED = re.compile(r"^\| order \d+ noted", re.MULTILINE)
 _STEPS_LEFT = re.compile(r"^RESULT, (\d+) steps left$", re.MULTILINE)
-_LOOKS = (("portfolio", "| STOCK "), ("market_data", "| MARKET "), ("portfolio_delta", "| SINCE "))
+_LOOKS = (("market_data", "| MARKET "), ("portfolio", "| STOCK "), ("portfolio_delta", "| SINCE "))
 
 Decide = Callable[[str, dict[str, Any]], dict[str, Any]]
 """From the tools' data and a decision's schema to a decision in plain values."""
@@ -20,7 +20,8 @@ Decide = Callable[[str, dict[str, Any]], dict[str, Any]]
 
 def is_call(schema: dict[str, Any]) -> bool:
     """Whether a reply by this schema is a call of a tool."""
-    return {"name", "arguments"} <= schema.get("properties", {}).keys()
+    properties: dict[str, Any] = schema.get("properties", {})
+    return {"name", "arguments"} <= properties.keys()
 
 
 def next_call(messages: Sequence[Message], schema: dict[str, Any], decide: Decide) -> str:
@@ -34,7 +35,7 @@ def next_call(messages: Sequence[Message], schema: dict[str, Any], decide: Decid
             return _call(tool)
     data = "\n".join(line.removeprefix("| ") for line in told.split("\n") if line.startswith("| "))
     bounds = _order_bounds(schema)
-    decision = decide(data, bounds) if bounds else {"thought": "I look on.", "orders": [], "gossip": ""}
+    decision: dict[str, Any] = decide(data, bounds) if bounds else {"thought": "I look on.", "orders": [], "gossip": ""}
     placed = len(_NOTED.findall(told))
     if left > 1 and "place_order" in tools and placed < len(decision["orders"]):
         order = decision["orders"][placed]
