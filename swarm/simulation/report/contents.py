@@ -423,8 +423,8 @@ def desks(record: RunRecord) -> tuple[Table, ...]:
         ),
         Table(
             "Traces of the last turns at desks",
-            "Each step is what the model, or the policy in its place, wrote and what came back to it; the journal has all "
-            "of them in full.",
+            "Each step is what the model, or the policy in its place, wrote and what came back to it; the journal has "
+            "all of them in full.",
             ("round", "desk", "step", "reply", "what came back", "fault"),
             tuple(went),
             words=(1, 3, 4, 5),
