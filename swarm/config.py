@@ -1,7 +1,6 @@
 """A run's config: composed of each package's own section, read from one YAML file, resolved, digested, kept."""
 
 import difflib
-import hashlib
 import importlib.util
 import json
 import sys
@@ -22,11 +21,11 @@ from swarm.agents.shard import ShardPlan
 from swarm.errors import ConfigError
 from swarm.llm.config import ModelConfig
 from swarm.llm.tokens import MESSAGE_OVERHEAD, count_tokens
-from swarm.market.config import MarketConfig
+from swarm.market.config import MarketConfig, Mechanism
 from swarm.scenarios.protocol import MarketState
 from swarm.schema import StrictModel
 from swarm.simulation.market import MarketPlan
-from swarm.simulation.plan import RunPlan, assign_minds
+from swarm.simulation.plan import RunPlan, assign_minds, config_digest
 
 Model = TypeVar("Model", bound=StrictModel)
 
@@ -137,7 +136,7 @@ class RunConfig(StrictModel):
 
     def sha256(self) -> str:
         """The digest of `history_record`, the same wherever a run's processes live."""
-        return hashlib.sha256(json.dumps(self.history_record(), sort_keys=True).encode()).hexdigest()
+        return config_digest(self.history_record())
 
 
 class _Misplaced(ValueError):
@@ -210,6 +209,7 @@ def compose(config: RunConfig) -> RunPlan:
             config.population,
             tuple(scenario.opening_reference_ticks.tolist()),
             scenario.named_accounts,
+            _mechanisms(config.market, scenario.goods),
         ),
         shard=ShardPlan(
             seed=config.seed,
@@ -273,6 +273,18 @@ def need_smolagents(place: str) -> None:
             "desks need smolagents, which is not installed",
             "install it with `pip install 'thousand-token-wood[desks]'`",
         )
+
+
+def _mechanisms(config: MarketConfig, goods: tuple[str, ...]) -> tuple[Mechanism, ...]:
+    """How each good is matched; ConfigError if one is named that the scenario does not have."""
+    for good in config.mechanisms:
+        if good not in goods:
+            raise ConfigError(
+                f"market.mechanisms.{good}",
+                f"there is no such good{_suggest(good, list(goods))}",
+                f"known: {', '.join(goods)}",
+            )
+    return tuple(config.mechanisms.get(good, config.mechanism) for good in goods)
 
 
 def _override(data: dict[str, Any], override: str) -> None:

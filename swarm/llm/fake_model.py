@@ -9,8 +9,10 @@ import asyncio
 import hashlib
 import json
 import math
+import os
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
@@ -18,7 +20,9 @@ from aiohttp import web
 
 from swarm.errors import ConfigError
 from swarm.llm.config import Temperament
-from swarm.llm.scripted import answer
+from swarm.llm.protocol import Message
+from swarm.llm.scripted import reply_to
+from swarm.llm.scripted_desk import is_call, order_bounds
 from swarm.llm.tokens import MESSAGE_OVERHEAD, count_tokens, count_tokens_cached
 
 FAULTS: dict[str, str] = {
@@ -54,7 +58,8 @@ FAULTS: dict[str, str] = {
 }
 """Every fault by name, and what it is."""
 
-DEFAULT_LATE_S = 3_600.0
+DEFAULT_LATE_S = 60.0
+SILENCE_S = 86_400.0
 HUGE_BYTES = 50_000_000
 _FALLBACK_SCHEMA = {
     "properties": {
@@ -166,7 +171,7 @@ class FakeModel:
         try:
             body = json.loads(raw)
             temperament = str(body["model"]).removeprefix("scripted-")
-            prompt = str(body["messages"][-1]["content"])
+            messages = [Message(m["role"], str(m["content"])) for m in body["messages"]]
             limit = int(body.get("max_tokens") or body.get("max_completion_tokens") or 200)
             wanted = (body.get("response_format") or {}).get("json_schema", {}).get("schema", _FALLBACK_SCHEMA)
             seed = int(body.get("seed") or 0)
@@ -190,7 +195,7 @@ class FakeModel:
             await asyncio.sleep(self.late_s)
         if fault == "huge":
             return await _huge(request)
-        text = answer(temperament, prompt, seed, wanted)  # type: ignore[arg-type]  # checked above
+        text = reply_to(temperament, messages, seed, wanted)  # type: ignore[arg-type]  # checked above
         text, finish = _spoilt(text, fault, wanted, limit)
         usage = sum(
             (count_tokens_cached if m.get("role") == "system" else count_tokens)(str(m.get("content")))
@@ -238,10 +243,10 @@ async def _serve(host: str, port: int, model: FakeModel, ready: Callable[[str], 
         try:
             await site.start()
         except OSError as error:
+            # A name that cannot be resolved has a negative number of its own kind.
+            reason = os.strerror(error.errno) if error.errno is not None and error.errno > 0 else error.strerror
             raise ConfigError(
-                f"--port {port}",
-                f"{host}:{port} cannot be used ({error.strerror})",
-                "choose another; 0 takes a free one",
+                f"--port {port}", f"{host}:{port} cannot be used ({reason})", "choose another; 0 takes a free one"
             ) from error
         bound = runner.addresses[0][1]
         ready(f"http://{f'[{host}]' if ':' in host else host}:{bound}/v1")
@@ -296,9 +301,14 @@ def _refusal(fault: str | None) -> web.Response | None:
 
 def _spoilt(text: str, fault: str | None, schema: dict[str, Any], limit: int) -> tuple[str, str]:
     """A good answer as the fault leaves it, and its finish reason."""
-    decision = json.loads(text)
-    bounds = schema["properties"]["orders"]["items"]["properties"]
+    bounds = order_bounds(schema)
     order = {"side": "sell", "good": bounds["good"]["enum"][0], "price": 20, "quantity": 1}
+
+    def ordering(order: dict[str, Any]) -> str:
+        """The answer with this one order in it, or at a desk the call that places it."""
+        call = {"name": "place_order", "arguments": order}
+        return json.dumps(call if is_call(schema) else json.loads(text) | {"orders": [order]})
+
     head = '{"thought": "I sell", "orders": [{"side": "sell", "good": "' + order["good"] + '", "price": '
     match fault:
         case "whitespace":
@@ -311,19 +321,17 @@ def _spoilt(text: str, fault: str | None, schema: dict[str, Any], limit: int) ->
         case "truncated":
             return text[: len(text) * 2 // 3], "length"
         case "duplicate_key":
-            spoilt = json.dumps(decision | {"orders": [order]})
-            return spoilt.replace('"price": 20', '"price": 20, "price": 2'), "stop"
+            return ordering(order).replace('"price": 20', '"price": 20, "price": 2'), "stop"
         case "beyond_holdings":
-            return json.dumps(decision | {"orders": [order | {"quantity": bounds["quantity"]["maximum"]}]}), "stop"
+            return ordering(order | {"quantity": bounds["quantity"]["maximum"]}), "stop"
         case "wrong_language":
             return _FOREIGN_ANSWER, "stop"
         case "fenced":
             return f"Sure, here is my decision:\n\n```json\n{text}\n```\n\nGood luck!", "stop"
         case "foreign_id":
-            return json.dumps(decision | {"orders": [order | {"trader": 7}]}), "stop"
+            return ordering(order | {"trader": 7}), "stop"
         case str() if fault in _PRICES:
-            spoilt = json.dumps(decision | {"orders": [order]})
-            return spoilt.replace('"price": 20', f'"price": {_PRICES[fault]}'), "stop"
+            return ordering(order).replace('"price": 20', f'"price": {_PRICES[fault]}'), "stop"
     return text, "stop"
 
 
@@ -335,11 +343,13 @@ async def _stream(request: web.Request, text: str, finish: str, prompt_tokens: i
     async def send(value: dict[str, Any]) -> None:
         await response.write(b"data: " + json.dumps(value).encode() + b"\n\n")
 
-    for start in range(0, len(text), 16):
-        await send({"choices": [{"index": 0, "delta": {"content": text[start : start + 16]}, "finish_reason": None}]})
-    await send({"choices": [{"index": 0, "delta": {}, "finish_reason": finish}]})
-    await send({"choices": [], "usage": {"prompt_tokens": prompt_tokens, "completion_tokens": written}})
-    await response.write(b"data: [DONE]\n\n")
+    with suppress(ConnectionError):
+        for start in range(0, len(text), 16):
+            delta = {"content": text[start : start + 16]}
+            await send({"choices": [{"index": 0, "delta": delta, "finish_reason": None}]})
+        await send({"choices": [{"index": 0, "delta": {}, "finish_reason": finish}]})
+        await send({"choices": [], "usage": {"prompt_tokens": prompt_tokens, "completion_tokens": written}})
+        await response.write(b"data: [DONE]\n\n")
     return response
 
 
@@ -347,16 +357,17 @@ async def _stall(request: web.Request, body: bytes, fault: str) -> web.StreamRes
     """A reply that does not come to its end: reset half-way, never begun, or one byte per second."""
     response = web.StreamResponse(headers={"Content-Type": "application/json", "Content-Length": str(len(body))})
     if fault == "silent":
-        await asyncio.sleep(DEFAULT_LATE_S)
+        await asyncio.sleep(SILENCE_S)
     await response.prepare(request)
     if fault == "reset":
         await response.write(body[: len(body) // 2])
         if request.transport is not None:
             request.transport.abort()
         return response
-    for byte in body:
-        await response.write(bytes([byte]))
-        await asyncio.sleep(1)
+    with suppress(ConnectionError):
+        for byte in body:
+            await response.write(bytes([byte]))
+            await asyncio.sleep(1)
     return response
 
 
@@ -366,7 +377,8 @@ async def _huge(request: web.Request) -> web.StreamResponse:
     await response.prepare(request)
     await response.write(b'{"choices": [{"message": {"content": "')
     block = b"wood " * 20_000
-    for _ in range(HUGE_BYTES // len(block)):
-        await response.write(block)
-    await response.write(b'"}}]}')
+    with suppress(ConnectionError):  # Who has enough of it hangs up.
+        for _ in range(HUGE_BYTES // len(block)):
+            await response.write(block)
+        await response.write(b'"}}]}')
     return response

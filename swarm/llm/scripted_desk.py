@@ -34,8 +34,7 @@ def next_call(messages: Sequence[Message], schema: dict[str, Any], decide: Decid
         if tool in tools and mark not in told and left > 1 and not _called(tool, done):
             return _call(tool)
     data = "\n".join(line.removeprefix("| ") for line in told.split("\n") if line.startswith("| "))
-    bounds = _order_bounds(schema)
-    decision: dict[str, Any] = decide(data, bounds) if bounds else {"thought": "I look on.", "orders": [], "gossip": ""}
+    decision = decide(data, {"properties": {"orders": {"items": {"properties": order_bounds(schema)}, "maxItems": 3}}})
     placed = len(_NOTED.findall(told))
     if left > 1 and "place_order" in tools and placed < len(decision["orders"]):
         order = decision["orders"][placed]
@@ -56,9 +55,13 @@ def _call(tool: str, **arguments: Any) -> str:
     return json.dumps({"name": tool, "arguments": arguments})
 
 
-def _order_bounds(schema: dict[str, Any]) -> dict[str, Any] | None:
-    """The schema of a decision with the bounds of the tool that places orders, or None where there is no such tool."""
-    for arguments in schema["properties"]["arguments"]["anyOf"]:
+def order_bounds(schema: dict[str, Any]) -> dict[str, Any]:
+    """The bounds of an order's keys by the schema of a decision or of a call; wide ones where a desk places none."""
+    properties: dict[str, Any] = schema["properties"]
+    if not is_call(schema):
+        bounds: dict[str, Any] = properties["orders"]["items"]["properties"]
+        return bounds
+    for arguments in properties["arguments"]["anyOf"]:
         if "side" in arguments["properties"]:
-            return {"properties": {"orders": {"items": arguments, "maxItems": 3}}}
-    return None
+            return dict(arguments["properties"])
+    return {"good": {"enum": ["acorns"]}, "price": {"maximum": 1_000}, "quantity": {"maximum": 1_000}}

@@ -15,8 +15,10 @@ import numpy.typing as npt
 import polars as pl
 
 from swarm.agents.desk_trace import Trace
+from swarm.llm.config import OpenAIModel
 from swarm.market.ledger import CASH, ISSUE
 from swarm.market.orders import Int64
+from swarm.market.quality import gini
 from swarm.scenarios.protocol import MarketState
 from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.market import MarketClosing
@@ -72,7 +74,9 @@ class Recorder:
         self._goods = np.array(plan.scenario.goods)
         self._kinds = np.array(plan.scenario.kinds)[plan.scenario.trader_kind]
         self._minds = np.array(plan.minds)
-        self.faults = {name: Counter() for name in plan.shard.desks}
+        desks = plan.shard.desks
+        self._models = np.array([desks[mind].model if mind in desks else mind for mind in plan.minds])
+        self.faults = {name: Counter() for name in desks}
         self._every = max(1, -(-plan.rounds * plan.traders // TRADER_ROWS))
         self._opening = opening.balances
         self._opening_gini = gini(wealth_cents(plan, opening))
@@ -188,9 +192,9 @@ class Recorder:
 
     def _keep_tokens(self, outcome: RoundOutcome) -> None:
         turns = outcome.gathered.turns
-        minds = self._minds[turns.trader]
-        names = np.array(sorted(set(minds.tolist())), dtype=np.str_)
-        groups = [np.flatnonzero(minds == name) for name in names]
+        models = self._models[turns.trader]
+        names = np.array(sorted(set(models.tolist())), dtype=np.str_)
+        groups = [np.flatnonzero(models == name) for name in names]
         self._columns["tokens"].append(
             {
                 "round": np.full(len(names), outcome.round),
@@ -276,7 +280,8 @@ class Recorder:
                     "max": _most(spent),
                     "budget": plan.shard.budget.tokens_per_turn,
                 },
-                "counted_by": "estimate" if plan.models else "none",
+                "counted_by": _counted_by(plan),
+                "usd": _usd(plan, tables["tokens"]),
             },
             "desks": self._desks(decided),
             "seconds_per_round": {"p50": _quantile(durations, 0.5), "p95": _quantile(durations, 0.95)},
@@ -319,13 +324,24 @@ def wealth_cents(plan: RunPlan, state: MarketState) -> Int64:
     return cash + stock * plan.market.config.tick_cents
 
 
-def gini(values: Int64) -> float:
-    """The Gini coefficient of non-negative values: 0 for equals, (n - 1) / n where one has all."""
-    ordered = np.sort(values).astype(np.float64)
-    n, total = len(ordered), float(ordered.sum())
-    if total == 0:
-        return 0.0
-    return float((2 * np.arange(1, n + 1) - n - 1) @ ordered / (n * total))
+def _counted_by(plan: RunPlan) -> str:
+    """Who counted the tokens: the engine where it has a tokenizer and tells, else the project's estimate."""
+    counters = {"engine" if m.engine == "openai" else "estimate" for m in plan.models}
+    return "mixed" if len(counters) > 1 else next(iter(counters), "none")
+
+
+def _usd(plan: RunPlan, tokens: pl.DataFrame) -> dict[str, float]:
+    """What the replies of each model cost whose prices are known; what a failed request cost nobody knows."""
+    cost: dict[str, float] = {}
+    for model in plan.models:
+        if not isinstance(model, OpenAIModel) or not tokens.width:
+            continue
+        prices = (model.usd_per_million_prompt_tokens, model.usd_per_million_completion_tokens)
+        spent = tokens.filter(pl.col("model") == model.name)
+        if prices[0] is not None and prices[1] is not None:
+            usd = int(spent["prompt_tokens"].sum()) * prices[0] + int(spent["completion_tokens"].sum()) * prices[1]
+            cost[model.name] = round(usd / 1e6, 6)
+    return cost
 
 
 def _column(table: pl.DataFrame, name: str) -> npt.NDArray[Any]:

@@ -5,7 +5,7 @@ the recorded one. No model is asked and no cluster is needed.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from swarm.market.commands import Command, to_record
 from swarm.simulation.journal import JournalReader
 from swarm.simulation.loop import Watcher, run_rounds
 from swarm.simulation.market import Market, MarketAnswer, MarketClosing, Note
-from swarm.simulation.plan import JOURNAL_FORMAT, RunPlan
+from swarm.simulation.plan import JOURNAL_FORMAT, RunPlan, config_digest
 from swarm.simulation.traders import RecordedTraders
 
 
@@ -91,7 +91,9 @@ def replay(
 ) -> ReplayResult:
     """Rebuild the run whose journal this is; `compose` makes a plan of a journalled config."""
     history = _read(journal)
-    plan = compose(history.header[2])
+    config_record = history.header[2]
+    # The config is what the run was given, so it is taken as it stands: keys that later versions add are not in it.
+    plan = replace(compose(config_record), config_sha256=config_digest(config_record), config_record=config_record)
     market = _ComparingMarket(plan, history.records)
     rounds = run_rounds(
         plan,
@@ -163,11 +165,22 @@ def _read(path: Path) -> _History:
 def _is_record(record: Any) -> bool:
     """Whether a record has the form of one, as far as reading a journal relies on it."""
     match record:
-        case ["run", [int(), *_]] | ["decisions", [int(), list()]] | ["round", [int(), str()]]:
+        case ["run", [int(journal_format), *rest]] if journal_format != JOURNAL_FORMAT or _is_header(rest):
+            return True
+        case ["decisions", [int(), list()]] | ["round", [int(), str()]]:
             return True
         case ["run" | "decisions" | "round", *_]:
             return False
         case [str(), *_]:
+            return True
+        case _:
+            return False
+
+
+def _is_header(rest: list[Any]) -> bool:
+    """Whether these are what follows the format in the first record: the config's digest and the config."""
+    match rest:
+        case [str(), dict()]:
             return True
         case _:
             return False

@@ -242,3 +242,9 @@ def test_filled_orders_are_paired_in_order_of_priority_then_row(book: Book) -> N
         mask = np.array([o.side == side for o in book.orders], dtype=np.bool_)
         wanted = [(o.priority, row) for row, o in enumerate(book.orders) if o.side == side and fills[row]]
         assert fill_order(mask, fills, priority).tolist() == [row for _, row in sorted(wanted)]
+
+
+def test_rows_break_the_ties_of_priority_in_a_book_of_hundreds() -> None:
+    priority = np.arange(300) % 3
+    paired = fill_order(np.ones(300, dtype=np.bool_), np.ones(300, dtype=np.int64), priority)
+    assert paired.tolist() == sorted(range(300), key=lambda row: (row % 3, row))

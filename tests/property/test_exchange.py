@@ -208,7 +208,7 @@ class Pair:
 
     def submit(self, round_: int, wishes: list[Wish], number: int) -> None:
         rejected = self.model.submit(round_, wishes)
-        columns = [np.array([getattr(w, f.name) for w in wishes], dtype=np.int64) for f in fields(Orders)]
+        columns = [np.array([getattr(w, f.name) for w in wishes], dtype=np.int64) for f in fields(Wish)]
         event = self.send(SubmitOrders(number, round_, Orders(*columns)))
         assert isinstance(event, OrdersTaken)
         named = zip(
@@ -333,7 +333,7 @@ class ExchangeMachine(RuleBasedStateMachine):
             self.pair.submit(round_, batch, self.pair.next_number())
         self.pair.close(round_, self.pair.next_number())
 
-    @rule(late=st.sampled_from([0, 0, 0, 0, -1, 2]))
+    @rule(late=st.sampled_from([0, 0, 0, 0, -1, -3, 2]))
     def close(self, late: int) -> None:
         self.pair.close(self.pair.model.closed + 1 + late, self.pair.next_number())
 
@@ -378,6 +378,36 @@ def test_who_is_served_first_does_not_depend_on_which_batch_came_first() -> None
         pair.close(1, 9)
         outcomes.add(pair.exchange.state_hash())
     assert len(outcomes) == 1
+
+
+EDGES = {
+    "trader": (-1, 0, TRADERS - 1, TRADERS),
+    "sequence": (-1, 0, 99),
+    "good": (-1, 0, GOODS - 1, GOODS),
+    "side": (-2, SELL, 0, BUY, 2),
+    "limit_ticks": (0, 1, 10, 11),
+    "quantity_lots": (0, 1, 5, 6),
+    "priority": (-1, 0, 2**63 - 1),
+}
+
+
+@pytest.mark.parametrize("column", EDGES)
+def test_each_bound_is_just_where_the_model_has_it(column: str) -> None:
+    pair = Pair(MarketConfig(max_price_ticks=10, max_quantity_lots=5, tick_cents=1), [5] * GOODS)
+    pair.transfer([(ISSUE_ACCOUNT, t, s, 10_000) for t in range(TRADERS) for s in range(GOODS + 1)], 1)
+    for round_, value in enumerate(EDGES[column], start=1):
+        pair.submit(round_, [replace(Wish(1, 0, 0, BUY, 5, 1, 0), **{column: value})], pair.next_number())
+        pair.check()
+        pair.close(round_, pair.next_number())
+        pair.check()
+
+
+def test_closing_an_old_round_again_opens_none() -> None:
+    pair = Pair(MarketConfig(max_price_ticks=10), [5] * GOODS)
+    pair.close(5, 1)
+    pair.close(2, 2)
+    pair.submit(4, [Wish(0, 0, 0, BUY, 5, 1, 0)], 3)
+    pair.check()
 
 
 def test_extreme_numbers_are_rejected_and_no_arithmetic_overflows() -> None:

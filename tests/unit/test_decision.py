@@ -278,7 +278,26 @@ def instances(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
         case "array":
             return st.lists(instances(schema["items"]), max_size=schema["maxItems"])
         case _:
-            return st.fixed_dictionaries({key: instances(inner) for key, inner in schema["properties"].items()})
+            inner = {key: instances(value) for key, value in schema["properties"].items()}
+            required = {key: inner.pop(key) for key in schema["required"]}
+            return st.fixed_dictionaries(required, optional=inner)
+
+
+@pytest.mark.parametrize(
+    ("text", "fits"),
+    [
+        (reply(order(price=1, quantity=1), order(price=100, quantity=10)), True),
+        (reply(order(price=0)), False),
+        (reply(order(price=101)), False),
+        (reply(order(quantity=0)), False),
+        (reply(order(quantity=11)), False),
+        (reply(order(good="gold")), False),
+        (reply(*[order()] * 3), False),
+        ('{"thought": "", "orders": []}', False),
+    ],
+)
+def test_the_schema_has_the_bounds_of_the_rules(text: str, fits: bool) -> None:
+    assert conforms(json.loads(text), RULES.schema()) is fits
 
 
 @given(instances(RULES.schema()), st.booleans())

@@ -145,6 +145,13 @@ def test_urgent_need_buys_more_and_no_need_buys_nothing(temperament: Temperament
     assert bought == sorted(set(bought))
 
 
+@pytest.mark.parametrize("temperament", ["value", "momentum", "maker", "panic"])
+def test_only_a_hoarder_buys_what_it_does_not_need(temperament: Temperament) -> None:
+    tempting = prompt(need=0, change=9, unmet=(9, 0), news="The Honey Blight!", heard="honey will rise", worth=90)
+    assert "buy" not in orders_of(temperament, tempting)
+    assert "buy" in orders_of("hoarder", tempting)
+
+
 @pytest.mark.parametrize("temperament", TEMPERAMENTS)
 def test_a_small_purse_buys_less_and_an_empty_one_nothing(temperament: Temperament) -> None:
     bought = [orders_of(temperament, prompt(need=3, purse=purse)).get("buy", (0, 0))[1] for purse in (0, 45, 400)]

@@ -43,6 +43,11 @@ def test_known_integers_never_change() -> None:
     assert draw_between(7, "dice", -3, 3, np.arange(12)).tolist() == [-1, -1, 0, 2, 0, -3, 1, -2, 1, -1, 3, 2]
 
 
+def test_a_bound_of_53_bits_takes_the_upper_53_bits_as_they_are() -> None:
+    keys = np.arange(1_000)
+    assert draw_below(3, "bits", 2**53, keys).tolist() == (draw(3, "bits", keys) >> np.uint64(11)).tolist()
+
+
 @given(st.integers(0, 2**63 - 1), st.text(max_size=10), keys)
 def test_a_draw_is_the_documented_hash(seed: int, stream: str, numbers: list[int]) -> None:
     assert int(draw(seed, stream, *numbers)[0]) == reference(seed, stream, *numbers)
