@@ -16,7 +16,16 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
-from smolagents import AgentError, AgentLogger, ChatMessage, LogLevel, MessageRole, Model, Tool, ToolCallingAgent
+from smolagents import (
+    AgentGenerationError,
+    AgentLogger,
+    ChatMessage,
+    LogLevel,
+    MessageRole,
+    Model,
+    Tool,
+    ToolCallingAgent,
+)
 from smolagents.agents import EMPTY_PROMPT_TEMPLATES
 from smolagents.models import ChatMessageToolCall, ChatMessageToolCallFunction
 from smolagents.monitoring import TokenUsage as AgentTokenUsage
@@ -41,7 +50,7 @@ from swarm.agents.turns import kept_text
 from swarm.llm.protocol import FinishReason, Message, ModelClient, ModelReply, ModelRequest, Role, TokenUsage
 from swarm.llm.tokens import MESSAGE_OVERHEAD, count_tokens, count_tokens_cached
 
-THREADS = 32
+THREADS = 128
 """Most traders of one desk and shard that are at it at once."""
 
 MIN_COMPLETION_TOKENS = 16
@@ -161,6 +170,9 @@ class _Call:
         except TimeoutError:
             future.cancel()
             return _failed("deadline")
+        except Exception as error:
+            # A client that raises breaks its protocol, or its event loop has ended; either costs this turn alone.
+            return _failed("error", type(error).__name__)
         return reply
 
     def note(self, **changes: Any) -> None:
@@ -171,8 +183,8 @@ class _Call:
         )
 
 
-def _failed(reason: FinishReason) -> ModelReply:
-    return ModelReply("", TokenUsage(0, 0), reason, 0.0)
+def _failed(reason: FinishReason, text: str = "") -> ModelReply:
+    return ModelReply(text, TokenUsage(0, 0), reason, 0.0)
 
 
 class _Silent(AgentLogger):  # type: ignore[misc]  # smolagents ships no types
@@ -275,9 +287,10 @@ class _SeatAgent(ToolCallingAgent):  # type: ignore[misc]
         try:
             answer = self.run(task)
             thought = str(answer) if call.finished else ""
-        except AgentError:
-            # What the model said wrong is told to it and goes on; here the turn itself was stopped, see _Call.ask.
-            pass
+        except AgentGenerationError as error:
+            # What the model said wrong was told to it and went on; here _Call.ask has stopped the turn itself.
+            if not isinstance(error.__cause__, _Stopped):
+                raise
         finally:
             self.model.call = None
         if not call.finished and not call.ended and call.finish_reason == "stop":

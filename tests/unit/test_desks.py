@@ -361,6 +361,12 @@ class TestTurns:
         assert read_.steps == (1,)
         assert len(read_.orders) == 0
 
+    def test_a_client_that_raises_costs_its_own_turn(self) -> None:
+        def say(request: ModelRequest) -> str:
+            raise OSError("the wire is cut")
+
+        assert read(turn(Fake(say))).errors == (DecisionError.ENGINE,)
+
     def test_a_reply_that_was_cut_is_no_call(self) -> None:
         read_ = read(turn(Fake(script('{"name": "market_data", "argu'), finish="length"), max_steps=2))
         assert read_.errors == (DecisionError.TRUNCATED,)
