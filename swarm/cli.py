@@ -307,6 +307,14 @@ def bench_round(json_path: JsonPath = None) -> None:
     _bench("round", round_bench.measure, json_path)
 
 
+@bench_app.command(name="desks")
+def bench_desks(json_path: JsonPath = None) -> None:
+    """What smolagents adds to a turn at a desk, stock and ours, with an instant model; takes a few seconds."""
+    from swarm.bench import desks as desks_bench
+
+    _bench("desks", desks_bench.measure, json_path)
+
+
 @bench_app.command(name="client")
 def bench_client(json_path: JsonPath = None) -> None:
     """What a call of an OpenAI-compatible endpoint costs its caller in CPU; takes a few seconds."""
@@ -385,6 +393,14 @@ def _print_outcome(summary: dict[str, Any]) -> None:
         f"{seconds['p50']:.3f} s a round (p95 {seconds['p95']:.3f}), "
         f"{'cash and goods conserved' if not unexplained else f'{unexplained} UNEXPLAINED'}"
     )
+    if desks := summary["desks"].values():
+        turns = sum(desk["turns"] for desk in desks)
+        steps = sum(desk["turns"] * desk["steps"]["mean"] for desk in desks)
+        spent = sum(desk["turns"] * desk["tokens"]["mean"] for desk in desks)
+        out.print(
+            f"of these at desks: {turns} turns of {steps / max(turns, 1):.1f} steps and {spent / max(turns, 1):.0f} "
+            "tokens, each desk within a budget of its own"
+        )
     if "scripted" in summary["engines"].values():
         out.print("the traders were scripted policies, no language models")
 

@@ -6,17 +6,21 @@ It knows nothing of Ray: in one process there is one shard with all traders, on 
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from swarm.agents import baselines, prompt
-from swarm.agents.config import BudgetConfig, TradersConfig
+from swarm.agents.config import BudgetConfig, DeskConfig, TradersConfig
 from swarm.agents.decision import Rules
 from swarm.agents.observation import Int64, Observation, PrivateViews, PublicView
-from swarm.agents.turns import NEVER_ASKED, Decisions, Turns, read_turns
-from swarm.llm.protocol import MAX_REPLY_CHARS, ModelClient, ModelReply, ModelRequest, TokenUsage
+from swarm.agents.turns import NEVER_ASKED, Decisions, Turns, kept_text, read_turns
+from swarm.llm.protocol import ModelClient, ModelReply, ModelRequest, TokenUsage
 from swarm.market.orders import Orders
 from swarm.seeding import draw
+
+if TYPE_CHECKING:
+    from swarm.agents.desk import Desk
 
 MODELS_SHARE = 0.9
 """Of a round's time, the share after which models are no longer waited for; what they said has yet to be read."""
@@ -39,6 +43,23 @@ class ShardPlan:
     tick_cents: int
     traders: TradersConfig
     budget: BudgetConfig
+
+    @property
+    def desks(self) -> dict[str, DeskConfig]:
+        """The desks that some trader here sits at, by name."""
+        return {d.name: d for d in self.traders.desks if d.name in self.minds}
+
+    @property
+    def desk_tokens(self) -> dict[int, int]:
+        """By trader at a desk, the most tokens of its turn."""
+        limits = {name: desk.max_tokens for name, desk in self.desks.items()}
+        return {t: limits[m] for t, m in enumerate(self.minds, self.first_trader) if m in limits}
+
+    @property
+    def models(self) -> set[str]:
+        """The models that are asked here."""
+        desks = self.desks
+        return {desks[m].model if m in desks else m for m in self.minds if m not in baselines.BASELINES}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,13 +86,35 @@ class Shard:
             for name in baselines.BASELINES
             if name in self.rows
         }
+        self.desk_tokens = plan.desk_tokens
+        self.desks: dict[str, Desk] = {}
+        for name, config in plan.desks.items():
+            if config.model in clients:
+                # smolagents takes a second and 50 MB, which only shards with desks owe.
+                from swarm.agents import desk
+
+                self.desks[name] = desk.Desk(
+                    config,
+                    clients[config.model],
+                    plan.completion_tokens[config.model],
+                    plan.rules,
+                    plan.scenario_rules,
+                    plan.tick_cents,
+                )
 
     async def decide(self, seen: Observation) -> ShardAnswer:
         """Decide for all traders; `seen.private` has one row for each, in order."""
         public = prompt.public_text(seen.public, self.plan.rules.goods)
         models = [m for m in self.rows if m not in self.pricing]
         turns = Turns.join(
-            list(await asyncio.gather(*(self._ask(m, public, seen.public, seen.private) for m in models)))
+            list(
+                await asyncio.gather(
+                    *(
+                        self._sit(m, seen) if m in self.desks else self._ask(m, public, seen.public, seen.private)
+                        for m in models
+                    )
+                )
+            )
         )
         decisions = read_turns(
             turns,
@@ -79,6 +122,7 @@ class Shard:
             self.plan.rules,
             self.plan.budget.tokens_per_turn,
             self.plan.traders.max_gossip_chars,
+            self.desk_tokens,
         )
         rules = self.plan.rules
         orders = [
@@ -93,6 +137,22 @@ class Shard:
             for name, rule in self.pricing.items()
         ]
         return ShardAnswer(turns, decisions, Orders.concatenate(orders))
+
+    async def _sit(self, desk: str, seen: Observation) -> Turns:
+        rows = self.rows[desk]
+        deadline_s = MODELS_SHARE * self.plan.budget.round_deadline_s
+        seeds = draw(self.plan.seed, "request", seen.public.round, seen.private.trader[rows]).tolist()
+        turns = await self.desks[desk].decide(seen, rows.tolist(), [s >> 1 for s in seeds], deadline_s)
+        return Turns(
+            trader=seen.private.trader[rows],
+            text=tuple(t.text for t in turns),
+            finish_reason=tuple(t.finish_reason for t in turns),
+            prompt_tokens=np.array([t.usage.prompt for t in turns], dtype=np.int64),
+            completion_tokens=np.array([t.usage.completion for t in turns], dtype=np.int64),
+            pruned_messages=np.array([t.pruned_messages for t in turns], dtype=np.int64),
+            latency_s=np.array([t.latency_s for t in turns], dtype=np.float64),
+            cached_prompt_tokens=np.array([t.usage.cached_prompt for t in turns], dtype=np.int64),
+        )
 
     async def _ask(self, model: str, public: str, view: PublicView, private: PrivateViews) -> Turns:
         rows = self.rows[model]
@@ -119,7 +179,7 @@ class Shard:
                 replies[i] = reply
         return Turns(
             trader=private.trader[rows],
-            text=tuple(_kept(r.text) for r in replies),
+            text=tuple(kept_text(r.text) for r in replies),
             finish_reason=tuple(r.finish_reason for r in replies),
             prompt_tokens=np.array([r.usage.prompt for r in replies], dtype=np.int64),
             completion_tokens=np.array([r.usage.completion for r in replies], dtype=np.int64),
@@ -127,8 +187,3 @@ class Shard:
             latency_s=np.array([r.latency_s for r in replies], dtype=np.float64),
             cached_prompt_tokens=np.array([r.usage.cached_prompt for r in replies], dtype=np.int64),
         )
-
-
-def _kept(text: str) -> str:
-    """What is read and journalled of a reply: valid Unicode, and of an endless one just enough to see that it is."""
-    return text[: MAX_REPLY_CHARS + 1].encode(errors="replace").decode()

@@ -86,7 +86,7 @@ class RayTraders:
             minds = plan.minds[first : first + shard_size]
             self._slices.append(np.arange(first, first + len(minds)))
             part = replace(plan, first_trader=first, minds=minds)
-            used = {m: app for m, app in applications.items() if m in minds}
+            used = {m: app for m, app in applications.items() if m in part.models}
             self._actors.append(actor.remote(part, used))
         self._overdue: dict[int, Any] = {}
         started = monotonic()
