@@ -17,7 +17,7 @@ from swarm.agents.config import BudgetConfig, TradersConfig
 from swarm.agents.decision import Rules
 from swarm.agents.shard import ShardPlan
 from swarm.errors import ConfigError
-from swarm.llm.config import ModelConfig
+from swarm.llm.config import AnyModel
 from swarm.market.config import MarketConfig
 from swarm.schema import StrictModel
 from swarm.simulation.market import MarketPlan
@@ -63,7 +63,7 @@ class RunConfig(StrictModel):
     scenario: dict[str, Any] = Field(default_factory=lambda: {"name": "wood"})
     """The setting: its name, and the keys of its own that `swarm validate --explain` lists."""
 
-    models: tuple[ModelConfig, ...] = Field(default=(), max_length=32)
+    models: tuple[AnyModel, ...] = Field(default=(), max_length=32)
     """The models that decide for traders."""
 
     traders: TradersConfig = TradersConfig()
@@ -200,6 +200,7 @@ def compose(config: RunConfig) -> RunPlan:
             tick_cents=config.market.tick_cents,
             traders=config.traders,
             budget=config.budget,
+            menu_minds=frozenset(m.name for m in config.models if m.form == "menu"),
         ),
         config_record=_history(config.record()),
         config_sha256=config.sha256(),

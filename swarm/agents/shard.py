@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from swarm.agents import baselines, prompt
+from swarm.agents import baselines, menu, prompt
 from swarm.agents.config import BudgetConfig, TradersConfig
 from swarm.agents.decision import Rules
+from swarm.agents.menu import Menu, compose_menus
 from swarm.agents.observation import Int64, Observation, PrivateViews, PublicView
 from swarm.agents.turns import NEVER_ASKED, Decisions, Turns, read_turns
 from swarm.llm.protocol import ModelClient, ModelReply, ModelRequest, TokenUsage
@@ -24,7 +25,7 @@ class ShardPlan:
     """What a shard is made from: everything that is the same in all rounds.
 
     `minds[i]` decides for trader `first_trader + i`: the name of a model or of a baseline. `completion_tokens` is, by
-    model, the most tokens of one reply.
+    model, the most tokens of one reply. `menu_minds` are the models that answer with letters of a menu.
     """
 
     seed: int
@@ -36,6 +37,17 @@ class ShardPlan:
     tick_cents: int
     traders: TradersConfig
     budget: BudgetConfig
+    menu_minds: frozenset[str] = frozenset()
+
+    def menus(self, seen: Observation) -> dict[int, Menu]:
+        """By trader, the menus of those rows of `seen` that answer with letters."""
+        if not self.menu_minds:
+            return {}
+        mind_of = (seen.private.trader - self.first_trader).tolist()
+        rows = np.array([i for i, t in enumerate(mind_of) if self.minds[t] in self.menu_minds], dtype=np.int64)
+        theirs = Observation(seen.public, seen.private.take(rows))
+        menus = compose_menus(self.seed, theirs, self.rules, self.tick_cents)
+        return dict(zip(theirs.private.trader.tolist(), menus, strict=True))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,6 +66,7 @@ class Shard:
         self.plan = plan
         self.clients = clients
         self.system = prompt.system_text(plan.scenario_rules, plan.rules)
+        self.menu_system = menu.menu_system_text(plan.scenario_rules)
         self.schema = plan.rules.schema()
         minds = np.array(plan.minds)
         self.rows: dict[str, Int64] = {m: np.flatnonzero(minds == m) for m in dict.fromkeys(plan.minds)}
@@ -66,9 +79,10 @@ class Shard:
     async def decide(self, seen: Observation) -> ShardAnswer:
         """Decide for all traders; `seen.private` has one row for each, in order."""
         public = prompt.public_text(seen.public, self.plan.rules.goods)
+        menus = self.plan.menus(seen)
         models = [m for m in self.rows if m not in self.pricing]
         turns = Turns.join(
-            list(await asyncio.gather(*(self._ask(m, public, seen.public, seen.private) for m in models)))
+            list(await asyncio.gather(*(self._ask(m, public, seen.public, seen.private, menus) for m in models)))
         )
         decisions = read_turns(
             turns,
@@ -76,6 +90,7 @@ class Shard:
             self.plan.rules,
             self.plan.budget.tokens_per_turn,
             self.plan.traders.max_gossip_chars,
+            menus,
         )
         rules = self.plan.rules
         orders = [
@@ -90,7 +105,13 @@ class Shard:
         ]
         return ShardAnswer(turns, decisions, Orders.concatenate(orders))
 
-    async def _ask(self, model: str, public: str, view: PublicView, private: PrivateViews) -> Turns:
+    async def _ask(
+        self, model: str, public: str, view: PublicView, private: PrivateViews, menus: Mapping[int, Menu]
+    ) -> Turns:
+        goods, tick_cents = self.plan.rules.goods, self.plan.tick_cents
+        by_menu = model in self.plan.menu_minds
+        if by_menu:
+            public = f"{public}\n{menu.sayings_text(menu.compose_sayings(view, goods))}"
         rows = self.rows[model]
         budget = self.plan.budget
         max_tokens = self.plan.completion_tokens[model]
@@ -101,14 +122,23 @@ class Shard:
         replies: list[ModelReply] = [ModelReply(NEVER_ASKED, TokenUsage(0, 0), "error", 0.0)] * len(rows)
         pruned = np.zeros(len(rows), dtype=np.int64)
         for i, row in enumerate(rows.tolist()):
-            own = prompt.private_text(private, row, self.plan.rules.goods, self.plan.tick_cents)
-            rendered = prompt.render(self.system, public, own, private.heard[row], prompt_budget)
+            schema = self.schema
+            if by_menu:
+                choices = menus[int(private.trader[row])]
+                schema = choices.schema()
+                own = menu.creature_text(private, row, goods, tick_cents)
+                rendered = prompt.render(
+                    self.menu_system, public, own, private.heard[row], prompt_budget, menu.menu_text(choices, goods)
+                )
+            else:
+                own = prompt.private_text(private, row, goods, tick_cents)
+                rendered = prompt.render(self.system, public, own, private.heard[row], prompt_budget)
             if rendered is None:
                 pruned[i] = len(private.heard[row])
                 continue
             pruned[i] = rendered.pruned_messages
             asked.append(i)
-            requests.append(ModelRequest(rendered.messages, self.schema, max_tokens, seeds[i] >> 1))
+            requests.append(ModelRequest(rendered.messages, schema, max_tokens, seeds[i] >> 1))
         if requests:
             for i, reply in zip(
                 asked, await self.clients[model].complete(requests, budget.round_deadline_s), strict=True

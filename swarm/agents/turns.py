@@ -1,11 +1,13 @@
 """Turns: what models answered in a round, as columns, and what reading the answers comes to."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
 import numpy as np
 
 from swarm.agents.decision import Decision, DecisionError, Rules, read_decision
+from swarm.agents.menu import Menu, read_choice
 from swarm.agents.observation import Int64
 from swarm.llm.protocol import FinishReason
 from swarm.market.orders import BUY, SELL, Orders
@@ -85,8 +87,18 @@ class Decisions:
     cut_gossip: int
 
 
-def read_turns(turns: Turns, makes: Int64, rules: Rules, tokens_per_turn: int, max_gossip_chars: int) -> Decisions:
-    """Read every reply; `makes` has one entry per turn. A turn that can't be read has no orders and no gossip."""
+def read_turns(
+    turns: Turns,
+    makes: Int64,
+    rules: Rules,
+    tokens_per_turn: int,
+    max_gossip_chars: int,
+    menus: Mapping[int, Menu],
+) -> Decisions:
+    """Read every reply; `makes` has one entry per turn, `menus` one per trader that answers with letters.
+
+    A turn that can't be read has no orders and no gossip.
+    """
     gossip: list[str] = []
     errors: list[DecisionError | None] = []
     rows: list[tuple[int, int, int, int, int, int, int]] = []
@@ -94,7 +106,9 @@ def read_turns(turns: Turns, makes: Int64, rules: Rules, tokens_per_turn: int, m
     good_number = {name: g for g, name in enumerate(rules.goods)}
     spent = (turns.prompt_tokens + turns.completion_tokens).tolist()
     for i, (trader, made) in enumerate(zip(turns.trader.tolist(), makes.tolist(), strict=True)):
-        outcome = _read_one(turns.text[i], turns.finish_reason[i], spent[i], made, rules, tokens_per_turn)
+        outcome = _read_one(
+            turns.text[i], turns.finish_reason[i], spent[i], made, rules, tokens_per_turn, menus.get(trader)
+        )
         if isinstance(outcome, DecisionError):
             errors.append(outcome)
             gossip.append("")
@@ -111,7 +125,13 @@ def read_turns(turns: Turns, makes: Int64, rules: Rules, tokens_per_turn: int, m
 
 
 def _read_one(
-    text: str, finish_reason: FinishReason, spent: int, makes: int, rules: Rules, tokens_per_turn: int
+    text: str,
+    finish_reason: FinishReason,
+    spent: int,
+    makes: int,
+    rules: Rules,
+    tokens_per_turn: int,
+    menu: Menu | None,
 ) -> Decision | DecisionError:
     if finish_reason == "error":
         return DecisionError.OVER_BUDGET if text == NEVER_ASKED else DecisionError.ENGINE
@@ -119,4 +139,4 @@ def _read_one(
         return DecisionError.OVER_BUDGET
     if finish_reason == "length":
         return DecisionError.TRUNCATED
-    return read_decision(text, rules, makes)
+    return read_choice(text, menu, rules) if menu else read_decision(text, rules, makes)

@@ -13,6 +13,7 @@ from time import perf_counter
 from typing import Any
 
 from swarm.llm.config import ModelConfig, Temperament
+from swarm.llm.menu_policies import answer_menu
 from swarm.llm.protocol import ModelReply, ModelRequest, TokenUsage
 from swarm.llm.tokens import MESSAGE_OVERHEAD, count_tokens, count_tokens_cached
 
@@ -228,7 +229,11 @@ class ScriptedEngine:
         )
         if not in_time:
             return ModelReply("deadline", TokenUsage(prompt, 0), "error", perf_counter() - started)
-        text = answer(self.config.temperament, request.messages[-1].content, request.seed, request.schema)
+        prompted = request.messages[-1].content
+        if "enum" in request.schema:
+            text = answer_menu(self.config.temperament, prompted)
+        else:
+            text = answer(self.config.temperament, prompted, request.seed, request.schema)
         if (seed_share := request.seed >> 32 & 0xFFFFF) < self.config.fault_rate * 0x100000:
             text = _garble(text, seed_share)
         completion = count_tokens(text)

@@ -11,7 +11,7 @@ from ray.serve.handle import DeploymentHandle
 
 from swarm.errors import ClusterError
 from swarm.llm import engines
-from swarm.llm.config import ModelConfig
+from swarm.llm.config import AnyModel
 from swarm.llm.protocol import ModelReply, ModelRequest, TokenUsage
 
 MAX_ONGOING_BATCHES = 64
@@ -21,7 +21,7 @@ MAX_ONGOING_BATCHES = 64
 class ModelReplica:
     """One replica of a model: the engine of its config behind the protocol of all models."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: AnyModel) -> None:
         self.client = engines.in_process(config)
 
     async def complete(self, requests: Sequence[ModelRequest], deadline_s: float) -> list[ModelReply]:
@@ -51,7 +51,7 @@ class ServeModelClient:
         return replies
 
 
-def deploy(run_id: str, models: Sequence[ModelConfig], timeout_s: float) -> dict[str, str]:
+def deploy(run_id: str, models: Sequence[AnyModel], timeout_s: float) -> dict[str, str]:
     """Deploy every model and wait until it is up: the names of the applications by model."""
     logging.getLogger("ray.serve").setLevel(logging.ERROR)
     serve.start(proxy_location="Disabled", logging_config={"log_level": "ERROR", "enable_access_log": False})

@@ -89,6 +89,7 @@ class RecordedTraders:
             self.plan.rules,
             self.plan.budget.tokens_per_turn,
             self.plan.traders.max_gossip_chars,
+            self.plan.menus(seen),
         )
         columns = [np.array(column, dtype=np.int64) for column in order_columns]
         columns.append(np.zeros(len(columns[0]), dtype=np.int64))
