@@ -84,13 +84,13 @@ def _value(view: MenuView, choice: Choice) -> int:
 
 def _momentum(view: MenuView, choice: Choice) -> int:
     """Half of what it hopes for lies in the last move of the prices."""
-    return choice.expect + 4 * choice.trend
+    return choice.expect + 2 * choice.trend
 
 
 def _maker(view: MenuView, choice: Choice) -> int:
     """Quotes both sides, near the price, and would rather wait than pay."""
     two_sided = choice.buys > 0 and choice.sells > 0
-    return choice.gain + choice.expect + 40 * two_sided - 4 * max(choice.edge, 0)
+    return choice.gain + 4 * choice.expect + 40 * two_sided - 2 * max(choice.edge, 0)
 
 
 def _hoarder(view: MenuView, choice: Choice) -> int:
