@@ -3,22 +3,26 @@
 import difflib
 import hashlib
 import json
-from collections.abc import Iterator
+import sys
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_args, get_origin
 
+import numpy as np
 import yaml
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, Tag, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from swarm import scenarios
+from swarm.agents import menu, prompt
 from swarm.agents.baselines import BASELINES
 from swarm.agents.config import BudgetConfig, TradersConfig
 from swarm.agents.decision import Rules
+from swarm.agents.observation import Observation
 from swarm.agents.shard import ShardPlan
 from swarm.errors import ConfigError
-from swarm.llm.config import AnyModel
+from swarm.llm.config import ModelConfig
 from swarm.market.config import MarketConfig
+from swarm.scenarios.protocol import MarketState
 from swarm.schema import StrictModel
 from swarm.simulation.market import MarketPlan
 from swarm.simulation.plan import RunPlan, assign_minds
@@ -63,7 +67,7 @@ class RunConfig(StrictModel):
     scenario: dict[str, Any] = Field(default_factory=lambda: {"name": "wood"})
     """The setting: its name, and the keys of its own that `swarm validate --explain` lists."""
 
-    models: tuple[AnyModel, ...] = Field(default=(), max_length=32)
+    models: tuple[ModelConfig, ...] = Field(default=(), max_length=32)
     """The models that decide for traders."""
 
     traders: TradersConfig = TradersConfig()
@@ -207,10 +211,39 @@ def compose(config: RunConfig) -> RunPlan:
     )
 
 
-def explain(scenario: str) -> Iterator[tuple[str, str, str, str]]:
-    """(place, type, default, meaning) of every key, those of the scenario included."""
-    yield from _explain(RunConfig, "")
-    yield from _explain(scenarios.find(scenario).Config, "scenario.")
+def check_budget(config: RunConfig) -> None:
+    """ConfigError where the first round's prompts leave no room for a reply; later prompts are of the same size."""
+    plan = compose(config)
+    nothing = MarketState(
+        np.zeros((plan.traders, len(plan.scenario.goods) + 1), dtype=np.int64), plan.scenario.opening_reference_ticks
+    )
+    seen = plan.scenario.observe(1, nothing, None)
+    system = prompt.system_text(plan.shard.scenario_rules, plan.shard.rules)
+    public = prompt.public_text(seen.public, plan.scenario.goods)
+    own = prompt.private_text(seen.private, 0, plan.scenario.goods, config.market.tick_cents)
+    of_orders = prompt.render(system, public, own, (), prompt_budget=sys.maxsize)
+    first = Observation(seen.public, seen.private.take(np.array([0])))
+    choices = menu.compose_menus(config.seed, first, plan.shard.rules, config.market.tick_cents)[0]
+    of_menu = menu.render_menu(
+        menu.menu_system_text(plan.shard.scenario_rules),
+        menu.menu_public_text(seen.public, plan.scenario.goods),
+        first.private,
+        0,
+        choices,
+        plan.scenario.goods,
+        config.market.tick_cents,
+        prompt_budget=sys.maxsize,
+    )
+    for model in plan.models:
+        rendered = of_menu if model.form == "menu" else of_orders
+        needed = (rendered.tokens if rendered else 0) + model.max_completion_tokens
+        if needed > config.budget.tokens_per_turn:
+            raise ConfigError(
+                "budget.tokens_per_turn",
+                f"expected at least {needed}, got {config.budget.tokens_per_turn}",
+                f"a prompt takes {needed - model.max_completion_tokens} tokens and a reply of {model.name} up to "
+                f"{model.max_completion_tokens} (models.*.max_completion_tokens)",
+            )
 
 
 def _history(record: dict[str, Any]) -> dict[str, Any]:
@@ -261,7 +294,8 @@ def _validate(model: type[Model], data: dict[str, Any], prefix: str) -> Model:
 
 
 def _config_error(model: type[BaseModel], error: ErrorDetails, prefix: str) -> ConfigError:
-    place = prefix + ".".join(str(part) for part in error["loc"])
+    location, parent = _resolve(model, error["loc"])
+    place = prefix + ".".join(location)
     cause = error.get("ctx", {}).get("error")
     if isinstance(cause, _Misplaced):
         return ConfigError(cause.place, str(cause))
@@ -269,24 +303,53 @@ def _config_error(model: type[BaseModel], error: ErrorDetails, prefix: str) -> C
         return ConfigError(place.rstrip(".") or "config", str(cause))
     match error["type"]:
         case "extra_forbidden":
-            known = _keys_at(model, error["loc"][:-1])
+            known = list(parent.model_fields)
             key = str(error["loc"][-1])
             return ConfigError(place, f"there is no such key{_suggest(key, known)}", f"known: {', '.join(known)}")
         case "missing":
             return ConfigError(place, "this key is missing", "`swarm validate --explain` says what it means")
+        case "union_tag_invalid":
+            tags = [tag.strip(" '") for tag in error["ctx"]["expected_tags"].split(",")]
+            tag = str(error["ctx"]["tag"])
+            return ConfigError(
+                f"{place}.engine", f"expected one of {', '.join(tags)}, got {_short(tag)}{_suggest(tag, tags)}"
+            )
         case _:
             message = error["msg"][0].lower() + error["msg"][1:]
             expected = message.replace("input should be", "expected").replace("should", "must")
             return ConfigError(place, f"{expected}, got {_short(error['input'])}")
 
 
-def _keys_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
-    """The keys of the model that stands at `location` below `model`."""
-    here: type[BaseModel] = model
+def _resolve(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[list[str], type[BaseModel]]:
+    """A location as the file's writer sees it, without the tags of unions, and the model that its last part is in."""
+    here, tagged, place = model, dict[str, type[BaseModel]](), list[str]()
+    parent = here
     for part in location:
+        if part in tagged:
+            here, tagged = tagged[str(part)], {}
+            parent = here
+            continue
+        if part != "[key]":
+            place.append(str(part))
+        parent = here
         if isinstance(part, str) and part in here.model_fields:
-            here = _model_of(here.model_fields[part].annotation) or here
-    return list(here.model_fields)
+            annotation = here.model_fields[part].annotation
+            tagged = _tagged(annotation)
+            here = here if tagged else _model_of(annotation) or here
+    return place, parent
+
+
+def _tagged(annotation: Any) -> dict[str, type[BaseModel]]:
+    """The members of a union whose members have tags, by tag; nothing for any other type."""
+    if get_origin(annotation) is Annotated:
+        member, *marks = get_args(annotation)
+        for mark in marks:
+            if isinstance(mark, Tag):
+                return {mark.tag: member}
+    found: dict[str, type[BaseModel]] = {}
+    for inner in getattr(annotation, "__args__", ()):
+        found |= _tagged(inner)
+    return found
 
 
 def _model_of(annotation: Any) -> type[BaseModel] | None:
@@ -296,32 +359,6 @@ def _model_of(annotation: Any) -> type[BaseModel] | None:
         if found := _model_of(inner):
             return found
     return None
-
-
-def _explain(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, str, str]]:
-    for name, field in model.model_fields.items():
-        place = f"{prefix}{name}"
-        below = _model_of(field.annotation)
-        if below is None or not isinstance(field.annotation, type):
-            default = (
-                "required"
-                if field.is_required()
-                else json.dumps(field.get_default(call_default_factory=True), default=str)
-            )
-            bounds = " ".join(
-                str(m).replace("Interval(", "").rstrip(")")
-                for m in field.metadata
-                if hasattr(m, "ge") or hasattr(m, "gt") or hasattr(m, "le")
-            )
-            kind = getattr(field.annotation, "__name__", None)
-            shown = (
-                kind if isinstance(field.annotation, type) and kind else str(field.annotation).replace("typing.", "")
-            )
-            yield place, f"{shown} {bounds}".strip(), default, " ".join((field.description or "").split())
-        else:
-            yield place, "section", "", " ".join((field.description or "").split())
-        if below is not None:
-            yield from _explain(below, f"{place}." if isinstance(field.annotation, type) else f"{place}[].")
 
 
 def _suggest(word: str, known: list[str]) -> str:

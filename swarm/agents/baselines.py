@@ -19,6 +19,11 @@ from swarm.seeding import draw, draw_between
 Float64 = npt.NDArray[np.float64]
 BaselineName = Literal["zi_c", "zip", "truthful"]
 BASELINES: tuple[BaselineName, ...] = get_args(BaselineName)
+BASELINE_SUMMARIES: dict[BaselineName, str] = {
+    "zi_c": "zero intelligence, constrained: random prices, never at a loss (Gode and Sunder 1993)",
+    "zip": "zero intelligence plus: a profit margin that learns from each clearing price (Cliff 1997)",
+    "truthful": "quotes what a lot is worth to it",
+}
 
 
 class Pricing(Protocol):

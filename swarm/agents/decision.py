@@ -1,24 +1,53 @@
-"""A trader's decision: the closed schema of a reply, its strict reading, and the kinds of errors a reply can have."""
+"""A trader's decision: the closed schema of a reply, its one reading, and the kinds of errors a reply can have."""
 
-import json
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
+from swarm.agents.form import MalformedReplyError, Repair, after_object, find_object
+from swarm.llm.protocol import MAX_REPLY_CHARS
+from swarm.llm.runaway import runaway
 from swarm.schema import StrictModel
 
-MAX_REPLY_CHARS = 20_000
+_FOREIGN_KEYS = {"account", "agent", "agent_id", "id", "player", "player_id", "trader", "trader_id"}
+_TOOL_KEYS = {"function", "function_call", "tool", "tool_call", "tool_calls", "tool_name"}
+_AMOUNTS = ("price", "quantity")
+_UNICODE_NUMBER = re.compile(r":\s*[-+]?\d*(?![0-9])\d")
+"""An amount with a digit that is no ASCII digit, which no JSON has."""
 
 
 class DecisionError(StrEnum):
-    """Why a trader passed though it should have decided; each is counted, none stops a run."""
+    """Why a trader passed though it should have decided; each is counted, none stops a run.
+
+    Those that begin with "engine" say why there was no reply, and are named for the engine's failures.
+    """
 
     ENGINE = "engine"
+    ENGINE_RATE_LIMITED = "engine_rate_limited"
+    ENGINE_SERVER_ERROR = "engine_server_error"
+    ENGINE_TIMEOUT = "engine_timeout"
+    ENGINE_CONNECTION = "engine_connection"
+    ENGINE_PROTOCOL = "engine_protocol"
+    ENGINE_TOO_LARGE = "engine_too_large"
+    ENGINE_CIRCUIT_OPEN = "engine_circuit_open"
+    ENGINE_UNAUTHORIZED = "engine_unauthorized"
+    ENGINE_MODEL_NOT_FOUND = "engine_model_not_found"
+    ENGINE_DEADLINE = "engine_deadline"
     TRUNCATED = "truncated"
+    TOO_LONG = "too_long"
+    LOOP = "loop"
+    ENDLESS_WHITESPACE = "endless_whitespace"
+    ENDLESS_DIGITS = "endless_digits"
     NOT_JSON = "not_json"
+    WRONG_LANGUAGE = "wrong_language"
+    SEVERAL_ANSWERS = "several_answers"
+    DUPLICATE_KEY = "duplicate_key"
     WRONG_SHAPE = "wrong_shape"
+    TOOL_CALL = "tool_call"
+    FOREIGN_ID = "foreign_id"
     UNKNOWN_GOOD = "unknown_good"
     BAD_NUMBER = "bad_number"
     TOO_MANY_ORDERS = "too_many_orders"
@@ -26,6 +55,11 @@ class DecisionError(StrEnum):
     BAD_CHOICE = "bad_choice"
     OVER_BUDGET = "over_budget"
     LATE = "late"
+
+
+def engine_failure(finish_reason: str) -> DecisionError:
+    """The error that a failure of the engine is counted as."""
+    return DecisionError.ENGINE if finish_reason == "error" else DecisionError(f"engine_{finish_reason}")
 
 
 class OrderWish(StrictModel):
@@ -79,21 +113,44 @@ class Rules:
         }
 
 
-def read_decision(text: str, rules: Rules, makes: int) -> Decision | DecisionError:
-    """The decision that `text` holds, or what is wrong with it; never raises, and never repairs an amount."""
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a reply comes to, and what of its form was repaired on the way; a reply that fails was not repaired."""
+
+    outcome: Decision | DecisionError
+    repairs: tuple[Repair, ...] = ()
+
+
+def read_reply(text: str, cut: bool, rules: Rules, makes: int) -> Reading:
+    """The decision that `text` holds, or what is wrong with it; `cut` if it ended at its limit of tokens.
+
+    Never raises, never repairs an amount, and depends on nothing but its arguments, so a replay reads the same.
+    """
     if len(text) > MAX_REPLY_CHARS:
-        return DecisionError.TRUNCATED
+        return Reading(DecisionError.TOO_LONG)
     try:
-        data = json.loads(text, object_pairs_hook=_unique_keys, parse_constant=_no_constant)
-    except (ValueError, RecursionError):
-        return DecisionError.NOT_JSON
+        data, repairs = find_object(text)
+    except MalformedReplyError as malformed:
+        return Reading(_diagnose(text, DecisionError(malformed.fault), cut))
+    if cut and after_object(text).strip():
+        return Reading(_diagnose(text, DecisionError.TRUNCATED, cut))
+    outcome = _checked(data, rules, makes)
+    return Reading(outcome, () if isinstance(outcome, DecisionError) else repairs)
+
+
+def read_decision(text: str, rules: Rules, makes: int) -> Decision | DecisionError:
+    """The outcome of reading a whole reply."""
+    return read_reply(text, False, rules, makes).outcome
+
+
+def _checked(data: Any, rules: Rules, makes: int) -> Decision | DecisionError:
+    # Strict in Python mode would refuse a list where a tuple stands; a list of orders is what JSON has.
+    if isinstance(data, dict) and isinstance(data.get("orders"), list):
+        data["orders"] = tuple(data["orders"])
     try:
-        # Strict in Python mode would refuse a list where a tuple stands; a list of orders is what JSON has.
-        if isinstance(data, dict) and isinstance(data.get("orders"), list):
-            data["orders"] = tuple(data["orders"])
         decision = Decision.model_validate(data)
-    except ValidationError:
-        return DecisionError.WRONG_SHAPE
+    except ValidationError as error:
+        return _shape_error(data, error)
     if len(decision.orders) > rules.max_orders:
         return DecisionError.TOO_MANY_ORDERS
     for order in decision.orders:
@@ -106,12 +163,42 @@ def read_decision(text: str, rules: Rules, makes: int) -> Decision | DecisionErr
     return decision
 
 
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    keys = dict(pairs)
-    if len(keys) != len(pairs):
-        raise ValueError("a key stands twice")
-    return keys
+def _shape_error(data: Any, error: ValidationError) -> DecisionError:
+    """A closer word for a value that is no decision, where there is one."""
+    first = data[0] if isinstance(data, list) and data else data
+    if isinstance(first, dict) and (
+        _TOOL_KEYS & first.keys() or ("name" in first and {"arguments", "parameters"} & first.keys())
+    ):
+        return DecisionError.TOOL_CALL
+    complaints = error.errors(include_url=False, include_input=False, include_context=False)
+    if any(c["loc"][-1:] and c["loc"][-1] in _AMOUNTS and c["type"] != "missing" for c in complaints):
+        return DecisionError.BAD_NUMBER
+    if any(c["type"] == "extra_forbidden" and c["loc"][-1] in _FOREIGN_KEYS for c in complaints):
+        return DecisionError.FOREIGN_ID
+    return DecisionError.WRONG_SHAPE
 
 
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")
+def _diagnose(text: str, fault: DecisionError, cut: bool) -> DecisionError:
+    """A closer word for a text in which no object was found, where there is one."""
+    if fault in (DecisionError.DUPLICATE_KEY, DecisionError.BAD_NUMBER):
+        return fault
+    match runaway(text):
+        case "loop":
+            return DecisionError.LOOP
+        case "whitespace":
+            return DecisionError.ENDLESS_WHITESPACE
+        case "digits":
+            return DecisionError.ENDLESS_DIGITS
+    if cut and fault is not DecisionError.SEVERAL_ANSWERS:
+        return DecisionError.TRUNCATED
+    if _UNICODE_NUMBER.search(text):
+        return DecisionError.BAD_NUMBER
+    if fault is DecisionError.NOT_JSON and _is_foreign(text):
+        return DecisionError.WRONG_LANGUAGE
+    return fault
+
+
+def _is_foreign(text: str) -> bool:
+    """Whether a third or more of the letters are of no Latin script."""
+    letters = [c for c in text if c.isalpha()]
+    return 3 * sum(c > "\u024f" for c in letters) >= len(letters) > 0

@@ -16,6 +16,7 @@ import numpy as np
 
 from swarm.agents.decision import Decision, DecisionError, OrderWish, Rules
 from swarm.agents.observation import Observation, PrivateViews, PublicView
+from swarm.agents.prompt import Prompt, public_text, render
 from swarm.seeding import draw
 
 LETTERS = "ABCDEFGHIJKLMNOP"
@@ -230,14 +231,16 @@ def menu_system_text(scenario_rules: str) -> str:
         f"{scenario_rules}\n"
         "Answer with two letters and nothing else: an action of MENU, then a line of SAY, for example BA.\n"
         "GAIN: what an action brings you at its limits if all is filled. EXPECT: the same times the chance of it.\n"
-        "TREND: what it earns if prices move again as they did. EDGE: percent by which it is more generous than PRICE.\n"
+        "TREND: what it earns if prices move again as they did. EDGE: percent by which it beats PRICE.\n"
         "NEEDS: needed lots that it buys. A passes."
     )
 
 
-def sayings_text(sayings: tuple[str, ...]) -> str:
-    """The lines that may be said, the same for everybody, and so part of the digest."""
-    return "SAY letter line\n" + "\n".join(f"{LETTERS[i]} {line}" for i, line in enumerate(sayings))
+def menu_public_text(public: PublicView, goods: tuple[str, ...]) -> str:
+    """The round's digest with the lines that may be said, byte for byte the same for every trader."""
+    sayings = compose_sayings(public, goods)
+    lines = [f"{LETTERS[i]} {line}" for i, line in enumerate(sayings)]
+    return "\n".join([public_text(public, goods), "SAY letter line", *lines])
 
 
 def menu_text(menu: Menu, goods: tuple[str, ...]) -> str:
@@ -263,6 +266,21 @@ def creature_text(private: PrivateViews, row: int, goods: tuple[str, ...], tick_
     )
     lines += [f"{good} {have[g]} {need[g]} {spare[g]} {worth[g]}" for g, good in enumerate(goods)]
     return "\n".join(lines)
+
+
+def render_menu(
+    system: str,
+    public: str,
+    private: PrivateViews,
+    row: int,
+    menu: Menu,
+    goods: tuple[str, ...],
+    tick_cents: int,
+    prompt_budget: int,
+) -> Prompt | None:
+    """One trader's prompt, which ends in its menu; None where it is too long even without gossip."""
+    own = creature_text(private, row, goods, tick_cents)
+    return render(system, public, own, private.heard[row], prompt_budget, menu_text(menu, goods))
 
 
 def read_choice(text: str, menu: Menu, rules: Rules) -> Decision | DecisionError:

@@ -19,6 +19,9 @@ from swarm.llm.protocol import ModelClient, ModelReply, ModelRequest, TokenUsage
 from swarm.market.orders import Orders
 from swarm.seeding import draw
 
+MODELS_SHARE = 0.9
+"""Of a round's time, the share after which models are no longer waited for; what they said has yet to be read."""
+
 
 @dataclass(frozen=True, slots=True)
 class ShardPlan:
@@ -111,7 +114,7 @@ class Shard:
         goods, tick_cents = self.plan.rules.goods, self.plan.tick_cents
         by_menu = model in self.plan.menu_minds
         if by_menu:
-            public = f"{public}\n{menu.sayings_text(menu.compose_sayings(view, goods))}"
+            public = menu.menu_public_text(view, goods)
         rows = self.rows[model]
         budget = self.plan.budget
         max_tokens = self.plan.completion_tokens[model]
@@ -126,9 +129,8 @@ class Shard:
             if by_menu:
                 choices = menus[int(private.trader[row])]
                 schema = choices.schema()
-                own = menu.creature_text(private, row, goods, tick_cents)
-                rendered = prompt.render(
-                    self.menu_system, public, own, private.heard[row], prompt_budget, menu.menu_text(choices, goods)
+                rendered = menu.render_menu(
+                    self.menu_system, public, private, row, choices, goods, tick_cents, prompt_budget
                 )
             else:
                 own = prompt.private_text(private, row, goods, tick_cents)
@@ -140,9 +142,8 @@ class Shard:
             asked.append(i)
             requests.append(ModelRequest(rendered.messages, schema, max_tokens, seeds[i] >> 1))
         if requests:
-            for i, reply in zip(
-                asked, await self.clients[model].complete(requests, budget.round_deadline_s), strict=True
-            ):
+            answered = await self.clients[model].complete(requests, MODELS_SHARE * budget.round_deadline_s)
+            for i, reply in zip(asked, answered, strict=True):
                 replies[i] = reply
         return Turns(
             trader=private.trader[rows],

@@ -6,10 +6,11 @@ from typing import Any, Self
 
 import numpy as np
 
-from swarm.agents.decision import Decision, DecisionError, Rules, read_decision
+from swarm.agents.decision import DecisionError, Reading, Rules, engine_failure, read_reply
+from swarm.agents.form import Repair
 from swarm.agents.menu import Menu, read_choice
 from swarm.agents.observation import Int64
-from swarm.llm.protocol import FinishReason
+from swarm.llm.protocol import ENGINE_FAILURES, FinishReason
 from swarm.market.orders import BUY, SELL, Orders
 
 NEVER_ASKED = "over budget"
@@ -79,12 +80,13 @@ class Turns:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Decisions:
-    """What a round's turns mean: orders, one line of gossip per turn, and an error or None per turn."""
+    """What a round's turns mean: orders, and per turn one line of gossip, an error or None, and the form's repairs."""
 
     orders: Orders
     gossip: tuple[str, ...]
     errors: tuple[DecisionError | None, ...]
     cut_gossip: int
+    repairs: tuple[tuple[Repair, ...], ...]
 
 
 def read_turns(
@@ -101,14 +103,17 @@ def read_turns(
     """
     gossip: list[str] = []
     errors: list[DecisionError | None] = []
+    repairs: list[tuple[Repair, ...]] = []
     rows: list[tuple[int, int, int, int, int, int, int]] = []
     cut = 0
     good_number = {name: g for g, name in enumerate(rules.goods)}
     spent = (turns.prompt_tokens + turns.completion_tokens).tolist()
     for i, (trader, made) in enumerate(zip(turns.trader.tolist(), makes.tolist(), strict=True)):
-        outcome = _read_one(
+        reading = _read_one(
             turns.text[i], turns.finish_reason[i], spent[i], made, rules, tokens_per_turn, menus.get(trader)
         )
+        outcome = reading.outcome
+        repairs.append(reading.repairs)
         if isinstance(outcome, DecisionError):
             errors.append(outcome)
             gossip.append("")
@@ -121,7 +126,9 @@ def read_turns(
             side = BUY if order.side == "buy" else SELL
             rows.append((trader, sequence, good_number[order.good], side, order.price, order.quantity, 0))
     columns = np.array(rows, dtype=np.int64).reshape(len(rows), 7)
-    return Decisions(Orders(*(columns[:, c].copy() for c in range(7))), tuple(gossip), tuple(errors), cut)
+    return Decisions(
+        Orders(*(columns[:, c].copy() for c in range(7))), tuple(gossip), tuple(errors), cut, tuple(repairs)
+    )
 
 
 def _read_one(
@@ -132,11 +139,11 @@ def _read_one(
     rules: Rules,
     tokens_per_turn: int,
     menu: Menu | None,
-) -> Decision | DecisionError:
-    if finish_reason == "error":
-        return DecisionError.OVER_BUDGET if text == NEVER_ASKED else DecisionError.ENGINE
+) -> Reading:
+    if finish_reason in ENGINE_FAILURES:
+        return Reading(DecisionError.OVER_BUDGET if text == NEVER_ASKED else engine_failure(finish_reason))
     if spent > tokens_per_turn:
-        return DecisionError.OVER_BUDGET
-    if finish_reason == "length":
-        return DecisionError.TRUNCATED
-    return read_choice(text, menu, rules) if menu else read_decision(text, rules, makes)
+        return Reading(DecisionError.OVER_BUDGET)
+    if menu:
+        return Reading(DecisionError.TRUNCATED if finish_reason == "length" else read_choice(text, menu, rules))
+    return read_reply(text, finish_reason == "length", rules, makes)

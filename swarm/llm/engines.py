@@ -1,17 +1,20 @@
 """Which engine stands behind a model's config."""
 
-from swarm.llm.config import AnyModel
+from swarm.llm.config import EmbeddedModel, ModelConfig, OpenAIModel
 from swarm.llm.protocol import ModelClient
 from swarm.llm.scripted import ScriptedEngine
 
 
-def in_process(config: AnyModel) -> ModelClient:
-    """A client that runs the model's engine in this process."""
-    match config.engine:
-        case "scripted":
-            return ScriptedEngine(config)
-        case "embedded":
-            # onnxruntime takes a while to import, which a run without these models does not owe.
-            from swarm.llm.embedded.engine import EmbeddedEngine
+def in_process(config: ModelConfig) -> ModelClient:
+    """A client that runs the model's engine in this process, or reaches its endpoint from here."""
+    if isinstance(config, OpenAIModel):
+        # An HTTP client takes a fifth of a second to import, which a run without an endpoint does not owe.
+        from swarm.llm.openai_client import OpenAIClient
 
-            return EmbeddedEngine(config)
+        return OpenAIClient(config)
+    if isinstance(config, EmbeddedModel):
+        # So is onnxruntime, and a run without these models does not owe it.
+        from swarm.llm.embedded.engine import EmbeddedEngine
+
+        return EmbeddedEngine(config)
+    return ScriptedEngine(config)

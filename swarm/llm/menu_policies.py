@@ -1,7 +1,7 @@
 """The five temperaments as rules that read a menu in a prompt's text and answer with two letters.
 
-They are what the scripted engine answers a menu with, and what the embedded models were taught by. They see the text and
-nothing else, have no chance in them, and compare whole numbers that the prompt prints.
+They are what the scripted engine answers a menu with, and what the embedded models were taught by. They see the text
+and nothing else, have no chance in them, and compare whole numbers that the prompt prints.
 """
 
 import re

@@ -2,10 +2,30 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
 Role = Literal["system", "user", "assistant"]
-FinishReason = Literal["stop", "length", "error"]
+EngineFailure = Literal[
+    "error",
+    "rate_limited",
+    "server_error",
+    "timeout",
+    "connection",
+    "protocol",
+    "too_large",
+    "circuit_open",
+    "unauthorized",
+    "model_not_found",
+    "deadline",
+]
+"""Why an engine has no completion for a request: "error" says no more than that, "timeout" is one attempt's, and
+"deadline" is the whole call's."""
+
+FinishReason = Literal["stop", "length"] | EngineFailure
+
+ENGINE_FAILURES: frozenset[str] = frozenset(get_args(EngineFailure))
+MAX_REPLY_CHARS = 20_000
+"""Longest text of a reply, in characters; an engine cuts nothing, it reports a longer one as "too_large"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +61,17 @@ class TokenUsage:
 
 @dataclass(frozen=True, slots=True)
 class ModelReply:
-    """One reply; with `finish_reason` "error" the text says what went wrong and is no completion."""
+    """One reply; where `finish_reason` is an engine's failure the text says what went wrong and is no completion."""
 
     text: str
     usage: TokenUsage
     finish_reason: FinishReason
     latency_s: float
+
+    @property
+    def failed(self) -> bool:
+        """Whether there is no completion."""
+        return self.finish_reason in ENGINE_FAILURES
 
 
 class ModelClient(Protocol):
@@ -54,9 +79,26 @@ class ModelClient(Protocol):
 
     Requests travel in batches, since one message per shard and round is what the network can bear; an engine is free
     to work on all of a batch at once. Replies come in the order of the requests, one for each, and an engine that
-    fails answers with `finish_reason` "error" and does not raise.
+    fails answers with the failure as `finish_reason` and does not raise.
     """
 
     async def complete(self, requests: Sequence[ModelRequest], deadline_s: float) -> list[ModelReply]:
         """Answer every request within `deadline_s` seconds; what is not done by then comes back as an error."""
+        ...
+
+
+@runtime_checkable
+class Connected(Protocol):
+    """What a client offers besides `complete` if it keeps connections: whoever owns it opens it and closes it.
+
+    Both belong to one event loop, that in which `complete` is then awaited. A client that was not opened still answers,
+    with connections that it makes for one batch and closes after it.
+    """
+
+    async def open(self) -> None:
+        """Get ready to keep connections; opening twice is opening once."""
+        ...
+
+    async def close(self) -> None:
+        """Close all connections; closing what is not open does nothing."""
         ...

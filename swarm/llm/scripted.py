@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
 
-from swarm.llm.config import ModelConfig, Temperament
+from swarm.llm.config import ScriptedModel, Temperament
 from swarm.llm.menu_policies import answer_menu
 from swarm.llm.protocol import ModelReply, ModelRequest, TokenUsage
 from swarm.llm.tokens import MESSAGE_OVERHEAD, count_tokens, count_tokens_cached
@@ -167,6 +167,10 @@ _POLICIES: dict[Temperament, _Policy] = {
     "panic": _panic,
 }
 
+TEMPERAMENT_SUMMARIES: dict[Temperament, str] = {
+    name: " ".join((policy.__doc__ or "").split()) for name, policy in _POLICIES.items()
+}
+
 
 def _gossip(view: _View) -> str:
     """One line about the good that moved most."""
@@ -213,7 +217,7 @@ def _garble(text: str, seed: int) -> str:
 class ScriptedEngine:
     """A `ModelClient` that answers in process, at once."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ScriptedModel) -> None:
         self.config = config
 
     async def complete(self, requests: Sequence[ModelRequest], deadline_s: float) -> list[ModelReply]:

@@ -14,6 +14,11 @@ def count_tokens(text: str) -> int:
     return sum(1 for _ in _PIECE.finditer(text))
 
 
+def pieces(text: str) -> list[str]:
+    """The pieces that `count_tokens` counts."""
+    return _PIECE.findall(text)
+
+
 @lru_cache(maxsize=256)
 def count_tokens_cached(text: str) -> int:
     """`count_tokens` for texts that many prompts share."""

@@ -24,6 +24,8 @@ import ray
 
 NAMESPACE = "swarm"
 CONNECT_TIMEOUT_S = 5.0
+HTTP2_SETTINGS = 4
+HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, HTTP2_SETTINGS, 0, 0, 0, 0, 0))
 MB_PER_ACTOR = 60
 
 
@@ -114,13 +116,18 @@ def _must_answer(address: str) -> None:
             f"--address {address}: Ray Client is not supported; start the run on a node of the cluster "
             f"with --address {host}:6379 or auto, or hand it in with `ray job submit`"
         )
+    remedy = "start one with `ray start --head`, or leave --address out to run on a cluster of the run's own"
     try:
-        socket.create_connection((host, int(port)), timeout=CONNECT_TIMEOUT_S).close()
+        with socket.create_connection((host, int(port)), timeout=CONNECT_TIMEOUT_S) as head:
+            # Ray would try for minutes to talk to something that is no head; a gRPC server says so at once.
+            head.sendall(HTTP2_PREFACE)
+            answer = head.recv(9)
     except OSError as error:
         raise ClusterError(
-            f"--address {address}: no Ray cluster answers there ({error.strerror or error}); "
-            "start one with `ray start --head`, or leave --address out to run on a cluster of the run's own"
+            f"--address {address}: no Ray cluster answers there ({error.strerror or error}); {remedy}"
         ) from error
+    if len(answer) < 9 or answer[3] != HTTP2_SETTINGS:
+        raise ClusterError(f"--address {address}: what answers there is no Ray head; {remedy}")
 
 
 def _must_have_swarm(address: str) -> None:

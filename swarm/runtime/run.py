@@ -8,14 +8,15 @@ from time import perf_counter
 from typing import Any, Protocol
 from uuid import uuid4
 
-from swarm.config import RunConfig, compose
+from swarm.config import RunConfig, check_budget, compose
 from swarm.llm import engines
 from swarm.simulation.folder import RunFolder
 from swarm.simulation.loop import Interrupted, Watcher, run_rounds
 from swarm.simulation.market import Market, MarketPort
 from swarm.simulation.plan import RunPlan
 from swarm.simulation.record import Recorder, RunRecord
-from swarm.simulation.traders import LocalTraders, TradersPort
+from swarm.simulation.report import render
+from swarm.simulation.traders import LocalTraders, TradersPort, kept_open
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +69,29 @@ def execute(
 ) -> RunResult:
     """Run to the end, or to the last whole round once `should_stop` says so, and write the folder."""
     plan = compose(config)
+    check_budget(config)
     folder.create()
     folder.write_config(config.record(), plan.config_sha256)
     recorder = Recorder()
+    try:
+        return _run(config, plan, place, folder, recorder, watchers, narrator, should_stop)
+    except BaseException:
+        # What ended before its first round has left nothing to keep.
+        if not recorder.rounds_done:
+            folder.discard()
+        raise
+
+
+def _run(
+    config: RunConfig,
+    plan: RunPlan,
+    place: Place,
+    folder: RunFolder,
+    recorder: Recorder,
+    watchers: tuple[Watcher, ...],
+    narrator: Narrator,
+    should_stop: Callable[[], bool],
+) -> RunResult:
     begun = perf_counter()
     with open_ports(config, plan, place, folder.journal, narrator, should_stop) as ports:
         set_up_s = perf_counter() - begun
@@ -87,6 +108,8 @@ def execute(
         }
         record = recorder.finish(closing, extra)
         folder.write_record(record)
+    narrator.phase("writing the report")
+    folder.write_report(render(record))
     return RunResult(folder, record, done == plan.rounds)
 
 
@@ -103,7 +126,9 @@ def open_ports(
     if place.local:
         market = Market(plan.market, journal)
         clients = {m.name: engines.in_process(m) for m in plan.models}
-        yield Ports(market, LocalTraders(plan.shard, clients), {"shards": 1, "traders_per_shard": plan.traders}, dict)
+        with kept_open(clients.values()) as runner:
+            traders = LocalTraders(plan.shard, clients, runner)
+            yield Ports(market, traders, {"shards": 1, "traders_per_shard": plan.traders}, dict)
         return
     narrator.phase(f"joining Ray at {place.address}" if place.address else "starting Ray")
     # Importing ray takes a second or more, which a local run does not owe.
@@ -116,22 +141,23 @@ def open_ports(
         stop_early(should_stop)
         narrator.phase(f"deploying {len(plan.models)} models")
         applications = (
-            serving.deploy(uuid4().hex[:8], plan.models, config.runtime.start_timeout_s) if plan.models else {}
+            serving.deploy(uuid4().hex[:8], plan.models, config.runtime.start_timeout_s, should_stop)
+            if plan.models
+            else {}
         )
         if place.address:
             stack.callback(serving.withdraw, list(applications.values()))
-        stop_early(should_stop)
         size = cluster.shard_size(plan.traders, config.runtime.traders_per_actor, cluster.cores())
         narrator.phase(f"starting the market and {-(-plan.traders // size)} shards")
         ray_market = adapters.RayMarket(plan.market, str(journal.absolute()) if journal else None)
         stack.callback(ray_market.end)
-        traders = adapters.RayTraders(plan.shard, applications, size, config.runtime.start_timeout_s, should_stop)
-        stack.callback(traders.end)
+        ray_traders = adapters.RayTraders(plan.shard, applications, size, config.runtime.start_timeout_s, should_stop)
+        stack.callback(ray_traders.end)
         yield Ports(
             ray_market,
-            traders,
-            {"shards": traders.shards, "traders_per_shard": size, "deployments": len(applications)},
-            lambda: traders.lost,
+            ray_traders,
+            {"shards": ray_traders.shards, "traders_per_shard": size, "deployments": len(applications)},
+            lambda: ray_traders.lost,
         )
 
 

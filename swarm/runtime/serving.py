@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
-from time import perf_counter
+from collections.abc import Callable, Sequence
+from time import perf_counter, sleep
 from typing import Any
 
 from ray import serve
@@ -11,21 +11,30 @@ from ray.serve.handle import DeploymentHandle
 
 from swarm.errors import ClusterError
 from swarm.llm import engines
-from swarm.llm.config import AnyModel
-from swarm.llm.protocol import ModelReply, ModelRequest, TokenUsage
+from swarm.llm.config import ModelConfig
+from swarm.llm.protocol import Connected, ModelReply, ModelRequest, TokenUsage
+from swarm.simulation.loop import Interrupted
+
+POLL_S = 0.1
 
 MAX_ONGOING_BATCHES = 64
 """Batches that one replica works on at once; there is one batch per shard, model and round."""
 
 
+ENGINE_SHARE = 0.95
+"""Of the time until a batch's deadline, the share that the engine gets; the rest is for bringing the replies back."""
+
+
 class ModelReplica:
     """One replica of a model: the engine of its config behind the protocol of all models."""
 
-    def __init__(self, config: AnyModel) -> None:
+    def __init__(self, config: ModelConfig) -> None:
         self.client = engines.in_process(config)
 
     async def complete(self, requests: Sequence[ModelRequest], deadline_s: float) -> list[ModelReply]:
-        """Answer a batch."""
+        """Answer a batch; an engine that keeps connections keeps them for as long as the replica lives."""
+        if isinstance(self.client, Connected):
+            await self.client.open()
         return await self.client.complete(requests, deadline_s)
 
 
@@ -42,7 +51,7 @@ class ServeModelClient:
         try:
             if self._handle is None:
                 self._handle = serve.get_app_handle(self.application)
-            response = self._handle.complete.remote(list(requests), deadline_s)
+            response = self._handle.complete.remote(list(requests), deadline_s * ENGINE_SHARE)
             replies: list[ModelReply] = await asyncio.wait_for(response, deadline_s)
         except Exception as error:
             reason = f"{type(error).__name__}: {error}".splitlines()[0][:200]
@@ -51,7 +60,9 @@ class ServeModelClient:
         return replies
 
 
-def deploy(run_id: str, models: Sequence[AnyModel], timeout_s: float) -> dict[str, str]:
+def deploy(
+    run_id: str, models: Sequence[ModelConfig], timeout_s: float, should_stop: Callable[[], bool]
+) -> dict[str, str]:
     """Deploy every model and wait until it is up: the names of the applications by model."""
     logging.getLogger("ray.serve").setLevel(logging.ERROR)
     serve.start(proxy_location="Disabled", logging_config={"log_level": "ERROR", "enable_access_log": False})
@@ -86,7 +97,9 @@ def deploy(run_id: str, models: Sequence[AnyModel], timeout_s: float) -> dict[st
                 f"{': ' + detail.splitlines()[0][:200] if detail else ''}); raise runtime.start_timeout_s "
                 "or give the cluster more CPU"
             )
-        asyncio.run(asyncio.sleep(0.1))
+        if should_stop():
+            raise Interrupted
+        sleep(POLL_S)
 
 
 def withdraw(applications: Sequence[str]) -> None:

@@ -76,9 +76,7 @@ class DoubleAuctionConfig(StrictModel):
 class DoubleAuction:
     """The traders' values and costs, what they have dealt in this period, and the surplus so far."""
 
-    def __init__(
-        self, config: DoubleAuctionConfig, seed: int, traders: int, rounds: int, market: MarketConfig
-    ) -> None:
+    def __init__(self, config: DoubleAuctionConfig, seed: int, traders: int, rounds: int, market: MarketConfig) -> None:
         self.config = config
         self.seed = seed
         self.rounds = rounds
@@ -205,12 +203,16 @@ class DoubleAuction:
             self.trader[:, None],
             np.arange(config.units)[None, :],
         )
-        values = np.broadcast_to(np.array(config.buyer_values_ticks, dtype=np.int64), shape) if (
-            config.buyer_values_ticks
-        ) else drawn
-        costs = np.broadcast_to(np.array(config.seller_costs_ticks, dtype=np.int64), shape) if (
-            config.seller_costs_ticks
-        ) else drawn
+        values = (
+            np.broadcast_to(np.array(config.buyer_values_ticks, dtype=np.int64), shape)
+            if (config.buyer_values_ticks)
+            else drawn
+        )
+        costs = (
+            np.broadcast_to(np.array(config.seller_costs_ticks, dtype=np.int64), shape)
+            if (config.seller_costs_ticks)
+            else drawn
+        )
         buyer = (self.trader_kind == BUYER)[:, None]
         self.schedule: Int64 = np.where(buyer, -np.sort(-values, axis=1), np.sort(costs, axis=1))
         demand = -np.sort(-self.schedule[self.trader_kind == BUYER].ravel())

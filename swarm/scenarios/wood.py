@@ -5,10 +5,10 @@ firewood that one kind fells. Mood reverts to its mean and never reaches zero. S
 a mechanical consequence when the round is settled.
 """
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from swarm.agents.observation import Observation, PrivateViews, PublicView
 from swarm.market.config import MarketConfig
@@ -86,17 +86,17 @@ class WoodConfig(StrictModel):
     start_stock_lots: int = Field(default=6, ge=0, le=1_000)
     """How much of its own good each creature starts with, in lots."""
 
-    start_price_ticks: dict[Good, int] = Field(
+    start_price_ticks: dict[Good, Annotated[int, Field(ge=1, le=100_000)]] = Field(
         default={"acorns": 20, "berries": 24, "mushrooms": 26, "honey": 34, "firewood": 22}
     )
     """The first reference price of each good, in ticks; also what a lot is ordinarily worth."""
 
-    harvest_lots: dict[Good, int] = Field(
+    harvest_lots: dict[Good, Annotated[int, Field(ge=0, le=10_000)]] = Field(
         default={"acorns": 3, "berries": 3, "mushrooms": 3, "honey": 2, "firewood": 3}
     )
     """What a creature brings home of its own good in an ordinary round, in lots; each round's is one more or less."""
 
-    spoil_permille: dict[Good, int] = Field(
+    spoil_permille: dict[Good, Annotated[int, Field(ge=0, le=1_000)]] = Field(
         default={"acorns": 60, "berries": 250, "mushrooms": 300, "honey": 10, "firewood": 20}
     )
     """The share of a stock that spoils each round, in 1/1000; odd lots spoil by the seed's draw."""
@@ -104,7 +104,9 @@ class WoodConfig(StrictModel):
     meal_foods: int = Field(default=3, ge=1, le=4)
     """How many different foods a good meal has; one lot of each is eaten."""
 
-    firewood_need_lots: dict[Season, int] = Field(default={"spring": 1, "summer": 0, "autumn": 1, "winter": 2})
+    firewood_need_lots: dict[Season, Annotated[int, Field(ge=0, le=100)]] = Field(
+        default={"spring": 1, "summer": 0, "autumn": 1, "winter": 2}
+    )
     """How many lots of firewood a creature burns each round, by season."""
 
     season_rounds: int = Field(default=10, ge=1, le=1_000)
@@ -113,23 +115,19 @@ class WoodConfig(StrictModel):
     shocks: tuple[Shock, ...] = Field(default=(), max_length=50)
     """What befalls the Wood, and when."""
 
-    @model_validator(mode="after")
-    def _every_good_is_named(self) -> "WoodConfig":
-        tables: tuple[tuple[str, dict[Good, int]], ...] = (
-            ("start_price_ticks", self.start_price_ticks),
-            ("harvest_lots", self.harvest_lots),
-            ("spoil_permille", self.spoil_permille),
-        )
-        for name, table in tables:
-            if missing := [g for g in GOODS if g not in table]:
-                raise ValueError(f"{name} has no entry for {', '.join(missing)}")
-            if low := [g for g in GOODS if table[g] < (name == "start_price_ticks")]:
-                raise ValueError(f"{name} of {low[0]} is too low")
-        if missing_seasons := [s for s in SEASONS if self.firewood_need_lots.get(s, -1) < 0]:
-            raise ValueError(f"firewood_need_lots needs an entry of 0 or more for {', '.join(missing_seasons)}")
-        if max(self.spoil_permille.values()) > 1_000:
-            raise ValueError("spoil_permille is a share in 1/1000 and at most 1000")
-        return self
+    @field_validator(
+        "start_price_ticks",
+        "harvest_lots",
+        "spoil_permille",
+        "firewood_need_lots",
+        mode="before",
+        json_schema_input_type=dict[str, int],
+    )
+    @classmethod
+    def _fill_in(cls, given: Any, info: ValidationInfo) -> Any:
+        """A table may name some of its entries; the rest are the defaults."""
+        default = cls.model_fields[info.field_name or ""].default
+        return {**default, **given} if isinstance(given, dict) else given
 
 
 _TITLES = {

@@ -18,6 +18,7 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._made = False
 
     @property
     def journal(self) -> Path:
@@ -37,6 +38,7 @@ class RunFolder:
     def create(self) -> None:
         """Make the folder; OutputError where it cannot be written to or holds a run already."""
         try:
+            self._made = not self.path.exists()
             self.path.mkdir(parents=True, exist_ok=True)
             if any(self.path.iterdir()):
                 raise OutputError(
@@ -69,6 +71,21 @@ class RunFolder:
     def write_report(self, html: str) -> None:
         """Keep the report."""
         self._write(self.report, html)
+
+    def recorded_sha256(self) -> str | None:
+        """The journal's hash as the summary has it; None where there is no summary."""
+        try:
+            summary = json.loads((self.path / "summary.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return str(summary.get("journal_sha256"))
+
+    def discard(self) -> None:
+        """Remove what a run has left that was stopped before its first round."""
+        for file in (self.journal, self.config):
+            file.unlink(missing_ok=True)
+        if self._made and not any(self.path.iterdir()):
+            self.path.rmdir()
 
     def read_record(self) -> RunRecord:
         """The summary and the tables; OutputError where the folder holds no finished record."""

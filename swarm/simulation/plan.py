@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from swarm.agents.shard import ShardPlan
-from swarm.llm.config import AnyModel
+from swarm.llm.config import ModelConfig
 from swarm.scenarios.protocol import Scenario
 from swarm.seeding import draw_below
 from swarm.simulation.market import MarketPlan
@@ -26,7 +26,7 @@ class RunPlan:
     rounds: int
     scenario_name: str
     scenario: Scenario
-    models: tuple[AnyModel, ...]
+    models: tuple[ModelConfig, ...]
     market: MarketPlan
     shard: ShardPlan
     config_record: dict[str, Any]

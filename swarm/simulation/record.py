@@ -39,6 +39,7 @@ class Recorder:
     def __init__(self) -> None:
         self._columns: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES}
         self.errors: Counter[str] = Counter()
+        self.repairs: Counter[str] = Counter()
         self.rejections: Counter[str] = Counter()
         self.pruned: Counter[str] = Counter()
         self.late = 0
@@ -68,6 +69,7 @@ class Recorder:
         turns, decisions = outcome.gathered.turns, outcome.gathered.decisions
         errors = [str(e) if e else "" for e in decisions.errors]
         self.errors.update(e for e in errors if e)
+        self.repairs.update(str(kind) for kinds in decisions.repairs for kind in kinds)
         if late := len(outcome.gathered.late):
             self.late += late
             self.errors["late"] += late
@@ -111,6 +113,7 @@ class Recorder:
                 "trader": turns.trader,
                 "mind": self._minds[turns.trader],
                 "error": np.array(errors, dtype=np.str_),
+                "repairs": np.array([" ".join(kinds) for kinds in decisions.repairs], dtype=np.str_),
                 "orders": np.bincount(decisions.orders.trader, minlength=self.plan.traders)[turns.trader],
                 "prompt_tokens": turns.prompt_tokens,
                 "completion_tokens": turns.completion_tokens,
@@ -199,6 +202,7 @@ class Recorder:
             "journal_sha256": closing.journal_sha256,
             "config_sha256": plan.config_sha256,
             "decision_errors": dict(sorted(self.errors.items())),
+            "repaired_replies": dict(sorted(self.repairs.items())),
             "order_rejections": dict(sorted(self.rejections.items())),
             "late_turns": self.late,
             "pruned_messages": dict(sorted(self.pruned.items())),

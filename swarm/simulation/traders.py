@@ -1,7 +1,8 @@
 """The traders of a run as the round loop sees them, and the two ways to have them without a cluster."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -10,7 +11,7 @@ import numpy as np
 from swarm.agents.observation import Int64, Observation
 from swarm.agents.shard import Shard, ShardAnswer, ShardPlan
 from swarm.agents.turns import Decisions, Turns, read_turns
-from swarm.llm.protocol import ModelClient
+from swarm.llm.protocol import Connected, ModelClient
 from swarm.market.orders import Orders
 
 
@@ -51,25 +52,44 @@ def gather(answers: Sequence[ShardAnswer], late: Int64) -> Gathered:
     order = np.argsort(np.concatenate([np.empty(0, dtype=np.int64), *(a.turns.trader for a in answers)]), kind="stable")
     gossip = [line for a in answers for line in a.decisions.gossip]
     errors = [error for a in answers for error in a.decisions.errors]
+    repairs = [kinds for a in answers for kinds in a.decisions.repairs]
     decisions = Decisions(
         Orders.concatenate([a.decisions.orders for a in answers]).in_canonical_order(),
         tuple(gossip[i] for i in order),
         tuple(errors[i] for i in order),
         sum(a.decisions.cut_gossip for a in answers),
+        tuple(repairs[i] for i in order),
     )
     baseline_orders = Orders.concatenate([a.baseline_orders for a in answers]).in_canonical_order()
     return Gathered(turns, decisions, baseline_orders, np.sort(late))
 
 
-class LocalTraders:
-    """All traders in one shard of this process."""
+@contextmanager
+def kept_open(clients: Iterable[ModelClient]) -> Iterator[asyncio.Runner]:
+    """One event loop for all rounds, in which clients that keep connections are open until the block ends."""
+    connected = [client for client in clients if isinstance(client, Connected)]
+    with asyncio.Runner() as runner:
+        try:
+            for client in connected:
+                runner.run(client.open())
+            yield runner
+        finally:
+            for client in connected:
+                runner.run(client.close())
 
-    def __init__(self, plan: ShardPlan, clients: Mapping[str, ModelClient]) -> None:
+
+class LocalTraders:
+    """All traders in one shard of this process, in the event loop of `runner`, or in a new one for each round."""
+
+    def __init__(
+        self, plan: ShardPlan, clients: Mapping[str, ModelClient], runner: asyncio.Runner | None = None
+    ) -> None:
         self.shard = Shard(plan, clients)
+        self._run = asyncio.run if runner is None else runner.run
 
     def decide(self, seen: Observation) -> Gathered:
         """Ask everybody."""
-        return gather([asyncio.run(self.shard.decide(seen))], np.empty(0, dtype=np.int64))
+        return gather([self._run(self.shard.decide(seen))], np.empty(0, dtype=np.int64))
 
 
 class RecordedTraders:

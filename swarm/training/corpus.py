@@ -7,13 +7,14 @@ seasons, prices. Markets for training and for examination have disjoint seeds.
 import multiprocessing
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from swarm.config import compose, resolve
-from swarm.llm.config import Temperament
+from swarm.llm.config import ScriptedModel, Temperament
 from swarm.llm.embedded import tokenizer
 from swarm.llm.menu_policies import MenuView, choose, read_menu
 from swarm.llm.protocol import ModelReply, ModelRequest, TokenUsage
@@ -35,8 +36,8 @@ Int32 = npt.NDArray[np.int32]
 class Corpus:
     """Examples as columns: `public` has one entry per round, all others one per prompt.
 
-    `round_of` points into `public`; `actions` and `sayings` hold each teacher's letters as numbers from 0; `figures` are
-    the menu's columns by letter, and `rows` how many letters there are.
+    `round_of` points into `public`; `actions` and `sayings` hold each teacher's letters as numbers from 0; `figures`
+    are the menu's columns by letter; `rows` and `spoken` are how many letters there are of either kind.
     """
 
     public: Int16
@@ -62,6 +63,17 @@ class Corpus:
             [p.round_of + start for p, start in zip(parts, starts, strict=True)]
         ).astype(np.int32)
         return cls(**columns)
+
+    def save(self, folder: Path) -> None:
+        """Write the columns as files of a new folder."""
+        folder.mkdir()
+        for f in fields(self):
+            np.save(folder / f"{f.name}.npy", getattr(self, f.name))
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """What `save` wrote, mapped and not copied, so that several processes share it."""
+        return cls(**{f.name: np.load(folder / f"{f.name}.npy", mmap_mode="r") for f in fields(cls)})
 
 
 class _Sink:
@@ -106,7 +118,7 @@ class _Sink:
             sayings=answers[1],
             figures=figures,
             rows=np.array([len(v.choices) for v in self.views], dtype=np.int16),
-            spoken=np.array([len(v.sayings) + 1 for v in self.views], dtype=np.int16),
+            spoken=np.array([len(v.sayings) for v in self.views], dtype=np.int16),
         )
 
 
@@ -197,7 +209,11 @@ def simulate(number: int) -> Corpus:
     plan = compose(resolve(market_config(number)))
     sink = _Sink()
     noise = int(draw_below(number, "noise", 3).item()) * 150
-    clients = {m.name: _TeachingClient(m.temperament, sink, noise, keep_permille=500) for m in plan.models}
+    clients = {
+        m.name: _TeachingClient(m.temperament, sink, noise, keep_permille=500)
+        for m in plan.models
+        if isinstance(m, ScriptedModel)
+    }
     run_rounds(plan, Market(plan.market, None), LocalTraders(plan.shard, clients))
     return sink.corpus()
 

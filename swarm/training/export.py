@@ -106,9 +106,7 @@ def export(net: Net, temperament: str, path: Path) -> None:
         return str(g.op("Reshape", g.op("Mul", empty, g.number(_HIDDEN)), first))
 
     prompts = g.op("Slice", g.op("Shape", "private"), g.ints(0), g.ints(1))
-    asked = [
-        [TOKEN[kind], TOKEN[temperament], *[tokenizer.PAD] * (tokenizer.WIDTH - 2)] for kind in ("<act>", "<say>")
-    ]
+    asked = [[TOKEN[kind], TOKEN[temperament], *[tokenizer.PAD] * (tokenizer.WIDTH - 2)] for kind in ("<act>", "<say>")]
     x = lines("public", g.ints(1, -1, tokenizer.WIDTH * net.shape.token_width))
     y = lines("private", g.ints(0, 0, -1))
     z = lines(g.grid("questions", np.array([asked], dtype=np.int64)), g.ints(1, 2, -1))

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional
 
 from swarm.llm.embedded import tokenizer
 
@@ -117,11 +117,11 @@ class Net(nn.Module):
                 ],
                 3,
             )
-            mixed = F.scaled_dot_product_attention(query, keys, values, attn_mask=mask)
+            mixed = functional.scaled_dot_product_attention(query, keys, values, attn_mask=mask)
             y = y + block.out(mixed.transpose(1, 2).reshape(n, -1, d))
             y = y + _fed(y, block)
             if not last:
-                mixed = F.scaled_dot_product_attention(
+                mixed = functional.scaled_dot_product_attention(
                     qkv_x[0], qkv_x[1], qkv_x[2], attn_mask=mask_x.expand(groups, 1, lines, lines)
                 )
                 x = x + block.out(mixed.transpose(1, 2).reshape(groups, lines, d))
@@ -131,10 +131,10 @@ class Net(nn.Module):
 
 
 def _norm(x: Tensor, weight: Tensor) -> Tensor:
-    return F.rms_norm(x, (x.shape[-1],), weight, EPSILON)
+    return functional.rms_norm(x, (x.shape[-1],), weight, EPSILON)
 
 
 def _fed(x: Tensor, block: Block) -> Tensor:
     gate, up = block.gate_up(_norm(x, block.norm_2)).chunk(2, -1)
-    fed: Tensor = block.down(F.silu(gate) * up)
+    fed: Tensor = block.down(functional.silu(gate) * up)
     return fed

@@ -1,20 +1,23 @@
-"""Train the five embedded models: together first, then each by itself; needs torch, which nothing else of swarm does.
+"""Train the five embedded models: together first, then each by itself; needs torch, which nothing else does.
 
-All five share one schooling: each prompt is asked for the letters of all five teachers and for what its tables say (which
-action has the most of a column, what a cell holds). Then each model goes on from there with its own teacher alone.
+All five share one schooling: each prompt is asked for the letters of all five teachers and for what its tables say,
+which action has the most of a column and what a cell holds. Then each model goes on with its own teacher alone.
 """
 
 import json
+import multiprocessing
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torch.nn import functional
 
 from swarm.llm.embedded import tokenizer
 from swarm.llm.embedded.tokenizer import TOKEN
@@ -28,15 +31,16 @@ class Lesson:
     """How long and on what to train; the same lesson on the same machine gives the same models."""
 
     seed: int = 1
-    markets: int = 700
-    held_out_markets: int = 60
-    shared_steps: int = 2_600
-    own_steps: int = 350
+    markets: int = 600
+    held_out_markets: int = 40
+    shared_steps: int = 2_200
+    own_steps: int = 200
     batch_rounds: int = 24
     prompts_per_round: int = 6
     rate: float = 2.5e-3
     own_rate: float = 8e-4
-    threads: int = 4
+    workers: int = 3
+    """Processes of one thread each; threads of one process would mostly wait for each other in so small a network."""
 
 
 Tell = Callable[[str], None]
@@ -45,38 +49,34 @@ Tell = Callable[[str], None]
 def train(out: Path, lesson: Lesson, tell: Tell) -> dict[str, Any]:
     """Simulate, train and write the five models and `training.json` into `out`; returns what the latter holds."""
     started = perf_counter()
-    torch.manual_seed(lesson.seed)
-    torch.set_num_threads(lesson.threads)
     out.mkdir(parents=True, exist_ok=True)
     tell(f"simulating {lesson.markets} markets and {lesson.held_out_markets} held out")
-    taught = simulate_many(1 + 10_000 * lesson.seed, lesson.markets, lesson.threads)
-    held_out = simulate_many(HELD_OUT_FROM, lesson.held_out_markets, lesson.threads)
+    taught = simulate_many(1 + 10_000 * lesson.seed, lesson.markets, lesson.workers)
+    held_out = simulate_many(HELD_OUT_FROM, lesson.held_out_markets, lesson.workers)
     simulated_s = perf_counter() - started
     tell(f"{len(taught)} prompts of {len(taught.public)} rounds, {len(held_out)} held out, {simulated_s:.0f} s")
-    net = Net(Shape())
-    size = sum(p.numel() for p in net.parameters())
-    tell(f"{size} parameters")
-    _school(net, taught, held_out, lesson, tell)
-    shared_s = perf_counter() - started - simulated_s
-    schooled = {name: tensor.clone() for name, tensor in net.state_dict().items()}
-    agreement = {}
-    for place, temperament in enumerate(TEMPERAMENTS):
-        net.load_state_dict(schooled)
-        _specialise(net, place, taught, lesson)
-        agreement[temperament] = round(_examine(net, held_out, [place])[0], 4)
-        tell(f"{temperament}: agrees with its teacher on {agreement[temperament]:.3f} of held-out prompts")
-        export(net, temperament, out / f"{temperament}.onnx")
+    with TemporaryDirectory() as folder:
+        for name, corpus in (("taught", taught), ("held_out", held_out)):
+            corpus.save(Path(folder, name))
+        schooled = _school_together(Path(folder), lesson, tell)
+        torch.save(schooled, out / "schooled.pt")
+        shared_s = perf_counter() - started - simulated_s
+        tell(f"schooled together in {shared_s:.0f} s; now each by itself")
+        with multiprocessing.get_context("spawn").Pool(lesson.workers) as pool:
+            jobs = [(Path(folder), lesson, schooled, place, out) for place in range(len(TEMPERAMENTS))]
+            marks = pool.starmap(_specialise, jobs, chunksize=1)
+    agreement = dict(zip(TEMPERAMENTS, marks, strict=True))
     record = {
         "lesson": asdict(lesson),
-        "shape": asdict(net.shape),
-        "parameters": size,
+        "shape": asdict(Shape()),
+        "parameters": sum(tensor.numel() for tensor in schooled.values()),
         "prompts": len(taught),
         "held_out_prompts": len(held_out),
         "agreement": agreement,
         "simulated_s": round(simulated_s),
         "shared_s": round(shared_s),
         "own_s": round(perf_counter() - started - simulated_s - shared_s),
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),
     }
     (out / "training.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     return record
@@ -97,7 +97,7 @@ class _Batches:
         self.rounds = rounds
         order = np.argsort(corpus.round_of, kind="stable")
         starts = np.searchsorted(corpus.round_of[order], np.arange(len(corpus.public) + 1))
-        self.members = [order[a:b] for a, b in zip(starts[:-1], starts[1:], strict=True)]
+        self.members = [order[a:b] for a, b in pairwise(starts)]
         self._queue: list[np.ndarray] = []
 
     def next(self) -> np.ndarray:
@@ -156,11 +156,56 @@ def _reading(corpus: Corpus, rows: np.ndarray, random: np.random.Generator) -> t
     return asked, np.stack([np.where(unique, most + tokenizer.FIRST_LETTER, -1), tokens], -1)
 
 
-def _school(net: Net, taught: Corpus, held_out: Corpus, lesson: Lesson, tell: Tell) -> None:
-    """Train on all five teachers and on questions of reading."""
+class _Mean:
+    """Averages gradients over the workers through shared memory; each adds them up in the same order."""
+
+    def __init__(self, workers: int, size: int) -> None:
+        context = torch.multiprocessing.get_context("spawn")
+        self.rows = torch.zeros(workers, size).share_memory_()
+        self.barrier = context.Barrier(workers, timeout=600)
+
+    def apply(self, rank: int, net: Net) -> None:
+        """Put the mean of all workers' gradients in place of this worker's."""
+        grads = [p.grad for p in net.parameters() if p.grad is not None]
+        self.rows[rank] = torch.cat([g.flatten() for g in grads])
+        self.barrier.wait()
+        mean = self.rows.mean(0)
+        self.barrier.wait()
+        start = 0
+        for grad in grads:
+            grad.copy_(mean[start : start + grad.numel()].view_as(grad))
+            start += grad.numel()
+
+
+def _school_together(folder: Path, lesson: Lesson, tell: Tell) -> dict[str, Tensor]:
+    """Train one network in several processes, of which this is one; returns its weights."""
+    size = sum(p.numel() for p in Net(Shape()).parameters())
+    mean = _Mean(lesson.workers, size)
+    context = torch.multiprocessing.get_context("spawn")
+    others = [
+        context.Process(target=_school, args=(rank, mean, folder, lesson), daemon=True)
+        for rank in range(1, lesson.workers)
+    ]
+    for process in others:
+        process.start()
+    tell(f"{size} parameters")
+    schooled = _school(0, mean, folder, lesson, tell)
+    for process in others:
+        process.join()
+    return schooled
+
+
+def _school(rank: int, mean: _Mean, folder: Path, lesson: Lesson, tell: Tell = lambda _line: None) -> dict[str, Tensor]:
+    """One worker's part: train on all five teachers and on questions of reading."""
+    torch.set_num_threads(1)
+    torch.manual_seed(lesson.seed)
+    net = Net(Shape())
+    taught = Corpus.load(folder / "taught")
     everyone = list(range(len(TEMPERAMENTS)))
-    batches = _Batches(taught, lesson.seed, lesson.batch_rounds, lesson.prompts_per_round)
-    random = np.random.default_rng(lesson.seed + 1)
+    batches = _Batches(
+        taught, 1_000 * lesson.seed + rank, lesson.batch_rounds // lesson.workers, lesson.prompts_per_round
+    )
+    random = np.random.default_rng(1_000 * lesson.seed + 500 + rank)
     posed = _posed(everyone)
     optimiser = _optimiser(net, lesson.rate)
     for step, rate in enumerate(_rates(lesson.shared_steps, lesson.rate)):
@@ -168,22 +213,35 @@ def _school(net: Net, taught: Corpus, held_out: Corpus, lesson: Lesson, tell: Te
         reading, read = _reading(taught, rows, random)
         questions = np.concatenate([np.broadcast_to(posed, (*rows.shape, *posed.shape)), reading], 2)
         targets = torch.from_numpy(np.concatenate([_answers(taught, rows, everyone), read], 2))
-        loss = _step(net, optimiser, rate, *_grids(taught, rows), torch.from_numpy(questions), targets)
-        if (step + 1) % max(1, lesson.shared_steps // 12) == 0:
-            marks = ", ".join(f"{a:.3f}" for a in _examine(net, held_out, everyone))
+        loss = _loss(net, optimiser, *_grids(taught, rows), torch.from_numpy(questions), targets)
+        mean.apply(rank, net)
+        _step(net, optimiser, rate)
+        if rank == 0 and (step + 1) % max(1, lesson.shared_steps // 12) == 0:
+            held_out = Corpus.load(folder / "held_out")
+            marks = ", ".join(f"{a:.3f}" for a in _examine(net, held_out, everyone, most=3_000))
             tell(f"step {step + 1} of {lesson.shared_steps}: loss {loss:.3f}, agreement {marks}")
+    return dict(net.state_dict())
 
 
-def _specialise(net: Net, teacher: int, taught: Corpus, lesson: Lesson) -> None:
-    """Train on one teacher alone."""
-    batches = _Batches(taught, lesson.seed + 7 + teacher, lesson.batch_rounds, lesson.prompts_per_round)
+def _specialise(folder: Path, lesson: Lesson, schooled: dict[str, Tensor], teacher: int, out: Path) -> float:
+    """Go on with one teacher alone, write the model, and return its agreement on the prompts held out."""
+    torch.set_num_threads(1)
+    torch.manual_seed(lesson.seed)
+    net = Net(Shape())
+    net.load_state_dict(schooled)
+    taught = Corpus.load(folder / "taught")
+    batches = _Batches(taught, 1_000 * lesson.seed + 700 + teacher, lesson.batch_rounds, lesson.prompts_per_round)
     posed = _posed([teacher])
     optimiser = _optimiser(net, lesson.own_rate)
     for rate in _rates(lesson.own_steps, lesson.own_rate):
         rows = batches.next()
         questions = torch.from_numpy(np.broadcast_to(posed, (*rows.shape, *posed.shape)).copy())
         targets = torch.from_numpy(_answers(taught, rows, [teacher]))
-        _step(net, optimiser, rate, *_grids(taught, rows), questions, targets)
+        _loss(net, optimiser, *_grids(taught, rows), questions, targets)
+        _step(net, optimiser, rate)
+    temperament = TEMPERAMENTS[teacher]
+    export(net, temperament, out / f"{temperament}.onnx")
+    return round(_examine(net, Corpus.load(folder / "held_out"), [teacher], most=10_000)[0], 4)
 
 
 def _optimiser(net: Net, rate: float) -> torch.optim.AdamW:
@@ -200,24 +258,22 @@ def _rates(steps: int, peak: float) -> Iterator[float]:
         yield peak * rise * (0.01 + 0.99 * 0.5 * (1 + float(np.cos(np.pi * step / steps))))
 
 
-def _step(
-    net: Net,
-    optimiser: torch.optim.AdamW,
-    rate: float,
-    public: Tensor,
-    private: Tensor,
-    questions: Tensor,
-    targets: Tensor,
+def _loss(
+    net: Net, optimiser: torch.optim.AdamW, public: Tensor, private: Tensor, questions: Tensor, targets: Tensor
 ) -> float:
+    """Fill in the gradients of one batch."""
+    optimiser.zero_grad(set_to_none=True)
+    logits = net(public, private, questions)
+    loss = functional.cross_entropy(logits.flatten(0, -2), targets.flatten(), ignore_index=-1)
+    loss.backward()
+    return float(loss.detach())
+
+
+def _step(net: Net, optimiser: torch.optim.AdamW, rate: float) -> None:
     for group in optimiser.param_groups:
         group["lr"] = rate
-    logits = net(public, private, questions)
-    loss = F.cross_entropy(logits.flatten(0, -2), targets.flatten(), ignore_index=-1)
-    optimiser.zero_grad(set_to_none=True)
-    loss.backward()
     torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
     optimiser.step()
-    return float(loss.detach())
 
 
 @torch.no_grad()

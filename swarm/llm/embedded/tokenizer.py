@@ -1,8 +1,8 @@
 """The embedded models' tokenizer: word by word, one token per number, line by line.
 
-A prompt becomes a grid of token ids, one row per line of its tables; the models take each row in as one patch. Words that
-name a good of the prompt's market become slots in the order of the table, so that a model knows no good by name and
-works in any scenario. A heading is no row: its section's token leads each of its rows. What is unknown is `<unk>`.
+A prompt becomes a grid of token ids, one row per line of its tables; the models take each row in as one patch. Words
+that name a good of the prompt's market become slots in the order of the table, so that a model knows no good by name
+and works in any scenario. A heading is no row: its section's token leads each of its rows. What is unknown is `<unk>`.
 """
 
 from collections.abc import Iterable
@@ -25,9 +25,12 @@ TEMPERAMENTS = ("value", "momentum", "maker", "hoarder", "panic")
 COLUMNS = ("GAIN", "EXPECT", "TREND", "EDGE", "NEEDS", "BUYS", "SELLS")
 GOOD_SLOTS = 12
 
-_WORDS = """of spring summer autumn winter period round make nothing purse mood buy sell pass will rise fall is short plenty
-mania blight crash has failed fails panic run stormed rot stores harvests deposits riches takes lost over ended everybody
-must have hoards are""".split()
+_WORDS: tuple[str, ...] = (
+    *("of", "spring", "summer", "autumn", "winter", "period", "round", "make", "nothing", "purse", "mood"),
+    *("buy", "sell", "pass", "will", "rise", "fall", "is", "short", "plenty"),
+    *("mania", "blight", "crash", "has", "fail", "failed", "fails", "panic", "run", "stormed", "rot", "stores"),
+    *("harvests", "deposits", "riches", "takes", "lost", "over", "ended", "everybody", "must", "have", "hoards", "are"),
+)
 
 
 def _large(first: int, ratio: float, last: float) -> list[int]:
@@ -78,7 +81,7 @@ def token_of(word: str) -> int:
     digits = word[1:] if word[:1] in "+-" else word
     if digits.isascii() and digits.isdigit() and len(digits) < 18:
         return number_token(int(word))
-    return UNKNOWN
+    return TOKEN.get(word.strip("!?.:;()'\"").lower(), UNKNOWN)
 
 
 def number_token(number: int) -> int:

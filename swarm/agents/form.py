@@ -1,0 +1,183 @@
+"""The form of a reply: from what a model wrote to the one JSON object in it, strictly first, then by a bounded repair.
+
+A repair takes away what stands around the object (a reasoning channel, a fence, a preamble) and commas before a closing
+bracket. It never touches a name, an amount or anything else inside the object, never closes what was left open, and
+never chooses between two objects. What a decision is, this module does not know.
+"""
+
+import json
+import re
+from enum import StrEnum
+from typing import Any, Literal
+
+from swarm.llm.runaway import MAX_WHITESPACE
+
+Fault = Literal["not_json", "truncated", "duplicate_key", "bad_number", "several_answers"]
+MAX_CANDIDATES = 8
+"""Most pairs of braces that are looked at."""
+
+_REASONING_END = re.compile(r"</(?:think|thinking|thought|reasoning)>|\[/THINK\]", re.IGNORECASE)
+_REASONING_START = re.compile(r"<(?:think|thinking|thought|reasoning)>|\[THINK\]", re.IGNORECASE)
+# gpt-oss writes channels between special tokens; where a server drops those, only their names are left.
+_CHANNEL = "<|channel|>"
+_FINAL_CHANNEL = re.compile(
+    r"<\|channel\|>final\b(?:\s*<\|constrain\|>\s*\w+)?\s*<\|message\|>|(?<=\S)assistantfinal(?:json)?"
+)
+_CHANNEL_END = re.compile(r"<\|(?:return|end|call|start)\|>")
+_FENCED = re.compile(r"```[ \t]*\w*[ \t]*\r?\n?(.*?)```", re.DOTALL)
+_FENCE = re.compile(r"```[ \t]*\w*")
+_SPECIAL_TOKEN = re.compile(r"<\|[a-z_]+\|>|</?s>|<end_of_turn>|\[/?INST\]")
+_CLOSERS = re.compile(r"[\s}\]\"'`,;.]*")
+_COMMA_BEFORE_CLOSER = re.compile(r"\"(?:[^\"\\]|\\.)*\"|,(?=\s*[}\]])", re.DOTALL)
+
+
+class Repair(StrEnum):
+    """What had to be taken away to find the object."""
+
+    REASONING = "reasoning"
+    CODE_FENCE = "code_fence"
+    SURROUNDING_TEXT = "surrounding_text"
+    TRAILING_GARBAGE = "trailing_garbage"
+    TRAILING_COMMA = "trailing_comma"
+    ENDLESS_WHITESPACE = "endless_whitespace"
+
+
+class MalformedReplyError(ValueError):
+    """There is not exactly one JSON object that may be read; `fault` says why."""
+
+    def __init__(self, fault: Fault) -> None:
+        self.fault = fault
+        super().__init__(fault)
+
+
+def find_object(text: str) -> tuple[Any, tuple[Repair, ...]]:
+    """The JSON value that `text` is, or the one object in it, and what was repaired; else MalformedReplyError."""
+    whole = _strict(text)
+    if whole is not None:
+        trailing = len(text) - len(text.rstrip())
+        return whole, (Repair.ENDLESS_WHITESPACE,) if trailing >= MAX_WHITESPACE else ()
+    repairs: list[Repair] = []
+    rest = _after_reasoning(text)
+    if rest is not text:
+        repairs.append(Repair.REASONING)
+        if (whole := _strict(rest)) is not None:
+            return whole, tuple(repairs)
+    unfenced = _unfenced(rest)
+    if unfenced is not rest:
+        repairs.append(Repair.CODE_FENCE)
+    value, more = _only_object(unfenced)
+    return value, tuple(dict.fromkeys([*repairs, *more]))
+
+
+def after_object(text: str) -> str:
+    """What follows the last closing brace."""
+    return text.rpartition("}")[2]
+
+
+def _strict(text: str) -> Any:
+    """The JSON value that `text` is, or None where it is none; `null` is no reply either."""
+    try:
+        return json.loads(text, object_pairs_hook=_unique_keys, parse_constant=_no_constant)
+    except json.JSONDecodeError:
+        return None
+    except RecursionError:
+        raise MalformedReplyError("not_json") from None
+    except MalformedReplyError:
+        raise
+    except ValueError:
+        # Python refuses to read a whole number of thousands of digits.
+        raise MalformedReplyError("bad_number") from None
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    keys = dict(pairs)
+    if len(keys) != len(pairs):
+        raise MalformedReplyError("duplicate_key")
+    return keys
+
+
+def _no_constant(name: str) -> Any:
+    raise MalformedReplyError("bad_number")
+
+
+def _after_reasoning(text: str) -> str:
+    finals = list(_FINAL_CHANNEL.finditer(text))
+    if finals:
+        rest = text[finals[-1].end() :]
+        end = _CHANNEL_END.search(rest)
+        return rest[: end.start()] if end else rest
+    ends = list(_REASONING_END.finditer(text))
+    if ends:
+        return text[ends[-1].end() :]
+    if _CHANNEL in text or _REASONING_START.search(text):
+        # It thought and never came to an answer; what looks like one in its thoughts is none.
+        raise MalformedReplyError("truncated")
+    return text
+
+
+def _unfenced(text: str) -> str:
+    """Text without the fences of its one block; what stands around the block stays, to be judged as any other text."""
+    if "```" not in text:
+        return text
+    if sum("{" in block for block in _FENCED.findall(text)) > 1:
+        raise MalformedReplyError("several_answers")
+    return _FENCE.sub("", text)
+
+
+def _only_object(text: str) -> tuple[Any, list[Repair]]:
+    found: tuple[Any, int, int, list[Repair]] | None = None
+    at = 0
+    for _ in range(MAX_CANDIDATES):
+        start = text.find("{", at)
+        if start < 0:
+            break
+        end = _matching_brace(text, start)
+        if end is None:
+            raise MalformedReplyError("several_answers" if found else "truncated")
+        candidate, at = text[start:end], end
+        value, repairs = _strict(candidate), list[Repair]()
+        if value is None:
+            value = _strict(_COMMA_BEFORE_CLOSER.sub(lambda m: "" if m[0] == "," else m[0], candidate))
+            repairs = [Repair.TRAILING_COMMA]
+        if value is None:
+            continue
+        if found is not None:
+            raise MalformedReplyError("several_answers")
+        found = value, start, end, repairs
+    if found is None or text.find("{", at) >= 0:
+        raise MalformedReplyError("not_json")
+    value, start, end, repairs = found
+    before, after = text[:start].strip(), text[end:]
+    if before.endswith("["):
+        raise MalformedReplyError("not_json")
+    if len(after) - len(after.rstrip()) >= MAX_WHITESPACE:
+        repairs.append(Repair.ENDLESS_WHITESPACE)
+    if (cleaned := _SPECIAL_TOKEN.sub("", after)) != after or after.strip():
+        repairs.append(Repair.TRAILING_GARBAGE if _CLOSERS.fullmatch(cleaned) else Repair.SURROUNDING_TEXT)
+    if before:
+        repairs.append(Repair.SURROUNDING_TEXT)
+    return value, repairs
+
+
+def _matching_brace(text: str, start: int) -> int | None:
+    """The place behind the brace that closes the one at `start`, or None; braces in strings do not count."""
+    depth = 0
+    in_string = escaped = False
+    for place in range(start, len(text)):
+        sign = text[place]
+        if in_string:
+            if escaped:
+                escaped = False
+            elif sign == "\\":
+                escaped = True
+            elif sign == '"':
+                in_string = False
+        elif sign == '"':
+            in_string = True
+        elif sign == "{":
+            depth += 1
+        elif sign == "}":
+            depth -= 1
+            if depth == 0:
+                return place + 1
+    return None

@@ -1,0 +1,67 @@
+"""The one form of a benchmark's result, as a table for the terminal and as JSON."""
+
+import json
+import os
+import platform
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any, Literal
+
+import psutil
+
+from swarm import __version__
+from swarm.errors import OutputError
+
+RUNS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One figure: `value` is the median of `runs`, or None where it cannot be measured here, and `note` says why.
+
+    `aim` is what was aimed at, `bound` what limits the figure in words, and `of_bound` how much of that is reached.
+    """
+
+    name: str
+    value: float | None
+    unit: str
+    better: Literal["lower", "higher"]
+    aim: float | None = None
+    runs: tuple[float, ...] = ()
+    bound: str = ""
+    of_bound: float | None = None
+    note: str = ""
+
+    @property
+    def reached(self) -> bool | None:
+        """Whether the aim is reached; None where there is no aim or no value."""
+        if self.value is None or self.aim is None:
+            return None
+        return self.value <= self.aim if self.better == "lower" else self.value >= self.aim
+
+
+def median_of(name: str, runs: list[float], unit: str, better: Literal["lower", "higher"], **more: Any) -> Result:
+    """A result whose value is the median of `runs`."""
+    return Result(name, round(median(runs), 6), unit, better, runs=tuple(round(r, 6) for r in runs), **more)
+
+
+def machine() -> dict[str, Any]:
+    """What the figures were measured on."""
+    return {
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "cores": os.cpu_count(),
+        "memory_gb": round(psutil.virtual_memory().total / 2**30, 1),
+        "load_1_min": round(os.getloadavg()[0], 2),
+        "swarm": __version__,
+    }
+
+
+def write_json(path: Path, bench: str, results: list[Result]) -> None:
+    """Write the results of one benchmark; OutputError where that fails."""
+    form = {"bench": bench, "machine": machine(), "results": [asdict(r) for r in results]}
+    try:
+        path.write_text(json.dumps(form, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"--json {path}: this file cannot be written ({error.strerror})") from error

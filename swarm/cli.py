@@ -1,0 +1,351 @@
+"""The command line: parses, delegates, says what went wrong in one line, sets the exit status."""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from swarm import __version__, scenarios
+from swarm.errors import ReplayMismatch, SwarmError
+
+INTERRUPTED_STATUS = 130
+
+app = typer.Typer(
+    name="swarm",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help=(
+        "Market simulations in which every trader thinks with a small language model.\n\n"
+        "[bold]swarm run configs/wood.yaml[/bold] runs the Wood on a Ray cluster of its own and writes a report. "
+        "[bold]--local[/bold] needs no Ray and comes to the same history. [bold]swarm doctor[/bold] says what this "
+        "machine has."
+    ),
+)
+models_app = typer.Typer(help="The minds that can decide for traders.", invoke_without_command=True)
+bench_app = typer.Typer(help="Measure on this machine: medians of five, in one form of JSON.", no_args_is_help=True)
+app.add_typer(models_app, name="models")
+app.add_typer(bench_app, name="bench")
+
+out = Console(soft_wrap=True, highlight=False)
+err = Console(stderr=True, soft_wrap=True, highlight=False)
+
+ConfigPath = Annotated[Path, typer.Argument(metavar="CONFIG", help="A YAML file, say configs/wood.yaml.")]
+RunDirectory = Annotated[Path, typer.Argument(metavar="DIR", help="A run's folder, as `swarm run` printed it.")]
+Seed = Annotated[int | None, typer.Option("--seed", metavar="N", help="Use this seed in place of the config's.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="A.B=VALUE", help="Set one key of the config, say --set rounds=10; may stand several times."
+    ),
+]
+JsonPath = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the results here, too.")]
+
+
+@app.callback()
+def root(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Say the version and stop.", is_eager=True)] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
+) -> None:
+    """Options of all commands; `main` looks for --debug itself, since it may stand anywhere."""
+    if version:
+        out.print(f"swarm {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def run(
+    config: ConfigPath,
+    seed: Seed = None,
+    overrides: Overrides = None,
+    out_dir: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", metavar="DIR", help="The run's folder, new or empty. Default: runs/<name>-<seed>-<time>."
+        ),
+    ] = None,
+    local: Annotated[bool, typer.Option("--local", help="Run in this one process, without Ray.")] = False,
+    address: Annotated[
+        str | None,
+        typer.Option(
+            "--address",
+            metavar="HOST:PORT",
+            envvar="RAY_ADDRESS",
+            help="Join this Ray cluster (or `auto`: the one on this machine) in place of starting one.",
+        ),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+) -> None:
+    """Run a config to its end and write its folder: journal, tables, summary and report.
+
+    The same seed gives the same journal_sha256 in one process, on a Ray cluster of its own and on one that is there.
+    Ctrl-C ends a run after the round it is in; what was done until then is kept and can be replayed.
+    """
+    from swarm import config as configs
+    from swarm.progress import Progress
+    from swarm.runtime.run import Place, execute
+    from swarm.simulation.folder import RunFolder
+    from swarm.simulation.loop import Interrupted
+
+    resolved = configs.load(config, tuple(overrides or ()), seed)
+    folder = RunFolder(out_dir or _default_folder(resolved.name, resolved.seed))
+    place = Place(local=local, address=None if local or address in (None, "", "local") else address)
+    stop = _StopFlag()
+    progress = Progress(out, quiet)
+    try:
+        with stop, progress.shown():
+            result = execute(resolved, place, folder, (progress,), progress, stop)
+    except Interrupted:
+        err.print("stopped before the first round; nothing was recorded")
+        raise typer.Exit(INTERRUPTED_STATUS) from None
+    summary = result.record.summary
+    if not result.finished:
+        err.print(
+            f"stopped after round {summary['rounds']} of {summary['rounds_planned']}; the journal is whole up to there"
+        )
+    _print_outcome(summary)
+    out.print(f"journal_sha256 {summary['journal_sha256']}")
+    out.print(f"report {result.folder.report}")
+    if not result.finished:
+        raise typer.Exit(INTERRUPTED_STATUS)
+
+
+@app.command()
+def replay(
+    directory: RunDirectory,
+    rebuild: Annotated[
+        bool, typer.Option("--rebuild", help="Also write tables, summary and report anew from the journal.")
+    ] = False,
+) -> None:
+    """Rebuild a run from its journal alone and say whether the recorded history holds.
+
+    No model is asked and no cluster is needed. Exit status 0: it holds; 1: it does not; 2: there is no whole journal.
+    """
+    from swarm import config as configs
+    from swarm.simulation.folder import RunFolder
+    from swarm.simulation.record import Recorder
+    from swarm.simulation.replay import replay as replay_journal
+    from swarm.simulation.report import render
+
+    folder = RunFolder(directory)
+    recorder = Recorder()
+    result = replay_journal(folder.journal, lambda record: configs.compose(configs.resolve(record)), (recorder,))
+    planned = result.plan.rounds
+    if result.torn_bytes or result.unfinished_records:
+        out.print(
+            f"the journal ends within round {result.rounds + 1}: {result.unfinished_records} records and "
+            f"{result.torn_bytes} bytes behind the last whole round are no part of the history"
+        )
+    if result.mismatch:
+        raise ReplayMismatch(f"{folder.journal}: the history does not hold: {result.mismatch}")
+    recorded = folder.recorded_sha256()
+    if recorded not in (None, result.replayed_sha256):
+        raise ReplayMismatch(
+            f"{folder.journal}: the journal replays to {result.replayed_sha256}, but summary.json says {recorded}"
+        )
+    if rebuild:
+        finished = result.rounds == planned
+        extra: dict[str, Any] = {"finished": finished, "place": "a replay of the journal", "layout": {}, "lost": {}}
+        record = recorder.finish(result.closing, extra)
+        folder.write_record(record)
+        folder.write_report(render(record))
+        out.print(f"report {folder.report}")
+    whole = "all" if result.rounds == planned else f"{result.rounds} of"
+    out.print(f"the history holds: {whole} {planned} rounds replayed")
+    out.print(f"journal_sha256 {result.replayed_sha256}")
+
+
+@app.command()
+def report(directory: RunDirectory) -> None:
+    """Write a run's report again from its summary and tables."""
+    from swarm.simulation.folder import RunFolder
+    from swarm.simulation.report import render
+
+    folder = RunFolder(directory)
+    folder.write_report(render(folder.read_record()))
+    out.print(f"report {folder.report}")
+
+
+@app.command()
+def validate(
+    config: Annotated[Path | None, typer.Argument(metavar="[CONFIG]", help="A YAML file to check.")] = None,
+    overrides: Overrides = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="List every key with its type, bounds, default and meaning.")
+    ] = False,
+) -> None:
+    """Check a config without running it, or explain every key that a config may have."""
+    from swarm import config as configs
+    from swarm.explain import explain as keys
+
+    if config is None and not explain:
+        raise typer.BadParameter("name a config, or give --explain", param_hint="CONFIG")
+    resolved = configs.load(config, tuple(overrides or ())) if config else None
+    if explain:
+        name = resolved.scenario["name"] if resolved else "wood"
+        for key in keys(name):
+            default = f", default {key.default}" if key.default else ""
+            out.print(f"[bold]{escape(key.place)}[/bold]  [dim]{escape(key.kind + default)}[/dim]")
+            out.print(f"    {escape(key.meaning)}")
+    if resolved:
+        plan = configs.compose(resolved)
+        minds = ", ".join(f"{plan.minds.count(m)} {m}" for m in dict.fromkeys(sorted(plan.minds)))
+        out.print(
+            f"{config}: valid; {plan.rounds} rounds of {plan.scenario_name} with {plan.traders} traders ({minds}), "
+            f"seed {plan.seed}, config_sha256 {plan.config_sha256}"
+        )
+
+
+@app.command(name="scenarios")
+def list_scenarios() -> None:
+    """List the scenarios: settings with goods, rules and mechanics."""
+    table = Table(box=None, padding=(0, 2), header_style="dim")
+    table.add_column("scenario")
+    table.add_column("what it is")
+    for name in scenarios.names():
+        table.add_row(name, scenarios.find(name).summary)
+    out.print(table)
+
+
+@models_app.callback()
+def list_models(context: typer.Context) -> None:
+    """List what can decide for a trader: engines, their temperaments, and baselines."""
+    if context.invoked_subcommand:
+        return
+    from swarm.agents.baselines import BASELINE_SUMMARIES
+    from swarm.llm.scripted import TEMPERAMENT_SUMMARIES
+
+    table = Table(box=None, padding=(0, 2), header_style="dim")
+    for heading in ("mind", "what it is", "how it decides"):
+        table.add_column(heading)
+    for name, summary in TEMPERAMENT_SUMMARIES.items():
+        table.add_row(f"engine: scripted, temperament: {name}", "scripted policy, no language model", summary)
+    for baseline, summary in BASELINE_SUMMARIES.items():
+        table.add_row(f"traders.minds: {baseline}", "baseline, reads no text", summary)
+    out.print(table)
+
+
+@app.command()
+def doctor() -> None:
+    """Say what this machine has for running swarms, and what each missing part costs."""
+    from swarm.doctor import findings
+
+    marks = {"ok": "[green]ok[/green]", "warning": "[yellow]look[/yellow]", "missing": "[dim]none[/dim]"}
+    table = Table(box=None, padding=(0, 2), header_style="dim")
+    for heading in ("part", "", "found", "what follows"):
+        table.add_column(heading)
+    for finding in findings():
+        table.add_row(finding.part, marks[finding.state], escape(finding.found), escape(finding.advice))
+    out.print(table)
+
+
+@bench_app.command(name="round")
+def bench_round(json_path: JsonPath = None) -> None:
+    """A round of 1,000 traders in one process and over Ray, five runs of each in turn; takes about three minutes."""
+    from swarm.bench import round as round_bench
+
+    _bench("round", round_bench.measure, json_path)
+
+
+def _bench(name: str, measure: Callable[[Any], list[Any]], json_path: Path | None) -> None:
+    from swarm.bench.form import machine, write_json
+    from swarm.progress import Progress
+
+    progress = Progress(err)
+    with progress.shown():
+        results = measure(progress)
+    table = Table(box=None, padding=(0, 2), header_style="dim")
+    for heading in ("figure", "median of 5", "aim", "unit", ""):
+        table.add_column(heading, justify="right" if heading in ("median of 5", "aim") else "left")
+    for result in results:
+        value = "-" if result.value is None else f"{result.value:,.6g}"
+        aim = "" if result.aim is None else f"{'<=' if result.better == 'lower' else '>='} {result.aim:,.6g}"
+        verdict = {None: "", True: "reached", False: "[yellow]short of the aim[/yellow]"}[result.reached]
+        table.add_row(result.name, value, aim, result.unit, verdict or escape(result.note))
+    out.print(table)
+    out.print("machine: " + ", ".join(f"{key} {value}" for key, value in machine().items()), style="dim")
+    if json_path is not None:
+        write_json(json_path, name, results)
+        out.print(f"written to {json_path}")
+
+
+class _StopFlag:
+    """Set by the first Ctrl-C or SIGTERM; the second Ctrl-C ends the process as Python would."""
+
+    def __init__(self) -> None:
+        self._set = False
+
+    def __call__(self) -> bool:
+        return self._set
+
+    def __enter__(self) -> "_StopFlag":
+        self._before = {s: signal.signal(s, self._stop) for s in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        if self._set and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self._set = True
+
+
+def _default_folder(name: str, seed: int) -> Path:
+    return Path("runs") / f"{name}-{seed}-{time.strftime('%Y%m%dT%H%M%S')}"
+
+
+def _print_outcome(summary: dict[str, Any]) -> None:
+    tokens = summary["tokens"]
+    per_turn = tokens["per_turn"]
+    errors = sum(summary["decision_errors"].values())
+    seconds = summary["seconds_per_round"]
+    unexplained = sum(abs(asset["unexplained"]) for asset in summary["conservation"].values())
+    out.print(
+        f"{summary['rounds']} rounds, {summary['traders']} traders, {summary['trades']:,} trades, "
+        f"{tokens['prompt'] + tokens['completion']:,} tokens ({per_turn['mean']:.0f} a turn, at most "
+        f"{per_turn['max']} of {per_turn['budget']}), {errors} decision errors, "
+        f"{seconds['p50']:.3f} s a round (p95 {seconds['p95']:.3f}), "
+        f"{'cash and goods conserved' if not unexplained else f'{unexplained} UNEXPLAINED'}"
+    )
+    if "scripted" in summary["engines"].values():
+        out.print("the traders were scripted policies, no language models")
+
+
+def main() -> None:
+    """The console script: runs the app, and turns errors into one line and an exit status."""
+    debug = "--debug" in sys.argv
+    # --debug may stand anywhere, as in `swarm run CONFIG --debug`.
+    arguments = [a for a in sys.argv[1:] if a != "--debug"]
+    try:
+        app(arguments, standalone_mode=True)
+    except SwarmError as error:
+        if debug:
+            raise
+        err.print(f"[red]error[/red] {escape(str(error))}")
+        sys.exit(error.exit_status)
+    except KeyboardInterrupt:
+        if debug:
+            raise
+        err.print("stopped")
+        sys.exit(INTERRUPTED_STATUS)
+    except BrokenPipeError:
+        # Somebody closed the pipe, as `swarm ... | head` does; nothing is left to say.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,110 @@
+"""What every key of a config means, read off the models themselves: place, type and bounds, default, meaning."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from swarm import scenarios
+from swarm.config import RunConfig
+
+Schema = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class KeyMeaning:
+    """One key; `default` is empty for sections and required keys."""
+
+    place: str
+    kind: str
+    default: str
+    meaning: str
+
+
+def explain(scenario: str) -> Iterator[KeyMeaning]:
+    """Every key that a config for this scenario may have, sections before what is in them."""
+    yield from _keys(RunConfig.model_json_schema(), "", {})
+    yield from _keys(scenarios.find(scenario).Config.model_json_schema(), "scenario.", {})
+
+
+def _keys(schema: Schema, prefix: str, definitions: Schema) -> Iterator[KeyMeaning]:
+    definitions = dict(schema.get("$defs", definitions))
+    required: list[str] = schema.get("required", [])
+    for name, key in schema["properties"].items():
+        place = f"{prefix}{name}"
+        target = _resolved(key, definitions)
+        meaning = " ".join(key.get("description", target.get("description", "")).split())
+        if "properties" in target:
+            yield KeyMeaning(place, "section", "", meaning)
+            yield from _keys(target, f"{place}.", definitions)
+            continue
+        default = _shown(key["default"]) if "default" in key else ""
+        yield KeyMeaning(
+            place, _kind(target, definitions) + (", required" if name in required else ""), default, meaning
+        )
+        for item in _item_models(target, definitions):
+            yield from _keys(item, f"{place}[].", definitions)
+
+
+def _resolved(schema: Schema, definitions: Schema) -> Schema:
+    reference = schema.get("$ref")
+    resolved: Schema = definitions[reference.rsplit("/", 1)[1]] if reference else schema
+    return resolved
+
+
+def _item_models(schema: Schema, definitions: Schema) -> list[Schema]:
+    """The models that the items of a list may be: one, or one for each value of a tag."""
+    if schema.get("type") != "array":
+        return []
+    item = _resolved(schema.get("items", {}), definitions)
+    tagged = item.get("oneOf") or item.get("anyOf") or [item]
+    choices = [_resolved(choice, definitions) for choice in tagged]
+    return [choice for choice in choices if "properties" in choice]
+
+
+def _kind(schema: Schema, definitions: Schema) -> str:
+    if choices := schema.get("anyOf"):
+        return " or ".join(_kind(_resolved(choice, definitions), definitions) for choice in choices)
+    if "enum" in schema:
+        return " | ".join(str(value) for value in schema["enum"])
+    if "const" in schema:
+        return str(schema["const"])
+    if schema.get("type") == "array":
+        if _item_models(schema, definitions):
+            return "list of sections"
+        return f"list of {_kind(_resolved(schema.get('items', {}), definitions), definitions)}"
+    if schema.get("type") == "object":
+        values = schema.get("additionalProperties")
+        return f"table of {_kind(values, definitions)}" if isinstance(values, dict) else "table"
+    return f"{schema.get('type', 'any')}{_bounds(schema)}"
+
+
+def _bounds(schema: Schema) -> str:
+    low = schema.get("minimum", schema.get("exclusiveMinimum"))
+    high = schema.get("maximum", schema.get("exclusiveMaximum"))
+    if low is not None and high is not None:
+        return f" {'above ' if 'exclusiveMinimum' in schema else ''}{_number(low)} to {_number(high)}"
+    if low is not None:
+        return f" from {_number(low)}"
+    if "maxLength" in schema:
+        return f" of at most {schema['maxLength']} characters"
+    return ""
+
+
+def _number(value: float) -> str:
+    return "2^63 - 1" if value == 2**63 - 1 else f"{value:,.6g}" if value < 100_000 else f"{value:,.0f}"
+
+
+def _shown(value: Any) -> str:
+    match value:
+        case None:
+            return "null"
+        case "":
+            return "empty"
+        case bool():
+            return str(value).lower()
+        case dict():
+            return ", ".join(f"{key} {item}" for key, item in value.items()) or "none"
+        case list() | tuple():
+            return ", ".join(str(item) for item in value) or "none"
+        case _:
+            return str(value)

@@ -1,0 +1,113 @@
+"""What a person sees while a run goes on: a live table on a terminal, a line now and then elsewhere."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import perf_counter
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from swarm.scenarios.protocol import Int64, MarketState
+from swarm.simulation.loop import RoundOutcome
+from swarm.simulation.plan import RunPlan
+
+LINES_PER_RUN = 15
+"""How many lines of progress a run prints where there is no terminal to draw on."""
+
+
+class Progress:
+    """A watcher and narrator that shows the run on a console."""
+
+    def __init__(self, console: Console, quiet: bool = False) -> None:
+        self.console = console
+        self.quiet = quiet
+        self._live: Live | None = None
+        self._phase = "starting"
+        self._plan: RunPlan | None = None
+        self._last: RoundOutcome | None = None
+        self._trades = 0
+        self._tokens = 0
+        self._errors = 0
+        self._late = 0
+        self._begun = perf_counter()
+
+    @contextmanager
+    def shown(self) -> Iterator["Progress"]:
+        """Show progress while the block runs."""
+        if self.quiet or not self.console.is_terminal:
+            yield self
+            return
+        with Live(get_renderable=self._render, console=self.console, refresh_per_second=8) as live:
+            self._live = live
+            yield self
+            live.update(self._render(), refresh=True)
+
+    def phase(self, text: str) -> None:
+        """Say what goes on while there are no rounds yet."""
+        self._phase = text
+        if self._live is None and not self.quiet:
+            self.console.print(text)
+
+    def started(self, plan: RunPlan, opening: MarketState, named: Int64) -> None:
+        """The run has begun."""
+        self._plan = plan
+        self._begun = perf_counter()
+
+    def round_done(self, outcome: RoundOutcome) -> None:
+        """Count a round and show it."""
+        self._last = outcome
+        turns = outcome.gathered.turns
+        self._trades += len(outcome.cleared.trades.good)
+        self._tokens += int(turns.prompt_tokens.sum() + turns.completion_tokens.sum())
+        self._errors += sum(1 for e in outcome.gathered.decisions.errors if e)
+        self._late += len(outcome.gathered.late)
+        if self._live is None and not self.quiet and self._plan is not None:
+            rounds = self._plan.rounds
+            every = max(1, -(-rounds // LINES_PER_RUN))
+            if outcome.round % every == 0 or outcome.round in (1, rounds):
+                prices = " ".join(f"{good} {price}" for good, price, _ in self._prices())
+                self.console.print(f"{self._head()}  {prices}", highlight=False, soft_wrap=True)
+
+    def _head(self) -> str:
+        plan, last = self._plan, self._last
+        if plan is None or last is None:
+            return self._phase
+        spent = perf_counter() - self._begun
+        left = spent / last.round * (plan.rounds - last.round)
+        problems = f"  errors {self._errors:,}" if self._errors else ""
+        problems += f"  late {self._late:,}" if self._late else ""
+        return (
+            f"round {last.round}/{plan.rounds} {last.season}  trades {self._trades:,}  tokens {self._tokens:,}  "
+            f"{spent / last.round:.3f} s/round  {left:.0f} s left{problems}"
+        )
+
+    def _prices(self) -> list[tuple[str, int, int]]:
+        """(good, price, change) by good."""
+        if self._plan is None or self._last is None:
+            return []
+        now, before = self._last.state.reference_ticks, self._last.reference_before_ticks
+        return list(zip(self._plan.scenario.goods, now.tolist(), (now - before).tolist(), strict=True))
+
+    def _render(self) -> RenderableType:
+        plan, last = self._plan, self._last
+        if plan is None or last is None:
+            return Text(f"{self._phase} … {perf_counter() - self._begun:.0f} s", style="dim")
+        table = Table(box=None, padding=(0, 2), header_style="dim")
+        for heading in ("good", "price", "change", "traded", "unmet bids", "unmet asks"):
+            table.add_column(heading, justify="left" if heading == "good" else "right")
+        cleared = last.cleared
+        for g, (good, price, change) in enumerate(self._prices()):
+            style = "green" if change > 0 else "red" if change < 0 else "dim"
+            table.add_row(
+                good,
+                str(price),
+                Text(f"{change:+d}", style=style),
+                str(cleared.volume_lots[g]),
+                str(cleared.unfilled_buy_lots[g]),
+                str(cleared.unfilled_sell_lots[g]),
+            )
+        bar = ProgressBar(total=plan.rounds, completed=last.round, width=60)
+        return Group(Text(self._head()), bar, table)
