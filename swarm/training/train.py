@@ -6,8 +6,8 @@ which action has the most of a column and what a cell holds. Then each model goe
 
 import json
 import multiprocessing
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,33 +23,13 @@ from swarm.llm.embedded import tokenizer
 from swarm.llm.embedded.tokenizer import TOKEN
 from swarm.training.corpus import HELD_OUT_FROM, MENU_ROWS, TEMPERAMENTS, Corpus, simulate_many
 from swarm.training.export import export
+from swarm.training.lesson import Lesson, Tell
 from swarm.training.net import Net, Shape
-
-
-@dataclass(frozen=True, slots=True)
-class Lesson:
-    """How long and on what to train; the same lesson on the same machine gives the same models."""
-
-    seed: int = 1
-    markets: int = 600
-    held_out_markets: int = 40
-    shared_steps: int = 2_200
-    own_steps: int = 200
-    batch_rounds: int = 24
-    prompts_per_round: int = 6
-    rate: float = 2.5e-3
-    own_rate: float = 8e-4
-    workers: int = 3
-    """Processes of one thread each; threads of one process would mostly wait for each other in so small a network."""
-
-
-Tell = Callable[[str], None]
 
 
 def train(out: Path, lesson: Lesson, tell: Tell) -> dict[str, Any]:
     """Simulate, train and write the five models and `training.json` into `out`; returns what the latter holds."""
     started = perf_counter()
-    out.mkdir(parents=True, exist_ok=True)
     tell(f"simulating {lesson.markets} markets and {lesson.held_out_markets} held out")
     taught = simulate_many(1 + 10_000 * lesson.seed, lesson.markets, lesson.workers)
     held_out = simulate_many(HELD_OUT_FROM, lesson.held_out_markets, lesson.workers)
@@ -59,7 +39,6 @@ def train(out: Path, lesson: Lesson, tell: Tell) -> dict[str, Any]:
         for name, corpus in (("taught", taught), ("held_out", held_out)):
             corpus.save(Path(folder, name))
         schooled = _school_together(Path(folder), lesson, tell)
-        torch.save(schooled, out / "schooled.pt")
         shared_s = perf_counter() - started - simulated_s
         tell(f"schooled together in {shared_s:.0f} s; now each by itself")
         with multiprocessing.get_context("spawn").Pool(lesson.workers) as pool:

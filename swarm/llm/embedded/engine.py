@@ -81,7 +81,9 @@ class EmbeddedEngine:
                 chunk = group[start : start + CHUNK]
                 if perf_counter() - started >= deadline_s:
                     for asked in chunk:
-                        replies[asked.place] = ModelReply("deadline", _usage(asked, 0), "error", deadline_s)
+                        replies[asked.place] = ModelReply(
+                            "not begun by the deadline", _usage(asked, 0), "deadline", deadline_s
+                        )
                     continue
                 private = np.zeros((CHUNK, height, tokenizer.WIDTH), dtype=np.int64)
                 for row, asked in enumerate(chunk):
