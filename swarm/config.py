@@ -119,9 +119,13 @@ class RunConfig(StrictModel):
         """The config in plain values, every default written out."""
         return self.model_dump(mode="json")
 
+    def history_record(self) -> dict[str, Any]:
+        """What of the config shapes the history: all but where the processes live."""
+        return {key: value for key, value in self.record().items() if key != "runtime"}
+
     def sha256(self) -> str:
-        """The digest of `record`."""
-        return hashlib.sha256(json.dumps(self.record(), sort_keys=True).encode()).hexdigest()
+        """The digest of `history_record`, the same wherever a run's processes live."""
+        return hashlib.sha256(json.dumps(self.history_record(), sort_keys=True).encode()).hexdigest()
 
 
 class _Misplaced(ValueError):
@@ -206,7 +210,7 @@ def compose(config: RunConfig) -> RunPlan:
             budget=config.budget,
             menu_minds=frozenset(m.name for m in config.models if m.form == "menu"),
         ),
-        config_record=_history(config.record()),
+        config_record=config.history_record(),
         config_sha256=config.sha256(),
     )
 
@@ -244,11 +248,6 @@ def check_budget(config: RunConfig) -> None:
                 f"a prompt takes {needed - model.max_completion_tokens} tokens and a reply of {model.name} up to "
                 f"{model.max_completion_tokens} (models.*.max_completion_tokens)",
             )
-
-
-def _history(record: dict[str, Any]) -> dict[str, Any]:
-    """What of a config shapes the history: all but where the processes live."""
-    return {key: value for key, value in record.items() if key != "runtime"}
 
 
 def _override(data: dict[str, Any], override: str) -> None:

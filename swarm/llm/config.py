@@ -46,6 +46,9 @@ class ScriptedModel(ModelEntry):
     fault_rate: float = Field(default=0.0, ge=0.0, le=1.0)
     """Share of replies that a scripted policy garbles on purpose, to see what a run does with them."""
 
+    latency_s: float = Field(default=0.0, ge=0.0, le=3_600.0)
+    """Seconds that a scripted policy waits before it answers a batch, to see what a slow model does to a run."""
+
 
 class EmbeddedModel(ModelEntry):
     """One of the tiny language models that travel with the code; it answers menus and nothing else."""

@@ -5,6 +5,7 @@ by a rule, and writes JSON. Its only chance is the request's seed. So the whole 
 without a model is still a run; but what such a population does says nothing about what language models would do.
 """
 
+import asyncio
 import json
 import re
 from collections.abc import Callable, Sequence
@@ -223,6 +224,8 @@ class ScriptedEngine:
     async def complete(self, requests: Sequence[ModelRequest], deadline_s: float) -> list[ModelReply]:
         """Answer every request; the deadline cannot be missed by much, since nothing is waited for."""
         started = perf_counter()
+        if self.config.latency_s:
+            await asyncio.sleep(min(self.config.latency_s, deadline_s))
         return [self._reply(request, perf_counter() - started < deadline_s) for request in requests]
 
     def _reply(self, request: ModelRequest, in_time: bool) -> ModelReply:

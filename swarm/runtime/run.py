@@ -15,7 +15,6 @@ from swarm.simulation.loop import Interrupted, Watcher, run_rounds
 from swarm.simulation.market import Market, MarketPort
 from swarm.simulation.plan import RunPlan
 from swarm.simulation.record import Recorder, RunRecord
-from swarm.simulation.report import render
 from swarm.simulation.traders import LocalTraders, TradersPort, kept_open
 
 
@@ -109,6 +108,9 @@ def _run(
         record = recorder.finish(closing, extra)
         folder.write_record(record)
     narrator.phase("writing the report")
+    # The charts' libraries take half a second to import, which belongs at the end of a run and not at its start.
+    from swarm.simulation.report import render
+
     folder.write_report(render(record))
     return RunResult(folder, record, done == plan.rounds)
 

@@ -55,7 +55,9 @@ class RunFolder:
     def write_config(self, record: Mapping[str, Any], sha256: str) -> None:
         """Keep the resolved config, with its digest in the first line."""
         text = yaml.safe_dump(dict(record), sort_keys=False, allow_unicode=True)
-        self._write(self.config, f"# sha256 of these values as canonical JSON: {sha256}\n{text}")
+        self._write(
+            self.config, f"# config_sha256 {sha256} of all but `runtime`, which does not shape the history.\n{text}"
+        )
 
     def write_record(self, record: RunRecord) -> None:
         """Write the tables and, last, the summary: a folder with a summary is whole."""

@@ -59,7 +59,7 @@ class Recorder:
         self._state = opening
         self._opening_issue = named[plan.market.named_accounts.index(ISSUE)]
         self._named = named
-        self._keep_traders(0, opening, {})
+        self._keep_traders(0, opening, plan.scenario.trader_columns())
 
     def round_done(self, outcome: RoundOutcome) -> None:
         """Keep one round."""
@@ -148,7 +148,6 @@ class Recorder:
         return RunRecord(self._summary(tables, closing, extra), tables)
 
     def _keep_traders(self, round_: int, state: MarketState, columns: dict[str, Int64]) -> None:
-        own = {"mood_permille": np.full(self.plan.traders, -1), "foods_eaten": np.zeros(self.plan.traders, np.int64)}
         self._columns["traders"].append(
             {
                 "round": np.full(self.plan.traders, round_),
@@ -158,7 +157,7 @@ class Recorder:
                 "cash_cents": state.balances[:, CASH],
                 "wealth_cents": wealth_cents(self.plan, state),
                 **{f"{good}_lots": state.balances[:, g + 1] for g, good in enumerate(self.plan.scenario.goods)},
-                **(columns or own),
+                **columns,
             }
         )
 
@@ -189,6 +188,7 @@ class Recorder:
             "scenario": plan.scenario_name,
             "seed": plan.seed,
             "goods": list(plan.scenario.goods),
+            "tick_cents": plan.market.config.tick_cents,
             "kinds": list(plan.scenario.kinds),
             "shocks": [asdict(shock) for shock in plan.scenario.shocks],
             "rounds": self.rounds_done,

@@ -1,0 +1,521 @@
+"""Which figures and tables a report has and how each is read; their looks are `charts`', their layout the page's."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import polars as pl
+
+from swarm.simulation.record import RunRecord
+from swarm.simulation.report import aggregates, charts, wording
+from swarm.simulation.report.charts import Panel, Rows
+from swarm.simulation.report.wording import count, pebbles, plain
+
+PANELS = 12
+"""Most goods or kinds with a panel of their own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One entry of a figure's colour key; `look` is a class of the page: line, band, block and others."""
+
+    label: str
+    colour: str
+    look: str = "line"
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """Panels that are read alike, under one title and one sentence that says how."""
+
+    title: str
+    caption: str
+    panels: tuple[Panel, ...]
+    keys: tuple[Key, ...] = ()
+    layout: Literal["wide", "grid", "half"] = "wide"
+    by_model: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table of text; the columns that are not among `words` hold numbers."""
+
+    title: str
+    caption: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    words: tuple[int, ...] = (0,)
+    by_model: bool = False
+    empty: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A part of the page."""
+
+    key: str
+    title: str
+    parts: tuple[Figure | Table, ...]
+
+
+def sections(record: RunRecord) -> list[Section]:
+    """All that the run has to show: without a finished round, only that nothing was lost."""
+    summary = record.summary
+    found: list[Section] = []
+    if summary["rounds"]:
+        found += [Section("prices", "Prices", prices(record)), Section("volume", "Volume", volumes(record))]
+        found.append(Section("wealth", "Wealth", wealth(record)))
+        if aggregates.has_mood(record):
+            found.append(Section("mood", "Mood", mood(record)))
+        if not record.tables["trades"].is_empty():
+            found.append(Section("trade", "Who traded with whom", trade(record)))
+        found += [
+            Section("profit", "Profit", profit(record)),
+            Section("decisions", "Decisions", decisions(record)),
+            Section("cost", "Tokens and time", cost(record)),
+        ]
+    found.append(Section("conservation", "Conservation", (conservation(summary),)))
+    return found
+
+
+def shared_data(record: RunRecord) -> dict[str, Rows]:
+    """The data sets that all charts may name."""
+    summary = record.summary
+    return {
+        "shocks": charts.shock_marks(summary["shocks"], summary["rounds"]),
+        "seasons": charts.season_marks(aggregates.seasons(record).to_dicts()),
+        "zero": [{"zero": 0}],
+    }
+
+
+def shock_list(summary: wording.Summary) -> list[tuple[int, str, str]]:
+    """(number, title, what and when) of each shock."""
+    listed = []
+    for number, shock in enumerate(summary["shocks"], start=1):
+        first, last = shock["first_round"], shock["last_round"]
+        when = f"rounds {count(first)} to {count(last)}" if last > first else f"round {count(first)}"
+        reached = "" if first <= summary["rounds"] else ", not reached"
+        listed.append((number, shock["title"], f"{shock['good']}, {when}{reached}"))
+    return listed
+
+
+def thinned(record: RunRecord) -> list[str]:
+    """What the page shows less of than the tables hold, in sentences."""
+    summary, said = record.summary, []
+    size = aggregates.pace(summary["rounds"], len(summary["goods"])).size
+    if size > 1:
+        said.append(
+            f"To keep the page small, each point or bar of prices and volumes stands for {count(size)} rounds: prices "
+            "are means by volume, lots are means per round. Lines of wealth and mood go through some of the rounds."
+        )
+    if (every := summary.get("traders_table_every_rounds", 1)) > 1:
+        said.append(f"Wealth and mood were kept every {count(every)} rounds and at the end.")
+    if summary["traders"] > aggregates.SAMPLED_TRADERS:
+        shown = -(-summary["traders"] // -(-summary["traders"] // aggregates.SAMPLED_TRADERS))
+        said.append(
+            f"The dots of profits are {count(shown)} of {count(summary['traders'])} traders; boxes and tables are made "
+            "from all."
+        )
+    for noun, names in (("goods", summary["goods"]), ("kinds", summary["kinds"])):
+        if len(names) > PANELS:
+            said.append(f"Panels of their own have the first {PANELS} of {count(len(names))} {noun}.")
+    return said
+
+
+def prices(record: RunRecord) -> tuple[Figure, ...]:
+    """Clearing prices of all goods, then each good's with its reference price."""
+    summary = record.summary
+    goods, last = summary["goods"], summary["rounds"]
+    marks = shared_data(record)["shocks"]
+    frame, _ = aggregates.prices(record)
+    columns = ("round", "good", "clearing", "reference", "volume")
+    rows = aggregates.rows(frame, *columns)
+    one_price = charts.one_price(goods, last)
+    return (
+        Figure(
+            "Clearing price of every good",
+            "All of a round's trades in a good are made at one price, its line; it breaks where nobody traded.",
+            (Panel("Clearing prices", 300, charts.all_prices(goods, last, marks), {"rows": rows}),),
+            _good_keys(goods),
+        ),
+        Figure(
+            "Clearing and reference price, good by good",
+            "Reference prices (dashes) are the market's after the round; each panel has a scale of its own.",
+            tuple(Panel(good, 150, one_price, {"rows": own}) for good, own in charts.by_good(rows, goods[:PANELS])),
+            (Key("clearing price", "var(--ink)"), Key("reference price", "var(--muted)", "dashed")),
+            "grid",
+        ),
+    )
+
+
+def volumes(record: RunRecord) -> tuple[Figure, ...]:
+    """Lots traded per round, and what was wanted or offered in vain."""
+    summary = record.summary
+    goods, last = summary["goods"], summary["rounds"]
+    marks = shared_data(record)["shocks"]
+    frame, _ = aggregates.prices(record)
+    stacked = aggregates.stacked(frame.filter(pl.col("volume") > 0), "volume", ["round"])
+    bars = aggregates.rows(stacked, "round", "from", "to", "good", "volume", "y0", "y1")
+    unmet = aggregates.rows(frame, "round", "from", "to", "good", "demand", "supply")
+    unfilled = charts.unfilled(goods, last)
+    return (
+        Figure(
+            "Lots traded",
+            "The height of a bar is the round's volume, and each colour in it one good's share.",
+            (Panel("Volume", 220, charts.volume(goods, last, marks), {"rows": bars}),),
+            _good_keys(goods, "block"),
+        ),
+        Figure(
+            "Unfilled demand and supply, good by good",
+            "Above the line are lots that were bid for and not bought, below it lots that were offered and not sold, "
+            "whatever their limits.",
+            tuple(Panel(good, 140, unfilled, {"rows": own}) for good, own in charts.by_good(unmet, goods[:PANELS])),
+            (
+                Key("unfilled demand, upwards", "var(--ink)", "block"),
+                Key("unfilled supply, downwards", "var(--ink)", "pale"),
+            ),
+            "grid",
+        ),
+    )
+
+
+SPREAD_KEYS = (Key("median", charts.FIRST), Key("10% to 90% of traders", charts.FIRST, "band"))
+COMPARED_KEYS = (*SPREAD_KEYS, Key("median of everybody", "var(--muted)", "dashed"))
+
+
+def wealth(record: RunRecord) -> tuple[Figure, ...]:
+    """Wealth of everybody, its Gini coefficient, and wealth by kind."""
+    last = record.summary["rounds"]
+    title, pattern = "wealth (pebbles)", ",.4~r"
+    everyone = aggregates.rows(aggregates.spread(record, "wealth_cents", aggregates.CENTS))
+    spec = charts.spread_over_rounds(last, title, pattern, height=240)
+    gini = aggregates.rows(aggregates.wealth_gini(record))
+    return (
+        Figure(
+            "Wealth of everybody",
+            "Wealth is cash and stock at reference prices; half of the traders have more than the line says.",
+            (Panel("Wealth", 240, spec, {"rows": everyone}),),
+            SPREAD_KEYS,
+            "half",
+        ),
+        Figure(
+            "Inequality of wealth",
+            "0 means that all have the same, 1 that one has all; a rising line means that few pull away.",
+            (Panel("Gini coefficient", 240, charts.gini(last), {"rows": gini}),),
+            (Key("Gini coefficient", charts.FIRST),),
+            "half",
+        ),
+        _by_kind(record, "Wealth by kind", "wealth_cents", aggregates.CENTS, title, pattern, everyone),
+    )
+
+
+def mood(record: RunRecord) -> tuple[Figure, ...]:
+    """Moods of everybody and by kind."""
+    last = record.summary["rounds"]
+    title, pattern = "mood (0 to 100)", ",.3~r"
+    everyone = aggregates.rows(aggregates.spread(record, "mood_permille", 10))
+    spec = charts.spread_over_rounds(last, title, pattern, height=200)
+    return (
+        Figure(
+            "Mood of everybody",
+            "How well traders fare by the scenario's own reckoning, from 0 to 100; half of them are above the line.",
+            (Panel("Mood", 200, spec, {"rows": everyone}),),
+            SPREAD_KEYS,
+        ),
+        _by_kind(record, "Mood by kind", "mood_permille", 10, title, pattern, everyone),
+    )
+
+
+def _by_kind(
+    record: RunRecord, heading: str, column: str, divisor: int, title: str, pattern: str, everyone: Rows
+) -> Figure:
+    found = aggregates.rows(aggregates.spread(record, column, divisor, ("kind",)))
+    top = max(row["high"] for row in found)
+    spec = charts.spread_over_rounds(record.summary["rounds"], title, pattern, height=150, compared=True, top=top)
+    middle = [{"round": row["round"], "median": row["median"]} for row in everyone]
+    return Figure(
+        heading,
+        "Each panel is one kind of trader, all to one scale: above the dashes it fares better than the middle of all.",
+        tuple(
+            Panel(kind, 150, spec, {"rows": [row for row in found if row["kind"] == kind], "everyone": middle})
+            for kind in record.summary["kinds"][:PANELS]
+        ),
+        COMPARED_KEYS,
+        "grid",
+    )
+
+
+def trade(record: RunRecord) -> tuple[Figure, ...]:
+    """What each kind, and each mind, sold to each."""
+    summary = record.summary
+    figures = []
+    for by, noun, names in (("kind", "kind", summary["kinds"]), ("mind", "model", sorted(summary["minds"]))):
+        rows = aggregates.rows(aggregates.traded_value(record, by))
+        largest = max(row["value"] for row in rows)
+        spec = charts.who_with_whom(names, noun, largest)
+        figures.append(
+            Figure(
+                f"Value traded by {noun}",
+                f"A row is what that {noun} sold, and to whom; the stronger a field, the more it was worth, in "
+                "pebbles.",
+                (Panel(f"Value traded by {noun}", spec["height"], spec, {"rows": rows}),),
+                layout="half",
+                by_model=by == "mind",
+            )
+        )
+    return tuple(figures)
+
+
+def profit(record: RunRecord) -> tuple[Figure | Table, ...]:
+    """Profits by model and by kind, with all of their spread."""
+    summary = record.summary
+    found = aggregates.profits(record)
+    read = (
+        "A dot is a trader, the thick mark the median, the box the middle half, the thin line 10% to 90%; right of the "
+        "dashes is gain."
+    )
+    keys = (
+        Key("a trader", charts.FIRST, "dot"),
+        Key("median", "var(--ink)", "tick"),
+        Key("middle half", charts.FIRST, "band"),
+        Key("10% to 90%", "var(--ink)", "thin"),
+    )
+    figures = []
+    for by, noun in (("mind", "model"), ("kind", "kind")):
+        boxes, dots = aggregates.boxes(found, by), aggregates.dots(found, by)
+        shown = {group: wording.mind_label(summary, group) if by == "mind" else group for group in boxes["group"]}
+        data = {
+            "boxes": [{**row, "label": shown[row["group"]]} for row in boxes.to_dicts()],
+            "dots": [{**row, "label": shown[row["group"]]} for row in dots.to_dicts()],
+        }
+        spec = charts.profit(list(shown.values()), noun)
+        panel = Panel(f"Profit by {noun}", spec["height"], spec, data)
+        figures.append(Figure(f"Profit by {noun}", read, (panel,), keys, "half", by == "mind"))
+    return (*figures, _profit_table(record, found))
+
+
+def _profit_table(record: RunRecord, found: pl.DataFrame) -> Table:
+    summary = record.summary
+    kinds = [kind for kind in summary["kinds"][:PANELS] if kind in set(found["kind"])]
+    cells = {
+        (mind, kind): (middle, n)
+        for mind, kind, middle, n in found.group_by("mind", "kind").agg(pl.col("profit").median(), pl.len()).iter_rows()
+    }
+    rows = []
+    for row in aggregates.boxes(found, "mind").to_dicts():
+        mind = row["group"]
+        of_kinds = (cells.get((mind, kind)) for kind in kinds)
+        rows.append(
+            (
+                mind,
+                wording.nature(summary, mind),
+                count(row["traders"]),
+                pebbles(row["mean"]),
+                pebbles(row["median"]),
+                f"{pebbles(row['low'])} to {pebbles(row['high'])}",
+                *(f"{pebbles(cell[0])} ({count(cell[1])})" if cell else "none" for cell in of_kinds),
+            )
+        )
+    return Table(
+        "Profit by model and kind, in pebbles",
+        f"Profit is wealth after round {count(_last_kept(record))} less wealth at the start; for each kind, the "
+        "median and, in brackets, the number of traders.",
+        ("model", "what it is", "traders", "mean", "median", "10% to 90%", *kinds),
+        tuple(rows),
+        words=(0, 1),
+        by_model=True,
+    )
+
+
+def decisions(record: RunRecord) -> tuple[Table, ...]:
+    """Errors of decisions by model, and what else went amiss."""
+    summary = record.summary
+    errors = aggregates.errors_by_mind(record)
+    turns = {row["mind"]: row["turns"] for row in aggregates.turns_by_mind(record).to_dicts()}
+    kinds = sorted({kind for found in errors.values() for kind in found})
+    rows = []
+    for mind in sorted(turns):
+        found = errors.get(mind, {})
+        share = f"{sum(found.values()) / turns[mind]:.1%}" if found else "none"
+        counts = (count(found[kind]) if kind in found else "none" for kind in kinds)
+        rows.append((mind, wording.nature(summary, mind), count(turns[mind]), share, *counts))
+    lost, rejections = summary.get("lost", {}), summary["order_rejections"]
+    repairs = summary.get("repaired_replies", {})
+    amiss = (
+        ("repairs to replies that could then be read", count(sum(repairs.values())), wording.listed(repairs)),
+        ("orders rejected by the market", count(sum(rejections.values())), wording.listed(rejections)),
+        (
+            "messages pruned",
+            count(sum(summary["pruned_messages"].values())),
+            wording.listed(summary["pruned_messages"]),
+        ),
+        ("late turns", count(summary["late_turns"]), "too late for their round" if summary["late_turns"] else "none"),
+        ("lost to failures", count(sum(lost.values())), wording.listed(lost)),
+    )
+    return (
+        Table(
+            "Decision errors by model",
+            "An answer that cannot be used is an error of its kind, and its trader passes the round.",
+            ("model", "what it is", "turns", "with an error", *map(plain, kinds)),
+            tuple(rows),
+            words=(0, 1),
+            by_model=True,
+            empty="None: nobody was prompted, since baseline rules decide without text.",
+        ),
+        Table(
+            "What else went amiss",
+            "How often each happened, and for what reason.",
+            ("what", "times", "reasons"),
+            amiss,
+            (0, 2),
+        ),
+    )
+
+
+def cost(record: RunRecord) -> tuple[Figure | Table, ...]:
+    """Tokens and latency by model, and seconds per round."""
+    return (*_turn_parts(record), _round_figure(record))
+
+
+def _turn_parts(record: RunRecord) -> tuple[Figure | Table, ...]:
+    summary, turns = record.summary, aggregates.turns_by_mind(record).to_dicts()
+    if not turns:
+        return ()
+    labels = [wording.mind_label(summary, row["mind"]) for row in turns]
+    budget = summary["tokens"]["per_turn"]["budget"]
+    bars: Rows = []
+    for row, label in zip(turns, labels, strict=True):
+        ends = {"prompt": (0, row["prompt"]), "completion": (row["prompt"], row["prompt"] + row["completion"])}
+        bars += [
+            {"mind": row["mind"], "label": label, "part": part, "tokens": row[part], "y0": low, "y1": high}
+            for part, (low, high) in ends.items()
+        ]
+    data = {
+        "rows": bars,
+        "most": [
+            {"mind": row["mind"], "label": label, "most": row["most"]} for row, label in zip(turns, labels, strict=True)
+        ],
+        "budget": [{"budget": budget}],
+    }
+    unit, factor = _time_unit(max(row["p95"] for row in turns))
+    delays = [
+        {"mind": row["mind"], "label": label, "p50": row["p50"] * factor, "p95": row["p95"] * factor}
+        for row, label in zip(turns, labels, strict=True)
+    ]
+    tokens, delay = charts.tokens(labels, budget), charts.latency(labels, unit)
+    return (
+        Figure(
+            "Tokens per turn by model",
+            "A bar is the mean turn, prompt and completion; the mark is the largest turn, and none may pass the budget"
+            + (" (token counts are estimates)." if summary["tokens"].get("counted_by") == "estimate" else "."),
+            (Panel("Tokens per turn", tokens["height"], tokens, data),),
+            (
+                Key("prompt", charts.FIRST, "block"),
+                Key("completion", charts.SECOND, "block"),
+                Key("largest turn", "var(--ink)", "tick"),
+                Key("budget", "var(--bad)", "dashed"),
+            ),
+            "half",
+            by_model=True,
+        ),
+        Figure(
+            "Latency of a turn by model",
+            "Half of the turns took no longer than the full dot says, and 95 of 100 no longer than the ring.",
+            (Panel("Latency", delay["height"], delay, {"rows": delays}),),
+            (Key("p50", charts.FIRST, "dot"), Key("p95", charts.FIRST, "ring")),
+            "half",
+            by_model=True,
+        ),
+        _turn_table(summary, turns),
+    )
+
+
+def _turn_table(summary: wording.Summary, turns: Rows) -> Table:
+    return Table(
+        "Tokens and latency by model",
+        "Means over all turns of the run, the largest turn, and the latency of a turn.",
+        ("model", "what it is", "turns", "prompt", "completion", "largest turn", "p50", "p95"),
+        tuple(
+            (
+                row["mind"],
+                wording.nature(summary, row["mind"]),
+                count(row["turns"]),
+                f"{row['prompt']:,.1f}",
+                f"{row['completion']:,.1f}",
+                count(row["most"]),
+                wording.seconds(row["p50"]),
+                wording.seconds(row["p95"]),
+            )
+            for row in turns
+        ),
+        words=(0, 1),
+        by_model=True,
+    )
+
+
+def _round_figure(record: RunRecord) -> Figure:
+    frame, _ = aggregates.round_seconds(record)
+    unit, factor = _time_unit(record.summary["seconds_per_round"]["p95"])
+    timed = frame.with_columns((pl.col("seconds") * factor).round(4).alias("time"))
+    # Sorted so that deciding, the longest part, lies at the bottom of each bar.
+    order = pl.col("part").replace_strict({"decide": 0, "clear": 1, "rest": 2})
+    bars = aggregates.stacked(timed.sort("round", order), "time", ["round"])
+    return Figure(
+        "Where the time of a round goes",
+        "Deciding is all of prompting and waiting for answers, clearing is the auction and its settlement, the rest is "
+        "what the scenario and the journal take.",
+        (
+            Panel(
+                "Time per round",
+                220,
+                charts.round_time(record.summary["rounds"], unit),
+                {"rows": aggregates.rows(bars, "round", "from", "to", "part", "time", "y0", "y1")},
+            ),
+        ),
+        (
+            Key("decide", charts.FIRST, "block"),
+            Key("clear", charts.SECOND, "block"),
+            Key("rest", charts.THIRD, "block"),
+        ),
+    )
+
+
+def conservation(summary: wording.Summary) -> Table:
+    """Where every cent and lot came from and went."""
+    flows: dict[str, dict[str, Any]] = summary["conservation"]
+    rows = tuple(
+        (
+            f"{asset} ({'cents' if asset == 'cash' else 'lots'})",
+            count(flow["start"]),
+            count(flow["issued"]),
+            wording.listed(flow["in_other_accounts"]),
+            count(flow["end"]),
+            count(flow["unexplained"]) if flow["unexplained"] else "0, adds up",
+        )
+        for asset, flow in flows.items()
+    )
+    return Table(
+        "Where everything went",
+        "What traders had at the start and were issued since, less what lies in other accounts, must be what they "
+        "have at the end, to the cent and lot.",
+        ("asset", "start", "issued", "in other accounts", "end", "unexplained"),
+        rows,
+        (0, 3),
+    )
+
+
+def _good_keys(goods: Sequence[str], look: str = "line") -> tuple[Key, ...]:
+    keys = []
+    for good in goods:
+        colour, dashes = charts.good_colour(goods, good)
+        keys.append(Key(good, colour, "dashed" if look == "line" and dashes != charts.DASHES[0] else look))
+    return tuple(keys)
+
+
+def _last_kept(record: RunRecord) -> int:
+    return int(record.tables["traders"]["round"].to_numpy().max())
+
+
+def _time_unit(longest_s: float) -> tuple[str, int]:
+    """The unit in which such a time is a readable number, and how many of it are a second."""
+    return ("s", 1) if longest_s >= 1 else ("ms", 1_000)

@@ -1,0 +1,77 @@
+"""A real browser draws every chart of a report, with nothing but the file."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from swarm.config import compose, load
+from swarm.llm import engines
+from swarm.simulation.loop import run_rounds
+from swarm.simulation.market import Market
+from swarm.simulation.record import Recorder
+from swarm.simulation.report import render
+from swarm.simulation.traders import LocalTraders
+
+CONFIG = Path(__file__).parents[2] / "configs" / "wood.yaml"
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the PATH: install one, say `apt-get install chromium`"),
+]
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    plan = compose(load(CONFIG))
+    recorder, market = Recorder(), Market(plan.market, None)
+    clients = {model.name: engines.in_process(model) for model in plan.models}
+    run_rounds(plan, market, LocalTraders(plan.shard, clients), (recorder,))
+    record = recorder.finish(market.close(), {"finished": True, "place": "one process", "layout": {}, "lost": {}})
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    path.write_text(render(record), encoding="utf-8")
+    return path
+
+
+def open_in_chromium(page: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """The page's document once its script has run, and what the browser logged."""
+    assert CHROMIUM
+    with TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+        command = [
+            CHROMIUM,
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--host-resolver-rules=MAP * ~NOTFOUND",
+            "--enable-logging=stderr",
+            "--virtual-time-budget=20000",
+            f"--user-data-dir={profile}",
+            *options,
+            "--dump-dom",
+            page.as_uri(),
+        ]
+        return subprocess.run(command, capture_output=True, text=True, timeout=90, check=True)
+
+
+@pytest.mark.parametrize("width", [500, 1_400])
+def test_every_chart_is_drawn_at_the_width_there_is(page: Path, width: int) -> None:
+    opened = open_in_chromium(page, f"--window-size={width},1000")
+    charts = page.read_text(encoding="utf-8").count("data-chart=")
+    assert f'data-drawn="{charts}" data-failed="0"' in opened.stdout
+    drawn = re.findall(r"<svg[^>]*class=\"marks\"[^>]*?width=\"(\d+)", opened.stdout)
+    assert len(drawn) == charts
+    assert all(100 < int(pixels) <= width for pixels in drawn)
+
+
+def test_the_browser_has_nothing_to_complain_about(page: Path) -> None:
+    opened = open_in_chromium(page)
+    complaints = [line for line in opened.stderr.splitlines() if "CONSOLE" in line]
+    assert not complaints

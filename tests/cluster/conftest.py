@@ -1,0 +1,114 @@
+"""Runs of the real command line on real Ray clusters, each with ports, a token and a folder of its own."""
+
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+SWARM = [sys.executable, "-m", "swarm"]
+CONFIG = Path(__file__).parent / "small.yaml"
+RUN_TIMEOUT_S = 110
+
+Swarm = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The environment of all commands: no cluster by accident, a token of the tests' own."""
+    token = tmp_path_factory.mktemp("token") / "token"
+    token.write_text(secrets.token_hex(32))
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
+    return {**kept, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token), "COLUMNS": "200"}
+
+
+@pytest.fixture(scope="session")
+def swarm(environment: dict[str, str]) -> Swarm:
+    """Call the command line with these arguments and wait for it."""
+
+    def call(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*SWARM, *map(str, arguments)],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=RUN_TIMEOUT_S,
+            check=False,
+        )
+
+    return call
+
+
+def summary(folder: Path) -> dict[str, Any]:
+    """A run's summary."""
+    loaded: dict[str, Any] = json.loads((folder / "summary.json").read_text())
+    return loaded
+
+
+def descendants(pid: int) -> list[psutil.Process]:
+    """All processes below `pid`."""
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+def free_port() -> int:
+    """A port nobody listens on just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def end_tree(process: subprocess.Popen[Any]) -> None:
+    """End a process of the test's own and everything below it."""
+    tree = descendants(process.pid)
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(timeout=20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    for orphan in tree:
+        if orphan.is_running():
+            orphan.kill()
+
+
+@pytest.fixture(scope="module")
+def head(environment: dict[str, str]) -> Iterator[str]:
+    """The address of a Ray cluster of two cores that was there before any run."""
+    port, folder = free_port(), tempfile.mkdtemp(prefix="swarm-head-", dir="/tmp")
+    command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", f"--port={port}"]
+    command += ["--num-cpus=2", "--include-dashboard=false", f"--temp-dir={folder}", "--disable-usage-stats"]
+    command += [f"--object-store-memory={100 * 2**20}", f"--ray-client-server-port={free_port()}"]
+    command += [f"--dashboard-agent-listen-port={free_port()}", f"--metrics-export-port={free_port()}"]
+    with (Path(folder) / "head.log").open("w") as log:
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+        try:
+            _wait_for_port(port, process)
+            yield f"127.0.0.1:{port}"
+        finally:
+            end_tree(process)
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _wait_for_port(port: int, process: subprocess.Popen[Any]) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.2)
+    raise RuntimeError("the Ray head did not start")
