@@ -214,7 +214,7 @@ class Recorder:
                     "max": int(spent.max()) if len(spent) else 0,
                     "budget": plan.shard.budget.tokens_per_turn,
                 },
-                "counted_by": "estimate" if plan.models else "none",
+                "counted_by": _counted_by(plan),
             },
             "seconds_per_round": {"p50": _quantile(durations, 0.5), "p95": _quantile(durations, 0.95)},
             "conservation": self._conservation(),
@@ -271,3 +271,10 @@ def _column(table: pl.DataFrame, name: str) -> npt.NDArray[Any]:
 
 def _quantile(values: npt.NDArray[Any], share: float) -> float:
     return round(float(np.quantile(values, share)), 6) if len(values) else 0.0
+
+
+def _counted_by(plan: RunPlan) -> str:
+    """Whose the token counts are: the models' tokenizers', or an estimate where a model has none."""
+    if not plan.models:
+        return "none"
+    return "estimate" if any(m.engine == "scripted" for m in plan.models) else "tokenizer"
