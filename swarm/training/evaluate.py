@@ -20,7 +20,7 @@ from swarm.config import RunConfig, compose, resolve
 from swarm.llm import engines
 from swarm.llm.config import EmbeddedModel, ScriptedModel, Temperament
 from swarm.llm.embedded.engine import EmbeddedEngine
-from swarm.llm.menu_policies import MenuView, choose, read_menu
+from swarm.llm.menu_policies import choose, read_menu
 from swarm.llm.protocol import ModelReply, ModelRequest, TokenUsage
 from swarm.market.events import Trades
 from swarm.market.orders import BUY
@@ -56,7 +56,18 @@ class Marks:
     teacher_letters: Counter[str] = field(default_factory=Counter)
     confidence: list[float] = field(default_factory=list)
     right: list[bool] = field(default_factory=list)
-    lost_permille: list[float] = field(default_factory=list)
+
+    def add(self, reply: str, taught: str, confidence: float, actions: int) -> None:
+        """Mark one answer."""
+        self.seen += 1
+        self.action_right += reply[0] == taught[0]
+        self.saying_right += reply[1] == taught[1]
+        self.both_right += reply == taught
+        self.chance += 1 / actions
+        self.letters[reply[0]] += 1
+        self.teacher_letters[taught[0]] += 1
+        self.confidence.append(confidence)
+        self.right.append(reply[0] == taught[0])
 
     def report(self) -> dict[str, Any]:
         """Shares and errors in plain numbers."""
@@ -100,28 +111,14 @@ class _Examiner:
     async def complete(self, requests: Sequence[ModelRequest], deadline_s: float) -> list[ModelReply]:
         """Answer as the teacher; of all prompts, a few are put to the five."""
         views = [read_menu(r.messages[-1].content) for r in requests]
-        for request, view in zip(requests, views, strict=True):
-            if request.seed % 10 == 0 and len(view.choices) > 1:
-                for temperament, engine in self.five.items():
-                    _mark(self.marks[temperament], temperament, engine, request, view)
+        posed = [i for i, r in enumerate(requests) if r.seed % 3 == 0 and len(views[i].choices) > 1]
+        if posed:
+            for temperament, engine in self.five.items():
+                marks = self.marks[temperament]
+                asked = [requests[i] for i in posed]
+                for i, reply, shares in zip(posed, engine.answer(asked, 600.0), engine.shares(asked), strict=True):
+                    marks.add(reply.text, choose(temperament, views[i]), float(shares[0].max()), len(views[i].choices))
         return [ModelReply(choose(self.temperament, view), TokenUsage(0, 2), "stop", 0.0) for view in views]
-
-
-def _mark(
-    marks: Marks, temperament: Temperament, engine: EmbeddedEngine, request: ModelRequest, view: MenuView
-) -> None:
-    taught = choose(temperament, view)
-    shares, _ = engine.shares(request)
-    reply = engine.answer([request], 60.0)[0].text
-    marks.seen += 1
-    marks.action_right += reply[0] == taught[0]
-    marks.saying_right += reply[1] == taught[1]
-    marks.both_right += reply == taught
-    marks.chance += 1 / len(view.choices)
-    marks.letters[reply[0]] += 1
-    marks.teacher_letters[taught[0]] += 1
-    marks.confidence.append(float(shares.max()))
-    marks.right.append(reply[0] == taught[0])
 
 
 def agreement(markets: int) -> dict[str, Any]:

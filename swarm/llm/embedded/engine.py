@@ -6,9 +6,9 @@ round is computed once for a chunk. There is no network here, no download and no
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib.resources import files
 from time import perf_counter
 from typing import Any
@@ -42,6 +42,7 @@ GRAIN = 1024
 NO_MENU = "embedded models answer menus and nothing else; set form: menu"
 
 Float32 = npt.NDArray[np.float32]
+Float64 = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,28 @@ class EmbeddedEngine:
         """Answer every request now; what is not begun by the deadline comes back as an error."""
         started = perf_counter()
         replies = [ModelReply(NO_MENU, TokenUsage(0, 0), "error", 0.0)] * len(requests)
+        for chunk, run in self._chunks(requests):
+            if perf_counter() - started >= deadline_s:
+                for asked in chunk:
+                    late = ModelReply("not begun by the deadline", _usage(asked, 0), "deadline", deadline_s)
+                    replies[asked.place] = late
+                continue
+            for asked, letters in zip(chunk, run(), strict=False):
+                text = self._pick(letters, asked, requests[asked.place].seed)
+                usage = _usage(asked, COMPLETION_TOKENS)
+                replies[asked.place] = ModelReply(text, usage, "stop", perf_counter() - started)
+        return replies
+
+    def shares(self, requests: Sequence[ModelRequest]) -> list[tuple[Float64, Float64]]:
+        """For each request of a menu, the likelihoods of its letters, of the action and of what is said."""
+        found: dict[int, tuple[Float64, Float64]] = {}
+        for chunk, run in self._chunks(requests):
+            for asked, letters in zip(chunk, run(), strict=False):
+                found[asked.place] = (_softmax(letters[0, : asked.actions]), _softmax(letters[1, : asked.sayings]))
+        return [found[place] for place in range(len(requests))]
+
+    def _chunks(self, requests: Sequence[ModelRequest]) -> Iterator[tuple[list[_Asked], Callable[[], Float32]]]:
+        """Requests that are computed together, and the call that computes their logits, [CHUNK, 2, letters]."""
         groups: dict[tuple[tokenizer.Lines, int], list[_Asked]] = {}
         for place, request in enumerate(requests):
             if asked := _tokenised(place, request):
@@ -79,34 +102,14 @@ class EmbeddedEngine:
             grid = tokenizer.grid(public.rows, -(-len(public.rows) // BUCKET) * BUCKET)
             for start in range(0, len(group), CHUNK):
                 chunk = group[start : start + CHUNK]
-                if perf_counter() - started >= deadline_s:
-                    for asked in chunk:
-                        replies[asked.place] = ModelReply(
-                            "not begun by the deadline", _usage(asked, 0), "deadline", deadline_s
-                        )
-                    continue
-                private = np.zeros((CHUNK, height, tokenizer.WIDTH), dtype=np.int64)
-                for row, asked in enumerate(chunk):
-                    private[row] = tokenizer.grid(asked.private.rows, height)
-                logits: Float32 = self._session.run(["letters"], {"public": grid, "private": private})[0]
-                for asked, letters in zip(chunk, logits, strict=False):
-                    text = self._pick(letters, asked, requests[asked.place].seed)
-                    replies[asked.place] = ModelReply(
-                        text, _usage(asked, COMPLETION_TOKENS), "stop", perf_counter() - started
-                    )
-        return replies
+                yield chunk, partial(self._run, grid, chunk, height)
 
-    def shares(self, request: ModelRequest) -> tuple[Float32, Float32]:
-        """The likelihoods of the legal letters, of the action and of what is said."""
-        asked = _tokenised(0, request)
-        if asked is None:
-            raise ValueError(NO_MENU)
-        height = -(-len(asked.private.rows) // BUCKET) * BUCKET
+    def _run(self, public: tokenizer.Ids, chunk: list[_Asked], height: int) -> Float32:
         private = np.zeros((CHUNK, height, tokenizer.WIDTH), dtype=np.int64)
-        private[0] = tokenizer.grid(asked.private.rows, height)
-        public = tokenizer.grid(asked.public.rows, -(-len(asked.public.rows) // BUCKET) * BUCKET)
-        logits = self._session.run(["letters"], {"public": public, "private": private})[0][0]
-        return _softmax(logits[0, : asked.actions]), _softmax(logits[1, : asked.sayings])
+        for row, asked in enumerate(chunk):
+            private[row] = tokenizer.grid(asked.private.rows, height)
+        logits: Float32 = self._session.run(["letters"], {"public": public, "private": private})[0]
+        return logits
 
     def _pick(self, logits: Float32, asked: _Asked, seed: int) -> str:
         letters = ""
@@ -126,9 +129,9 @@ def _usage(asked: _Asked, completion: int) -> TokenUsage:
     return TokenUsage(asked.public.tokens + asked.private.tokens + QUESTION_TOKENS, completion)
 
 
-def _softmax(logits: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    raised = np.exp(logits - logits.max())
-    shares: npt.NDArray[Any] = raised / raised.sum()
+def _softmax(logits: npt.NDArray[Any]) -> Float64:
+    raised = np.exp(logits.astype(np.float64) - logits.max())
+    shares: Float64 = raised / raised.sum()
     return shares
 
 
