@@ -100,6 +100,10 @@ lock: ## resolve requirements.lock again (UPGRADE=1: to the newest versions)
 	@{ echo '$(LOCK_HEADER)'; cat .cache/requirements.lock; } >requirements.lock.new
 	@mv requirements.lock.new requirements.lock
 
+.PHONY: bench-table
+bench-table: setup ## write the README's table of figures from docs/benchmarks
+	@$(BIN)/python -m swarm.bench.table docs/benchmarks README.md
+
 .PHONY: clean
 clean: ## remove the environment, caches and builds, but no runs
 	@rm -rf $(VENV) .cache .hypothesis build dist

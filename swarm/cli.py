@@ -231,9 +231,50 @@ def list_models(context: typer.Context) -> None:
         table.add_column(heading)
     for name, summary in TEMPERAMENT_SUMMARIES.items():
         table.add_row(f"engine: scripted, temperament: {name}", "scripted policy, no language model", summary)
+    table.add_row("engine: openai", "any model behind an OpenAI-compatible API", "As base_url and model say.")
     for baseline, summary in BASELINE_SUMMARIES.items():
         table.add_row(f"traders.minds: {baseline}", "baseline, reads no text", summary)
     out.print(table)
+
+
+@models_app.command(name="check")
+def check_models(config: ConfigPath, overrides: Overrides = None) -> None:
+    """Ask for each model of a config whether it can be used from here, and run nothing."""
+    from swarm import config as configs
+    from swarm.llm.check import must_be_usable
+
+    plan = configs.compose(configs.load(config, tuple(overrides or ())))
+    must_be_usable(plan.models, plan.shard.budget.tokens_per_turn)
+    names = ", ".join(f"{m.name} ({m.engine})" for m in plan.models) or "no models"
+    out.print(f"{config}: usable from here: {names}")
+
+
+@app.command(name="fake-model")
+def fake_model(
+    host: Annotated[str, typer.Option(metavar="HOST", help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65_535, metavar="N", help="Port; 0 takes a free one.")] = 8_000,
+    seed: Annotated[int, typer.Option(metavar="N", help="What the faults are drawn from.")] = 1,
+    faults: Annotated[
+        str, typer.Option(metavar="NAME=RATE,...", help="Faults by rate, say all=0.3 or reset=0.05,late=0.1.")
+    ] = "",
+    latency_s: Annotated[float, typer.Option(min=0.0, metavar="S", help="Seconds before each answer.")] = 0.0,
+    list_faults: Annotated[bool, typer.Option("--list", help="List the faults and stop.")] = False,
+) -> None:
+    """Serve an OpenAI-compatible endpoint that answers by a rule and misbehaves at given rates, until Ctrl-C."""
+    from swarm.llm.fake_model import FAULTS, parse_faults, serve_forever
+
+    if list_faults:
+        for name, meaning in FAULTS.items():
+            out.print(f"{name:22} {meaning}")
+        return
+    serve_forever(
+        host,
+        port,
+        seed,
+        parse_faults(faults),
+        latency_s,
+        ready=lambda url: out.print(f"serving {url} (models value, momentum, maker, hoarder, panic); Ctrl-C ends it"),
+    )
 
 
 @app.command()
@@ -256,6 +297,14 @@ def bench_round(json_path: JsonPath = None) -> None:
     from swarm.bench import round as round_bench
 
     _bench("round", round_bench.measure, json_path)
+
+
+@bench_app.command(name="client")
+def bench_client(json_path: JsonPath = None) -> None:
+    """What a call of an OpenAI-compatible endpoint costs its caller in CPU; takes a few seconds."""
+    from swarm.bench import client as client_bench
+
+    _bench("client", client_bench.measure, json_path)
 
 
 def _bench(name: str, measure: Callable[[Any], list[Any]], json_path: Path | None) -> None:

@@ -1,7 +1,6 @@
 """A run's config: composed of each package's own section, read from one YAML file, resolved, digested, kept."""
 
 import difflib
-import hashlib
 import json
 import sys
 from pathlib import Path
@@ -25,7 +24,7 @@ from swarm.market.config import MarketConfig
 from swarm.scenarios.protocol import MarketState
 from swarm.schema import StrictModel
 from swarm.simulation.market import MarketPlan
-from swarm.simulation.plan import RunPlan, assign_minds
+from swarm.simulation.plan import RunPlan, assign_minds, config_digest
 
 Model = TypeVar("Model", bound=StrictModel)
 
@@ -125,7 +124,7 @@ class RunConfig(StrictModel):
 
     def sha256(self) -> str:
         """The digest of `history_record`, the same wherever a run's processes live."""
-        return hashlib.sha256(json.dumps(self.history_record(), sort_keys=True).encode()).hexdigest()
+        return config_digest(self.history_record())
 
 
 class _Misplaced(ValueError):

@@ -27,6 +27,10 @@ class ClusterError(SwarmError):
     """A Ray cluster cannot be started, reached or used."""
 
 
+class ModelError(SwarmError):
+    """A model of the config cannot be used; one line for each that cannot."""
+
+
 class JournalError(SwarmError):
     """A journal is missing, damaged, or not of a version that can be read."""
 

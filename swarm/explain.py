@@ -41,8 +41,22 @@ def _keys(schema: Schema, prefix: str, definitions: Schema) -> Iterator[KeyMeani
         yield KeyMeaning(
             place, _kind(target, definitions) + (", required" if name in required else ""), default, meaning
         )
-        for item in _item_models(target, definitions):
-            yield from _keys(item, f"{place}[].", definitions)
+        yield from _item_keys(_item_models(target, definitions), place, definitions)
+
+
+def _item_keys(items: list[Schema], place: str, definitions: Schema) -> Iterator[KeyMeaning]:
+    """What all kinds of items share as `models[].key`, and what only one kind has as `models[kind].key`."""
+    shared = {
+        name: key
+        for name, key in (items[0]["properties"] if items else {}).items()
+        if all(item["properties"].get(name) == key for item in items)
+    }
+    for item in items[:1]:
+        yield from _keys({**item, "properties": shared}, f"{place}[].", definitions)
+    for item in items if len(items) > 1 else ():
+        own = {name: key for name, key in item["properties"].items() if name not in shared}
+        kind = next((key["const"] for key in own.values() if "const" in key), item.get("title", ""))
+        yield from _keys({**item, "properties": own}, f"{place}[{kind}].", definitions)
 
 
 def _resolved(schema: Schema, definitions: Schema) -> Schema:

@@ -109,5 +109,6 @@ class Progress:
                 str(cleared.unfilled_buy_lots[g]),
                 str(cleared.unfilled_sell_lots[g]),
             )
-        bar = ProgressBar(total=plan.rounds, completed=last.round, width=60)
+        bar = Table.grid()
+        bar.add_row(ProgressBar(total=plan.rounds, completed=last.round, width=60))
         return Group(Text(self._head()), bar, table)

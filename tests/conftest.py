@@ -2,8 +2,14 @@
 
 import os
 
+import pytest
 from hypothesis import settings
 
 settings.register_profile("default", deadline=None, max_examples=100, derandomize="CI" in os.environ)
 settings.register_profile("nightly", deadline=None, max_examples=5_000, print_blob=True)
 settings.load_profile("default")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Golden runs are made anew only when asked for: their change is to be read before it is committed."""
+    parser.addoption("--regenerate-goldens", action="store_true", help="write tests/golden anew from the code as it is")

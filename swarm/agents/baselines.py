@@ -118,10 +118,13 @@ def pricing(name: BaselineName, seed: int, traders: Int64, goods: int) -> Pricin
             return ZeroIntelligencePlus(seed, traders, goods)
 
 
-def orders_of(rule: Pricing, seen: Observation, max_orders: int, max_quantity: int, tick_cents: int) -> Orders:
+def orders_of(
+    rule: Pricing, seen: Observation, max_orders: int, max_price: int, max_quantity: int, tick_cents: int
+) -> Orders:
     """At most one ask, for the good whose spare lots bring most, then bids for the needs with the widest gain."""
     private, n = seen.private, len(seen.private)
-    bid_ticks, ask_ticks = rule.limits(seen)
+    # A worth never lies above `max_price`, so that an ask which is brought down to it is still no loss.
+    bid_ticks, ask_ticks = (np.minimum(limit, max_price) for limit in rule.limits(seen))
     everyone = np.arange(n)
     purse: Int64 = private.cash_cents // tick_cents
     batches: list[Orders] = []

@@ -24,7 +24,7 @@ _FINAL_CHANNEL = re.compile(
     r"<\|channel\|>final\b(?:\s*<\|constrain\|>\s*\w+)?\s*<\|message\|>|(?<=\S)assistantfinal(?:json)?"
 )
 _CHANNEL_END = re.compile(r"<\|(?:return|end|call|start)\|>")
-_FENCED = re.compile(r"```[ \t]*\w*[ \t]*\r?\n?(.*?)```", re.DOTALL)
+_FENCED = re.compile(r"```(.*?)```", re.DOTALL)
 _FENCE = re.compile(r"```[ \t]*\w*")
 _SPECIAL_TOKEN = re.compile(r"<\|[a-z_]+\|>|</?s>|<end_of_turn>|\[/?INST\]")
 _CLOSERS = re.compile(r"[\s}\]\"'`,;.]*")

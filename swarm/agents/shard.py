@@ -15,7 +15,7 @@ from swarm.agents.decision import Rules
 from swarm.agents.menu import Menu, compose_menus
 from swarm.agents.observation import Int64, Observation, PrivateViews, PublicView
 from swarm.agents.turns import NEVER_ASKED, Decisions, Turns, read_turns
-from swarm.llm.protocol import ModelClient, ModelReply, ModelRequest, TokenUsage
+from swarm.llm.protocol import MAX_REPLY_CHARS, ModelClient, ModelReply, ModelRequest, TokenUsage
 from swarm.market.orders import Orders
 from swarm.seeding import draw
 
@@ -101,6 +101,7 @@ class Shard:
                 rule,
                 Observation(seen.public, seen.private.take(self.rows[name])),
                 rules.max_orders,
+                rules.max_price_ticks,
                 rules.max_quantity_lots,
                 self.plan.tick_cents,
             )
@@ -147,10 +148,15 @@ class Shard:
                 replies[i] = reply
         return Turns(
             trader=private.trader[rows],
-            text=tuple(r.text for r in replies),
+            text=tuple(_kept(r.text) for r in replies),
             finish_reason=tuple(r.finish_reason for r in replies),
             prompt_tokens=np.array([r.usage.prompt for r in replies], dtype=np.int64),
             completion_tokens=np.array([r.usage.completion for r in replies], dtype=np.int64),
             pruned_messages=pruned,
             latency_s=np.array([r.latency_s for r in replies], dtype=np.float64),
         )
+
+
+def _kept(text: str) -> str:
+    """What is read and journalled of a reply: valid Unicode, and of an endless one just enough to see that it is."""
+    return text[: MAX_REPLY_CHARS + 1].encode(errors="replace").decode()

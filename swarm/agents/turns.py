@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from types import MappingProxyType
 from typing import Any, Self
 
 import numpy as np
@@ -13,6 +14,7 @@ from swarm.agents.observation import Int64
 from swarm.llm.protocol import ENGINE_FAILURES, FinishReason
 from swarm.market.orders import BUY, SELL, Orders
 
+NO_MENUS: Mapping[int, Menu] = MappingProxyType({})
 NEVER_ASKED = "over budget"
 """The text of a turn whose prompt did not fit its budget, so that no model was asked."""
 
@@ -95,7 +97,7 @@ def read_turns(
     rules: Rules,
     tokens_per_turn: int,
     max_gossip_chars: int,
-    menus: Mapping[int, Menu],
+    menus: Mapping[int, Menu] = NO_MENUS,
 ) -> Decisions:
     """Read every reply; `makes` has one entry per turn, `menus` one per trader that answers with letters.
 

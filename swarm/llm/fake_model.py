@@ -9,8 +9,10 @@ import asyncio
 import hashlib
 import json
 import math
+import os
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
@@ -54,7 +56,8 @@ FAULTS: dict[str, str] = {
 }
 """Every fault by name, and what it is."""
 
-DEFAULT_LATE_S = 3_600.0
+DEFAULT_LATE_S = 60.0
+SILENCE_S = 86_400.0
 HUGE_BYTES = 50_000_000
 _FALLBACK_SCHEMA = {
     "properties": {
@@ -238,10 +241,10 @@ async def _serve(host: str, port: int, model: FakeModel, ready: Callable[[str], 
         try:
             await site.start()
         except OSError as error:
+            # A name that cannot be resolved has a negative number of its own kind.
+            reason = os.strerror(error.errno) if error.errno is not None and error.errno > 0 else error.strerror
             raise ConfigError(
-                f"--port {port}",
-                f"{host}:{port} cannot be used ({error.strerror})",
-                "choose another; 0 takes a free one",
+                f"--port {port}", f"{host}:{port} cannot be used ({reason})", "choose another; 0 takes a free one"
             ) from error
         bound = runner.addresses[0][1]
         ready(f"http://{f'[{host}]' if ':' in host else host}:{bound}/v1")
@@ -335,11 +338,13 @@ async def _stream(request: web.Request, text: str, finish: str, prompt_tokens: i
     async def send(value: dict[str, Any]) -> None:
         await response.write(b"data: " + json.dumps(value).encode() + b"\n\n")
 
-    for start in range(0, len(text), 16):
-        await send({"choices": [{"index": 0, "delta": {"content": text[start : start + 16]}, "finish_reason": None}]})
-    await send({"choices": [{"index": 0, "delta": {}, "finish_reason": finish}]})
-    await send({"choices": [], "usage": {"prompt_tokens": prompt_tokens, "completion_tokens": written}})
-    await response.write(b"data: [DONE]\n\n")
+    with suppress(ConnectionError):
+        for start in range(0, len(text), 16):
+            delta = {"content": text[start : start + 16]}
+            await send({"choices": [{"index": 0, "delta": delta, "finish_reason": None}]})
+        await send({"choices": [{"index": 0, "delta": {}, "finish_reason": finish}]})
+        await send({"choices": [], "usage": {"prompt_tokens": prompt_tokens, "completion_tokens": written}})
+        await response.write(b"data: [DONE]\n\n")
     return response
 
 
@@ -347,16 +352,17 @@ async def _stall(request: web.Request, body: bytes, fault: str) -> web.StreamRes
     """A reply that does not come to its end: reset half-way, never begun, or one byte per second."""
     response = web.StreamResponse(headers={"Content-Type": "application/json", "Content-Length": str(len(body))})
     if fault == "silent":
-        await asyncio.sleep(DEFAULT_LATE_S)
+        await asyncio.sleep(SILENCE_S)
     await response.prepare(request)
     if fault == "reset":
         await response.write(body[: len(body) // 2])
         if request.transport is not None:
             request.transport.abort()
         return response
-    for byte in body:
-        await response.write(bytes([byte]))
-        await asyncio.sleep(1)
+    with suppress(ConnectionError):
+        for byte in body:
+            await response.write(bytes([byte]))
+            await asyncio.sleep(1)
     return response
 
 
@@ -366,7 +372,8 @@ async def _huge(request: web.Request) -> web.StreamResponse:
     await response.prepare(request)
     await response.write(b'{"choices": [{"message": {"content": "')
     block = b"wood " * 20_000
-    for _ in range(HUGE_BYTES // len(block)):
-        await response.write(block)
-    await response.write(b'"}}]}')
+    with suppress(ConnectionError):  # Who has enough of it hangs up.
+        for _ in range(HUGE_BYTES // len(block)):
+            await response.write(block)
+        await response.write(b'"}}]}')
     return response

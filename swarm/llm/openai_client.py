@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from itertools import islice
 from typing import Any, TypeGuard
 
 import aiohttp
@@ -58,6 +59,7 @@ class _Connections:
     loop: asyncio.AbstractEventLoop
     session: aiohttp.ClientSession
     slots: asyncio.Semaphore
+    probing: asyncio.Lock
 
 
 class CircuitBreaker:
@@ -79,6 +81,10 @@ class CircuitBreaker:
     def is_open(self) -> bool:
         """Whether requests are refused, but for probes."""
         return self._resting_since is not None
+
+    def rest_left_s(self, now: float) -> float:
+        """Seconds until a probe is admitted; 0 while the circuit is closed."""
+        return 0.0 if self._resting_since is None else max(self._resting_since + self.rest_s - now, 0.0)
 
     def admits(self, now: float) -> bool:
         """Whether an attempt may begin; the one that is admitted to an open circuit is the probe."""
@@ -139,6 +145,8 @@ class OpenAIClient:
         left = iter(enumerate(requests))
         workers = min(len(requests), self.config.max_concurrency * WAITING_PER_SLOT)
         async with self._connected() as connections:
+            if self.breaker.is_open:
+                await self._probe(connections, left, replies, due)
             await asyncio.gather(*(self._work(connections, left, replies, due) for _ in range(workers)))
         return [reply for reply in replies if reply is not None]
 
@@ -166,7 +174,33 @@ class OpenAIClient:
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
         )
-        return _Connections(asyncio.get_running_loop(), session, asyncio.Semaphore(self.config.max_concurrency))
+        return _Connections(
+            asyncio.get_running_loop(), session, asyncio.Semaphore(self.config.max_concurrency), asyncio.Lock()
+        )
+
+    async def _probe(
+        self,
+        connections: _Connections,
+        left: Iterator[tuple[int, ModelRequest]],
+        replies: list[ModelReply | None],
+        due: float,
+    ) -> None:
+        """Find out with the batch's first request whether an endpoint that was left alone is back.
+
+        It waits for the rest to end where the deadline allows that: rounds that refuse everything at once would be
+        over in no time, and a short outage would eat a whole run.
+        """
+        now = connections.loop.time
+        try:
+            async with asyncio.timeout_at(due), connections.probing:
+                # Another batch may have found out meanwhile.
+                if not self.breaker.is_open or now() + self.breaker.rest_left_s(now()) >= due:
+                    return
+                # A timer may be early by the resolution of its clock.
+                await asyncio.sleep(self.breaker.rest_left_s(now()) + 0.001)
+                await self._work(connections, islice(left, 1), replies, due)
+        except TimeoutError:
+            return
 
     async def _work(
         self,
@@ -190,15 +224,14 @@ class OpenAIClient:
                 if loop.time() + pause >= due:
                     break
                 await asyncio.sleep(pause)
-            if not self.breaker.admits(loop.time()):
-                if not attempts:
-                    failure = _Failure("circuit_open", "the endpoint has failed too often and is left alone for now")
-                break
-            attempts += 1
             outcome = await self._attempt(connections, body, request, due)
             if isinstance(outcome, _Completion):
-                latency_s = loop.time() - started
-                return ModelReply(outcome.text, outcome.usage, outcome.finish_reason, latency_s)
+                self.counts["retries"] += attempts
+                return ModelReply(outcome.text, outcome.usage, outcome.finish_reason, loop.time() - started)
+            if outcome.kind == "circuit_open" and attempts:
+                # What opened the circuit says more than that it is open.
+                break
+            attempts += 1
             failure = outcome
             if failure.kind not in _RETRIED:
                 break
@@ -217,6 +250,10 @@ class OpenAIClient:
         except TimeoutError:
             return _Failure("deadline", "the deadline came before the endpoint had a free slot")
         begun = loop.time()
+        if not self.breaker.admits(begun):
+            slots.release()
+            self.counts["circuit_open"] += 1
+            return _Failure("circuit_open", "the endpoint has failed too often and is left alone for now")
         late = begun + self.config.timeout_s
         outcome: _Completion | _Failure
         try:

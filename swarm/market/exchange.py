@@ -135,7 +135,8 @@ class Exchange:
         return orders.trader[rows], asset, np.where(buys, cost_cents, quantity)
 
     def _close(self, command: CloseRound) -> RoundCleared:
-        book, self._book = self._book, Orders.empty()
+        # Ties of priority go by trader and sequence, and not by the batch that came first.
+        book, self._book = self._book.in_canonical_order(), Orders.empty()
         self.last_closed_round = max(self.last_closed_round, command.round)
         self.ledger.release(*self._needs(book, np.arange(len(book))))
         clearing_ticks = np.zeros(self.goods, dtype=np.int64)
@@ -194,8 +195,13 @@ class Exchange:
         """`start` moved towards the side that was left with more unfilled lots, in proportion to its excess."""
         offered = 2 * volume + unmet_demand + unmet_supply
         excess = unmet_demand - unmet_supply
-        scaled = start * self.config.drift_permille * np.abs(excess)
-        step = -(-scaled // (1_000 * np.maximum(offered, 1)))
+        # In Python's integers, since a price times all the lots left over may leave an int64.
+        step = np.array(
+            [
+                -(-price * self.config.drift_permille * abs(lots) // (1_000 * max(of, 1)))
+                for price, lots, of in zip(start.tolist(), excess.tolist(), offered.tolist(), strict=True)
+            ]
+        )
         drifted: Int64 = np.clip(start + np.sign(excess) * step, 1, self.config.max_price_ticks)
         return drifted
 
@@ -217,7 +223,7 @@ def _rank_within_trader(trader: Int64) -> Int64:
     """0, 1, 2, ... within each run of equal entries of a sorted column."""
     if not len(trader):
         return trader
-    starts = np.flatnonzero(np.diff(trader, prepend=trader[0] - 1))
+    starts = np.flatnonzero(np.concatenate([[True], trader[1:] != trader[:-1]]))
     return np.arange(len(trader)) - np.repeat(starts, np.diff(starts, append=len(trader)))
 
 

@@ -48,6 +48,10 @@ class Ledger:
         """Move `amount`s of `asset` from the accounts `source` to the accounts `target`, row by row."""
         if len(amount) and int(amount.min()) < 0:
             raise LedgerError("ledger: a posting has a negative amount")
+        # A negative index would silently mean an account or asset at the end.
+        bounds = ((source, len(self.balances)), (target, len(self.balances)), (asset, self.balances.shape[1]))
+        if any(len(column) and not 0 <= column.min() <= column.max() < bound for column, bound in bounds):
+            raise LedgerError("ledger: a posting names an account or an asset that does not exist")
         np.subtract.at(self.balances, (source, asset), amount)
         np.add.at(self.balances, (target, asset), amount)
 

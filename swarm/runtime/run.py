@@ -10,6 +10,7 @@ from uuid import uuid4
 
 from swarm.config import RunConfig, check_budget, compose
 from swarm.llm import engines
+from swarm.llm.config import OpenAIModel
 from swarm.simulation.folder import RunFolder
 from swarm.simulation.loop import Interrupted, Watcher, run_rounds
 from swarm.simulation.market import Market, MarketPort
@@ -69,6 +70,12 @@ def execute(
     """Run to the end, or to the last whole round once `should_stop` says so, and write the folder."""
     plan = compose(config)
     check_budget(config)
+    if any(isinstance(m, OpenAIModel) for m in plan.models):
+        narrator.phase("asking the models' endpoints")
+        # The check imports an HTTP client, which a run without an endpoint does not owe.
+        from swarm.llm.check import must_be_usable
+
+        must_be_usable(plan.models, config.budget.tokens_per_turn)
     folder.create()
     folder.write_config(config.record(), plan.config_sha256)
     recorder = Recorder()

@@ -1,9 +1,10 @@
 """The journal: an append-only, hash-chained file that a run can be rebuilt from, and nothing else is needed.
 
-A file begins with MAGIC. Then come frames: length and CRC-32 of the payload (two little-endian uint32), the chain hash
-(32 bytes) and the payload, one msgpack value. The chain hash of a frame is SHA-256 over the hash before it and the
-payload, so the last one stands for the whole history. A frame that the file ends within is a torn tail of a
-crash and is not part of the history; any other damage is an error that names its offset.
+A file begins with MAGIC. Then come frames: the length of the payload (little-endian uint32), the chain hash (32 bytes),
+the CRC-32 of these two (little-endian uint32) and the payload, one msgpack value. The chain hash of a frame is SHA-256
+over the hash before it and the payload, so the last one stands for the whole history. A frame that the file ends within
+is a torn tail of a crash and is not part of the history; any other damage is an error that names its offset. The CRC
+tells the two apart: without it, a damaged length that points beyond the end of the file would pass for a torn tail.
 """
 
 import hashlib
@@ -25,7 +26,9 @@ MAGIC = b"SWARMJ01"
 GENESIS = hashlib.sha256(MAGIC).digest()
 MAX_PAYLOAD_BYTES = 1 << 30
 
-_HEAD = struct.Struct("<II32s")
+_HEAD = struct.Struct("<I32s")
+_HEAD_CRC = struct.Struct("<I")
+_HEAD_BYTES = _HEAD.size + _HEAD_CRC.size
 
 
 @dataclass(slots=True)
@@ -59,14 +62,17 @@ class JournalWriter:
         return self._head.hex()
 
     def append(self, record: Any) -> None:
-        """Add one record, not yet durable."""
+        """Add one record, not yet durable; JournalError if it is longer than a reader would take."""
         payload: bytes = msgpack.packb(record)
+        if len(payload) > MAX_PAYLOAD_BYTES:
+            raise JournalError(f"journal: a record of {len(payload)} bytes; the most is {MAX_PAYLOAD_BYTES}")
         self._head = hashlib.sha256(self._head + payload).digest()
         if self._file is not None:
-            self._file.write(_HEAD.pack(len(payload), zlib.crc32(payload), self._head))
+            head = _HEAD.pack(len(payload), self._head)
+            self._file.write(head + _HEAD_CRC.pack(zlib.crc32(head)))
             self._file.write(payload)
         self.stats.frames += 1
-        self.stats.bytes += _HEAD.size + len(payload)
+        self.stats.bytes += _HEAD_BYTES + len(payload)
 
     def sync(self) -> None:
         """Return only when all appended records are on the disk."""
@@ -114,26 +120,32 @@ class JournalReader:
         return self._head.hex()
 
     def __iter__(self) -> Iterator[Any]:
+        self._head = GENESIS
         offset = len(MAGIC)
         end = len(self._data)
         while offset < end:
-            start = offset + _HEAD.size
+            start = offset + _HEAD_BYTES
             if start > end:
                 break
-            length, crc, chain = _HEAD.unpack_from(self._data, offset)
-            payload = self._data[start : start + length]
+            head = self._data[offset : offset + _HEAD.size]
+            (crc,) = _HEAD_CRC.unpack_from(self._data, offset + _HEAD.size)
+            if zlib.crc32(head) != crc:
+                raise self._damage(offset, "the head of a record differs from its checksum")
+            length, chain = _HEAD.unpack(head)
             if length > MAX_PAYLOAD_BYTES:
                 raise self._damage(offset, "an impossible length")
+            payload = self._data[start : start + length]
             if len(payload) < length:
                 break
-            if zlib.crc32(payload) != crc:
-                raise self._damage(offset, "a payload that differs from its checksum")
-            head = hashlib.sha256(self._head + payload).digest()
-            if head != chain:
+            if hashlib.sha256(self._head + payload).digest() != chain:
                 raise self._damage(offset, "a record that does not continue the chain")
-            self._head = head
+            try:
+                record = msgpack.unpackb(payload)
+            except ValueError as error:
+                raise self._damage(offset, "a record that is not msgpack") from error
+            self._head = chain
             offset = start + length
-            yield msgpack.unpackb(payload)
+            yield record
         self.torn_bytes = end - offset
 
     def _damage(self, offset: int, what: str) -> JournalError:

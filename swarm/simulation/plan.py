@@ -1,5 +1,7 @@
 """What a run is made from, once its config has been read."""
 
+import hashlib
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,6 +47,11 @@ class RunPlan:
     def header(self) -> list[Any]:
         """The first record of the journal."""
         return [JOURNAL_FORMAT, self.config_sha256, self.config_record]
+
+
+def config_digest(record: dict[str, Any]) -> str:
+    """SHA-256 of a config's plain values as canonical JSON."""
+    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
 
 
 def assign_minds(seed: int, weights: dict[str, int], makes: np.ndarray) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from swarm.llm.config import OpenAIModel
 from swarm.market.ledger import CASH, ISSUE
 from swarm.market.orders import Int64
 from swarm.scenarios.protocol import MarketState
@@ -215,6 +216,7 @@ class Recorder:
                     "budget": plan.shard.budget.tokens_per_turn,
                 },
                 "counted_by": _counted_by(plan),
+                "usd": _usd(plan, tables["tokens"]),
             },
             "seconds_per_round": {"p50": _quantile(durations, 0.5), "p95": _quantile(durations, 0.95)},
             "conservation": self._conservation(),
@@ -265,16 +267,29 @@ def gini(values: Int64) -> float:
     return float((2 * np.arange(1, n + 1) - n - 1) @ ordered / (n * total))
 
 
+def _counted_by(plan: RunPlan) -> str:
+    """Who counted the tokens: the engine where it has a tokenizer and tells, else the project's estimate."""
+    counters = {"estimate" if m.engine == "scripted" else "engine" for m in plan.models}
+    return "mixed" if len(counters) > 1 else next(iter(counters), "none")
+
+
+def _usd(plan: RunPlan, tokens: pl.DataFrame) -> dict[str, float]:
+    """What the replies of each model cost whose prices are known; what a failed request cost nobody knows."""
+    cost: dict[str, float] = {}
+    for model in plan.models:
+        if not isinstance(model, OpenAIModel) or not tokens.width:
+            continue
+        prices = (model.usd_per_million_prompt_tokens, model.usd_per_million_completion_tokens)
+        spent = tokens.filter(pl.col("model") == model.name)
+        if prices[0] is not None and prices[1] is not None:
+            usd = int(spent["prompt_tokens"].sum()) * prices[0] + int(spent["completion_tokens"].sum()) * prices[1]
+            cost[model.name] = round(usd / 1e6, 6)
+    return cost
+
+
 def _column(table: pl.DataFrame, name: str) -> npt.NDArray[Any]:
     return table[name].to_numpy() if name in table.columns else np.empty(0)
 
 
 def _quantile(values: npt.NDArray[Any], share: float) -> float:
     return round(float(np.quantile(values, share)), 6) if len(values) else 0.0
-
-
-def _counted_by(plan: RunPlan) -> str:
-    """Whose the token counts are: the models' tokenizers', or an estimate where a model has none."""
-    if not plan.models:
-        return "none"
-    return "estimate" if any(m.engine == "scripted" for m in plan.models) else "tokenizer"

@@ -5,7 +5,7 @@ the recorded one. No model is asked and no cluster is needed.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from swarm.market.commands import Command, to_record
 from swarm.simulation.journal import JournalReader
 from swarm.simulation.loop import Watcher, run_rounds
 from swarm.simulation.market import Market, MarketAnswer, MarketClosing, Note
-from swarm.simulation.plan import JOURNAL_FORMAT, RunPlan
+from swarm.simulation.plan import JOURNAL_FORMAT, RunPlan, config_digest
 from swarm.simulation.traders import RecordedTraders
 
 
@@ -72,6 +72,12 @@ class _ComparingMarket(Market):
         self._compare(["round", [round_, self.exchange.state_hash()]])
         super().end_round(round_)
 
+    def compare_rest(self) -> None:
+        """Say so if the journal goes on where the replay has ended."""
+        if not self.mismatch and self._next < len(self.recorded):
+            found = self.recorded[self._next][0]
+            self.mismatch = f"record {self._next} is a {found!r} in the journal and nothing in the replay"
+
     def _compare(self, record: list[Any]) -> None:
         place, self._next = self._next, self._next + 1
         if self.mismatch or (place < len(self.recorded) and self.recorded[place] == record):
@@ -85,7 +91,9 @@ def replay(
 ) -> ReplayResult:
     """Rebuild the run whose journal this is; `compose` makes a plan of a journalled config."""
     history = _read(journal)
-    plan = compose(history.header[2])
+    config_record = history.header[2]
+    # The config is what the run was given, so it is taken as it stands: keys that later versions add are not in it.
+    plan = replace(compose(config_record), config_sha256=config_digest(config_record), config_record=config_record)
     market = _ComparingMarket(plan, history.records)
     rounds = run_rounds(
         plan,
@@ -94,14 +102,14 @@ def replay(
         watchers,
         should_stop=_after(history.rounds),
     )
-    mismatch = market.mismatch
+    market.compare_rest()
     closing = market.close()
     return ReplayResult(
         plan=plan,
         rounds=rounds,
         recorded_sha256=history.sha256,
         replayed_sha256=closing.journal_sha256,
-        mismatch=mismatch,
+        mismatch=market.mismatch,
         torn_bytes=history.torn_bytes,
         unfinished_records=history.unfinished,
         closing=closing,
@@ -127,6 +135,8 @@ def _read(path: Path) -> _History:
     decisions: dict[int, list[Any]] = {}
     whole, whole_sha256, rounds = 0, reader.sha256, 0
     for record in reader:
+        if not _is_record(record):
+            raise JournalError(f"{path}: record {len(records)} is no record of a run")
         records.append(record)
         kind = record[0]
         if kind == "decisions":
@@ -139,6 +149,8 @@ def _read(path: Path) -> _History:
         raise JournalError(f"{path}: the journal ends before the run's first record; there is nothing to replay")
     if records[0][1][0] != JOURNAL_FORMAT:
         raise JournalError(f"{path}: journal format {records[0][1][0]}; this version of swarm reads {JOURNAL_FORMAT}")
+    if missing := next((r for r in range(1, rounds + 1) if r not in decisions), 0):
+        raise JournalError(f"{path}: the journal has no decisions for round {missing}; restore the file from a copy")
     return _History(
         header=records[0][1],
         records=records[:whole],
@@ -148,3 +160,27 @@ def _read(path: Path) -> _History:
         torn_bytes=reader.torn_bytes,
         unfinished=len(records) - whole,
     )
+
+
+def _is_record(record: Any) -> bool:
+    """Whether a record has the form of one, as far as reading a journal relies on it."""
+    match record:
+        case ["run", [int(journal_format), *rest]] if journal_format != JOURNAL_FORMAT or _is_header(rest):
+            return True
+        case ["decisions", [int(), list()]] | ["round", [int(), str()]]:
+            return True
+        case ["run" | "decisions" | "round", *_]:
+            return False
+        case [str(), *_]:
+            return True
+        case _:
+            return False
+
+
+def _is_header(rest: list[Any]) -> bool:
+    """Whether these are what follows the format in the first record: the config's digest and the config."""
+    match rest:
+        case [str(), dict()]:
+            return True
+        case _:
+            return False

@@ -185,7 +185,8 @@ def test_explain_gives_every_key_a_meaning(swarm: Call) -> None:
     for key, meaning in zip(lines[::2], lines[1::2], strict=True):
         assert not key.startswith(" "), key
         assert meaning.startswith("    ") and len(meaning) > 12, f"{key} has no meaning"
-    for place in ("market.tick_cents", "models[].temperament", "scenario.shocks[].kind", "runtime.traders_per_actor"):
+    places = ("market.tick_cents", "models[].name", "models[scripted].temperament", "scenario.shocks[].kind")
+    for place in (*places, "runtime.traders_per_actor"):
         assert any(line.startswith(f"{place}  ") for line in lines), place
 
 

@@ -1,0 +1,97 @@
+"""What one call of an OpenAI-compatible endpoint costs its caller, against a server that answers at once."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import perf_counter, process_time
+
+from swarm.agents.decision import Rules
+from swarm.bench.form import RUNS, Result, median_of
+from swarm.llm.config import OpenAIModel
+from swarm.llm.openai_client import OpenAIClient
+from swarm.llm.protocol import Message, ModelRequest
+from swarm.runtime.run import Narrator
+
+CALLS = 1_000
+CONCURRENCY = (1, 64)
+AIM_CPU_MS = 1.0
+
+_REPLY = {
+    "thought": "sell spare, eat",
+    "orders": [{"side": "sell", "good": "acorns", "price": 20, "quantity": 5}],
+    "gossip": "acorns will rise",
+}
+_SERVE = """
+import sys
+from swarm.llm.fake_model import serve_forever
+serve_forever(port=0, fixed_reply=sys.argv[1], ready=lambda url: print(url, flush=True))
+"""
+
+
+def measure(narrator: Narrator) -> list[Result]:
+    """1,000 calls with the prompt of a turn, five times, one after another and 64 at once."""
+    rules = Rules(("acorns", "berries", "mushrooms", "honey", "firewood"), 3, 1_000, 100)
+    system = Message("system", "You live in the Wood and trade for pebbles. " * 30)
+    schema = rules.schema()
+    requests = [
+        ModelRequest((system, Message("user", f"ROUND {i} of {CALLS}\n" + "acorns 20 +1 5 0 0\n" * 40)), schema, 200, i)
+        for i in range(CALLS)
+    ]
+    results = []
+    with _instant_server() as url:
+        for concurrency in CONCURRENCY:
+            narrator.phase(f"{CALLS} calls, {concurrency} at once")
+            cpu_ms, per_s = _calls(url, concurrency, requests)
+            results += [
+                median_of(
+                    f"client_cpu_ms_per_call_at_{concurrency}",
+                    cpu_ms,
+                    "ms",
+                    "lower",
+                    aim=AIM_CPU_MS,
+                    bound="building and parsing JSON and HTTP in one thread of Python",
+                ),
+                median_of(
+                    f"client_calls_per_s_at_{concurrency}",
+                    per_s,
+                    "1/s",
+                    "higher",
+                    bound="the server's own time" if concurrency > 1 else "a round trip over loopback",
+                ),
+            ]
+    return results
+
+
+def _calls(url: str, concurrency: int, requests: list[ModelRequest]) -> tuple[list[float], list[float]]:
+    """CPU milliseconds per call of this process, and calls per second, for each run."""
+    entry = {"name": "bench", "engine": "openai", "base_url": url, "model": "value", "max_concurrency": concurrency}
+    client = OpenAIClient(OpenAIModel.model_validate(entry))
+    cpu_ms: list[float] = []
+    per_s: list[float] = []
+    with asyncio.Runner() as runner:
+        runner.run(client.open())
+        runner.run(client.complete(requests[:100], 60.0))
+        for _ in range(RUNS):
+            wall, cpu = perf_counter(), process_time()
+            replies = runner.run(client.complete(requests, 60.0))
+            cpu_ms.append((process_time() - cpu) / len(requests) * 1_000)
+            per_s.append(len(requests) / (perf_counter() - wall))
+            if any(reply.failed for reply in replies):
+                raise RuntimeError("the benchmark's own server failed")
+        runner.run(client.close())
+    return cpu_ms, per_s
+
+
+@contextmanager
+def _instant_server() -> Iterator[str]:
+    """The base URL of a server in a process of its own, which ends with the block."""
+    command = [sys.executable, "-c", _SERVE, json.dumps(_REPLY)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603  # our own code
+    try:
+        yield process.stdout.readline().strip() if process.stdout else ""
+    finally:
+        process.terminate()
+        process.wait(timeout=10)

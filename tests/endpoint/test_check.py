@@ -1,0 +1,117 @@
+"""What is wrong with a model is said in one line that names it, the reason and the way out."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from aiohttp import web
+
+from swarm.errors import ModelError
+from swarm.llm.check import must_be_usable, problems
+from swarm.llm.config import OpenAIModel, ScriptedModel
+from tests.endpoint.fake_endpoint import Serve
+
+
+def model(url: str, **changes: object) -> OpenAIModel:
+    return OpenAIModel.model_validate({"name": "m", "engine": "openai", "base_url": url, "model": "value", **changes})
+
+
+def only(found: list[str]) -> str:
+    (line,) = found
+    assert "\n" not in line
+    assert line.startswith("models: m: ")
+    assert "; " in line
+    return line
+
+
+def test_what_serves_is_no_problem(serve: Serve) -> None:
+    endpoint = serve()
+    scripted = ScriptedModel.model_validate({"name": "s", "temperament": "value"})
+    must_be_usable([scripted, endpoint.model(), endpoint.model(model="panic", context_tokens=1_000)], 1_000)
+    assert problems([scripted], 1_000) == []
+    assert problems([endpoint.model(model="scripted-value")], 1_000) == [], "served, though not listed"
+
+
+def test_each_problem_is_a_line_of_its_own(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    endpoint = serve(context_tokens=600)
+    locked = serve(api_key="sesame")
+    monkeypatch.setenv("WOOD_KEY", "wrong")
+    monkeypatch.delenv("NO_KEY", raising=False)
+    assert "no endpoint answers at http://127.0.0.1:9/v1 (Connection refused); start" in only(
+        problems([model("http://127.0.0.1:9/v1")], 1_000)
+    )
+    assert "has no model 'valu' (did you mean value?); correct its model; it has value, " in only(
+        problems([endpoint.model(name="m", model="valu")], 500)
+    )
+    assert "its context holds 600 tokens and budget.tokens_per_turn is 1000; lower" in only(
+        problems([endpoint.model(name="m")], 1_000)
+    )
+    assert "holds 300 tokens" in only(problems([endpoint.model(name="m", context_tokens=300)], 500))
+    assert "wants an API key (HTTP 401)" in only(problems([locked.model(name="m")], 500))
+    assert "refuses the key in WOOD_KEY (HTTP 401)" in only(
+        problems([locked.model(name="m", api_key_env="WOOD_KEY")], 500)
+    )
+    assert "NO_KEY is not set" in only(problems([locked.model(name="m", api_key_env="NO_KEY")], 500))
+    elsewhere = endpoint.url.removesuffix("/v1")
+    assert "does not speak OpenAI's protocol" in only(problems([model(elsewhere)], 500))
+    with pytest.raises(ModelError) as raised:
+        must_be_usable([endpoint.model(name="a"), endpoint.model(name="b")], 1_000)
+    assert [line.split(":")[1] for line in str(raised.value).splitlines()] == [" a", " b"]
+
+
+@contextmanager
+def site(*routes: web.RouteDef) -> Iterator[str]:
+    """A server in a thread with an event loop of its own."""
+    loop = asyncio.new_event_loop()
+    app = web.Application()
+    app.add_routes(routes)
+    runner = web.AppRunner(app, access_log=None)
+    loop.run_until_complete(runner.setup())
+    loop.run_until_complete(web.TCPSite(runner, "127.0.0.1", 0).start())
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
+    finally:
+        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(timeout=10)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(timeout=10)
+        loop.close()
+
+
+async def _sign_in(_: web.Request) -> web.Response:
+    return web.Response(text="<html>Sign in</html>", content_type="text/html")
+
+
+async def _away(_: web.Request) -> web.Response:
+    raise web.HTTPFound("http://127.0.0.1:1/")
+
+
+async def _broken(_: web.Request) -> web.Response:
+    return web.Response(status=503)
+
+
+async def _slow(_: web.Request) -> web.Response:
+    await asyncio.sleep(2)
+    return web.Response()
+
+
+async def _says_yes(_: web.Request) -> web.Response:
+    return web.json_response({"choices": [{"message": {"content": "yes"}}]})
+
+
+def test_what_is_no_endpoint_is_recognised() -> None:
+    with site(web.get("/v1/models", _sign_in)) as url:
+        assert "its /models is no list of models" in only(problems([model(url)], 500))
+    with site(web.get("/v1/models", _away)) as url:
+        assert "sends one elsewhere (HTTP 302)" in only(problems([model(url)], 500))
+    with site(web.get("/v1/models", _broken)) as url:
+        assert "answers HTTP 503" in only(problems([model(url)], 500))
+    with site(web.get("/v1/models", _slow)) as url:
+        assert "does not answer within 0.2 s" in only(problems([model(url)], 500, timeout_s=0.2))
+    with site(web.post("/v1/chat/completions", _sign_in)) as url:
+        assert "its reply is no chat completion" in only(problems([model(url)], 500))
+    with site(web.post("/v1/chat/completions", _says_yes)) as url:
+        assert problems([model(url)], 500) == []

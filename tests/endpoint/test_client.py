@@ -1,0 +1,381 @@
+"""The client against a fake endpoint in another process: every fault ends as one reply, in time, under its kind."""
+
+import asyncio
+import gc
+import json
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from time import monotonic
+from typing import Any
+
+import pytest
+
+from swarm.agents.decision import Decision, DecisionError, engine_failure, read_reply
+from swarm.llm.config import OpenAIModel
+from swarm.llm.fake_model import FAULTS, FakeModel, parse_faults
+from swarm.llm.openai_client import CircuitBreaker, OpenAIClient
+from swarm.llm.protocol import ModelReply, ModelRequest
+from swarm.llm.scripted import answer
+from swarm.simulation.traders import kept_open
+from tests.endpoint.fake_endpoint import Serve
+from tests.endpoint.fault_table import ERRORS, FINISH, REPAIRS, RULES, request
+
+Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+def ask(client: OpenAIClient, requests: Sequence[ModelRequest], deadline_s: float = 30.0) -> list[ModelReply]:
+    return asyncio.run(client.complete(requests, deadline_s))
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_every_fault_ends_as_it_should_and_is_counted_under_its_kind(serve: Serve, stream: bool) -> None:
+    faults = parse_faults("all=0.9")
+    endpoint = serve(faults="all=0.9", seed=5)
+    client = OpenAIClient(
+        endpoint.model(timeout_s=1.5, retries=1, max_concurrency=256, breaker_failures=1_000, stream=stream)
+    )
+    requests = [request(i) for i in range(300)]
+    twin = FakeModel(5, faults)
+    met = [twin.fault_of(client._body(r)) for r in requests]
+    assert set(met) == {None, *FAULTS}
+    replies = ask(client, requests)
+    for fault, reply in zip(met, replies, strict=True):
+        assert reply.finish_reason == FINISH.get(fault or "", "stop"), (fault, reply)
+        if reply.failed:
+            assert engine_failure(reply.finish_reason) is ERRORS[fault or ""]
+            assert reply.usage.total == 0
+            continue
+        reading = read_reply(reply.text, reply.finish_reason == "length", RULES, makes=0)
+        if fault in ERRORS:
+            assert reading.outcome is ERRORS[fault], (fault, reply.text)
+        else:
+            assert isinstance(reading.outcome, Decision), (fault, reading, reply.text)
+            assert set(reading.repairs) == REPAIRS.get(fault or "", set())
+    assert endpoint.counts() == Counter(fault or "none" for fault in met)
+
+
+def test_a_busy_endpoint_is_asked_again(serve: Serve) -> None:
+    client = OpenAIClient(serve(faults="busy_once=1").model())
+    assert {r.finish_reason for r in ask(client, [request(i) for i in range(20)])} == {"stop"}
+    assert client.counts["attempts"] == 40
+    assert client.counts["retries"] == 20
+
+
+def test_retries_are_bounded(serve: Serve) -> None:
+    client = OpenAIClient(serve(faults="error_500=1").model(retries=3))
+    (reply,) = ask(client, [request(1)])
+    assert reply.finish_reason == "server_error"
+    assert "HTTP 500" in reply.text
+    assert client.counts["attempts"] == 4
+
+
+def test_a_pause_that_would_miss_the_deadline_is_not_waited_for(serve: Serve) -> None:
+    client = OpenAIClient(serve(faults="rate_limited_for_1_s=1").model(retries=10))
+    started = monotonic()
+    (reply,) = ask(client, [request(1)], deadline_s=2.5)
+    assert reply.finish_reason == "rate_limited"
+    assert client.counts["attempts"] == 3
+    assert 1.9 < monotonic() - started < 2.5
+
+
+@pytest.mark.parametrize("fault", ["drip", "silent", "late"])
+def test_the_deadline_bounds_the_whole_call(serve: Serve, fault: str) -> None:
+    client = OpenAIClient(serve(faults=f"{fault}=1").model(timeout_s=60.0, max_concurrency=2))
+    started = monotonic()
+    replies = ask(client, [request(i) for i in range(8)], deadline_s=1.0)
+    assert {r.finish_reason for r in replies} == {"deadline"}
+    assert 0.9 < monotonic() - started < 1.5
+
+
+def test_a_late_reply_is_nobody_elses(serve: Serve) -> None:
+    client = OpenAIClient(serve(faults="late=0.5", late_s=0.8).model(timeout_s=0.5, max_concurrency=4))
+    wanted = {i: answer("value", request(i).messages[-1].content, i, RULES.schema()) for i in range(60)}
+    answered = 0
+    with kept_open([client]) as runner:
+        for first in range(0, 60, 20):
+            numbers = range(first, first + 20)
+            replies = runner.run(client.complete([request(i) for i in numbers], 2.0))
+            for number, reply in zip(numbers, replies, strict=True):
+                if not reply.failed:
+                    answered += 1
+                    assert reply.text == wanted[number]
+    assert 0 < answered < 60
+
+
+def test_a_request_is_put_as_the_endpoint_wants_it() -> None:
+    entry = {"name": "m", "engine": "openai", "base_url": "http://127.0.0.1:9/v1", "model": "gemma"}
+
+    def body(**changes: object) -> dict[str, Any]:
+        asked: dict[str, Any] = json.loads(
+            OpenAIClient(OpenAIModel.model_validate({**entry, **changes}))._body(request(5))
+        )
+        return asked
+
+    plain = body()
+    assert plain["model"] == "gemma"
+    assert [m["role"] for m in plain["messages"]] == ["system", "user"]
+    assert (plain["max_tokens"], plain["temperature"], plain["seed"]) == (200, 0.7, 5)
+    assert plain["response_format"]["json_schema"]["schema"] == RULES.schema()
+    assert "stream" not in plain
+    assert body(response_format="json_object")["response_format"] == {"type": "json_object"}
+    assert "response_format" not in body(response_format="none")
+    assert "seed" not in body(send_seed=False)
+    (only,) = body(system_role=False)["messages"]
+    assert only["role"] == "user"
+    assert only["content"].startswith("You trade.\n\nROUND 1")
+    assert body(max_tokens_key="max_completion_tokens")["max_completion_tokens"] == 200
+    assert body(stream=True)["stream"] is True
+
+
+def test_no_more_requests_are_under_way_than_the_endpoint_can_serve(serve: Serve) -> None:
+    client = OpenAIClient(serve(latency_s=0.1).model(max_concurrency=4))
+    started = monotonic()
+    replies = ask(client, [request(i) for i in range(20)])
+    assert {r.finish_reason for r in replies} == {"stop"}
+    assert monotonic() - started >= 0.5
+
+
+def test_a_stream_that_runs_away_is_given_up(serve: Serve) -> None:
+    client = OpenAIClient(serve(faults="loop=1").model(stream=True))
+    (reply,) = ask(client, [replace(request(1), max_tokens=2_000)])
+    assert client.counts["given_up"] == 1
+    assert reply.finish_reason == "length"
+    assert read_reply(reply.text, True, RULES, makes=0).outcome is DecisionError.LOOP
+
+
+def test_the_key_goes_with_the_request_and_nowhere_else(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    endpoint = serve(api_key="sesame")
+    monkeypatch.delenv("WOOD_KEY", raising=False)
+    (unset,) = ask(OpenAIClient(endpoint.model(api_key_env="WOOD_KEY")), [request(1)])
+    assert unset.finish_reason == "unauthorized"
+    assert "WOOD_KEY" in unset.text
+    monkeypatch.setenv("WOOD_KEY", "wrong")
+    (wrong,) = ask(OpenAIClient(endpoint.model(api_key_env="WOOD_KEY")), [request(1)])
+    assert wrong.finish_reason == "unauthorized"
+    monkeypatch.setenv("WOOD_KEY", "sesame")
+    client = OpenAIClient(endpoint.model(api_key_env="WOOD_KEY"))
+    (right,) = ask(client, [request(1)])
+    assert right.finish_reason == "stop"
+    assert "sesame" not in client._told("your key sesame is fine")
+
+
+def test_an_unknown_model_is_told_apart(serve: Serve) -> None:
+    (reply,) = ask(OpenAIClient(serve().model(model="gpt-99")), [request(1)])
+    assert reply.finish_reason == "model_not_found"
+
+
+def test_an_endpoint_that_is_down_is_left_alone_and_found_again(serve: Serve) -> None:
+    client = OpenAIClient(
+        serve(faults="error_500=1").model(retries=0, breaker_failures=5, breaker_rest_s=0.2, max_concurrency=1)
+    )
+    requests = [request(i) for i in range(30)]
+
+    async def rounds() -> list[dict[str, int]]:
+        answers = [await client.complete(requests, 10.0) for _ in range(2)]
+        return [dict(Counter(str(r.finish_reason) for r in replies)) for replies in answers]
+
+    first, second = asyncio.run(rounds())
+    assert first == {"server_error": 5, "circuit_open": 25}
+    assert second == {"server_error": 1, "circuit_open": 29}, "one probe after the rest"
+    assert client.breaker.opened == 1
+
+
+def test_an_outage_costs_no_round_after_it_has_ended() -> None:
+    answers = iter([b"{}"] * 5 + [chat('"x"')] * 200)
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reply_with(next(answers))(reader, writer)
+
+    async def run() -> list[list[str]]:
+        async with raw_endpoint(answer, breaker_failures=5, breaker_rest_s=0.2, max_concurrency=1) as (client, _):
+            await client.open()
+            requests = [request(i) for i in range(20)]
+            broken = await client.complete(requests, 5.0)
+            # Two shards ask at once: one finds out that the endpoint is back, and the other has the good of it.
+            back = await asyncio.gather(client.complete(requests, 5.0), client.complete(requests, 5.0))
+            await client.close()
+            return [[r.finish_reason for r in replies] for replies in (broken, *back)]
+
+    broken, *back = asyncio.run(run())
+    assert Counter(broken) == {"protocol": 5, "circuit_open": 15}
+    assert back == [["stop"] * 20] * 2
+
+
+def test_the_breaker_counts_failures_in_a_row_that_began_after_the_last_success() -> None:
+    breaker = CircuitBreaker(failures=3, rest_s=5.0)
+    breaker.succeeded(10.0)
+    for _ in range(50):
+        breaker.failed(9.0, 12.0)
+    assert breaker.admits(12.0)
+    for _ in range(2):
+        breaker.failed(12.0, 12.5)
+    breaker.succeeded(13.0)
+    for _ in range(2):
+        breaker.failed(13.0, 13.5)
+    assert breaker.admits(13.5)
+    breaker.failed(13.0, 14.0)
+    assert breaker.is_open
+    assert not breaker.admits(18.9)
+    assert breaker.admits(19.0), "the probe"
+    assert not breaker.admits(19.1), "one probe at a time"
+    breaker.succeeded(19.5)
+    assert breaker.admits(19.5)
+    assert breaker.opened == 1
+
+
+def reply_with(body: bytes, head: bytes = b"") -> Answer:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        length = 0
+        while (line := await reader.readline()).strip():
+            if line.lower().startswith(b"content-length:"):
+                length = int(line.split(b":")[1])
+        await reader.readexactly(length)
+        writer.write(b"HTTP/1.1 200 OK\r\n" + head + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+
+    return answer
+
+
+@asynccontextmanager
+async def raw_endpoint(answer: Answer, **changes: object) -> AsyncIterator[tuple[OpenAIClient, list[int]]]:
+    """A client of a server that answers by hand; the list grows by one with each connection."""
+    connections: list[int] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(1)
+        try:
+            while not reader.at_eof():
+                await answer(reader, writer)
+                await writer.drain()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    model = {"name": "raw", "engine": "openai", "base_url": f"http://127.0.0.1:{port}/v1", "model": "x"}
+    async with server:
+        yield (
+            OpenAIClient(OpenAIModel.model_validate({**model, "retries": 0, "max_concurrency": 2, **changes})),
+            connections,
+        )
+
+
+def ask_raw(answer: Answer) -> ModelReply:
+    async def run() -> ModelReply:
+        async with raw_endpoint(answer) as (client, _):
+            return (await client.complete([request(1)], 5.0))[0]
+
+    return asyncio.run(run())
+
+
+def chat(content: str, usage: str = "null", finish: str = '"stop"') -> bytes:
+    return f'{{"choices":[{{"message":{{"content":{content}}},"finish_reason":{finish}}}],"usage":{usage}}}'.encode()
+
+
+@pytest.mark.parametrize(
+    ("body", "head"),
+    [
+        (b"{}", b""),
+        (b"[]", b""),
+        (b"null", b""),
+        (b'{"choices": []}', b""),
+        (b'{"choices": [null]}', b""),
+        (b'{"choices": [{"message": "x"}]}', b""),
+        (chat("7"), b""),
+        (b"\xff\xfe", b""),
+        (b"[" * 100_000, b""),
+        (b"\x1f\x8b\x08\x00", b"Content-Encoding: gzip\r\n"),
+        (b"{}", b"X: " + b"y" * 20_000 + b"\r\n"),
+    ],
+)
+def test_what_is_no_chat_completion_is_a_protocol_error(body: bytes, head: bytes) -> None:
+    reply = ask_raw(reply_with(body, head))
+    assert reply.finish_reason == "protocol"
+    assert len(reply.text) <= 250
+
+
+def test_a_server_of_another_protocol_is_a_protocol_error() -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        writer.write(b"220 mail.example ESMTP\r\n")
+        raise ConnectionError
+
+    assert ask_raw(answer).finish_reason == "protocol"
+
+
+def test_a_redirect_is_not_followed() -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        writer.write(b"HTTP/1.1 307 Elsewhere\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n")
+        raise ConnectionError
+
+    assert ask_raw(answer).finish_reason == "protocol"
+
+
+@pytest.mark.parametrize("usage", ["null", '{"prompt_tokens": -1, "completion_tokens": 3}', '"much"', "[1]"])
+def test_a_usage_that_is_none_is_estimated(usage: str) -> None:
+    reply = ask_raw(reply_with(chat('"wait and see"', usage)))
+    assert reply.usage.completion == 3
+    assert 80 < reply.usage.prompt < 120
+
+
+def test_usage_of_the_endpoint_is_taken() -> None:
+    huge = ask_raw(reply_with(chat('"x"', '{"prompt_tokens": 1e30, "completion_tokens": 99999999999999999999}')))
+    assert huge.usage.completion == 1
+    told = ask_raw(reply_with(chat('"x"', '{"prompt_tokens": 70, "completion_tokens": 9}')))
+    assert (told.usage.prompt, told.usage.completion) == (70, 9)
+
+
+def test_text_that_no_journal_could_write_is_escaped() -> None:
+    reply = ask_raw(reply_with(chat('"\\ud800 \\u00e9"')))
+    assert reply.text == "\\ud800 \u00e9"
+
+
+def test_a_reply_without_content_is_empty() -> None:
+    assert ask_raw(reply_with(chat("null"))).text == ""
+
+
+def test_connections_are_kept_over_rounds_in_one_event_loop() -> None:
+    async def run() -> tuple[int, int]:
+        async with raw_endpoint(reply_with(chat('"x"'))) as (client, connections):
+            await client.open()
+            for _ in range(5):
+                assert [r.finish_reason for r in await client.complete([request(1)] * 4, 5.0)] == ["stop"] * 4
+            kept = len(connections)
+            await client.close()
+            await client.complete([request(1)], 5.0)
+            return kept, len(connections)
+
+    kept, after = asyncio.run(run())
+    assert kept <= 2
+    assert after == kept + 1
+
+
+def test_a_client_that_is_not_open_leaves_nothing_behind_in_any_loop(serve: Serve) -> None:
+    client = OpenAIClient(serve().model())
+    for number in range(3):
+        assert ask(client, [request(number)])[0].finish_reason == "stop"
+    with kept_open([client]) as runner:
+        for number in range(3):
+            assert runner.run(client.complete([request(number)], 5.0))[0].finish_reason == "stop"
+        assert ask_elsewhere(client)[0].finish_reason == "stop"
+    gc.collect()  # What was left open would warn now, and a warning is an error.
+
+
+def ask_elsewhere(client: OpenAIClient) -> list[ModelReply]:
+    loop = asyncio.new_event_loop()
+    try:
+        return loop.run_until_complete(client.complete([request(9)], 5.0))
+    finally:
+        loop.close()
+
+
+def test_a_closed_port_is_a_connection_error() -> None:
+    model = {"name": "x", "engine": "openai", "base_url": "http://127.0.0.1:9/v1", "model": "x", "retries": 1}
+    client = OpenAIClient(OpenAIModel.model_validate(model))
+    (reply,) = ask(client, [request(1)])
+    assert reply.finish_reason == "connection"
+    assert client.counts["attempts"] == 2

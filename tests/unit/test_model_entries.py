@@ -1,0 +1,83 @@
+"""Entries of models in a config: told apart by their engine, and their errors named as the writer sees the file."""
+
+from typing import Any
+
+import pytest
+
+from swarm.config import resolve
+from swarm.errors import ConfigError
+from swarm.explain import explain
+from swarm.llm.config import OpenAIModel, ScriptedModel
+from swarm.llm.fake_model import FAULTS, FakeModel, parse_faults
+
+SCRIPTED = {"name": "s", "temperament": "value"}
+OPENAI = {"name": "o", "engine": "openai", "base_url": "http://127.0.0.1:8000/v1/", "model": "x"}
+
+
+def test_an_entry_without_an_engine_is_scripted() -> None:
+    models = resolve({"models": [SCRIPTED, {**SCRIPTED, "name": "t", "engine": "scripted"}, OPENAI]}).models
+    assert [type(m) for m in models] == [ScriptedModel, ScriptedModel, OpenAIModel]
+    assert isinstance(models[2], OpenAIModel)
+    assert models[2].base_url == "http://127.0.0.1:8000/v1"
+
+
+def test_a_resolved_config_resolves_to_itself() -> None:
+    config = resolve({"models": [SCRIPTED, OPENAI]})
+    assert resolve(config.record()) == config
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ({**OPENAI, "base_url": "ftp://x"}, "models.0.base_url: expected a URL such as"),
+        ({**OPENAI, "base_url": "http://x:99999/v1"}, "models.0.base_url: expected a URL such as"),
+        ({**OPENAI, "base_url": "http://me:secret@x/v1"}, "models.0.base_url: expected a URL without a user"),
+        ({**OPENAI, "base_url": "http://x/v1?key=secret"}, "models.0.base_url: expected a URL without a user"),
+        ({**OPENAI, "base_url": 5}, "models.0.base_url: expected a valid string, got 5"),
+        ({**OPENAI, "api_key_env": "sk-123"}, "models.0.api_key_env: string must match"),
+        ({**OPENAI, "api_key": "sk-123"}, "models.0.api_key: there is no such key (did you mean api_key_env?)"),
+        ({**OPENAI, "temperament": "value"}, "models.0.temperament: there is no such key (did you mean temperature?)"),
+        ({"name": "o", "engine": "openai", "model": "x"}, "models.0.base_url: this key is missing"),
+        ({"name": "s"}, "models.0.temperament: this key is missing"),
+        ({"name": "s", "engine": "opnai"}, "models.0.engine: expected one of "),
+        ({"name": "s", "engine": ["openai"]}, "models.0.engine: expected one of "),
+        ("value", "models.0: expected an object, got 'value'"),
+    ],
+)
+def test_errors_name_the_place_in_the_file(entry: Any, message: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        resolve({"models": [entry]})
+    assert str(raised.value).startswith(message)
+    assert "secret" not in str(raised.value)
+
+
+def test_shared_keys_are_explained_once_and_the_others_by_engine() -> None:
+    places = [key.place for key in explain("wood")]
+    assert len(places) == len(set(places))
+    assert {"models[].name", "models[scripted].temperament", "models[openai].base_url"} <= set(places)
+
+
+def test_rates_of_faults_are_read() -> None:
+    assert parse_faults("") == {}
+    assert parse_faults("reset=0.1, late=0.2") == {"reset": 0.1, "late": 0.2}
+    mixed = parse_faults("all=0.3,reset=0.5")
+    assert set(mixed) == set(FAULTS)
+    assert mixed["reset"] == 0.5
+    assert sum(mixed.values()) == pytest.approx(0.8)
+
+
+@pytest.mark.parametrize("text", ["meteor=0.1", "reset", "reset=x", "reset=nan", "reset=1.5", "reset=0.6,late=0.6"])
+def test_rates_that_make_no_sense_are_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="--faults"):
+        parse_faults(text)
+
+
+def test_faults_are_drawn_from_the_seed_and_the_request_alone() -> None:
+    def met(seed: int) -> list[str | None]:
+        model = FakeModel(seed, parse_faults("all=0.3"))
+        return [model.fault_of(f"request {i}".encode()) for i in range(4_000)]
+
+    assert met(1) == met(1)
+    assert met(1) != met(2)
+    assert 0.27 < sum(fault is not None for fault in met(1)) / 4_000 < 0.33
+    assert {fault for fault in met(1) if fault} == set(FAULTS)
