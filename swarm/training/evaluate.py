@@ -4,6 +4,7 @@ All of it runs on markets that no model was trained on. Nothing here needs torch
 """
 
 import asyncio
+import multiprocessing
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -254,12 +255,16 @@ def efficiency(scenario: str, minds: Population, seed: int) -> tuple[float, dict
     return traders.realised / max(traders.possible, 1), columns
 
 
-def economics(scenario: str, seeds: int, names: Sequence[str] = ()) -> dict[str, Any]:
+def economics(scenario: str, seeds: int, workers: int = 1) -> dict[str, Any]:
     """Efficiencies of populations over the same seeds, and how far each is from ZI-C's, paired, with 95% intervals."""
-    chosen = {name: minds for name, minds in populations().items() if not names or name in names}
-    found: dict[str, list[tuple[float, dict[str, float]]]] = {
-        name: [efficiency(scenario, minds, seed) for seed in range(seeds)] for name, minds in chosen.items()
-    }
+    chosen = populations()
+    jobs = [(scenario, minds, seed) for minds in chosen.values() for seed in range(seeds)]
+    if workers == 1:
+        flat = [efficiency(*job) for job in jobs]
+    else:
+        with multiprocessing.get_context("spawn").Pool(workers) as pool:
+            flat = pool.starmap(efficiency, jobs, chunksize=1)
+    found = {name: flat[i * seeds : (i + 1) * seeds] for i, name in enumerate(chosen)}
     base = np.array([e for e, _ in found["zi_c"]])
     report: dict[str, Any] = {"seeds": seeds}
     for name, runs in found.items():
@@ -352,10 +357,10 @@ def sensitivity(seeds: int) -> dict[str, Any]:
     return report
 
 
-def evaluate(markets: int = 60, seeds: int = 20) -> dict[str, Any]:
+def evaluate(markets: int = 60, seeds: int = 20, workers: int = 3) -> dict[str, Any]:
     """Everything, in plain values."""
     return {
         "agreement": agreement(markets),
-        "economics": {scenario: economics(scenario, seeds) for scenario in ("wood", "double_auction")},
+        "economics": {scenario: economics(scenario, seeds, workers) for scenario in ("wood", "double_auction")},
         "sensitivity": sensitivity(3),
     }
