@@ -16,7 +16,6 @@ from swarm.agents import menu, prompt
 from swarm.agents.baselines import BASELINES
 from swarm.agents.config import BudgetConfig, TradersConfig
 from swarm.agents.decision import Rules
-from swarm.agents.observation import Observation
 from swarm.agents.shard import ShardPlan
 from swarm.errors import ConfigError
 from swarm.llm.config import ModelConfig
@@ -225,14 +224,12 @@ def check_budget(config: RunConfig) -> None:
     public = prompt.public_text(seen.public, plan.scenario.goods)
     own = prompt.private_text(seen.private, 0, plan.scenario.goods, config.market.tick_cents)
     of_orders = prompt.render(system, public, own, (), prompt_budget=sys.maxsize)
-    first = Observation(seen.public, seen.private.take(np.array([0])))
-    choices = menu.compose_menus(config.seed, first, plan.shard.rules, config.market.tick_cents)[0]
     of_menu = menu.render_menu(
         menu.menu_system_text(plan.shard.scenario_rules),
         menu.menu_public_text(seen.public, plan.scenario.goods),
-        first.private,
+        seen.private,
         0,
-        choices,
+        menu.widest_menu(plan.shard.rules),
         plan.scenario.goods,
         config.market.tick_cents,
         prompt_budget=sys.maxsize,

@@ -20,6 +20,9 @@ from swarm.agents.prompt import Prompt, public_text, render
 from swarm.seeding import draw
 
 LETTERS = "ABCDEFGHIJKLMNOP"
+MOST_ACTIONS = 10
+"""Actions of a menu beside passing, at most."""
+
 SILENCE = "(nothing)"
 
 _LOW, _FAIR, _KEEN, _SURE = -8, 0, 8, 25
@@ -91,6 +94,13 @@ def compose_menus(seed: int, seen: Observation, rules: Rules, tick_cents: int) -
     return menus
 
 
+def widest_menu(rules: Rules) -> Menu:
+    """A menu as long as menus get, to see whether a budget has room for it."""
+    good = max(range(len(rules.goods)), key=lambda g: len(rules.goods[g]))
+    legs = (Leg(True, good, rules.max_price_ticks, rules.max_quantity_lots),) * rules.max_orders
+    return Menu((Action(()), *[Action(legs, -99, -99, -99, -99, 99, 99, 99)] * MOST_ACTIONS), (SILENCE,))
+
+
 def compose_sayings(public: PublicView, goods: tuple[str, ...]) -> tuple[str, ...]:
     """The lines of gossip that the round's digest gives rise to, the same for everybody."""
     change = public.change_ticks
@@ -133,7 +143,7 @@ class _Creature:
 
 
 def _actions(market: _Market, own: _Creature) -> list[Action]:
-    """All different actions beside passing, at most ten."""
+    """All different actions beside passing, at most MOST_ACTIONS."""
     price, worth, goods = market.price, own.worth, range(len(market.price))
     sales = sorted((g for g in goods if own.spare[g] > 0), key=lambda g: (-own.spare[g] * price[g], g))[:3]
     needs = sorted((g for g in goods if own.need[g] > 0 and g != own.makes), key=lambda g: (price[g] - worth[g], g))

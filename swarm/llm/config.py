@@ -68,6 +68,9 @@ class EmbeddedModel(ModelEntry):
     threads: int = Field(default=1, ge=1, le=64)
     """Threads that one process computes with."""
 
+    max_completion_tokens: int = Field(default=2, ge=2, le=4_000)
+    """Most tokens of one reply, which has two."""
+
 
 class OpenAIModel(ModelEntry):
     """A model behind an OpenAI-compatible HTTP API: a vLLM or Ollama server, a hosted one, `swarm fake-model`."""
