@@ -301,8 +301,8 @@ def observations(scenario: str, seed: int) -> Iterator[tuple[ShardPlan, Observat
     yield from ((plan.shard, seen) for seen in traders.seen[2:])
 
 
-def lots_bought(shard: ShardPlan, seen: Observation, temperament: Temperament) -> tuple[Int64, Int64]:
-    """Lots bid for and lots offered by each trader of `seen`, were this model to decide for all of them."""
+def lots_at_market(shard: ShardPlan, seen: Observation, temperament: Temperament) -> tuple[Int64, Int64]:
+    """By trader, lots bid for at the reference price or above it, and lots offered at it or below, by this model."""
     model = embedded(temperament)
     plan = replace(
         shard,
@@ -314,6 +314,8 @@ def lots_bought(shard: ShardPlan, seen: Observation, temperament: Temperament) -
     answer = asyncio.run(Shard(plan, {model.name: client}).decide(seen))
     menus: dict[int, Menu] = plan.menus(seen)
     orders = read_turns(answer.turns, seen.private.makes, plan.rules, plan.budget.tokens_per_turn, 80, menus).orders
+    beyond = orders.side * (orders.limit_ticks - seen.public.reference_ticks[orders.good])
+    orders = orders.take(beyond >= 0)
     lots = np.zeros((2, len(seen.private)), dtype=np.int64)
     np.add.at(lots, ((orders.side != BUY).astype(np.int64), orders.trader), orders.quantity_lots)
     return lots[0], lots[1]
@@ -322,7 +324,8 @@ def lots_bought(shard: ShardPlan, seen: Observation, temperament: Temperament) -
 def sensitivity(seeds: int) -> dict[str, Any]:
     """How answers change when the prompt does: worths far below the price, as it is, far above; needs gone or urgent.
 
-    Shares are of traders that have a need and the money for it, in the Wood.
+    Shares are of traders of the Wood: those who would buy at the price or above it, of all that have a need and money,
+    and those who would sell at it or below, of all that have something to spare.
     """
     report: dict[str, Any] = {}
     for temperament in TEMPERAMENTS:
@@ -345,14 +348,14 @@ def sensitivity(seeds: int) -> dict[str, Any]:
                     "no need": replace(private, need=np.zeros_like(private.need)),
                 }
                 for name, columns in changed.items():
-                    bought, _ = lots_bought(shard, Observation(seen.public, columns), temperament)
-                    shares.setdefault(f"bids, {name}", []).append(float((bought[needy] > 0).mean()))
+                    bought, _ = lots_at_market(shard, Observation(seen.public, columns), temperament)
+                    shares.setdefault(f"would buy, {name}", []).append(float((bought[needy] > 0).mean()))
                 selling = private.spare > 0
                 rich = selling.any(1)
                 for name, worth in (("cost at twice the price", price * 2), ("cost at a quarter of it", price // 4)):
                     columns = replace(private, worth_ticks=np.where(selling, np.maximum(worth, 1), private.worth_ticks))
-                    _, sold = lots_bought(shard, Observation(seen.public, columns), temperament)
-                    shares.setdefault(f"offers, {name}", []).append(float((sold[rich] > 0).mean()))
+                    _, sold = lots_at_market(shard, Observation(seen.public, columns), temperament)
+                    shares.setdefault(f"would sell, {name}", []).append(float((sold[rich] > 0).mean()))
         report[temperament] = {name: round(float(np.mean(values)), 4) for name, values in shares.items()}
     return report
 
