@@ -307,6 +307,14 @@ def bench_client(json_path: JsonPath = None) -> None:
     _bench("client", client_bench.measure, json_path)
 
 
+@bench_app.command(name="exchange")
+def bench_exchange(json_path: JsonPath = None) -> None:
+    """Orders a second through both auctions at 1,000 to 1,000,000 orders, and a sync; takes a minute."""
+    from swarm.bench import exchange as exchange_bench
+
+    _bench("exchange", exchange_bench.measure, json_path)
+
+
 def _bench(name: str, measure: Callable[[Any], list[Any]], json_path: Path | None) -> None:
     from swarm.bench.form import machine, write_json
     from swarm.progress import Progress

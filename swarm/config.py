@@ -19,7 +19,7 @@ from swarm.agents.decision import Rules
 from swarm.agents.shard import ShardPlan
 from swarm.errors import ConfigError
 from swarm.llm.config import ModelConfig
-from swarm.market.config import MarketConfig
+from swarm.market.config import MarketConfig, Mechanism
 from swarm.scenarios.protocol import MarketState
 from swarm.schema import StrictModel
 from swarm.simulation.market import MarketPlan
@@ -195,6 +195,7 @@ def compose(config: RunConfig) -> RunPlan:
             config.population,
             tuple(scenario.opening_reference_ticks.tolist()),
             scenario.named_accounts,
+            _mechanisms(config.market, scenario.goods),
         ),
         shard=ShardPlan(
             seed=config.seed,
@@ -244,6 +245,18 @@ def check_budget(config: RunConfig) -> None:
                 f"a prompt takes {needed - model.max_completion_tokens} tokens and a reply of {model.name} up to "
                 f"{model.max_completion_tokens} (models.*.max_completion_tokens)",
             )
+
+
+def _mechanisms(config: MarketConfig, goods: tuple[str, ...]) -> tuple[Mechanism, ...]:
+    """How each good is matched; ConfigError if one is named that the scenario does not have."""
+    for good in config.mechanisms:
+        if good not in goods:
+            raise ConfigError(
+                f"market.mechanisms.{good}",
+                f"there is no such good{_suggest(good, list(goods))}",
+                f"known: {', '.join(goods)}",
+            )
+    return tuple(config.mechanisms.get(good, config.mechanism) for good in goods)
 
 
 def _override(data: dict[str, Any], override: str) -> None:

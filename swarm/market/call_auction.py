@@ -14,6 +14,8 @@ from swarm.market.orders import BUY, Int64
 
 Rationing = Literal["priority", "pro_rata"]
 
+_NEVER = np.iinfo(np.int64).max
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Clearing:
@@ -29,58 +31,59 @@ def clear(
     limit_ticks: Int64,
     quantity_lots: Int64,
     priority: Int64,
-    reference_ticks: int,
+    reference_ticks: float,
     rationing: Rationing = "priority",
 ) -> Clearing:
     """Clear one good's orders.
 
     Limits and quantities are positive, and the largest quantity times the sum of all is below 2**63, so that no
-    product here leaves an int64 and no sum leaves a float's 53 bits.
+    product here leaves an int64 and no sum leaves a float's 53 bits. The time taken grows with the orders and with the
+    price levels between the lowest ask and the highest bid; only the orders at the two margins are sorted.
     """
-    fill = np.zeros(len(side), dtype=np.int64)
-    bids = np.flatnonzero(side == BUY)
-    asks = np.flatnonzero(side != BUY)
-    if not len(bids) or not len(asks) or limit_ticks[bids].max() < limit_ticks[asks].min():
-        return Clearing(0, 0, fill)
-    low = int(limit_ticks[asks].min())
-    high = int(limit_ticks[bids].max())
-    demand = _at_or_above(limit_ticks[bids], quantity_lots[bids], low, high)
-    supply = _at_or_below(limit_ticks[asks], quantity_lots[asks], low, high)
+    bids = side == BUY
+    high = int(np.where(bids, limit_ticks, 0).max(initial=0))
+    low = int(np.where(bids, _NEVER, limit_ticks).min(initial=_NEVER))
+    if high < low:
+        return Clearing(0, 0, np.zeros(len(side), dtype=np.int64))
+    # One bin for each side and level. A side's bins begin with one for bids below `low`, which cannot trade, and end
+    # with one for asks above `high`.
+    levels = high - low + 1
+    bin_ = np.clip(limit_ticks, low - 1, high + 1)
+    bin_ -= low - 1
+    bin_ += bids * (levels + 2)
+    lots = np.bincount(bin_, quantity_lots, 2 * (levels + 2)).astype(np.int64).reshape(2, levels + 2)
+    supply = lots[0, 1:-1].cumsum()
+    demand = lots[1, :0:-1].cumsum()[:0:-1]
     volume = np.minimum(demand, supply)
-    best = np.flatnonzero(volume == volume.max())
+    executed = int(volume.max())
+    best = np.flatnonzero(volume == executed)
     imbalance = np.abs(demand[best] - supply[best])
     best = best[imbalance == imbalance.min()]
     price = low + int(best[np.argmin(np.abs(best + low - reference_ticks))])
-    executed = int(volume[best[0]])
-    for rows, better in ((bids, -1), (asks, 1)):
-        fill[rows] = _ration(limit_ticks[rows] * better, quantity_lots[rows], priority[rows], executed, rationing)
+    # Each side has its own marginal level: what is better is filled whole, what is worse not at all.
+    last_ask = int(np.searchsorted(supply, executed))
+    last_bid = levels - 1 - int(np.searchsorted(demand[::-1], executed))
+    whole = np.zeros((2, levels + 2), dtype=np.int64)
+    whole[0, 1 : last_ask + 1] = 1
+    whole[1, last_bid + 2 :] = 1
+    fill = whole.ravel()[bin_]
+    fill *= quantity_lots
+    for margin, before in (
+        (last_ask + 1, supply[last_ask] - lots[0, last_ask + 1]),
+        (levels + 2 + last_bid + 1, demand[last_bid] - lots[1, last_bid + 1]),
+    ):
+        rows = np.flatnonzero(bin_ == margin)
+        share = _by_priority if rationing == "priority" else _pro_rata
+        fill[rows] = share(quantity_lots[rows], priority[rows], executed - int(before))
     return Clearing(price, executed, fill)
 
 
-def _at_or_above(limit_ticks: Int64, quantity_lots: Int64, low: int, high: int) -> Int64:
-    """Lots bid at each price of low..high or above it; a bid below `low` cannot trade and is left out."""
-    rows = limit_ticks >= low
-    levels = np.bincount(limit_ticks[rows] - low, quantity_lots[rows], high - low + 1)
-    return levels[::-1].cumsum()[::-1].astype(np.int64)
-
-
-def _at_or_below(limit_ticks: Int64, quantity_lots: Int64, low: int, high: int) -> Int64:
-    """Lots asked at each price of low..high or below it; an ask above `high` cannot trade and is left out."""
-    rows = limit_ticks <= high
-    levels = np.bincount(limit_ticks[rows] - low, quantity_lots[rows], high - low + 1)
-    return levels.cumsum().astype(np.int64)
-
-
-def _ration(rank: Int64, quantity: Int64, priority: Int64, executed: int, rationing: Rationing) -> Int64:
-    """Fills of one side, best `rank` (lower is better) first, until `executed` lots are given out."""
-    order = np.lexsort((priority, rank))
+def _by_priority(quantity: Int64, priority: Int64, available: int) -> Int64:
+    """Fill whole orders, the lowest priority number first, until `available` lots are given out; ties go by row."""
+    order = np.argsort(priority, kind="stable")
     before = quantity[order].cumsum() - quantity[order]
-    fill = np.empty(len(rank), dtype=np.int64)
-    fill[order] = np.clip(executed - before, 0, quantity[order])
-    if rationing == "priority":
-        return fill
-    margin = rank == rank[order[np.flatnonzero(before < executed)[-1]]]
-    fill[margin] = _pro_rata(quantity[margin], priority[margin], int(fill[margin].sum()))
+    fill = np.empty(len(quantity), dtype=np.int64)
+    fill[order] = np.clip(available - before, 0, quantity[order])
     return fill
 
 

@@ -57,12 +57,16 @@ _KINDS: dict[str, type[Any]] = {c.__name__: c for c in (Transfer, SubmitOrders, 
 
 
 def to_record(command: Command) -> list[Any]:
-    """`[kind, field, field, ...]` in plain integers, strings and lists."""
+    """`[kind, field, field, ...]` in plain integers, strings and lists.
+
+    A batch of orders is its length and, for each column, its bytes as little-endian integers of the narrowest width
+    that holds them: a third of the space of a list of integers, and made and read without touching each.
+    """
     values: list[Any] = [type(command).__name__]
     for f in fields(command):
         value = getattr(command, f.name)
         if isinstance(value, Orders):
-            values.append([getattr(value, column.name).tolist() for column in fields(Orders)])
+            values.append([len(value), *(_packed(getattr(value, column.name)) for column in fields(Orders))])
         else:
             values.append(value.tolist() if isinstance(value, np.ndarray) else value)
     return values
@@ -74,8 +78,19 @@ def from_record(record: list[Any]) -> Command:
     values: dict[str, Any] = {}
     for f, value in zip(fields(kind), record[1:], strict=True):
         if f.name == "orders":
-            values["orders"] = Orders(*(np.array(column, dtype=np.int64) for column in value))
+            values["orders"] = Orders(*(_unpacked(column, value[0]) for column in value[1:]))
         else:
             values[f.name] = np.array(value, dtype=np.int64) if isinstance(value, list) else value
     command: Command = kind(**values)
     return command
+
+
+def _packed(column: Int64) -> bytes:
+    low, high = column.min(initial=0), column.max(initial=0)
+    width = next(w for w in (1, 2, 4, 8) if -(1 << 8 * w - 1) <= low and high < 1 << 8 * w - 1)
+    return column.astype(f"<i{width}").tobytes()
+
+
+def _unpacked(packed: bytes, length: int) -> Int64:
+    width = len(packed) // length if length else 1
+    return np.frombuffer(packed, dtype=f"<i{width}").astype(np.int64)

@@ -19,6 +19,9 @@ class Rejection(StrEnum):
     STALE_ROUND = "stale_round"
     INSUFFICIENT_CASH = "insufficient_cash"
     INSUFFICIENT_GOODS = "insufficient_goods"
+    BAD_KIND = "bad_kind"
+    OUTSIDE_BAND = "outside_band"
+    HALTED = "halted"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,7 +37,7 @@ class OrdersTaken:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Trades:
-    """The round's trades, ordered by good: who bought what from whom, at the good's one clearing price."""
+    """The round's trades, ordered by good and then by time: who bought what from whom, and at which price."""
 
     good: Int64
     price_ticks: Int64
@@ -47,7 +50,9 @@ class Trades:
 class RoundCleared:
     """A round was cleared and settled; every array has one entry per good.
 
-    `clearing_ticks` is 0 where nothing traded; `unfilled_*` are lots left over; `reference_ticks` is after the drift.
+    `clearing_ticks` is the one price of a call auction and the last price of a continuous one, 0 where nothing traded;
+    `unfilled_*` are lots left over; `reference_ticks` is after the drift. `halted` are the goods whose circuit breaker
+    tripped in this round.
     """
 
     round: int
@@ -57,6 +62,7 @@ class RoundCleared:
     unfilled_sell_lots: Int64
     reference_ticks: Int64
     trades: Trades
+    halted: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

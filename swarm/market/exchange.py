@@ -5,12 +5,13 @@ chance, no scenario and no trader's mind. The ledger's invariants are checked af
 """
 
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 
-from swarm.market import call_auction
+from swarm.market import mechanism
 from swarm.market.commands import CloseRound, Command, MoveReference, SubmitOrders, Transfer
-from swarm.market.config import MarketConfig
+from swarm.market.config import MarketConfig, Mechanism
 from swarm.market.events import (
     AssetsMoved,
     CommandIgnored,
@@ -22,13 +23,13 @@ from swarm.market.events import (
     Trades,
 )
 from swarm.market.ledger import CASH, Ledger
-from swarm.market.orders import BUY, SELL, Int64, Orders
+from swarm.market.orders import BUY, CANCEL, LIMIT, MARKET, REPLACE, SELL, Int64, Orders
 
 _REASONS = tuple(Rejection)
 
 
 class Exchange:
-    """One market of several goods, cleared by a call auction per good and round."""
+    """One market of several goods, each matched once a round by its own mechanism."""
 
     def __init__(
         self,
@@ -36,15 +37,18 @@ class Exchange:
         traders: int,
         reference_ticks: Int64,
         named_accounts: tuple[str, ...],
+        mechanisms: tuple[Mechanism, ...] = (),
     ) -> None:
         self.config = config
         self.goods = len(reference_ticks)
+        self.mechanisms = mechanisms or (config.mechanism,) * self.goods
         self.ledger = Ledger(traders, self.goods + 1, named_accounts)
         self.reference_ticks = reference_ticks.astype(np.int64)
         self.last_number = 0
         self.last_closed_round = 0
         self._book = Orders.empty()
         self._submitted_round = np.zeros(traders, dtype=np.int64)
+        self._halted_through_round = np.zeros(self.goods, dtype=np.int64)
 
     def handle(self, command: Command) -> Event:
         """Apply one command and return its event; LedgerError if an invariant breaks."""
@@ -69,13 +73,15 @@ class Exchange:
     def state_hash(self) -> str:
         """SHA-256 over everything that later commands depend on; taken between rounds, when no order is live."""
         digest = hashlib.sha256()
-        for column in (self.ledger.balances, self.ledger.held, self.reference_ticks, self._submitted_round):
+        ledger = self.ledger
+        kept = (self.reference_ticks, self._submitted_round, self._halted_through_round)
+        for column in (ledger.balances, ledger.held, *kept):
             digest.update(np.ascontiguousarray(column, dtype="<i8").tobytes())
         digest.update(f"{self.last_number}/{self.last_closed_round}/{len(self._book)}".encode())
         return digest.hexdigest()
 
     def _submit(self, command: SubmitOrders) -> OrdersTaken:
-        orders = command.orders.in_canonical_order()
+        orders = self._with_worst_price(command.orders.in_canonical_order())
         reason = self._refusals(orders, command.round)
         taken = np.zeros(len(orders), dtype=np.bool_)
         # Holds of one trader's orders add up, so each is checked only when all the earlier ones are held.
@@ -109,14 +115,22 @@ class Exchange:
         config = self.config
         reason = np.zeros(len(orders), dtype=np.int64)
         known = (orders.trader >= 0) & (orders.trader < self.ledger.traders)
+        good = np.clip(orders.good, 0, self.goods - 1)
+        lowest, highest = self._band()
+        limited = (orders.kind != CANCEL) & (orders.kind != MARKET)
+        sized = orders.kind != CANCEL
+        limit, lots = orders.limit_ticks, orders.quantity_lots
         earlier = np.where(known, self._submitted_round[np.where(known, orders.trader, 0)], 0)
         doubled = np.zeros(len(orders), dtype=np.bool_)
         doubled[1:] = (np.diff(orders.trader) == 0) & (np.diff(orders.sequence) == 0)
         for wrong, rejection in (
-            (orders.quantity_lots < 1, Rejection.BAD_QUANTITY),
-            (orders.quantity_lots > config.max_quantity_lots, Rejection.BAD_QUANTITY),
-            (orders.limit_ticks < 1, Rejection.BAD_PRICE),
-            (orders.limit_ticks > config.max_price_ticks, Rejection.BAD_PRICE),
+            (self._halted_through_round[good] >= round_, Rejection.HALTED),
+            (limited & ((limit < lowest[good]) | (limit > highest[good])), Rejection.OUTSIDE_BAND),
+            (sized & (lots % config.quantity_step_lots != 0), Rejection.BAD_QUANTITY),
+            (sized & ((lots < 1) | (lots > config.max_quantity_lots)), Rejection.BAD_QUANTITY),
+            (limited & (limit % config.price_step_ticks != 0), Rejection.BAD_PRICE),
+            (limited & ((limit < 1) | (limit > config.max_price_ticks)), Rejection.BAD_PRICE),
+            ((orders.kind < LIMIT) | (orders.kind > REPLACE), Rejection.BAD_KIND),
             ((orders.side != BUY) & (orders.side != SELL), Rejection.BAD_SIDE),
             ((orders.good < 0) | (orders.good >= self.goods), Rejection.UNKNOWN_GOOD),
             (doubled | (earlier >= round_), Rejection.DUPLICATE),
@@ -125,6 +139,25 @@ class Exchange:
         ):
             reason[wrong] = _code(rejection)
         return reason
+
+    def _band(self) -> tuple[Int64, Int64]:
+        """The lowest and the highest limit that is allowed for each good."""
+        config = self.config
+        return mechanism.allowed_ticks(self.reference_ticks, config.band_permille, config.max_price_ticks)
+
+    def _with_worst_price(self, orders: Orders) -> Orders:
+        """Market orders get the worst limit that the band allows, which is what they are held for."""
+        if (orders.kind == LIMIT).all():
+            return orders
+        lowest, highest = self._band()
+        step = self.config.price_step_ticks
+        good = np.clip(orders.good, 0, self.goods - 1)
+        worst = np.where(orders.side == BUY, highest[good] // step, -(-lowest[good] // step)) * step
+        return replace(
+            orders,
+            limit_ticks=np.where(orders.kind == MARKET, np.maximum(worst, step), orders.limit_ticks),
+            quantity_lots=np.where(orders.kind == CANCEL, 0, orders.quantity_lots),
+        )
 
     def _needs(self, orders: Orders, rows: Int64) -> tuple[Int64, Int64, Int64]:
         """What the orders at `rows` must reserve: account, asset and amount."""
@@ -145,27 +178,22 @@ class Exchange:
         volume_lots = np.zeros(self.goods, dtype=np.int64)
         unfilled = {BUY: np.zeros(self.goods, dtype=np.int64), SELL: np.zeros(self.goods, dtype=np.int64)}
         trades: list[Trades] = []
+        halted: list[int] = []
         for good in range(self.goods):
             orders = book.take(book.good == good)
-            cleared = call_auction.clear(
-                orders.side,
-                orders.limit_ticks,
-                orders.quantity_lots,
-                orders.priority,
-                int(self.reference_ticks[good]),
-                self.config.rationing,
-            )
-            clearing_ticks[good] = cleared.price_ticks
-            volume_lots[good] = cleared.volume_lots
-            left = orders.quantity_lots - cleared.fill_lots
+            matched = mechanism.match(orders, self.mechanisms[good], int(self.reference_ticks[good]), self.config)
+            clearing_ticks[good] = matched.price_ticks
+            volume_lots[good] = matched.trade_lots.sum()
+            left = {side: matched.left_lots(side) for side in unfilled}
             for side, column in unfilled.items():
-                column[good] = left[orders.side == side].sum()
-            best_bid[good] = orders.limit_ticks[(orders.side == BUY) & (left > 0)].max(initial=1)
-            best_ask[good] = orders.limit_ticks[(orders.side == SELL) & (left > 0)].min(
-                initial=self.config.max_price_ticks
-            )
-            if cleared.volume_lots:
-                trades.append(_trades(good, orders, cleared))
+                column[good] = left[side].sum()
+            best_bid[good] = matched.orders.limit_ticks[left[BUY] > 0].max(initial=1)
+            best_ask[good] = matched.orders.limit_ticks[left[SELL] > 0].min(initial=self.config.max_price_ticks)
+            if len(matched.trade_lots):
+                trades.append(_trades(good, matched))
+            if matched.halted:
+                halted.append(good)
+                self._halted_through_round[good] = command.round + self.config.halt_rounds
         settled = _join(trades)
         self._settle(settled)
         start = np.where(clearing_ticks > 0, clearing_ticks, self.reference_ticks)
@@ -183,6 +211,7 @@ class Exchange:
             unfilled_sell_lots=unfilled[SELL],
             reference_ticks=self.reference_ticks.copy(),
             trades=settled,
+            halted=tuple(halted),
         )
 
     def _settle(self, trades: Trades) -> None:
@@ -227,16 +256,13 @@ def _rank_within_trader(trader: Int64) -> Int64:
     return np.arange(len(trader)) - np.repeat(starts, np.diff(starts, append=len(trader)))
 
 
-def _trades(good: int, orders: Orders, cleared: call_auction.Clearing) -> Trades:
-    buys = call_auction.fill_order(orders.side == BUY, cleared.fill_lots, orders.priority)
-    sells = call_auction.fill_order(orders.side == SELL, cleared.fill_lots, orders.priority)
-    buyer, seller, lots = call_auction.pair(cleared.fill_lots[buys], cleared.fill_lots[sells])
+def _trades(good: int, matched: mechanism.Matched) -> Trades:
     return Trades(
-        good=np.full(len(lots), good, dtype=np.int64),
-        price_ticks=np.full(len(lots), cleared.price_ticks, dtype=np.int64),
-        quantity_lots=lots,
-        buyer=orders.trader[buys[buyer]],
-        seller=orders.trader[sells[seller]],
+        good=np.full(len(matched.trade_lots), good, dtype=np.int64),
+        price_ticks=matched.trade_ticks,
+        quantity_lots=matched.trade_lots,
+        buyer=matched.orders.trader[matched.buyer_row],
+        seller=matched.orders.trader[matched.seller_row],
     )
 
 

@@ -1,6 +1,6 @@
-"""Limit orders as columns: one int64 array per field, all of one length, one row per order."""
+"""Orders as columns: one int64 array per field, all of one length, one row per order."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Self
 
 import numpy as np
@@ -11,13 +11,25 @@ Int64 = npt.NDArray[np.int64]
 BUY = 1
 SELL = -1
 
+LIMIT = 0
+"""Trades at its limit or better, and rests until the round ends."""
+MARKET = 1
+"""Trades at any price that the price band allows; never rests."""
+IMMEDIATE_OR_CANCEL = 2
+"""Trades at its limit or better what it can at once; never rests."""
+CANCEL = 3
+"""Takes an order of the same trader and round off the book."""
+REPLACE = 4
+"""Takes such an order off and is a new one, behind all others at its limit."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Orders:
-    """A batch of limit orders; `(round, trader, sequence)` is an order's identity.
+    """A batch of orders; `(round, trader, sequence)` is an order's identity.
 
     `side` is BUY or SELL, `limit_ticks` the worst acceptable price, `priority` decides who is served first at the
-    margin (lower first, then trader, then sequence) and is drawn from the seed, never taken from arrival.
+    margin (lower first, then trader, then sequence) and is drawn from the seed, never taken from arrival. `kind` is
+    LIMIT where it is not given; a CANCEL or REPLACE names the trader's order it means by its sequence in `target`.
     """
 
     trader: Int64
@@ -27,8 +39,13 @@ class Orders:
     limit_ticks: Int64
     quantity_lots: Int64
     priority: Int64
+    kind: Int64 = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    target: Int64 = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
     def __post_init__(self) -> None:
+        for name in ("kind", "target"):
+            if not len(getattr(self, name)):
+                object.__setattr__(self, name, np.zeros(len(self.trader), dtype=np.int64))
         if len({len(getattr(self, f.name)) for f in fields(self)}) > 1:
             raise ValueError("the columns of a batch of orders differ in length")
 
@@ -41,6 +58,9 @@ class Orders:
 
     def in_canonical_order(self) -> Self:
         """Sorted by trader and sequence, so that a batch does not depend on who gathered it or how."""
+        before, after = self.trader[:-1], self.trader[1:]
+        if not ((after < before) | ((after == before) & (self.sequence[1:] < self.sequence[:-1]))).any():
+            return self
         return self.take(np.lexsort((self.sequence, self.trader)))
 
     @classmethod

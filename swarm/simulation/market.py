@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from swarm.market.commands import Command, to_record
-from swarm.market.config import MarketConfig
+from swarm.market.config import MarketConfig, Mechanism
 from swarm.market.events import Event
 from swarm.market.exchange import Exchange
 from swarm.scenarios.protocol import Int64, MarketState
@@ -17,12 +17,13 @@ from swarm.simulation.journal import JournalStats, JournalWriter
 
 @dataclass(frozen=True, slots=True)
 class MarketPlan:
-    """What a market is made from."""
+    """What a market is made from; `mechanisms` has one entry per good, or none where all are matched alike."""
 
     config: MarketConfig
     traders: int
     opening_reference_ticks: tuple[int, ...]
     named_accounts: tuple[str, ...]
+    mechanisms: tuple[Mechanism, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,8 @@ class MarketPort(Protocol):
 
 def new_exchange(plan: MarketPlan) -> Exchange:
     """An exchange as it is before the first command."""
-    return Exchange(plan.config, plan.traders, np.array(plan.opening_reference_ticks), plan.named_accounts)
+    opening = np.array(plan.opening_reference_ticks)
+    return Exchange(plan.config, plan.traders, opening, plan.named_accounts, plan.mechanisms)
 
 
 class Market:

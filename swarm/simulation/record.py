@@ -17,6 +17,7 @@ import polars as pl
 from swarm.llm.config import OpenAIModel
 from swarm.market.ledger import CASH, ISSUE
 from swarm.market.orders import Int64
+from swarm.market.quality import gini
 from swarm.scenarios.protocol import MarketState
 from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.market import MarketClosing
@@ -256,15 +257,6 @@ def wealth_cents(plan: RunPlan, state: MarketState) -> Int64:
     stock: Int64 = (state.balances[:, 1:] * state.reference_ticks[None, :]).sum(axis=1)
     cash: Int64 = state.balances[:, CASH]
     return cash + stock * plan.market.config.tick_cents
-
-
-def gini(values: Int64) -> float:
-    """The Gini coefficient of non-negative values: 0 for equals, (n - 1) / n where one has all."""
-    ordered = np.sort(values).astype(np.float64)
-    n, total = len(ordered), float(ordered.sum())
-    if total == 0:
-        return 0.0
-    return float((2 * np.arange(1, n + 1) - n - 1) @ ordered / (n * total))
 
 
 def _counted_by(plan: RunPlan) -> str:

@@ -208,7 +208,7 @@ class Pair:
 
     def submit(self, round_: int, wishes: list[Wish], number: int) -> None:
         rejected = self.model.submit(round_, wishes)
-        columns = [np.array([getattr(w, f.name) for w in wishes], dtype=np.int64) for f in fields(Orders)]
+        columns = [np.array([getattr(w, f.name) for w in wishes], dtype=np.int64) for f in fields(Wish)]
         event = self.send(SubmitOrders(number, round_, Orders(*columns)))
         assert isinstance(event, OrdersTaken)
         named = zip(

@@ -124,15 +124,20 @@ def change_baseline_order(records: Records) -> int:
     return place + 1
 
 
+def change_first(columns: list[Any], place: int) -> None:
+    """Change the first number of a packed column; the length of the columns comes before them."""
+    columns[place] = bytes([columns[place][0] ^ 1]) + columns[place][1:]
+
+
 def change_price(records: Records) -> int:
     place = of_kind(records, "SubmitOrders", 3)
-    records[place][3][4][0] += 1
+    change_first(records[place][3], 1 + 4)
     return place
 
 
 def change_priority(records: Records) -> int:
     place = of_kind(records, "SubmitOrders", 1)
-    records[place][3][6][0] += 1
+    change_first(records[place][3], 1 + 6)
     return place
 
 

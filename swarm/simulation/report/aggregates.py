@@ -110,7 +110,7 @@ def spread(record: RunRecord, column: str, divisor: int, by: tuple[str, ...] = (
 
 
 def wealth_gini(record: RunRecord) -> pl.DataFrame:
-    """The Gini coefficient of wealth in each kept round; the formula is that of `record.gini`."""
+    """The Gini coefficient of wealth in each kept round; the formula is that of `market.quality.gini`."""
     at = pace(record.summary["rounds"])
     wealth = pl.col("wealth_cents").sort().cast(pl.Float64)
     rank = 2 * pl.int_range(1, pl.len() + 1) - pl.len() - 1

@@ -1,0 +1,254 @@
+"""How many orders a second the two auctions take on one core, next to the simplest book, and what a sync costs.
+
+The auctions run on one core and are timed by the CPU time they use, so that what else the machine does matters less.
+Each figure stands beside a bound that is measured in turn with it: the least work of its kind on the same columns.
+"""
+
+import heapq
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from time import perf_counter, process_time
+from typing import Protocol
+
+import numpy as np
+
+from swarm.bench.form import RUNS, Result, median_of
+from swarm.config import RuntimeConfig
+from swarm.market import call_auction, compiled, continuous
+from swarm.market.commands import CloseRound, SubmitOrders
+from swarm.market.orders import BUY, SELL, Orders
+from swarm.simulation.market import Market
+
+SIZES = (1_000, 10_000, 100_000, 1_000_000)
+REFERENCE_TICKS = 1_000
+CALL_AIM = 10e6
+COMPILED_AIM = 10e6
+PYTHON_AIM = 1e6
+JOURNAL_BLOCK_BYTES = 64 * 1024
+SUBMITTERS = 4
+ORDERS_EACH = 50_000
+ACTOR_AIM = 1e6
+ACTOR_LOADS = (("actor_journalled_orders_per_s", 10_000, 2), ("actor_journalled_orders_per_s_batch_1000", 1_000, 8))
+
+
+class Narrator(Protocol):
+    """Who is told what is being measured."""
+
+    def phase(self, text: str) -> None:
+        """Something that takes a while has begun."""
+        ...
+
+
+def orders(n: int) -> Orders:
+    """Limit orders of one good: half bids, half asks, limits normal around 1,000 ticks with a deviation of 25."""
+    rng = np.random.default_rng(n)
+    return Orders(
+        trader=np.arange(n),
+        sequence=np.zeros(n, dtype=np.int64),
+        good=np.zeros(n, dtype=np.int64),
+        side=rng.choice([BUY, SELL], n),
+        limit_ticks=np.maximum(np.rint(rng.normal(REFERENCE_TICKS, 25, n)).astype(np.int64), 1),
+        quantity_lots=rng.integers(1, 101, n),
+        priority=rng.integers(0, 2**62, n),
+    )
+
+
+def measure(narrator: Narrator) -> list[Result]:
+    """Every figure, by size."""
+    results: list[Result] = []
+    for n in SIZES:
+        narrator.phase(f"auctions of {n:,} orders")
+        results += _auctions(n)
+    narrator.phase("syncs")
+    results.append(_fsync())
+    narrator.phase("the market actor")
+    results += _actor()
+    return results
+
+
+def _auctions(n: int) -> list[Result]:
+    batch = orders(n)
+    columns = (batch.side, batch.limit_ticks, batch.quantity_lots, batch.priority)
+    continuous_columns = (batch.kind, batch.side, batch.limit_ticks, batch.quantity_lots, batch.trader, batch.target)
+    shuffled = np.random.default_rng(0).permutation(n)
+    lists = [c.tolist() for c in (batch.side, batch.limit_ticks, batch.quantity_lots)]
+
+    def call() -> None:
+        call_auction.clear(*columns, REFERENCE_TICKS)
+
+    def in_python() -> None:
+        continuous.match(*continuous_columns, use_compiled=False)
+
+    def in_machine_code() -> None:
+        continuous.match(*continuous_columns, use_compiled=True)
+
+    def plain_book() -> None:
+        python_book(*lists)
+
+    def copies() -> None:
+        for column in (*columns, batch.quantity_lots):
+            column.copy()
+
+    def random_reads() -> None:
+        # Each order is read once where it stands and touches one other anywhere, and leaves a trade of four columns.
+        for column in (*continuous_columns, batch.quantity_lots, batch.trader):
+            column.copy()
+        batch.quantity_lots[shuffled]
+
+    def bare_loop() -> None:
+        for _ in zip(*(c.tolist() for c in continuous_columns), strict=True):
+            pass
+
+    has_numba = compiled.kernel(continuous._walk) is not None
+    if has_numba:
+        in_machine_code()  # compiles
+    works = (call, in_python, plain_book, copies, random_reads, bare_loop, *((in_machine_code,) if has_numba else ()))
+    runs: dict[Callable[[], None], list[float]] = {work: [] for work in works}
+    for _ in range(RUNS):
+        for work, rates in runs.items():
+            rates.append(_orders_per_s(work, n))
+    results = [
+        _result(
+            f"call_auction_orders_per_s_{n}",
+            runs[call],
+            CALL_AIM,
+            "memory: a copy of the four columns that go in and the one that comes out; small batches are bound by "
+            "the start of some forty numpy calls",
+            runs[copies],
+        )
+    ]
+    if has_numba:
+        results.append(
+            _result(
+                f"continuous_orders_per_s_{n}",
+                runs[in_machine_code],
+                COMPILED_AIM,
+                "memory: a copy of the columns and one read at a random place per order",
+                runs[random_reads],
+            )
+        )
+    else:
+        missing = "numba is not installed: it is the extra `fast`"
+        results.append(Result(f"continuous_orders_per_s_{n}", None, "orders/s", "higher", COMPILED_AIM, note=missing))
+    results.append(
+        _result(
+            f"continuous_python_orders_per_s_{n}",
+            runs[in_python],
+            PYTHON_AIM,
+            "the interpreter: a loop over the same columns that does nothing",
+            runs[bare_loop],
+        )
+    )
+    results.append(
+        _result(
+            f"python_book_orders_per_s_{n}",
+            runs[plain_book],
+            None,
+            "the interpreter; this is the yardstick",
+            runs[bare_loop],
+        )
+    )
+    return results
+
+
+def _result(name: str, runs: list[float], aim: float | None, bound: str, bound_runs: list[float]) -> Result:
+    of_bound = min(median(runs) / median(bound_runs), 1.0)
+    return median_of(name, runs, "orders/s", "higher", aim=aim, bound=bound, of_bound=round(of_bound, 4))
+
+
+def _orders_per_s(work: Callable[[], None], n: int) -> float:
+    """Orders per second of this process's CPU time; short work is repeated until the clock can tell."""
+    repeats = max(1, 20_000 // n)
+    started = process_time()
+    for _ in range(repeats):
+        work()
+    return round(repeats * n / (process_time() - started), 1)
+
+
+def python_book(side: list[int], limit: list[int], lots: list[int]) -> int:
+    """The simplest continuous book: two heaps of (price, row); returns the number of trades."""
+    left = list(lots)
+    bids: list[tuple[int, int]] = []
+    asks: list[tuple[int, int]] = []
+    trades = 0
+    for row in range(len(side)):
+        own, other = (bids, asks) if side[row] == BUY else (asks, bids)
+        reach = -limit[row] * side[row]
+        while left[row] and other and other[0][0] <= -reach:
+            resting = other[0][1]
+            traded = min(left[row], left[resting])
+            trades += 1
+            left[row] -= traded
+            left[resting] -= traded
+            if not left[resting]:
+                heapq.heappop(other)
+        if left[row]:
+            heapq.heappush(own, (reach, row))
+    return trades
+
+
+def _actor() -> list[Result]:
+    """Orders acknowledged as durable, from four submitting actors, by the real market actor; wall time."""
+    from swarm.runtime import load
+    from swarm.runtime.cluster import own_cluster
+
+    results = []
+    with (
+        tempfile.TemporaryDirectory(dir=Path.cwd(), prefix=".bench-") as folder,
+        own_cluster(RuntimeConfig(num_cpus=os.cpu_count())),
+    ):
+        for name, batch, in_flight in ACTOR_LOADS:
+            journal = Path(folder, f"{batch}.swarm")
+            runs = load.journalled_orders_per_s(journal, SUBMITTERS, ORDERS_EACH, batch, in_flight, RUNS)
+            bound = _in_process(Path(folder, f"{batch}-here.swarm"), SUBMITTERS * batch * in_flight)
+            results.append(
+                median_of(
+                    name,
+                    runs,
+                    "orders/s",
+                    "higher",
+                    aim=ACTOR_AIM,
+                    bound="one process: the same orders taken, journalled and synced without messages",
+                    of_bound=round(min(median(runs) / bound, 1.0), 4),
+                    note=f"{SUBMITTERS} submitters, batches of {batch:,}, {in_flight} of each under way, wall time",
+                )
+            )
+    return results
+
+
+def _in_process(journal: Path, group: int) -> float:
+    """Orders a second of a market in this process, which takes `group` orders at a time and syncs after each."""
+    from swarm.runtime import load
+
+    traders = SUBMITTERS * ORDERS_EACH
+    market = Market(load.market_plan(traders), journal)
+    market.execute(load.endowment(traders))
+    rng = np.random.default_rng(0)
+    batches = [load.random_orders(np.arange(i, min(i + group, traders)), rng) for i in range(0, traders, group)]
+    rates = []
+    for round_ in range(1, RUNS + 1):
+        started = perf_counter()
+        for batch in batches:
+            market.execute([SubmitOrders(market.exchange.last_number + 1, round_, batch)])
+            market.journal.sync()
+        rates.append(traders / (perf_counter() - started))
+        market.execute([CloseRound(market.exchange.last_number + 1, round_)])
+    market.close()
+    return median(rates)
+
+
+def _fsync() -> Result:
+    """One append of 64 KiB and its sync, in the folder where runs are written."""
+    seconds = []
+    with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix=".bench-") as folder, Path(folder, "f").open("wb") as file:
+        for _ in range(RUNS * 4):
+            file.write(bytes(JOURNAL_BLOCK_BYTES))
+            started = perf_counter()
+            file.flush()
+            os.fsync(file.fileno())
+            seconds.append(perf_counter() - started)
+    runs = [median(seconds[i::RUNS]) for i in range(RUNS)]
+    return median_of("fsync_s", runs, "s", "lower", bound="the disk; one sync per round, so its cost is shared by all")

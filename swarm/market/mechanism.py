@@ -1,0 +1,181 @@
+"""How one good's orders of a round become trades: the mechanism chosen for it, and the safeguards around both.
+
+It knows orders and prices, but neither accounts nor holds; the exchange settles what comes out.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from swarm.market import call_auction, continuous
+from swarm.market.config import MarketConfig, Mechanism, SelfTrade
+from swarm.market.orders import BUY, CANCEL, IMMEDIATE_OR_CANCEL, MARKET, REPLACE, Int64, Orders
+
+Bool = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Matched:
+    """A good's round. Rows are those of `orders`, which are the given ones in the order in which they were served.
+
+    `price_ticks` is the price that the round ends with, 0 where nothing trades. `in_force` says which orders counted to
+    the end: not those taken back, replaced, or taken off so that nobody trades with himself. The last four have one
+    entry per trade. `halted` says that the circuit breaker tripped.
+    """
+
+    orders: Orders
+    price_ticks: int
+    fill_lots: Int64
+    in_force: Bool
+    buyer_row: Int64
+    seller_row: Int64
+    trade_ticks: Int64
+    trade_lots: Int64
+    halted: bool
+
+    def left_lots(self, side: int) -> Int64:
+        """What the orders of one side that are in force did not get, 0 for all others."""
+        left: Int64 = np.where(self.in_force & (self.orders.side == side), self.orders.quantity_lots, 0)
+        return np.where(left > 0, left - self.fill_lots, 0)
+
+
+def match(orders: Orders, mechanism: Mechanism, reference_ticks: int, config: MarketConfig) -> Matched:
+    """Match one good's orders, which are in canonical order."""
+    if mechanism == "call":
+        return _call(orders, reference_ticks, config)
+    return _continuous(orders, reference_ticks, config)
+
+
+def allowed_ticks(reference_ticks: Int64, permille: int | None, max_price_ticks: int) -> tuple[Int64, Int64]:
+    """The lowest and highest price within `permille` / 1000 of each reference price, or within the market's bounds."""
+    if permille is None:
+        return np.ones_like(reference_ticks), np.full_like(reference_ticks, max_price_ticks)
+    low = -(-reference_ticks * (1_000 - permille) // 1_000)
+    high = reference_ticks * (1_000 + permille) // 1_000
+    return np.maximum(low, 1), np.minimum(high, max_price_ticks)
+
+
+def _breaker(reference_ticks: int, config: MarketConfig) -> tuple[int, int]:
+    low, high = allowed_ticks(np.array([reference_ticks]), config.halt_permille, config.max_price_ticks)
+    return int(low[0]), int(high[0])
+
+
+def _call(orders: Orders, reference_ticks: int, config: MarketConfig) -> Matched:
+    in_force = _not_taken_back(orders)
+    if config.self_trade != "none":
+        rows = np.flatnonzero(in_force)
+        crossing = own_crossings(orders.trader[rows], orders.side[rows], orders.limit_ticks[rows], config.self_trade)
+        in_force[rows[crossing]] = False
+    rows = np.flatnonzero(in_force)
+    # The auction counts in steps of price and quantity, so that its price and the shares it gives are whole steps.
+    cleared = call_auction.clear(
+        orders.side[rows],
+        orders.limit_ticks[rows] // config.price_step_ticks,
+        orders.quantity_lots[rows] // config.quantity_step_lots,
+        orders.priority[rows],
+        reference_ticks / config.price_step_ticks,
+        config.rationing,
+    )
+    price = cleared.price_ticks * config.price_step_ticks
+    fill = np.zeros(len(orders), dtype=np.int64)
+    fill[rows] = cleared.fill_lots * config.quantity_step_lots
+    buys = call_auction.fill_order(orders.side == BUY, fill, orders.priority)
+    sells = call_auction.fill_order(orders.side != BUY, fill, orders.priority)
+    if cleared.volume_lots:
+        buyer, seller, lots = call_auction.pair(fill[buys], fill[sells])
+    else:
+        buyer = seller = lots = np.empty(0, dtype=np.int64)
+    low, high = _breaker(reference_ticks, config)
+    return Matched(
+        orders=orders,
+        price_ticks=price,
+        fill_lots=fill,
+        in_force=in_force,
+        buyer_row=buys[buyer],
+        seller_row=sells[seller],
+        trade_ticks=np.full(len(lots), price, dtype=np.int64),
+        trade_lots=lots,
+        halted=price > 0 and not low <= price <= high,
+    )
+
+
+def _continuous(orders: Orders, reference_ticks: int, config: MarketConfig) -> Matched:
+    orders = orders.take(np.argsort(orders.priority, kind="stable"))
+    matching = continuous.match(
+        # A market order has been given the worst price that the band allows, and was held for at that.
+        np.where(orders.kind == MARKET, IMMEDIATE_OR_CANCEL, orders.kind),
+        orders.side,
+        orders.limit_ticks,
+        orders.quantity_lots,
+        orders.trader,
+        _target_rows(orders),
+        self_trade=config.self_trade,
+        breaker_ticks=None if config.halt_permille is None else _breaker(reference_ticks, config),
+    )
+    came_to_buy = orders.side[matching.taker] == BUY
+    live = (matching.status == continuous.LIVE) | (matching.status == continuous.HALTED)
+    return Matched(
+        orders=orders,
+        price_ticks=int(matching.price_ticks[-1]) if len(matching.maker) else 0,
+        fill_lots=matching.filled_lots,
+        in_force=live & (orders.kind != CANCEL),
+        buyer_row=np.where(came_to_buy, matching.taker, matching.maker),
+        seller_row=np.where(came_to_buy, matching.maker, matching.taker),
+        trade_ticks=matching.price_ticks,
+        trade_lots=matching.trade_lots,
+        halted=matching.halted,
+    )
+
+
+def _target_rows(orders: Orders) -> Int64:
+    """The rows of the orders that CANCELs and REPLACEs name by their trader's sequence number; -1 for none."""
+    target = np.full(len(orders), -1, dtype=np.int64)
+    naming = np.flatnonzero(orders.kind >= CANCEL)
+    if not len(naming):
+        return target
+    possible = np.flatnonzero(np.isin(orders.trader, orders.trader[naming]))
+    named = zip(orders.trader[possible].tolist(), orders.sequence[possible].tolist(), strict=True)
+    rows = dict(zip(named, possible.tolist(), strict=True))
+    for row in naming.tolist():
+        target[row] = rows.get((int(orders.trader[row]), int(orders.target[row])), -1)
+    return target
+
+
+def _not_taken_back(orders: Orders) -> Bool:
+    """Which orders are left for a call once CANCELs and REPLACEs have had their effect, in canonical order."""
+    in_force = np.ones(len(orders), dtype=np.bool_)
+    target = _target_rows(orders)
+    for row in np.flatnonzero(orders.kind >= CANCEL).tolist():
+        old = int(target[row])
+        effective = 0 <= old < row and bool(in_force[old])
+        if effective:
+            in_force[old] = False
+        in_force[row] = effective and orders.kind[row] == REPLACE
+    return in_force
+
+
+def own_crossings(trader: Int64, side: Int64, limit_ticks: Int64, policy: SelfTrade) -> Bool:
+    """Which orders must go so that no trader's bid meets its own ask, whatever the clearing price.
+
+    Rows are in canonical order, which is also the order in which a trader's orders came. `cancel_newest` takes off an
+    order that crosses an earlier one still standing; `cancel_oldest` one that is crossed by any later one.
+    """
+    crossing = np.zeros(len(trader), dtype=np.bool_)
+    if not len(trader):
+        return crossing
+    new = np.concatenate([[True], trader[1:] != trader[:-1]])
+    group = np.cumsum(new) - 1
+    nth = np.arange(len(trader)) - np.flatnonzero(new)[group]
+    best_bid = np.zeros(group[-1] + 1, dtype=np.int64)
+    best_ask = np.full(group[-1] + 1, np.iinfo(np.int64).max)
+    places = range(int(nth.max()) + 1)
+    for place in places if policy == "cancel_newest" else reversed(places):
+        rows = np.flatnonzero(nth == place)
+        own, limit, buys = group[rows], limit_ticks[rows], side[rows] == BUY
+        crossing[rows] = np.where(buys, limit >= best_ask[own], limit <= best_bid[own])
+        stands = ~crossing[rows] if policy == "cancel_newest" else np.ones(len(rows), dtype=np.bool_)
+        bid, ask = stands & buys, stands & ~buys
+        best_bid[own[bid]] = np.maximum(best_bid[own[bid]], limit[bid])
+        best_ask[own[ask]] = np.minimum(best_ask[own[ask]], limit[ask])
+    return crossing
