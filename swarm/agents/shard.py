@@ -154,6 +154,7 @@ class Shard:
             completion_tokens=np.array([r.usage.completion for r in replies], dtype=np.int64),
             pruned_messages=pruned,
             latency_s=np.array([r.latency_s for r in replies], dtype=np.float64),
+            cached_prompt_tokens=np.array([r.usage.cached_prompt for r in replies], dtype=np.int64),
         )
 
 

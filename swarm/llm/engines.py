@@ -1,6 +1,6 @@
 """Which engine stands behind a model's config."""
 
-from swarm.llm.config import EmbeddedModel, ModelConfig, OpenAIModel
+from swarm.llm.config import EmbeddedModel, ModelConfig, OpenAIModel, ScriptedModel
 from swarm.llm.protocol import ModelClient
 from swarm.llm.scripted import ScriptedEngine
 
@@ -13,8 +13,10 @@ def in_process(config: ModelConfig) -> ModelClient:
 
         return OpenAIClient(config)
     if isinstance(config, EmbeddedModel):
-        # So is onnxruntime, and a run without these models does not owe it.
+        # onnxruntime takes a while to import, too.
         from swarm.llm.embedded.engine import EmbeddedEngine
 
         return EmbeddedEngine(config)
+    if not isinstance(config, ScriptedModel):
+        raise TypeError(f"{config.name}: an engine of {config.engine} is made by swarm.runtime")
     return ScriptedEngine(config)
