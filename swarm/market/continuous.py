@@ -23,7 +23,6 @@ _POLICIES: dict[SelfTrade, int] = {"none": 0, "cancel_newest": 1, "cancel_oldest
 _BLOCK_BITS = 8
 # Compiling takes seconds once per machine, which smaller batches never earn back.
 _COMPILED_FROM = 50_000
-_NEVER = np.iinfo(np.int64).max
 
 LIVE = 0
 """The order is in force: filled, partly filled, or resting."""
@@ -82,19 +81,20 @@ def match(
     """
     n = len(kind)
     priced = (kind != CANCEL) & (kind != MARKET)
-    low = int(np.where(priced, limit_ticks, _NEVER).min(initial=_NEVER))
-    high = int(np.where(priced, limit_ticks, 0).max(initial=0))
-    if high == 0:
-        low = high = 1
+    limits = limit_ticks if priced.all() else limit_ticks[priced]
+    low, high = (int(limits.min()), int(limits.max())) if len(limits) else (1, 1)
     width = high - low + 3
     if width > MAX_LEVELS:
         raise ValueError(f"limits span {width - 2} price levels; at most {MAX_LEVELS - 2} are possible")
     bids = side == BUY
     level = limit_ticks - (low - 1)
-    if not priced.all():
+    if len(limits) < n:
         level = np.where(priced, level, np.where(bids, width - 2, 1))
-    known = np.where((target >= 0) & (target < np.arange(n)), target, -1)
-    known[owner[known] != owner] = -1
+    known = np.full(n, -1, dtype=np.int64)
+    naming = np.flatnonzero(kind > IMMEDIATE_OR_CANCEL)
+    naming = naming[(target[naming] >= 0) & (target[naming] < naming)]
+    naming = naming[owner[target[naming]] == owner[naming]]
+    known[naming] = target[naming]
     lowest, highest = (low, high) if breaker_ticks is None else breaker_ticks
     columns: tuple[Any, ...] = (
         kind,
@@ -123,7 +123,7 @@ def match(
         price_ticks=level[maker] + (low - 1),
         trade_lots=lots,
         filled_lots=filled.astype(np.int64),
-        status=np.array(status, dtype=np.int64),
+        status=np.asarray(status, dtype=np.int64),
         halted=bool(halted),
     )
 
