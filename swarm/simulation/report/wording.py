@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 Summary = Mapping[str, Any]
 
-SCRIPTED, BASELINE = "scripted policy", "baseline rule"
+SCRIPTED, BASELINE, EMBEDDED = "scripted policy", "baseline rule", "tiny embedded model"
 CENTS = 100
 
 
@@ -49,7 +49,8 @@ def nature(summary: Summary, mind: str) -> str:
     """What a mind is, in the words that stand next to each of its results; a desk is what its model is."""
     desk = summary.get("desks", {}).get(mind)
     engine = summary["engines"].get(desk["model"] if desk else mind)
-    return BASELINE if engine is None else SCRIPTED if engine == "scripted" else f"model behind {engine}"
+    known = {None: BASELINE, "scripted": SCRIPTED, "embedded": EMBEDDED}
+    return known.get(engine, f"model behind {engine}")
 
 
 def minds_without_model(summary: Summary) -> list[str]:
