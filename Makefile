@@ -6,6 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 CODE := swarm tests
+VLLM_LOCK_HEADER := \# Exact versions with hashes, for the tests on the real vLLM on Linux on x86-64; made by `make lock-vllm`.
 LOCK_HEADER := \# Exact versions with hashes, for running and developing on Python 3.11 and 3.12; made by `make lock`.
 
 # Shell text that sets $$python. Each candidate is really started, since the shims of version managers may exist and fail.
@@ -48,12 +49,12 @@ run: setup ## trade in the wood: the shortest way to see it work
 
 # The checks run beside the tests and are silent when they pass, so that the last lines are pytest's own summary.
 .PHONY: test
-test: setup ## lint, types, contracts and all tests but the slow and the browser ones
+test: setup ## lint, types, contracts and all tests but the slow ones and those of a browser or of vLLM
 	@mkdir -p .cache
 	@echo 'lint, types and contracts run beside the tests and report at the end if one of them fails'
 	@$(MAKE) --no-print-directory --keep-going lint types contracts >.cache/checks.log 2>&1 & checks=$$!; \
 	status=0; \
-	$(BIN)/python -m pytest -m 'not slow and not browser' || status=$$?; \
+	$(BIN)/python -m pytest -m 'not slow and not browser and not vllm' || status=$$?; \
 	wait $$checks || { \
 	  echo; echo 'lint, types or contracts:'; cat .cache/checks.log; \
 	  echo; echo 'FAILED: lint, types or contracts, as shown above'; status=1; \
@@ -67,6 +68,28 @@ test-browser: setup ## the tests that need a browser
 .PHONY: test-slow
 test-slow: setup ## the tests that take minutes
 	@$(BIN)/python -m pytest -m slow
+
+# An environment of its own, since vLLM brings torch and takes 2.5 GB, which nothing else here needs.
+VLLM := .venv-vllm
+
+.PHONY: test-vllm
+test-vllm: $(VLLM)/.ready ## the tests on the real vLLM on the CPU (Linux on x86-64; first installs 2.5 GB in .venv-vllm)
+	@$(VLLM)/bin/python -m pytest -m vllm tests/vllm
+
+# vLLM depends on packages that its build for CPUs cannot use, so the lock leaves them out and is installed as it stands.
+$(VLLM)/.locked: requirements-vllm.lock
+	@$(find_python); \
+	echo "Making $(VLLM) with $$python: some minutes and 2.5 GB"; \
+	"$$python" -m venv --clear $(VLLM)
+	@$(VLLM)/bin/python -m pip --disable-pip-version-check --quiet install --no-deps --require-hashes \
+	  --requirement requirements-vllm.lock || { \
+	  echo 'If pip found no torch with +cpu: it is on the index of PyTorch for CPUs; name that in PIP_EXTRA_INDEX_URL' >&2; \
+	  exit 1; }
+	@touch $@
+
+$(VLLM)/.ready: $(VLLM)/.locked pyproject.toml
+	@$(VLLM)/bin/python -m pip --disable-pip-version-check --quiet install --no-deps --no-build-isolation --editable .
+	@touch $@
 
 .PHONY: lint
 lint: setup ## style, likely bugs and formatting (ruff)
@@ -100,11 +123,23 @@ lock: ## resolve requirements.lock again (UPGRADE=1: to the newest versions)
 	@{ echo '$(LOCK_HEADER)'; cat .cache/requirements.lock; } >requirements.lock.new
 	@mv requirements.lock.new requirements.lock
 
+# uv finds the CPU build of torch where UV_FIND_LINKS or UV_INDEX says; its hashes are those of the public files.
+.PHONY: lock-vllm
+lock-vllm: ## resolve requirements-vllm.lock again
+	@$(find_python); \
+	[ -x .cache/lock/bin/uv ] || { "$$python" -m venv --clear .cache/lock && .cache/lock/bin/python -m pip install --quiet uv; }
+	@printf '%s\n' torchvision torchaudio torchcodec triton >.cache/vllm-left-out.txt
+	@.cache/lock/bin/uv --no-config --quiet pip compile requirements-vllm.in pyproject.toml --extra dev \
+	  --excludes .cache/vllm-left-out.txt --python-version 3.11 --python-platform x86_64-manylinux_2_28 \
+	  --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links \
+	  --output-file .cache/requirements-vllm.lock
+	@{ echo '$(VLLM_LOCK_HEADER)'; cat .cache/requirements-vllm.lock; } >requirements-vllm.lock
+
 .PHONY: bench-table
 bench-table: setup ## write the README's table of figures from docs/benchmarks
 	@$(BIN)/python -m swarm.bench.table docs/benchmarks README.md
 
 .PHONY: clean
 clean: ## remove the environment, caches and builds, but no runs
-	@rm -rf $(VENV) .cache .hypothesis build dist
+	@rm -rf $(VENV) $(VLLM) .cache .hypothesis build dist
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

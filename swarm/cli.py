@@ -224,11 +224,19 @@ def list_models(context: typer.Context) -> None:
     if context.invoked_subcommand:
         return
     from swarm.agents.baselines import BASELINE_SUMMARIES
+    from swarm.llm.catalogue import CATALOGUE
     from swarm.llm.scripted import TEMPERAMENT_SUMMARIES
 
     table = Table(box=None, padding=(0, 2), header_style="dim")
     for heading in ("mind", "what it is", "how it decides"):
         table.add_column(heading)
+    for entry in CATALOGUE.values():
+        size = f"{entry.lab}, {entry.parameters_b:g} B parameters, {entry.bytes_of_weights / 2**30:.0f} GiB"
+        table.add_row(
+            f"engine: vllm, catalogue: {entry.name}",
+            f"language model, {size}{', gated' if entry.gated else ''}",
+            f"{entry.role}; {entry.licence}; {entry.quirks}",
+        )
     for name, summary in TEMPERAMENT_SUMMARIES.items():
         table.add_row(f"engine: scripted, temperament: {name}", "scripted policy, no language model", summary)
     table.add_row("engine: openai", "any model behind an OpenAI-compatible API", "As base_url and model say.")

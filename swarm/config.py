@@ -45,6 +45,10 @@ class RuntimeConfig(StrictModel):
     dashboard_port: int | None = Field(default=None, ge=1, le=65_535)
     """Port of Ray's dashboard on a cluster of the run's own; null: no dashboard, which starts faster."""
 
+    http_port: int | None = Field(default=None, ge=1, le=65_535)
+    """Port of this machine alone on which the models of a cluster of the run's own answer OpenAI's protocol for other
+    people's clients, as long as the run lasts; null: on none."""
+
     start_timeout_s: float = Field(default=120.0, gt=0.0, le=3_600.0)
     """Seconds within which the cluster, the models and the shards must be up."""
 

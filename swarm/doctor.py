@@ -162,8 +162,8 @@ def _optional() -> Iterator[Finding]:
     for package, cost in (
         ("smolagents", "configs with traders.desks do not run; pip install 'thousand-token-wood[desks]'"),
         ("numba", "the market uses numpy alone"),
-        ("torch", "nothing in this version needs it"),
-        ("vllm", "no engine of this version needs it; models are scripted policies"),
+        ("torch", "nothing but vLLM needs it"),
+        ("vllm", "models of `engine: vllm` cannot run here; docs/models.md says how to install it"),
     ):
         installed = _version(package)
         yield Finding(

@@ -155,7 +155,11 @@ class _Call:
             raise _Stopped
         request = ModelRequest(messages, self.desk.schema, min(self.desk.completion_tokens, room), self.seed)
         reply = self._complete(request, left_s) if left_s > 0 else _failed("deadline")
-        self.spent = TokenUsage(self.spent.prompt + reply.usage.prompt, self.spent.completion + reply.usage.completion)
+        self.spent = TokenUsage(
+            self.spent.prompt + reply.usage.prompt,
+            self.spent.completion + reply.usage.completion,
+            self.spent.cached_prompt + reply.usage.cached_prompt,
+        )
         if reply.failed:
             self.finish_reason = reply.finish_reason
             raise _Stopped

@@ -151,6 +151,7 @@ class Shard:
             completion_tokens=np.array([t.usage.completion for t in turns], dtype=np.int64),
             pruned_messages=np.array([t.pruned_messages for t in turns], dtype=np.int64),
             latency_s=np.array([t.latency_s for t in turns], dtype=np.float64),
+            cached_prompt_tokens=np.array([t.usage.cached_prompt for t in turns], dtype=np.int64),
         )
 
     async def _ask(self, model: str, public: str, view: PublicView, private: PrivateViews) -> Turns:
@@ -184,4 +185,5 @@ class Shard:
             completion_tokens=np.array([r.usage.completion for r in replies], dtype=np.int64),
             pruned_messages=pruned,
             latency_s=np.array([r.latency_s for r in replies], dtype=np.float64),
+            cached_prompt_tokens=np.array([r.usage.cached_prompt for r in replies], dtype=np.int64),
         )

@@ -25,9 +25,9 @@ class Turns:
     """One row per trader that a model was to decide for, in the order of `trader`.
 
     `text` is the model's reply or, for a trader at a desk, the trace of its turn; tokens are those of all its steps.
-
-    `pruned_messages` counts the lines of gossip that did not fit the trader's budget. Everything but `latency_s` is
-    part of the run's history; latency is what a clock said, and is kept beside it.
+    `pruned_messages` counts the lines of gossip that did not fit the trader's budget. Everything but `latency_s` and
+    `cached_prompt_tokens` is part of the run's history; those two are what a clock and an engine's cache came to, and
+    are kept beside it.
     """
 
     trader: Int64
@@ -37,6 +37,7 @@ class Turns:
     completion_tokens: Int64
     pruned_messages: Int64
     latency_s: np.ndarray[Any, np.dtype[np.float64]]
+    cached_prompt_tokens: Int64
 
     def __len__(self) -> int:
         return len(self.trader)
@@ -58,7 +59,7 @@ class Turns:
         return cls(**columns)
 
     def to_record(self) -> list[Any]:
-        """Plain lists, without the latency."""
+        """Plain lists, without the latency and the cached tokens."""
         return [
             self.trader.tolist(),
             list(self.text),
@@ -70,7 +71,7 @@ class Turns:
 
     @classmethod
     def from_record(cls, record: list[Any]) -> Self:
-        """What `to_record` wrote; latencies are zero."""
+        """What `to_record` wrote; latencies and cached tokens are zero."""
         trader, text, finish_reason, prompt, completion, pruned = record
         return cls(
             trader=np.array(trader, dtype=np.int64),
@@ -80,6 +81,7 @@ class Turns:
             completion_tokens=np.array(completion, dtype=np.int64),
             pruned_messages=np.array(pruned, dtype=np.int64),
             latency_s=np.zeros(len(trader)),
+            cached_prompt_tokens=np.zeros(len(trader), dtype=np.int64),
         )
 
 

@@ -1,4 +1,4 @@
-"""Whether the models of a config can be used from here: asked of their endpoints before a run, not during it."""
+"""Whether the models of a config can be used, asked before a run and not during it: endpoints, folders, GPUs."""
 
 import asyncio
 import difflib
@@ -10,7 +10,8 @@ from typing import Any
 import aiohttp
 
 from swarm.errors import ModelError
-from swarm.llm.config import ModelConfig, OpenAIModel
+from swarm.llm import vllm_check
+from swarm.llm.config import ModelConfig, OpenAIModel, VllmModel
 from swarm.llm.openai_client import MAX_BODY_BYTES
 
 TIMEOUT_S = 10.0
@@ -20,18 +21,31 @@ _START_OR_CORRECT = "start it, or correct its base_url"
 _NO_SUCH_ROUTE = (404, 405, 501)
 
 
-def problems(models: Sequence[ModelConfig], tokens_per_turn: int, timeout_s: float = TIMEOUT_S) -> list[str]:
-    """One line for each model that cannot be used: its name, the reason, the way out; in the order of `models`.
+def problems(
+    models: Sequence[ModelConfig], tokens_per_turn: int, timeout_s: float = TIMEOUT_S, here: bool = True
+) -> list[str]:
+    """One line for each model that cannot be used: its name, the reason, the way out; endpoints first.
 
-    `tokens_per_turn` is what a turn may take, prompt and reply together, and so what a context must hold.
+    `tokens_per_turn` is what a turn may take, prompt and reply together, and so what a context must hold. `here` says
+    that engines will run on this machine; where they run elsewhere, its GPUs and packages do not count.
     """
     endpoints = [m for m in models if isinstance(m, OpenAIModel)]
-    return asyncio.run(_problems(endpoints, tokens_per_turn, timeout_s)) if endpoints else []
+    found = asyncio.run(_problems(endpoints, tokens_per_turn, timeout_s)) if endpoints else []
+    engines = [m for m in models if isinstance(m, VllmModel)]
+    if engines:
+        gpus = vllm_check.gpus() if here and any(m.hardware.kind == "gpu" for m in engines) else []
+        found += vllm_check.problems(engines, tokens_per_turn, here, gpus)
+    return found
 
 
-def must_be_usable(models: Sequence[ModelConfig], tokens_per_turn: int) -> None:
+def warnings(models: Sequence[ModelConfig]) -> list[str]:
+    """What a user should know although nothing is wrong."""
+    return vllm_check.warnings([m for m in models if isinstance(m, VllmModel)])
+
+
+def must_be_usable(models: Sequence[ModelConfig], tokens_per_turn: int, here: bool = True) -> None:
     """Raise ModelError where there are `problems`."""
-    if found := problems(models, tokens_per_turn):
+    if found := problems(models, tokens_per_turn, here=here):
         raise ModelError("\n".join(found))
 
 

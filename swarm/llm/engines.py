@@ -1,6 +1,6 @@
 """Which engine stands behind a model's config."""
 
-from swarm.llm.config import ModelConfig, OpenAIModel
+from swarm.llm.config import ModelConfig, OpenAIModel, ScriptedModel
 from swarm.llm.protocol import ModelClient
 from swarm.llm.scripted import ScriptedEngine
 
@@ -12,4 +12,6 @@ def in_process(config: ModelConfig) -> ModelClient:
         from swarm.llm.openai_client import OpenAIClient
 
         return OpenAIClient(config)
+    if not isinstance(config, ScriptedModel):
+        raise TypeError(f"{config.name}: an engine of {config.engine} is made by swarm.runtime")
     return ScriptedEngine(config)

@@ -19,7 +19,15 @@ from typing import Any, TypeGuard
 import aiohttp
 
 from swarm.llm.config import OpenAIModel
-from swarm.llm.protocol import MAX_REPLY_CHARS, EngineFailure, FinishReason, ModelReply, ModelRequest, TokenUsage
+from swarm.llm.protocol import (
+    MAX_REPLY_CHARS,
+    EngineFailure,
+    FinishReason,
+    ModelReply,
+    ModelRequest,
+    TokenUsage,
+    folded,
+)
 from swarm.llm.runaway import LOOP_WINDOW, runaway
 from swarm.llm.tokens import MESSAGE_OVERHEAD, count_tokens, count_tokens_cached
 from swarm.seeding import draw
@@ -338,25 +346,23 @@ class OpenAIClient:
 
     def _body(self, request: ModelRequest) -> bytes:
         config = self.config
-        messages = [{"role": m.role, "content": m.content} for m in request.messages]
-        if not config.system_role and messages[0]["role"] == "system" and len(messages) > 1:
-            rules = messages.pop(0)["content"]
-            messages[0] = {"role": messages[0]["role"], "content": f"{rules}\n\n{messages[0]['content']}"}
+        shown = request.messages if config.system_role else folded(request.messages)
+        messages = [{"role": m.role, "content": m.content} for m in shown]
         body: dict[str, Any] = {
             "model": config.model,
             "messages": messages,
             config.max_tokens_key: request.max_tokens,
-            "temperature": config.temperature,
+            "temperature": config.temperature if request.temperature is None else request.temperature,
         }
         if config.send_seed:
             # Some servers keep a seed in 32 bits with a sign.
             body["seed"] = request.seed & 0x7FFFFFFF
-        if config.response_format == "json_schema":
+        if request.schema and config.response_format == "json_schema":
             body["response_format"] = {
                 "type": "json_schema",
                 "json_schema": {"name": "decision", "schema": request.schema, "strict": True},
             }
-        elif config.response_format == "json_object":
+        elif request.schema and config.response_format == "json_object":
             body["response_format"] = {"type": "json_object"}
         if config.stream:
             body["stream"] = True
@@ -407,7 +413,9 @@ class OpenAIClient:
         if isinstance(told, dict):
             prompt, completion = told.get("prompt_tokens"), told.get("completion_tokens")
             if _is_count(prompt) and _is_count(completion):
-                return TokenUsage(prompt, completion)
+                details = told.get("prompt_tokens_details")
+                cached = details.get("cached_tokens") if isinstance(details, dict) else None
+                return TokenUsage(prompt, completion, min(cached, prompt) if _is_count(cached) else 0)
         prompt = sum(
             (count_tokens_cached if m.role == "system" else count_tokens)(m.content) + MESSAGE_OVERHEAD
             for m in request.messages

@@ -38,20 +38,25 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class ModelRequest:
-    """One request; `max_tokens` bounds the completion and `seed` fixes the sampling where the engine can do that."""
+    """One request; `max_tokens` bounds the completion and `seed` fixes the sampling where the engine can do that.
+
+    An empty `schema` asks for text of any form, and a `temperature` of None is that of the model's config.
+    """
 
     messages: tuple[Message, ...]
     schema: dict[str, Any] = field(hash=False)
     max_tokens: int
     seed: int
+    temperature: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class TokenUsage:
-    """Tokens of one request as its engine counts them."""
+    """Tokens of one request as its engine counts them; `cached_prompt` of the prompt were not computed again."""
 
     prompt: int
     completion: int
+    cached_prompt: int = 0
 
     @property
     def total(self) -> int:
@@ -72,6 +77,14 @@ class ModelReply:
     def failed(self) -> bool:
         """Whether there is no completion."""
         return self.finish_reason in ENGINE_FAILURES
+
+
+def folded(messages: Sequence[Message]) -> tuple[Message, ...]:
+    """The messages for a model without a system role: the rules stand at the head of what the user says first."""
+    if len(messages) < 2 or messages[0].role != "system":
+        return tuple(messages)
+    rules, first, *others = messages
+    return (Message(first.role, f"{rules.content}\n\n{first.content}"), *others)
 
 
 class ModelClient(Protocol):

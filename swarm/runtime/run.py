@@ -1,5 +1,6 @@
 """The composition root: a config in, a finished folder out, in this process or over Ray."""
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -9,14 +10,17 @@ from typing import Any, Protocol
 from uuid import uuid4
 
 from swarm.config import RunConfig, check_budget, check_desks, compose
-from swarm.llm import engines
-from swarm.llm.config import OpenAIModel
+from swarm.errors import ConfigError
+from swarm.llm.config import OpenAIModel, VllmModel
+from swarm.runtime.clients import client_of
 from swarm.simulation.folder import RunFolder
 from swarm.simulation.loop import Interrupted, Watcher, run_rounds
 from swarm.simulation.market import Market, MarketPort
 from swarm.simulation.plan import RunPlan
 from swarm.simulation.record import Recorder, RunRecord
 from swarm.simulation.traders import LocalTraders, TradersPort, kept_open
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +75,7 @@ def execute(
     plan = compose(config)
     check_budget(config)
     check_desks(config)
-    if any(isinstance(m, OpenAIModel) for m in plan.models):
-        narrator.phase("asking the models' endpoints")
-        # The check imports an HTTP client, which a run without an endpoint does not owe.
-        from swarm.llm.check import must_be_usable
-
-        must_be_usable(plan.models, config.budget.tokens_per_turn)
+    check_models(config, plan, place, narrator)
     folder.create()
     folder.write_config(config.record(), plan.config_sha256)
     recorder = Recorder()
@@ -135,7 +134,7 @@ def open_ports(
     """The ports of a run at `place`; everything that was started for them ends with the block."""
     if place.local:
         market = Market(plan.market, journal)
-        clients = {m.name: engines.in_process(m) for m in plan.models}
+        clients = {m.name: client_of(m) for m in plan.models}
         with kept_open(clients.values()) as runner:
             traders = LocalTraders(plan.shard, clients, runner)
             yield Ports(market, traders, {"shards": 1, "traders_per_shard": plan.traders}, dict)
@@ -151,7 +150,13 @@ def open_ports(
         stop_early(should_stop)
         narrator.phase(f"deploying {len(plan.models)} models")
         applications = (
-            serving.deploy(uuid4().hex[:8], plan.models, config.runtime.start_timeout_s, should_stop)
+            serving.deploy(
+                uuid4().hex[:8],
+                plan.models,
+                config.runtime.start_timeout_s,
+                should_stop,
+                config.runtime.http_port,
+            )
             if plan.models
             else {}
         )
@@ -169,6 +174,25 @@ def open_ports(
             {"shards": ray_traders.shards, "traders_per_shard": size, "deployments": len(applications)},
             lambda: ray_traders.lost,
         )
+
+
+def check_models(config: RunConfig, plan: RunPlan, place: Place, narrator: Narrator) -> None:
+    """Raise before anything is started where models cannot be used, or not in this way."""
+    if config.runtime.http_port is not None and (place.local or place.address):
+        raise ConfigError(
+            "runtime.http_port",
+            "models answer over HTTP on a cluster of the run's own alone",
+            "set it to null, or leave out --local and --address",
+        )
+    if not any(isinstance(m, OpenAIModel | VllmModel) for m in plan.models):
+        return
+    narrator.phase("checking the models")
+    # The check imports an HTTP client, which a run without an endpoint does not owe.
+    from swarm.llm import check
+
+    check.must_be_usable(plan.models, config.budget.tokens_per_turn, here=place.address is None)
+    for line in check.warnings(plan.models):
+        log.warning("%s", line)
 
 
 def stop_early(should_stop: Callable[[], bool]) -> None:

@@ -2,17 +2,22 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from time import perf_counter, sleep
 from typing import Any
 
 from ray import serve
+from ray.serve.config import RequestRouterConfig
 from ray.serve.handle import DeploymentHandle
 
-from swarm.errors import ClusterError
-from swarm.llm import engines
-from swarm.llm.config import ModelConfig
+from swarm.errors import ClusterError, ModelError
+from swarm.llm.config import ModelConfig, VllmModel
 from swarm.llm.protocol import Connected, ModelReply, ModelRequest, TokenUsage
+from swarm.llm.vllm_arguments import environment
+from swarm.runtime import clients
+from swarm.runtime.gateway import Gateway
+from swarm.runtime.prefix_router import PrefixRouter
 from swarm.simulation.loop import Interrupted
 
 POLL_S = 0.1
@@ -24,18 +29,33 @@ MAX_ONGOING_BATCHES = 64
 ENGINE_SHARE = 0.95
 """Of the time until a batch's deadline, the share that the engine gets; the rest is for bringing the replies back."""
 
+HEALTH_PERIOD_S = 5.0
+HEALTH_TIMEOUT_S = 30.0
+"""How often each replica is asked whether its engine is alive; one that is not is replaced."""
+
 
 class ModelReplica:
     """One replica of a model: the engine of its config behind the protocol of all models."""
 
-    def __init__(self, config: ModelConfig) -> None:
-        self.client = engines.in_process(config)
+    async def __init__(self, config: ModelConfig) -> None:  # type: ignore[misc]  # Serve awaits it
+        self.client = clients.client_of(config)
+        # A language model takes its time to load, for which the deployment must wait and not the first trader.
+        if isinstance(self.client, Connected):
+            await self.client.open()
 
     async def complete(self, requests: Sequence[ModelRequest], deadline_s: float) -> list[ModelReply]:
         """Answer a batch; an engine that keeps connections keeps them for as long as the replica lives."""
-        if isinstance(self.client, Connected):
-            await self.client.open()
         return await self.client.complete(requests, deadline_s)
+
+    async def check_health(self) -> None:
+        """Raise if the engine is dead: Serve then puts another replica in this one's place."""
+        if isinstance(self.client, clients.Mortal):
+            await self.client.check_health()
+
+    async def __del__(self) -> None:
+        """End what the engine has started; Serve awaits this before it lets a replica go."""
+        if isinstance(self.client, Connected):
+            await self.client.close()
 
 
 class ServeModelClient:
@@ -60,46 +80,118 @@ class ServeModelClient:
         return replies
 
 
+class GatewayReplica(Gateway):
+    """The gateway as a deployment; `applications` are the names of the models' Serve applications."""
+
+    def __init__(self, applications: Mapping[str, str]) -> None:
+        super().__init__({name: ServeModelClient(app) for name, app in applications.items()})
+
+
 def deploy(
-    run_id: str, models: Sequence[ModelConfig], timeout_s: float, should_stop: Callable[[], bool]
+    run_id: str,
+    models: Sequence[ModelConfig],
+    timeout_s: float,
+    should_stop: Callable[[], bool],
+    http_port: int | None = None,
 ) -> dict[str, str]:
-    """Deploy every model and wait until it is up: the names of the applications by model."""
+    """Deploy every model and wait until it is up: the names of the applications by model.
+
+    With `http_port`, a gateway answers OpenAI's protocol for all of them on that port of this machine alone.
+    """
     logging.getLogger("ray.serve").setLevel(logging.ERROR)
-    serve.start(proxy_location="Disabled", logging_config={"log_level": "ERROR", "enable_access_log": False})
+    serve.start(
+        proxy_location="Disabled" if http_port is None else "HeadOnly",
+        http_options=None if http_port is None else {"host": "127.0.0.1", "port": http_port},
+        logging_config={"log_level": "ERROR", "enable_access_log": False},
+    )
     applications = {m.name: f"swarm-{run_id}-{m.name}" for m in models}
     replica: Any = serve.deployment(ModelReplica)
     targets = [
         serve.RunTarget(
-            target=replica.options(
-                name=m.name,
-                num_replicas=m.replicas,
-                max_ongoing_requests=MAX_ONGOING_BATCHES,
-                ray_actor_options={"num_cpus": m.num_cpus},
-            ).bind(m),
+            target=replica.options(name=m.name, **options(m)).bind(placed(m)),
             name=applications[m.name],
             route_prefix=None,
         )
         for m in models
     ]
+    _run(targets, applications, timeout_s, should_stop)
+    if http_port is not None:
+        front: Any = serve.deployment(GatewayReplica)
+        gateway = {"gateway": f"swarm-{run_id}-http"}
+        target = front.options(name="gateway", ray_actor_options={"num_cpus": 0}).bind(applications)
+        _run(
+            [serve.RunTarget(target=target, name=gateway["gateway"], route_prefix="/")], gateway, timeout_s, should_stop
+        )
+    return applications
+
+
+def options(model: ModelConfig) -> dict[str, Any]:
+    """How a model's deployment is scaled, placed, watched and routed to."""
+    actor: dict[str, Any] = {"num_cpus": model.num_cpus}
+    chosen: dict[str, Any] = {"max_ongoing_requests": MAX_ONGOING_BATCHES, "ray_actor_options": actor}
+    if not isinstance(model, VllmModel):
+        return chosen | {"num_replicas": model.replicas}
+    hardware = model.hardware
+    actor |= {"num_gpus": hardware.gpus, "runtime_env": {"env_vars": environment(model)}}
+    chosen |= {"health_check_period_s": HEALTH_PERIOD_S, "health_check_timeout_s": HEALTH_TIMEOUT_S}
+    if hardware.max_replicas is None:
+        chosen["num_replicas"] = model.replicas
+    else:
+        chosen["autoscaling_config"] = {
+            "min_replicas": model.replicas,
+            "max_replicas": hardware.max_replicas,
+            "target_ongoing_requests": hardware.target_ongoing_batches,
+        }
+    if hardware.routing == "prefix":
+        router: Any = PrefixRouter
+        chosen["request_router_config"] = RequestRouterConfig(request_router_class=router)
+    return chosen
+
+
+def placed(model: ModelConfig) -> ModelConfig:
+    """The model with its folders as seen from anywhere: a worker has another working directory."""
+    if not isinstance(model, VllmModel):
+        return model
+    found: dict[str, Any] = {}
+    if model.weights != "hub" and model.source:
+        found["source"] = str(Path(model.source).expanduser().absolute())
+    if model.chat_template:
+        found["chat_template"] = str(Path(model.chat_template).expanduser().absolute())
+    return model.model_copy(update=found)
+
+
+def _run(
+    targets: Sequence[Any], applications: Mapping[str, str], timeout_s: float, should_stop: Callable[[], bool]
+) -> None:
     started = perf_counter()
     serve.run_many(targets, wait_for_applications_running=False)
     while True:
         status = serve.status().applications
         states = {name: status[app].status if app in status else "NOT_STARTED" for name, app in applications.items()}
         if all(state == "RUNNING" for state in states.values()):
-            return applications
+            return
         failed = [name for name, state in states.items() if state in ("DEPLOY_FAILED", "UNHEALTHY")]
         if failed or perf_counter() - started > timeout_s:
             name = failed[0] if failed else next(n for n, s in states.items() if s != "RUNNING")
-            detail = status[applications[name]].message if applications[name] in status else ""
-            raise ClusterError(
-                f"models: {name} is not up after {perf_counter() - started:.0f} s ({states[name]}"
-                f"{': ' + detail.splitlines()[0][:200] if detail else ''}); raise runtime.start_timeout_s "
-                "or give the cluster more CPU"
-            )
+            raise _not_up(name, states[name], status.get(applications[name]), perf_counter() - started)
         if should_stop():
             raise Interrupted
         sleep(POLL_S)
+
+
+def _not_up(name: str, state: str, application: Any, waited_s: float) -> Exception:
+    """Why a model is not up, in one line: in the engine's own words where it has said something."""
+    messages = [application.message, *(d.message for d in application.deployments.values())] if application else []
+    for message in messages:
+        _, said, rest = message.partition("ModelError: ")
+        if said:
+            return ModelError(rest.splitlines()[0][:400])
+    detail = next((m for m in messages if m), "")
+    return ClusterError(
+        f"models: {name} is not up after {waited_s:.0f} s ({state}"
+        f"{': ' + detail.splitlines()[0][:200] if detail else ''}); raise runtime.start_timeout_s "
+        "or give the cluster more CPU, or the GPUs that hardware.num_gpus asks for"
+    )
 
 
 def withdraw(applications: Sequence[str]) -> None:

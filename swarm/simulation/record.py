@@ -15,7 +15,7 @@ import numpy.typing as npt
 import polars as pl
 
 from swarm.agents.desk_trace import Trace
-from swarm.llm.config import OpenAIModel
+from swarm.llm.config import OpenAIModel, VllmModel
 from swarm.market.ledger import CASH, ISSUE
 from swarm.market.orders import Int64
 from swarm.market.quality import gini
@@ -145,6 +145,7 @@ class Recorder:
                 "completion_tokens": turns.completion_tokens,
                 "pruned_messages": turns.pruned_messages,
                 "latency_s": turns.latency_s,
+                "cached_prompt_tokens": turns.cached_prompt_tokens,
             }
         )
         self._columns["rounds"].append(
@@ -202,6 +203,7 @@ class Recorder:
                 "turns": np.array([len(g) for g in groups], dtype=np.int64),
                 "prompt_tokens": np.array([turns.prompt_tokens[g].sum() for g in groups], dtype=np.int64),
                 "completion_tokens": np.array([turns.completion_tokens[g].sum() for g in groups], dtype=np.int64),
+                "cached_prompt_tokens": np.array([turns.cached_prompt_tokens[g].sum() for g in groups], dtype=np.int64),
             }
         )
 
@@ -275,6 +277,7 @@ class Recorder:
             "tokens": {
                 "prompt": int(_column(tables["decisions"], "prompt_tokens").sum()),
                 "completion": int(_column(tables["decisions"], "completion_tokens").sum()),
+                "cached_prompt": int(_column(tables["decisions"], "cached_prompt_tokens").sum()),
                 "per_turn": {
                     "mean": _mean(spent),
                     "max": _most(spent),
@@ -326,7 +329,7 @@ def wealth_cents(plan: RunPlan, state: MarketState) -> Int64:
 
 def _counted_by(plan: RunPlan) -> str:
     """Who counted the tokens: the engine where it has a tokenizer and tells, else the project's estimate."""
-    counters = {"engine" if m.engine == "openai" else "estimate" for m in plan.models}
+    counters = {"engine" if m.engine in ("openai", "vllm") else "estimate" for m in plan.models}
     return "mixed" if len(counters) > 1 else next(iter(counters), "none")
 
 
@@ -334,7 +337,7 @@ def _usd(plan: RunPlan, tokens: pl.DataFrame) -> dict[str, float]:
     """What the replies of each model cost whose prices are known; what a failed request cost nobody knows."""
     cost: dict[str, float] = {}
     for model in plan.models:
-        if not isinstance(model, OpenAIModel) or not tokens.width:
+        if not isinstance(model, OpenAIModel | VllmModel) or not tokens.width:
             continue
         prices = (model.usd_per_million_prompt_tokens, model.usd_per_million_completion_tokens)
         spent = tokens.filter(pl.col("model") == model.name)

@@ -321,6 +321,7 @@ def turns(*rows: tuple[str, FinishReason, int]) -> Turns:
         completion_tokens=np.full(n, 50),
         pruned_messages=np.zeros(n, dtype=np.int64),
         latency_s=np.zeros(n),
+        cached_prompt_tokens=np.zeros(n, dtype=np.int64),
     )
 
 
