@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field, Tag, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from swarm import scenarios
-from swarm.agents import desk_tools, prompt
+from swarm.agents import desk_tools, menu, prompt
 from swarm.agents.baselines import BASELINES
 from swarm.agents.config import BudgetConfig, TradersConfig
 from swarm.agents.decision import Rules
@@ -105,6 +105,11 @@ class RunConfig(StrictModel):
                 raise _Misplaced(
                     f"traders.desks.{i}.model",
                     f"there is no such model{_suggest(desk.model, names)}; known: {', '.join(names) or 'none'}",
+                )
+            if self.models[names.index(desk.model)].engine == "embedded":
+                raise _Misplaced(
+                    f"traders.desks.{i}.model",
+                    f"{desk.model} is an embedded model, which picks letters of a menu and can call no tool",
                 )
         known = [*names, *desks, *BASELINES]
         for mind, weight in self.traders.minds.items():
@@ -225,6 +230,7 @@ def compose(config: RunConfig) -> RunPlan:
             tick_cents=config.market.tick_cents,
             traders=config.traders,
             budget=config.budget,
+            menu_minds=frozenset(m.name for m in config.models if m.form == "menu"),
         ),
         config_record=config.history_record(),
         config_sha256=config.sha256(),
@@ -241,8 +247,19 @@ def check_budget(config: RunConfig) -> None:
     system = prompt.system_text(plan.shard.scenario_rules, plan.shard.rules)
     public = prompt.public_text(seen.public, plan.scenario.goods)
     own = prompt.private_text(seen.private, 0, plan.scenario.goods, config.market.tick_cents)
-    rendered = prompt.render(system, public, own, (), prompt_budget=sys.maxsize)
+    of_orders = prompt.render(system, public, own, (), prompt_budget=sys.maxsize)
+    of_menu = menu.render_menu(
+        menu.menu_system_text(plan.shard.scenario_rules),
+        menu.menu_public_text(seen.public, plan.scenario.goods),
+        seen.private,
+        0,
+        menu.widest_menu(plan.shard.rules),
+        plan.scenario.goods,
+        config.market.tick_cents,
+        prompt_budget=sys.maxsize,
+    )
     for model in plan.models:
+        rendered = of_menu if model.form == "menu" else of_orders
         needed = (rendered.tokens if rendered else 0) + model.max_completion_tokens
         if model.name in plan.minds and needed > config.budget.tokens_per_turn:
             raise ConfigError(

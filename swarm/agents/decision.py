@@ -57,6 +57,7 @@ class DecisionError(StrEnum):
     BAD_NUMBER = "bad_number"
     TOO_MANY_ORDERS = "too_many_orders"
     OWN_GOOD = "own_good"
+    BAD_CHOICE = "bad_choice"
     OVER_BUDGET = "over_budget"
     LATE = "late"
 

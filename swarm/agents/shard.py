@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from swarm.agents import baselines, prompt
+from swarm.agents import baselines, menu, prompt
 from swarm.agents.config import BudgetConfig, DeskConfig, TradersConfig
 from swarm.agents.decision import Rules
+from swarm.agents.menu import Menu, compose_menus
 from swarm.agents.observation import Int64, Observation, PrivateViews, PublicView
 from swarm.agents.turns import NEVER_ASKED, Decisions, Turns, kept_text, read_turns
 from swarm.llm.protocol import ModelClient, ModelReply, ModelRequest, TokenUsage
@@ -31,7 +32,7 @@ class ShardPlan:
     """What a shard is made from: everything that is the same in all rounds.
 
     `minds[i]` decides for trader `first_trader + i`: the name of a model or of a baseline. `completion_tokens` is, by
-    model, the most tokens of one reply.
+    model, the most tokens of one reply. `menu_minds` are the models that answer with letters of a menu.
     """
 
     seed: int
@@ -43,6 +44,17 @@ class ShardPlan:
     tick_cents: int
     traders: TradersConfig
     budget: BudgetConfig
+    menu_minds: frozenset[str] = frozenset()
+
+    def menus(self, seen: Observation) -> dict[int, Menu]:
+        """By trader, the menus of those rows of `seen` that answer with letters."""
+        if not self.menu_minds:
+            return {}
+        mind_of = (seen.private.trader - self.first_trader).tolist()
+        rows = np.array([i for i, t in enumerate(mind_of) if self.minds[t] in self.menu_minds], dtype=np.int64)
+        theirs = Observation(seen.public, seen.private.take(rows))
+        menus = compose_menus(self.seed, theirs, self.rules, self.tick_cents)
+        return dict(zip(theirs.private.trader.tolist(), menus, strict=True))
 
     @property
     def desks(self) -> dict[str, DeskConfig]:
@@ -78,6 +90,7 @@ class Shard:
         self.plan = plan
         self.clients = clients
         self.system = prompt.system_text(plan.scenario_rules, plan.rules)
+        self.menu_system = menu.menu_system_text(plan.scenario_rules)
         self.schema = plan.rules.schema()
         minds = np.array(plan.minds)
         self.rows: dict[str, Int64] = {m: np.flatnonzero(minds == m) for m in dict.fromkeys(plan.minds)}
@@ -105,12 +118,15 @@ class Shard:
     async def decide(self, seen: Observation) -> ShardAnswer:
         """Decide for all traders; `seen.private` has one row for each, in order."""
         public = prompt.public_text(seen.public, self.plan.rules.goods)
+        menus = self.plan.menus(seen)
         models = [m for m in self.rows if m not in self.pricing]
         turns = Turns.join(
             list(
                 await asyncio.gather(
                     *(
-                        self._sit(m, seen) if m in self.desks else self._ask(m, public, seen.public, seen.private)
+                        self._sit(m, seen)
+                        if m in self.desks
+                        else self._ask(m, public, seen.public, seen.private, menus)
                         for m in models
                     )
                 )
@@ -123,6 +139,7 @@ class Shard:
             self.plan.budget.tokens_per_turn,
             self.plan.traders.max_gossip_chars,
             self.desk_tokens,
+            menus,
         )
         rules = self.plan.rules
         orders = [
@@ -154,7 +171,13 @@ class Shard:
             cached_prompt_tokens=np.array([t.usage.cached_prompt for t in turns], dtype=np.int64),
         )
 
-    async def _ask(self, model: str, public: str, view: PublicView, private: PrivateViews) -> Turns:
+    async def _ask(
+        self, model: str, public: str, view: PublicView, private: PrivateViews, menus: Mapping[int, Menu]
+    ) -> Turns:
+        goods, tick_cents = self.plan.rules.goods, self.plan.tick_cents
+        by_menu = model in self.plan.menu_minds
+        if by_menu:
+            public = menu.menu_public_text(view, goods)
         rows = self.rows[model]
         budget = self.plan.budget
         max_tokens = self.plan.completion_tokens[model]
@@ -165,14 +188,22 @@ class Shard:
         replies: list[ModelReply] = [ModelReply(NEVER_ASKED, TokenUsage(0, 0), "error", 0.0)] * len(rows)
         pruned = np.zeros(len(rows), dtype=np.int64)
         for i, row in enumerate(rows.tolist()):
-            own = prompt.private_text(private, row, self.plan.rules.goods, self.plan.tick_cents)
-            rendered = prompt.render(self.system, public, own, private.heard[row], prompt_budget)
+            schema = self.schema
+            if by_menu:
+                choices = menus[int(private.trader[row])]
+                schema = choices.schema()
+                rendered = menu.render_menu(
+                    self.menu_system, public, private, row, choices, goods, tick_cents, prompt_budget
+                )
+            else:
+                own = prompt.private_text(private, row, goods, tick_cents)
+                rendered = prompt.render(self.system, public, own, private.heard[row], prompt_budget)
             if rendered is None:
                 pruned[i] = len(private.heard[row])
                 continue
             pruned[i] = rendered.pruned_messages
             asked.append(i)
-            requests.append(ModelRequest(rendered.messages, self.schema, max_tokens, seeds[i] >> 1))
+            requests.append(ModelRequest(rendered.messages, schema, max_tokens, seeds[i] >> 1))
         if requests:
             answered = await self.clients[model].complete(requests, MODELS_SHARE * budget.round_deadline_s)
             for i, reply in zip(asked, answered, strict=True):

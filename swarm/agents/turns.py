@@ -10,10 +10,12 @@ import numpy as np
 from swarm.agents.decision import DecisionError, Reading, Rules, engine_failure, read_reply
 from swarm.agents.desk_trace import read_trace
 from swarm.agents.form import Repair
+from swarm.agents.menu import Menu, read_choice
 from swarm.agents.observation import Int64
 from swarm.llm.protocol import ENGINE_FAILURES, MAX_REPLY_CHARS, FinishReason
 from swarm.market.orders import BUY, SELL, Orders
 
+NO_MENUS: Mapping[int, Menu] = MappingProxyType({})
 NEVER_ASKED = "over budget"
 """The text of a turn whose prompt did not fit its budget, so that no model was asked."""
 
@@ -25,6 +27,7 @@ class Turns:
     """One row per trader that a model was to decide for, in the order of `trader`.
 
     `text` is the model's reply or, for a trader at a desk, the trace of its turn; tokens are those of all its steps.
+
     `pruned_messages` counts the lines of gossip that did not fit the trader's budget. Everything but `latency_s` and
     `cached_prompt_tokens` is part of the run's history; those two are what a clock and an engine's cache came to, and
     are kept beside it.
@@ -111,10 +114,12 @@ def read_turns(
     tokens_per_turn: int,
     max_gossip_chars: int,
     desk_tokens: Mapping[int, int] = _NO_DESKS,
+    menus: Mapping[int, Menu] = NO_MENUS,
 ) -> Decisions:
     """Read every reply; `makes` has one entry per turn. A turn that can't be read has no orders and no gossip.
 
-    `desk_tokens` has, for each trader at a desk, the most tokens of its turn.
+    `desk_tokens` has, for each trader at a desk, the most tokens of its turn, and `menus` the menu of each trader that
+    answers with letters.
     """
     gossip: list[str] = []
     errors: list[DecisionError | None] = []
@@ -128,7 +133,7 @@ def read_turns(
         if trader in desk_tokens:
             reading = _read_desk(text, finish_reason, spent[i], made, rules, desk_tokens[trader])
         else:
-            reading = _read_one(text, finish_reason, spent[i], made, rules, tokens_per_turn)
+            reading = _read_one(text, finish_reason, spent[i], made, rules, tokens_per_turn, menus.get(trader))
         outcome = reading.outcome
         readings.append(reading)
         if isinstance(outcome, DecisionError):
@@ -155,7 +160,13 @@ def read_turns(
 
 
 def _read_one(
-    text: str, finish_reason: FinishReason, spent: int, makes: int, rules: Rules, tokens_per_turn: int
+    text: str,
+    finish_reason: FinishReason,
+    spent: int,
+    makes: int,
+    rules: Rules,
+    tokens_per_turn: int,
+    menu: Menu | None,
 ) -> Reading:
     if finish_reason in ENGINE_FAILURES:
         if text == NEVER_ASKED:
@@ -163,6 +174,8 @@ def _read_one(
         return Reading(engine_failure(finish_reason))
     if spent > tokens_per_turn:
         return Reading(DecisionError.OVER_BUDGET)
+    if menu:
+        return Reading(DecisionError.TRUNCATED if finish_reason == "length" else read_choice(text, menu, rules))
     return read_reply(text, finish_reason == "length", rules, makes)
 
 

@@ -14,6 +14,7 @@ from time import perf_counter
 from typing import Any
 
 from swarm.llm.config import ScriptedModel, Temperament
+from swarm.llm.menu_policies import answer_menu
 from swarm.llm.protocol import Message, ModelReply, ModelRequest, TokenUsage
 from swarm.llm.scripted_desk import is_call, next_call
 from swarm.llm.tokens import MESSAGE_OVERHEAD, count_tokens, count_tokens_cached
@@ -205,7 +206,9 @@ def answer(temperament: Temperament, text: str, seed: int, schema: dict[str, Any
 
 
 def reply_to(temperament: Temperament, messages: Sequence[Message], seed: int, schema: dict[str, Any]) -> str:
-    """The reply to a whole chat: a decision, or a call of a tool where the schema is that of one."""
+    """The reply to a whole chat: a decision, letters of a menu, or a call of a tool, as the schema asks."""
+    if "enum" in schema:
+        return answer_menu(temperament, messages[-1].content)
     if not is_call(schema):
         return answer(temperament, messages[-1].content, seed, schema)
 

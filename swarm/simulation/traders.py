@@ -114,6 +114,7 @@ class RecordedTraders:
             self.plan.budget.tokens_per_turn,
             self.plan.traders.max_gossip_chars,
             self.plan.desk_tokens,
+            self.plan.menus(seen),
         )
         columns = [np.array(column, dtype=np.int64) for column in order_columns]
         columns.append(np.zeros(len(columns[0]), dtype=np.int64))

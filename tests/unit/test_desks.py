@@ -110,7 +110,8 @@ def turn(client: ModelClient, deadline_s: float = 20.0, heard: tuple[str, ...] =
 def read(taken: DeskTurn, max_tokens: int = 8_000) -> Any:
     turns = Turns(
         np.array([7]), (taken.text,), (taken.finish_reason,), np.array([taken.usage.prompt]),
-        np.array([taken.usage.completion]), np.array([taken.pruned_messages]), np.array([0.0]), np.array([0]),
+        np.array([taken.usage.completion]), np.array([taken.pruned_messages]), np.array([0.0]),
+        np.array([0]),
     )  # fmt: skip
     return read_turns(turns, np.array([MAKES]), RULES, 1_000, 80, {7: max_tokens})
 
@@ -387,7 +388,7 @@ class TestTurns:
             assert read_trace(text, RULES, MAKES).outcome is DecisionError.WRONG_SHAPE
         # A model that is no desk's cannot hand in orders as a trace.
         trace = Trace((), "", {"thought": "", "orders": [BUY], "gossip": ""}).to_text()
-        turns = Turns(np.array([7]), (trace,), ("stop",), ONE, ONE, ONE, np.array([0.0]), np.array([0]))
+        turns = Turns(np.array([7]), (trace,), ("stop",), ONE, ONE, ONE, np.array([0.0]), ONE)
         assert read_turns(turns, np.array([MAKES]), RULES, 1_000, 80).errors == (DecisionError.WRONG_SHAPE,)
 
     def test_a_decision_in_a_trace_is_checked_again(self) -> None:
@@ -510,6 +511,11 @@ class TestRuns:
         with pytest.raises(ConfigError) as error:
             changed(**desk)
         assert error.value.place == place
+
+    def test_a_model_that_only_picks_letters_cannot_sit_at_a_desk(self) -> None:
+        tiny = {"name": "tiny", "engine": "embedded", "temperament": "value"}
+        with pytest.raises(ConfigError, match=r"traders\.desks\.0\.model: tiny is an embedded model"):
+            resolve(CONFIG | {"models": [tiny], "traders": {"desks": [{"name": "desk", "model": "tiny"}]}})
 
     def test_a_budget_below_one_step_is_refused(self) -> None:
         with pytest.raises(ConfigError, match="which is what the first step takes"):
