@@ -106,10 +106,10 @@ class RunConfig(StrictModel):
                     f"traders.desks.{i}.model",
                     f"there is no such model{_suggest(desk.model, names)}; known: {', '.join(names) or 'none'}",
                 )
-            if next(m for m in self.models if m.name == desk.model).form != "orders":
+            if self.models[names.index(desk.model)].engine == "embedded":
                 raise _Misplaced(
                     f"traders.desks.{i}.model",
-                    f"expected a model that writes text, and {desk.model!r} picks letters from menus (form: menu)",
+                    f"{desk.model} is an embedded model, which picks letters of a menu and can call no tool",
                 )
         known = [*names, *desks, *BASELINES]
         for mind, weight in self.traders.minds.items():

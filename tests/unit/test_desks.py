@@ -512,6 +512,11 @@ class TestRuns:
             changed(**desk)
         assert error.value.place == place
 
+    def test_a_model_that_only_picks_letters_cannot_sit_at_a_desk(self) -> None:
+        tiny = {"name": "tiny", "engine": "embedded", "temperament": "value"}
+        with pytest.raises(ConfigError, match=r"traders\.desks\.0\.model: tiny is an embedded model"):
+            resolve(CONFIG | {"models": [tiny], "traders": {"desks": [{"name": "desk", "model": "tiny"}]}})
+
     def test_a_budget_below_one_step_is_refused(self) -> None:
         with pytest.raises(ConfigError, match="which is what the first step takes"):
             check_budget(changed(max_tokens=300))
