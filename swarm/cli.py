@@ -298,6 +298,11 @@ def list_models(context: typer.Context) -> None:
         )
     for name, summary in TEMPERAMENT_SUMMARIES.items():
         table.add_row(f"engine: scripted, temperament: {name}", "scripted policy, no language model", summary)
+    for name, summary in TEMPERAMENT_SUMMARIES.items():
+        what = "language model of this project's own, 0.99 M parameters; travels with the code"
+        table.add_row(
+            f"engine: embedded, temperament: {name}", what, f"Schooled to choose as this rule does: {summary}"
+        )
     table.add_row("engine: openai", "any model behind an OpenAI-compatible API", "As base_url and model say.")
     for baseline, summary in BASELINE_SUMMARIES.items():
         table.add_row(f"traders.minds: {baseline}", "baseline, reads no text", summary)
@@ -314,6 +319,23 @@ def check_models(config: ConfigPath, overrides: Overrides = None) -> None:
     must_be_usable(plan.models, plan.shard.budget.tokens_per_turn)
     names = ", ".join(f"{m.name} ({m.engine})" for m in plan.models) or "no models"
     out.print(f"{config}: usable from here: {names}")
+
+
+@app.command()
+def train(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A folder for the weights and the record of it.")],
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="What the simulated markets are drawn from.")] = 1,
+) -> None:
+    """Train the five embedded models anew, on the choices of rules over simulated markets; half an hour on four cores.
+
+    It needs torch: pip install 'thousand-token-wood[train]'. The weights that travel with the code came of --seed 1.
+    """
+    from swarm.training.lesson import Lesson, train_models
+
+    record = train_models(directory, Lesson(seed=seed), out.print)
+    agreement = ", ".join(f"{name} {share:.3f}" for name, share in record["agreement"].items())
+    out.print(f"agreement with the rules on held-out markets: {agreement}")
+    out.print(f"weights {directory}")
 
 
 @app.command(name="fake-model")
@@ -366,12 +388,28 @@ def bench_round(json_path: JsonPath = None) -> None:
     _bench("round", round_bench.measure, json_path)
 
 
+@bench_app.command(name="desks")
+def bench_desks(json_path: JsonPath = None) -> None:
+    """What smolagents adds to a turn at a desk, stock and ours, with an instant model; takes a few seconds."""
+    from swarm.bench import desks as desks_bench
+
+    _bench("desks", desks_bench.measure, json_path)
+
+
 @bench_app.command(name="client")
 def bench_client(json_path: JsonPath = None) -> None:
     """What a call of an OpenAI-compatible endpoint costs its caller in CPU; takes a few seconds."""
     from swarm.bench import client as client_bench
 
     _bench("client", client_bench.measure, json_path)
+
+
+@bench_app.command(name="embedded")
+def bench_embedded(json_path: JsonPath = None) -> None:
+    """Decisions a second of the embedded models, on one core and on four."""
+    from swarm.bench import embedded as embedded_bench
+
+    _bench("embedded", embedded_bench.measure, json_path)
 
 
 @bench_app.command(name="exchange")
@@ -444,8 +482,18 @@ def _print_outcome(summary: dict[str, Any]) -> None:
         f"{seconds['p50']:.3f} s a round (p95 {seconds['p95']:.3f}), "
         f"{'cash and goods conserved' if not unexplained else f'{unexplained} UNEXPLAINED'}"
     )
+    if desks := summary["desks"].values():
+        turns = sum(desk["turns"] for desk in desks)
+        steps = sum(desk["turns"] * desk["steps"]["mean"] for desk in desks)
+        spent = sum(desk["turns"] * desk["tokens"]["mean"] for desk in desks)
+        out.print(
+            f"of these at desks: {turns} turns of {steps / max(turns, 1):.1f} steps and {spent / max(turns, 1):.0f} "
+            "tokens, each desk within a budget of its own"
+        )
     if "scripted" in summary["engines"].values():
         out.print("the traders were scripted policies, no language models")
+    if "embedded" in summary["engines"].values():
+        out.print("the traders were tiny language models of this project's own, schooled to choose as rules do")
 
 
 def main() -> None:

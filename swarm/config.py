@@ -1,6 +1,7 @@
 """A run's config: composed of each package's own section, read from one YAML file, resolved, digested, kept."""
 
 import difflib
+import importlib.util
 import json
 import sys
 from pathlib import Path
@@ -12,13 +13,14 @@ from pydantic import BaseModel, Field, Tag, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from swarm import scenarios
-from swarm.agents import prompt
+from swarm.agents import desk_tools, menu, prompt
 from swarm.agents.baselines import BASELINES
 from swarm.agents.config import BudgetConfig, TradersConfig
 from swarm.agents.decision import Rules
 from swarm.agents.shard import ShardPlan
 from swarm.errors import ConfigError
 from swarm.llm.config import ModelConfig
+from swarm.llm.tokens import MESSAGE_OVERHEAD, count_tokens
 from swarm.market import margin
 from swarm.market.config import MarketConfig, Mechanism
 from swarm.scenarios.protocol import MarketState
@@ -94,7 +96,23 @@ class RunConfig(StrictModel):
             raise _Misplaced("models", f"{clash[0]!r} is the name of a baseline; give the model another")
         if not names and not self.traders.minds:
             raise _Misplaced("models", "expected at least one model, or baselines under traders.minds")
-        known = [*names, *BASELINES]
+        desks = [d.name for d in self.traders.desks]
+        for i, desk in enumerate(self.traders.desks):
+            if desk.name in (*names, *BASELINES, *desks[:i]):
+                raise _Misplaced(
+                    f"traders.desks.{i}.name", f"{desk.name!r} is the name of another mind; give the desk its own"
+                )
+            if desk.model not in names:
+                raise _Misplaced(
+                    f"traders.desks.{i}.model",
+                    f"there is no such model{_suggest(desk.model, names)}; known: {', '.join(names) or 'none'}",
+                )
+            if self.models[names.index(desk.model)].engine == "embedded":
+                raise _Misplaced(
+                    f"traders.desks.{i}.model",
+                    f"{desk.model} is an embedded model, which picks letters of a menu and can call no tool",
+                )
+        known = [*names, *desks, *BASELINES]
         for mind, weight in self.traders.minds.items():
             if mind not in known:
                 raise _Misplaced(
@@ -116,7 +134,7 @@ class RunConfig(StrictModel):
     @property
     def minds(self) -> dict[str, int]:
         """Weights by mind, with the default filled in."""
-        return self.traders.minds or {m.name: 1 for m in self.models}
+        return self.traders.minds or {m.name: 1 for m in (*self.models, *self.traders.desks)}
 
     def record(self) -> dict[str, Any]:
         """The config in plain values, every default written out."""
@@ -188,13 +206,14 @@ def compose(config: RunConfig) -> RunPlan:
         max_quantity_lots=config.market.max_quantity_lots,
     )
     minds = assign_minds(config.seed, {m: w for m, w in config.minds.items() if w}, scenario.makes)
+    at_desks = {d.model for d in config.traders.desks if d.name in minds}
     return RunPlan(
         name=config.name,
         seed=config.seed,
         rounds=config.rounds,
         scenario_name=plugin.name,
         scenario=scenario,
-        models=tuple(m for m in config.models if m.name in minds),
+        models=tuple(m for m in config.models if m.name in minds or m.name in at_desks),
         market=MarketPlan(
             config.market,
             config.population,
@@ -212,6 +231,7 @@ def compose(config: RunConfig) -> RunPlan:
             tick_cents=config.market.tick_cents,
             traders=config.traders,
             budget=config.budget,
+            menu_minds=frozenset(m.name for m in config.models if m.form == "menu"),
         ),
         config_record=config.history_record(),
         config_sha256=config.sha256(),
@@ -228,16 +248,53 @@ def check_budget(config: RunConfig) -> None:
     system = prompt.system_text(plan.shard.scenario_rules, plan.shard.rules)
     public = prompt.public_text(seen.public, plan.scenario.goods)
     own = prompt.private_text(seen.private, 0, plan.scenario.goods, config.market.tick_cents)
-    rendered = prompt.render(system, public, own, (), prompt_budget=sys.maxsize)
+    of_orders = prompt.render(system, public, own, (), prompt_budget=sys.maxsize)
+    of_menu = menu.render_menu(
+        menu.menu_system_text(plan.shard.scenario_rules),
+        menu.menu_public_text(seen.public, plan.scenario.goods),
+        seen.private,
+        0,
+        menu.widest_menu(plan.shard.rules),
+        plan.scenario.goods,
+        config.market.tick_cents,
+        prompt_budget=sys.maxsize,
+    )
     for model in plan.models:
+        rendered = of_menu if model.form == "menu" else of_orders
         needed = (rendered.tokens if rendered else 0) + model.max_completion_tokens
-        if needed > config.budget.tokens_per_turn:
+        if model.name in plan.minds and needed > config.budget.tokens_per_turn:
             raise ConfigError(
                 "budget.tokens_per_turn",
                 f"expected at least {needed}, got {config.budget.tokens_per_turn}",
                 f"a prompt takes {needed - model.max_completion_tokens} tokens and a reply of {model.name} up to "
                 f"{model.max_completion_tokens} (models.*.max_completion_tokens)",
             )
+    for i, desk in enumerate(config.traders.desks):
+        texts = (desk_tools.system_text(plan.shard.scenario_rules, desk, plan.shard.rules), desk_tools.task_text(seen))
+        needed = sum(count_tokens(text) + MESSAGE_OVERHEAD for text in texts)
+        needed += plan.shard.completion_tokens[desk.model]
+        if desk.name in plan.minds and needed > desk.max_tokens:
+            raise ConfigError(
+                f"traders.desks.{i}.max_tokens",
+                f"expected at least {needed}, which is what the first step takes, got {desk.max_tokens}",
+                "each further step takes more, since it reads all before it",
+            )
+
+
+def check_desks(config: RunConfig) -> None:
+    """ConfigError where the run has desks and this environment has no smolagents; a replay needs none."""
+    if compose(config).shard.desks:
+        need_smolagents("traders.desks")
+
+
+def need_smolagents(place: str) -> None:
+    """ConfigError at `place` where smolagents, an optional part, is not installed."""
+    if importlib.util.find_spec("smolagents") is None:
+        raise ConfigError(
+            place,
+            "desks need smolagents, which is not installed",
+            "install it with `pip install 'thousand-token-wood[desks]'`",
+        )
 
 
 def _mechanisms(config: MarketConfig, goods: tuple[str, ...]) -> tuple[Mechanism, ...]:

@@ -117,7 +117,7 @@ def _open_files() -> Finding:
 def _gpus() -> Iterator[Finding]:
     command = shutil.which("nvidia-smi")
     if command is None:
-        yield Finding("GPU", "missing", "no nvidia-smi", "scripted policies and baselines need none")
+        yield Finding("GPU", "missing", "no nvidia-smi", "embedded models, scripted policies and baselines need none")
         return
     query = [command, "--query-gpu=name,memory.total", "--format=csv,noheader"]
     try:
@@ -160,8 +160,9 @@ def _ports() -> Iterator[Finding]:
 
 def _optional() -> Iterator[Finding]:
     for package, cost in (
+        ("smolagents", "configs with traders.desks do not run; pip install 'thousand-token-wood[desks]'"),
         ("numba", "the market uses numpy alone"),
-        ("torch", "nothing but vLLM needs it"),
+        ("torch", "nothing but vLLM and `swarm train` needs it"),
         ("vllm", "models of `engine: vllm` cannot run here; docs/models.md says how to install it"),
     ):
         installed = _version(package)

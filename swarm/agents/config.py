@@ -1,15 +1,52 @@
 """The traders' and the budget's sections of a config."""
 
+from typing import Literal, get_args
+
 from pydantic import Field
 
 from swarm.schema import StrictModel
+
+ToolName = Literal[
+    "market_data", "price_history", "portfolio", "portfolio_delta", "place_order", "cancel_order", "send_message"
+]
+TOOLS: tuple[ToolName, ...] = get_args(ToolName)
+
+
+class DeskConfig(StrictModel):
+    """Traders that act with tools: they look, order and speak in several calls of a model, then finish."""
+
+    name: str = Field(min_length=1, max_length=40, pattern=r"^[a-z0-9][a-z0-9._-]*$")
+    """What the desk is called: a mind for `traders.minds`, as a model's name is."""
+
+    model: str
+    """The name of the model that thinks at this desk."""
+
+    role: str = Field(default="", max_length=400)
+    """What its traders are to attend to, in a sentence that stands in their prompt."""
+
+    tools: tuple[ToolName, ...] = Field(default=TOOLS, min_length=1)
+    """The tools that lie on the desk, each bound to the one trader that uses it; `final_answer` is always there."""
+
+    max_steps: int = Field(default=8, ge=1, le=30)
+    """Most calls of the model in a turn; a desk that has not finished by then passes."""
+
+    max_tokens: int = Field(default=8_000, ge=100, le=1_000_000)
+    """Most tokens of a turn, prompts and replies of all its steps summed; it stands in place of
+    `budget.tokens_per_turn`, which bounds a single prompt and its reply."""
+
+    max_seconds: float = Field(default=20.0, gt=0.0, le=3_600.0)
+    """Most seconds of a turn; the round's deadline bounds it, too."""
 
 
 class TradersConfig(StrictModel):
     """Who decides for the traders, and how many neighbours each one hears."""
 
     minds: dict[str, int] = Field(default_factory=dict)
-    """Weights by mind: a model's name, or a baseline (`zi_c`, `zip`, `truthful`). Empty: all models alike."""
+    """Weights by mind: a model's name, a desk's, or a baseline (`zi_c`, `zip`, `truthful`). Empty: all models and desks
+    alike."""
+
+    desks: tuple[DeskConfig, ...] = Field(default=(), max_length=32)
+    """Kinds of traders that act with tools."""
 
     hears: int = Field(default=3, ge=0, le=50)
     """How many other traders' gossip each trader hears, drawn once from the seed."""

@@ -12,7 +12,9 @@ from swarm.llm.protocol import MAX_REPLY_CHARS
 from swarm.llm.runaway import runaway
 from swarm.schema import StrictModel
 
-_FOREIGN_KEYS = {"account", "agent", "agent_id", "id", "player", "player_id", "trader", "trader_id"}
+FOREIGN_KEYS = {"account", "agent", "agent_id", "id", "player", "player_id", "trader", "trader_id"}
+"""What a reply would name somebody by; nobody decides for anybody else."""
+
 _TOOL_KEYS = {"function", "function_call", "tool", "tool_call", "tool_calls", "tool_name"}
 _AMOUNTS = ("price", "quantity")
 _UNICODE_NUMBER = re.compile(r":\s*[-+]?\d*(?![0-9])\d")
@@ -47,11 +49,15 @@ class DecisionError(StrEnum):
     DUPLICATE_KEY = "duplicate_key"
     WRONG_SHAPE = "wrong_shape"
     TOOL_CALL = "tool_call"
+    UNKNOWN_TOOL = "unknown_tool"
+    TOOL_ARGUMENTS = "tool_arguments"
+    UNFINISHED = "unfinished"
     FOREIGN_ID = "foreign_id"
     UNKNOWN_GOOD = "unknown_good"
     BAD_NUMBER = "bad_number"
     TOO_MANY_ORDERS = "too_many_orders"
     OWN_GOOD = "own_good"
+    BAD_CHOICE = "bad_choice"
     OVER_BUDGET = "over_budget"
     LATE = "late"
 
@@ -114,10 +120,15 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a reply comes to, and what of its form was repaired on the way; a reply that fails was not repaired."""
+    """What a turn comes to, and what of its form was repaired on the way; a reply that fails was not repaired.
+
+    `steps` counts the model's replies, and `faults` are what went wrong in single steps of a desk, mended or not.
+    """
 
     outcome: Decision | DecisionError
     repairs: tuple[Repair, ...] = ()
+    steps: int = 1
+    faults: tuple[DecisionError, ...] = ()
 
 
 def read_reply(text: str, cut: bool, rules: Rules, makes: int) -> Reading:
@@ -125,16 +136,25 @@ def read_reply(text: str, cut: bool, rules: Rules, makes: int) -> Reading:
 
     Never raises, never repairs an amount, and depends on nothing but its arguments, so a replay reads the same.
     """
+    found = find_value(text, cut)
+    if isinstance(found, DecisionError):
+        return Reading(found)
+    data, repairs = found
+    outcome = check_decision(data, rules, makes)
+    return Reading(outcome, () if isinstance(outcome, DecisionError) else repairs)
+
+
+def find_value(text: str, cut: bool) -> tuple[Any, tuple[Repair, ...]] | DecisionError:
+    """The one JSON value of a reply and what was repaired to find it, or what is wrong with its form."""
     if len(text) > MAX_REPLY_CHARS:
-        return Reading(DecisionError.TOO_LONG)
+        return DecisionError.TOO_LONG
     try:
         data, repairs = find_object(text)
     except MalformedReplyError as malformed:
-        return Reading(_diagnose(text, DecisionError(malformed.fault), cut))
+        return _diagnose(text, DecisionError(malformed.fault), cut)
     if cut and after_object(text).strip():
-        return Reading(_diagnose(text, DecisionError.TRUNCATED, cut))
-    outcome = _checked(data, rules, makes)
-    return Reading(outcome, () if isinstance(outcome, DecisionError) else repairs)
+        return _diagnose(text, DecisionError.TRUNCATED, cut)
+    return data, repairs
 
 
 def read_decision(text: str, rules: Rules, makes: int) -> Decision | DecisionError:
@@ -142,7 +162,8 @@ def read_decision(text: str, rules: Rules, makes: int) -> Decision | DecisionErr
     return read_reply(text, False, rules, makes).outcome
 
 
-def _checked(data: Any, rules: Rules, makes: int) -> Decision | DecisionError:
+def check_decision(data: Any, rules: Rules, makes: int) -> Decision | DecisionError:
+    """The decision that plain values hold, or the first rule that it breaks."""
     # Strict in Python mode would refuse a list where a tuple stands; a list of orders is what JSON has.
     if isinstance(data, dict) and isinstance(data.get("orders"), list):
         data["orders"] = tuple(data["orders"])
@@ -172,7 +193,7 @@ def _shape_error(data: Any, error: ValidationError) -> DecisionError:
     complaints = error.errors(include_url=False, include_input=False, include_context=False)
     if any(c["loc"][-1:] and c["loc"][-1] in _AMOUNTS and c["type"] != "missing" for c in complaints):
         return DecisionError.BAD_NUMBER
-    if any(c["type"] == "extra_forbidden" and c["loc"][-1] in _FOREIGN_KEYS for c in complaints):
+    if any(c["type"] == "extra_forbidden" and c["loc"][-1] in FOREIGN_KEYS for c in complaints):
         return DecisionError.FOREIGN_ID
     return DecisionError.WRONG_SHAPE
 

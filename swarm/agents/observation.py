@@ -9,9 +9,26 @@ import numpy.typing as npt
 Int64 = npt.NDArray[np.int64]
 
 
+MAX_HISTORY = 20
+"""Most rounds that lie in a history."""
+
+
+@dataclass(frozen=True, slots=True)
+class PastRound:
+    """A round as a history has it, one entry per good; a clearing price of 0 says that nothing was traded."""
+
+    round: int
+    reference_ticks: tuple[int, ...]
+    clearing_ticks: tuple[int, ...]
+    volume_lots: tuple[int, ...]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class PublicView:
-    """What everybody knows in a round; arrays have one entry per good and tell of the last round."""
+    """What everybody knows in a round; arrays have one entry per good and tell of the last round.
+
+    `history` has the last rounds, the newest last, where there are desks to ask for it.
+    """
 
     round: int
     rounds: int
@@ -23,6 +40,7 @@ class PublicView:
     volume_lots: Int64
     unfilled_buy_lots: Int64
     unfilled_sell_lots: Int64
+    history: tuple[PastRound, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,7 +50,8 @@ class PrivateViews:
     `makes` is the good it produces or -1. `have`, `need`, `spare` and `worth_ticks` are [n, goods]: lots owned, lots it
     is short of, lots it can do without, and what the next lot is worth to it (where it has some to spare: the least it
     should take for one). `facts` are lines for its prompt that no rule needs to read, `heard` is the gossip that was
-    routed to it, and `bought_lots` and `sold_lots` are its fills of the last round by good.
+    routed to it, and `bought_lots` and `sold_lots` are its fills of the last round by good. `before_cash_cents` and
+    `before_have` are cash and lots as they were a round ago, where there are desks to compare them.
     """
 
     trader: Int64
@@ -47,6 +66,8 @@ class PrivateViews:
     sold_lots: Int64
     facts: tuple[str, ...]
     heard: tuple[tuple[str, ...], ...]
+    before_cash_cents: Int64 | None = None
+    before_have: Int64 | None = None
 
     def __len__(self) -> int:
         return len(self.trader)
@@ -56,7 +77,8 @@ class PrivateViews:
         picked: dict[str, Any] = {}
         for f in fields(self):
             column = getattr(self, f.name)
-            picked[f.name] = tuple(column[i] for i in rows) if isinstance(column, tuple) else column[rows]
+            if column is not None:
+                picked[f.name] = tuple(column[i] for i in rows) if isinstance(column, tuple) else column[rows]
         return replace(self, **picked)
 
 

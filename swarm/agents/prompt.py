@@ -30,7 +30,7 @@ def system_text(scenario_rules: str, rules: Rules) -> str:
     """What never changes during a run: the setting, the market's rules and the form of an answer."""
     form = _FORM.format(
         good=rules.goods[0],
-        other=rules.goods[1],
+        other=rules.goods[min(1, len(rules.goods) - 1)],
         max_orders=rules.max_orders,
         max_price=rules.max_price_ticks,
         max_quantity=rules.max_quantity_lots,
@@ -79,12 +79,14 @@ def _neediest(need: list[int]) -> list[int]:
     return sorted(range(len(need)), key=lambda g: (-need[g], g))
 
 
-def render(system: str, public: str, private: str, heard: tuple[str, ...], prompt_budget: int) -> Prompt | None:
+def render(
+    system: str, public: str, private: str, heard: tuple[str, ...], prompt_budget: int, ending: str = ""
+) -> Prompt | None:
     """Put a prompt together within `prompt_budget` tokens, dropping the last lines of gossip first.
 
-    None where even the prompt without gossip is too long.
+    `ending` comes behind the gossip, where a menu has its place. None where even the prompt without gossip is too long.
     """
-    tokens = count_tokens_cached(system) + count_tokens_cached(public) + count_tokens(private)
+    tokens = count_tokens_cached(system) + count_tokens_cached(public) + count_tokens(private) + count_tokens(ending)
     tokens += 2 * MESSAGE_OVERHEAD + 2
     if tokens > prompt_budget:
         return None
@@ -98,5 +100,5 @@ def render(system: str, public: str, private: str, heard: tuple[str, ...], promp
             break
         lines.append(quoted)
         tokens = spent
-    text = f"{public}\n{private}" + (heading + "".join(lines) if lines else "")
+    text = f"{public}\n{private}" + (heading + "".join(lines) if lines else "") + (f"\n{ending}" if ending else "")
     return Prompt((Message("system", system), Message("user", text)), tokens, len(heard) - len(lines))

@@ -6,18 +6,23 @@ It knows nothing of Ray: in one process there is one shard with all traders, on 
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from swarm.agents import baselines, prompt
-from swarm.agents.config import BudgetConfig, TradersConfig
+from swarm.agents import baselines, menu, prompt
+from swarm.agents.config import BudgetConfig, DeskConfig, TradersConfig
 from swarm.agents.decision import Rules
 from swarm.agents.memory import Memory
+from swarm.agents.menu import Menu, compose_menus
 from swarm.agents.observation import Int64, Observation, PrivateViews, PublicView
-from swarm.agents.turns import NEVER_ASKED, Decisions, Turns, read_turns
-from swarm.llm.protocol import MAX_REPLY_CHARS, ModelClient, ModelReply, ModelRequest, TokenUsage
+from swarm.agents.turns import NEVER_ASKED, Decisions, Turns, kept_text, read_turns
+from swarm.llm.protocol import ModelClient, ModelReply, ModelRequest, TokenUsage
 from swarm.market.orders import Orders
 from swarm.seeding import draw
+
+if TYPE_CHECKING:
+    from swarm.agents.desk import Desk
 
 MODELS_SHARE = 0.9
 """Of a round's time, the share after which models are no longer waited for; what they said has yet to be read."""
@@ -28,7 +33,7 @@ class ShardPlan:
     """What a shard is made from: everything that is the same in all rounds.
 
     `minds[i]` decides for trader `first_trader + i`: the name of a model or of a baseline. `completion_tokens` is, by
-    model, the most tokens of one reply.
+    model, the most tokens of one reply. `menu_minds` are the models that answer with letters of a menu.
     """
 
     seed: int
@@ -40,6 +45,34 @@ class ShardPlan:
     tick_cents: int
     traders: TradersConfig
     budget: BudgetConfig
+    menu_minds: frozenset[str] = frozenset()
+
+    def menus(self, seen: Observation) -> dict[int, Menu]:
+        """By trader, the menus of those rows of `seen` that answer with letters."""
+        if not self.menu_minds:
+            return {}
+        mind_of = (seen.private.trader - self.first_trader).tolist()
+        rows = np.array([i for i, t in enumerate(mind_of) if self.minds[t] in self.menu_minds], dtype=np.int64)
+        theirs = Observation(seen.public, seen.private.take(rows))
+        menus = compose_menus(self.seed, theirs, self.rules, self.tick_cents)
+        return dict(zip(theirs.private.trader.tolist(), menus, strict=True))
+
+    @property
+    def desks(self) -> dict[str, DeskConfig]:
+        """The desks that some trader here sits at, by name."""
+        return {d.name: d for d in self.traders.desks if d.name in self.minds}
+
+    @property
+    def desk_tokens(self) -> dict[int, int]:
+        """By trader at a desk, the most tokens of its turn."""
+        limits = {name: desk.max_tokens for name, desk in self.desks.items()}
+        return {t: limits[m] for t, m in enumerate(self.minds, self.first_trader) if m in limits}
+
+    @property
+    def models(self) -> set[str]:
+        """The models that are asked here."""
+        desks = self.desks
+        return {desks[m].model if m in desks else m for m in self.minds if m not in baselines.BASELINES}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,6 +92,7 @@ class Shard:
         self.plan = plan
         self.clients = clients
         self.system = prompt.system_text(plan.scenario_rules, plan.rules)
+        self.menu_system = menu.menu_system_text(plan.scenario_rules)
         self.schema = plan.rules.schema()
         minds = np.array(plan.minds)
         self.rows: dict[str, Int64] = {m: np.flatnonzero(minds == m) for m in dict.fromkeys(plan.minds)}
@@ -67,13 +101,38 @@ class Shard:
             for name in baselines.BASELINES
             if name in self.rows
         }
+        self.desk_tokens = plan.desk_tokens
+        self.desks: dict[str, Desk] = {}
+        for name, config in plan.desks.items():
+            if config.model in clients:
+                # smolagents takes a second and 50 MB, which only shards with desks owe.
+                from swarm.agents import desk
+
+                self.desks[name] = desk.Desk(
+                    config,
+                    clients[config.model],
+                    plan.completion_tokens[config.model],
+                    plan.rules,
+                    plan.scenario_rules,
+                    plan.tick_cents,
+                )
 
     async def decide(self, seen: Observation, memory: Memory) -> ShardAnswer:
         """Decide for all traders; `seen.private` has one row for each, in order, `memory` what they have learned."""
         public = prompt.public_text(seen.public, self.plan.rules.goods)
+        menus = self.plan.menus(seen)
         models = [m for m in self.rows if m not in self.pricing]
         turns = Turns.join(
-            list(await asyncio.gather(*(self._ask(m, public, seen.public, seen.private) for m in models)))
+            list(
+                await asyncio.gather(
+                    *(
+                        self._sit(m, seen)
+                        if m in self.desks
+                        else self._ask(m, public, seen.public, seen.private, menus)
+                        for m in models
+                    )
+                )
+            )
         )
         decisions = read_turns(
             turns,
@@ -81,6 +140,8 @@ class Shard:
             self.plan.rules,
             self.plan.budget.tokens_per_turn,
             self.plan.traders.max_gossip_chars,
+            self.desk_tokens,
+            menus,
         )
         return ShardAnswer(turns, decisions, *self.baselines(seen, memory))
 
@@ -112,7 +173,29 @@ class Shard:
         """Whether any trader's decisions depend on what it has learned."""
         return any(isinstance(rule, baselines.Learner) for rule in self.pricing.values())
 
-    async def _ask(self, model: str, public: str, view: PublicView, private: PrivateViews) -> Turns:
+    async def _sit(self, desk: str, seen: Observation) -> Turns:
+        rows = self.rows[desk]
+        deadline_s = MODELS_SHARE * self.plan.budget.round_deadline_s
+        seeds = draw(self.plan.seed, "request", seen.public.round, seen.private.trader[rows]).tolist()
+        turns = await self.desks[desk].decide(seen, rows.tolist(), [s >> 1 for s in seeds], deadline_s)
+        return Turns(
+            trader=seen.private.trader[rows],
+            text=tuple(t.text for t in turns),
+            finish_reason=tuple(t.finish_reason for t in turns),
+            prompt_tokens=np.array([t.usage.prompt for t in turns], dtype=np.int64),
+            completion_tokens=np.array([t.usage.completion for t in turns], dtype=np.int64),
+            pruned_messages=np.array([t.pruned_messages for t in turns], dtype=np.int64),
+            latency_s=np.array([t.latency_s for t in turns], dtype=np.float64),
+            cached_prompt_tokens=np.array([t.usage.cached_prompt for t in turns], dtype=np.int64),
+        )
+
+    async def _ask(
+        self, model: str, public: str, view: PublicView, private: PrivateViews, menus: Mapping[int, Menu]
+    ) -> Turns:
+        goods, tick_cents = self.plan.rules.goods, self.plan.tick_cents
+        by_menu = model in self.plan.menu_minds
+        if by_menu:
+            public = menu.menu_public_text(view, goods)
         rows = self.rows[model]
         budget = self.plan.budget
         max_tokens = self.plan.completion_tokens[model]
@@ -123,21 +206,29 @@ class Shard:
         replies: list[ModelReply] = [ModelReply(NEVER_ASKED, TokenUsage(0, 0), "error", 0.0)] * len(rows)
         pruned = np.zeros(len(rows), dtype=np.int64)
         for i, row in enumerate(rows.tolist()):
-            own = prompt.private_text(private, row, self.plan.rules.goods, self.plan.tick_cents)
-            rendered = prompt.render(self.system, public, own, private.heard[row], prompt_budget)
+            schema = self.schema
+            if by_menu:
+                choices = menus[int(private.trader[row])]
+                schema = choices.schema()
+                rendered = menu.render_menu(
+                    self.menu_system, public, private, row, choices, goods, tick_cents, prompt_budget
+                )
+            else:
+                own = prompt.private_text(private, row, goods, tick_cents)
+                rendered = prompt.render(self.system, public, own, private.heard[row], prompt_budget)
             if rendered is None:
                 pruned[i] = len(private.heard[row])
                 continue
             pruned[i] = rendered.pruned_messages
             asked.append(i)
-            requests.append(ModelRequest(rendered.messages, self.schema, max_tokens, seeds[i] >> 1))
+            requests.append(ModelRequest(rendered.messages, schema, max_tokens, seeds[i] >> 1))
         if requests:
             answered = await self.clients[model].complete(requests, MODELS_SHARE * budget.round_deadline_s)
             for i, reply in zip(asked, answered, strict=True):
                 replies[i] = reply
         return Turns(
             trader=private.trader[rows],
-            text=tuple(_kept(r.text) for r in replies),
+            text=tuple(kept_text(r.text) for r in replies),
             finish_reason=tuple(r.finish_reason for r in replies),
             prompt_tokens=np.array([r.usage.prompt for r in replies], dtype=np.int64),
             completion_tokens=np.array([r.usage.completion for r in replies], dtype=np.int64),
@@ -145,8 +236,3 @@ class Shard:
             latency_s=np.array([r.latency_s for r in replies], dtype=np.float64),
             cached_prompt_tokens=np.array([r.usage.cached_prompt for r in replies], dtype=np.int64),
         )
-
-
-def _kept(text: str) -> str:
-    """What is read and journalled of a reply: valid Unicode, and of an endless one just enough to see that it is."""
-    return text[: MAX_REPLY_CHARS + 1].encode(errors="replace").decode()

@@ -9,6 +9,7 @@ from swarm.llm.catalogue import CATALOGUE, CatalogueEntry
 from swarm.schema import StrictModel
 
 Temperament = Literal["value", "momentum", "maker", "hoarder", "panic"]
+DecisionForm = Literal["orders", "menu"]
 DEFAULT_ENGINE = "scripted"
 
 
@@ -20,6 +21,9 @@ class ModelEntry(StrictModel):
 
     engine: str
     """What answers the prompts."""
+
+    form: DecisionForm = "orders"
+    """What it answers with: orders as JSON, or the letters of a menu that the engine has computed."""
 
     replicas: int = Field(default=1, ge=1, le=64)
     """Replicas of this model's Ray Serve deployment."""
@@ -45,6 +49,28 @@ class ScriptedModel(ModelEntry):
 
     latency_s: float = Field(default=0.0, ge=0.0, le=3_600.0)
     """Seconds that a scripted policy waits before it answers a batch, to see what a slow model does to a run."""
+
+
+class EmbeddedModel(ModelEntry):
+    """One of the tiny language models that travel with the code; it answers menus and nothing else."""
+
+    engine: Literal["embedded"]
+    """What answers the prompts. `embedded` is a tiny model of our own on the CPU, run by onnxruntime."""
+
+    temperament: Temperament
+    """Which of the five: value, momentum, maker (quotes both sides), hoarder, panic."""
+
+    form: Literal["menu"] = "menu"
+    """What it answers with: the letters of a menu that the engine has computed, and nothing else."""
+
+    temperature: float = Field(default=0.0, ge=0.0, le=5.0)
+    """0: always the likeliest letter. Above: drawn by the request's seed, the flatter the hotter."""
+
+    threads: int = Field(default=1, ge=1, le=64)
+    """Threads that one process computes with."""
+
+    max_completion_tokens: int = Field(default=2, ge=2, le=4_000)
+    """Most tokens of one reply, which has two."""
 
 
 class OpenAIModel(ModelEntry):
@@ -272,6 +298,7 @@ def engine_of(entry: Any) -> str:
 
 ModelConfig = Annotated[
     Annotated[ScriptedModel, Tag("scripted")]
+    | Annotated[EmbeddedModel, Tag("embedded")]
     | Annotated[OpenAIModel, Tag("openai")]
     | Annotated[VllmModel, Tag("vllm")],
     Discriminator(engine_of),

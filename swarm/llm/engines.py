@@ -1,6 +1,6 @@
 """Which engine stands behind a model's config."""
 
-from swarm.llm.config import ModelConfig, OpenAIModel, ScriptedModel
+from swarm.llm.config import EmbeddedModel, ModelConfig, OpenAIModel, ScriptedModel
 from swarm.llm.protocol import ModelClient
 from swarm.llm.scripted import ScriptedEngine
 
@@ -12,6 +12,11 @@ def in_process(config: ModelConfig) -> ModelClient:
         from swarm.llm.openai_client import OpenAIClient
 
         return OpenAIClient(config)
+    if isinstance(config, EmbeddedModel):
+        # onnxruntime takes a while to import, too.
+        from swarm.llm.embedded.engine import EmbeddedEngine
+
+        return EmbeddedEngine(config)
     if not isinstance(config, ScriptedModel):
         raise TypeError(f"{config.name}: an engine of {config.engine} is made by swarm.runtime")
     return ScriptedEngine(config)

@@ -20,7 +20,9 @@ from aiohttp import web
 
 from swarm.errors import ConfigError
 from swarm.llm.config import Temperament
-from swarm.llm.scripted import answer
+from swarm.llm.protocol import Message
+from swarm.llm.scripted import reply_to
+from swarm.llm.scripted_desk import is_call, order_bounds
 from swarm.llm.tokens import MESSAGE_OVERHEAD, count_tokens, count_tokens_cached
 
 FAULTS: dict[str, str] = {
@@ -169,7 +171,7 @@ class FakeModel:
         try:
             body = json.loads(raw)
             temperament = str(body["model"]).removeprefix("scripted-")
-            prompt = str(body["messages"][-1]["content"])
+            messages = [Message(m["role"], str(m["content"])) for m in body["messages"]]
             limit = int(body.get("max_tokens") or body.get("max_completion_tokens") or 200)
             wanted = (body.get("response_format") or {}).get("json_schema", {}).get("schema", _FALLBACK_SCHEMA)
             seed = int(body.get("seed") or 0)
@@ -193,7 +195,7 @@ class FakeModel:
             await asyncio.sleep(self.late_s)
         if fault == "huge":
             return await _huge(request)
-        text = answer(temperament, prompt, seed, wanted)  # type: ignore[arg-type]  # checked above
+        text = reply_to(temperament, messages, seed, wanted)  # type: ignore[arg-type]  # checked above
         text, finish = _spoilt(text, fault, wanted, limit)
         usage = sum(
             (count_tokens_cached if m.get("role") == "system" else count_tokens)(str(m.get("content")))
@@ -299,9 +301,14 @@ def _refusal(fault: str | None) -> web.Response | None:
 
 def _spoilt(text: str, fault: str | None, schema: dict[str, Any], limit: int) -> tuple[str, str]:
     """A good answer as the fault leaves it, and its finish reason."""
-    decision = json.loads(text)
-    bounds = schema["properties"]["orders"]["items"]["properties"]
+    bounds = order_bounds(schema)
     order = {"side": "sell", "good": bounds["good"]["enum"][0], "price": 20, "quantity": 1}
+
+    def ordering(order: dict[str, Any]) -> str:
+        """The answer with this one order in it, or at a desk the call that places it."""
+        call = {"name": "place_order", "arguments": order}
+        return json.dumps(call if is_call(schema) else json.loads(text) | {"orders": [order]})
+
     head = '{"thought": "I sell", "orders": [{"side": "sell", "good": "' + order["good"] + '", "price": '
     match fault:
         case "whitespace":
@@ -314,19 +321,17 @@ def _spoilt(text: str, fault: str | None, schema: dict[str, Any], limit: int) ->
         case "truncated":
             return text[: len(text) * 2 // 3], "length"
         case "duplicate_key":
-            spoilt = json.dumps(decision | {"orders": [order]})
-            return spoilt.replace('"price": 20', '"price": 20, "price": 2'), "stop"
+            return ordering(order).replace('"price": 20', '"price": 20, "price": 2'), "stop"
         case "beyond_holdings":
-            return json.dumps(decision | {"orders": [order | {"quantity": bounds["quantity"]["maximum"]}]}), "stop"
+            return ordering(order | {"quantity": bounds["quantity"]["maximum"]}), "stop"
         case "wrong_language":
             return _FOREIGN_ANSWER, "stop"
         case "fenced":
             return f"Sure, here is my decision:\n\n```json\n{text}\n```\n\nGood luck!", "stop"
         case "foreign_id":
-            return json.dumps(decision | {"orders": [order | {"trader": 7}]}), "stop"
+            return ordering(order | {"trader": 7}), "stop"
         case str() if fault in _PRICES:
-            spoilt = json.dumps(decision | {"orders": [order]})
-            return spoilt.replace('"price": 20', f'"price": {_PRICES[fault]}'), "stop"
+            return ordering(order).replace('"price": 20', f'"price": {_PRICES[fault]}'), "stop"
     return text, "stop"
 
 

@@ -14,7 +14,9 @@ from time import perf_counter
 from typing import Any
 
 from swarm.llm.config import ScriptedModel, Temperament
-from swarm.llm.protocol import ModelReply, ModelRequest, TokenUsage
+from swarm.llm.menu_policies import answer_menu
+from swarm.llm.protocol import Message, ModelReply, ModelRequest, TokenUsage
+from swarm.llm.scripted_desk import is_call, next_call
 from swarm.llm.tokens import MESSAGE_OVERHEAD, count_tokens, count_tokens_cached
 
 _MARKET_ROW = re.compile(r"^(\w+) (\d+) ([+-]?\d+) (\d+) (\d+) (\d+)$")
@@ -203,6 +205,20 @@ def answer(temperament: Temperament, text: str, seed: int, schema: dict[str, Any
     return json.dumps({"thought": thought, "orders": orders, "gossip": _gossip(view)})
 
 
+def reply_to(temperament: Temperament, messages: Sequence[Message], seed: int, schema: dict[str, Any]) -> str:
+    """The reply to a whole chat: a decision, letters of a menu, or a call of a tool, as the schema asks."""
+    if "enum" in schema:
+        return answer_menu(temperament, messages[-1].content)
+    if not is_call(schema):
+        return answer(temperament, messages[-1].content, seed, schema)
+
+    def decide(data: str, bounds: dict[str, Any]) -> dict[str, Any]:
+        decision: dict[str, Any] = json.loads(answer(temperament, data, seed, bounds))
+        return decision
+
+    return next_call(messages, schema, decide)
+
+
 def _garble(text: str, seed: int) -> str:
     """One of the ways in which small models spoil a reply."""
     return (
@@ -235,7 +251,7 @@ class ScriptedEngine:
         )
         if not in_time:
             return ModelReply("deadline", TokenUsage(prompt, 0), "error", perf_counter() - started)
-        text = answer(self.config.temperament, request.messages[-1].content, request.seed, request.schema)
+        text = reply_to(self.config.temperament, request.messages, request.seed, request.schema)
         if (seed_share := request.seed >> 32 & 0xFFFFF) < self.config.fault_rate * 0x100000:
             text = _garble(text, seed_share)
         completion = count_tokens(text)

@@ -9,6 +9,8 @@ from swarm.llm.config import VllmModel
 
 CPU_KV_CACHE_BYTES = 128 * 2**20
 
+WORKER_EXTENSION = "swarm.runtime.vllm_worker.EndsWithItsParent"
+
 CPU_BLOCK_TOKENS = 32
 """The smallest block of the KV cache that vLLM's attention for CPUs takes; a prefix is cached in whole blocks."""
 
@@ -35,6 +37,7 @@ def engine_arguments(model: VllmModel) -> dict[str, Any]:
         # A model of chance, and sometimes a real one, writes white space until its limit if the grammar allows it.
         "structured_outputs_config": {"backend": "guidance", "disable_any_whitespace": True},
         "distributed_executor_backend": "uni",
+        "worker_extension_cls": WORKER_EXTENSION,
         "enable_log_requests": False,
         "disable_log_stats": True,
     }

@@ -109,7 +109,7 @@ class RayTraders(RemoteTraders):
         parts = split(plan, shard_size)
         actor: Any = ray.remote(ShardActor).options(**OPTIONS["shard"])
         self._actors: list[Any] = [
-            actor.remote(part, {m: app for m, app in applications.items() if m in part.minds}) for part in parts
+            actor.remote(part, {m: app for m, app in applications.items() if m in part.models}) for part in parts
         ]
         super().__init__(parts, _ShardActorsLink(self._actors), plan.budget.round_deadline_s, should_stop)
         started = monotonic()

@@ -9,7 +9,7 @@ from time import perf_counter
 from typing import Any, Protocol
 from uuid import uuid4
 
-from swarm.config import RunConfig, check_budget, compose, load, resolve
+from swarm.config import RunConfig, check_budget, check_desks, compose, load, resolve
 from swarm.errors import ConfigError
 from swarm.llm.config import OpenAIModel, VllmModel
 from swarm.runtime.clients import client_of
@@ -84,6 +84,7 @@ def execute(
     """Run to the end, or to the last whole round once `should_stop` says so, and write the folder."""
     plan = compose(config)
     check_budget(config)
+    check_desks(config)
     check_models(config, plan, place, narrator)
     folder.create()
     folder.write_config(config.record(), plan.config_sha256)
@@ -120,6 +121,7 @@ def resume(
             "put it back, or try another future with `swarm fork`",
         )
     check_budget(config)
+    check_desks(config)
     check_models(config, plan.last, place, narrator)
     recorded = past.decisions if past else {}
     if past:

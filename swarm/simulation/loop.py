@@ -10,7 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
-from swarm.agents.observation import Observation
+from swarm.agents.observation import MAX_HISTORY, Observation, PastRound, PrivateViews
 from swarm.coordination.gossip import contact_graph, deliver
 from swarm.market.commands import CloseRound, Command, MoveReference, SubmitOrders, Transfer
 from swarm.market.events import OrdersTaken, RoundCleared
@@ -77,19 +77,23 @@ def run_rounds(
     for watcher in watchers:
         watcher.started(plan.last, answer.state, answer.named)
     last: RoundCleared | None = None
+    past = _Past() if plan.shard.traders.desks else None
     for round_ in range(1, plan.last.rounds + 1):
         if should_stop():
             return round_ - 1
         started = perf_counter()
         if plan.fork and plan.fork.round == round_ - 1:
-            fork, past = plan.fork, plan.scenario
+            fork, before_fork = plan.fork, plan.scenario.snapshot()
             plan = fork.plan
-            plan.scenario.restore(past.snapshot())
+            plan.scenario.restore(before_fork)
+            past = (past or _Past()) if plan.shard.traders.desks else None
             graph = contact_graph(plan.seed, plan.traders, plan.shard.traders.hears)
             answer = market.execute([Note("fork", fork.record())])
         scenario = plan.scenario
         seen = scenario.observe(round_, answer.state, last)
         seen = Observation(seen.public, replace(seen.private, heard=tuple(deliver(graph, said))))
+        if past is not None:
+            seen = past.shown(seen)
         try:
             gathered = traders.decide(seen)
         except Interrupted:
@@ -106,6 +110,8 @@ def run_rounds(
         )
         taken, last = _taken_and_cleared(answer.events)
         cleared = perf_counter()
+        if past is not None:
+            past.keep(round_, before, last)
         consequences = scenario.after_clearing(round_, answer.state, last)
         accounts = market_accounts(plan)
         answer = market.execute([numbers.command(c, accounts) for c in consequences])
@@ -146,6 +152,28 @@ def _opening(plan: RunPlan) -> list[Consequence]:
 def market_accounts(plan: RunPlan) -> dict[str, int]:
     """The numbers of the named accounts."""
     return {name: plan.traders + i for i, name in enumerate(plan.market.named_accounts)}
+
+
+class _Past:
+    """What desks may look back on: the last rounds' prices, and what everybody had a round ago."""
+
+    def __init__(self) -> None:
+        self._rounds: list[PastRound] = []
+        self._private: PrivateViews | None = None
+
+    def shown(self, seen: Observation) -> Observation:
+        """The observation with what lies behind it."""
+        before, self._private = self._private, seen.private
+        private = seen.private
+        if before is not None:
+            private = replace(private, before_cash_cents=before.cash_cents, before_have=before.have)
+        return Observation(replace(seen.public, history=tuple(self._rounds)), private)
+
+    def keep(self, round_: int, reference_ticks: Int64, cleared: RoundCleared) -> None:
+        """Add a round and forget the oldest."""
+        columns = (reference_ticks, cleared.clearing_ticks, cleared.volume_lots)
+        reference, clearing, volume = (tuple(column.tolist()) for column in columns)
+        self._rounds = [*self._rounds, PastRound(round_, reference, clearing, volume)][-MAX_HISTORY:]
 
 
 class _Numbers:

@@ -5,7 +5,7 @@ lots, durations in seconds. Where a table of traders by round would grow beyond 
 and the last one, and the summary says which.
 """
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from swarm.agents.desk_trace import Trace
 from swarm.llm.config import OpenAIModel, VllmModel
 from swarm.market.ledger import CASH, ISSUE
 from swarm.market.orders import Int64
@@ -24,7 +25,22 @@ from swarm.simulation.market import MarketClosing
 from swarm.simulation.plan import RunPlan
 
 TRADER_ROWS = 2_000_000
-TABLES = ("prices", "trades", "traders", "decisions", "tokens", "rounds")
+STEP_ROWS = 200_000
+"""Most rows of the table of desks' steps; beyond them the oldest rounds are left to the journal."""
+
+TABLES = ("prices", "trades", "traders", "decisions", "tokens", "rounds", "steps")
+_STEPS: dict[str, Any] = {
+    "round": pl.Int64,
+    "trader": pl.Int64,
+    "desk": pl.String,
+    "step": pl.Int64,
+    "tool": pl.String,
+    "reply": pl.String,
+    "result": pl.String,
+    "fault": pl.String,
+    "prompt_tokens": pl.Int64,
+    "completion_tokens": pl.Int64,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +55,10 @@ class Recorder:
     """A watcher that gathers what the tables and the summary need."""
 
     def __init__(self) -> None:
-        self._columns: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES}
+        self._columns: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES if name != "steps"}
+        self._steps: deque[list[tuple[Any, ...]]] = deque()
+        self._step_rows = 0
+        self.faults: dict[str, Counter[str]] = {}
         self.errors: Counter[str] = Counter()
         self.repairs: Counter[str] = Counter()
         self.rejections: Counter[str] = Counter()
@@ -55,6 +74,9 @@ class Recorder:
         self._goods = np.array(plan.scenario.goods)
         self._kinds = np.array(plan.scenario.kinds)[plan.scenario.trader_kind]
         self._minds = np.array(plan.minds)
+        desks = plan.shard.desks
+        self._models = np.array([desks[mind].model if mind in desks else mind for mind in plan.minds])
+        self.faults = {name: Counter() for name in desks}
         self._every = max(1, -(-plan.rounds * plan.traders // TRADER_ROWS))
         self._opening = opening.balances
         self._opening_gini = gini(wealth_cents(plan, opening))
@@ -117,6 +139,8 @@ class Recorder:
                 "mind": self._minds[turns.trader],
                 "error": np.array(errors, dtype=np.str_),
                 "repairs": np.array([" ".join(kinds) for kinds in decisions.repairs], dtype=np.str_),
+                "steps": np.array(decisions.steps, dtype=np.int64),
+                "faults": np.array([" ".join(kinds) for kinds in decisions.faults], dtype=np.str_),
                 "orders": np.bincount(decisions.orders.trader, minlength=self.plan.traders)[turns.trader],
                 "prompt_tokens": turns.prompt_tokens,
                 "completion_tokens": turns.completion_tokens,
@@ -140,6 +164,7 @@ class Recorder:
             }
         )
         self._keep_tokens(outcome)
+        self._keep_steps(outcome)
 
     def finish(self, closing: MarketClosing, extra: Mapping[str, Any]) -> RunRecord:
         """The record of all rounds so far; `extra` is what only the caller knows."""
@@ -149,6 +174,8 @@ class Recorder:
             )
             for name, parts in self._columns.items()
         }
+        rows = [row for part in self._steps for row in part]
+        tables["steps"] = pl.DataFrame(rows, schema=_STEPS, orient="row")
         return RunRecord(self._summary(tables, closing, extra), tables)
 
     def _keep_traders(self, round_: int, state: MarketState, columns: dict[str, Int64]) -> None:
@@ -167,9 +194,9 @@ class Recorder:
 
     def _keep_tokens(self, outcome: RoundOutcome) -> None:
         turns = outcome.gathered.turns
-        minds = self._minds[turns.trader]
-        names = np.array(sorted(set(minds.tolist())), dtype=np.str_)
-        groups = [np.flatnonzero(minds == name) for name in names]
+        models = self._models[turns.trader]
+        names = np.array(sorted(set(models.tolist())), dtype=np.str_)
+        groups = [np.flatnonzero(models == name) for name in names]
         self._columns["tokens"].append(
             {
                 "round": np.full(len(names), outcome.round),
@@ -181,12 +208,49 @@ class Recorder:
             }
         )
 
+    def _keep_steps(self, outcome: RoundOutcome) -> None:
+        turns, decisions = outcome.gathered.turns, outcome.gathered.decisions
+        rows: list[tuple[Any, ...]] = []
+        for i, trader in enumerate(turns.trader.tolist()):
+            desk = self.plan.minds[trader]
+            if desk not in self.faults:
+                continue
+            self.faults[desk].update(str(kind) for kind in decisions.faults[i])
+            for number, step in enumerate(Trace.from_text(turns.text[i]).steps, 1):
+                called = (step.tool, step.reply, step.result, step.fault, step.prompt_tokens, step.completion_tokens)
+                rows.append((outcome.round, trader, desk, number, *called))
+        self._steps.append(rows)
+        self._step_rows += len(rows)
+        while self._step_rows > STEP_ROWS and len(self._steps) > 1:
+            self._step_rows -= len(self._steps.popleft())
+
+    def _desks(self, decisions: pl.DataFrame) -> dict[str, Any]:
+        """What turns at each desk took, in steps and in tokens of all their steps."""
+        minds = Counter(self.plan.minds)
+        found: dict[str, Any] = {}
+        for name, desk in self.plan.shard.desks.items():
+            turns = decisions.filter(pl.col("mind") == name) if len(decisions) else decisions
+            steps = _column(turns, "steps")
+            spent = _column(turns, "prompt_tokens") + _column(turns, "completion_tokens")
+            found[name] = {
+                "model": desk.model,
+                "traders": minds[name],
+                "turns": len(turns),
+                "steps": {"mean": _mean(steps), "max": _most(steps), "bound": desk.max_steps},
+                "tokens": {"mean": _mean(spent), "max": _most(spent), "budget": desk.max_tokens},
+                "faults": dict(sorted(self.faults[name].items())),
+            }
+        return found
+
     def _summary(
         self, tables: Mapping[str, pl.DataFrame], closing: MarketClosing, extra: Mapping[str, Any]
     ) -> dict[str, Any]:
         plan = self.plan
         durations = _column(tables["rounds"], "duration_s")
-        spent = _column(tables["decisions"], "prompt_tokens") + _column(tables["decisions"], "completion_tokens")
+        decided = tables["decisions"]
+        # A desk's turn has a budget of its own, so it is left out where turns are held against the one of a prompt.
+        single = decided.filter(~pl.col("mind").is_in(list(plan.shard.desks))) if len(decided) else decided
+        spent = _column(single, "prompt_tokens") + _column(single, "completion_tokens")
         wealth = wealth_cents(plan, self._state)
         return {
             "name": plan.name,
@@ -216,13 +280,14 @@ class Recorder:
                 "completion": int(_column(tables["decisions"], "completion_tokens").sum()),
                 "cached_prompt": int(_column(tables["decisions"], "cached_prompt_tokens").sum()),
                 "per_turn": {
-                    "mean": float(spent.mean()) if len(spent) else 0.0,
-                    "max": int(spent.max()) if len(spent) else 0,
+                    "mean": _mean(spent),
+                    "max": _most(spent),
                     "budget": plan.shard.budget.tokens_per_turn,
                 },
                 "counted_by": _counted_by(plan),
                 "usd": _usd(plan, tables["tokens"]),
             },
+            "desks": self._desks(decided),
             "seconds_per_round": {"p50": _quantile(durations, 0.5), "p95": _quantile(durations, 0.95)},
             "conservation": self._conservation(),
             "wealth": {"gini_start": round(self._opening_gini, 6), "gini_end": round(gini(wealth), 6)},
@@ -266,7 +331,7 @@ def wealth_cents(plan: RunPlan, state: MarketState) -> Int64:
 
 def _counted_by(plan: RunPlan) -> str:
     """Who counted the tokens: the engine where it has a tokenizer and tells, else the project's estimate."""
-    counters = {"engine" if m.engine in ("openai", "vllm") else "estimate" for m in plan.models}
+    counters = {"estimate" if m.engine == "scripted" else "engine" for m in plan.models}
     return "mixed" if len(counters) > 1 else next(iter(counters), "none")
 
 
@@ -286,6 +351,14 @@ def _usd(plan: RunPlan, tokens: pl.DataFrame) -> dict[str, float]:
 
 def _column(table: pl.DataFrame, name: str) -> npt.NDArray[Any]:
     return table[name].to_numpy() if name in table.columns else np.empty(0)
+
+
+def _mean(values: npt.NDArray[Any]) -> float:
+    return float(values.mean()) if len(values) else 0.0
+
+
+def _most(values: npt.NDArray[Any]) -> int:
+    return int(values.max()) if len(values) else 0
 
 
 def _quantile(values: npt.NDArray[Any], share: float) -> float:

@@ -62,12 +62,16 @@ def gather(answers: Sequence[ShardAnswer], late: Int64) -> Gathered:
     gossip = [line for a in answers for line in a.decisions.gossip]
     errors = [error for a in answers for error in a.decisions.errors]
     repairs = [kinds for a in answers for kinds in a.decisions.repairs]
+    steps = [n for a in answers for n in a.decisions.steps]
+    faults = [kinds for a in answers for kinds in a.decisions.faults]
     decisions = Decisions(
         Orders.concatenate([a.decisions.orders for a in answers]).in_canonical_order(),
         tuple(gossip[i] for i in order),
         tuple(errors[i] for i in order),
         sum(a.decisions.cut_gossip for a in answers),
         tuple(repairs[i] for i in order),
+        tuple(steps[i] for i in order),
+        tuple(faults[i] for i in order),
     )
     baseline_orders = Orders.concatenate([a.baseline_orders for a in answers]).in_canonical_order()
     return Gathered(turns, decisions, baseline_orders, np.sort(late))
@@ -133,6 +137,8 @@ class RecordedTraders:
             plan.rules,
             plan.budget.tokens_per_turn,
             plan.traders.max_gossip_chars,
+            plan.desk_tokens,
+            plan.menus(seen),
         )
         columns = [np.array(column, dtype=np.int64) for column in order_columns]
         columns.append(np.zeros(len(columns[0]), dtype=np.int64))

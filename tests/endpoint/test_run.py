@@ -94,6 +94,33 @@ def test_a_run_with_mixed_faults_ends_on_time_and_counts_them_all(tmp_path: Path
     faulty_run(population=200, rounds=2, deadline_s=10.0, out=tmp_path / "run")
 
 
+def test_desks_on_an_endpoint_with_mixed_faults_end_on_time_and_are_counted(tmp_path: Path) -> None:
+    with serving({"faults": "all=0.15", "seed": 3}) as endpoint:
+        entry = {"engine": "openai", "base_url": endpoint.url, "retries": 1, "timeout_s": 1.0}
+        run_config = resolve(
+            {
+                "name": "faulty-desks",
+                "seed": 11,
+                "rounds": 2,
+                "population": 40,
+                "models": [{**entry, "name": f"fake-{t}", "model": t} for t in ("value", "maker")],
+                "traders": {
+                    "minds": {"desk": 1, "quant": 1},
+                    "desks": [{"name": "desk", "model": "fake-value"}, {"name": "quant", "model": "fake-maker"}],
+                },
+                "budget": {"round_deadline_s": 10.0},
+            }
+        )
+        summary, clock = run(run_config, tmp_path / "run")
+    assert max(clock.durations_s) <= 1.05 * 10.0
+    assert summary["trades"] > 0
+    assert sum(summary["decision_errors"].values()) > 5
+    faults = [kind for desk in summary["desks"].values() for kind in desk["faults"]]
+    assert {"foreign_id", "bad_number"} & set(faults)
+    assert all(flow["unexplained"] == 0 for flow in summary["conservation"].values())
+    assert replay(tmp_path / "run" / "journal.swarm", lambda record: compose(resolve(record))).holds
+
+
 @pytest.mark.ray
 @pytest.mark.slow
 def test_faults_make_the_same_history_over_ray(tmp_path: Path) -> None:

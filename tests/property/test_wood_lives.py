@@ -16,7 +16,7 @@ from swarm.simulation.plan import RunPlan
 from swarm.simulation.record import Recorder
 from swarm.simulation.traders import LocalTraders
 
-CONFIG = yaml.safe_load((Path(__file__).parents[2] / "configs" / "wood.yaml").read_text(encoding="utf-8"))
+CONFIG = yaml.safe_load((Path(__file__).parents[2] / "configs" / "wood-scripted.yaml").read_text(encoding="utf-8"))
 ROUNDS, TRADERS, WINDOW = 200, 20, 10
 
 

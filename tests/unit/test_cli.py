@@ -13,7 +13,7 @@ import yaml
 
 from swarm import cli
 
-CONFIG = Path(__file__).parents[2] / "configs" / "wood.yaml"
+CONFIG = Path(__file__).parents[2] / "configs" / "wood-scripted.yaml"
 
 Call = Callable[..., tuple[int, str, str]]
 

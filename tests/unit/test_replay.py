@@ -33,7 +33,10 @@ CONFIG: dict[str, Any] = {
         {"name": "a", "temperament": "value"},
         {"name": "b", "temperament": "momentum", "fault_rate": 0.2},
     ],
-    "traders": {"minds": {"a": 2, "b": 2, "zi_c": 1, "zip": 1, "truthful": 1}},
+    "traders": {
+        "minds": {"a": 2, "b": 2, "desk": 1, "zi_c": 1, "zip": 1, "truthful": 1},
+        "desks": [{"name": "desk", "model": "b"}],
+    },
     "scenario": {
         "name": "wood",
         "shocks": [

@@ -211,6 +211,25 @@ def turns_by_mind(record: RunRecord) -> pl.DataFrame:
     )
 
 
+def traces(record: RunRecord, turns: int) -> list[list[dict[str, Any]]]:
+    """The steps of the last turns at desks, the newest round first, and in each round desks in turn."""
+    steps = record.tables.get("steps")
+    if steps is None or steps.is_empty():
+        return []
+    place = pl.int_range(pl.len()).over("round", "desk").alias("place")
+    chosen = (
+        steps.select("round", "desk", "trader")
+        .unique(maintain_order=True)
+        .with_columns(place)
+        .sort("round", "place", "desk", descending=[True, False, False])
+        .head(turns)
+    )
+    return [
+        steps.filter((pl.col("round") == row["round"]) & (pl.col("trader") == row["trader"])).sort("step").to_dicts()
+        for row in chosen.to_dicts()
+    ]
+
+
 def round_seconds(record: RunRecord) -> tuple[pl.DataFrame, Pace]:
     """Per point and part of a round (`decide`, `clear`, `rest`): mean seconds."""
     at = pace(record.summary["rounds"], 3)

@@ -11,6 +11,9 @@ from swarm.simulation.report import aggregates, charts, wording
 from swarm.simulation.report.charts import Panel, Rows
 from swarm.simulation.report.wording import count, pebbles, plain
 
+TRACES, TRACE_STEPS, TRACE_CHARS = 4, 10, 220
+"""How many turns at desks are shown, how many steps of each, and how many characters of a text."""
+
 PANELS = 12
 """Most goods or kinds with a panel of their own."""
 
@@ -72,6 +75,7 @@ def sections(record: RunRecord) -> list[Section]:
         found += [
             Section("profit", "Profit", profit(record)),
             Section("decisions", "Decisions", decisions(record)),
+            *([Section("desks", "Desks", desks(record))] if summary.get("desks") else []),
             Section("cost", "Tokens and time", cost(record)),
         ]
     found.append(Section("conservation", "Conservation", (conservation(summary),)))
@@ -372,13 +376,71 @@ def decisions(record: RunRecord) -> tuple[Table, ...]:
     )
 
 
+def desks(record: RunRecord) -> tuple[Table, ...]:
+    """What turns at desks took, and how the last of them went, step by step."""
+    summary, errors = record.summary, aggregates.errors_by_mind(record)
+    taken = []
+    for name, desk in summary["desks"].items():
+        steps, tokens = desk["steps"], desk["tokens"]
+        taken.append(
+            (
+                name,
+                wording.nature(summary, name),
+                desk["model"],
+                count(desk["turns"]),
+                f"{steps['mean']:.1f}",
+                f"{count(steps['max'])} of {count(steps['bound'])}",
+                count(tokens["mean"]),
+                f"{count(tokens['max'])} of {count(tokens['budget'])}",
+                wording.listed(errors.get(name, {})),
+                wording.listed(desk["faults"]),
+            )
+        )
+    head = ("desk", "what it is", "model", "turns", "steps", "most", "tokens", "most", "turns lost", "faults of steps")
+    went = []
+    for trace in aggregates.traces(record, TRACES):
+        for step in trace[:TRACE_STEPS]:
+            result = step["result"].partition("\n")[2] or step["result"]
+            who = (count(step["round"]), f"{step['desk']}, trader {step['trader']}") if step is trace[0] else ("", "")
+            went.append(
+                (
+                    *who,
+                    str(step["step"]),
+                    wording.shortened(step["reply"], TRACE_CHARS),
+                    wording.shortened(result.replace("\n| ", " / ").removeprefix("| "), TRACE_CHARS),
+                    plain(step["fault"]) or "none",
+                )
+            )
+    return (
+        Table(
+            "Turns at desks",
+            "A turn is several calls of a model; its steps and the tokens of all of them have bounds of their own. A "
+            "turn that does not come to its end is lost, and faults of single steps may have been mended.",
+            head,
+            tuple(taken),
+            words=(0, 1, 2, 8, 9),
+            by_model=True,
+        ),
+        Table(
+            "Traces of the last turns at desks",
+            "Each step is what the model, or the policy in its place, wrote and what came back to it; the journal has "
+            "all of them in full.",
+            ("round", "desk", "step", "reply", "what came back", "fault"),
+            tuple(went),
+            words=(1, 3, 4, 5),
+            empty="None: no desk has taken a turn.",
+        ),
+    )
+
+
 def cost(record: RunRecord) -> tuple[Figure | Table, ...]:
     """Tokens and latency by model, and seconds per round."""
     return (*_turn_parts(record), _round_figure(record))
 
 
 def _turn_parts(record: RunRecord) -> tuple[Figure | Table, ...]:
-    summary, turns = record.summary, aggregates.turns_by_mind(record).to_dicts()
+    summary = record.summary
+    turns = [row for row in aggregates.turns_by_mind(record).to_dicts() if row["mind"] not in summary.get("desks", {})]
     if not turns:
         return ()
     labels = [wording.mind_label(summary, row["mind"]) for row in turns]

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 Summary = Mapping[str, Any]
 
-SCRIPTED, BASELINE = "scripted policy", "baseline rule"
+SCRIPTED, BASELINE, EMBEDDED = "scripted policy", "baseline rule", "tiny embedded model"
 CENTS = 100
 
 
@@ -46,9 +46,11 @@ def plain(word: str) -> str:
 
 
 def nature(summary: Summary, mind: str) -> str:
-    """What a mind is, in the words that stand next to each of its results."""
-    engine = summary["engines"].get(mind)
-    return BASELINE if engine is None else SCRIPTED if engine == "scripted" else f"model behind {engine}"
+    """What a mind is, in the words that stand next to each of its results; a desk is what its model is."""
+    desk = summary.get("desks", {}).get(mind)
+    engine = summary["engines"].get(desk["model"] if desk else mind)
+    known = {None: BASELINE, "scripted": SCRIPTED, "embedded": EMBEDDED}
+    return known.get(engine, f"model behind {engine}")
 
 
 def minds_without_model(summary: Summary) -> list[str]:
@@ -157,6 +159,8 @@ def _token_tile(summary: Summary) -> Tile:
     turn = summary["tokens"]["per_turn"]
     if not turns_taken(summary):
         return Tile("Tokens per turn", "none", "nobody was prompted")
+    if not turn["max"]:
+        return Tile("Tokens per turn", "none", "all traders sat at desks")
     about = ", estimated" if summary["tokens"].get("counted_by") == "estimate" else ""
     note = f"mean; most {count(turn['max'])}, budget {count(turn['budget'])}{about}"
     over = turn["max"] > turn["budget"]
@@ -177,6 +181,11 @@ def _error_note(summary: Summary) -> str:
         return "every answer could be read" if turns_taken(summary) else "nobody was prompted"
     worst = max(kinds, key=lambda kind: kinds[kind])
     return f"most: {plain(worst)}"
+
+
+def shortened(text: str, most: int) -> str:
+    """At most so many characters of a text, with a mark where it was cut."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def _plural(number: int, noun: str) -> str:

@@ -1,0 +1,350 @@
+"""Desks: smolagents' tool-calling agents that think with our models and hold tools bound to one trader each.
+
+This module needs smolagents and is imported only where a run has desks. There is no code agent: agents emit data.
+
+Stock smolagents spends most of a run on compiling the templates of its prompts and on rich text for a log that nobody
+reads. Here a prompt is rendered once per desk, an agent is made once per trader and reset for every round, and the log
+is silent; all else, the loop of steps, the memory and the tools' protocol, is smolagents' own.
+
+smolagents is synchronous, so agents run in threads, and their models' calls go back to the event loop.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+from smolagents import (
+    AgentGenerationError,
+    AgentLogger,
+    ChatMessage,
+    LogLevel,
+    MessageRole,
+    Model,
+    Tool,
+    ToolCallingAgent,
+)
+from smolagents.agents import EMPTY_PROMPT_TEMPLATES
+from smolagents.models import ChatMessageToolCall, ChatMessageToolCallFunction
+from smolagents.monitoring import TokenUsage as AgentTokenUsage
+
+from swarm.agents.config import DeskConfig, ToolName
+from swarm.agents.decision import DecisionError, Rules
+from swarm.agents.desk_tools import (
+    FINAL_ANSWER,
+    Refusal,
+    Seat,
+    alone,
+    call_schema,
+    quoted,
+    read_call,
+    spec,
+    system_text,
+    task_text,
+)
+from swarm.agents.desk_trace import DeskStep, Trace
+from swarm.agents.observation import Observation
+from swarm.agents.turns import kept_text
+from swarm.llm.protocol import FinishReason, Message, ModelClient, ModelReply, ModelRequest, Role, TokenUsage
+from swarm.llm.tokens import MESSAGE_OVERHEAD, count_tokens, count_tokens_cached
+
+THREADS = 128
+"""Most traders of one desk and shard that are at it at once."""
+
+MIN_COMPLETION_TOKENS = 16
+"""Fewer tokens than this hold no tool call, so a desk that has no more left is over its budget."""
+
+MAX_NAME_CHARS = 80
+
+GRACE_S = 1.0
+"""What a client may take beyond its deadline before it is given up."""
+
+_ROLES: dict[MessageRole, Role] = {
+    MessageRole.SYSTEM: "system",
+    MessageRole.USER: "user",
+    MessageRole.ASSISTANT: "assistant",
+    MessageRole.TOOL_RESPONSE: "user",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class DeskTurn:
+    """A trader's turn at a desk: the text of its trace, and what it took."""
+
+    text: str
+    finish_reason: FinishReason
+    usage: TokenUsage
+    pruned_messages: int
+    latency_s: float
+
+
+class Desk:
+    """All traders of one desk in a shard. An agent keeps nothing from one round to the next."""
+
+    def __init__(
+        self,
+        config: DeskConfig,
+        client: ModelClient,
+        completion_tokens: int,
+        rules: Rules,
+        scenario_rules: str,
+        tick_cents: int,
+    ) -> None:
+        self.config = config
+        self.client = client
+        self.completion_tokens = completion_tokens
+        self.rules = rules
+        self.tick_cents = tick_cents
+        self.system = system_text(scenario_rules, config, rules)
+        self.schema = call_schema(config, rules)
+        self._agents: dict[int, _SeatAgent] = {}
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix=f"desk-{config.name}")
+
+    async def decide(
+        self, seen: Observation, rows: Sequence[int], seeds: Sequence[int], deadline_s: float
+    ) -> list[DeskTurn]:
+        """A turn for each of these rows of `seen.private`, all within `deadline_s` seconds."""
+        loop = asyncio.get_running_loop()
+        until = perf_counter() + deadline_s
+        task = task_text(seen)
+        turns = []
+        for row, seed in zip(rows, seeds, strict=True):
+            turn = self.agent(int(seen.private.trader[row])).turn
+            call = _Call(self, loop, until, seed)
+            turns.append(loop.run_in_executor(self._threads, turn, alone(seen, row), task, call))
+        return list(await asyncio.gather(*turns))
+
+    def agent(self, trader: int) -> "_SeatAgent":
+        """The one agent of a trader, with tools that are bound to this trader's seat."""
+        if trader not in self._agents:
+            self._agents[trader] = _SeatAgent(self, Seat(trader, self.config, self.rules, self.tick_cents))
+        return self._agents[trader]
+
+
+class _Stopped(Exception):
+    """The turn ends here, without a decision."""
+
+
+class _Call:
+    """One turn's way to the model: what it may still spend, and what came of its steps."""
+
+    def __init__(self, desk: Desk, loop: asyncio.AbstractEventLoop, until: float, seed: int) -> None:
+        self.desk = desk
+        self.loop = loop
+        self.until = until
+        self.seed = seed
+        self.spent = TokenUsage(0, 0)
+        self.steps: list[DeskStep] = []
+        self.cut = False
+        self.finish_reason: FinishReason = "stop"
+        self.ended = ""
+        self.finished = False
+
+    def ask(self, messages: tuple[Message, ...]) -> ModelReply:
+        """The model's next reply; _Stopped where there is none, no time or no budget for one."""
+        left_s = self.until - perf_counter()
+        prompt = sum(
+            (count_tokens_cached if m.role == "system" else count_tokens)(m.content) + MESSAGE_OVERHEAD
+            for m in messages
+        )
+        room = self.desk.config.max_tokens - self.spent.total - prompt
+        if room < MIN_COMPLETION_TOKENS:
+            self.ended = DecisionError.OVER_BUDGET
+            raise _Stopped
+        request = ModelRequest(messages, self.desk.schema, min(self.desk.completion_tokens, room), self.seed)
+        reply = self._complete(request, left_s) if left_s > 0 else _failed("deadline")
+        self.spent = TokenUsage(
+            self.spent.prompt + reply.usage.prompt,
+            self.spent.completion + reply.usage.completion,
+            self.spent.cached_prompt + reply.usage.cached_prompt,
+        )
+        if reply.failed:
+            self.finish_reason = reply.finish_reason
+            raise _Stopped
+        self.cut = reply.finish_reason == "length"
+        self.steps.append(DeskStep(kept_text(reply.text), reply.usage.prompt, reply.usage.completion))
+        return reply
+
+    def _complete(self, request: ModelRequest, left_s: float) -> ModelReply:
+        future = asyncio.run_coroutine_threadsafe(self.desk.client.complete([request], left_s), self.loop)
+        try:
+            (reply,) = future.result(left_s + GRACE_S)
+        except TimeoutError:
+            future.cancel()
+            return _failed("deadline")
+        except Exception as error:
+            # A client that raises breaks its protocol, or its event loop has ended; either costs this turn alone.
+            return _failed("error", type(error).__name__)
+        return reply
+
+    def note(self, **changes: Any) -> None:
+        """Say what the last reply came to."""
+        last = self.steps[-1]
+        self.steps[-1] = DeskStep(
+            **{name: changes.get(name, getattr(last, name)) for name in DeskStep.__dataclass_fields__}
+        )
+
+
+def _failed(reason: FinishReason, text: str = "") -> ModelReply:
+    return ModelReply(text, TokenUsage(0, 0), reason, 0.0)
+
+
+class _Silent(AgentLogger):  # type: ignore[misc]  # smolagents ships no types
+    """A log that nobody reads, and that makes no text for nobody."""
+
+    def __init__(self) -> None:
+        self.level = LogLevel.OFF
+        self.console = None
+
+    def log(self, *args: Any, **options: Any) -> None:
+        """Nothing."""
+
+    log_error = log_markdown = log_code = log_rule = log_task = log_messages = log
+
+
+_SILENT = _Silent()
+
+
+class _SeatModel(Model):  # type: ignore[misc]
+    """smolagents' view of one of our models, for one agent."""
+
+    def __init__(self) -> None:
+        super().__init__(model_id=None)
+        self.call: _Call | None = None
+
+    def generate(self, messages: list[ChatMessage], *_: Any, **__: Any) -> ChatMessage:
+        """Ask for the next step; what smolagents says of stop strings and tools, the request's schema says already."""
+        call = _under_way(self.call)
+        reply = call.ask(_flat(messages))
+        return ChatMessage(
+            role=MessageRole.ASSISTANT,
+            content=call.steps[-1].reply,
+            token_usage=AgentTokenUsage(reply.usage.prompt, reply.usage.completion),
+        )
+
+    def parse_tool_calls(self, message: ChatMessage) -> ChatMessage:
+        """Read the one call of a reply by the rules for all replies; ValueError tells the model what is wrong."""
+        call = _under_way(self.call)
+        found = read_call(message.content, call.cut)
+        if isinstance(found, DecisionError):
+            told = f"{found.value}; answer with one JSON object that has name and arguments"
+            call.note(fault=found.value, result=told)
+            raise ValueError(told)
+        call.note(tool=kept_text(found.name[:MAX_NAME_CHARS]), repairs=tuple(kind.value for kind in found.repairs))
+        function = ChatMessageToolCallFunction(name=found.name, arguments=found.arguments)
+        message.tool_calls = [ChatMessageToolCall(function=function, id=str(len(call.steps)), type="function")]
+        return message
+
+
+class _SeatTool(Tool):  # type: ignore[misc]
+    """One tool of one seat, as smolagents wants it."""
+
+    output_type = "string"
+    skip_forward_signature_validation = True
+
+    def __init__(self, name: ToolName, seat: Seat) -> None:
+        self.name = name
+        self.seat = seat
+        self.description = spec(name).description
+        self.inputs = {
+            key: {"type": value.get("type", "string"), "description": key}
+            for key, value in spec(name).arguments(seat.rules).items()
+        }
+        super().__init__()
+
+    def forward(self, **arguments: Any) -> str:
+        """Use the tool on its own seat."""
+        return self.use(arguments)
+
+    def use(self, arguments: dict[str, Any]) -> str:
+        """The same with arguments as they came, whose names may be any text; Refusal where they are wrong."""
+        return self.seat.use(self.name, arguments)
+
+
+class _SeatAgent(ToolCallingAgent):  # type: ignore[misc]
+    """The agent of one trader."""
+
+    def __init__(self, desk: Desk, seat: Seat) -> None:
+        self.seat = seat
+        self._system = desk.system
+        super().__init__(
+            tools=[_SeatTool(name, seat) for name in desk.config.tools],
+            model=_SeatModel(),
+            prompt_templates=dict(EMPTY_PROMPT_TEMPLATES),
+            max_steps=desk.config.max_steps,
+            logger=_SILENT,
+        )
+
+    def initialize_system_prompt(self) -> str:
+        """The desk's prompt, rendered once."""
+        return self._system
+
+    def turn(self, seen: Observation, task: str, call: _Call) -> DeskTurn:
+        """One round's turn of this trader, whatever its model does."""
+        started = perf_counter()
+        call.until = min(call.until, started + call.desk.config.max_seconds)
+        self.seat.begin(seen)
+        self.model.call = call
+        thought = ""
+        try:
+            answer = self.run(task)
+            thought = str(answer) if call.finished else ""
+        except AgentGenerationError as error:
+            # What the model said wrong was told to it and went on; here _Call.ask has stopped the turn itself.
+            if not isinstance(error.__cause__, _Stopped):
+                raise
+        finally:
+            self.model.call = None
+        if not call.finished and not call.ended and call.finish_reason == "stop":
+            call.ended = (call.steps[-1].fault if call.steps else "") or DecisionError.UNFINISHED
+        decision = self.seat.decision(thought) if call.finished else {}
+        return DeskTurn(
+            Trace(tuple(call.steps), str(call.ended), decision).to_text(),
+            call.finish_reason,
+            call.spent,
+            self.seat.pruned_messages,
+            perf_counter() - started,
+        )
+
+    def execute_tool_call(self, tool_name: str, arguments: dict[str, Any]) -> str:
+        """Use a tool of this seat; what it returns, and what it refuses, comes back as quoted data."""
+        call = _under_way(self.model.call)
+        if tool_name == FINAL_ANSWER:
+            call.finished = True
+            return kept_text(str(arguments.get("answer", "")))
+        fault = ""
+        try:
+            tool = self.tools.get(tool_name)
+            result = tool.use(arguments) if tool else self.seat.use(tool_name, arguments)
+        except Refusal as refusal:
+            fault, result = refusal.fault.value, f"REFUSED: {refusal}"
+        left = self.max_steps - len(call.steps)
+        text = quoted(f"RESULT, {left} steps left", result)
+        call.note(result=text, fault=fault)
+        return text
+
+    def _handle_max_steps_reached(self, task: str) -> None:
+        """Stock agents would ask the model once more; here what is not finished by then has failed."""
+
+
+def _under_way(call: _Call | None) -> _Call:
+    if call is None:
+        raise RuntimeError("an agent was run outside of a turn")
+    return call
+
+
+def _flat(messages: list[ChatMessage]) -> tuple[Message, ...]:
+    """Our messages of smolagents': text alone, roles in turn, without its own copy of what the reply has called."""
+    flat: list[Message] = []
+    for message in messages:
+        role = _ROLES.get(message.role)
+        if role is None:
+            continue
+        content = message.content
+        text = content if isinstance(content, str) else "\n".join(part["text"] for part in content or ())
+        if flat and flat[-1].role == role:
+            text = f"{flat.pop().content}\n{text}"
+        flat.append(Message(role, text))
+    return tuple(flat)

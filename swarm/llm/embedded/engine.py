@@ -1,0 +1,186 @@
+"""The engine of the embedded models: onnxruntime on the CPU, many prompts of a round at once.
+
+The same prompt and seed give the same reply whatever else is in the batch: prompts are computed in chunks of one fixed
+shape, padded by a prompt's own length alone, so that every row goes through the same arithmetic. The public part of a
+round is computed once for a chunk. There is no network here, no download and no clock but for deadlines.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from importlib.resources import files
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from swarm.errors import ConfigError
+from swarm.llm.config import EmbeddedModel, Temperament
+from swarm.llm.embedded import tokenizer
+from swarm.llm.protocol import ModelReply, ModelRequest, TokenUsage
+from swarm.seeding import draw
+
+CHUNK = 8
+"""Prompts that are computed at once, always this many: the last chunk of a batch is filled up with nothing."""
+
+BUCKET = 8
+"""Rows of a prompt are padded to a multiple of this."""
+
+MOST_ROWS = 64
+"""Rows of one part of a prompt that are read; what gossip lies beyond is not."""
+
+COMPLETION_TOKENS = 2
+QUESTION_TOKENS = 4
+"""Tokens with which the engine itself asks for the two letters."""
+
+GRAIN = 1024
+"""Logits are rounded to 1 / this, so that a tie is a tie on every processor, and the earlier letter wins it."""
+
+NO_MENU = "embedded models answer menus and nothing else; set form: menu"
+
+Float32 = npt.NDArray[np.float32]
+Float64 = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """One request, tokenised; `actions` and `sayings` are how many letters it may answer with."""
+
+    place: int
+    public: tokenizer.Lines
+    private: tokenizer.Lines
+    actions: int
+    sayings: int
+
+
+class EmbeddedEngine:
+    """A `ModelClient` that runs one of the five models in this process."""
+
+    def __init__(self, config: EmbeddedModel) -> None:
+        self.config = config
+        self._session = _session(config.name, config.temperament, config.threads)
+
+    async def complete(self, requests: Sequence[ModelRequest], deadline_s: float) -> list[ModelReply]:
+        """Answer every request; other models compute beside it in other threads."""
+        return await asyncio.to_thread(self.answer, requests, deadline_s)
+
+    def answer(self, requests: Sequence[ModelRequest], deadline_s: float) -> list[ModelReply]:
+        """Answer every request now; what is not begun by the deadline comes back as an error."""
+        started = perf_counter()
+        replies = [ModelReply(NO_MENU, TokenUsage(0, 0), "error", 0.0)] * len(requests)
+        for chunk, run in self._chunks(requests):
+            if perf_counter() - started >= deadline_s:
+                for asked in chunk:
+                    late = ModelReply("not begun by the deadline", _usage(asked, 0), "deadline", deadline_s)
+                    replies[asked.place] = late
+                continue
+            for asked, letters in zip(chunk, run(), strict=False):
+                text = self._pick(letters, asked, requests[asked.place].seed)
+                usage = _usage(asked, COMPLETION_TOKENS)
+                replies[asked.place] = ModelReply(text, usage, "stop", perf_counter() - started)
+        return replies
+
+    def shares(self, requests: Sequence[ModelRequest]) -> list[tuple[Float64, Float64]]:
+        """For each request of a menu, the likelihoods of its letters, of the action and of what is said."""
+        found: dict[int, tuple[Float64, Float64]] = {}
+        for chunk, run in self._chunks(requests):
+            for asked, letters in zip(chunk, run(), strict=False):
+                found[asked.place] = (_softmax(letters[0, : asked.actions]), _softmax(letters[1, : asked.sayings]))
+        return [found[place] for place in range(len(requests))]
+
+    def _chunks(self, requests: Sequence[ModelRequest]) -> Iterator[tuple[list[_Asked], Callable[[], Float32]]]:
+        """Requests that are computed together, and the call that computes their logits, [CHUNK, 2, letters]."""
+        groups: dict[tuple[tokenizer.Lines, int], list[_Asked]] = {}
+        for place, request in enumerate(requests):
+            if asked := _tokenised(place, request):
+                height = -(-len(asked.private.rows) // BUCKET) * BUCKET
+                groups.setdefault((asked.public, height), []).append(asked)
+        for (public, height), group in groups.items():
+            grid = tokenizer.grid(public.rows, -(-len(public.rows) // BUCKET) * BUCKET)
+            for start in range(0, len(group), CHUNK):
+                chunk = group[start : start + CHUNK]
+                yield chunk, partial(self._run, grid, chunk, height)
+
+    def _run(self, public: tokenizer.Ids, chunk: list[_Asked], height: int) -> Float32:
+        private = np.zeros((CHUNK, height, tokenizer.WIDTH), dtype=np.int64)
+        for row, asked in enumerate(chunk):
+            private[row] = tokenizer.grid(asked.private.rows, height)
+        logits: Float32 = self._session.run(["letters"], {"public": public, "private": private})[0]
+        return logits
+
+    def _pick(self, logits: Float32, asked: _Asked, seed: int) -> str:
+        letters = ""
+        for place, legal in enumerate((asked.actions, asked.sayings)):
+            rounded = np.rint(logits[place, :legal] * GRAIN) / GRAIN
+            if self.config.temperature > 0:
+                chance = float(draw(seed, "letter", place)[0] >> np.uint64(11)) * 2.0**-53
+                shares = _softmax(rounded / self.config.temperature)
+                number = min(int(np.searchsorted(np.cumsum(shares), chance, side="right")), legal - 1)
+            else:
+                number = int(np.argmax(rounded))
+            letters += tokenizer.LETTERS[number]
+        return letters
+
+
+def _usage(asked: _Asked, completion: int) -> TokenUsage:
+    return TokenUsage(asked.public.tokens + asked.private.tokens + QUESTION_TOKENS, completion)
+
+
+def _softmax(logits: npt.NDArray[Any]) -> Float64:
+    raised = np.exp(logits.astype(np.float64) - logits.max())
+    shares: Float64 = raised / raised.sum()
+    return shares
+
+
+def _tokenised(place: int, request: ModelRequest) -> _Asked | None:
+    """None where the request is no menu's."""
+    pairs = request.schema.get("enum")
+    public_text, private_text = tokenizer.split_prompt(request.messages[-1].content)
+    if not pairs or not private_text:
+        return None
+    # The pairs of a menu are all those of its letters, and the last pair has the last letter of either kind.
+    actions, sayings = (tokenizer.LETTERS.find(letter) + 1 for letter in pairs[-1])
+    if actions * sayings != len(pairs):
+        return None
+    public = _bounded(tokenizer.encode_public(public_text))
+    private = _bounded(tokenizer.encode(private_text, tokenizer.market_goods(public_text)))
+    return _Asked(place, public, private, actions, sayings)
+
+
+def _bounded(lines: tokenizer.Lines) -> tokenizer.Lines:
+    """At most MOST_ROWS rows; gossip and news are given up first, since nothing else can be missed."""
+    surplus = len(lines.rows) - MOST_ROWS
+    if surplus <= 0:
+        return lines
+    talk = (tokenizer.TOKEN["<HEARD>"], tokenizer.TOKEN["<NEWS>"])
+    kept = []
+    for row in reversed(lines.rows):
+        if surplus > 0 and row[0] in talk:
+            surplus -= 1
+        else:
+            kept.append(row)
+    return tokenizer.Lines(tuple(reversed(kept))[:MOST_ROWS], lines.section)
+
+
+@lru_cache(maxsize=16)
+def _session(name: str, temperament: Temperament, threads: int) -> onnxruntime.InferenceSession:
+    """The model of a temperament, loaded once per process."""
+    weights = files("swarm.llm.embedded") / "weights" / f"{temperament}.onnx"
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.use_deterministic_compute = True
+    options.log_severity_level = 3
+    try:
+        content = weights.read_bytes()
+        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except OSError as error:
+        reason = error.strerror or "no such file"
+    except Exception as error:
+        reason = str(error).splitlines()[0][:120]
+    raise ConfigError(
+        f"models.{name}", f"the weights of {temperament} cannot be loaded ({reason})", "install swarm again"
+    )

@@ -1,0 +1,156 @@
+"""The embedded models' tokenizer: word by word, one token per number, line by line.
+
+A prompt becomes a grid of token ids, one row per line of its tables; the models take each row in as one patch. Words
+that name a good of the prompt's market become slots in the order of the table, so that a model knows no good by name
+and works in any scenario. A heading is no row: its section's token leads each of its rows. What is unknown is `<unk>`.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import takewhile
+
+import numpy as np
+import numpy.typing as npt
+
+Ids = npt.NDArray[np.int64]
+
+WIDTH = 22
+"""Tokens of one line at most; the section's token and the widest row of a menu with three orders take 21."""
+
+LETTERS = "ABCDEFGHIJKLMNOP"
+SECTIONS = ("ROUND", "NEWS", "MARKET", "SAY", "YOU", "STOCK", "HEARD", "MENU")
+QUESTIONS = ("<act>", "<say>", "<most>", "<look>")
+TEMPERAMENTS = ("value", "momentum", "maker", "hoarder", "panic")
+COLUMNS = ("GAIN", "EXPECT", "TREND", "EDGE", "NEEDS", "BUYS", "SELLS")
+GOOD_SLOTS = 12
+
+_WORDS: tuple[str, ...] = (
+    *("of", "spring", "summer", "autumn", "winter", "period", "round", "make", "nothing", "purse", "mood"),
+    *("buy", "sell", "pass", "will", "rise", "fall", "is", "short", "plenty"),
+    *("mania", "blight", "crash", "has", "fail", "failed", "fails", "panic", "run", "stormed", "rot", "stores"),
+    *("harvests", "deposits", "riches", "takes", "lost", "over", "ended", "everybody", "must", "have", "hoards", "are"),
+)
+
+
+def _large(first: int, ratio: float, last: float) -> list[int]:
+    """Numbers from `first` up, each larger by `ratio`: what larger numbers are read as."""
+    numbers = []
+    size = float(first)
+    while size < last:
+        numbers.append(round(size))
+        size *= ratio
+    return numbers
+
+
+LARGEST_EXACT, SMALLEST_EXACT = 255, -99
+NUMBERS: tuple[int, ...] = (
+    *(-n for n in reversed(_large(107, 1.08, 1e6))),
+    *range(SMALLEST_EXACT, LARGEST_EXACT + 1),
+    *_large(263, 1.03, 1e7),
+)
+"""The numbers that have a token; others are read as the nearest of them, 1.5% (below -99: 4%) off at most."""
+
+VOCABULARY: tuple[str, ...] = (
+    "<pad>",
+    "<unk>",
+    *(f"<{section}>" for section in SECTIONS),
+    *QUESTIONS,
+    *TEMPERAMENTS,
+    *COLUMNS,
+    *LETTERS,
+    *(f"<good {i}>" for i in range(GOOD_SLOTS)),
+    *_WORDS,
+    *(str(n) for n in NUMBERS),
+)
+PAD, UNKNOWN = 0, 1
+TOKEN: dict[str, int] = {word: i for i, word in enumerate(VOCABULARY)}
+FIRST_NUMBER = len(VOCABULARY) - len(NUMBERS)
+FIRST_LETTER = TOKEN["A"]
+
+_NUMBER_ARRAY = np.array(NUMBERS)
+_SECTION = {section: TOKEN[f"<{section}>"] for section in SECTIONS}
+_HEADINGS = frozenset(("MARKET", "SAY", "STOCK", "HEARD", "MENU"))
+
+
+@lru_cache(maxsize=65_536)
+def token_of(word: str) -> int:
+    """The token of a word that names no good."""
+    if (known := TOKEN.get(word)) is not None:
+        return known
+    digits = word[1:] if word[:1] in "+-" else word
+    if digits.isascii() and digits.isdigit() and len(digits) < 18:
+        return number_token(int(word))
+    return TOKEN.get(word.strip("!?.:;()'\"").lower(), UNKNOWN)
+
+
+def number_token(number: int) -> int:
+    """The token of the nearest number that has one."""
+    place = int(np.searchsorted(_NUMBER_ARRAY, number))
+    if place == len(NUMBERS) or (place and number - NUMBERS[place - 1] < NUMBERS[place] - number):
+        place -= 1
+    return FIRST_NUMBER + place
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """Part of a prompt: rows of tokens, unpadded, and the section that the part ends in."""
+
+    rows: tuple[tuple[int, ...], ...]
+    section: str
+
+    @property
+    def tokens(self) -> int:
+        """How many tokens there are."""
+        return sum(len(row) for row in self.rows)
+
+
+def split_prompt(text: str) -> tuple[str, str]:
+    """The public part of a prompt, the same for many, and the private part, which begins with YOU."""
+    public, you, private = text.partition("\nYOU ")
+    return public, f"YOU {private}" if you else ""
+
+
+@lru_cache(maxsize=256)
+def market_goods(public: str) -> tuple[str, ...]:
+    """The goods of a prompt: the first words of the rows of its market's table."""
+    _, _, table = public.partition("\nMARKET ")
+    rows = takewhile(lambda row: not row.startswith("SAY "), table.split("\n")[1:])
+    return tuple(row.partition(" ")[0] for row in rows)[:GOOD_SLOTS]
+
+
+@lru_cache(maxsize=256)
+def encode_public(public: str) -> Lines:
+    """The public part's rows; kept, since all of a round's prompts share it."""
+    return encode(public, market_goods(public))
+
+
+def encode(text: str, goods: Iterable[str]) -> Lines:
+    """The rows of any part of a prompt."""
+    slots = {good: TOKEN[f"<good {i}>"] for i, good in enumerate(goods)}
+    rows: list[tuple[int, ...]] = []
+    section = "ROUND"
+    for line in text.replace(",", " ").split("\n"):
+        words = line.split()
+        if not words:
+            continue
+        first = words[0]
+        if first in _SECTION:
+            section = first
+            if first in _HEADINGS:
+                continue
+            words = words[1:]
+        row = [_SECTION[section]]
+        for word in words[: WIDTH - 1]:
+            token = slots.get(word)
+            row.append(token_of(word) if token is None else token)
+        rows.append(tuple(row))
+    return Lines(tuple(rows), section)
+
+
+def grid(rows: tuple[tuple[int, ...], ...], height: int) -> Ids:
+    """[height, WIDTH]: the rows, padded on the right and below; rows beyond `height` are left out."""
+    padded = np.zeros((height, WIDTH), dtype=np.int64)
+    for i, row in enumerate(rows[:height]):
+        padded[i, : len(row)] = row
+    return padded

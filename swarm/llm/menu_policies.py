@@ -1,0 +1,138 @@
+"""The five temperaments as rules that read a menu in a prompt's text and answer with two letters.
+
+They are what the scripted engine answers a menu with, and what the embedded models were taught by. They see the text
+and nothing else, have no chance in them, and compare whole numbers that the prompt prints.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from swarm.llm.config import Temperament
+
+_MARKET_ROW = re.compile(r"(\S+) \d+ ([+-]\d+) \d+ \d+ \d+")
+_YOU = re.compile(r"YOU make \S+, purse (\d+), mood (\d+)")
+_MENU_ROW = re.compile(r"([A-P]) (-?\d+) (-?\d+) (-?\d+) (-?\d+) (\d+) (\d+) (\d+) ")
+_ALARM = ("blight", "crash", "fail", "panic", "run on", "stormed")
+
+WORST_GAIN = -60
+"""No temperament takes an action that would lose more than this, in ticks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One row of a menu, by the prompt's own columns."""
+
+    letter: str
+    gain: int
+    expect: int
+    trend: int
+    edge: int
+    needs: int
+    buys: int
+    sells: int
+
+
+@dataclass(slots=True)
+class MenuView:
+    """What a policy has understood of a prompt that ends in a menu."""
+
+    choices: list[Choice] = field(default_factory=list)
+    sayings: dict[str, str] = field(default_factory=dict)
+    changes: list[int] = field(default_factory=list)
+    purse: int = 0
+    mood: int = 50
+    news_alarm: bool = False
+    heard_falls: int = 0
+
+    @property
+    def alarmed(self) -> bool:
+        """Whether there is reason to panic: bad news, most prices falling, ill rumours or a low mood."""
+        falling = sum(change < 0 for change in self.changes)
+        return self.news_alarm or 2 * falling > len(self.changes) or self.heard_falls > 1 or self.mood < 30
+
+
+def read_menu(text: str) -> MenuView:
+    """Find the tables in a prompt's text."""
+    view = MenuView()
+    section = ""
+    for line in text.split("\n"):
+        first = line.partition(" ")[0]
+        if first in ("MARKET", "SAY", "STOCK", "HEARD", "MENU"):
+            section = first
+        elif first == "NEWS":
+            view.news_alarm |= any(word in line.lower() for word in _ALARM)
+        elif first == "YOU":
+            if you := _YOU.match(line):
+                view.purse, view.mood = int(you[1]), int(you[2])
+        elif section == "MENU":
+            if row := _MENU_ROW.match(line):
+                view.choices.append(Choice(row[1], *(int(n) for n in row.groups()[1:])))
+        elif section == "MARKET":
+            if row := _MARKET_ROW.match(line):
+                view.changes.append(int(row[2]))
+        elif section == "SAY":
+            view.sayings[line[2:].rpartition(" ")[2]] = first
+        elif section == "HEARD":
+            view.heard_falls += " fall" in line
+    return view
+
+
+def _value(view: MenuView, choice: Choice) -> int:
+    return 2 * choice.expect
+
+
+def _momentum(view: MenuView, choice: Choice) -> int:
+    """Half of what it hopes for lies in the last move of the prices."""
+    return choice.expect + 2 * choice.trend
+
+
+def _maker(view: MenuView, choice: Choice) -> int:
+    """Quotes both sides, near the price, and would rather wait than pay."""
+    two_sided = choice.buys > 0 and choice.sells > 0
+    return choice.gain + 4 * choice.expect + 40 * two_sided - 2 * max(choice.edge, 0)
+
+
+def _hoarder(view: MenuView, choice: Choice) -> int:
+    """Buys more than it needs, and parts with what it has only to fill its purse."""
+    return choice.expect + 8 * choice.buys - (3 * choice.sells if view.purse >= 150 else 0)
+
+
+def _panic(view: MenuView, choice: Choice) -> int:
+    """Alarmed, it wants to be rid of things and sure of its needs at any price; calm, it trades at the price."""
+    if view.alarmed:
+        return 2 * choice.edge + 6 * choice.needs + 6 * choice.sells + choice.expect // 2
+    return choice.expect + 4 * choice.needs - abs(choice.edge)
+
+
+_SCORES: dict[Temperament, Callable[[MenuView, Choice], int]] = {
+    "value": _value,
+    "momentum": _momentum,
+    "maker": _maker,
+    "hoarder": _hoarder,
+    "panic": _panic,
+}
+
+_TALK: dict[Temperament, tuple[str, ...]] = {
+    "value": ("plenty", "short"),
+    "momentum": ("rise", "fall"),
+    "maker": (),
+    "hoarder": ("short", "rise"),
+    "panic": ("fall", "short"),
+}
+"""What a temperament talks of, by the last word of the line, first what it would rather say."""
+
+
+def choose(temperament: Temperament, view: MenuView) -> str:
+    """Two letters; of actions that score alike, the one that stands first."""
+    score = _SCORES[temperament]
+    bearable = [c for c in view.choices if c.gain >= WORST_GAIN]
+    best = max(bearable, key=lambda c: score(view, c), default=None)
+    talk = _TALK[temperament] if temperament != "panic" or view.alarmed else ()
+    said = next((view.sayings[word] for word in talk if word in view.sayings), "A")
+    return (best.letter if best else "A") + said
+
+
+def answer_menu(temperament: Temperament, text: str) -> str:
+    """The reply of a scripted policy to a prompt that ends in a menu."""
+    return choose(temperament, read_menu(text))

@@ -1,0 +1,67 @@
+"""How a scripted policy acts at a desk: it reads what tools returned, calls the next one, and at last finishes.
+
+It is no language model. It gets what one would get, the messages and the schema of a call, and answers in text.
+"""
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from swarm.llm.protocol import Message
+
+_NOTED = re.compile(r"^\| order \d+ noted", re.MULTILINE)
+_STEPS_LEFT = re.compile(r"^RESULT, (\d+) steps left$", re.MULTILINE)
+_LOOKS = (("market_data", "| MARKET "), ("portfolio", "| STOCK "), ("portfolio_delta", "| SINCE "))
+
+Decide = Callable[[str, dict[str, Any]], dict[str, Any]]
+"""From the tools' data and a decision's schema to a decision in plain values."""
+
+
+def is_call(schema: dict[str, Any]) -> bool:
+    """Whether a reply by this schema is a call of a tool."""
+    properties: dict[str, Any] = schema.get("properties", {})
+    return {"name", "arguments"} <= properties.keys()
+
+
+def next_call(messages: Sequence[Message], schema: dict[str, Any], decide: Decide) -> str:
+    """The next call as JSON: look, place the orders that `decide` wants one by one, speak, finish."""
+    tools: list[str] = schema["properties"]["name"]["enum"]
+    told = "\n".join(m.content for m in messages if m.role == "user")
+    done = [m.content for m in messages if m.role == "assistant"]
+    left = min((int(n) for n in _STEPS_LEFT.findall(told)), default=len(_LOOKS) + 1)
+    for tool, mark in _LOOKS:
+        if tool in tools and mark not in told and left > 1 and not _called(tool, done):
+            return _call(tool)
+    data = "\n".join(line.removeprefix("| ") for line in told.split("\n") if line.startswith("| "))
+    decision = decide(data, {"properties": {"orders": {"items": {"properties": order_bounds(schema)}, "maxItems": 3}}})
+    placed = len(_NOTED.findall(told))
+    if left > 1 and "place_order" in tools and placed < len(decision["orders"]):
+        order = decision["orders"][placed]
+        history = {"good": order["good"], "rounds": 5}
+        if not placed and left > 2 and "price_history" in tools and not _called("price_history", done):
+            return _call("price_history", **history)
+        return _call("place_order", **order)
+    if left > 1 and decision["gossip"] and "send_message" in tools and not _called("send_message", done):
+        return _call("send_message", text=decision["gossip"])
+    return _call("final_answer", answer=decision["thought"])
+
+
+def _called(tool: str, done: list[str]) -> bool:
+    return any(f'"name": "{tool}"' in reply for reply in done)
+
+
+def _call(tool: str, **arguments: Any) -> str:
+    return json.dumps({"name": tool, "arguments": arguments})
+
+
+def order_bounds(schema: dict[str, Any]) -> dict[str, Any]:
+    """The bounds of an order's keys by the schema of a decision or of a call; wide ones where a desk places none."""
+    properties: dict[str, Any] = schema["properties"]
+    if not is_call(schema):
+        bounds: dict[str, Any] = properties["orders"]["items"]["properties"]
+        return bounds
+    for arguments in properties["arguments"]["anyOf"]:
+        if "side" in arguments["properties"]:
+            return dict(arguments["properties"])
+    return {"good": {"enum": ["acorns"]}, "price": {"maximum": 1_000}, "quantity": {"maximum": 1_000}}

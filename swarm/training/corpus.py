@@ -1,0 +1,227 @@
+"""Examples to learn from and to be examined on: prompts of simulated markets with what each teacher would answer.
+
+A market is a run of the Wood or of the double auction in one process, drawn from a seed: population, minds, shocks,
+seasons, prices. Markets for training and for examination have disjoint seeds.
+"""
+
+import multiprocessing
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from swarm.config import compose, resolve
+from swarm.llm.config import ScriptedModel, Temperament
+from swarm.llm.embedded import tokenizer
+from swarm.llm.menu_policies import MenuView, choose, read_menu
+from swarm.llm.protocol import ModelReply, ModelRequest, TokenUsage
+from swarm.seeding import draw_below
+from swarm.simulation.loop import run_rounds
+from swarm.simulation.market import Market
+from swarm.simulation.traders import LocalTraders
+
+TEMPERAMENTS: tuple[Temperament, ...] = ("value", "momentum", "maker", "hoarder", "panic")
+PUBLIC_LINES, PRIVATE_LINES, MENU_ROWS = 16, 24, 16
+HELD_OUT_FROM = 1_000_000
+"""Markets with this number or a higher one are never trained on."""
+
+Int16 = npt.NDArray[np.int16]
+Int32 = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Corpus:
+    """Examples as columns: `public` has one entry per round, all others one per prompt.
+
+    `round_of` points into `public`; `actions` and `sayings` hold each teacher's letters as numbers from 0; `figures`
+    are the menu's columns by letter; `rows` and `spoken` are how many letters there are of either kind.
+    """
+
+    public: Int16
+    round_of: Int32
+    private: Int16
+    actions: Int16
+    sayings: Int16
+    figures: Int32
+    rows: Int16
+    spoken: Int16
+
+    def __len__(self) -> int:
+        return len(self.private)
+
+    @classmethod
+    def join(cls, parts: Sequence[Self]) -> Self:
+        """All examples of `parts`."""
+        columns: dict[str, Any] = {
+            f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(cls) if f.name != "round_of"
+        }
+        starts = np.cumsum([0, *(len(p.public) for p in parts[:-1])])
+        columns["round_of"] = np.concatenate(
+            [p.round_of + start for p, start in zip(parts, starts, strict=True)]
+        ).astype(np.int32)
+        return cls(**columns)
+
+    def save(self, folder: Path) -> None:
+        """Write the columns as files of a new folder."""
+        folder.mkdir()
+        for f in fields(self):
+            np.save(folder / f"{f.name}.npy", getattr(self, f.name))
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """What `save` wrote, mapped and not copied, so that several processes share it."""
+        return cls(**{f.name: np.load(folder / f"{f.name}.npy", mmap_mode="r") for f in fields(cls)})
+
+
+class _Sink:
+    """Gathers the prompts of one market."""
+
+    def __init__(self) -> None:
+        self.public: dict[str, int] = {}
+        self.texts: list[str] = []
+        self.round_of: list[int] = []
+        self.private: list[npt.NDArray[np.int64]] = []
+        self.views: list[MenuView] = []
+        self.seen: set[str] = set()
+
+    def add(self, text: str, view: MenuView) -> None:
+        """Keep a prompt, unless it was seen before."""
+        public, private = tokenizer.split_prompt(text)
+        if text in self.seen or len(view.choices) < 2:
+            return
+        self.seen.add(text)
+        self.round_of.append(self.public.setdefault(public, len(self.public)))
+        lines = tokenizer.encode(private, tokenizer.market_goods(public))
+        self.private.append(tokenizer.grid(lines.rows, PRIVATE_LINES))
+        self.views.append(view)
+
+    def corpus(self) -> Corpus:
+        """The columns of what was kept."""
+        n = len(self.views)
+        figures = np.zeros((n, MENU_ROWS, len(tokenizer.COLUMNS)), dtype=np.int32)
+        answers = np.zeros((2, n, len(TEMPERAMENTS)), dtype=np.int16)
+        for i, view in enumerate(self.views):
+            figures[i, : len(view.choices)] = [
+                (c.gain, c.expect, c.trend, c.edge, c.needs, c.buys, c.sells) for c in view.choices
+            ]
+            for t, temperament in enumerate(TEMPERAMENTS):
+                answers[:, i, t] = [tokenizer.LETTERS.index(letter) for letter in choose(temperament, view)]
+        public = [tokenizer.grid(tokenizer.encode_public(p).rows, PUBLIC_LINES) for p in self.public]
+        return Corpus(
+            public=np.array(public, dtype=np.int16).reshape(-1, PUBLIC_LINES, tokenizer.WIDTH),
+            round_of=np.array(self.round_of, dtype=np.int32),
+            private=np.array(self.private, dtype=np.int16).reshape(-1, PRIVATE_LINES, tokenizer.WIDTH),
+            actions=answers[0],
+            sayings=answers[1],
+            figures=figures,
+            rows=np.array([len(v.choices) for v in self.views], dtype=np.int16),
+            spoken=np.array([len(v.sayings) for v in self.views], dtype=np.int16),
+        )
+
+
+class _TeachingClient:
+    """A `ModelClient` that answers as its teacher, at times at random, and keeps some of the prompts."""
+
+    def __init__(self, temperament: Temperament, sink: _Sink, noise_permille: int, keep_permille: int) -> None:
+        self.temperament = temperament
+        self.sink = sink
+        self.noise_permille = noise_permille
+        self.keep_permille = keep_permille
+
+    async def complete(self, requests: Sequence[ModelRequest], deadline_s: float) -> list[ModelReply]:
+        """Answer every request at once."""
+        replies = []
+        for request in requests:
+            text = request.messages[-1].content
+            view = read_menu(text)
+            answer = choose(self.temperament, view)
+            if request.seed % 1_009 < self.keep_permille:
+                self.sink.add(text, view)
+            if request.seed // 1_009 % 1_000 < self.noise_permille:
+                pairs = request.schema["enum"]
+                answer = pairs[request.seed // 1_009_000 % len(pairs)]
+            replies.append(ModelReply(answer, TokenUsage(0, 2), "stop", 0.0))
+        return replies
+
+
+def market_config(number: int) -> dict[str, Any]:
+    """The config of the market with this number, and under `noise_permille` how often its traders err."""
+
+    def pick(stream: str, bound: int) -> int:
+        return int(draw_below(number, stream, bound).item())
+
+    def among(stream: str, values: Sequence[Any]) -> Any:
+        return values[pick(stream, len(values))]
+
+    rounds = 12 + pick("rounds", 30)
+    scenario: dict[str, Any]
+    if pick("scenario", 10) < 3:
+        low = 5 + pick("low", 60)
+        scenario = {
+            "name": "double_auction",
+            "rounds_per_period": 3 + pick("period", 8),
+            "units": 1 + pick("units", 4),
+            "lowest_ticks": low,
+            "highest_ticks": low + 20 + pick("span", 120),
+            "redraw": bool(pick("redraw", 2)),
+            "start_cash_ticks": among("cash", (200, 500, 1_000)),
+        }
+    else:
+        goods = ("acorns", "berries", "mushrooms", "honey", "firewood")
+        shocks = [
+            {
+                "kind": among(f"kind {i}", ("mania", "venture", "run", "blight")),
+                "round": 1 + pick(f"when {i}", rounds),
+                "rounds": 1 + pick(f"long {i}", 6),
+                "good": among(f"what {i}", goods),
+                "size_permille": 100 + pick(f"size {i}", 600),
+            }
+            for i in range(pick("shocks", 4))
+        ]
+        scenario = {
+            "name": "wood",
+            "shocks": shocks,
+            "season_rounds": 3 + pick("season", 12),
+            "start_pebbles": among("pebbles", (150, 300, 400, 400, 800)),
+            "start_stock_lots": pick("stock", 10),
+            "meal_foods": 2 + pick("meal", 3),
+            "start_price_ticks": {g: 12 + pick(f"price {g}", 36) for g in goods},
+        }
+    names = [f"menu-{t}" for t in TEMPERAMENTS]
+    minds = {name: pick(f"weight {name}", 4) for name in names} | {"zi_c": pick("zi_c", 3), "zip": pick("zip", 2)}
+    minds[names[pick("some", 5)]] += 1
+    return {
+        "seed": number,
+        "rounds": rounds,
+        "population": 10 + pick("population", 30),
+        "scenario": scenario,
+        "models": [{"name": n, "temperament": t, "form": "menu"} for n, t in zip(names, TEMPERAMENTS, strict=True)],
+        "traders": {"minds": minds},
+        "market": {"drift_permille": 40 + pick("drift", 120)},
+    }
+
+
+def simulate(number: int) -> Corpus:
+    """The examples of the market with this number."""
+    plan = compose(resolve(market_config(number)))
+    sink = _Sink()
+    noise = int(draw_below(number, "noise", 3).item()) * 150
+    clients = {
+        m.name: _TeachingClient(m.temperament, sink, noise, keep_permille=500)
+        for m in plan.models
+        if isinstance(m, ScriptedModel)
+    }
+    run_rounds(plan, Market(plan.market, None), LocalTraders(plan.shard, clients))
+    return sink.corpus()
+
+
+def simulate_many(first: int, markets: int, processes: int) -> Corpus:
+    """The examples of markets `first` .. `first + markets - 1`, in their order."""
+    numbers = range(first, first + markets)
+    if processes == 1:
+        return Corpus.join([simulate(n) for n in numbers])
+    with multiprocessing.get_context("spawn").Pool(processes) as pool:
+        return Corpus.join(pool.map(simulate, numbers, chunksize=8))

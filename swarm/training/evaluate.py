@@ -1,0 +1,371 @@
+"""Examine the embedded models: agreement with their teachers, calibration, sense, and what markets they make.
+
+All of it runs on markets that no model was trained on. Nothing here needs torch.
+"""
+
+import asyncio
+import multiprocessing
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from swarm.agents.memory import Memory
+from swarm.agents.menu import Menu
+from swarm.agents.observation import Int64, Observation
+from swarm.agents.shard import Shard, ShardPlan
+from swarm.agents.turns import read_turns
+from swarm.config import RunConfig, compose, resolve
+from swarm.llm import engines
+from swarm.llm.config import EmbeddedModel, ScriptedModel, Temperament
+from swarm.llm.embedded.engine import EmbeddedEngine
+from swarm.llm.menu_policies import choose, read_menu
+from swarm.llm.protocol import ModelReply, ModelRequest, TokenUsage
+from swarm.market.events import Trades
+from swarm.market.orders import BUY
+from swarm.scenarios.double_auction import DoubleAuction
+from swarm.scenarios.protocol import MarketState
+from swarm.simulation.loop import RoundOutcome, run_rounds
+from swarm.simulation.market import Market
+from swarm.simulation.plan import RunPlan
+from swarm.simulation.traders import Gathered, LocalTraders
+from swarm.training.corpus import HELD_OUT_FROM, TEMPERAMENTS, market_config
+
+EXAMINED_FROM = HELD_OUT_FROM + 500_000
+"""Markets that not even the training's own examination has seen."""
+
+BINS = 10
+
+
+def embedded(temperament: Temperament) -> EmbeddedModel:
+    """The config of one of the five."""
+    return EmbeddedModel(name=f"tiny-{temperament}", engine="embedded", temperament=temperament)
+
+
+@dataclass(slots=True)
+class Marks:
+    """What one model came to on the held-out prompts."""
+
+    seen: int = 0
+    action_right: int = 0
+    saying_right: int = 0
+    both_right: int = 0
+    chance: float = 0.0
+    letters: Counter[str] = field(default_factory=Counter)
+    teacher_letters: Counter[str] = field(default_factory=Counter)
+    confidence: list[float] = field(default_factory=list)
+    right: list[bool] = field(default_factory=list)
+
+    def add(self, reply: str, taught: str, confidence: float, actions: int) -> None:
+        """Mark one answer."""
+        self.seen += 1
+        self.action_right += reply[0] == taught[0]
+        self.saying_right += reply[1] == taught[1]
+        self.both_right += reply == taught
+        self.chance += 1 / actions
+        self.letters[reply[0]] += 1
+        self.teacher_letters[taught[0]] += 1
+        self.confidence.append(confidence)
+        self.right.append(reply[0] == taught[0])
+
+    def report(self) -> dict[str, Any]:
+        """Shares and errors in plain numbers."""
+        common = self.teacher_letters.most_common(1)[0][1] / self.seen
+        return {
+            "prompts": self.seen,
+            "agreement_action": round(self.action_right / self.seen, 4),
+            "agreement_saying": round(self.saying_right / self.seen, 4),
+            "agreement_both": round(self.both_right / self.seen, 4),
+            "chance_uniform": round(self.chance / self.seen, 4),
+            "chance_always_commonest_letter": round(common, 4),
+            "expected_calibration_error": round(calibration_error(self.confidence, self.right), 4),
+            "share_of_passes": round(self.letters["A"] / self.seen, 4),
+            "share_of_commonest_letter": round(self.letters.most_common(1)[0][1] / self.seen, 4),
+            "letters": {k: round(v / self.seen, 4) for k, v in sorted(self.letters.items())},
+        }
+
+
+def calibration_error(confidence: Sequence[float], right: Sequence[bool]) -> float:
+    """The expected calibration error over ten bins of equal width."""
+    sure, hit = np.array(confidence), np.array(right, dtype=np.float64)
+    bins = np.minimum((sure * BINS).astype(np.int64), BINS - 1)
+    gaps = [
+        abs(sure[bins == b].mean() - hit[bins == b].mean()) * (bins == b).mean()
+        for b in range(BINS)
+        if (bins == b).any()
+    ]
+    return float(sum(gaps))
+
+
+class _Examiner:
+    """A `ModelClient` that goes on as the teacher of its trader would, and examines all five on the way."""
+
+    def __init__(
+        self, temperament: Temperament, five: Mapping[Temperament, EmbeddedEngine], marks: Mapping[Temperament, Marks]
+    ) -> None:
+        self.temperament = temperament
+        self.five = five
+        self.marks = marks
+
+    async def complete(self, requests: Sequence[ModelRequest], deadline_s: float) -> list[ModelReply]:
+        """Answer as the teacher; of all prompts, a few are put to the five."""
+        views = [read_menu(r.messages[-1].content) for r in requests]
+        posed = [i for i, r in enumerate(requests) if r.seed % 3 == 0 and len(views[i].choices) > 1]
+        if posed:
+            for temperament, engine in self.five.items():
+                marks = self.marks[temperament]
+                asked = [requests[i] for i in posed]
+                for i, reply, shares in zip(posed, engine.answer(asked, 600.0), engine.shares(asked), strict=True):
+                    marks.add(reply.text, choose(temperament, views[i]), float(shares[0].max()), len(views[i].choices))
+        return [ModelReply(choose(self.temperament, view), TokenUsage(0, 2), "stop", 0.0) for view in views]
+
+
+def agreement(markets: int) -> dict[str, Any]:
+    """Agreement with the teachers, and calibration, on `markets` markets that were held out."""
+    five = {t: EmbeddedEngine(embedded(t)) for t in TEMPERAMENTS}
+    by_scenario: dict[str, dict[Temperament, Marks]] = {}
+    for number in range(EXAMINED_FROM, EXAMINED_FROM + markets):
+        config = market_config(number)
+        marks = by_scenario.setdefault(config["scenario"]["name"], {t: Marks() for t in TEMPERAMENTS})
+        plan = compose(resolve(config))
+        clients = {m.name: _Examiner(m.temperament, five, marks) for m in plan.models if isinstance(m, ScriptedModel)}
+        run_rounds(plan, Market(plan.market, None), LocalTraders(plan.shard, clients))
+    overall = {t: _merged([marks[t] for marks in by_scenario.values()]) for t in TEMPERAMENTS}
+    return {
+        "markets": markets,
+        "all": {t: m.report() for t, m in overall.items()},
+        **{name: {t: m.report() for t, m in marks.items()} for name, marks in by_scenario.items()},
+    }
+
+
+def _merged(parts: Sequence[Marks]) -> Marks:
+    whole = Marks()
+    for part in parts:
+        whole.seen += part.seen
+        whole.action_right += part.action_right
+        whole.saying_right += part.saying_right
+        whole.both_right += part.both_right
+        whole.chance += part.chance
+        whole.letters += part.letters
+        whole.teacher_letters += part.teacher_letters
+        whole.confidence += part.confidence
+        whole.right += part.right
+    return whole
+
+
+class _Watched:
+    """Traders that somebody watches: keeps what they were last shown, and what share of the surplus was realised."""
+
+    def __init__(self, plan: RunPlan) -> None:
+        self.inner = LocalTraders(plan.shard, {m.name: engines.in_process(m) for m in plan.models})
+        self.realised = self.possible = 0
+        self.seen: list[Observation] = []
+        self.columns: list[dict[str, float]] = []
+
+    def decide(self, seen: Observation) -> Gathered:
+        """Ask everybody."""
+        self.seen.append(seen)
+        return self.inner.decide(seen)
+
+    def started(self, plan: RunPlan, opening: MarketState, named: Int64) -> None:
+        """Nothing to do."""
+
+    def round_done(self, outcome: RoundOutcome) -> None:
+        """Count the round's surplus and welfare."""
+        realised, possible = surplus(self.seen[-1], outcome.cleared.trades)
+        self.realised += realised
+        self.possible += possible
+        self.columns.append({name: float(column.mean()) for name, column in outcome.trader_columns.items()})
+
+
+def surplus(seen: Observation, trades: Trades) -> tuple[int, int]:
+    """A round's realised surplus and the largest possible one, in ticks, at the worths that the traders were shown.
+
+    A lot bought beyond the need counts nothing. The largest possible surplus lets the highest worths of needed lots
+    meet the lowest worths of spare lots, good by good, whatever anybody has in his purse.
+    """
+    private = seen.private
+    bought, sold = np.zeros_like(private.need), np.zeros_like(private.need)
+    np.add.at(bought, (trades.buyer, trades.good), trades.quantity_lots)
+    np.add.at(sold, (trades.seller, trades.good), trades.quantity_lots)
+    realised = (np.minimum(bought, private.need) - sold) * private.worth_ticks
+    possible = 0
+    for good in range(private.need.shape[1]):
+        wanted = np.where(private.makes == good, 0, private.need[:, good])
+        demand = -np.sort(-np.repeat(private.worth_ticks[:, good], wanted))
+        supply = np.sort(np.repeat(private.worth_ticks[:, good], private.spare[:, good]))
+        n = min(len(demand), len(supply))
+        possible += int(np.maximum(demand[:n] - supply[:n], 0).sum())
+    return int(realised.sum()), possible
+
+
+Population = Mapping[str, int]
+
+
+def populations() -> dict[str, Population]:
+    """Who makes up a market, by the name it has in a report."""
+    tiny = {f"tiny-{t}": {f"tiny-{t}": 1} for t in TEMPERAMENTS}
+    return {
+        "five tiny models": {f"tiny-{t}": 1 for t in TEMPERAMENTS},
+        "zi_c": {"zi_c": 1},
+        **tiny,
+        "their teachers": {f"teacher-{t}": 1 for t in TEMPERAMENTS},
+        "zip": {"zip": 1},
+        "truthful": {"truthful": 1},
+    }
+
+
+def economy_config(scenario: str, minds: Population, seed: int) -> RunConfig:
+    """A market of forty traders."""
+    settings: dict[str, Any] = {"name": scenario}
+    if scenario == "wood":
+        settings["shocks"] = [
+            {"kind": "mania", "round": 8, "good": "acorns"},
+            {"kind": "blight", "round": 20, "good": "mushrooms"},
+        ]
+    return resolve(
+        {
+            "seed": EXAMINED_FROM + seed,
+            "rounds": 40 if scenario == "wood" else 24,
+            "population": 40,
+            "scenario": settings,
+            "models": [
+                *({"name": f"tiny-{t}", "engine": "embedded", "temperament": t} for t in TEMPERAMENTS),
+                *({"name": f"teacher-{t}", "temperament": t, "form": "menu"} for t in TEMPERAMENTS),
+            ],
+            "traders": {"minds": dict(minds)},
+        }
+    )
+
+
+def efficiency(scenario: str, minds: Population, seed: int) -> tuple[float, dict[str, float]]:
+    """A market's efficiency, and the means of what its creatures' columns say.
+
+    In the double auction it is the realised surplus over the largest possible one of all periods. In the Wood it is the
+    same of all rounds, each at the worths of that round.
+    """
+    plan = compose(economy_config(scenario, minds, seed))
+    traders = _Watched(plan)
+    run_rounds(plan, Market(plan.market, None), traders, (traders,))
+    columns = {name: float(np.mean([c[name] for c in traders.columns])) for name in traders.columns[0]}
+    if isinstance(plan.scenario, DoubleAuction):
+        return plan.scenario.efficiency, columns
+    return traders.realised / max(traders.possible, 1), columns
+
+
+def economics(scenario: str, seeds: int, workers: int = 1) -> dict[str, Any]:
+    """Efficiencies of populations over the same seeds, and how far each is from ZI-C's, paired, with 95% intervals."""
+    chosen = populations()
+    jobs = [(scenario, minds, seed) for minds in chosen.values() for seed in range(seeds)]
+    if workers == 1:
+        flat = [efficiency(*job) for job in jobs]
+    else:
+        with multiprocessing.get_context("spawn").Pool(workers) as pool:
+            flat = pool.starmap(efficiency, jobs, chunksize=1)
+    found = {name: flat[i * seeds : (i + 1) * seeds] for i, name in enumerate(chosen)}
+    base = np.array([e for e, _ in found["zi_c"]])
+    report: dict[str, Any] = {"seeds": seeds}
+    for name, runs in found.items():
+        each = np.array([e for e, _ in runs])
+        mean, half = interval(each - base)
+        report[name] = {
+            "efficiency": round(float(each.mean()), 4),
+            "lowest": round(float(each.min()), 4),
+            "over_zi_c": round(mean, 4),
+            "over_zi_c_95": [round(mean - half, 4), round(mean + half, 4)],
+            **{column: round(float(np.mean([c[column] for _, c in runs])), 2) for column in runs[0][1]},
+        }
+    return report
+
+
+_T_975 = {5: 2.571, 10: 2.228, 15: 2.131, 19: 2.093, 20: 2.086, 30: 2.042}
+
+
+def interval(differences: npt.NDArray[np.float64]) -> tuple[float, float]:
+    """The mean and half the width of its 95% interval by Student's t."""
+    n = len(differences)
+    if n < 2:
+        return float(differences.mean()), float("inf")
+    degrees = max((d for d in _T_975 if d <= n - 1), default=1)
+    quantile = _T_975.get(degrees, 12.706)
+    return float(differences.mean()), quantile * float(differences.std(ddof=1)) / float(np.sqrt(n))
+
+
+def observations(scenario: str, seed: int) -> Iterator[tuple[ShardPlan, Observation]]:
+    """What traders are shown in a market of the teachers that was held out."""
+    plan = compose(economy_config(scenario, populations()["their teachers"], 1_000 + seed))
+    traders = _Watched(plan)
+    run_rounds(plan, Market(plan.market, None), traders)
+    yield from ((plan.shard, seen) for seen in traders.seen[2:])
+
+
+def lots_at_market(shard: ShardPlan, seen: Observation, temperament: Temperament) -> tuple[Int64, Int64]:
+    """By trader, lots bid for at the reference price or above it, and lots offered at it or below, by this model."""
+    model = embedded(temperament)
+    plan = replace(
+        shard,
+        minds=(model.name,) * len(seen.private),
+        completion_tokens={model.name: 2},
+        menu_minds=frozenset({model.name}),
+    )
+    client = EmbeddedEngine(model)
+    answer = asyncio.run(Shard(plan, {model.name: client}).decide(seen, Memory.empty()))
+    menus: dict[int, Menu] = plan.menus(seen)
+    limit = plan.budget.tokens_per_turn
+    orders = read_turns(answer.turns, seen.private.makes, plan.rules, limit, 80, menus=menus).orders
+    beyond = orders.side * (orders.limit_ticks - seen.public.reference_ticks[orders.good])
+    orders = orders.take(beyond >= 0)
+    lots = np.zeros((2, len(seen.private)), dtype=np.int64)
+    np.add.at(lots, ((orders.side != BUY).astype(np.int64), orders.trader), orders.quantity_lots)
+    return lots[0], lots[1]
+
+
+def sensitivity(seeds: int) -> dict[str, Any]:
+    """How answers change when the prompt does: worths far below the price, as it is, far above; needs gone or urgent.
+
+    Shares are of traders of the Wood: those who would buy at the price or above it, of all that have a need and money,
+    and those who would sell at it or below, of all that have something to spare.
+    """
+    report: dict[str, Any] = {}
+    for temperament in TEMPERAMENTS:
+        shares: dict[str, list[float]] = {}
+        for seed in range(seeds):
+            for place, (shard, seen) in enumerate(observations("wood", seed)):
+                if place % 6:
+                    continue
+                private, price = seen.private, seen.public.reference_ticks[None, :]
+                needy = (private.need.sum(1) > 0) & (private.cash_cents > 5_000)
+                buying = private.need > 0
+                changed = {
+                    "as it is": private,
+                    "price at twice the value": replace(
+                        private, worth_ticks=np.where(buying, np.maximum(price // 2, 1), private.worth_ticks)
+                    ),
+                    "value at twice the price": replace(
+                        private, worth_ticks=np.where(buying, price * 2, private.worth_ticks)
+                    ),
+                    "no need": replace(private, need=np.zeros_like(private.need)),
+                }
+                for name, columns in changed.items():
+                    bought, _ = lots_at_market(shard, Observation(seen.public, columns), temperament)
+                    shares.setdefault(f"would buy, {name}", []).append(float((bought[needy] > 0).mean()))
+                selling = private.spare > 0
+                rich = selling.any(1)
+                for name, worth in (("cost at twice the price", price * 2), ("cost at a quarter of it", price // 4)):
+                    columns = replace(private, worth_ticks=np.where(selling, np.maximum(worth, 1), private.worth_ticks))
+                    _, sold = lots_at_market(shard, Observation(seen.public, columns), temperament)
+                    shares.setdefault(f"would sell, {name}", []).append(float((sold[rich] > 0).mean()))
+        report[temperament] = {name: round(float(np.mean(values)), 4) for name, values in shares.items()}
+    return report
+
+
+def evaluate(markets: int = 60, seeds: int = 20, workers: int = 3) -> dict[str, Any]:
+    """Everything, in plain values."""
+    return {
+        "agreement": agreement(markets),
+        "economics": {scenario: economics(scenario, seeds, workers) for scenario in ("wood", "double_auction")},
+        "sensitivity": sensitivity(3),
+    }
