@@ -54,7 +54,8 @@ test: setup ## lint, types, contracts and all tests but the slow ones and those 
 	@echo 'lint, types and contracts run beside the tests and report at the end if one of them fails'
 	@$(MAKE) --no-print-directory --keep-going lint types contracts >.cache/checks.log 2>&1 & checks=$$!; \
 	status=0; \
-	$(BIN)/python -m pytest -m 'not slow and not browser and not vllm and not faults' || status=$$?; \
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m 'not slow and not browser and not vllm and not faults' \
+	  || status=$$?; \
 	wait $$checks || { \
 	  echo; echo 'lint, types or contracts:'; cat .cache/checks.log; \
 	  echo; echo 'FAILED: lint, types or contracts, as shown above'; status=1; \

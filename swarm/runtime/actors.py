@@ -29,8 +29,8 @@ class MarketActor:
     def __init__(self, plan: MarketPlan, journal: str | None) -> None:
         self.market = Market(plan, Path(journal) if journal else None)
 
-    def execute(self, entries: Sequence[Command | Note], at: int) -> MarketAnswer:
-        """Journal, then apply."""
+    def execute(self, entries: Sequence[Command | Note], at: int | None = None) -> MarketAnswer:
+        """Journal, then apply; without a place, behind all that is there."""
         return self.market.execute(entries, at)
 
     def end_round(self, round_: int, at: int) -> None:
