@@ -429,7 +429,8 @@ def _bench(name: str, measure: Callable[[Any], list[Any]], json_path: Path | Non
         results = measure(progress)
     table = Table(box=None, padding=(0, 2), header_style="dim")
     for heading in ("figure", "median of 5", "aim", "unit", ""):
-        table.add_column(heading, justify="right" if heading in ("median of 5", "aim") else "left")
+        justify: Literal["left", "right"] = "right" if heading in ("median of 5", "aim") else "left"
+        table.add_column(heading, justify=justify, overflow="fold")
     for result in results:
         value = "-" if result.value is None else f"{result.value:,.6g}"
         aim = "" if result.aim is None else f"{'<=' if result.better == 'lower' else '>='} {result.aim:,.6g}"
