@@ -240,6 +240,9 @@ def compose(config: RunConfig) -> RunPlan:
 
 def check_budget(config: RunConfig) -> None:
     """ConfigError where the first round's prompts leave no room for a reply; later prompts are of the same size."""
+    if not config.models:
+        return
+    # A plan of its own, since observing moves a scenario's state.
     plan = compose(config)
     nothing = MarketState(
         np.zeros((plan.traders, len(plan.scenario.goods) + 1), dtype=np.int64), plan.scenario.opening_reference_ticks
@@ -283,7 +286,7 @@ def check_budget(config: RunConfig) -> None:
 
 def check_desks(config: RunConfig) -> None:
     """ConfigError where the run has desks and this environment has no smolagents; a replay needs none."""
-    if compose(config).shard.desks:
+    if any(config.minds.get(desk.name) for desk in config.traders.desks):
         need_smolagents("traders.desks")
 
 
