@@ -1,4 +1,4 @@
-"""What a turn costs beside the model: 1,000 traders over Ray against an endpoint that answers at once, or in a second."""
+"""What a turn costs beside the model: 1,000 traders, and an endpoint that answers at once, or in a second."""
 
 import json
 import subprocess
@@ -37,7 +37,8 @@ _SERVE = """
 import json, sys
 from swarm.llm.fake_model import serve_forever
 latency_s = float(sys.argv[2])
-serve_forever(port=0, fixed_replies=json.loads(sys.argv[1]), latency_s=latency_s, ready=lambda url: print(url, flush=True))
+replies = json.loads(sys.argv[1])
+serve_forever(port=0, fixed_replies=replies, latency_s=latency_s, ready=lambda url: print(url, flush=True))
 """
 
 
