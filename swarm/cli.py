@@ -396,6 +396,23 @@ def bench_turns(json_path: JsonPath = None) -> None:
     _bench("turns", turns_bench.measure, json_path)
 
 
+@bench_app.command(name="economy")
+def bench_economy(
+    config: Annotated[
+        Path | None, typer.Option("--config", metavar="CONFIG", help="Measure the models of this config, one by one.")
+    ] = None,
+    traders: Annotated[int, typer.Option("--traders", min=1, max=100_000, metavar="N", help="How many.")] = 1_000,
+    usd_per_core_hour: Annotated[
+        float, typer.Option("--usd-per-core-hour", min=0.0, metavar="USD", help="What a core is taken to cost.")
+    ] = 0.04,
+    json_path: JsonPath = None,
+) -> None:
+    """Valid decisions, cost per million turns and seconds per round, for each model at hand; takes ten minutes."""
+    from swarm.bench import economy as economy_bench
+
+    _bench("economy", lambda narrator: economy_bench.measure(config, traders, usd_per_core_hour, narrator), json_path)
+
+
 @bench_app.command(name="engine")
 def bench_engine(
     folder: Annotated[
