@@ -60,8 +60,7 @@ class TradersConfig(StrictModel):
 
 
 class BudgetConfig(StrictModel):
-    """What a turn, a round and a whole run may cost. What bounds the run or the seconds of a round makes it degrade in a
-    stated order instead of stopping; see docs/budget.md."""
+    """What a turn, a round and a whole run may cost; docs/budget.md says how a run that nears a bound degrades."""
 
     tokens_per_turn: int = Field(default=1_000, ge=100, le=100_000)
     """Most tokens of prompt and reply together."""

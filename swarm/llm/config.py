@@ -302,6 +302,15 @@ class VllmModel(ModelEntry):
         return self.entry.system_role if self.entry else True
 
 
+def usd_per_turn(model: ModelEntry, tokens: int) -> float | None:
+    """What a turn of so many tokens with the longest of replies costs in US dollars; None where no price is known."""
+    price = model.usd_per_million
+    if price is None:
+        return None
+    written = min(model.max_completion_tokens, tokens)
+    return ((tokens - written) * price[0] + written * price[1]) / 1e6
+
+
 def engine_of(entry: Any) -> str:
     """Which engine an entry is for, in plain values or as a model: the one it names, else the default."""
     if isinstance(entry, dict):
