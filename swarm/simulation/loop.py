@@ -19,6 +19,7 @@ from swarm.market.margin import BANK, LENDER
 from swarm.market.orders import Int64, Orders
 from swarm.scenarios.protocol import Consequence, MarketState, Movement
 from swarm.seeding import draw
+from swarm.simulation.attention import Attended, Attention, counted
 from swarm.simulation.market import MarketPort, Note
 from swarm.simulation.plan import Fork, RunPlan
 from swarm.simulation.traders import Gathered, TradersPort
@@ -39,6 +40,7 @@ class RoundOutcome:
     state: MarketState
     named_balances: Int64
     trader_columns: dict[str, Int64]
+    attended: Attended
     duration_s: float
     decide_s: float
     clear_s: float
@@ -85,12 +87,19 @@ class RoundLoop:
     """
 
     def __init__(
-        self, plan: RunPlan, market: MarketPort, traders: TradersPort, watchers: tuple[Watcher, ...] = ()
+        self,
+        plan: RunPlan,
+        market: MarketPort,
+        traders: TradersPort,
+        watchers: tuple[Watcher, ...] = (),
+        clock: Callable[[], float] = perf_counter,
     ) -> None:
-        """Open the market and give everybody what they begin with."""
+        """Open the market and give everybody what they begin with; `clock` tells seconds, and times the rounds."""
         self.plan = plan
         self.round = 0
         self._market, self._traders, self._watchers = market, traders, watchers
+        self._clock = clock
+        self._attention = Attention(plan)
         self._numbers = _Numbers()
         self._last: RoundCleared | None = None
         self._past: _Past | None = None
@@ -103,15 +112,16 @@ class RoundLoop:
 
     def step(self) -> None:
         """One round: observe, decide, clear, settle, live; Interrupted where it was told to stop while it waited."""
-        started = perf_counter()
+        started = self._clock()
         round_ = self.round + 1
         if self.plan.fork and self.plan.fork.round == self.round:
             self._leave_for(self.plan.fork)
         plan = self.plan
-        seen = self._observe(round_)
+        seen = self._attention.ask(self._observe(round_), self._answer.state, self._last)
         gathered = self._traders.decide(seen)
-        decided = perf_counter()
-        orders = _with_priority(plan.seed, round_, gathered)
+        decided = self._clock()
+        gathered, standing, attended = self._attention.settle(seen, self._answer.state, gathered, decided - started)
+        orders = _with_priority(plan.seed, round_, gathered, standing)
         before = self._answer.state.reference_ticks
         self._answer = self._market.execute(
             [
@@ -121,7 +131,7 @@ class RoundLoop:
             ]
         )
         taken, last = _taken_and_cleared(self._answer.events)
-        cleared = perf_counter()
+        cleared = self._clock()
         self._live(round_, before, last)
         self._said = _said(plan.traders, gathered)
         self.round, self._last = round_, last
@@ -137,7 +147,8 @@ class RoundLoop:
             state=self._answer.state,
             named_balances=self._answer.named,
             trader_columns=plan.scenario.trader_columns(),
-            duration_s=perf_counter() - started,
+            attended=counted(attended, standing, taken),
+            duration_s=self._clock() - started,
             decide_s=decided - started,
             clear_s=cleared - decided,
         )
@@ -147,6 +158,7 @@ class RoundLoop:
     def _hold(self, plan: RunPlan) -> None:
         """Go by this plan from now on."""
         self.plan = plan
+        self._attention.under(plan)
         self._graph = contact_graph(plan.seed, plan.traders, plan.shard.traders.hears)
         self._past = (self._past or _Past()) if plan.shard.traders.desks else None
 
@@ -234,9 +246,9 @@ class _Numbers:
         )
 
 
-def _with_priority(seed: int, round_: int, gathered: Gathered) -> Orders:
+def _with_priority(seed: int, round_: int, gathered: Gathered, standing: Orders) -> Orders:
     """All orders of the round in canonical order, each with its trader's priority as the seed draws it."""
-    orders = Orders.concatenate([gathered.decisions.orders, gathered.baseline_orders]).in_canonical_order()
+    orders = Orders.concatenate([gathered.decisions.orders, gathered.baseline_orders, standing]).in_canonical_order()
     drawn = (draw(seed, "priority", round_, orders.trader) >> np.uint64(1)).astype(np.int64)
     return replace(orders, priority=drawn)
 
