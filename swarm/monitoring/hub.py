@@ -72,6 +72,7 @@ METRICS = (
            {"outcome": "order"}),
     Metric("swarm_fills_total", "counter", "Fills, two for each trade.", {"good": "good"}),
     Metric("swarm_volume_lots_total", "counter", "Lots traded.", {"good": "good"}),
+    Metric("swarm_rounds_without_trades", "gauge", "How many rounds up to the last one had no trade at all, in a row."),
     Metric("swarm_price_ticks", "gauge", "Reference price at the end of the last round, in ticks.", {"good": "good"}),
     Metric("swarm_unfilled_lots", "gauge", "Lots left over when the last round was cleared.",
            {"good": "good", "side": "side"}),
@@ -200,6 +201,7 @@ class Hub(Collector):
         self._set("swarm_rounds_planned", plan.last.rounds)
         self._set("swarm_run_finished", 0)
         self._set("swarm_round", 0)
+        self._set("swarm_rounds_without_trades", 0)
 
     def attach(self, shards: int, restarts: Callable[[], int]) -> None:
         """Take note of what the run's processes are; `restarts` tells how often the market has come back so far."""
@@ -218,6 +220,10 @@ class Hub(Collector):
         with self._lock:
             self._set("swarm_round", outcome.round)
             self._set("swarm_last_round_timestamp_seconds", self._clock())
+            if len(outcome.cleared.trades.good):
+                self._set("swarm_rounds_without_trades", 0)
+            else:
+                self._add("swarm_rounds_without_trades", 1)
             self._show_market(outcome.plan, outcome.state, outcome.named_balances)
             for g, good in enumerate(self._goods):
                 self._set("swarm_unfilled_lots", int(outcome.cleared.unfilled_buy_lots[g]), good, "buy")
