@@ -14,14 +14,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
-from socket import gaierror
-from threading import Lock
+from socket import AI_PASSIVE, SOCK_STREAM, gaierror, getaddrinfo
+from threading import Lock, Thread
 from typing import Literal
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import numpy as np
 import numpy.typing as npt
-from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client import CollectorRegistry, make_wsgi_app
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.exposition import ThreadingWSGIServer
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
@@ -43,6 +45,9 @@ Family = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
 SHORT_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 REPLY_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 40.0, 80.0, 160.0)
+
+END_POLL_S = 0.05
+"""How often the server looks whether it is to end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -384,7 +389,7 @@ def exported(hub: Hub, host: str, port: int) -> Iterator[str]:
     registry = CollectorRegistry()
     registry.register(hub)
     try:
-        server, thread = start_http_server(port, host, registry)
+        server = _listening(host, port, registry)
     except gaierror as error:
         raise ConfigError(
             "runtime.metrics_host", f"{host!r} is no address of this machine ({error.strerror})", "try 127.0.0.1"
@@ -395,6 +400,9 @@ def exported(hub: Hub, host: str, port: int) -> Iterator[str]:
             f"port {port} of {host} cannot be used ({getattr(error, 'strerror', None) or error})",
             "choose another, 0 for any that is free, or null for no metrics",
         ) from error
+    # The client's own server looks only twice a second whether it is to end, which each run would wait for.
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": END_POLL_S}, daemon=True)
+    thread.start()
     shown = f"[{host}]" if ":" in host else host
     try:
         yield f"http://{shown}:{server.server_port}/metrics"
@@ -402,6 +410,20 @@ def exported(hub: Hub, host: str, port: int) -> Iterator[str]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+class _Handler(WSGIRequestHandler):
+    """Answers without a line on the terminal for each scrape."""
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+def _listening(host: str, port: int, registry: CollectorRegistry) -> WSGIServer:
+    """A server of the registry, bound to its port; OSError if that cannot be."""
+    family = getaddrinfo(host, port, type=SOCK_STREAM, flags=AI_PASSIVE)[0][0]
+    server = type("Server", (ThreadingWSGIServer,), {"address_family": family})
+    return make_server(host, port, make_wsgi_app(registry), server_class=server, handler_class=_Handler)
 
 
 def _counts(numbers: Int64 | Iterable[int], size: int) -> Int64:
