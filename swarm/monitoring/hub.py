@@ -16,7 +16,7 @@ from itertools import product
 from pathlib import Path
 from socket import AI_PASSIVE, SOCK_STREAM, gaierror, getaddrinfo
 from threading import Lock, Thread
-from typing import Literal
+from typing import Any, Literal
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import numpy as np
@@ -127,18 +127,21 @@ FIXED_SETS: Mapping[str, tuple[str, ...]] = {
 """The sets of labels that are the same for all runs; the others follow from the run's plan."""
 
 
-@dataclass(slots=True)
 class _Histogram:
-    """Counts by bucket, the last of which is for what lies beyond all bounds."""
+    """Counts by series and bucket, the last of which is for what lies beyond all bounds."""
 
-    bounds: npt.NDArray[np.float64]
-    counts: Int64
-    sum: float = 0.0
+    def __init__(self, bounds: tuple[float, ...], series: list[tuple[str, ...]]) -> None:
+        self.series = series
+        self.counts = np.zeros((len(series), len(bounds) + 1), dtype=np.int64)
+        self.sums = np.zeros(len(series))
+        self._bounds = np.array(bounds)
 
-    def observe(self, values: npt.NDArray[np.float64]) -> None:
-        """Count many values at once."""
-        self.counts += np.bincount(np.searchsorted(self.bounds, values), minlength=len(self.counts))
-        self.sum += float(values.sum())
+    def observe(self, number: Int64, values: npt.NDArray[np.float64]) -> None:
+        """Count many values at once, each in the series of this number."""
+        rows, columns = self.counts.shape
+        place = number * columns + np.searchsorted(self._bounds, values)
+        self.counts += np.bincount(place, minlength=rows * columns).reshape(rows, columns)
+        self.sums += np.bincount(number, weights=values, minlength=rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,14 +190,11 @@ class Hub(Collector):
         }
         self._lock = Lock()
         self._values: dict[str, dict[tuple[str, ...], float]] = {}
-        self._histograms: dict[str, dict[tuple[str, ...], _Histogram]] = {}
+        self._histograms: dict[str, _Histogram] = {}
         for metric in METRICS:
             series = list(product(*(self._sets[name] for name in metric.labels.values())))
             if metric.kind == "histogram":
-                bounds = np.array(metric.buckets)
-                self._histograms[metric.name] = {
-                    labels: _Histogram(bounds, np.zeros(len(bounds) + 1, dtype=np.int64)) for labels in series
-                }
+                self._histograms[metric.name] = _Histogram(metric.buckets, series)
             else:
                 # What is not known yet is no number, which no alert takes for one.
                 start = 0.0 if metric.kind == "counter" else math.nan
@@ -263,10 +263,11 @@ class Hub(Collector):
         names = ("run", *metric.labels)
         if metric.kind == "histogram":
             histogram = HistogramMetricFamily(metric.name, metric.help, labels=names)
-            for labels, counted in self._histograms[metric.name].items():
-                bounds = [*map(floatToGoString, metric.buckets), "+Inf"]
-                cumulated = np.cumsum(counted.counts).tolist()
-                histogram.add_metric((self._run, *labels), list(zip(bounds, cumulated, strict=True)), counted.sum)
+            counted = self._histograms[metric.name]
+            bounds = [*map(floatToGoString, metric.buckets), "+Inf"]
+            cumulated = np.cumsum(counted.counts, axis=1).tolist()
+            for labels, counts, seconds in zip(counted.series, cumulated, counted.sums.tolist(), strict=True):
+                histogram.add_metric((self._run, *labels), list(zip(bounds, counts, strict=True)), seconds)
             return histogram
         kind = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
         family = kind(metric.name, metric.help, labels=names)
@@ -295,12 +296,10 @@ class Hub(Collector):
             self._seats = self._seated(plan)
         wealth = wealth_cents(plan, state)
         self._set("swarm_wealth_gini", gini(wealth))
-        for number, mind in enumerate(self._minds):
-            own = wealth[self._seats.mind == number]
-            self._set("swarm_traders", len(own), mind)
-            spread = np.quantile(own, (0.1, 0.5, 0.9)).tolist() if len(own) else [math.nan] * 3
-            mean = float(own.mean()) if len(own) else math.nan
-            for stat, cents in zip(FIXED_SETS["stat"], (mean, *spread), strict=True):
+        traders, stats = _spread(wealth, self._seats.mind, len(self._minds))
+        for mind, n, row in zip(self._minds, traders.tolist(), stats.tolist(), strict=True):
+            self._set("swarm_traders", n, mind)
+            for stat, cents in zip(FIXED_SETS["stat"], row, strict=True):
                 self._set("swarm_wealth_cents", cents, mind, stat)
 
     def _count(self, outcome: RoundOutcome) -> None:
@@ -312,7 +311,7 @@ class Hub(Collector):
             ("swarm_decide_duration_seconds", outcome.decide_s),
             ("swarm_clear_duration_seconds", outcome.clear_s),
         ):
-            self._histograms[name][()].observe(np.array([seconds]))
+            self._histograms[name].observe(np.zeros(1, dtype=np.int64), np.array([seconds]))
         self._count_turns(outcome)
         self._count_messages(outcome)
         self._count_market(outcome)
@@ -330,22 +329,23 @@ class Hub(Collector):
             self._add("swarm_late_traders_total", turns_lost, mind)
         self._set("swarm_woken_traders", int(decided.sum() + late.sum()))
         model = seats.model[turns.trader]
-        columns = (turns.prompt_tokens, turns.cached_prompt_tokens, turns.completion_tokens)
         asked = np.array([text != NEVER_ASKED for text in turns.text], dtype=np.bool_)
         overdue = np.array([reason == "deadline" for reason in turns.finish_reason], dtype=np.bool_)
         late_model = seats.model[gathered.late]
-        for number, name in enumerate(self._models):
-            own = model == number
-            prompt, cached, completion = (int(column[own].sum()) for column in columns)
-            for kind, tokens in zip(FIXED_SETS["token"], (prompt, cached, completion), strict=True):
-                self._add("swarm_tokens_total", tokens, name, kind)
+        unanswered = _counts(model[overdue], len(self._models)) + _counts(
+            late_model[late_model >= 0], len(self._models)
+        )
+        columns = (turns.prompt_tokens, turns.cached_prompt_tokens, turns.completion_tokens)
+        # As floating-point numbers, which are exact up to 2^53 tokens a round.
+        tokens = np.array([np.bincount(model, weights=column, minlength=len(self._models)) for column in columns])
+        for name, spent, n in zip(self._models, tokens.T.tolist(), unanswered.tolist(), strict=True):
+            for kind, amount in zip(FIXED_SETS["token"], spent, strict=True):
+                self._add("swarm_tokens_total", amount, name, kind)
+            self._set("swarm_queued_requests", n, name)
             if name in self._usd:
                 per_prompt, per_completion = self._usd[name]
-                dollars = (prompt * per_prompt + completion * per_completion) / 1e6
-                self._add("swarm_cost_dollars_total", dollars, name)
-            self._histograms["swarm_decision_latency_seconds"][(name,)].observe(turns.latency_s[own & asked])
-            unanswered = int((own & overdue).sum()) + int((late_model == number).sum())
-            self._set("swarm_queued_requests", unanswered, name)
+                self._add("swarm_cost_dollars_total", (spent[0] * per_prompt + spent[2] * per_completion) / 1e6, name)
+        self._histograms["swarm_decision_latency_seconds"].observe(model[asked], turns.latency_s[asked])
         errors = Counter(
             (number, str(error))
             for number, error in zip(model.tolist(), gathered.decisions.errors, strict=True)
@@ -424,6 +424,21 @@ def _listening(host: str, port: int, registry: CollectorRegistry) -> WSGIServer:
     family = getaddrinfo(host, port, type=SOCK_STREAM, flags=AI_PASSIVE)[0][0]
     server = type("Server", (ThreadingWSGIServer,), {"address_family": family})
     return make_server(host, port, make_wsgi_app(registry), server_class=server, handler_class=_Handler)
+
+
+def _spread(values: npt.NDArray[Any], group: Int64, groups: int) -> tuple[Int64, npt.NDArray[np.float64]]:
+    """The size of each group, and its mean, p10, p50 and p90 as `np.quantile` has them; NaN for an empty one."""
+    sizes = _counts(group, groups)
+    filled = np.maximum(sizes, 1)
+    ordered = values[np.lexsort((values, group))].astype(np.float64)
+    place = np.array([[0.1], [0.5], [0.9]]) * (filled - 1)
+    below = np.floor(place).astype(np.int64)
+    start = np.minimum(np.cumsum(sizes) - sizes, max(len(ordered) - 1, 0))
+    low, high = ordered[start + below], ordered[start + np.minimum(below + 1, filled - 1)]
+    mean = np.bincount(group, weights=values, minlength=groups) / filled
+    stats = np.vstack([mean, low + (high - low) * (place - below)]).T
+    stats[sizes == 0] = math.nan
+    return sizes, stats
 
 
 def _counts(numbers: Int64 | Iterable[int], size: int) -> Int64:

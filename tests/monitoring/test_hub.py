@@ -411,6 +411,30 @@ def test_a_late_shard_costs_turns_and_messages(tmp_path: Path) -> None:
     assert value(found, "swarm_woken_traders") == 40
 
 
+def test_wealth_is_summed_up_as_numpy_does(tmp_path: Path) -> None:
+    plan = planned()
+    hub, recorder = hub_of(plan, tmp_path), Recorder()
+    market = Market(plan.market, None)
+    run(plan, recorder, hub, market=market)
+    table = recorder.finish(market.close(), {}).tables["traders"]
+    last = table.filter(table["round"] == plan.rounds)
+    found = samples(hub)
+    for mind in set(plan.minds):
+        cents = last.filter(last["mind"] == mind)["wealth_cents"].to_numpy()
+        expected = {"mean": cents.mean(), **{f"p{q}": np.quantile(cents, q / 100) for q in (10, 50, 90)}}
+        for stat, wanted in expected.items():
+            assert value(found, "swarm_wealth_cents", mind=mind, stat=stat) == pytest.approx(wanted)
+
+
+def test_a_run_of_baselines_alone_has_no_series_of_models(tmp_path: Path) -> None:
+    plan = planned(models=[], traders={"minds": {"zip": 1, "zi_c": 1}}, rounds=3)
+    hub = hub_of(plan, tmp_path)
+    run(plan, hub)
+    found = samples(hub)
+    assert value(found, "swarm_turns_total", mind="zip") == 3 * 20
+    assert not [have for _, have in found if "model" in dict(have)]
+
+
 def test_requests_that_a_model_did_not_answer_in_time_are_queued(tmp_path: Path) -> None:
     models = [{"name": "slow", "temperament": "value", "latency_s": 30.0}]
     plan = planned(models=models, traders={"minds": {"slow": 1, "zip": 1}}, rounds=1, budget={"round_deadline_s": 0.2})
