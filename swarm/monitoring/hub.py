@@ -31,6 +31,7 @@ from swarm import __version__
 from swarm.agents.decision import DecisionError
 from swarm.agents.turns import NEVER_ASKED
 from swarm.errors import ConfigError
+from swarm.llm.config import OpenAIModel
 from swarm.market.events import Rejection
 from swarm.market.orders import Int64
 from swarm.market.quality import gini
@@ -100,6 +101,8 @@ METRICS = (
            buckets=SHORT_SECONDS),
     Metric("swarm_decision_latency_seconds", "histogram", "Time from a model's request to its reply.",
            {"model": "model"}, REPLY_SECONDS),
+    Metric("swarm_time_to_first_token_seconds", "histogram", "Time from a model's request to the first token of its "
+           "reply, for engines that tell: endpoints with `stream: true`.", {"model": "streaming_model"}, REPLY_SECONDS),
     Metric("swarm_conservation_error", "gauge", "Sum of an asset over all accounts, cents for cash and lots for goods; "
            "anything but 0 is a broken ledger.", {"asset": "asset"}),
     Metric("swarm_journal_bytes", "gauge", "Length of the journal."),
@@ -175,6 +178,7 @@ class Hub(Collector):
         self._minds = tuple(dict.fromkeys(mind for p in plans for mind in sorted(set(p.minds))))
         models = {model.name: model for p in plans for model in p.models}
         self._models = tuple(models)
+        self._streaming = tuple(name for name, m in models.items() if isinstance(m, OpenAIModel) and m.stream)
         self._goods = plan.scenario.goods
         self._usd = {name: prices for name, model in models.items() if (prices := model.usd_per_million) is not None}
         self._sets = {
@@ -185,6 +189,7 @@ class Hub(Collector):
             "mind": self._minds,
             "model": self._models,
             "priced_model": tuple(self._usd),
+            "streaming_model": self._streaming,
             "good": self._goods,
             "asset": ("cash", *self._goods),
         }
@@ -346,6 +351,10 @@ class Hub(Collector):
                 per_prompt, per_completion = self._usd[name]
                 self._add("swarm_cost_dollars_total", (spent[0] * per_prompt + spent[2] * per_completion) / 1e6, name)
         self._histograms["swarm_decision_latency_seconds"].observe(model[asked], turns.latency_s[asked])
+        for number, name in enumerate(self._streaming):
+            told = (model == self._models.index(name)) & ~np.isnan(turns.first_token_s)
+            place = np.full(int(told.sum()), number)
+            self._histograms["swarm_time_to_first_token_seconds"].observe(place, turns.first_token_s[told])
         errors = Counter(
             (number, str(error))
             for number, error in zip(model.tolist(), gathered.decisions.errors, strict=True)

@@ -244,6 +244,7 @@ def test_labels_are_of_closed_sets_and_names_follow_the_rules() -> None:
         "mind": {"calm", "garbling", "zip", "zi_c"},
         "model": {"calm", "garbling"},
         "priced_model": {"calm", "garbling"},
+        "streaming_model": set(),
         "good": {"acorns", "berries", "mushrooms", "honey", "firewood"},
         "asset": {"cash", "acorns", "berries", "mushrooms", "honey", "firewood"},
     }
@@ -329,6 +330,23 @@ def in_buckets(found: Samples, name: str, seconds: np.ndarray[Any, Any], **label
     assert "+Inf" in bounds
     for bound in bounds:
         assert value(found, f"{name}_bucket", le=bound, **labels) == int((seconds <= float(bound)).sum())
+
+
+def test_the_first_token_is_timed_where_an_engine_tells(tmp_path: Path) -> None:
+    models = [{**PRICED, "name": "streaming", "stream": True}, {**PRICED, "name": "whole"}]
+    plan = planned(rounds=2, models=models, traders={"minds": {"streaming": 1, "whole": 1}})
+
+    class Telling(Answering):
+        async def complete(self, requests: Sequence[ModelRequest], deadline_s: float) -> list[ModelReply]:
+            told, *others = await super().complete(requests, deadline_s)
+            return [replace(told, first_token_s=0.0125), *others]
+
+    hub = hub_of(plan, tmp_path)
+    run(plan, hub, traders=LocalTraders(plan.shard, {"streaming": Telling(), "whole": Answering()}))
+    found = samples(hub)
+    name = "swarm_time_to_first_token_seconds"
+    in_buckets(found, name, np.array([0.0125, 0.0125]), model="streaming")
+    assert {dict(have)["model"] for n, have in found if n.startswith(name)} == {"streaming"}
 
 
 def test_a_value_on_a_bound_belongs_below_it(tmp_path: Path) -> None:
