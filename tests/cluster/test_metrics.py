@@ -13,7 +13,7 @@ from tests.cluster.conftest import CONFIG, SWARM, end_tree, summary
 
 pytestmark = pytest.mark.ray
 
-WAIT_S = 100
+WAIT_S = 240
 
 
 def totals(address: str) -> dict[str, float]:
@@ -27,6 +27,7 @@ def totals(address: str) -> dict[str, float]:
     return found
 
 
+@pytest.mark.timeout(300)
 def test_a_run_over_ray_shows_what_its_summary_has(environment: dict[str, str], tmp_path: Path) -> None:
     folder, log = tmp_path / "run", tmp_path / "run.log"
     settings = ("runtime.metrics_port=0", "runtime.metrics_linger_s=600", "runtime.traders_per_actor=8")

@@ -22,7 +22,7 @@ import yaml
 from tests.monitoring.conftest import Prometheus
 
 SWARM = [sys.executable, "-m", "swarm"]
-WAIT_S = 75
+WAIT_S = 120
 CONFIG: dict[str, Any] = {
     "name": "watched",
     "rounds": 60,
@@ -94,7 +94,7 @@ def asked(port: int, expression: str) -> dict[str, float]:
     }
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_a_run_is_read_recorded_and_alerted_on(prometheus: Prometheus, tmp_path: Path) -> None:
     config = tmp_path / "watched.yaml"
     config.write_text(yaml.safe_dump(CONFIG))
