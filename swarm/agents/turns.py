@@ -1,7 +1,7 @@
 """Turns: what models answered in a round, as columns, and what reading the answers comes to."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
 from typing import Any, Self
 
@@ -31,9 +31,9 @@ class Turns:
 
     `pruned_messages` counts the lines of gossip that did not fit the trader's budget. Of `prompt_tokens`, the whole
     prompt that a trader was shown, `cached_prompt_tokens` were in the engine's cache, and `shared_prompt_tokens` are
-    those of a prompt that was asked once for several traders, at all of them but the first. Everything but these two
-    and `latency_s` is part of the run's history; they are what a clock, a cache and the spread over shards came to, and
-    are kept beside it.
+    those of a prompt that was asked once for several traders, at all of them but the first. Everything but these two,
+    `latency_s` and `first_token_s` (NaN where no engine told it) is part of the run's history; they are what a clock, a
+    cache and the spread over shards came to, and are kept beside it.
     """
 
     trader: Int64
@@ -45,6 +45,11 @@ class Turns:
     latency_s: np.ndarray[Any, np.dtype[np.float64]]
     cached_prompt_tokens: Int64
     shared_prompt_tokens: Int64
+    first_token_s: np.ndarray[Any, np.dtype[np.float64]] = field(default_factory=lambda: np.empty(0))
+
+    def __post_init__(self) -> None:
+        if not len(self.first_token_s):
+            object.__setattr__(self, "first_token_s", np.full(len(self.trader), np.nan))
 
     def __len__(self) -> int:
         return len(self.trader)
@@ -60,7 +65,7 @@ class Turns:
                 flat = [value for p in parts for value in getattr(p, f.name)]
                 columns[f.name] = tuple(flat[i] for i in order)
             else:
-                dtype = np.float64 if f.name == "latency_s" else np.int64
+                dtype = np.float64 if f.name in ("latency_s", "first_token_s") else np.int64
                 column = np.concatenate([np.empty(0, dtype=dtype), *(getattr(p, f.name) for p in parts)])
                 columns[f.name] = column[order]
         return cls(**columns)

@@ -145,6 +145,12 @@ class OpenAIModel(ModelEntry):
     usd_per_million_completion_tokens: float | None = Field(default=None, ge=0.0, le=1e6)
     """What a million completion tokens cost, in US dollars; null: unknown."""
 
+    @property
+    def usd_per_million(self) -> tuple[float, float] | None:
+        """What a million prompt tokens and a million completion tokens cost; None where that is unknown."""
+        prompt, completion = self.usd_per_million_prompt_tokens, self.usd_per_million_completion_tokens
+        return None if prompt is None or completion is None else (prompt, completion)
+
     @field_validator("base_url")
     @classmethod
     def _is_a_plain_url(cls, url: str) -> str:
@@ -262,6 +268,12 @@ class VllmModel(ModelEntry):
 
     usd_per_million_completion_tokens: float | None = Field(default=None, ge=0.0, le=1e6)
     """What a million completion tokens cost, in US dollars; null: unknown."""
+
+    @property
+    def usd_per_million(self) -> tuple[float, float] | None:
+        """What a million prompt tokens and a million completion tokens cost; None where that is unknown."""
+        prompt, completion = self.usd_per_million_prompt_tokens, self.usd_per_million_completion_tokens
+        return None if prompt is None or completion is None else (prompt, completion)
 
     @field_validator("catalogue")
     @classmethod

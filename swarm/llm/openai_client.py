@@ -64,6 +64,7 @@ class _Completion:
     finish_reason: FinishReason
     usage: TokenUsage
     others: "tuple[_Completion, ...]" = ()
+    first_token_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,9 +254,10 @@ class OpenAIClient:
             outcome = await self._attempt(connections, body, request, due)
             if isinstance(outcome, _Completion):
                 self.counts["retries"] += attempts
-                latency_s = loop.time() - started
+                latency_s, first = loop.time() - started, outcome.first_token_at
+                first_token_s = None if first is None else first - started
                 return [
-                    ModelReply(sample.text, sample.usage, sample.finish_reason, latency_s)
+                    ModelReply(sample.text, sample.usage, sample.finish_reason, latency_s, first_token_s)
                     for sample in (outcome, *outcome.others)
                 ]
             if outcome.kind == "circuit_open" and attempts:
@@ -333,6 +335,7 @@ class OpenAIClient:
         chars = unchecked = size = 0
         finish: str | None = None
         usage: Any = None
+        first_token_at: float | None = None
         line = bytearray()
         while chunk := await response.content.readany():
             size += len(chunk)
@@ -351,6 +354,8 @@ class OpenAIClient:
                     for choice in value["choices"][:1]:
                         piece = choice["delta"].get("content") or ""
                         finish = choice.get("finish_reason") or finish
+                        if piece and first_token_at is None:
+                            first_token_at = asyncio.get_running_loop().time()
                         parts.append(piece)
                         chars += len(piece)
                         unchecked += len(piece)
@@ -361,11 +366,12 @@ class OpenAIClient:
                 text = "".join(parts)
                 if runaway(text, LOOP_WINDOW * 3 // 4):
                     self.counts["given_up"] += 1
-                    return _Completion(_encodable(text), "length", self._usage(None, request, text))
+                    return _Completion(_encodable(text), "length", self._usage(None, request, text), first_token_at=first_token_at)
         if finish is None:
             return _Failure("connection", "the stream ended before the completion did")
         text = "".join(parts)
-        return _Completion(_encodable(text), _finish_reason(finish), self._usage(usage, request, text))
+        used = self._usage(usage, request, text)
+        return _Completion(_encodable(text), _finish_reason(finish), used, first_token_at=first_token_at)
 
     def _body(self, request: ModelRequest) -> bytes:
         config = self.config

@@ -73,6 +73,9 @@ class ServeModelClient:
                 self._handle = serve.get_app_handle(self.application)
             response = self._handle.complete.remote(list(requests), deadline_s * ENGINE_SHARE)
             replies: list[ModelReply] = await asyncio.wait_for(response, deadline_s)
+        except TimeoutError:
+            late = ModelReply("the deployment is late", TokenUsage(0, 0), "deadline", perf_counter() - started)
+            return [late] * len(requests)
         except Exception as error:
             reason = f"{type(error).__name__}: {error}".splitlines()[0][:200]
             failed = ModelReply(reason, TokenUsage(0, 0), "error", perf_counter() - started)
