@@ -24,8 +24,8 @@ capabilities: {drop: [ALL]}
 
 {{/* The environment of every container of Ray. */}}
 {{- define "swarm.environment" -}}
-- {name: HOME, value: /home/swarm}
-- {name: HF_HOME, value: /home/swarm/hub}
+- {name: HOME, value: /home/ray}
+- {name: HF_HOME, value: /home/ray/hub}
 - {name: RAY_USAGE_STATS_ENABLED, value: "0"}
 {{- if .Values.models.enabled }}
 - name: SWARM_API_KEY
@@ -57,11 +57,11 @@ autoscalerOptions:
   securityContext: {{- include "swarm.containerSecurity" $root | nindent 4 }}
   resources: {{- include "swarm.resources" $root.Values.autoscaler | nindent 4 }}
   env:
-    - {name: HOME, value: /home/swarm}
+    - {name: HOME, value: /home/ray}
   volumeMounts:
     # The one container that talks to the Kubernetes API, and the only one that is given a token for it.
     - {name: kube-api, mountPath: /var/run/secrets/kubernetes.io/serviceaccount, readOnly: true}
-    - {name: home, mountPath: /home/swarm, subPath: autoscaler}
+    - {name: home, mountPath: /home/ray, subPath: autoscaler}
     - {name: scratch, mountPath: /tmp}
 headGroupSpec:
   serviceType: ClusterIP
@@ -106,7 +106,7 @@ headGroupSpec:
             - {name: serve, containerPort: 8000}
             {{- end }}
           volumeMounts:
-            - {name: home, mountPath: /home/swarm}
+            - {name: home, mountPath: /home/ray}
             - {name: scratch, mountPath: /tmp}
             {{- if $hasRuns }}
             - {name: runs, mountPath: /runs}
@@ -170,7 +170,7 @@ workerGroupSpecs:
               - {name: serve, containerPort: 8000}
               {{- end }}
             volumeMounts:
-              - {name: home, mountPath: /home/swarm}
+              - {name: home, mountPath: /home/ray}
               - {name: scratch, mountPath: /tmp}
         volumes:
           - {name: home, emptyDir: {sizeLimit: {{ ternary $root.Values.scratch.hubCacheSize "2Gi" (gt (int $group.gpus) 0) }}}}
