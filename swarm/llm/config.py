@@ -178,6 +178,11 @@ class Hardware(StrictModel):
     gpu_memory_utilization: float | None = Field(default=None, gt=0.0, le=1.0)
     """Share of a GPU's memory that the engine takes; null: 0.9 of what num_gpus gives it."""
 
+    accelerator_type: str | None = Field(
+        default=None, pattern=r"^!?([A-Za-z0-9][A-Za-z0-9.-]{0,60}|in\([A-Za-z0-9][A-Za-z0-9.,-]{0,200}\))$"
+    )
+    """Kinds of GPU that its replicas may run on, as Ray names them: L4, !T4, in(A100,H100); null: any."""
+
     max_replicas: int | None = Field(default=None, ge=1, le=64)
     """Most replicas of a deployment that grows with its load, from `replicas` on; null: it does not grow."""
 

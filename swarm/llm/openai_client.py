@@ -366,7 +366,9 @@ class OpenAIClient:
                 text = "".join(parts)
                 if runaway(text, LOOP_WINDOW * 3 // 4):
                     self.counts["given_up"] += 1
-                    return _Completion(_encodable(text), "length", self._usage(None, request, text), first_token_at=first_token_at)
+                    return _Completion(
+                        _encodable(text), "length", self._usage(None, request, text), first_token_at=first_token_at
+                    )
         if finish is None:
             return _Failure("connection", "the stream ended before the completion did")
         text = "".join(parts)

@@ -1,13 +1,15 @@
 """An HTTP API for other people's clients: OpenAI's `/v1/models` and `/v1/chat/completions`, over all deployed models.
 
 Each HTTP request becomes a batch of one for the model that it names, so every engine answers, whatever it is. What is
-not done here is refused: tools, images, stop words. A stream is one piece, since replies are made as a whole. This
-module knows no Ray; `serving` makes a deployment of it.
+not done here is refused: tools, images, stop words. A stream is one piece, since replies are made as a whole. With an
+API key, what does not bring it is refused, but for `/health`, which tells nothing. This module knows no Ray; `serving`
+makes a deployment of it.
 """
 
 import json
 import time
 from collections.abc import Mapping, Sequence
+from hmac import compare_digest
 from typing import Any
 from uuid import uuid4
 
@@ -35,19 +37,26 @@ class _BadRequest(Exception):
 
 
 class Gateway:
-    """The front of all models of a run, each behind its client."""
+    """The front of several models, each behind its client; with `api_key`, for those alone who send it."""
 
-    def __init__(self, clients: Mapping[str, ModelClient]) -> None:
+    def __init__(self, clients: Mapping[str, ModelClient], api_key: str | None = None) -> None:
         self.clients = dict(clients)
+        self._authorization = None if api_key is None else f"Bearer {api_key}".encode()
         self.created = int(time.time())
 
     async def __call__(self, request: Request) -> Response:
         """Answer one HTTP request."""
-        match request.method, request.url.path.rstrip("/"):
+        path = request.url.path.rstrip("/")
+        if self._authorization is not None and path != "/health":
+            # Compared in a time that does not tell how much of the key was right.
+            sent = request.headers.get("authorization", "").encode()
+            if not compare_digest(sent, self._authorization):
+                return error(401, "authentication_error", "expected the header authorization: Bearer and the API key")
+        match request.method, path:
             case "GET", "/v1/models":
                 models = [self._card(name) for name in self.clients]
                 return JSONResponse({"object": "list", "data": models})
-            case "GET", path if path.removeprefix("/v1/models/") in self.clients:
+            case "GET", _ if path.removeprefix("/v1/models/") in self.clients:
                 return JSONResponse(self._card(path.removeprefix("/v1/models/")))
             case "GET", "/health":
                 return Response("ok")

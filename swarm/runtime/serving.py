@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from time import perf_counter, sleep
@@ -11,7 +12,8 @@ from ray import serve
 from ray.serve.config import RequestRouterConfig
 from ray.serve.handle import DeploymentHandle
 
-from swarm.errors import ClusterError, ModelError
+from swarm.config import resolve
+from swarm.errors import ClusterError, ConfigError, ModelError
 from swarm.llm.config import ModelConfig, VllmModel
 from swarm.llm.protocol import Connected, ModelReply, ModelRequest, TokenUsage
 from swarm.llm.vllm_arguments import environment
@@ -28,6 +30,15 @@ MAX_ONGOING_BATCHES = 64
 
 ENGINE_SHARE = 0.95
 """Of the time until a batch's deadline, the share that the engine gets; the rest is for bringing the replies back."""
+
+MAX_ONGOING_HTTP = 1_024
+"""Requests that one gateway has under way at once; what the engines do not take yet waits there."""
+
+API_KEY_ENV = "SWARM_API_KEY"
+"""The environment variable that holds the key of a gateway that a Serve config deploys, unless it names another."""
+
+ACCELERATOR_LABEL = "ray.io/accelerator-type"
+"""The label that Ray gives each node for its kind of GPU, and that the chart declares for groups without a node yet."""
 
 HEALTH_PERIOD_S = 5.0
 HEALTH_TIMEOUT_S = 30.0
@@ -84,10 +95,14 @@ class ServeModelClient:
 
 
 class GatewayReplica(Gateway):
-    """The gateway as a deployment; `applications` are the names of the models' Serve applications."""
+    """The gateway as a deployment; `applications` are the names of the models' Serve applications.
 
-    def __init__(self, applications: Mapping[str, str]) -> None:
-        super().__init__({name: ServeModelClient(app) for name, app in applications.items()})
+    `api_key_env` names the environment variable that holds the key which its callers must send; None: they need none.
+    """
+
+    def __init__(self, applications: Mapping[str, str], api_key_env: str | None = None) -> None:
+        clients_by_name = {name: ServeModelClient(app) for name, app in applications.items()}
+        super().__init__(clients_by_name, api_key_of(api_key_env) if api_key_env else None)
 
 
 def deploy(
@@ -128,6 +143,48 @@ def deploy(
     return applications
 
 
+def build_model(args: Mapping[str, Any]) -> Any:
+    """The Serve application of one model, for a Serve config: `args` is an entry as under `models` of a run's."""
+    [model] = resolve({"models": [dict(args)]}).models
+    replica: Any = serve.deployment(ModelReplica)
+    chosen = options(model)
+    if isinstance(model, VllmModel):
+        # Over HTTP a batch is one request, and the engine takes many at once.
+        chosen["max_ongoing_requests"] = model.max_num_seqs
+    return replica.options(name=model.name, **chosen).bind(placed(model))
+
+
+def build_gateway(args: Mapping[str, Any]) -> Any:
+    """The Serve application that answers OpenAI's protocol for models that applications of their own names serve.
+
+    `args` has `models`, their names, and may have `api_key_env`, by default SWARM_API_KEY: the environment variable
+    that holds the key which callers must send. null lets everybody in who reaches the port.
+    """
+    place = "args of the gateway"
+    if unknown := sorted(set(args) - {"models", "api_key_env"}):
+        raise ConfigError(place, f"there is no such key: {unknown[0]}", "known: models, api_key_env")
+    models, key = args.get("models"), args.get("api_key_env", API_KEY_ENV)
+    if not isinstance(models, list) or not models or not all(isinstance(name, str) for name in models):
+        raise ConfigError(f"{place}: models", f"expected a list of applications' names, got {models!r}")
+    if key is not None and not (isinstance(key, str) and key):
+        raise ConfigError(f"{place}: api_key_env", f"expected the name of an environment variable or null, got {key!r}")
+    front: Any = serve.deployment(GatewayReplica)
+    chosen = front.options(name="gateway", max_ongoing_requests=MAX_ONGOING_HTTP, ray_actor_options={"num_cpus": 0})
+    return chosen.bind({name: name for name in models}, key)
+
+
+def api_key_of(variable: str) -> str:
+    """The API key in an environment variable; ConfigError where it is not set, since nobody is let in by mistake."""
+    key = os.environ.get(variable, "").strip()
+    if not key:
+        raise ConfigError(
+            variable,
+            "this environment variable must hold the API key of the gateway, and is not set where it runs",
+            "set it on every node before Ray starts there, say to what `openssl rand -hex 32` prints",
+        )
+    return key
+
+
 def options(model: ModelConfig) -> dict[str, Any]:
     """How a model's deployment is scaled, placed, watched and routed to."""
     actor: dict[str, Any] = {"num_cpus": model.num_cpus}
@@ -136,6 +193,8 @@ def options(model: ModelConfig) -> dict[str, Any]:
         return chosen | {"num_replicas": model.replicas}
     hardware = model.hardware
     actor |= {"num_gpus": hardware.gpus, "runtime_env": {"env_vars": environment(model)}}
+    if hardware.accelerator_type is not None:
+        actor["label_selector"] = {ACCELERATOR_LABEL: hardware.accelerator_type}
     chosen |= {"health_check_period_s": HEALTH_PERIOD_S, "health_check_timeout_s": HEALTH_TIMEOUT_S}
     if hardware.max_replicas is None:
         chosen["num_replicas"] = model.replicas

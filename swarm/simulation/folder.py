@@ -18,7 +18,8 @@ class RunFolder:
     """Where one run is kept."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        # A run that is handed in to a cluster has no shell that would do this for it.
+        self.path = path.expanduser()
         self._made = False
 
     @property

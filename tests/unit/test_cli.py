@@ -163,6 +163,15 @@ def test_folders_that_cannot_be_used(swarm: Call, tmp_path: Path) -> None:
     assert (status, "no record of a run" in complaint) == (2, True)
 
 
+def test_a_tilde_is_the_home_folder_also_where_no_shell_has_seen_it(
+    swarm: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    status, _, errors = swarm("run", CONFIG, "--local", "--set", "rounds=1", "--out", "~/runs/first")
+    assert status == 0, errors
+    assert (tmp_path / "runs" / "first" / "tables" / "prices.parquet").exists()
+
+
 def test_debug_shows_the_traceback(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "swarm", "validate", str(tmp_path / "absent.yaml")]
     plain = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)

@@ -35,16 +35,20 @@ def call(
     method: str = "POST",
     path: str = "/v1/chat/completions",
     kind: str = "application/json",
+    api_key: str | None = None,
+    authorization: str | None = None,
 ) -> tuple[int, str, Answering]:
     client = Answering(reply)
-    gateway = Gateway({"news": client})
+    gateway = Gateway({"news": client}, api_key)
+    headers = [(b"content-type", kind.encode())]
+    headers += [] if authorization is None else [(b"authorization", authorization.encode())]
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     scope = {
         "type": "http",
         "method": method,
         "path": path,
         "query_string": b"",
-        "headers": [(b"content-type", kind.encode())],
+        "headers": headers,
         "server": ("127.0.0.1", 80),
         "scheme": "http",
     }
@@ -174,3 +178,23 @@ def test_several_samples_of_a_prompt_are_one_request_whose_prompt_counts_once() 
     chunks = [json.loads(line[6:]) for line in text.split("\n\n") if line.startswith("data: {")]
     assert [chunk["choices"][0]["index"] for chunk in chunks] == [0, 0, 1, 1]
     assert [bool(chunk.get("usage")) for chunk in chunks] == [False, False, False, True]
+
+
+@pytest.mark.parametrize(
+    "authorization", [None, "", "Bearer", "Bearer wrong", "Basic the-key", "the-key", "Bearer the-keys"]
+)
+@pytest.mark.parametrize(("method", "path"), [("POST", "/v1/chat/completions"), ("GET", "/v1/models"), ("GET", "/x")])
+def test_with_an_api_key_nobody_else_is_answered(method: str, path: str, authorization: str | None) -> None:
+    status, text, client = call(GOOD, method=method, path=path, api_key="the-key", authorization=authorization)
+    assert status == 401
+    assert json.loads(text)["error"]["type"] == "authentication_error"
+    assert "the-key" not in text
+    assert not client.asked
+
+
+def test_with_its_api_key_a_client_is_answered() -> None:
+    status, _, client = call(GOOD, api_key="the-key", authorization="Bearer the-key")
+    assert status == 200
+    assert len(client.asked) == 1
+    # Whether the process lives may be asked without one, as Kubernetes does.
+    assert call({}, method="GET", path="/health", api_key="the-key")[0] == 200

@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Begin the run of config.yaml in a folder, or go on with it where an earlier try has begun it.
+# bash run.sh FOLDER, beside which lie config.yaml and arguments: what else `swarm run` is given, one argument a line.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+folder=$1
+if [ -s "$folder/config.yaml" ]; then
+  exec swarm run --resume "$folder" --address auto
+fi
+mapfile -t arguments <"$here/arguments"
+exec swarm run "$here/config.yaml" --out "$folder" --address auto "${arguments[@]}"
