@@ -238,8 +238,6 @@ class Hub(Collector):
             for g, good in enumerate(self._goods):
                 self._set("swarm_unfilled_lots", int(outcome.cleared.unfilled_buy_lots[g]), good, "buy")
                 self._set("swarm_unfilled_lots", int(outcome.cleared.unfilled_sell_lots[g]), good, "sell")
-            if self._seats.plan is not outcome.plan:
-                self._seats = self._seated(outcome.plan)
             if outcome.round > self._recorded_rounds:
                 self._count(outcome)
 
@@ -283,11 +281,12 @@ class Hub(Collector):
     def _seated(self, plan: RunPlan) -> _Seats:
         desks = plan.shard.desks
         models = [desks[mind].model if mind in desks else mind for mind in plan.minds]
-        number = {name: i for i, name in enumerate(self._models)}
+        mind_number = {name: i for i, name in enumerate(self._minds)}
+        model_number = {name: i for i, name in enumerate(self._models)}
         return _Seats(
             plan,
-            np.array([self._minds.index(mind) for mind in plan.minds], dtype=np.int64),
-            np.array([number.get(model, -1) for model in models], dtype=np.int64),
+            np.array([mind_number[mind] for mind in plan.minds], dtype=np.int64),
+            np.array([model_number.get(model, -1) for model in models], dtype=np.int64),
         )
 
     def _show_market(self, plan: RunPlan, state: MarketState, named: Int64) -> None:
