@@ -92,6 +92,20 @@ RUNS: dict[str, dict[str, Any]] = {
         },
     },
 }
+RUNS["patient"] = {
+    "seed": 8,
+    "rounds": 10,
+    "population": 16,
+    "models": [
+        {"name": "m", "temperament": "value", "usd_per_million_prompt_tokens": 4.0},
+        {"name": "n", "temperament": "maker", "fault_rate": 0.2, "usd_per_million_prompt_tokens": 1.0},
+        {"name": "o", "temperament": "panic", "form": "menu"},
+    ],
+    "traders": {"standing": {"max_rounds": 3}},
+    "budget": {"run_tokens": 40_000, "run_usd": 0.06},
+}
+"""Standing orders within a budget: who is asked, and at which level, follows from the record."""
+
 FORKS: dict[str, tuple[str, int, dict[str, Any]]] = {
     "forked": ("learners", 5, {"market": {"rationing": "pro_rata"}, "rounds": 9}),
     "refitted": ("silent", 2, {"seed": 55, "rounds": 3, "traders": {"hears": 2, "minds": {"n": 1, "truthful": 1}}}),
@@ -174,9 +188,9 @@ def test_a_kept_journal_replays_to_its_pinned_hash_and_stays_small(name: str) ->
     assert kept(name).stat().st_size < JOURNAL_BYTES.get(name, OTHER_BYTES)
 
 
-def test_ten_histories_are_kept() -> None:
+def test_eleven_histories_are_kept() -> None:
     assert {path.stem for path in FOLDER.glob("*.swarm")} == set(NAMES)
-    assert len(NAMES) == 10
+    assert len(NAMES) == 11
 
 
 def test_the_kept_journal_holds_every_kind_of_record_and_shock() -> None:

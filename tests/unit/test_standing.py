@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from swarm.agents.shard import Shard
 from swarm.config import compose, resolve
 from swarm.coordination.standing import Reason, Signs, Standing, Stands, covered
 from swarm.llm import engines
-from swarm.llm.protocol import ModelReply, ModelRequest
+from swarm.llm.protocol import ModelClient, ModelReply, ModelRequest
 from swarm.market.orders import BUY, SELL, Orders
 from swarm.simulation.loop import RoundOutcome, run_rounds
 from swarm.simulation.market import Market
@@ -331,14 +332,15 @@ def test_a_model_that_dies_and_stays_dead_costs_its_traders_and_their_orders_go_
             self.engine = engines.in_process(plan.models[0])
             self.batches = 0
 
-        async def complete(self, requests: list[ModelRequest], deadline_s: float) -> list[ModelReply]:
+        async def complete(self, requests: Sequence[ModelRequest], deadline_s: float) -> list[ModelReply]:
             self.batches += 1
             replies = await self.engine.complete(requests, deadline_s)
             return (
                 replies if self.batches <= 3 else [replace(r, text="gone", finish_reason="connection") for r in replies]
             )
 
-    clients = {m.name: engines.in_process(m) for m in plan.models} | {"value": Mortal()}
+    clients: dict[str, ModelClient] = {m.name: engines.in_process(m) for m in plan.models}
+    clients["value"] = Mortal()
     market, watch, recorder = Market(plan.market, None), Watch(), Recorder()
     run_rounds(plan, market, LocalTraders(plan.shard, clients), (watch, recorder))
     dead = [o for o in watch.rounds if DecisionError.ENGINE_CONNECTION in o.gathered.decisions.errors]

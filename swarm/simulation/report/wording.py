@@ -141,7 +141,8 @@ def turns_taken(summary: Summary) -> bool:
 
 def late_turns(summary: Summary) -> int:
     """Turns that were too late for their round, by a shard or by a model."""
-    return max(summary["late_turns"], sum(summary.get("late_turns_by_mind", {}).values()))
+    by_mind: Mapping[str, int] = summary.get("late_turns_by_mind", {})
+    return max(int(summary["late_turns"]), sum(by_mind.values()))
 
 
 def tiles(summary: Summary) -> list[Tile]:
