@@ -184,13 +184,14 @@ bench-table: setup ## write the README's table of figures from docs/benchmarks
 	@$(BIN)/python -m swarm.bench.table docs/benchmarks README.md
 
 # Helm reads nothing outside the chart, so it has copies; a test holds them to what they are copies of.
-CHART_CONFIGS := actors baselines desks five-labs five-labs-served thousand wood wood-scripted
+# These two need what lies on, or listens on, the machine of who runs them.
+NOT_IN_CHART := configs/endpoint.yaml configs/five-labs-cpu.yaml
 
 .PHONY: chart
 chart: ## copy configs, the Serve config, dashboards and rules into the Helm chart
 	@rm -rf helm/configs helm/dashboards helm/rules.yml
 	@mkdir -p helm/configs helm/dashboards
-	@cp $(CHART_CONFIGS:%=configs/%.yaml) helm/configs/
+	@cp $(filter-out $(NOT_IN_CHART),$(wildcard configs/*.yaml)) helm/configs/
 	@cp deploy/ray/serve.yaml helm/serve.yaml
 	@for file in dashboards/*.json; do if [ -f "$$file" ]; then cp "$$file" helm/dashboards/; fi; done
 	@if [ -f deploy/prometheus/rules.yml ]; then cp deploy/prometheus/rules.yml helm/rules.yml; fi

@@ -21,7 +21,7 @@ import pytest
 from tests.deploy.operations import documented
 
 BIN = Path(sys.executable).parent
-START_S = 120.0
+START_S = 240.0
 END_S = 20.0
 GONE_S = 5.0
 

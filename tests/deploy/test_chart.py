@@ -347,8 +347,8 @@ def test_the_script_begins_a_run_or_goes_on_with_it(tmp_path: Path, begun: bool)
 
 def sources() -> dict[Path, Path]:
     """What the chart has copies of: the original by the copy."""
-    copied = {CHART / "configs" / p.name: p for p in (ROOT / "configs").glob("*.yaml") if p.stem != "five-labs-cpu"}
-    copied = {c: p for c, p in copied.items() if p.stem != "endpoint"}
+    left_out = ("endpoint.yaml", "five-labs-cpu.yaml")
+    copied = {CHART / "configs" / p.name: p for p in (ROOT / "configs").glob("*.yaml") if p.name not in left_out}
     copied[CHART / "serve.yaml"] = ROOT / "deploy" / "ray" / "serve.yaml"
     copied |= {CHART / "dashboards" / p.name: p for p in (ROOT / "dashboards").glob("*.json")}
     rules = ROOT / "deploy" / "prometheus" / "rules.yml"

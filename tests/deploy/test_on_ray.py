@@ -15,10 +15,10 @@ from tests.deploy.conftest import Head, shell
 from tests.deploy.manifests import ROOT
 from tests.deploy.operations import documented
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(900)]
 
-RUN_S = 180.0
-SERVE_S = 180.0
+RUN_S = 300.0
+SERVE_S = 300.0
 
 
 def summary(folder: Path) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from tests.deploy.operations import PAGE, commands, documented
 TEXT = PAGE.read_text(encoding="utf-8")
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 def test_commands_on_a_laptop_work_as_they_stand(tmp_path: Path) -> None:
     (tmp_path / "configs").symlink_to(ROOT / "configs")
     environment = {"PATH": f"{BIN}:/usr/bin:/bin", "HOME": str(tmp_path), "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
@@ -32,7 +32,7 @@ def test_commands_on_a_laptop_work_as_they_stand(tmp_path: Path) -> None:
         "swarm run --resume": "cash and goods conserved",
     }
     for beginning, expected in said.items():
-        ended = shell(documented(beginning), environment, tmp_path, 100)
+        ended = shell(documented(beginning), environment, tmp_path, 250)
         assert ended.returncode == 0, ended.stdout + ended.stderr
         assert expected in ended.stdout
 
