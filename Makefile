@@ -196,6 +196,34 @@ chart: ## copy configs, the Serve config, dashboards and rules into the Helm cha
 	@for file in dashboards/*.json; do if [ -f "$$file" ]; then cp "$$file" helm/dashboards/; fi; done
 	@if [ -f deploy/prometheus/rules.yml ]; then cp deploy/prometheus/rules.yml helm/rules.yml; fi
 
+.PHONY: dashboards
+dashboards: setup ## build the dashboards' JSON from swarm/monitoring/dashboards
+	@$(BIN)/swarm dashboards build dashboards
+
+# The viewer is bundled from packages that are for looking alone, 440 MB in .cache; its own page shows which.
+PREVIEW := .cache/dashboards-preview
+VIEWER := tests/monitoring/viewer
+
+.PHONY: dashboards-preview
+dashboards-preview: setup prometheus $(PREVIEW)/site/viewer.js ## draw the dashboards over a real run, with Grafana's own components (needs npm and Chromium)
+	@cp $(VIEWER)/index.html $(PREVIEW)/site/
+	@$(BIN)/python -m tests.monitoring.preview --site $(PREVIEW)/site --out $(PREVIEW) \
+	  --prometheus $(PROMETHEUS)/bin/prometheus
+
+$(PREVIEW)/build/.ready: $(VIEWER)/package.json $(VIEWER)/package-lock.json
+	@command -v npm >/dev/null || { echo 'dashboards-preview: no npm on the PATH: install Node.js 20 or later' >&2; exit 1; }
+	@echo 'Installing what the preview is drawn with: about a minute and 440 MB in $(PREVIEW)'
+	@mkdir -p $(PREVIEW)/build && cp $^ $(PREVIEW)/build/
+	@cd $(PREVIEW)/build && npm ci --ignore-scripts --legacy-peer-deps --no-audit --no-fund --loglevel=error
+	@touch $@
+
+$(PREVIEW)/site/viewer.js: $(PREVIEW)/build/.ready $(VIEWER)/viewer.jsx
+	@mkdir -p $(PREVIEW)/site/public
+	@cp -R $(PREVIEW)/build/node_modules/@grafana/ui/dist/public/. $(PREVIEW)/site/public/
+	@NODE_PATH="$(CURDIR)/$(PREVIEW)/build/node_modules" $(PREVIEW)/build/node_modules/.bin/esbuild $(VIEWER)/viewer.jsx --bundle \
+	  --minify --jsx=automatic --external:monaco-editor --define:process.env.NODE_ENV='"production"' \
+	  --log-level=warning --outfile=$@
+
 .PHONY: clean
 clean: ## remove the environment, caches and builds, but no runs
 	@rm -rf $(VENV) $(VLLM) .cache .hypothesis build dist

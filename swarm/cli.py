@@ -38,7 +38,9 @@ app = typer.Typer(
 models_app = typer.Typer(help="The minds that can decide for traders.", invoke_without_command=True)
 bench_app = typer.Typer(help="Measure on this machine: medians of five, in one form of JSON.", no_args_is_help=True)
 app.add_typer(models_app, name="models")
+dashboards_app = typer.Typer(help="The Grafana dashboards of runs.", no_args_is_help=True)
 app.add_typer(bench_app, name="bench")
+app.add_typer(dashboards_app, name="dashboards")
 
 out = Console(soft_wrap=True, highlight=False)
 err = Console(stderr=True, soft_wrap=True, highlight=False)
@@ -421,6 +423,58 @@ def doctor() -> None:
     for finding in findings():
         table.add_row(finding.part, marks[finding.state], escape(finding.found), escape(finding.advice))
     out.print(table)
+
+
+@dashboards_app.command(name="push")
+def push_dashboards(
+    url: Annotated[
+        str,
+        typer.Option("--url", metavar="URL", envvar="GRAFANA_URL", help="Grafana, say https://grafana.example.org."),
+    ],
+    prometheus: Annotated[
+        str,
+        typer.Option("--prometheus", metavar="URL", help="Prometheus, at the address by which Grafana reaches it."),
+    ] = "http://127.0.0.1:9090",
+    every_s: Annotated[
+        int, typer.Option("--every", min=1, max=300, metavar="S", help="Seconds between Prometheus' readings.")
+    ] = 5,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Send the token over plain http to another machine, too.")
+    ] = False,
+) -> None:
+    """Put data source, folder and dashboards into a Grafana over its HTTP API; again, it changes what differs.
+
+    The token of a service account with the role Admin is taken from the environment, GRAFANA_TOKEN, and from nowhere
+    else. What files have provisioned there is left as it is.
+    """
+    from swarm.monitoring import dashboards, grafana
+
+    found = dashboards.committed()
+    with grafana.connected(url, os.environ.get(grafana.TOKEN_VARIABLE, ""), insecure) as server:
+        for pushed in grafana.push(server, list(found.values()), prometheus, every_s):
+            out.print(escape(f"{pushed.what}: {pushed.outcome}{'  ' + pushed.url if pushed.url else ''}"))
+
+
+@dashboards_app.command(name="build")
+def build_dashboards(
+    directory: Annotated[
+        Path, typer.Argument(metavar="[DIR]", help="Where the JSON is written.", show_default=True)
+    ] = Path("dashboards"),
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; exit with 1 if a file is not what would be written.")
+    ] = False,
+) -> None:
+    """Build the dashboards' JSON from the code; needs grafana-foundation-sdk, as `make setup` installs it."""
+    from swarm.monitoring import dashboards
+
+    texts = dashboards.built()
+    differing = dashboards.differing(texts, directory)
+    if check:
+        for name in differing:
+            err.print(escape(f"{directory / name}.json is not what the code builds; `make dashboards` writes it anew"))
+        raise typer.Exit(1 if differing else 0)
+    dashboards.write(texts, directory)
+    out.print(escape(f"{directory}: {len(texts)} dashboards, {', '.join(differing) or 'none'} changed"))
 
 
 @bench_app.command(name="round")

@@ -35,6 +35,10 @@ class JournalError(SwarmError):
     """A journal is missing, damaged, or not of a version that can be read."""
 
 
+class GrafanaError(SwarmError):
+    """A Grafana cannot be reached, or does not take what it is given."""
+
+
 class LedgerError(SwarmError):
     """An invariant of the ledger is broken: the run must stop, since no later figure would be worth anything."""
 

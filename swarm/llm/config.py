@@ -11,6 +11,7 @@ from swarm.schema import StrictModel
 Temperament = Literal["value", "momentum", "maker", "hoarder", "panic"]
 DecisionForm = Literal["orders", "menu"]
 DEFAULT_ENGINE = "scripted"
+UNKNOWN_LAB = "unknown"
 
 
 class ModelEntry(StrictModel):
@@ -47,6 +48,11 @@ class ModelEntry(StrictModel):
         prompt, completion = self.usd_per_million_prompt_tokens, self.usd_per_million_completion_tokens
         return None if prompt is None or completion is None else (prompt, completion)
 
+    @property
+    def lab(self) -> str:
+        """Who made the model, as far as the catalogue tells."""
+        return UNKNOWN_LAB
+
 
 class ScriptedModel(ModelEntry):
     """A rule in code that reads the prompt's text; it is no language model."""
@@ -62,6 +68,11 @@ class ScriptedModel(ModelEntry):
 
     latency_s: float = Field(default=0.0, ge=0.0, le=3_600.0)
     """Seconds that a scripted policy waits before it answers a batch, to see what a slow model does to a run."""
+
+    @property
+    def lab(self) -> str:
+        """Nobody has made a model here."""
+        return "no language model"
 
 
 class EmbeddedModel(ModelEntry):
@@ -84,6 +95,11 @@ class EmbeddedModel(ModelEntry):
 
     max_completion_tokens: int = Field(default=2, ge=2, le=4_000)
     """Most tokens of one reply, which has two."""
+
+    @property
+    def lab(self) -> str:
+        """This project."""
+        return "Thousand Token Wood"
 
 
 class OpenAIModel(ModelEntry):
@@ -150,6 +166,11 @@ class OpenAIModel(ModelEntry):
         """What a million prompt tokens and a million completion tokens cost; None where that is unknown."""
         prompt, completion = self.usd_per_million_prompt_tokens, self.usd_per_million_completion_tokens
         return None if prompt is None or completion is None else (prompt, completion)
+
+    @property
+    def lab(self) -> str:
+        """Who made the model, if the endpoint calls it by its hub's name."""
+        return lab_of(self.model)
 
     @field_validator("base_url")
     @classmethod
@@ -280,6 +301,11 @@ class VllmModel(ModelEntry):
         prompt, completion = self.usd_per_million_prompt_tokens, self.usd_per_million_completion_tokens
         return None if prompt is None or completion is None else (prompt, completion)
 
+    @property
+    def lab(self) -> str:
+        """Who made the model, if it or its source is in the catalogue."""
+        return self.entry.lab if self.entry else lab_of(self.model_source)
+
     @field_validator("catalogue")
     @classmethod
     def _is_in_the_catalogue(cls, name: str | None) -> str | None:
@@ -326,6 +352,11 @@ def usd_per_turn(model: ModelEntry, tokens: int) -> float | None:
         return None
     written = min(model.max_completion_tokens, tokens)
     return ((tokens - written) * price[0] + written * price[1]) / 1e6
+
+
+def lab_of(hub_id: str) -> str:
+    """Who made the model that the hub calls so, as far as the catalogue tells."""
+    return next((entry.lab for entry in CATALOGUE.values() if entry.hub_id == hub_id), UNKNOWN_LAB)
 
 
 def engine_of(entry: Any) -> str:

@@ -65,6 +65,8 @@ class Metric:
 METRICS = (
     Metric("swarm_run_info", "gauge", "What run this is; always 1.", {"scenario": "scenario", "place": "place",
            "version": "version"}),
+    Metric("swarm_model_info", "gauge", "What each model is; always 1, to join to what has the label model.",
+           {"model": "model", "lab": "lab", "engine": "engine"}),
     Metric("swarm_round", "gauge", "The last round that is settled and durable."),
     Metric("swarm_rounds_planned", "gauge", "The rounds that the run is to have."),
     Metric("swarm_run_finished", "gauge", "1 once the run has ended and no further round will come, else 0."),
@@ -189,6 +191,9 @@ class Hub(Collector):
             "mind": self._minds,
             "model": self._models,
             "priced_model": tuple(self._usd),
+            # What goes with each model is set below: a model has one lab and one engine, and not all of them.
+            "lab": (),
+            "engine": (),
             "streaming_model": self._streaming,
             "good": self._goods,
             "asset": ("cash", *self._goods),
@@ -208,6 +213,8 @@ class Hub(Collector):
         self._journal = JournalStats()
         self._restarts: Callable[[], int] = lambda: 0
         self._set("swarm_run_info", 1, plan.scenario_name, place, __version__)
+        for name, model in models.items():
+            self._set("swarm_model_info", 1, name, model.lab, model.engine)
         self._set("swarm_rounds_planned", plan.last.rounds)
         self._set("swarm_run_finished", 0)
         self._set("swarm_round", 0)

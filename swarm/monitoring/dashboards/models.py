@@ -1,0 +1,287 @@
+"""The models, side by side by lab: throughput, latency, tokens, errors, cache and cost."""
+
+from typing import Any
+
+from swarm.monitoring.dashboards.panels import RATE, Query, bars, board, lines, quantile, row, variable
+
+RUN = 'run="$run"'
+MODEL = f'{RUN},model=~"$model"'
+INFO = f'swarm_model_info{{{RUN},model=~"$model",lab=~"$lab"}}'
+BOTH = "{{lab}}: {{model}}"
+
+
+def dashboard() -> Any:
+    """The dashboard, built."""
+    return board(
+        "swarm-models",
+        "Swarm: the models",
+        "The models of a run side by side by lab: throughput, latency, tokens, errors, cache and cost. The last row is "
+        "what vLLM says of itself, and is empty where no model runs on it.",
+        [
+            variable("run", "Run", "swarm_run_info", "run", "The run's name, as its config has it."),
+            variable("lab", "Lab", f"swarm_model_info{{{RUN}}}", "lab", "Who made the models.", several=True),
+            variable(
+                "model",
+                "Model",
+                f'swarm_model_info{{{RUN},lab=~"$lab"}}',
+                "model",
+                "What the config calls the models.",
+                several=True,
+            ),
+        ],
+        [
+            row("Side by side"),
+            *_side_by_side(),
+            row("By lab"),
+            *_by_lab(),
+            row("Over time"),
+            *_over_time(),
+            row("vLLM's own view"),
+            *_vllm(),
+        ],
+    )
+
+
+def by_lab(of_model: str) -> str:
+    """Join the model's lab to an expression that has the labels `run` and `model`."""
+    return f"({of_model}) * on (run, model) group_left (lab) {INFO}"
+
+
+def _rate(counter: str, more: str = "") -> str:
+    return f"sum by (run, model) (rate({counter}{{{MODEL}{more}}}[{RATE}]))"
+
+
+def _sum(counter: str, more: str = "") -> str:
+    return f"sum by (run, model) ({counter}{{{MODEL}{more}}})"
+
+
+DECISIONS = "swarm_decision_latency_seconds_count"
+LATENCY = f"swarm_decision_latency_seconds_bucket{{{MODEL}}}"
+FIRST_TOKEN = f"swarm_time_to_first_token_seconds_bucket{{{MODEL}}}"
+TOKENS = "swarm_tokens_total"
+ERRORS = "swarm_decision_errors_total"
+COST = "swarm_cost_dollars_total"
+
+
+def _side_by_side() -> list[Any]:
+    asked = f"clamp_min({_sum(DECISIONS)}, 1)"
+    median, slow = (f"histogram_quantile({q}, sum by (le, run, model) ({LATENCY}))" for q in (0.5, 0.95))
+    prompt, cached, completion = (_sum(TOKENS, f',kind="{kind}"') for kind in ("prompt", "cached_prompt", "completion"))
+    return [
+        bars(
+            "Replies so far",
+            "Replies that the model has given so far, good or bad.",
+            "locale",
+            Query(by_lab(_sum(DECISIONS)), BOTH),
+            decimals=0,
+        ),
+        bars(
+            "Median latency so far",
+            "Time from a request to its reply: half of all so far were faster.",
+            "s",
+            Query(by_lab(median), BOTH),
+        ),
+        bars(
+            "95th percentile so far",
+            "Time from a request to its reply: 95 of 100 so far were faster.",
+            "s",
+            Query(by_lab(slow), BOTH),
+        ),
+        bars(
+            "Completion tokens a reply",
+            "Tokens that a reply has on average.",
+            "suffix:tokens",
+            Query(by_lab(f"{completion} / {asked}"), BOTH),
+            decimals=1,
+        ),
+        bars(
+            "Turns spoilt so far",
+            "Share of replies so far that were no decision: unreadable, late, or an engine's failure.",
+            "percentunit",
+            Query(by_lab(f"{_sum(ERRORS)} / {asked}"), BOTH),
+            decimals=1,
+        ),
+        bars(
+            "From the cache so far",
+            "Share of prompt tokens so far that the engine took from its prefix cache. 0 for engines that have none or "
+            "do not tell.",
+            "percentunit",
+            Query(by_lab(f"{cached} / clamp_min({prompt}, 1)"), BOTH),
+            decimals=0,
+        ),
+        bars(
+            "Cost of a thousand replies",
+            "At the config's prices; a model without prices is left out.",
+            "currencyUSD",
+            Query(by_lab(f"1000 * {_sum(COST)} / {asked}"), BOTH),
+        ),
+        bars(
+            "Cost so far",
+            "At the config's prices; a model without prices is left out.",
+            "currencyUSD",
+            Query(by_lab(_sum(COST)), BOTH),
+        ),
+    ]
+
+
+def _by_lab() -> list[Any]:
+    return [
+        lines(
+            "Median latency: $lab",
+            "Time from a request to its reply, one panel for each lab.",
+            "s",
+            Query(by_lab(f"histogram_quantile(0.5, sum by (le, run, model) (rate({LATENCY}[{RATE}])))"), "{{model}}"),
+            width=24,
+            repeat="lab",
+        ),
+    ]
+
+
+def _over_time() -> list[Any]:
+    prompt, cached, completion = (
+        _rate(TOKENS, f',kind="{kind}"') for kind in ("prompt", "cached_prompt", "completion")
+    )
+    return [
+        lines(
+            "Replies a second",
+            "Throughput: replies that each model gives per second.",
+            "short",
+            Query(by_lab(_rate(DECISIONS)), BOTH),
+            width=8,
+            stacked=True,
+        ),
+        lines(
+            "95th percentile of latency",
+            "Time from a request to its reply.",
+            "s",
+            Query(by_lab(f"histogram_quantile(0.95, sum by (le, run, model) (rate({LATENCY}[{RATE}])))"), BOTH),
+            width=8,
+        ),
+        lines(
+            "Requests unanswered",
+            "Requests of the last round that the model had not answered when the time was up.",
+            "short",
+            Query(by_lab(f"swarm_queued_requests{{{MODEL}}}"), BOTH),
+            width=8,
+            decimals=0,
+            top=1,
+        ),
+        lines(
+            "Prompt tokens a second",
+            "Tokens that the engines read, those from a prefix cache among them.",
+            "short",
+            Query(by_lab(prompt), BOTH),
+            width=8,
+            stacked=True,
+        ),
+        lines(
+            "Completion tokens a second",
+            "Tokens that the engines write.",
+            "short",
+            Query(by_lab(completion), BOTH),
+            width=8,
+            stacked=True,
+        ),
+        lines(
+            "Prompt tokens from the cache",
+            "Share of prompt tokens that the engine took from its prefix cache.",
+            "percentunit",
+            Query(by_lab(f"{cached} / {prompt}"), BOTH),
+            width=8,
+            top=1,
+        ),
+        lines(
+            "Turns spoilt by kind",
+            "Share of replies that were no decision, by model and kind; what never occurred is left out.",
+            "percentunit",
+            Query(
+                f"(sum by (run, model, kind) (rate({ERRORS}{{{MODEL}}}[{RATE}])) "
+                f"/ on (run, model) group_left () {_rate(DECISIONS)} "
+                f"and on (run, model, kind) ({ERRORS}{{{MODEL}}} > 0)) * on (run, model) group_left (lab) {INFO}",
+                "{{model}}, {{kind}}",
+            ),
+            width=8,
+        ),
+        lines(
+            "Time to first token",
+            "Time from a request to the first token of its reply, for models whose replies are read as they are "
+            "written: 95th percentile.",
+            "s",
+            Query(by_lab(f"histogram_quantile(0.95, sum by (le, run, model) (rate({FIRST_TOKEN}[{RATE}])))"), BOTH),
+            width=8,
+        ),
+        lines(
+            "Dollars an hour",
+            "At the config's prices; a model without prices is left out.",
+            "currencyUSD",
+            Query(by_lab(f"3600 * {_rate(COST)}"), BOTH),
+            width=8,
+            stacked=True,
+        ),
+    ]
+
+
+def _vllm() -> list[Any]:
+    def series(name: str) -> str:
+        # Under Ray, the names of vLLM's series begin with ray_ and have no colon.
+        return f'{{__name__=~"(ray_)?vllm[_:]{name}"}}'
+
+    def share(part: str, of: str) -> str:
+        return f"sum by (model_name) (rate({series(part)}[{RATE}])) / sum by (model_name) (rate({series(of)}[{RATE}]))"
+
+    return [
+        lines(
+            "Requests in the engine",
+            "Requests that vLLM computes and those that wait for room in its batch.",
+            "short",
+            Query(f"sum by (model_name) ({series('num_requests_running')})", "{{model_name}} running"),
+            Query(f"sum by (model_name) ({series('num_requests_waiting')})", "{{model_name}} waiting"),
+            width=8,
+        ),
+        lines(
+            "KV cache in use",
+            "Share of the blocks of vLLM's KV cache that are taken; at 100 % requests wait or are computed anew.",
+            "percentunit",
+            Query(f"max by (model_name) ({series('kv_cache_usage_perc')})", "{{model_name}}"),
+            width=8,
+            top=1,
+        ),
+        lines(
+            "Prefix cache hits",
+            "Share of the prompt's tokens that vLLM finds in its prefix cache.",
+            "percentunit",
+            Query(share("prefix_cache_hits_total", "prefix_cache_queries_total"), "{{model_name}}"),
+            width=8,
+            top=1,
+        ),
+        lines(
+            "First token in the engine",
+            "Time from a request's arrival at vLLM to the first token of its reply: median and 95th percentile.",
+            "s",
+            *(
+                Query(
+                    quantile(q, series("time_to_first_token_seconds_bucket"), "model_name"),
+                    f"{{{{model_name}}}} {name}",
+                )
+                for q, name in ((0.5, "median"), (0.95, "95th percentile"))
+            ),
+            width=8,
+        ),
+        lines(
+            "Time in the queue",
+            "How long a request waits for room in the batch: 95th percentile.",
+            "s",
+            Query(quantile(0.95, series("request_queue_time_seconds_bucket"), "model_name"), "{{model_name}}"),
+            width=8,
+        ),
+        lines(
+            "Tokens a second in the engine",
+            "Tokens that vLLM reads and writes.",
+            "short",
+            Query(f"sum by (model_name) (rate({series('prompt_tokens_total')}[{RATE}]))", "{{model_name}} prompt"),
+            Query(
+                f"sum by (model_name) (rate({series('generation_tokens_total')}[{RATE}]))", "{{model_name}} completion"
+            ),
+            width=8,
+        ),
+    ]
