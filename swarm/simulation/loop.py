@@ -3,7 +3,8 @@
 It holds no balance and no clock of the market's; what it returns is the history, as tables are made from it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Protocol
@@ -19,7 +20,7 @@ from swarm.market.margin import BANK, LENDER
 from swarm.market.orders import Int64, Orders
 from swarm.scenarios.protocol import Consequence, MarketState, Movement
 from swarm.seeding import draw
-from swarm.simulation.market import MarketPort, Note
+from swarm.simulation.market import MarketAnswer, MarketPort, Note
 from swarm.simulation.plan import Fork, RunPlan
 from swarm.simulation.traders import Gathered, TradersPort
 
@@ -60,18 +61,23 @@ class Interrupted(Exception):
     """Raised by a traders port that was told to stop while it waited; the round is then as if it had not begun."""
 
 
+Outside = Callable[["RoundLoop"], Sequence[Note | Consequence]]
+"""Says what happens at the end of a round that is no doing of its market or scenario."""
+
+
 def run_rounds(
     plan: RunPlan,
     market: MarketPort,
     traders: TradersPort,
     watchers: tuple[Watcher, ...] = (),
     should_stop: Callable[[], bool] = lambda: False,
+    outside: Outside = lambda _: (),
 ) -> int:
     """Run all rounds and return how many were finished: fewer than the plan's only if `should_stop` said so."""
     loop = RoundLoop(plan, market, traders, watchers)
     while loop.round < plan.last.rounds and not should_stop():
         try:
-            loop.step()
+            loop.step(outside)
         except Interrupted:
             break
     return loop.round
@@ -101,8 +107,26 @@ class RoundLoop:
         for watcher in watchers:
             watcher.started(plan.last, self._answer.state, self._answer.named)
 
-    def step(self) -> None:
+    @property
+    def answer(self) -> MarketAnswer:
+        """What the market said last: all balances, and the prices."""
+        return self._answer
+
+    @property
+    def cleared(self) -> RoundCleared | None:
+        """The last round's clearing."""
+        return self._last
+
+    def step(self, outside: "Outside" = lambda _: ()) -> None:
         """One round: observe, decide, clear, settle, live; Interrupted where it was told to stop while it waited."""
+        phases = self.phases()
+        next(phases)
+        next(phases)
+        with suppress(StopIteration):
+            phases.send(outside(self))
+
+    def phases(self) -> Generator[None, Sequence[Note | Consequence], None]:
+        """A round in three phases: decide; clear, settle and live; take what is sent from outside, and end."""
         started = perf_counter()
         round_ = self.round + 1
         if self.plan.fork and self.plan.fork.round == self.round:
@@ -111,6 +135,8 @@ class RoundLoop:
         seen = self._observe(round_)
         gathered = self._traders.decide(seen)
         decided = perf_counter()
+        yield
+        resumed = perf_counter()
         orders = _with_priority(plan.seed, round_, gathered)
         before = self._answer.state.reference_ticks
         self._answer = self._market.execute(
@@ -125,6 +151,9 @@ class RoundLoop:
         self._live(round_, before, last)
         self._said = _said(plan.traders, gathered)
         self.round, self._last = round_, last
+        if sent := (yield):
+            self._execute(sent)
+        self._market.end_round(round_)
         outcome = RoundOutcome(
             plan=plan,
             round=round_,
@@ -139,7 +168,7 @@ class RoundLoop:
             trader_columns=plan.scenario.trader_columns(),
             duration_s=perf_counter() - started,
             decide_s=decided - started,
-            clear_s=cleared - decided,
+            clear_s=cleared - resumed,
         )
         for watcher in self._watchers:
             watcher.round_done(outcome)
@@ -162,14 +191,18 @@ class RoundLoop:
         seen = Observation(seen.public, replace(seen.private, heard=tuple(deliver(self._graph, self._said))))
         return self._past.shown(seen) if self._past is not None else seen
 
+    def _execute(self, entries: Sequence[Note | Consequence]) -> None:
+        """Journal notes and apply consequences."""
+        accounts = market_accounts(self.plan)
+        self._answer = self._market.execute(
+            [e if isinstance(e, Note) else self._numbers.command(e, accounts) for e in entries]
+        )
+
     def _live(self, round_: int, reference_before_ticks: Int64, cleared: RoundCleared) -> None:
-        """What happens to everybody once the round has cleared, and its end."""
+        """What happens to everybody once the round has cleared."""
         if self._past is not None:
             self._past.keep(round_, reference_before_ticks, cleared)
-        consequences = self.plan.scenario.after_clearing(round_, self._answer.state, cleared)
-        accounts = market_accounts(self.plan)
-        self._answer = self._market.execute([self._numbers.command(c, accounts) for c in consequences])
-        self._market.end_round(round_)
+        self._execute(self.plan.scenario.after_clearing(round_, self._answer.state, cleared))
 
 
 def _opening(plan: RunPlan) -> list[Consequence]:

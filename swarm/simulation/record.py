@@ -29,6 +29,9 @@ STEP_ROWS = 200_000
 """Most rows of the table of desks' steps; beyond them the oldest rounds are left to the journal."""
 
 TABLES = ("prices", "trades", "traders", "decisions", "tokens", "rounds", "steps")
+REGION_TABLES = ("regions", "road")
+"""Tables that a run of several regions has besides."""
+
 _STEPS: dict[str, Any] = {
     "round": pl.Int64,
     "trader": pl.Int64,
