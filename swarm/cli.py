@@ -293,7 +293,7 @@ def list_models(context: typer.Context) -> None:
     """List what can decide for a trader: engines, their temperaments, and baselines."""
     if context.invoked_subcommand:
         return
-    from swarm.agents.baselines import BASELINE_SUMMARIES
+    from swarm.agents.baselines import ARBITRAGE, BASELINE_SUMMARIES
     from swarm.llm.catalogue import CATALOGUE
     from swarm.llm.scripted import TEMPERAMENT_SUMMARIES
 
@@ -316,7 +316,8 @@ def list_models(context: typer.Context) -> None:
         )
     table.add_row("engine: openai", "any model behind an OpenAI-compatible API", "As base_url and model say.")
     for baseline, summary in BASELINE_SUMMARIES.items():
-        table.add_row(f"traders.minds: {baseline}", "baseline, reads no text", summary)
+        place = "regions.abroad" if baseline == ARBITRAGE else "traders.minds"
+        table.add_row(f"{place}: {baseline}", "baseline, reads no text", summary)
     out.print(table)
 
 

@@ -23,7 +23,7 @@ from swarm.simulation.loop import Interrupted, RoundLoop
 from swarm.simulation.market import Note
 from swarm.simulation.plan import RunPlan
 from swarm.simulation.region import Region
-from swarm.simulation.road import Place, Road, Travellers
+from swarm.simulation.road import RegionState, Road, Travellers
 
 In = TypeVar("In")
 Phases = Generator[None, Sequence[Note | Consequence], None]
@@ -247,7 +247,7 @@ class Regions:
         loops, names = self._loops, self.plan.names
         states = [loop.answer.state for loop in loops]
         places = [
-            Place(state.balances, state.reference_ticks, region_of(loop.plan).may_be_taken(state, loop.cleared))
+            RegionState(state.balances, state.reference_ticks, region_of(loop.plan).may_be_taken(state, loop.cleared))
             for loop, state in zip(loops, states, strict=True)
         ]
         moved = self.road.move(places, last_round=loops[0].round == self.plan.whole.rounds)

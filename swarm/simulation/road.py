@@ -37,7 +37,7 @@ class Travellers:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Place:
+class RegionState:
     """What the road sees of a region after a round: [seats, assets], [goods], and [seats, goods] that may be taken."""
 
     balances: Int64
@@ -82,7 +82,7 @@ class Road:
         self.carried_lots = np.zeros(goods, dtype=np.int64)
         self.toll_cents = 0
 
-    def move(self, places: Sequence[Place], last_round: bool = False) -> list[list[Movement]]:
+    def move(self, places: Sequence[RegionState], last_round: bool = False) -> list[list[Movement]]:
         """By region, what arrives, what is paid and what leaves; in the last round nothing leaves any more.
 
         What arrives is not looked at before the next round, so everything stays at least one round where it came to.
@@ -111,7 +111,7 @@ class Road:
         if (held != sent).any():
             raise LedgerError(f"road: the markets' accounts have {held.tolist()} and {sent.tolist()} is under way")
 
-    def _goods(self, places: Sequence[Place]) -> tuple[UnderWay, Int64]:
+    def _goods(self, places: Sequence[RegionState]) -> tuple[UnderWay, Int64]:
         """The goods that leave, and [travellers, 2] what is paid for them at either seat, in cents.
 
         Of what its seats can spare, a traveller takes the goods with the widest gain first, as far as it can carry them
@@ -140,7 +140,7 @@ class Road:
             sent.append(UnderWay(everyone[rows], 1 - side[rows], good[rows] + 1, lots[rows]))
         return UnderWay(*(np.concatenate(c) for c in zip(*map(_columns, sent), strict=True))), toll
 
-    def _cash(self, places: Sequence[Place], toll: Int64, arrived: UnderWay) -> UnderWay:
+    def _cash(self, places: Sequence[RegionState], toll: Int64, arrived: UnderWay) -> UnderWay:
         """The cash that leaves: half of what one purse has more than the other, with what has just come to it."""
         cash = self._at_seats(places, "balances")[:, :, CASH] - toll
         purses = cash.copy()
@@ -152,7 +152,7 @@ class Road:
         rows = np.flatnonzero((more * 1_000 > purses.sum(axis=1) * UNEVEN_PERMILLE) & (amount > 0))
         return UnderWay(rows, 1 - source[rows], np.full_like(rows, CASH), amount[rows])
 
-    def _at_seats(self, places: Sequence[Place], column: str) -> Int64:
+    def _at_seats(self, places: Sequence[RegionState], column: str) -> Int64:
         """[travellers, 2, ...]: a column of the places at every traveller's two seats."""
         region, seat = self.travellers.region, self.travellers.seat
         columns = [getattr(place, column) for place in places]

@@ -6,11 +6,11 @@ from hypothesis import strategies as st
 
 from swarm.market.ledger import CASH, ROAD
 from swarm.scenarios.protocol import Int64, Movement
-from swarm.simulation.road import LEFT, Place
+from swarm.simulation.road import LEFT, RegionState
 from tests.unit.test_road import GOODS, moved, road, travellers
 
 
-def ledger_after(place_: Place, movements: list[Movement]) -> tuple[Int64, Int64, int]:
+def ledger_after(place_: RegionState, movements: list[Movement]) -> tuple[Int64, Int64, int]:
     """Balances after the movements, in their order, what the road's account took, and the tolls; nobody below zero."""
     balances, account, toll = place_.balances.copy(), np.zeros(GOODS + 1, dtype=np.int64), 0
     for movement in movements:
@@ -50,7 +50,7 @@ def test_nothing_is_lost_on_any_road_over_any_rounds(
     rounds = data.draw(st.integers(1, 4))
     for round_ in range(1, rounds + 1):
         spare = [data.draw(st.integers(0, 1)) * b[:, 1:] for b in owned]
-        places = [Place(b, np.array(data.draw(prices)), s) for b, s in zip(owned, spare, strict=True)]
+        places = [RegionState(b, np.array(data.draw(prices)), s) for b, s in zip(owned, spare, strict=True)]
         sent = way.move(places, last_round=round_ == rounds)
         for region, movements in enumerate(sent):
             owned[region], took, toll = ledger_after(places[region], movements)

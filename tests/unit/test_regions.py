@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from math import sqrt
 from pathlib import Path
 from threading import Barrier
@@ -15,7 +16,7 @@ import yaml
 from swarm.agents.observation import Observation
 from swarm.agents.prompt import public_text
 from swarm.config import check_budget, compose, compose_regions, composed, load, resolve
-from swarm.errors import ConfigError, JournalError
+from swarm.errors import ConfigError, JournalError, LedgerError
 from swarm.llm import engines
 from swarm.market.ledger import ISSUE, ROAD
 from swarm.market.quality import price_dispersion
@@ -421,3 +422,18 @@ def test_any_scenario_can_have_regions() -> None:
     told, _ = onlookers.finish([market.close() for market in markets], {})
     assert not any(flow["unexplained"] for flow in told.summary["conservation"].values())
     assert len({own.market.opening_reference_ticks for own in onlookers.plan.plans}) == 3
+
+
+def test_a_run_that_is_stopped_before_its_first_round_can_still_be_told_of(tmp_path: Path) -> None:
+    stopped = execute_in(tmp_path / "run", lambda: True)
+    assert (stopped.finished, stopped.record.summary["rounds"]) == (False, 0)
+    assert stopped.record.summary["regions"]["price_dispersion_permille"] == {"mean": 0.0, "by_round": []}
+
+
+def test_the_road_is_checked_after_every_round_and_a_loss_stops_the_run() -> None:
+    regions, _, _ = played(CONFIG)
+    regions.step()
+    lost = regions.road.under_way
+    regions.road.under_way = replace(lost, amount=lost.amount - (np.arange(len(lost.amount)) == 0))
+    with pytest.raises(LedgerError, match="road: the markets' accounts have"):
+        regions.step()

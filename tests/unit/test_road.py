@@ -6,7 +6,7 @@ import pytest
 from swarm.errors import LedgerError
 from swarm.market.ledger import CASH, ROAD
 from swarm.scenarios.protocol import Movement
-from swarm.simulation.road import ARRIVED, LEFT, TOLL, Place, Road, Travellers
+from swarm.simulation.road import ARRIVED, LEFT, TOLL, RegionState, Road, Travellers
 
 GOODS = 2
 TICK_CENTS = 10
@@ -18,10 +18,10 @@ def travellers(*rows: tuple[int, int, int, int]) -> Travellers:
     return Travellers(columns[:, 0], columns[:, 1])
 
 
-def place(prices: tuple[int, ...], *balances: tuple[int, ...], keep: int = 0) -> Place:
+def place(prices: tuple[int, ...], *balances: tuple[int, ...], keep: int = 0) -> RegionState:
     """A region with these prices, whose seats keep so many lots of each good for themselves."""
     owned = np.array(balances, dtype=np.int64)
-    return Place(owned, np.array(prices), np.maximum(owned[:, 1:] - keep, 0))
+    return RegionState(owned, np.array(prices), np.maximum(owned[:, 1:] - keep, 0))
 
 
 def road(who: Travellers, fee: int = 20, capacity: int = 8, regions: int = 2) -> Road:
