@@ -197,11 +197,16 @@ def replay(
     from swarm.simulation.folder import RunFolder
     from swarm.simulation.record import Recorder
     from swarm.simulation.replay import replay as replay_journal
+    from swarm.simulation.replay import replay_regions
     from swarm.simulation.report import render
 
     folder = RunFolder(directory)
-    recorder = Recorder()
-    result = replay_journal(folder.journal, lambda record: configs.compose(configs.resolve(record)), (recorder,))
+    recorder, onlookers = Recorder(), None
+    if journals := folder.region_journals:
+        result, onlookers = replay_regions(journals, lambda record: configs.compose_regions(configs.resolve(record)))
+    else:
+        result = replay_journal(folder.journal, configs.composed, (recorder,))
+    place = folder.path if journals else folder.journal
     planned = result.plan.rounds
     if result.torn_bytes or result.unfinished_records:
         out.print(
@@ -209,16 +214,21 @@ def replay(
             f"{result.torn_bytes} bytes behind the last whole round are no part of the history"
         )
     if result.mismatch:
-        raise ReplayMismatch(f"{folder.journal}: the history does not hold: {result.mismatch}")
+        raise ReplayMismatch(f"{place}: the history does not hold: {result.mismatch}")
     recorded = folder.recorded_sha256()
     if recorded not in (None, result.replayed_sha256):
         raise ReplayMismatch(
-            f"{folder.journal}: the journal replays to {result.replayed_sha256}, but summary.json says {recorded}"
+            f"{place}: the journal replays to {result.replayed_sha256}, but summary.json says {recorded}"
         )
     if rebuild:
         finished = result.rounds == planned
         extra: dict[str, Any] = {"finished": finished, "place": "a replay of the journal", "layout": {}, "lost": {}}
-        record = recorder.finish(result.closing, extra)
+        if onlookers is None:
+            record = recorder.finish(result.closing, extra)
+        else:
+            record, each = onlookers.finish(result.closings, extra)
+            for name, of_region in zip(onlookers.plan.names, each, strict=True):
+                folder.region(name).write_record(of_region)
         folder.write_record(record)
         folder.write_report(render(record))
         out.print(f"report {folder.report}")
@@ -262,9 +272,10 @@ def validate(
     if resolved:
         plan = configs.compose(resolved)
         minds = ", ".join(f"{plan.minds.count(m)} {m}" for m in dict.fromkeys(sorted(plan.minds)))
+        regions = f" in {len(resolved.regions.all_names)} regions" if resolved.regions else ""
         out.print(
-            f"{config}: valid; {plan.rounds} rounds of {plan.scenario_name} with {plan.traders} traders ({minds}), "
-            f"seed {plan.seed}, config_sha256 {plan.config_sha256}"
+            f"{config}: valid; {plan.rounds} rounds of {plan.scenario_name} with {plan.traders} traders{regions} "
+            f"({minds}), seed {plan.seed}, config_sha256 {plan.config_sha256}"
         )
 
 
@@ -284,7 +295,7 @@ def list_models(context: typer.Context) -> None:
     """List what can decide for a trader: engines, their temperaments, and baselines."""
     if context.invoked_subcommand:
         return
-    from swarm.agents.baselines import BASELINE_SUMMARIES
+    from swarm.agents.baselines import ARBITRAGE, BASELINE_SUMMARIES
     from swarm.llm.catalogue import CATALOGUE
     from swarm.llm.scripted import TEMPERAMENT_SUMMARIES
 
@@ -307,7 +318,8 @@ def list_models(context: typer.Context) -> None:
         )
     table.add_row("engine: openai", "any model behind an OpenAI-compatible API", "As base_url and model say.")
     for baseline, summary in BASELINE_SUMMARIES.items():
-        table.add_row(f"traders.minds: {baseline}", "baseline, reads no text", summary)
+        place = "regions.abroad" if baseline == ARBITRAGE else "traders.minds"
+        table.add_row(f"{place}: {baseline}", "baseline, reads no text", summary)
     out.print(table)
 
 
@@ -663,6 +675,13 @@ def _print_outcome(summary: dict[str, Any]) -> None:
             )
     if late := summary["late_turns_by_mind"]:
         out.print(f"late turns: {', '.join(f'{count:,} of {mind}' for mind, count in late.items())}")
+    if regions := summary.get("regions"):
+        by_round = regions["price_dispersion_permille"]["by_round"]
+        out.print(
+            f"{len(regions['names'])} regions and {regions['travellers']} travellers, who carried "
+            f"{sum(regions['carried_lots'].values()):,} lots; dispersion of prices over regions "
+            f"{' to '.join(str(permille) for permille in (*by_round[:1], *by_round[-1:])) or 'none'} permille"
+        )
     if "scripted" in summary["engines"].values():
         out.print("the traders were scripted policies, no language models")
     if "embedded" in summary["engines"].values():

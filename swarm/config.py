@@ -14,7 +14,7 @@ from pydantic_core import ErrorDetails
 
 from swarm import scenarios
 from swarm.agents import desk_tools, menu, prompt
-from swarm.agents.baselines import BASELINES
+from swarm.agents.baselines import ARBITRAGE, BASELINES
 from swarm.agents.config import BudgetConfig, TradersConfig
 from swarm.agents.decision import Rules
 from swarm.agents.shard import MODELS_SHARE, ShardPlan
@@ -23,10 +23,21 @@ from swarm.llm.config import ModelConfig, ScriptedModel, usd_per_turn
 from swarm.llm.tokens import MESSAGE_OVERHEAD, count_tokens
 from swarm.market import margin
 from swarm.market.config import MarketConfig, Mechanism
-from swarm.scenarios.protocol import MarketState
+from swarm.scenarios.protocol import MarketState, Scenario, ScenarioPlugin
 from swarm.schema import StrictModel
 from swarm.simulation.market import MarketPlan
 from swarm.simulation.plan import RunPlan, assign_minds, config_digest
+from swarm.simulation.region import Guests, Region
+from swarm.simulation.regions import (
+    RegionsConfig,
+    RegionsPlan,
+    choose_travellers,
+    populations,
+    region_of,
+    region_seed,
+)
+from swarm.simulation.road import AWAY, HOME
+from swarm.simulation.whole import whole_plan
 
 Model = TypeVar("Model", bound=StrictModel)
 
@@ -93,6 +104,9 @@ class RunConfig(StrictModel):
     budget: BudgetConfig = BudgetConfig()
     """What a turn and a round may cost."""
 
+    regions: RegionsConfig | None = None
+    """Several markets in one run, over which the population is spread evenly; null: one market."""
+
     runtime: RuntimeConfig = RuntimeConfig()
     """Where the processes live."""
 
@@ -140,6 +154,31 @@ class RunConfig(StrictModel):
                 )
         return self
 
+    @model_validator(mode="after")
+    def _regions_fit(self) -> "RunConfig":
+        if self.traders.minds.get(ARBITRAGE):
+            raise _Misplaced(
+                f"traders.minds.{ARBITRAGE}",
+                "this rule decides for travellers away from home alone; regions.travellers says how many there are",
+            )
+        if (regions := self.regions) is None:
+            return self
+        names = regions.all_names
+        if self.population < 2 * len(names):
+            raise _Misplaced(
+                "regions",
+                f"expected at least two traders in each of {len(names)} regions, got a population of {self.population}",
+            )
+        for region, natives in enumerate(populations(self.population, len(names))):
+            if regions.homes(region) > natives:
+                raise _Misplaced(
+                    "regions.travellers",
+                    f"{names[region]} would have {regions.homes(region)} travellers, and {natives} traders live there",
+                )
+        if self.market.margin is not None:
+            raise _Misplaced("regions", "margin accounts lend in one market alone; set market.margin to null")
+        return self
+
     @property
     def minds(self) -> dict[str, int]:
         """Weights by mind, with the default filled in."""
@@ -150,8 +189,12 @@ class RunConfig(StrictModel):
         return self.model_dump(mode="json")
 
     def history_record(self) -> dict[str, Any]:
-        """What of the config shapes the history: all but where the processes live."""
-        return {key: value for key, value in self.record().items() if key != "runtime"}
+        """What of the config shapes the history: all but where the processes live.
+
+        A run of one market has no `regions`, as all runs had before there were any.
+        """
+        left_out = {"runtime"} if self.regions else {"runtime", "regions"}
+        return {key: value for key, value in self.record().items() if key not in left_out}
 
     def sha256(self) -> str:
         """The digest of `history_record`, the same wherever a run's processes live."""
@@ -199,15 +242,88 @@ def resolve(data: dict[str, Any]) -> RunConfig:
         raise ConfigError(
             "scenario.name", f"expected one of {', '.join(known)}, got {name!r}{_suggest(str(name), known)}"
         )
-    section = _validate(scenarios.find(str(name)).Config, config.scenario, "scenario.")
+    plugin = scenarios.find(str(name))
+    section = _validate(plugin.Config, config.scenario, "scenario.")
+    if config.regions and config.regions.tilt_permille and plugin.tilted is None:
+        raise ConfigError(
+            "regions.tilt_permille", f"the regions of {name} all begin alike", "set it to 0: only their seeds differ"
+        )
     return config.model_copy(update={"scenario": section.model_dump(mode="json")})
 
 
 def compose(config: RunConfig) -> RunPlan:
-    """The plan of a run; a fresh one for each run, since it holds the scenario's state."""
-    plugin = scenarios.find(config.scenario["name"])
-    section = plugin.Config.model_validate_json(json.dumps(config.scenario))
+    """The plan of a run; a fresh one for each run, since it holds the scenario's state.
+
+    Of a run of several regions it is the plan of the whole, which can be looked at; `compose_regions` has those that
+    can be run.
+    """
+    if config.regions:
+        return compose_regions(config).whole
+    plugin, section = _scenario(config)
     scenario = plugin.build(section, config.seed, config.population, config.rounds, config.market)
+    minds = assign_minds(config.seed, _weights(config), scenario.makes)
+    return _plan(config, config.seed, scenario, minds, config.history_record())
+
+
+def compose_regions(config: RunConfig) -> RegionsPlan:
+    """The plans of a run of several regions; fresh ones for each run."""
+    regions = config.regions
+    if regions is None:
+        raise ConfigError("regions", "expected several regions, got one market")
+    plugin, section = _scenario(config)
+    names = regions.all_names
+    natives = populations(config.population, len(names))
+    travellers = choose_travellers(regions, config.seed, natives)
+    seeds = [region_seed(config.seed, number) for number in range(len(names))]
+    settings: list[Region] = []
+    for number, seed in enumerate(seeds):
+        own = plugin.tilted(section, seed, regions.tilt_permille) if plugin.tilted else section
+        guests = np.flatnonzero(travellers.region[:, AWAY] == number)
+        homes = tuple(names[home] for home in travellers.region[guests, HOME].tolist())
+        scenario = plugin.build(own, seed, natives[number], config.rounds, config.market)
+        settings.append(Region(scenario, Guests(homes, regions.fee_permille, regions.capacity_lots)))
+    minds = [
+        assign_minds(seed, _weights(config), setting.scenario.makes)
+        for seed, setting in zip(seeds, settings, strict=True)
+    ]
+    plans = []
+    for number, setting in enumerate(settings):
+        abroad = [
+            ARBITRAGE if regions.abroad == "arbitrage" else minds[home][seat]
+            for (home, away), (seat, _) in zip(travellers.region.tolist(), travellers.seat.tolist(), strict=True)
+            if away == number
+        ]
+        record = {**config.history_record(), "region": names[number]}
+        own_part = config.model_copy(update={"budget": config.budget.part(len(names))})
+        plans.append(_plan(own_part, seeds[number], setting, (*minds[number], *abroad), record))
+    first = _plan(config, config.seed, settings[0], tuple(m for own in minds for m in own), config.history_record())
+    whole, number_of = whole_plan(plans, travellers, first)
+    return RegionsPlan(regions, tuple(plans), whole, travellers, number_of)
+
+
+def composed(record: dict[str, Any]) -> RunPlan:
+    """The plan of the config that a journal has in its first record: of a run, or of one region of a run."""
+    name = record.get("region")
+    config = resolve({key: value for key, value in record.items() if key != "region"})
+    if name is None:
+        return compose(config)
+    regions = compose_regions(config)
+    if name not in regions.names:
+        raise ConfigError("region", f"the journal is of {name!r}, which is no region of its run")
+    return regions.plans[regions.names.index(name)]
+
+
+def _scenario(config: RunConfig) -> tuple[ScenarioPlugin, StrictModel]:
+    plugin = scenarios.find(config.scenario["name"])
+    return plugin, plugin.Config.model_validate_json(json.dumps(config.scenario))
+
+
+def _weights(config: RunConfig) -> dict[str, int]:
+    return {mind: weight for mind, weight in config.minds.items() if weight}
+
+
+def _plan(config: RunConfig, seed: int, scenario: Scenario, minds: tuple[str, ...], record: dict[str, Any]) -> RunPlan:
+    """The plan of one market with these minds, drawn from `seed`, whose journal begins with `record`."""
     rules = Rules(
         goods=scenario.goods,
         max_orders=config.market.max_orders_per_round,
@@ -215,26 +331,25 @@ def compose(config: RunConfig) -> RunPlan:
         max_quantity_lots=config.market.max_quantity_lots,
         max_stand_rounds=config.traders.standing.max_rounds,
     )
-    minds = assign_minds(config.seed, {m: w for m, w in config.minds.items() if w}, scenario.makes)
     at_desks = {d.model for d in config.traders.desks if d.name in minds}
     asked = {m.name for m in config.models if m.name in minds} | at_desks
     cheaper = _cheaper(config, asked, at_desks)
     return RunPlan(
         name=config.name,
-        seed=config.seed,
+        seed=seed,
         rounds=config.rounds,
-        scenario_name=plugin.name,
+        scenario_name=config.scenario["name"],
         scenario=scenario,
         models=tuple(m for m in config.models if m.name in asked | set(cheaper.values())),
         market=MarketPlan(
             config.market,
-            config.population,
+            len(minds),
             tuple(scenario.opening_reference_ticks.tolist()),
             scenario.named_accounts + (margin.ACCOUNTS if config.market.margin else ()),
             _mechanisms(config.market, scenario.goods),
         ),
         shard=ShardPlan(
-            seed=config.seed,
+            seed=seed,
             first_trader=0,
             minds=minds,
             completion_tokens={m.name: m.max_completion_tokens for m in config.models},
@@ -246,8 +361,8 @@ def compose(config: RunConfig) -> RunPlan:
             menu_minds=frozenset(m.name for m in config.models if m.form == "menu"),
             cheaper=cheaper,
         ),
-        config_record=config.history_record(),
-        config_sha256=config.sha256(),
+        config_record=record,
+        config_sha256=config_digest(record),
     )
 
 
@@ -278,20 +393,22 @@ def check_budget(config: RunConfig) -> None:
     if not config.models:
         return
     # A plan of its own, since observing moves a scenario's state.
-    plan = compose(config)
+    plan = _to_be_observed(config)
     nothing = MarketState(
         np.zeros((plan.traders, len(plan.scenario.goods) + 1), dtype=np.int64), plan.scenario.opening_reference_ticks
     )
     seen = plan.scenario.observe(1, nothing, None)
     system = prompt.system_text(plan.shard.scenario_rules, plan.shard.rules)
     public = prompt.public_text(seen.public, plan.scenario.goods)
-    own = prompt.private_text(seen.private, 0, plan.scenario.goods, config.market.tick_cents)
+    # Guests come last, and their own minds are shown what natives are; a rule in their place reads nothing.
+    row = len(seen.private) - 1 if config.regions and config.regions.abroad == "own" else 0
+    own = prompt.private_text(seen.private, row, plan.scenario.goods, config.market.tick_cents)
     of_orders = prompt.render(system, public, own, (), prompt_budget=sys.maxsize)
     of_menu = menu.render_menu(
         menu.menu_system_text(plan.shard.scenario_rules),
         menu.menu_public_text(seen.public, plan.scenario.goods),
         seen.private,
-        0,
+        row,
         menu.widest_menu(plan.shard.rules),
         plan.scenario.goods,
         config.market.tick_cents,
@@ -385,6 +502,19 @@ def check_deadline(config: RunConfig) -> list[str]:
         "(budget.round_deadline_s), so each of its turns will be late"
         for m in slow
     ]
+
+
+def _to_be_observed(config: RunConfig) -> RunPlan:
+    """A plan whose scenario can be observed; of several regions, one with most neighbours to hear of."""
+    if config.regions is None:
+        return compose(config)
+    regions = compose_regions(config)
+    neighbours = config.regions.neighbours
+    most = max(range(len(neighbours)), key=lambda region: len(neighbours[region]))
+    region_of(regions.plans[most]).elsewhere = tuple(
+        (regions.names[n], regions.plans[n].market.opening_reference_ticks) for n in neighbours[most]
+    )
+    return regions.plans[most]
 
 
 def check_desks(config: RunConfig) -> None:

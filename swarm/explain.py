@@ -33,9 +33,11 @@ def _keys(schema: Schema, prefix: str, definitions: Schema) -> Iterator[KeyMeani
         place = f"{prefix}{name}"
         target = _resolved(key, definitions)
         meaning = " ".join(key.get("description", target.get("description", "")).split())
-        if "properties" in target:
-            yield KeyMeaning(place, "section", "", meaning)
-            yield from _keys(target, f"{place}.", definitions)
+        if section := _section(target, definitions):
+            left_out = section is not target
+            kind, default = ("section or null", _shown(key.get("default"))) if left_out else ("section", "")
+            yield KeyMeaning(place, kind, default, meaning)
+            yield from _keys(section, f"{place}.", definitions)
             continue
         default = _shown(key["default"]) if "default" in key else ""
         yield KeyMeaning(
@@ -57,6 +59,14 @@ def _item_keys(items: list[Schema], place: str, definitions: Schema) -> Iterator
         own = {name: key for name, key in item["properties"].items() if name not in shared}
         kind = next((key["const"] for key in own.values() if "const" in key), item.get("title", ""))
         yield from _keys({**item, "properties": own}, f"{place}[{kind}].", definitions)
+
+
+def _section(schema: Schema, definitions: Schema) -> Schema | None:
+    """The model that a key holds, or holds where it is not null; None for any other kind of key."""
+    choices = [_resolved(choice, definitions) for choice in schema.get("anyOf", [schema])]
+    sections = [choice for choice in choices if "properties" in choice]
+    others = [choice for choice in choices if choice.get("type") != "null" and choice not in sections]
+    return sections[0] if len(sections) == 1 and not others else None
 
 
 def _resolved(schema: Schema, definitions: Schema) -> Schema:
@@ -82,6 +92,8 @@ def _kind(schema: Schema, definitions: Schema) -> str:
         return " | ".join(str(value) for value in schema["enum"])
     if "const" in schema:
         return str(schema["const"])
+    if "prefixItems" in schema:
+        return f"[{', '.join(_kind(_resolved(item, definitions), definitions) for item in schema['prefixItems'])}]"
     if schema.get("type") == "array":
         if _item_models(schema, definitions):
             return "list of sections"

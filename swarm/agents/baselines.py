@@ -1,4 +1,4 @@
-"""Rule-based traders that need no text: zero-intelligence constrained, ZIP, truthful.
+"""Rule-based traders that need no text: zero-intelligence constrained, ZIP, truthful, arbitrage.
 
 They decide on columns, for all their traders at once. All quote for the same lots, what a trader needs and what it can
 spare, and differ only in the price, so that what one earns more than another is the merit of its pricing.
@@ -18,13 +18,16 @@ from swarm.market.orders import BUY, SELL, Orders
 from swarm.seeding import draw, draw_between
 
 Float64 = npt.NDArray[np.float64]
-BaselineName = Literal["zi_c", "zip", "truthful"]
+BaselineName = Literal["zi_c", "zip", "truthful", "arbitrage"]
 BASELINES: tuple[BaselineName, ...] = get_args(BaselineName)
 BASELINE_SUMMARIES: dict[BaselineName, str] = {
     "zi_c": "zero intelligence, constrained: random prices, never at a loss (Gode and Sunder 1993)",
     "zip": "zero intelligence plus: a profit margin that learns from each clearing price (Cliff 1997)",
     "truthful": "quotes what a lot is worth to it",
+    "arbitrage": "decides for travellers away from home: what a lot brings there, less the road and a tick of gain",
 }
+ARBITRAGE: BaselineName = "arbitrage"
+"""The rule that sits where a traveller is a guest, and nowhere else."""
 
 
 class Pricing(Protocol):
@@ -54,6 +57,17 @@ class Truthful:
     def limits(self, seen: Observation) -> tuple[Int64, Int64]:
         """The worth of a lot on both sides."""
         return seen.private.worth_ticks, seen.private.worth_ticks
+
+
+class Arbitrage:
+    """Buys for a tick less than a lot brings in the other region, and sells for no less than that.
+
+    The worth of a lot to a guest is its price at the guest's home less the fee of the road.
+    """
+
+    def limits(self, seen: Observation) -> tuple[Int64, Int64]:
+        """Bids below worth, so that a lot which is carried is carried for a gain; asks at worth."""
+        return np.maximum(seen.private.worth_ticks - 1, 1), seen.private.worth_ticks
 
 
 class ZeroIntelligenceConstrained:
@@ -139,6 +153,8 @@ def pricing(name: BaselineName, seed: int, traders: Int64, goods: int) -> Pricin
     match name:
         case "truthful":
             return Truthful()
+        case "arbitrage":
+            return Arbitrage()
         case "zi_c":
             return ZeroIntelligenceConstrained(seed)
         case "zip":

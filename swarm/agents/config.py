@@ -1,6 +1,6 @@
 """The traders' and the budget's sections of a config."""
 
-from typing import Literal, get_args
+from typing import Literal, Self, get_args
 
 from pydantic import Field
 
@@ -81,3 +81,8 @@ class BudgetConfig(StrictModel):
     def governed(self) -> bool:
         """Whether anything bounds the run beyond its single turns and rounds."""
         return (self.run_tokens, self.run_usd, self.seconds_per_round) != (None, None, None)
+
+    def part(self, parts: int) -> Self:
+        """One of `parts` equal parts of what the run may cost."""
+        tokens = self.run_tokens and self.run_tokens // parts
+        return self.model_copy(update={"run_tokens": tokens, "run_usd": self.run_usd and self.run_usd / parts})

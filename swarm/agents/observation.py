@@ -29,7 +29,8 @@ class PastRound:
 class PublicView:
     """What everybody knows in a round; arrays have one entry per good and tell of the last round.
 
-    `history` has the last rounds, the newest last, where there are desks to ask for it.
+    `history` has the last rounds, the newest last, where there are desks to ask for it. `elsewhere` has, where there
+    are several regions, the names of the neighbours and their prices by good after the last round.
     """
 
     round: int
@@ -43,6 +44,7 @@ class PublicView:
     unfilled_buy_lots: Int64
     unfilled_sell_lots: Int64
     history: tuple[PastRound, ...] = ()
+    elsewhere: tuple[tuple[str, tuple[int, ...]], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -58,6 +58,8 @@ def public_text(public: PublicView, goods: tuple[str, ...]) -> str:
         strict=True,
     )
     lines += [f"{good} {price} {change:+d} {volume} {bids} {asks}" for good, price, change, volume, bids, asks in rows]
+    for region, prices in public.elsewhere:
+        lines.append(f"PRICE IN {region}: " + ", ".join(f"{g} {p}" for g, p in zip(goods, prices, strict=True)))
     return "\n".join(lines)
 
 

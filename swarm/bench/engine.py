@@ -156,7 +156,7 @@ def _in_one_process(run: RunConfig) -> tuple[float, float, float]:
     kept = Kept(engine)
     with tempfile.TemporaryDirectory() as folder, kept_open([engine]) as runner:
         market = Market(plan.market, Path(folder) / "journal.swarm")
-        traders = LocalTraders(plan.shard, {"engine": kept}, runner)
+        traders = LocalTraders(plan.shard, {"engine": kept}, runner.get_loop().run_until_complete)
         run_rounds(plan, market, traders, (Recorder(), watch))
         market.close()
         batches, replies = kept.batches[WARM_UP_ROUNDS:], kept.replies[WARM_UP_ROUNDS:]

@@ -13,7 +13,10 @@ CASH = 0
 """The asset number of cash, in cents; good `g` is asset `g + 1`, in lots."""
 
 ISSUE = "issue"
-"""The account that endowments and harvests come from; the only one that may be negative."""
+"""The account that endowments and harvests come from; it may be negative."""
+
+ROAD = "road"
+"""The account through which goods and cash come from other markets and leave for them; it may be negative, too."""
 
 
 class Ledger:
@@ -56,13 +59,13 @@ class Ledger:
         np.add.at(self.balances, (target, asset), amount)
 
     def check(self, after: str) -> None:
-        """Raise LedgerError unless all sums are zero, nobody but ISSUE is negative and holds lie within balances."""
+        """Raise LedgerError unless sums are zero, only ISSUE and ROAD are negative and holds lie within balances."""
         sums = self.balances.sum(axis=0)
         if sums.any():
             raise LedgerError(f"ledger: after {after} the sum over all accounts is {sums.tolist()}, not zero")
-        issue = self.names[ISSUE]
         negative = np.asarray((self.balances < 0).any(axis=1))
-        negative[issue] = False
+        for name in (ISSUE, ROAD):
+            negative[self.names.get(name, self.names[ISSUE])] = False
         if negative.any():
             account = int(np.flatnonzero(negative)[0])
             raise LedgerError(

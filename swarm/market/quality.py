@@ -44,6 +44,18 @@ def smiths_alpha(prices: Numbers, equilibrium: float) -> float:
     return float(100 * np.sqrt(np.mean((prices - equilibrium) ** 2)) / equilibrium)
 
 
+# Between markets
+
+
+def price_dispersion(prices: Numbers) -> npt.NDArray[np.float64]:
+    """For each good, the standard deviation of its price over markets, in shares of its mean; 0 is one price for all.
+
+    `prices` is [markets, goods]. This is the coefficient of variation over markets.
+    """
+    dispersion: npt.NDArray[np.float64] = np.std(prices, axis=0) / np.mean(prices, axis=0)
+    return dispersion
+
+
 # Bubbles
 
 

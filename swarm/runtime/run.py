@@ -9,9 +9,9 @@ from time import monotonic, perf_counter, sleep
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import uuid4
 
-from swarm.config import RunConfig, check_budget, check_deadline, check_desks, compose, load, resolve
+from swarm.config import RunConfig, check_budget, check_deadline, check_desks, compose, composed, load, resolve
 from swarm.errors import ConfigError
-from swarm.llm.config import OpenAIModel, VllmModel
+from swarm.llm.config import ModelConfig, OpenAIModel, VllmModel
 from swarm.runtime.clients import client_of
 from swarm.simulation import history
 from swarm.simulation.folder import RunFolder
@@ -26,11 +26,13 @@ from swarm.simulation.traders import (
     RecordedTraders,
     ResumedTraders,
     TradersPort,
+    in_background,
     kept_open,
 )
 
 if TYPE_CHECKING:
     from swarm.monitoring.hub import Hub
+    from swarm.runtime.adapters import RayMarket, RayTraders
 
 log = logging.getLogger(__name__)
 
@@ -88,6 +90,11 @@ def execute(
     should_stop: Callable[[], bool],
 ) -> RunResult:
     """Run to the end, or to the last whole round once `should_stop` says so, and write the folder."""
+    if config.regions:
+        # What only several regions need is theirs to import.
+        from swarm.runtime.region_runs import execute_regions
+
+        return execute_regions(config, place, folder, watchers, narrator, should_stop)
     plan = compose(config)
     check_budget(config)
     check_desks(config)
@@ -119,9 +126,13 @@ def resume(
     time; the history comes out as if the run had never ended.
     """
     config = load(folder.config)
+    if config.regions:
+        from swarm.runtime.region_runs import resume_regions
+
+        return resume_regions(config, place, folder, watchers, narrator, should_stop)
     wait_for_writer(folder.journal)
     past = history.read(folder.journal) if history.begun(folder.journal) else None
-    plan = past.plan(lambda record: compose(resolve(record))) if past else compose(config)
+    plan = past.plan(composed) if past else compose(config)
     if past and resolve(past.config_record).sha256() != config.sha256():
         raise ConfigError(
             str(folder.config),
@@ -142,9 +153,11 @@ def fork(parent: RunFolder, at_round: int, overrides: tuple[str, ...], folder: R
 
     `resume` goes on from there. The population, the scenario and the tick must stay, since accounts and prices do.
     """
-    past = history.read(parent.journal)
     parent_config = load(parent.config)
     config = load(parent.config, overrides)
+    if parent_config.regions or config.regions:
+        raise ConfigError("regions", "a run of several regions cannot be forked", "run it again with other keys")
+    past = history.read(parent.journal)
     for place in ("population", "market.tick_cents", "scenario.name"):
         before, after = (_at(c.record(), place) for c in (parent_config, config))
         if before != after:
@@ -220,7 +233,7 @@ def _rounds(
         if recorded:
             traders = ResumedTraders(RecordedTraders(plan.shards_by_round(), recorded), ports.traders)
         # What is recorded is taken in whole, however early the run is told to stop: the tables need all of it.
-        stop = _from_call(len(recorded) + 1, should_stop)
+        stop = from_call(len(recorded) + 1, should_stop)
         done = run_rounds(plan, ports.market, traders, (recorder, *watchers), stop)
         closing = ports.market.close()
         extra = {
@@ -245,7 +258,7 @@ def _rounds(
     return RunResult(folder, record, done == plan.last.rounds)
 
 
-def _from_call(first: int, should_stop: Callable[[], bool]) -> Callable[[], bool]:
+def from_call(first: int, should_stop: Callable[[], bool]) -> Callable[[], bool]:
     """`should_stop` from its call number `first` on, and no before."""
     calls = 0
 
@@ -306,13 +319,39 @@ def open_ports(
 
     `first_market` is what the market was begun with where that is not the plan's: in the past of a fork.
     """
-    market_plan = first_market or plan.market
+    opened = [(plan, first_market or plan.market, journal)]
+    with open_all_ports(config, plan.models, opened, place, narrator, should_stop) as ports:
+        yield ports[0]
+
+
+@contextmanager
+def open_all_ports(
+    config: RunConfig,
+    models: Sequence[ModelConfig],
+    markets: Sequence[tuple[RunPlan, MarketPlan, Path | None]],
+    place: Place,
+    narrator: Narrator,
+    should_stop: Callable[[], bool],
+) -> Iterator[list[Ports]]:
+    """The ports of several markets on one cluster, or in this process, with the models that all of them share.
+
+    Of each market, `markets` has its plan, what it was begun with, and its journal.
+    """
     if place.local:
-        market = Market(market_plan, journal)
-        clients = {m.name: client_of(m) for m in plan.models}
-        with kept_open(clients.values()) as runner:
-            traders = LocalTraders(plan.shard, clients, runner)
-            yield Ports(market, traders, {"shards": 1, "traders_per_shard": plan.traders}, dict)
+        clients = {m.name: client_of(m) for m in models}
+        with kept_open(clients.values()) as runner, ExitStack() as stack:
+            # The runner's own `run` minds signals, and prints each result in vain while it puts them back.
+            alone = runner.get_loop().run_until_complete
+            run = alone if len(markets) == 1 else stack.enter_context(in_background(runner))
+            yield [
+                Ports(
+                    Market(market_plan, journal),
+                    LocalTraders(plan.shard, clients, run),
+                    {"shards": 1, "traders_per_shard": plan.traders},
+                    dict,
+                )
+                for plan, market_plan, journal in markets
+            ]
         return
     narrator.phase(f"joining Ray at {place.address}" if place.address else "starting Ray")
     # Importing ray takes a second or more, which a local run does not owe.
@@ -323,33 +362,45 @@ def open_ports(
             cluster.joined_cluster(place.address) if place.address else cluster.own_cluster(config.runtime)
         )
         stop_early(should_stop)
-        narrator.phase(f"deploying {len(plan.models)} models")
+        narrator.phase(f"deploying {len(models)} models")
         applications = (
             serving.deploy(
                 uuid4().hex[:8],
-                plan.models,
+                tuple(models),
                 config.runtime.start_timeout_s,
                 should_stop,
                 config.runtime.http_port,
             )
-            if plan.models
+            if models
             else {}
         )
         if place.address:
             stack.callback(serving.withdraw, list(applications.values()))
-        size = cluster.shard_size(plan.traders, config.runtime.traders_per_actor, cluster.cores())
-        narrator.phase(f"starting the market and {-(-plan.traders // size)} shards")
-        ray_market = adapters.RayMarket(market_plan, str(journal.absolute()) if journal else None)
-        stack.callback(ray_market.end)
-        ray_traders = adapters.RayTraders(plan.shard, applications, size, config.runtime.start_timeout_s, should_stop)
-        stack.callback(ray_traders.end)
-        yield Ports(
-            ray_market,
-            ray_traders,
-            {"shards": ray_traders.shards, "traders_per_shard": size, "deployments": len(applications)},
-            lambda: {**ray_traders.lost, **ray_market.lost},
-            lambda: [round(seconds, 3) for seconds in ray_market.outages_s],
-        )
+        traders = sum(plan.traders for plan, _, _ in markets)
+        size = cluster.shard_size(traders, config.runtime.traders_per_actor, cluster.cores())
+        shards = sum(-(-plan.traders // size) for plan, _, _ in markets)
+        many = "the market" if len(markets) == 1 else f"{len(markets)} markets"
+        narrator.phase(f"starting {many} and {shards} shards")
+        opened: list[Ports] = []
+        for plan, market_plan, journal in markets:
+            ray_market = adapters.RayMarket(market_plan, str(journal.absolute()) if journal else None)
+            stack.callback(ray_market.end)
+            ray_traders = adapters.RayTraders(
+                plan.shard, applications, size, config.runtime.start_timeout_s, should_stop
+            )
+            stack.callback(ray_traders.end)
+            opened.append(_ray_ports(ray_market, ray_traders, size, len(applications)))
+        yield opened
+
+
+def _ray_ports(market: "RayMarket", traders: "RayTraders", size: int, deployments: int) -> Ports:
+    return Ports(
+        market,
+        traders,
+        {"shards": traders.shards, "traders_per_shard": size, "deployments": deployments},
+        lambda: {**traders.lost, **market.lost},
+        lambda: [round(seconds, 3) for seconds in market.outages_s],
+    )
 
 
 def check_models(config: RunConfig, plan: RunPlan, place: Place, narrator: Narrator) -> None:

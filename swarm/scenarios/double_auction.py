@@ -15,7 +15,15 @@ from swarm.agents.observation import Observation, PrivateViews, PublicView
 from swarm.market.config import MarketConfig
 from swarm.market.events import RoundCleared
 from swarm.market.ledger import CASH, ISSUE
-from swarm.scenarios.protocol import Consequence, Int64, MarketState, Movement, ScenarioPlugin, ShockMark
+from swarm.scenarios.protocol import (
+    Consequence,
+    Int64,
+    MarketState,
+    Movement,
+    ScenarioPlugin,
+    ShockMark,
+    fills_of,
+)
 from swarm.schema import StrictModel
 from swarm.seeding import draw_between
 
@@ -127,7 +135,6 @@ class DoubleAuction:
         """Prices for all; for each the value or the cost of its next unit."""
         nothing = np.zeros(1, dtype=np.int64)
         traders = len(self.trader)
-        before = last.trades if last else None
         period, within = self._period(round_)
         public = PublicView(
             round=round_,
@@ -142,10 +149,7 @@ class DoubleAuction:
             unfilled_sell_lots=last.unfilled_sell_lots if last else nothing,
         )
         self._previous_reference = market.reference_ticks
-        fills = [np.zeros((traders, 1), dtype=np.int64) for _ in KINDS]
-        if before:
-            for lots, side in zip(fills, (before.buyer, before.seller), strict=True):
-                np.add.at(lots, (side, before.good), before.quantity_lots)
+        bought, sold = fills_of(last, traders, 1)
         buyer = self.trader_kind == BUYER
         # One unit at a time, since the next one has another worth.
         open_ = (self.dealt < self.config.units).astype(np.int64)
@@ -159,8 +163,8 @@ class DoubleAuction:
             spare=np.where(buyer, 0, np.minimum(open_, market.balances[:, 1]))[:, None],
             worth_ticks=worth[:, None],
             mood=np.full(traders, 50, dtype=np.int64),
-            bought_lots=fills[0],
-            sold_lots=fills[1],
+            bought_lots=bought,
+            sold_lots=sold,
             facts=tuple(f"YOU are a {KINDS[k]}" for k in self.trader_kind.tolist()),
             heard=((),) * traders,
         )
@@ -249,6 +253,8 @@ class DoubleAuction:
 
     def _count(self, trader: int, side: int) -> None:
         """One unit more has been dealt; what is beyond the schedule is worth nothing to a buyer."""
+        if trader >= len(self.trader):
+            return
         place = int(self.dealt[trader])
         amount = int(self.schedule[trader, place]) if place < self.config.units else 0
         earned = amount if side == BUYER else -amount
@@ -276,9 +282,29 @@ class DoubleAuction:
         ]
 
 
+def tilted(config: DoubleAuctionConfig, seed: int, permille: int) -> DoubleAuctionConfig:
+    """The market of a region where all values and costs, and the first price, are higher or lower by one share."""
+    share = 1_000 + int(draw_between(seed, "tilt", -permille, permille, 0).item())
+
+    def moved(ticks: int) -> int:
+        return min(max(ticks * share // 1_000, 1), 100_000)
+
+    opening = config.opening_price_ticks
+    return config.model_copy(
+        update={
+            "lowest_ticks": moved(config.lowest_ticks),
+            "highest_ticks": moved(config.highest_ticks),
+            "buyer_values_ticks": tuple(map(moved, config.buyer_values_ticks)),
+            "seller_costs_ticks": tuple(map(moved, config.seller_costs_ticks)),
+            "opening_price_ticks": None if opening is None else moved(opening),
+        }
+    )
+
+
 SCENARIO = ScenarioPlugin(
     name="double_auction",
     summary="The standard induced-value market: one good, private values and costs, periods, measurable efficiency.",
     Config=DoubleAuctionConfig,
     build=DoubleAuction,
+    tilted=tilted,
 )

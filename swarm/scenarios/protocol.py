@@ -51,6 +51,19 @@ class MarketState:
     reference_ticks: Int64
 
 
+def fills_of(last: RoundCleared | None, traders: int, goods: int) -> tuple[Int64, Int64]:
+    """[traders, goods]: what each of the scenario's traders bought, and sold, in the last round.
+
+    A round's trades may name traders from `traders` on: guests from another region, of whom no scenario knows.
+    """
+    bought, sold = np.zeros((traders, goods), dtype=np.int64), np.zeros((traders, goods), dtype=np.int64)
+    if last is not None:
+        for lots, side in ((bought, last.trades.buyer), (sold, last.trades.seller)):
+            own = side < traders
+            np.add.at(lots, (side[own], last.trades.good[own]), last.trades.quantity_lots[own])
+    return bought, sold
+
+
 @dataclass(frozen=True, slots=True)
 class ShockMark:
     """A shock as a chart shows it: from `first_round` to `last_round`."""
@@ -106,9 +119,12 @@ class ScenarioPlugin:
     """The one export of a scenario's file.
 
     `build(config, seed, traders, rounds, market)` makes the scenario of a run; `config` is an instance of `Config`.
+    `tilted(config, seed, permille)`, where there is one, is the config of a region in which, as the seed draws, goods
+    are up to `permille` / 1000 dearer and scarcer than in `config`, or cheaper and more plentiful.
     """
 
     name: str
     summary: str
     Config: type[StrictModel]
     build: Callable[[Any, int, int, int, MarketConfig], Scenario]
+    tilted: Callable[[Any, int, int], StrictModel] | None = None

@@ -22,6 +22,7 @@ from swarm.scenarios.protocol import (
     ReferenceMove,
     ScenarioPlugin,
     ShockMark,
+    fills_of,
 )
 from swarm.schema import StrictModel
 from swarm.seeding import draw, draw_between
@@ -193,7 +194,6 @@ class Wood:
     def observe(self, round_: int, market: MarketState, last: RoundCleared | None) -> Observation:
         """Prices, seasons and news for all; purse, stores, needs and worths for each."""
         nothing = np.zeros(len(GOODS), dtype=np.int64)
-        before = last.trades if last else None
         public = PublicView(
             round=round_,
             rounds=self.rounds,
@@ -212,10 +212,7 @@ class Wood:
         own = np.arange(len(GOODS))[None, :] == self.makes[:, None]
         need = np.where(own, 0, np.maximum(target - have, 0))
         keep = np.where(own, np.where(np.arange(len(GOODS)) == FIREWOOD, target, 1), 2 * target)
-        fills = [np.zeros_like(have), np.zeros_like(have)]
-        if before:
-            for lots, side in zip(fills, (before.buyer, before.seller), strict=True):
-                np.add.at(lots, (side, before.good), before.quantity_lots)
+        bought, sold = fills_of(last, len(self.trader), len(GOODS))
         kinds = [f"YOU are {_with_article(KINDS[k])}" for k in range(len(KINDS))]
         private = PrivateViews(
             trader=self.trader,
@@ -226,8 +223,8 @@ class Wood:
             spare=np.maximum(have - keep, 0),
             worth_ticks=self._worth(round_, market.balances[:, CASH], have, target, own),
             mood=self.mood_permille // 10,
-            bought_lots=fills[0],
-            sold_lots=fills[1],
+            bought_lots=bought,
+            sold_lots=sold,
             facts=tuple(kinds[k] for k in self.trader_kind.tolist()),
             heard=((),) * len(self.trader),
         )
@@ -461,9 +458,28 @@ def _with_article(noun: str) -> str:
     return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
 
 
+def tilted(config: WoodConfig, seed: int, permille: int) -> WoodConfig:
+    """The Wood of a region where each good begins as much dearer as its harvest is scarcer, or the other way round.
+
+    A harvest is a few whole lots: its odd part is a lot or none by the seed's draw.
+    """
+    good = np.arange(len(GOODS))
+    tilt = draw_between(seed, "tilt", -permille, permille, good)
+    dice = draw_between(seed, "tilted harvest", 0, 999, good)
+    price = np.clip(_by_good(config.start_price_ticks) * (1_000 + tilt) // 1_000, 1, 100_000)
+    harvest = np.minimum((_by_good(config.harvest_lots) * (1_000 - tilt) + dice) // 1_000, 10_000)
+    return config.model_copy(
+        update={
+            "start_price_ticks": dict(zip(GOODS, price.tolist(), strict=True)),
+            "harvest_lots": dict(zip(GOODS, harvest.tolist(), strict=True)),
+        }
+    )
+
+
 SCENARIO = ScenarioPlugin(
     name="wood",
     summary="Five kinds of creatures, five goods, spoiling food, cold winters, gossip and shocks.",
     Config=WoodConfig,
     build=Wood,
+    tilted=tilted,
 )

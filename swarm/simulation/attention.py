@@ -5,9 +5,11 @@ the recorded history, but for the seconds that the governor is told; so what the
 replay goes by that.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from math import inf
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -61,6 +63,16 @@ class Attended:
     level: Level = Level.ALL
     spent_tokens: int = 0
     spent_usd: float = 0.0
+
+    @classmethod
+    def together(cls, parts: "Sequence[Attended]") -> "Attended":
+        """Several markets' rounds as one; the level is that of the one that gives up most."""
+        counts = [f.name for f in fields(cls) if f.name not in ("due", "level")]
+        due = Counter[str]()
+        for part in parts:
+            due.update(part.due)
+        sums: dict[str, Any] = {name: sum(getattr(part, name) for part in parts) for name in counts}
+        return cls(due=dict(due), level=max(part.level for part in parts), **sums)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -11,7 +11,10 @@ import yaml
 
 from swarm.errors import OutputError
 from swarm.simulation.journal import head_path
-from swarm.simulation.record import TABLES, RunRecord
+from swarm.simulation.record import REGION_TABLES, TABLES, RunRecord
+
+REGIONS = "regions"
+"""The folder that has a folder for each of several regions, with its journal, tables and summary."""
 
 
 class RunFolder:
@@ -26,6 +29,15 @@ class RunFolder:
     def journal(self) -> Path:
         """The journal's file."""
         return self.path / "journal.swarm"
+
+    def region(self, name: str) -> "RunFolder":
+        """Where one of several regions is kept."""
+        return RunFolder(self.path / REGIONS / name)
+
+    @property
+    def region_journals(self) -> dict[str, Path]:
+        """The journals of the regions by name; none where the run is of one market."""
+        return {part.name: RunFolder(part).journal for part in sorted((self.path / REGIONS).glob("*"))}
 
     @property
     def report(self) -> Path:
@@ -86,8 +98,14 @@ class RunFolder:
 
     def discard(self) -> None:
         """Remove what a run has left that was stopped before its first round."""
-        for file in (self.journal, head_path(self.journal), self.config):
-            file.unlink(missing_ok=True)
+        parts = [journal.parent for journal in self.region_journals.values()]
+        for journal in (self.journal, *self.region_journals.values()):
+            journal.unlink(missing_ok=True)
+            head_path(journal).unlink(missing_ok=True)
+        self.config.unlink(missing_ok=True)
+        for emptied in (*parts, self.path / REGIONS):
+            if emptied.is_dir() and not any(emptied.iterdir()):
+                emptied.rmdir()
         if self._made and not any(self.path.iterdir()):
             self.path.rmdir()
 
@@ -95,7 +113,8 @@ class RunFolder:
         """The summary and the tables; OutputError where the folder holds no finished record."""
         try:
             summary = json.loads((self.path / "summary.json").read_text(encoding="utf-8"))
-            tables = {name: pl.read_parquet(self.path / "tables" / f"{name}.parquet") for name in TABLES}
+            names = (*TABLES, *REGION_TABLES) if summary.get("regions") else TABLES
+            tables = {name: pl.read_parquet(self.path / "tables" / f"{name}.parquet") for name in names}
         except (OSError, ValueError) as error:
             raise OutputError(
                 f"{self.path}: no record of a run can be read here ({error}); "

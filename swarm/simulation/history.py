@@ -1,7 +1,7 @@
 """A run's history as its journal tells it: what a replay and a resumed run begin with."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ class History:
     """What a journal holds. The history is `records`; what lies behind the last whole round is unfinished.
 
     `decisions` are by round, those of the unfinished round included, and `sha256` is the hash of the whole rounds.
+    `dispatches` are, in the journal of one of several regions, the records of what the road sent it, by round.
     """
 
     header: list[Any]
@@ -37,6 +38,7 @@ class History:
     sha256: str
     torn_bytes: int
     unfinished: int
+    dispatches: dict[int, list[list[Any]]] = field(default_factory=dict)
 
     @property
     def config_record(self) -> dict[str, Any]:
@@ -64,12 +66,14 @@ def begun(path: Path) -> bool:
     return next(JournalReader(path).payloads(), None) is not None
 
 
-def read(path: Path) -> History:
-    """The history up to the last whole round; before the first round, the opening counts as whole."""
+def read(path: Path, last_round: int | None = None) -> History:
+    """The history up to the last whole round, or to `last_round`; before the first, the opening counts as whole."""
     reader = JournalReader(path)
     records: list[Any] = []
     decisions: dict[int, list[Any]] = {}
     forks: list[RecordedFork] = []
+    dispatches: dict[int, list[list[Any]]] = {}
+    sent: list[list[Any]] | None = None
     whole, whole_sha256, rounds = 0, reader.sha256, 0
     for record in reader:
         if not _is_record(record):
@@ -81,9 +85,16 @@ def read(path: Path) -> History:
         if kind == "fork":
             round_, parent, changes, _, config_record, _ = record[1]
             forks.append(RecordedFork(round_, parent, tuple(changes), config_record))
-        if kind == "round":
+        if kind == "road":
+            dispatches[record[1][0]] = sent = []
+        if kind in ("round", "decisions"):
+            sent = None
+        if sent is not None:
+            sent.append(record)
+        ended = kind == "round" and (last_round is None or record[1][0] <= last_round)
+        if ended:
             rounds = record[1][0]
-        if kind == "round" or (rounds == 0 and not decisions):
+        if ended or (rounds == 0 and not decisions):
             whole, whole_sha256 = len(records), reader.sha256
     if not records or records[0][0] != "run":
         raise JournalError(f"{path}: the journal ends before the run's first record; there is nothing to replay")
@@ -100,6 +111,7 @@ def read(path: Path) -> History:
         sha256=whole_sha256,
         torn_bytes=reader.torn_bytes,
         unfinished=len(records) - whole,
+        dispatches=dispatches,
     )
 
 
@@ -123,7 +135,9 @@ def _is_record(record: Any) -> bool:
             return True
         case ["fork", [int(), str(), list(), str(), dict(), list()]]:
             return True
-        case ["run" | "decisions" | "round" | "fork", *_]:
+        case ["road", [int(), list(news)]]:
+            return all(isinstance(told, list) and len(told) == 2 for told in news)
+        case ["run" | "decisions" | "round" | "fork" | "road", *_]:
             return False
         case [str(), *_]:
             return True

@@ -17,8 +17,8 @@ import hashlib
 import os
 import struct
 import zlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from threading import Lock
 from time import monotonic, perf_counter, sleep
@@ -51,6 +51,11 @@ class JournalStats:
     bytes: int = 0
     syncs: int = 0
     sync_s: float = 0.0
+
+    @classmethod
+    def together(cls, parts: Sequence[Self]) -> Self:
+        """What keeping several journals took."""
+        return cls(**{f.name: sum(getattr(part, f.name) for part in parts) for f in fields(cls)})
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,8 @@
 It holds no balance and no clock of the market's; what it returns is the history, as tables are made from it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Protocol
@@ -21,7 +22,7 @@ from swarm.scenarios.protocol import Consequence, MarketState, Movement
 from swarm.seeding import draw
 from swarm.simulation.attention import Attended, Attention, counted
 from swarm.simulation.journal import JournalStats
-from swarm.simulation.market import MarketPort, Note
+from swarm.simulation.market import MarketAnswer, MarketPort, Note
 from swarm.simulation.plan import Fork, RunPlan
 from swarm.simulation.traders import Gathered, TradersPort
 
@@ -68,18 +69,23 @@ class Interrupted(Exception):
     """Raised by a traders port that was told to stop while it waited; the round is then as if it had not begun."""
 
 
+Outside = Callable[["RoundLoop"], Sequence[Note | Consequence]]
+"""Says what happens at the end of a round that is no doing of its market or scenario."""
+
+
 def run_rounds(
     plan: RunPlan,
     market: MarketPort,
     traders: TradersPort,
     watchers: tuple[Watcher, ...] = (),
     should_stop: Callable[[], bool] = lambda: False,
+    outside: Outside = lambda _: (),
 ) -> int:
     """Run all rounds and return how many were finished: fewer than the plan's only if `should_stop` said so."""
     loop = RoundLoop(plan, market, traders, watchers)
     while loop.round < plan.last.rounds and not should_stop():
         try:
-            loop.step()
+            loop.step(outside)
         except Interrupted:
             break
     return loop.round
@@ -116,8 +122,26 @@ class RoundLoop:
         for watcher in watchers:
             watcher.started(plan.last, self._answer.state, self._answer.named)
 
-    def step(self) -> None:
+    @property
+    def answer(self) -> MarketAnswer:
+        """What the market said last: all balances, and the prices."""
+        return self._answer
+
+    @property
+    def cleared(self) -> RoundCleared | None:
+        """The last round's clearing."""
+        return self._last
+
+    def step(self, outside: "Outside" = lambda _: ()) -> None:
         """One round: observe, decide, clear, settle, live; Interrupted where it was told to stop while it waited."""
+        phases = self.phases()
+        next(phases)
+        next(phases)
+        with suppress(StopIteration):
+            phases.send(outside(self))
+
+    def phases(self) -> Generator[None, Sequence[Note | Consequence], None]:
+        """A round in three phases: decide; clear, settle and live; take what is sent from outside, and end."""
         started = self._clock()
         round_ = self.round + 1
         if self.plan.fork and self.plan.fork.round == self.round:
@@ -127,6 +151,8 @@ class RoundLoop:
         gathered = self._traders.decide(seen)
         decided = self._clock()
         gathered, standing, attended = self._attention.settle(seen, self._answer.state, gathered, decided - started)
+        yield
+        resumed = self._clock()
         orders = _with_priority(plan.seed, round_, gathered, standing)
         before = self._answer.state.reference_ticks
         self._answer = self._market.execute(
@@ -138,9 +164,12 @@ class RoundLoop:
         )
         taken, last = _taken_and_cleared(self._answer.events)
         cleared = self._clock()
-        journal = self._live(round_, before, last)
+        self._live(round_, before, last)
         self._said = _said(plan.traders, gathered)
         self.round, self._last = round_, last
+        if sent := (yield):
+            self._execute(sent)
+        journal = self._market.end_round(round_)
         outcome = RoundOutcome(
             plan=plan,
             round=round_,
@@ -158,7 +187,7 @@ class RoundLoop:
             journal=journal,
             duration_s=self._clock() - started,
             decide_s=decided - started,
-            clear_s=cleared - decided,
+            clear_s=cleared - resumed,
         )
         for watcher in self._watchers:
             watcher.round_done(outcome)
@@ -182,14 +211,18 @@ class RoundLoop:
         seen = Observation(seen.public, replace(seen.private, heard=tuple(deliver(self._graph, self._said))))
         return self._past.shown(seen) if self._past is not None else seen
 
-    def _live(self, round_: int, reference_before_ticks: Int64, cleared: RoundCleared) -> JournalStats:
-        """What happens to everybody once the round has cleared, and its end; returns what the journal has taken."""
+    def _execute(self, entries: Sequence[Note | Consequence]) -> None:
+        """Journal notes and apply consequences."""
+        accounts = market_accounts(self.plan)
+        self._answer = self._market.execute(
+            [e if isinstance(e, Note) else self._numbers.command(e, accounts) for e in entries]
+        )
+
+    def _live(self, round_: int, reference_before_ticks: Int64, cleared: RoundCleared) -> None:
+        """What happens to everybody once the round has cleared."""
         if self._past is not None:
             self._past.keep(round_, reference_before_ticks, cleared)
-        consequences = self.plan.scenario.after_clearing(round_, self._answer.state, cleared)
-        accounts = market_accounts(self.plan)
-        self._answer = self._market.execute([self._numbers.command(c, accounts) for c in consequences])
-        return self._market.end_round(round_)
+        self._execute(self.plan.scenario.after_clearing(round_, self._answer.state, cleared))
 
 
 def _opening(plan: RunPlan) -> list[Consequence]:

@@ -186,7 +186,7 @@ class Market:
         while self._next < place:
             record = self._unpacked(self._next)
             match record[0]:
-                case "run" | "decisions":
+                case "run" | "decisions" | "road":
                     pass
                 case "fork":
                     self._fork(record[1])

@@ -43,6 +43,9 @@ ATTENDED = (
 """What is counted of a round's `Attended`."""
 
 TABLES = ("prices", "trades", "traders", "decisions", "tokens", "rounds", "steps")
+REGION_TABLES = ("regions", "road")
+"""Tables that a run of several regions has besides."""
+
 _STEPS: dict[str, Any] = {
     "round": pl.Int64,
     "trader": pl.Int64,

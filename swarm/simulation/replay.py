@@ -4,18 +4,22 @@ The recorded replies are read again, the scenario and the exchange run again, an
 the recorded one. No model is asked and no cluster is needed.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from swarm.errors import JournalError
 from swarm.market.commands import Command, to_record
 from swarm.simulation.history import Compose, read
 from swarm.simulation.journal import JournalStats
-from swarm.simulation.loop import Watcher, run_rounds
+from swarm.simulation.loop import RoundLoop, Watcher, run_rounds
 from swarm.simulation.market import Market, MarketAnswer, MarketClosing, Note
 from swarm.simulation.plan import RunPlan
+from swarm.simulation.regions import Regions, RegionsPlan, as_recorded, run_regions, run_sha256
 from swarm.simulation.traders import RecordedTraders
+from swarm.simulation.whole import Onlookers
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +27,8 @@ class ReplayResult:
     """What a replay came to.
 
     `mismatch` says where the first record differs, or is empty. `torn_bytes` and `unfinished_records` tell what lies
-    behind the last whole round of an interrupted run and is not part of the history.
+    behind the last whole round of an interrupted run and is not part of the history. Of a run of several regions,
+    `closings` has one for each.
     """
 
     plan: RunPlan
@@ -34,6 +39,7 @@ class ReplayResult:
     torn_bytes: int
     unfinished_records: int
     closing: MarketClosing
+    closings: tuple[MarketClosing, ...] = ()
 
     @property
     def holds(self) -> bool:
@@ -86,6 +92,7 @@ def replay(journal: Path, compose: Compose, watchers: tuple[Watcher, ...] = ()) 
         RecordedTraders(plan.shards_by_round(), history.decisions),
         watchers,
         should_stop=_after(history.rounds),
+        outside=as_recorded(history.dispatches),
     )
     market.compare_rest()
     closing = market.close()
@@ -99,6 +106,53 @@ def replay(journal: Path, compose: Compose, watchers: tuple[Watcher, ...] = ()) 
         unfinished_records=history.unfinished,
         closing=closing,
     )
+
+
+def replay_regions(
+    journals: Mapping[str, Path], compose: Callable[[dict[str, Any]], RegionsPlan]
+) -> tuple[ReplayResult, Onlookers]:
+    """Rebuild a run of several regions from their journals, by name, and the road between them from nothing else.
+
+    What is whole is what is whole in all of them; a region that was a round ahead has that round unfinished.
+    """
+    first = read(next(iter(journals.values())))
+    plan = compose({key: value for key, value in first.config_record.items() if key != "region"})
+    for name in plan.names:
+        if name not in journals:
+            raise JournalError(f"{next(iter(journals.values()))}: the journal of {name}, its neighbour, is missing")
+    rounds = min(read(journals[name]).rounds for name in plan.names)
+    pasts = [read(journals[name], last_round=rounds) for name in plan.names]
+    # As in any replay, the config is taken as the run was given it.
+    plans = tuple(
+        replace(own, config_sha256=past.header[1], config_record=past.header[2])
+        for own, past in zip(plan.plans, pasts, strict=True)
+    )
+    plan = replace(plan, plans=plans)
+    markets = [_ComparingMarket(own, past.records) for own, past in zip(plans, pasts, strict=True)]
+    onlookers = Onlookers(plan)
+    loops = [
+        RoundLoop(own, market, RecordedTraders(own.shards_by_round(), past.decisions), onlookers.each(number))
+        for number, (own, market, past) in enumerate(zip(plans, markets, pasts, strict=True))
+    ]
+    onlookers.started()
+    with ThreadPoolExecutor(len(loops), "region") as pool:
+        done = run_regions(Regions(plan, loops, pool, (onlookers,)), _after(rounds))
+    for market in markets:
+        market.compare_rest()
+    closings = tuple(market.close() for market in markets)
+    mismatches = [f"{name}: {m.mismatch}" for name, m in zip(plan.names, markets, strict=True) if m.mismatch]
+    result = ReplayResult(
+        plan=plan.whole,
+        rounds=done,
+        recorded_sha256=run_sha256([past.sha256 for past in pasts]),
+        replayed_sha256=run_sha256([closing.journal_sha256 for closing in closings]),
+        mismatch="; ".join(mismatches),
+        torn_bytes=sum(past.torn_bytes for past in pasts),
+        unfinished_records=sum(past.unfinished for past in pasts),
+        closing=closings[0],
+        closings=closings,
+    )
+    return result, onlookers
 
 
 def _after(rounds: int) -> Callable[[], bool]:

@@ -1,9 +1,10 @@
 """The traders of a run as the round loop sees them, and the two ways to have them without a cluster."""
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Thread
 from typing import Any, Protocol
 
 import numpy as np
@@ -99,16 +100,32 @@ def kept_open(clients: Iterable[ModelClient]) -> Iterator[asyncio.Runner]:
                 runner.run(client.close())
 
 
-class LocalTraders:
-    """All traders in one shard of this process, in the event loop of `runner`, or in a new one for each round."""
+Run = Callable[[Coroutine[Any, Any, ShardAnswer]], ShardAnswer]
 
-    def __init__(
-        self, plan: ShardPlan, clients: Mapping[str, ModelClient], runner: asyncio.Runner | None = None
-    ) -> None:
+
+@contextmanager
+def in_background(runner: asyncio.Runner) -> Iterator[Run]:
+    """Run the loop of `runner` in a thread until the block ends, so that several threads may wait for answers at once.
+
+    What is given runs a coroutine on that loop and returns its answer to the thread that asks.
+    """
+    loop = runner.get_loop()
+    thread = Thread(target=loop.run_forever, name="decisions", daemon=True)
+    thread.start()
+    try:
+        yield lambda asked: asyncio.run_coroutine_threadsafe(asked, loop).result()
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+
+
+class LocalTraders:
+    """All traders in one shard of this process, asked by `run`, or in a new event loop for each round."""
+
+    def __init__(self, plan: ShardPlan, clients: Mapping[str, ModelClient], run: Run = asyncio.run) -> None:
         self.shard = Shard(plan, clients)
         self._memory = Memory.empty()
-        # The runner's own `run` minds signals, and prints each result in vain while it puts them back.
-        self._run = asyncio.run if runner is None else runner.get_loop().run_until_complete
+        self._run = run
 
     def decide(self, seen: Observation) -> Gathered:
         """Ask everybody."""

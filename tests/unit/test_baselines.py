@@ -238,4 +238,4 @@ def test_the_rules_differ_in_price_only() -> None:
     }
     asks = {name: {row for row in rows if row[2] == SELL} for name, rows in firsts.items()}
     assert asks["zi_c"] == asks["zip"] == asks["truthful"]
-    assert len({tuple(o.limit_ticks.tolist()) for o in ordered.values()}) == 3
+    assert len({tuple(o.limit_ticks.tolist()) for o in ordered.values()}) == len(BASELINES)

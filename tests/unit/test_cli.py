@@ -196,7 +196,7 @@ def test_explain_gives_every_key_a_meaning(swarm: Call) -> None:
         assert not key.startswith(" "), key
         assert meaning.startswith("    ") and len(meaning) > 12, f"{key} has no meaning"
     places = ("market.tick_cents", "models[].name", "models[scripted].temperament", "scenario.shocks[].kind")
-    for place in (*places, "runtime.traders_per_actor"):
+    for place in (*places, "runtime.traders_per_actor", "market.margin.initial_permille", "regions.travellers"):
         assert any(line.startswith(f"{place}  ") for line in lines), place
 
 
@@ -204,7 +204,7 @@ def test_lists_and_doctor(swarm: Call) -> None:
     assert "wood" in swarm("scenarios")[1]
     status, said, _ = swarm("models")
     assert status == 0
-    for mind in ("value", "momentum", "maker", "hoarder", "panic", "zi_c", "zip", "truthful", "no language model"):
+    for mind in ("value", "momentum", "maker", "hoarder", "panic", "zi_c", "zip", "truthful", "arbitrage"):
         assert mind in said
     status, said, _ = swarm("doctor")
     assert status == 0

@@ -73,6 +73,30 @@ def prices(record: RunRecord) -> tuple[pl.DataFrame, Pace]:
     return at.bounds(frame), at
 
 
+def region_prices(record: RunRecord) -> pl.DataFrame:
+    """Per kept round, region and good: the reference price."""
+    summary = record.summary
+    at = pace(summary["rounds"], len(summary["goods"]) * len(summary["regions"]["names"]))
+    found = record.tables["regions"].filter(at.kept())
+    return found.select("round", "region", "good", pl.col("reference_ticks").alias("reference"))
+
+
+def dispersion(record: RunRecord) -> pl.DataFrame:
+    """Per kept round and good: `percent`, the standard deviation of its price over regions in parts of their mean."""
+    at = pace(record.summary["rounds"], len(record.summary["goods"]))
+    first = record.tables["regions"].unique(["round", "good"], maintain_order=True).filter(at.kept())
+    return first.select("round", "good", (pl.col("price_dispersion_permille") / 10).alias("percent"))
+
+
+def traffic(record: RunRecord) -> pl.DataFrame:
+    """Per asset: what left by road, what arrived, what is under way after the last round, and what tolls took."""
+    return (
+        record.tables["road"]
+        .group_by("asset", maintain_order=True)
+        .agg(pl.col("left").sum(), pl.col("arrived").sum(), pl.col("under_way").last(), pl.col("toll").sum())
+    )
+
+
 def stacked(frame: pl.DataFrame, value: str, over: Sequence[str]) -> pl.DataFrame:
     """Add the lower and upper end of each row's bar, `y0` and `y1`, stacked within the groups of `over`."""
     top = pl.col(value).cum_sum().over(over)

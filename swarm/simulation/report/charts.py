@@ -231,6 +231,46 @@ def one_price(goods: Sequence[str], last: int) -> Spec:
     )
 
 
+def region_price(names: Sequence[str], last: int) -> Spec:
+    """Reference prices of the one good in `rows`, a line for each region."""
+    colours, dashes = zip(*(good_colour(names, name) for name in names), strict=True)
+    lines = _named("rows").encode(
+        x=round_axis(last),
+        y=amount_axis("reference", "price (ticks)", ",~r", zero=False),
+        color=alt.Color("region:N", scale=alt.Scale(domain=list(names), range=list(colours)), legend=None),
+        tooltip=[alt.Tooltip("region:N"), *_point_tooltip(("reference", "reference price, ticks", ",.4~r"))],
+    )
+    strokes = alt.StrokeDash("region:N", scale=alt.Scale(domain=list(names), range=list(dashes)), legend=None)
+    return _spec(
+        *_backdrop(last),
+        lines.mark_line(strokeWidth=2, clip=True).encode(strokeDash=strokes),
+        lines.mark_circle(size=90, opacity=0, clip=True),
+        height=150,
+    )
+
+
+def dispersion(goods: Sequence[str], last: int) -> Spec:
+    """How far prices lie apart over regions, a line for each good in `rows` and their mean in `mean`."""
+    dashes = alt.Scale(domain=list(goods), range=[good_colour(goods, good)[1] for good in goods])
+    axis = amount_axis("percent", "deviation over regions (% of the mean)", ",~r")
+    lines = _named("rows").encode(
+        x=round_axis(last),
+        y=axis,
+        color=_good_scale(goods),
+        tooltip=[alt.Tooltip("good:N"), *_point_tooltip(("percent", "deviation, %", ",.3~r"))],
+    )
+    mean = _named("mean").encode(x=round_axis(last), y=axis)
+    return _spec(
+        *_backdrop(last),
+        lines.mark_line(strokeWidth=1.4, opacity=0.75, clip=True).encode(
+            strokeDash=alt.StrokeDash("good:N", scale=dashes, legend=None)
+        ),
+        mean.mark_line(color=INK, strokeWidth=2.6, clip=True),
+        lines.mark_circle(size=90, opacity=0, clip=True),
+        height=240,
+    )
+
+
 def volume(goods: Sequence[str], last: int, marks: Rows) -> Spec:
     """Lots traded per round, stacked by good, from `rows` with `from`, `to`, `y0`, `y1`."""
     bars = _named("rows").mark_rect(clip=True, stroke=SURFACE, strokeWidth=0.6)

@@ -67,6 +67,8 @@ def sections(record: RunRecord) -> list[Section]:
     found: list[Section] = []
     if summary["rounds"]:
         found += [Section("prices", "Prices", prices(record)), Section("volume", "Volume", volumes(record))]
+        if summary.get("regions"):
+            found.insert(0, Section("regions", "Regions", regions(record)))
         found.append(Section("wealth", "Wealth", wealth(record)))
         if aggregates.has_mood(record):
             found.append(Section("mood", "Mood", mood(record)))
@@ -126,6 +128,89 @@ def thinned(record: RunRecord) -> list[str]:
     return said
 
 
+def regions(record: RunRecord) -> tuple[Figure | Table, ...]:
+    """Prices of the regions side by side, how far they lie apart, what each came to, and what was on the road."""
+    summary = record.summary
+    told, goods, last = summary["regions"], summary["goods"], summary["rounds"]
+    names = told["names"]
+    frame = aggregates.region_prices(record)
+    spec = charts.region_price(names, last)
+    apart = aggregates.dispersion(record)
+    mean = apart.group_by("round", maintain_order=True).agg(pl.col("percent").mean().round(2))
+    spread = {"rows": aggregates.rows(apart), "mean": aggregates.rows(mean)}
+    of: dict[str, dict[str, Any]] = told["of"]
+    return (
+        Figure(
+            "Price of every good, region by region",
+            "A line is a region's reference price after the round; where lines draw together, goods that travel have "
+            "made one price of several.",
+            tuple(
+                Panel(good, 150, spec, {"rows": aggregates.rows(frame.filter(pl.col("good") == good))})
+                for good in goods[:PANELS]
+            ),
+            _good_keys(names),
+            "grid",
+        ),
+        Figure(
+            "Dispersion of prices over regions",
+            "The standard deviation of a good's price over regions, in percent of its mean: 0 is one price everywhere. "
+            "The thick line is the mean of all goods.",
+            (Panel("Dispersion of prices", 240, charts.dispersion(goods, last), spread),),
+            (*_good_keys(goods), Key("mean of all goods", "var(--ink)")),
+        ),
+        Table(
+            "What each region came to",
+            "Guests live in another region and have a seat in this market, too. What is unexplained, of all assets, "
+            "must be 0.",
+            ("region", "live here", "guests", "trades", "lots traded", "decision errors", "late", "unexplained"),
+            tuple(
+                (
+                    name,
+                    count(own["live_here"]),
+                    count(own["guests"]),
+                    count(own["trades"]),
+                    count(own["volume_lots"]),
+                    count(sum(own["decision_errors"].values())),
+                    count(own["late_turns"]),
+                    count(sum(abs(flow["unexplained"]) for flow in own["conservation"].values())),
+                )
+                for name, own in of.items()
+            ),
+        ),
+        _road_table(record),
+    )
+
+
+def _road_table(record: RunRecord) -> Table:
+    told = record.summary["regions"]
+    of: dict[str, dict[str, Any]] = told["of"]
+    rows = tuple(
+        (
+            f"{row['asset']} ({'cents' if row['asset'] == 'cash' else 'lots'})",
+            count(row["left"]),
+            count(row["arrived"]),
+            count(row["under_way"]),
+            *(count(own["road"][row["asset"]]) for own in of.values()),
+            count(sum(own["road"][row["asset"]] for own in of.values())),
+            count(row["toll"]),
+        )
+        for row in aggregates.traffic(record).to_dicts()
+    )
+    return Table(
+        "What travelled",
+        "Each market has an account for the road, which is below 0 where more came than left. All of them together "
+        "must hold what is under way, and the run would have stopped after the first round in which they did not.",
+        ("asset", "left", "arrived", "under way", *(f"road of {name}" for name in of), "of all", "tolls"),
+        rows,
+        empty="None: there are no travellers.",
+    )
+
+
+def _of_regions(summary: wording.Summary) -> str:
+    """What stands under figures that put several regions together; nothing where there is one market."""
+    return " Shown are means over regions, of clearing prices by volume." if summary.get("regions") else ""
+
+
 def prices(record: RunRecord) -> tuple[Figure, ...]:
     """Clearing prices of all goods, then each good's with its reference price."""
     summary = record.summary
@@ -138,13 +223,15 @@ def prices(record: RunRecord) -> tuple[Figure, ...]:
     return (
         Figure(
             "Clearing price of every good",
-            "All of a round's trades in a good are made at one price, its line; it breaks where nobody traded.",
+            "All of a round's trades in a good are made at one price, its line; it breaks where nobody traded."
+            + _of_regions(summary),
             (Panel("Clearing prices", 300, charts.all_prices(goods, last, marks), {"rows": rows}),),
             _good_keys(goods),
         ),
         Figure(
             "Clearing and reference price, good by good",
-            "Reference prices (dashes) are the market's after the round; each panel has a scale of its own.",
+            "Reference prices (dashes) are the market's after the round; each panel has a scale of its own."
+            + _of_regions(summary),
             tuple(Panel(good, 150, one_price, {"rows": own}) for good, own in charts.by_good(rows, goods[:PANELS])),
             (Key("clearing price", "var(--ink)"), Key("reference price", "var(--muted)", "dashed")),
             "grid",
@@ -197,7 +284,8 @@ def wealth(record: RunRecord) -> tuple[Figure, ...]:
     return (
         Figure(
             "Wealth of everybody",
-            "Wealth is cash and stock at reference prices; half of the traders have more than the line says.",
+            "Wealth is cash and stock at reference prices; half of the traders have more than the line says."
+            + (" Stock is valued at the mean price over regions." if record.summary.get("regions") else ""),
             (Panel("Wealth", 240, spec, {"rows": everyone}),),
             SPREAD_KEYS,
             "half",

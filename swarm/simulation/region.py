@@ -1,0 +1,143 @@
+"""A region: a scenario's setting with guests, who have a seat in its market and live in another one.
+
+The scenario knows nothing of guests. It is asked about those who live there, and guests are put behind them: they
+neither eat nor harvest, and what a lot is worth to them is what it brings at home.
+"""
+
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+
+from swarm.agents.observation import Observation, PrivateViews
+from swarm.market.events import RoundCleared
+from swarm.market.ledger import CASH, ROAD
+from swarm.scenarios.protocol import Consequence, Int64, MarketState, Scenario, ShockMark, fills_of
+from swarm.simulation.road import TOLL
+
+TRAVELLER = "traveller"
+"""The kind of guests."""
+
+UNKNOWN = -1
+"""What a column of the scenario's own says of a guest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Guests:
+    """Where the guests of a region live, by name, in the order of their seats, and what binds them on the road."""
+
+    homes: tuple[str, ...]
+    fee_permille: int
+    capacity_lots: int
+
+
+class Region:
+    """A `Scenario` around another one; `elsewhere` has the neighbours' prices as the road last told them."""
+
+    def __init__(self, scenario: Scenario, guests: Guests) -> None:
+        self.scenario = scenario
+        self.guests = guests
+        self.natives = len(scenario.trader_kind)
+        self.elsewhere: tuple[tuple[str, tuple[int, ...]], ...] = ()
+        self.spare: Int64 = np.zeros((self.natives + len(guests.homes), len(scenario.goods)), dtype=np.int64)
+        some = len(guests.homes)
+        self.goods: tuple[str, ...] = scenario.goods
+        self.kinds: tuple[str, ...] = scenario.kinds + ((TRAVELLER,) if some else ())
+        self.trader_kind: Int64 = np.append(scenario.trader_kind, np.full(some, len(scenario.kinds)))
+        self.makes: Int64 = np.append(scenario.makes, np.full(some, -1))
+        self.named_accounts: tuple[str, ...] = (*scenario.named_accounts, ROAD, TOLL)
+        self.opening_reference_ticks: Int64 = scenario.opening_reference_ticks
+        self.shocks: tuple[ShockMark, ...] = scenario.shocks
+
+    def rules_text(self) -> str:
+        """The setting in a few sentences."""
+        return self.scenario.rules_text()
+
+    def opening(self) -> list[Consequence]:
+        """What those begin with who live here; guests bring what they have."""
+        return self.scenario.opening()
+
+    def observe(self, round_: int, market: MarketState, last: RoundCleared | None) -> Observation:
+        """What the scenario shows, the neighbours' prices, and a row for each guest."""
+        seen = self.scenario.observe(round_, self._native(market), last)
+        private = _joined(seen.private, self._guest_views(market, last)) if self.guests.homes else seen.private
+        guests_have = market.balances[self.natives :, 1:]
+        self.spare = np.concatenate([seen.private.spare, guests_have])
+        return Observation(replace(seen.public, elsewhere=self.elsewhere), private)
+
+    def after_clearing(self, round_: int, market: MarketState, cleared: RoundCleared) -> list[Consequence]:
+        """What happens to those who live here."""
+        return self.scenario.after_clearing(round_, self._native(market), cleared)
+
+    def may_be_taken(self, market: MarketState, cleared: RoundCleared | None) -> Int64:
+        """[seats, goods]: what travellers may take along after a round.
+
+        From home that is what was spare before the round and has not been sold in it, abroad all that they have.
+        """
+        have = market.balances[:, 1:]
+        _, sold = fills_of(cleared, len(have), len(self.goods))
+        spare: Int64 = np.minimum(np.maximum(self.spare - sold, 0), have)
+        spare[self.natives :] = have[self.natives :]
+        return spare
+
+    def snapshot(self) -> dict[str, Int64]:
+        """The creatures' own state between rounds."""
+        return self.scenario.snapshot()
+
+    def restore(self, snapshot: dict[str, Int64]) -> None:
+        """Go on from a snapshot of the same creatures."""
+        self.scenario.restore(snapshot)
+
+    def trader_columns(self) -> dict[str, Int64]:
+        """The scenario's columns, in which a guest is unknown."""
+        unknown = np.full(len(self.guests.homes), UNKNOWN)
+        return {name: np.append(column, unknown) for name, column in self.scenario.trader_columns().items()}
+
+    def _native(self, market: MarketState) -> MarketState:
+        return MarketState(market.balances[: self.natives], market.reference_ticks)
+
+    def _guest_views(self, market: MarketState, last: RoundCleared | None) -> PrivateViews:
+        """What guests know: a lot is worth its price at home less the fee, and where that is more than it costs here,
+        they need as many as they can carry; the rest of what they have is spare."""
+        guests, goods = len(self.guests.homes), len(self.goods)
+        seats = np.arange(self.natives, self.natives + guests)
+        have = market.balances[self.natives :, 1:]
+        here, at_home = market.reference_ticks[None, :], self._prices_at_home(market.reference_ticks)
+        worth = np.maximum(at_home * 1_000 // (1_000 + self.guests.fee_permille), 1)
+        gains = worth > here
+        # What they can carry is shared among the goods that are worth it, so that it is not all bet on one.
+        room = np.maximum(self.guests.capacity_lots - have.sum(axis=1), 0)[:, None]
+        need = np.where(gains, -(-room // np.maximum(gains.sum(axis=1), 1)[:, None]), 0)
+        bought, sold = (fills[self.natives :] for fills in fills_of(last, self.natives + guests, goods))
+        return PrivateViews(
+            trader=seats,
+            makes=np.full(guests, -1),
+            cash_cents=market.balances[self.natives :, CASH],
+            have=have,
+            need=need,
+            spare=np.where(gains, 0, have),
+            worth_ticks=worth,
+            mood=np.full(guests, 50),
+            bought_lots=bought,
+            sold_lots=sold,
+            facts=tuple(
+                f"YOU are a traveller from {home}; WORTH is what a lot brings there" for home in self.guests.homes
+            ),
+            heard=((),) * guests,
+        )
+
+    def _prices_at_home(self, here: Int64) -> Int64:
+        """[guests, goods]; before the first news from home, a lot is taken to cost the same there."""
+        known = dict(self.elsewhere)
+        prices: Int64 = np.array([known.get(home, tuple(here.tolist())) for home in self.guests.homes], dtype=np.int64)
+        return prices
+
+
+def _joined(natives: PrivateViews, guests: PrivateViews) -> PrivateViews:
+    """Both, guests last."""
+    columns: dict[str, Any] = {}
+    for f in fields(PrivateViews):
+        one, other = getattr(natives, f.name), getattr(guests, f.name)
+        if one is not None:
+            columns[f.name] = one + other if isinstance(one, tuple) else np.concatenate([one, other])
+    return PrivateViews(**columns)

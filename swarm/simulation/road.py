@@ -1,0 +1,180 @@
+"""The road between the markets of several regions: what travellers carry, decided from prices and positions alone.
+
+Goods go where the last price is dearer by more than the fee, cash evens out a traveller's two purses, and what leaves
+at the end of a round arrives at the end of the next one. The road owns what is under way and nothing else: it returns
+movements between travellers' seats and each market's account `ROAD`, which the round loops make commands of.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from swarm.errors import LedgerError
+from swarm.market.ledger import CASH, ROAD
+from swarm.scenarios.protocol import Int64, Movement
+
+TOLL = "toll"
+"""The account that fees are paid to, in the market that goods leave."""
+
+ARRIVED, LEFT = "arrived by road", "left by road"
+
+HOME, AWAY = 0, 1
+
+UNEVEN_PERMILLE = 200
+"""Cash is sent once a traveller's purses differ by more than this share of both, so that small change stays put."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Travellers:
+    """Who has seats in two regions: `region` and `seat` are [travellers, 2], the home first."""
+
+    region: Int64
+    seat: Int64
+
+    def __len__(self) -> int:
+        return len(self.region)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RegionState:
+    """What the road sees of a region after a round: [seats, assets], [goods], and [seats, goods] that may be taken."""
+
+    balances: Int64
+    reference_ticks: Int64
+    spare: Int64
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class UnderWay:
+    """What travels, row by row: whose it is, to which of its two seats, and how much of what."""
+
+    traveller: Int64
+    side: Int64
+    asset: Int64
+    amount: Int64
+
+    @classmethod
+    def nothing(cls) -> "UnderWay":
+        """An empty road."""
+        return cls(*(np.empty(0, dtype=np.int64) for _ in range(4)))
+
+    def sums(self, assets: int) -> Int64:
+        """How much of each asset is under way."""
+        total = np.zeros(assets, dtype=np.int64)
+        np.add.at(total, self.asset, self.amount)
+        return total
+
+
+class Road:
+    """What is under way, and the rule by which travellers send more."""
+
+    def __init__(
+        self, travellers: Travellers, regions: int, goods: int, fee_permille: int, capacity_lots: int, tick_cents: int
+    ) -> None:
+        self.travellers = travellers
+        self.regions = regions
+        self.goods = goods
+        self.fee_permille = fee_permille
+        self.capacity_lots = capacity_lots
+        self.tick_cents = tick_cents
+        self.under_way = UnderWay.nothing()
+        self.carried_lots = np.zeros(goods, dtype=np.int64)
+        self.toll_cents = 0
+
+    def move(self, places: Sequence[RegionState], last_round: bool = False) -> list[list[Movement]]:
+        """By region, what arrives, what is paid and what leaves; in the last round nothing leaves any more.
+
+        What arrives is not looked at before the next round, so everything stays at least one round where it came to.
+        """
+        arrived, self.under_way = self.under_way, UnderWay.nothing()
+        movements = [self._by_region(arrived, region, ARRIVED) for region in range(self.regions)]
+        if last_round or not len(self.travellers):
+            return movements
+        goods, toll = self._goods(places)
+        cash = self._cash(places, toll, arrived)
+        self.under_way = UnderWay(*(np.concatenate(c) for c in zip(_columns(goods), _columns(cash), strict=True)))
+        self.carried_lots += goods.sums(self.goods + 1)[1:]
+        self.toll_cents += int(toll.sum())
+        everyone = np.arange(len(self.travellers))
+        for side in (HOME, AWAY):
+            paid = UnderWay(everyone, np.full_like(everyone, side), np.full_like(everyone, CASH), toll[:, side])
+            for region in range(self.regions):
+                movements[region] += self._by_region(paid, region, TOLL)
+        for region in range(self.regions):
+            movements[region] += self._by_region(self.under_way, region, LEFT)
+        return movements
+
+    def check(self, road_balances: Sequence[Int64]) -> None:
+        """LedgerError unless what all markets' accounts ROAD have together is what is under way, of every asset."""
+        held, sent = np.sum(road_balances, axis=0), self.under_way.sums(self.goods + 1)
+        if (held != sent).any():
+            raise LedgerError(f"road: the markets' accounts have {held.tolist()} and {sent.tolist()} is under way")
+
+    def _goods(self, places: Sequence[RegionState]) -> tuple[UnderWay, Int64]:
+        """The goods that leave, and [travellers, 2] what is paid for them at either seat, in cents.
+
+        Of what its seats can spare, a traveller takes the goods with the widest gain first, as far as it can carry them
+        and the purse that they leave from can pay for.
+        """
+        everyone = np.arange(len(self.travellers))
+        price, spare = self._at_seats(places, "reference_ticks"), self._at_seats(places, "spare")
+        cash = self._at_seats(places, "balances")[:, :, CASH]
+        left = np.full(len(everyone), self.capacity_lots)
+        toll = np.zeros_like(cash)
+        # For each good there is at most one way on which it gains: from the cheaper seat to the dearer one.
+        source = (price[:, HOME] > price[:, AWAY]).astype(np.int64)
+        cheap, dear = price.min(axis=1), price.max(axis=1)
+        gain = dear * 1_000 - cheap * (1_000 + self.fee_permille)
+        sent: list[UnderWay] = []
+        for good in np.argsort(-gain, axis=1, kind="stable").T:
+            side = source[everyone, good]
+            lots = np.minimum(spare[everyone, side, good], left)
+            lots = np.where(gain[everyone, good] > 0, np.maximum(lots, 0), 0)
+            permille_cents = cheap[everyone, good] * self.tick_cents * self.fee_permille
+            if self.fee_permille:
+                lots = np.minimum(lots, (cash - toll)[everyone, side] * 1_000 // permille_cents)
+            left -= lots
+            toll[everyone, side] += -(-permille_cents * lots // 1_000)
+            rows = np.flatnonzero(lots)
+            sent.append(UnderWay(everyone[rows], 1 - side[rows], good[rows] + 1, lots[rows]))
+        return UnderWay(*(np.concatenate(c) for c in zip(*map(_columns, sent), strict=True))), toll
+
+    def _cash(self, places: Sequence[RegionState], toll: Int64, arrived: UnderWay) -> UnderWay:
+        """The cash that leaves: half of what one purse has more than the other, with what has just come to it."""
+        cash = self._at_seats(places, "balances")[:, :, CASH] - toll
+        purses = cash.copy()
+        came = arrived.asset == CASH
+        np.add.at(purses, (arrived.traveller[came], arrived.side[came]), arrived.amount[came])
+        more = np.abs(purses[:, HOME] - purses[:, AWAY])
+        source = np.where(purses[:, HOME] >= purses[:, AWAY], HOME, AWAY)
+        amount = np.minimum(more // 2, cash[np.arange(len(cash)), source])
+        rows = np.flatnonzero((more * 1_000 > purses.sum(axis=1) * UNEVEN_PERMILLE) & (amount > 0))
+        return UnderWay(rows, 1 - source[rows], np.full_like(rows, CASH), amount[rows])
+
+    def _at_seats(self, places: Sequence[RegionState], column: str) -> Int64:
+        """[travellers, 2, ...]: a column of the places at every traveller's two seats."""
+        region, seat = self.travellers.region, self.travellers.seat
+        columns = [getattr(place, column) for place in places]
+        found = np.zeros((*region.shape, columns[0].shape[-1]), dtype=np.int64)
+        for number, values in enumerate(columns):
+            here = region == number
+            found[here] = values if values.ndim == 1 else values[seat[here]]
+        return found
+
+    def _by_region(self, moved: UnderWay, region: int, cause: str) -> list[Movement]:
+        """What of this takes place in a region: arrivals come to a side, all else leaves one. None where nothing is."""
+        side = 1 - moved.side if cause == LEFT else moved.side
+        rows = np.flatnonzero((self.travellers.region[moved.traveller, side] == region) & (moved.amount > 0))
+        if not len(rows):
+            return []
+        seats = self.travellers.seat[moved.traveller, side][rows]
+        source: Int64 | str = seats
+        target: Int64 | str = TOLL if cause == TOLL else ROAD
+        if cause == ARRIVED:
+            source, target = ROAD, seats
+        return [Movement(cause, source, target, moved.asset[rows], moved.amount[rows])]
+
+
+def _columns(moved: UnderWay) -> tuple[Int64, Int64, Int64, Int64]:
+    return moved.traveller, moved.side, moved.asset, moved.amount
