@@ -669,10 +669,10 @@ def _print_outcome(summary: dict[str, Any]) -> None:
     budget = summary["budget"]
     for limit, spent in (("run_tokens", "spent_tokens"), ("run_usd", "spent_usd")):
         if budget[limit]:
-            levels = ", ".join(f"{rounds} at {name}" for name, rounds in budget["rounds_at_level"].items())
-            out.print(
-                f"budget.{limit}: {budget[spent]:,} of {budget[limit]:,} spent; rounds: {levels}".replace("_", " ")
+            levels = ", ".join(
+                f"{rounds} at {name.replace('_', ' ')}" for name, rounds in budget["rounds_at_level"].items()
             )
+            out.print(f"budget.{limit}: {budget[spent]:,} of {budget[limit]:,} spent; rounds: {levels}")
     if late := summary["late_turns_by_mind"]:
         out.print(f"late turns: {', '.join(f'{count:,} of {mind}' for mind, count in late.items())}")
     if regions := summary.get("regions"):

@@ -92,7 +92,6 @@ class Attention:
     def __init__(self, plan: RunPlan) -> None:
         self._plan = plan
         self._asking: _Asking | None = None
-        self._late = np.empty(0, dtype=np.int64)
         self._spent = (0.0, 0.0)
         self._standing = Standing(plan.traders, len(plan.scenario.goods))
         self.under(plan)
@@ -195,9 +194,8 @@ class Attention:
     def _charge(self, gathered: Gathered, asked: Int64, level: Level) -> None:
         """Add what the round's turns cost. What nobody knows is taken at its worst."""
         tokens, usd = self._bill.of(gathered, level)
-        newly_late = np.setdiff1d(np.intersect1d(asked, gathered.late), self._late)
-        worst = self._bill.costs(newly_late, level >= Level.CHEAPER).worst.sum(axis=1)
-        self._late = gathered.late
+        late = np.intersect1d(asked, gathered.late)
+        worst = self._bill.costs(late, level >= Level.CHEAPER).worst.sum(axis=1)
         self._spent = (self._spent[0] + tokens + float(worst[0]), self._spent[1] + usd + float(worst[1]))
 
 

@@ -94,8 +94,8 @@ def run_rounds(
 class RoundLoop:
     """A run between two rounds: `round` of them are settled, `step` makes the next one.
 
-    What it knows beside the market and the scenario is what traders said and what can be looked back on. All of it
-    follows from the journal, so a run that is replayed comes to the same.
+    What it knows beside the market and the scenario is what traders said, what can be looked back on, and whose orders
+    stand. All of it follows from the journal, so a run that is replayed comes to the same.
     """
 
     def __init__(

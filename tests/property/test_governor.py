@@ -1,5 +1,7 @@
 """A run with a budget ends within it, at whatever seed and limit, and its record says what it gave up for that."""
 
+import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,14 +10,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from swarm.agents.memory import Memory
+from swarm.agents.observation import Observation
+from swarm.agents.shard import Shard
 from swarm.config import check_budget, compose, resolve
 from swarm.coordination.governor import FLOORS, Costs, Governor, Level, Limits, Pace
 from swarm.llm import engines
-from swarm.simulation.loop import RoundLoop, RoundOutcome
+from swarm.simulation.loop import RoundLoop, RoundOutcome, run_rounds
 from swarm.simulation.market import Market
 from swarm.simulation.record import Recorder
 from swarm.simulation.replay import replay
-from swarm.simulation.traders import LocalTraders
+from swarm.simulation.traders import Gathered, LocalTraders, gather
 
 ROUNDS, TRADERS = 12, 20
 DEAR = {"usd_per_million_prompt_tokens": 3.0, "usd_per_million_completion_tokens": 15.0}
@@ -56,7 +61,7 @@ class Counting(LocalTraders):
 
     clock: Clock
 
-    def decide(self, seen: Any) -> Any:
+    def decide(self, seen: Observation) -> Gathered:
         gathered = super().decide(seen)
         self.clock.turns = len(gathered.turns)
         return gathered
@@ -176,6 +181,33 @@ def test_a_run_on_a_budget_replays(tmp_path: Path) -> None:
     again = recorder.finish(result.closing, {}).summary
     assert again["budget"] == summary["budget"]
     assert again["tokens"]["usd"] == summary["tokens"]["usd"]
+
+
+def test_what_nobody_knows_the_cost_of_is_charged_at_its_worst(tmp_path: Path) -> None:
+    config = resolve({**CONFIG, "seed": 2, "budget": {"run_tokens": 60_000}})
+    plan = compose(config)
+    late = np.arange(5)
+
+    class Late(LocalTraders):
+        """A shard with the first five traders never answers in time."""
+
+        def decide(self, seen: Observation) -> Gathered:
+            rest = np.arange(5, TRADERS)
+            part = replace(self.shard.plan, first_trader=5, minds=self.shard.plan.minds[5:])
+            shard = Shard(part, self.shard.clients)
+            shown = Observation(seen.public, seen.private.take(rest))
+            return gather([asyncio.run(shard.decide(shown, Memory.empty()))], late)
+
+    market, watch, recorder = Market(plan.market, tmp_path / "journal.swarm"), Watch(), Recorder()
+    traders = Late(plan.shard, {m.name: engines.in_process(m) for m in plan.models})
+    run_rounds(plan, market, traders, (watch, recorder))
+    summary = recorder.finish(market.close(), {}).summary
+    charged = summary["budget"]["spent_tokens"] - spent(summary)
+    assert charged > 0
+    assert charged % 1_000 == 0
+    assert summary["budget"]["spent_tokens"] <= 60_000
+    assert summary["attention"]["due"]["undecided"] > 5
+    assert replay(tmp_path / "journal.swarm", lambda record: compose(resolve(record))).holds
 
 
 turns = st.lists(st.tuples(st.floats(1, 1e4), st.floats(1, 3), st.floats(0, 1)), min_size=0, max_size=40)

@@ -5,6 +5,7 @@ import gc
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -64,6 +65,13 @@ def test_an_engine_answers_refuses_and_dies(folders: dict[str, Path], tmp_path: 
             assert (refused.finish_reason, long.finish_reason) == ("error", "too_large")
             assert "chat template" in refused.text
             assert "max_model_len (1024)" in long.text
+
+            [alone] = requests(1)
+            more = tuple(range(alone.seed + 1, alone.seed + 4))
+            several = await engine.complete([replace(alone, more_seeds=more), alone], 60)
+            assert [r.finish_reason for r in several] == ["stop"] * 5
+            assert len({r.text for r in several[:4]}) > 1, "each sample is drawn anew"
+            assert [r.usage.shared_prompt for r in several] == [0, *[several[0].usage.prompt] * 3, 0]
 
             in_time = await engine.complete(requests(64), 0.05)
             assert {r.finish_reason for r in in_time} <= {"deadline", "stop"}
