@@ -3,8 +3,10 @@
 import logging
 import os
 import shutil
+import signal
 import socket
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -39,6 +41,17 @@ def free_port_or_error(port: int, place: str) -> None:
             raise ConfigError(
                 place, f"port {port} cannot be used ({error.strerror})", "choose another, or null for none"
             ) from error
+
+
+@contextmanager
+def sigterm_kept() -> Iterator[None]:
+    """After the block, SIGTERM does what it did before it: Ray's end puts back the system's way, an end at once."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

@@ -358,6 +358,7 @@ def open_all_ports(
     from swarm.runtime import adapters, cluster, serving
 
     with ExitStack() as stack:
+        stack.enter_context(cluster.sigterm_kept())
         stack.enter_context(
             cluster.joined_cluster(place.address) if place.address else cluster.own_cluster(config.runtime)
         )
