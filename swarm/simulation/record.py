@@ -15,6 +15,7 @@ import numpy.typing as npt
 import polars as pl
 
 from swarm.agents.desk_trace import Trace
+from swarm.coordination.router import PruneReason
 from swarm.llm.config import OpenAIModel, VllmModel
 from swarm.market.ledger import CASH, ISSUE
 from swarm.market.orders import Int64
@@ -63,6 +64,7 @@ class Recorder:
         self.repairs: Counter[str] = Counter()
         self.rejections: Counter[str] = Counter()
         self.pruned: Counter[str] = Counter()
+        self.messages: Counter[str] = Counter()
         self.late = 0
         self.fills = 0
         self.volume_lots = 0
@@ -99,8 +101,12 @@ class Recorder:
             self.late += late
             self.errors["late"] += late
         self.rejections.update(str(r) for r in outcome.taken.rejected_reason)
-        self.pruned["budget"] += int(turns.pruned_messages.sum())
+        delivery = outcome.delivery
+        self.pruned.update({str(reason): n for reason, n in delivery.pruned.items()})
+        self.pruned["prompt_full"] += int(turns.pruned_messages.sum())
         self.pruned["cut_to_length"] += decisions.cut_gossip
+        for name in ("said", "addressed", "delivered", "tokens"):
+            self.messages[name] += getattr(delivery, name)
         cleared, trades = outcome.cleared, outcome.cleared.trades
         self.fills += 2 * len(trades.good)
         self.volume_lots += int(cleared.volume_lots.sum())
@@ -158,6 +164,11 @@ class Recorder:
                 "trades": np.array([len(trades.good)]),
                 "errors": np.array([sum(1 for e in errors if e)]),
                 "late": np.array([late]),
+                "messages_said": np.array([delivery.said]),
+                "messages_addressed": np.array([delivery.addressed]),
+                "messages_delivered": np.array([delivery.delivered]),
+                "message_tokens": np.array([delivery.tokens]),
+                **{f"messages_{reason}": np.array([delivery.pruned.get(reason, 0)]) for reason in PruneReason},
                 "duration_s": np.array([outcome.duration_s]),
                 "decide_s": np.array([outcome.decide_s]),
                 "clear_s": np.array([outcome.clear_s]),
@@ -275,6 +286,7 @@ class Recorder:
             "order_rejections": dict(sorted(self.rejections.items())),
             "late_turns": self.late,
             "pruned_messages": dict(sorted(self.pruned.items())),
+            "messages": {"contacts": plan.shard.traders.contacts(plan.traders), **dict(sorted(self.messages.items()))},
             "tokens": {
                 "prompt": int(_column(tables["decisions"], "prompt_tokens").sum()),
                 "completion": int(_column(tables["decisions"], "completion_tokens").sum()),

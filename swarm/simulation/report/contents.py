@@ -351,7 +351,7 @@ def decisions(record: RunRecord) -> tuple[Table, ...]:
         (
             "messages pruned",
             count(sum(summary["pruned_messages"].values())),
-            wording.listed(summary["pruned_messages"]),
+            wording.pruning(summary),
         ),
         ("late turns", count(summary["late_turns"]), "too late for their round" if summary["late_turns"] else "none"),
         ("lost to failures", count(sum(lost.values())), wording.listed(lost)),
