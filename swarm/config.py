@@ -17,9 +17,9 @@ from swarm.agents import desk_tools, menu, prompt
 from swarm.agents.baselines import BASELINES
 from swarm.agents.config import BudgetConfig, TradersConfig
 from swarm.agents.decision import Rules
-from swarm.agents.shard import ShardPlan
+from swarm.agents.shard import MODELS_SHARE, ShardPlan
 from swarm.errors import ConfigError
-from swarm.llm.config import ModelConfig
+from swarm.llm.config import ModelConfig, ScriptedModel, usd_per_turn
 from swarm.llm.tokens import MESSAGE_OVERHEAD, count_tokens
 from swarm.market import margin
 from swarm.market.config import MarketConfig, Mechanism
@@ -210,16 +210,19 @@ def compose(config: RunConfig) -> RunPlan:
         max_orders=config.market.max_orders_per_round,
         max_price_ticks=config.market.max_price_ticks,
         max_quantity_lots=config.market.max_quantity_lots,
+        max_stand_rounds=config.traders.standing.max_rounds,
     )
     minds = assign_minds(config.seed, {m: w for m, w in config.minds.items() if w}, scenario.makes)
     at_desks = {d.model for d in config.traders.desks if d.name in minds}
+    asked = {m.name for m in config.models if m.name in minds} | at_desks
+    cheaper = _cheaper(config, asked, at_desks)
     return RunPlan(
         name=config.name,
         seed=config.seed,
         rounds=config.rounds,
         scenario_name=plugin.name,
         scenario=scenario,
-        models=tuple(m for m in config.models if m.name in minds or m.name in at_desks),
+        models=tuple(m for m in config.models if m.name in asked | set(cheaper.values())),
         market=MarketPlan(
             config.market,
             config.population,
@@ -238,10 +241,33 @@ def compose(config: RunConfig) -> RunPlan:
             traders=config.traders,
             budget=config.budget,
             menu_minds=frozenset(m.name for m in config.models if m.form == "menu"),
+            cheaper=cheaper,
         ),
         config_record=config.history_record(),
         config_sha256=config.sha256(),
     )
+
+
+def _cheaper(config: RunConfig, asked: set[str], at_desks: set[str]) -> dict[str, str]:
+    """For each model that is asked and has a cheaper one of its form, the cheapest; nothing without a run's budget.
+
+    A model of the config that is no trader's mind counts too, so that one can be kept for lean times. What can call no
+    tool takes no place at a desk.
+    """
+    if not config.budget.governed:
+        return {}
+    found: dict[str, str] = {}
+    for model in config.models:
+        dear = usd_per_turn(model, config.budget.tokens_per_turn)
+        if model.name not in asked or dear is None:
+            continue
+        tools = model.name in at_desks
+        fit = [m for m in config.models if m.form == model.form and not (tools and m.engine == "embedded")]
+        prices = {m.name: usd_per_turn(m, config.budget.tokens_per_turn) for m in fit}
+        known = {name: usd for name, usd in prices.items() if usd is not None and usd < dear}
+        if known:
+            found[model.name] = min(known, key=lambda name: known[name])
+    return found
 
 
 def check_budget(config: RunConfig) -> None:
@@ -268,10 +294,11 @@ def check_budget(config: RunConfig) -> None:
         config.market.tick_cents,
         prompt_budget=sys.maxsize,
     )
+    lent = {plan.shard.cheaper[m] for m in plan.minds if m in plan.shard.cheaper}
     for model in plan.models:
         rendered = of_menu if model.form == "menu" else of_orders
         needed = (rendered.tokens if rendered else 0) + model.max_completion_tokens
-        if model.name in plan.minds and needed > config.budget.tokens_per_turn:
+        if model.name in {*plan.minds, *lent} and needed > config.budget.tokens_per_turn:
             raise ConfigError(
                 "budget.tokens_per_turn",
                 f"expected at least {needed}, got {config.budget.tokens_per_turn}",
@@ -288,6 +315,68 @@ def check_budget(config: RunConfig) -> None:
                 f"expected at least {needed}, which is what the first step takes, got {desk.max_tokens}",
                 "each further step takes more, since it reads all before it",
             )
+    _check_limits(config, plan)
+
+
+def _check_limits(config: RunConfig, plan: RunPlan) -> None:
+    """ConfigError where a run's budget would not let a single trader think, or cannot be reckoned."""
+    budget = config.budget
+    if not plan.models:
+        return
+    desks = [d.max_tokens for d in config.traders.desks if d.name in plan.minds]
+    single = [budget.tokens_per_turn] if any(m.name in plan.minds for m in plan.models) else []
+    dearest = max([*desks, *single])
+    if budget.run_tokens is not None and budget.run_tokens < dearest:
+        raise ConfigError(
+            "budget.run_tokens",
+            f"expected at least {dearest}, which is what one turn may take, got {budget.run_tokens}",
+            f"the run has up to {config.rounds * config.population} turns",
+        )
+    if budget.run_usd is None:
+        return
+    unpriced = [m.name for m in plan.models if m.usd_per_million is None]
+    if unpriced:
+        raise ConfigError(
+            "budget.run_usd",
+            f"nobody knows what {unpriced[0]} costs",
+            "give its entry usd_per_million_prompt_tokens and usd_per_million_completion_tokens; 0 is a price",
+        )
+    most = max(max(m.usd_per_million or (0.0,)) for m in plan.models) * dearest / 1e6
+    if not most:
+        raise ConfigError(
+            "budget.run_usd",
+            "no model of this run has a price, so nothing would ever be spent",
+            "give models usd_per_million_prompt_tokens, or set budget.run_tokens",
+        )
+    if budget.run_usd < most:
+        raise ConfigError(
+            "budget.run_usd", f"expected at least {most:g}, which is what one turn may cost, got {budget.run_usd:g}"
+        )
+
+
+def check_deadline(config: RunConfig) -> list[str]:
+    """A line for each model whose answers must come too late; ConfigError where no trader's could come in time.
+
+    Only a scripted policy's latency is known before the run. Baselines always answer in time.
+    """
+    most_s = MODELS_SHARE * config.budget.round_deadline_s
+    thinks_with = {d.name: d.model for d in config.traders.desks}
+    minds = [thinks_with.get(mind, mind) for mind, weight in config.minds.items() if weight]
+    latency_s = {m.name: m.latency_s for m in config.models if isinstance(m, ScriptedModel)}
+    slow = [m for m in dict.fromkeys(minds) if latency_s.get(m, 0.0) >= most_s]
+    if slow and len(slow) == len(set(minds)):
+        quickest = min(latency_s[m] for m in slow)
+        raise ConfigError(
+            "budget.round_deadline_s",
+            f"expected more than {quickest / MODELS_SHARE:g}, got {config.budget.round_deadline_s:g}",
+            f"no model answers within {most_s:g} s, the share of a round that models have "
+            f"(the quickest, {min(slow, key=lambda m: latency_s[m])}, takes {quickest:g} s)",
+        )
+    return [
+        f"models: {m}: it takes {latency_s[m]:g} s to answer and a round gives models {most_s:g} s "
+        "(budget.round_deadline_s), so each of its turns will be late"
+        for m in slow
+    ]
 
 
 def check_desks(config: RunConfig) -> None:

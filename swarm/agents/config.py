@@ -5,6 +5,7 @@ from typing import Literal, get_args
 from pydantic import Field
 
 from swarm.coordination.config import RouterConfig
+from swarm.coordination.standing import StandingConfig
 from swarm.schema import StrictModel
 
 ToolName = Literal[
@@ -61,16 +62,33 @@ class TradersConfig(StrictModel):
     router: RouterConfig | None = None
     """How messages are ranked and pruned on their way; null: traders hear every line of gossip of those they hear."""
 
+    standing: StandingConfig = StandingConfig()
+    """Orders that stand, so that not every trader has to think in every round."""
+
     def contacts(self, traders: int) -> int:
         """How many others each of `traders` hears."""
         return min(DEFAULT_CONTACTS, traders - 1) if self.hears is None else self.hears
 
 
 class BudgetConfig(StrictModel):
-    """What one turn of one trader may cost."""
+    """What a turn, a round and a whole run may cost; docs/budget.md says how a run that nears a bound degrades."""
 
     tokens_per_turn: int = Field(default=1_000, ge=100, le=100_000)
     """Most tokens of prompt and reply together."""
 
     round_deadline_s: float = Field(default=30.0, gt=0.0, le=3_600.0)
     """Seconds after which a round closes without the traders who have not decided."""
+
+    run_tokens: int | None = Field(default=None, ge=1, le=10**15)
+    """Most tokens of all prompts and replies of the run together; null: no limit."""
+
+    run_usd: float | None = Field(default=None, gt=0.0, le=1e9)
+    """Most US dollars that the run may cost by its models' prices; null: no limit."""
+
+    seconds_per_round: float | None = Field(default=None, gt=0.0, le=3_600.0)
+    """Seconds that the decisions of a round should take at most; null: only the deadline bounds them."""
+
+    @property
+    def governed(self) -> bool:
+        """Whether anything bounds the run beyond its single turns and rounds."""
+        return (self.run_tokens, self.run_usd, self.seconds_per_round) != (None, None, None)

@@ -15,6 +15,9 @@ from swarm.schema import StrictModel
 FOREIGN_KEYS = {"account", "agent", "agent_id", "id", "player", "player_id", "trader", "trader_id"}
 """What a reply would name somebody by; nobody decides for anybody else."""
 
+MAX_WAKE_PERMILLE = 10_000
+"""Largest move of a price that a trader can wait for, in 1/1000."""
+
 _TOOL_KEYS = {"function", "function_call", "tool", "tool_call", "tool_calls", "tool_name"}
 _AMOUNTS = ("price", "quantity")
 _UNICODE_NUMBER = re.compile(r":\s*[-+]?\d*(?![0-9])\d")
@@ -76,22 +79,34 @@ class OrderWish(StrictModel):
     quantity: int
 
 
+class WakeWish(StrictModel):
+    """What is to wake a trader, as a model writes it; what it does not name does not."""
+
+    price: int = 0
+    fill: bool = False
+    message: bool = False
+    need: bool = False
+
+
 class Decision(StrictModel):
-    """A whole reply. No orders is a decision too."""
+    """A whole reply. No orders is a decision too; without `wake`, the config says what wakes."""
 
     thought: str = Field(default="", max_length=400)
     orders: tuple[OrderWish, ...] = ()
     gossip: str = Field(default="", max_length=400)
+    stand: int = 0
+    wake: WakeWish | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What a decision is checked against."""
+    """What a decision is checked against; with `max_stand_rounds` above 0 it may say for how long it stands."""
 
     goods: tuple[str, ...]
     max_orders: int
     max_price_ticks: int
     max_quantity_lots: int
+    max_stand_rounds: int = 0
 
     def schema(self) -> dict[str, Any]:
         """The JSON schema of a reply: closed, finite and short, as constrained decoding wants it."""
@@ -106,12 +121,26 @@ class Rules:
             "required": ["side", "good", "price", "quantity"],
             "additionalProperties": False,
         }
+        standing = {
+            "stand": {"type": "integer", "minimum": 0, "maximum": self.max_stand_rounds},
+            "wake": {
+                "type": "object",
+                "properties": {
+                    "price": {"type": "integer", "minimum": 0, "maximum": MAX_WAKE_PERMILLE},
+                    "fill": {"type": "boolean"},
+                    "message": {"type": "boolean"},
+                    "need": {"type": "boolean"},
+                },
+                "additionalProperties": False,
+            },
+        }
         return {
             "type": "object",
             "properties": {
                 "thought": {"type": "string", "maxLength": 120},
                 "orders": {"type": "array", "items": order, "maxItems": self.max_orders},
                 "gossip": {"type": "string", "maxLength": 80},
+                **(standing if self.max_stand_rounds else {}),
             },
             "required": ["thought", "orders", "gossip"],
             "additionalProperties": False,
@@ -180,6 +209,12 @@ def check_decision(data: Any, rules: Rules, makes: int) -> Decision | DecisionEr
             return DecisionError.BAD_NUMBER
         if order.side == "buy" and rules.goods.index(order.good) == makes:
             return DecisionError.OWN_GOOD
+    if not rules.max_stand_rounds and decision.model_fields_set & {"stand", "wake"}:
+        return DecisionError.WRONG_SHAPE
+    if not 0 <= decision.stand <= rules.max_stand_rounds:
+        return DecisionError.BAD_NUMBER
+    if decision.wake and not 0 <= decision.wake.price <= MAX_WAKE_PERMILLE:
+        return DecisionError.BAD_NUMBER
     return decision
 
 

@@ -12,6 +12,8 @@ Int64 = npt.NDArray[np.int64]
 MAX_HISTORY = 20
 """Most rounds that lie in a history."""
 
+ASLEEP, AWAKE, AWAKE_AT_CHEAPER = 0, 1, 2
+
 
 @dataclass(frozen=True, slots=True)
 class PastRound:
@@ -51,7 +53,9 @@ class PrivateViews:
     is short of, lots it can do without, and what the next lot is worth to it (where it has some to spare: the least it
     should take for one). `facts` are lines for its prompt that no rule needs to read, `heard` is the gossip that was
     routed to it, and `bought_lots` and `sold_lots` are its fills of the last round by good. `before_cash_cents` and
-    `before_have` are cash and lots as they were a round ago, where there are desks to compare them.
+    `before_have` are cash and lots as they were a round ago, where there are desks to compare them. `awake` says if a
+    trader's model is asked in this round: ASLEEP, AWAKE or AWAKE_AT_CHEAPER, the last where a cheaper model is asked in
+    its stead; None: all are. Baselines are no models, and decide whatever it says.
     """
 
     trader: Int64
@@ -68,6 +72,7 @@ class PrivateViews:
     heard: tuple[tuple[str, ...], ...]
     before_cash_cents: Int64 | None = None
     before_have: Int64 | None = None
+    awake: Int64 | None = None
 
     def __len__(self) -> int:
         return len(self.trader)

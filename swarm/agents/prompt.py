@@ -16,6 +16,10 @@ Sell only what is SPARE. Example: you make {good}, SPARE 5, WORTH 12, PRICE 20; 
 {{"thought": "sell spare, eat", "orders": [{{"side": "sell", "good": "{good}", "price": 20, "quantity": 5}}, \
 {{"side": "buy", "good": "{other}", "price": 26, "quantity": 2}}], "gossip": "{other} will rise"}}"""
 
+_STANDING = """
+Beside "orders" you may say "stand": 0 to {rounds}, the rounds in which they are repeated and you are not asked, and
+"wake": {{"price": 50, "fill": true, "message": false, "need": true}}, what has you asked sooner (price moved 5%)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
@@ -35,7 +39,8 @@ def system_text(scenario_rules: str, rules: Rules) -> str:
         max_price=rules.max_price_ticks,
         max_quantity=rules.max_quantity_lots,
     )
-    return f"{scenario_rules}\n{form}"
+    standing = _STANDING.format(rounds=rules.max_stand_rounds) if rules.max_stand_rounds else ""
+    return f"{scenario_rules}\n{form}{standing}"
 
 
 def public_text(public: PublicView, goods: tuple[str, ...]) -> str:

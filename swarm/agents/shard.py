@@ -4,8 +4,9 @@ It knows nothing of Ray: in one process there is one shard with all traders, on 
 """
 
 import asyncio
+import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,8 +16,9 @@ from swarm.agents.config import BudgetConfig, DeskConfig, TradersConfig
 from swarm.agents.decision import Rules
 from swarm.agents.memory import Memory
 from swarm.agents.menu import Menu, compose_menus
-from swarm.agents.observation import Int64, Observation, PrivateViews, PublicView
+from swarm.agents.observation import ASLEEP, AWAKE_AT_CHEAPER, Int64, Observation, PrivateViews, PublicView
 from swarm.agents.turns import NEVER_ASKED, Decisions, Turns, kept_text, read_turns
+from swarm.coordination.standing import default_stand
 from swarm.llm.protocol import ModelClient, ModelReply, ModelRequest, TokenUsage
 from swarm.market.orders import Orders
 from swarm.seeding import draw
@@ -33,7 +35,8 @@ class ShardPlan:
     """What a shard is made from: everything that is the same in all rounds.
 
     `minds[i]` decides for trader `first_trader + i`: the name of a model or of a baseline. `completion_tokens` is, by
-    model, the most tokens of one reply. `menu_minds` are the models that answer with letters of a menu.
+    model, the most tokens of one reply. `menu_minds` are the models that answer with letters of a menu. `cheaper` has,
+    for each model for which there is a cheaper one of its form, the cheapest.
     """
 
     seed: int
@@ -46,13 +49,19 @@ class ShardPlan:
     traders: TradersConfig
     budget: BudgetConfig
     menu_minds: frozenset[str] = frozenset()
+    cheaper: Mapping[str, str] = field(default_factory=dict)
 
     def menus(self, seen: Observation) -> dict[int, Menu]:
         """By trader, the menus of those rows of `seen` that answer with letters."""
         if not self.menu_minds:
             return {}
         mind_of = (seen.private.trader - self.first_trader).tolist()
-        rows = np.array([i for i, t in enumerate(mind_of) if self.minds[t] in self.menu_minds], dtype=np.int64)
+        awake = seen.private.awake
+        asked = itertools.repeat(1) if awake is None else awake.tolist()
+        rows = np.array(
+            [i for i, (t, a) in enumerate(zip(mind_of, asked, strict=False)) if a and self.minds[t] in self.menu_minds],
+            dtype=np.int64,
+        )
         theirs = Observation(seen.public, seen.private.take(rows))
         menus = compose_menus(self.seed, theirs, self.rules, self.tick_cents)
         return dict(zip(theirs.private.trader.tolist(), menus, strict=True))
@@ -70,9 +79,10 @@ class ShardPlan:
 
     @property
     def models(self) -> set[str]:
-        """The models that are asked here."""
+        """The models that are or may be asked here."""
         desks = self.desks
-        return {desks[m].model if m in desks else m for m in self.minds if m not in baselines.BASELINES}
+        own = {desks[m].model if m in desks else m for m in self.minds if m not in baselines.BASELINES}
+        return own | {self.cheaper[m] for m in own if m in self.cheaper}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,16 +112,17 @@ class Shard:
             if name in self.rows
         }
         self.desk_tokens = plan.desk_tokens
-        self.desks: dict[str, Desk] = {}
+        self.desks: dict[tuple[str, str], Desk] = {}
+        """By the desk's name and the model that thinks at it."""
         for name, config in plan.desks.items():
-            if config.model in clients:
+            for model in {config.model, plan.cheaper.get(config.model, config.model)} & clients.keys():
                 # smolagents takes a second and 50 MB, which only shards with desks owe.
                 from swarm.agents import desk
 
-                self.desks[name] = desk.Desk(
+                self.desks[name, model] = desk.Desk(
                     config,
-                    clients[config.model],
-                    plan.completion_tokens[config.model],
+                    clients[model],
+                    plan.completion_tokens[model],
                     plan.rules,
                     plan.scenario_rules,
                     plan.tick_cents,
@@ -121,15 +132,15 @@ class Shard:
         """Decide for all traders; `seen.private` has one row for each, in order, `memory` what they have learned."""
         public = prompt.public_text(seen.public, self.plan.rules.goods)
         menus = self.plan.menus(seen)
-        models = [m for m in self.rows if m not in self.pricing]
+        asked = (self._awake(mind, seen.private) for mind in self.rows if mind not in self.pricing)
         turns = Turns.join(
             list(
                 await asyncio.gather(
                     *(
-                        self._sit(m, seen)
-                        if m in self.desks
-                        else self._ask(m, public, seen.public, seen.private, menus)
-                        for m in models
+                        self._sit(mind, model, rows, seen)
+                        if mind in self.plan.desks
+                        else self._ask(mind, model, rows, public, seen.public, seen.private, menus)
+                        for mind, model, rows in asked
                     )
                 )
             )
@@ -142,6 +153,7 @@ class Shard:
             self.plan.traders.max_gossip_chars,
             self.desk_tokens,
             menus,
+            default_stand(self.plan.traders.standing),
         )
         return ShardAnswer(turns, decisions, *self.baselines(seen, memory))
 
@@ -173,11 +185,21 @@ class Shard:
         """Whether any trader's decisions depend on what it has learned."""
         return any(isinstance(rule, baselines.Learner) for rule in self.pricing.values())
 
-    async def _sit(self, desk: str, seen: Observation) -> Turns:
-        rows = self.rows[desk]
+    def _awake(self, mind: str, private: PrivateViews) -> tuple[str, str, Int64]:
+        """The mind, the model that is asked for it in this round, and the rows of its traders that are asked."""
+        rows = self.rows[mind]
+        desk = self.plan.desks.get(mind)
+        model = desk.model if desk else mind
+        if private.awake is not None:
+            rows = rows[private.awake[rows] != ASLEEP]
+            if (private.awake[rows] == AWAKE_AT_CHEAPER).any():
+                model = self.plan.cheaper.get(model, model)
+        return mind, model, rows
+
+    async def _sit(self, desk: str, model: str, rows: Int64, seen: Observation) -> Turns:
         deadline_s = MODELS_SHARE * self.plan.budget.round_deadline_s
         seeds = draw(self.plan.seed, "request", seen.public.round, seen.private.trader[rows]).tolist()
-        turns = await self.desks[desk].decide(seen, rows.tolist(), [s >> 1 for s in seeds], deadline_s)
+        turns = await self.desks[desk, model].decide(seen, rows.tolist(), [s >> 1 for s in seeds], deadline_s)
         return Turns(
             trader=seen.private.trader[rows],
             text=tuple(t.text for t in turns),
@@ -187,22 +209,30 @@ class Shard:
             pruned_messages=np.array([t.pruned_messages for t in turns], dtype=np.int64),
             latency_s=np.array([t.latency_s for t in turns], dtype=np.float64),
             cached_prompt_tokens=np.array([t.usage.cached_prompt for t in turns], dtype=np.int64),
+            shared_prompt_tokens=np.zeros(len(rows), dtype=np.int64),
         )
 
     async def _ask(
-        self, model: str, public: str, view: PublicView, private: PrivateViews, menus: Mapping[int, Menu]
+        self,
+        mind: str,
+        model: str,
+        rows: Int64,
+        public: str,
+        view: PublicView,
+        private: PrivateViews,
+        menus: Mapping[int, Menu],
     ) -> Turns:
         goods, tick_cents = self.plan.rules.goods, self.plan.tick_cents
-        by_menu = model in self.plan.menu_minds
+        by_menu = mind in self.plan.menu_minds
         if by_menu:
             public = menu.menu_public_text(view, goods)
-        rows = self.rows[model]
         budget = self.plan.budget
         max_tokens = self.plan.completion_tokens[model]
         prompt_budget = budget.tokens_per_turn - max_tokens
         seeds = draw(self.plan.seed, "request", view.round, private.trader[rows]).tolist()
-        requests: list[ModelRequest] = []
-        asked: list[int] = []
+        # Traders with the same prompt are one request, with a sample for each.
+        alike: dict[str, list[int]] = {}
+        requests: dict[str, ModelRequest] = {}
         replies: list[ModelReply] = [ModelReply(NEVER_ASKED, TokenUsage(0, 0), "error", 0.0)] * len(rows)
         pruned = np.zeros(len(rows), dtype=np.int64)
         for i, row in enumerate(rows.tolist()):
@@ -220,11 +250,18 @@ class Shard:
                 pruned[i] = len(private.heard[row])
                 continue
             pruned[i] = rendered.pruned_messages
-            asked.append(i)
-            requests.append(ModelRequest(rendered.messages, schema, max_tokens, seeds[i] >> 1))
+            # The rules are the same for all, and what may be answered follows from the text.
+            text = rendered.messages[-1].content
+            alike.setdefault(text, []).append(i)
+            if text not in requests:
+                requests[text] = ModelRequest(rendered.messages, schema, max_tokens, seeds[i] >> 1)
         if requests:
-            answered = await self.clients[model].complete(requests, MODELS_SHARE * budget.round_deadline_s)
-            for i, reply in zip(asked, answered, strict=True):
+            asked = [
+                replace(r, more_seeds=tuple(seeds[i] >> 1 for i in alike[text][1:])) if len(alike[text]) > 1 else r
+                for text, r in requests.items()
+            ]
+            answered = await self.clients[model].complete(asked, MODELS_SHARE * budget.round_deadline_s)
+            for i, reply in zip((i for group in alike.values() for i in group), answered, strict=True):
                 replies[i] = reply
         return Turns(
             trader=private.trader[rows],
@@ -235,4 +272,5 @@ class Shard:
             pruned_messages=pruned,
             latency_s=np.array([r.latency_s for r in replies], dtype=np.float64),
             cached_prompt_tokens=np.array([r.usage.cached_prompt for r in replies], dtype=np.int64),
+            shared_prompt_tokens=np.array([r.usage.shared_prompt for r in replies], dtype=np.int64),
         )

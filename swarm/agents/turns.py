@@ -7,11 +7,12 @@ from typing import Any, Self
 
 import numpy as np
 
-from swarm.agents.decision import DecisionError, Reading, Rules, engine_failure, read_reply
+from swarm.agents.decision import Decision, DecisionError, Reading, Rules, engine_failure, read_reply
 from swarm.agents.desk_trace import read_trace
 from swarm.agents.form import Repair
 from swarm.agents.menu import Menu, read_choice
 from swarm.agents.observation import Int64
+from swarm.coordination.standing import NO_STAND, Stands
 from swarm.llm.protocol import ENGINE_FAILURES, MAX_REPLY_CHARS, FinishReason
 from swarm.market.orders import BUY, SELL, Orders
 
@@ -28,8 +29,10 @@ class Turns:
 
     `text` is the model's reply or, for a trader at a desk, the trace of its turn; tokens are those of all its steps.
 
-    `pruned_messages` counts the lines of gossip that did not fit the trader's budget. Everything but `latency_s` and
-    `cached_prompt_tokens` is part of the run's history; those two are what a clock and an engine's cache came to, and
+    `pruned_messages` counts the lines of gossip that did not fit the trader's budget. Of `prompt_tokens`, the whole
+    prompt that a trader was shown, `cached_prompt_tokens` were in the engine's cache, and `shared_prompt_tokens` are
+    those of a prompt that was asked once for several traders, at all of them but the first. Everything but these two
+    and `latency_s` is part of the run's history; they are what a clock, a cache and the spread over shards came to, and
     are kept beside it.
     """
 
@@ -41,6 +44,7 @@ class Turns:
     pruned_messages: Int64
     latency_s: np.ndarray[Any, np.dtype[np.float64]]
     cached_prompt_tokens: Int64
+    shared_prompt_tokens: Int64
 
     def __len__(self) -> int:
         return len(self.trader)
@@ -62,7 +66,7 @@ class Turns:
         return cls(**columns)
 
     def to_record(self) -> list[Any]:
-        """Plain lists, without the latency and the cached tokens."""
+        """Plain lists, without the latency and the cached and shared tokens."""
         return [
             self.trader.tolist(),
             list(self.text),
@@ -74,7 +78,7 @@ class Turns:
 
     @classmethod
     def from_record(cls, record: list[Any]) -> Self:
-        """What `to_record` wrote; latencies and cached tokens are zero."""
+        """What `to_record` wrote; latencies, cached and shared tokens are zero."""
         trader, text, finish_reason, prompt, completion, pruned = record
         return cls(
             trader=np.array(trader, dtype=np.int64),
@@ -85,6 +89,7 @@ class Turns:
             pruned_messages=np.array(pruned, dtype=np.int64),
             latency_s=np.zeros(len(trader)),
             cached_prompt_tokens=np.zeros(len(trader), dtype=np.int64),
+            shared_prompt_tokens=np.zeros(len(trader), dtype=np.int64),
         )
 
 
@@ -96,7 +101,7 @@ def kept_text(text: str) -> str:
 @dataclass(frozen=True, slots=True, eq=False)
 class Decisions:
     """What a round's turns mean: orders, and per turn one line of gossip, an error or None, the form's repairs, the
-    number of the model's replies, and the faults of a desk's single steps."""
+    number of the model's replies, the faults of a desk's single steps, and how long the decision stands."""
 
     orders: Orders
     gossip: tuple[str, ...]
@@ -105,6 +110,7 @@ class Decisions:
     repairs: tuple[tuple[Repair, ...], ...]
     steps: tuple[int, ...]
     faults: tuple[tuple[DecisionError, ...], ...]
+    stands: Stands
 
 
 def read_turns(
@@ -115,16 +121,18 @@ def read_turns(
     max_gossip_chars: int,
     desk_tokens: Mapping[int, int] = _NO_DESKS,
     menus: Mapping[int, Menu] = NO_MENUS,
+    stand: tuple[int, int, int, int, int] = NO_STAND,
 ) -> Decisions:
     """Read every reply; `makes` has one entry per turn. A turn that can't be read has no orders and no gossip.
 
     `desk_tokens` has, for each trader at a desk, the most tokens of its turn, and `menus` the menu of each trader that
-    answers with letters.
+    answers with letters. `stand` is how decisions stand whose form cannot say it, or whose reply does not.
     """
     gossip: list[str] = []
     errors: list[DecisionError | None] = []
     readings: list[Reading] = []
     rows: list[tuple[int, int, int, int, int, int, int]] = []
+    stands: list[tuple[int, int, int, int, int]] = []
     cut = 0
     good_number = {name: g for g, name in enumerate(rules.goods)}
     spent = (turns.prompt_tokens + turns.completion_tokens).tolist()
@@ -139,11 +147,13 @@ def read_turns(
         if isinstance(outcome, DecisionError):
             errors.append(outcome)
             gossip.append("")
+            stands.append(NO_STAND)
             continue
         errors.append(None)
         line = " ".join(outcome.gossip.split())
         cut += len(line) > max_gossip_chars
         gossip.append("".join(c for c in line[:max_gossip_chars] if c.isprintable()))
+        stands.append(stand if trader in menus else _stand(outcome, stand))
         for sequence, order in enumerate(outcome.orders):
             side = BUY if order.side == "buy" else SELL
             rows.append((trader, sequence, good_number[order.good], side, order.price, order.quantity, 0))
@@ -156,7 +166,15 @@ def read_turns(
         tuple(r.repairs for r in readings),
         tuple(r.steps for r in readings),
         tuple(r.faults for r in readings),
+        Stands.of(stands),
     )
+
+
+def _stand(decision: Decision, default: tuple[int, int, int, int, int]) -> tuple[int, int, int, int, int]:
+    wake = decision.wake
+    if wake is None or not decision.stand:
+        return (decision.stand, *default[1:])
+    return (decision.stand, wake.price, wake.fill, wake.message, wake.need)
 
 
 def _read_one(

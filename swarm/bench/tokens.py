@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from statistics import mean
+from statistics import mean, median
 from typing import Any, Literal
 
 import numpy as np
@@ -20,12 +20,11 @@ from swarm.agents.shard import Shard
 from swarm.bench.form import RUNS, Result, median_of
 from swarm.bench.prefix_cache import BLOCK_TOKENS, BlockCache
 from swarm.config import compose, resolve
-from swarm.coordination.messages import Messages, left_over, sent
+from swarm.coordination.messages import Messages
 from swarm.llm import engines
 from swarm.llm.config import Temperament
 from swarm.llm.protocol import Message, ModelClient, ModelReply, ModelRequest, TokenUsage
 from swarm.llm.tokens import MESSAGE_OVERHEAD, count_tokens, pieces
-from swarm.market.orders import Orders
 from swarm.market.quality import relative_absolute_deviation
 from swarm.runtime.run import Narrator
 from swarm.scenarios.protocol import MarketState
@@ -41,12 +40,17 @@ TRADERS = 1_000
 FIRST_MEASURED, LAST_MEASURED = 4, 5
 """Rounds whose tokens are counted: by then all is said that is said in a round."""
 
+STAND_ROUNDS = 4
+LAST_STANDING = 13
+"""The last round that is counted where orders stand: ten of them, since traders wake in waves."""
+
 AIM_SLOPE = 1.05
 AIM_SHARE = 0.1
 """Of the tokens of prompts in which everybody reads everything, the share that may be computed."""
 
 TEMPERAMENTS: tuple[Temperament, ...] = ("value", "momentum", "maker", "hoarder", "panic")
 ROUTED: dict[str, Any] = {"hears": 8, "router": {"message_tokens": 40}}
+STANDING: dict[str, Any] = {**ROUTED, "standing": {"max_rounds": STAND_ROUNDS}}
 
 SEEDS = 20
 MARKET_TRADERS = 60
@@ -73,13 +77,16 @@ class _Meter:
         """Count, then ask; where there is nobody to ask, the answer is nothing."""
         for request in requests:
             if self.cache is None:
-                self.prompt_tokens += sum(count_tokens(m.content) + MESSAGE_OVERHEAD for m in request.messages)
+                length = sum(count_tokens(m.content) + MESSAGE_OVERHEAD for m in request.messages)
             else:
                 tokens = [token for message in request.messages for token in tokens_of(message)]
-                self.prompt_tokens += len(tokens)
+                length = len(tokens)
+                # A prompt that several traders share is computed once for all of them.
                 self.computed_tokens += self.cache.computed(tokens)
+            self.prompt_tokens += request.samples * length
         if self.inner is None:
-            return [ModelReply("", TokenUsage(0, 0), "stop", 0.0)] * len(requests)
+            silence = ModelReply("", TokenUsage(0, 0), "stop", 0.0)
+            return [silence] * sum(request.samples for request in requests)
         replies = await self.inner.complete(requests, deadline_s)
         self.completion_tokens += sum(reply.usage.completion for reply in replies)
         return replies
@@ -133,7 +140,7 @@ class _Counter:
         """Take down a round."""
         now = self._read()
         spent = [after - before for after, before in zip(now, self._before, strict=True)]
-        if FIRST_MEASURED <= outcome.round <= LAST_MEASURED:
+        if outcome.round >= FIRST_MEASURED:
             for column, n in zip(
                 (self.tokens.prompt, self.tokens.computed, self.tokens.completion), spent, strict=True
             ):
@@ -141,7 +148,7 @@ class _Counter:
             if self.with_all:
                 self.tokens.all_prompt.append(all_prompt_tokens(self.plan, self.traders.seen, self._said))
         self._before = now
-        self._said = _messages(outcome)
+        self._said = outcome.said
 
     def _read(self) -> tuple[int, int, int]:
         meters = self.meters.values()
@@ -150,15 +157,6 @@ class _Counter:
             sum(m.computed_tokens for m in meters),
             sum(m.completion_tokens for m in meters),
         )
-
-
-def _messages(outcome: RoundOutcome) -> Messages:
-    """All that traders said and offered in a round."""
-    gathered = outcome.gathered
-    orders = Orders.concatenate([gathered.decisions.orders, gathered.baseline_orders])
-    offers = left_over(orders, outcome.taken, outcome.cleared.trades)
-    lines, goods = gathered.decisions.gossip, outcome.plan.scenario.goods
-    return sent(outcome.round, gathered.turns.trader, lines, goods, offers)
 
 
 def all_prompt_tokens(plan: RunPlan, seen: Observation, said: Messages) -> int:
@@ -177,13 +175,15 @@ def all_prompt_tokens(plan: RunPlan, seen: Observation, said: Messages) -> int:
     return sum(meter.prompt_tokens for meter in meters.values())
 
 
-def count(population: int, seed: int, traders: dict[str, Any], with_all: bool = False) -> Tokens:
+def count(
+    population: int, seed: int, traders: dict[str, Any], with_all: bool = False, rounds: int = LAST_MEASURED
+) -> Tokens:
     """Tokens of the measured rounds of a wood of the five scripted policies."""
     plan = compose(
         resolve(
             {
                 "seed": seed,
-                "rounds": LAST_MEASURED,
+                "rounds": rounds,
                 "population": population,
                 "models": [{"name": t, "temperament": t} for t in TEMPERAMENTS],
                 "traders": traders,
@@ -227,9 +227,11 @@ _CACHE = (
 def prompt_tokens(narrator: Narrator) -> list[Result]:
     """Prompt tokens of a round of 1,000 traders, four ways."""
     runs: list[Tokens] = []
+    stood: list[Tokens] = []
     for seed in range(1, RUNS + 1):
         narrator.phase(f"run {seed} of {RUNS}, {TRADERS} traders, four ways to hear")
         runs.append(count(TRADERS, seed, ROUTED, with_all=True))
+        stood.append(count(TRADERS, seed, STANDING, rounds=LAST_STANDING))
     everything = median_of(
         "prompt_tokens_all",
         [mean(r.all_prompt) for r in runs],
@@ -246,14 +248,21 @@ def prompt_tokens(narrator: Narrator) -> list[Result]:
     )
     computed = median_of(
         "prompt_tokens_computed",
-        [mean(r.computed) for r in runs],
+        [mean(r.computed) for r in stood],
         "tokens",
         "lower",
         aim=round(AIM_SHARE * (everything.value or 0)),
-        bound="what is private",
-        note=_CACHE,
+        bound="what is private to those who are asked",
+        note=f"with standing orders; without: {median(mean(r.computed) for r in runs):,.0f}; {_CACHE}",
     )
-    standing = Result("prompt_tokens_standing", None, "tokens", "lower", note="there are no standing orders yet")
+    standing = median_of(
+        "prompt_tokens_standing",
+        [mean(r.prompt) for r in stood],
+        "tokens",
+        "lower",
+        bound="how many traders have something to decide",
+        note=f"scripted policies, whose orders stand for up to {STAND_ROUNDS} rounds; mean of ten rounds",
+    )
     return [everything, routed, standing, computed]
 
 

@@ -8,7 +8,7 @@ knows no prompt, no model and no market.
 
 from collections import Counter, deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Protocol
 
@@ -57,6 +57,9 @@ class PruneReason(StrEnum):
 
     OVER_BUDGET = "over_budget"
     """It did not fit what was left of the receiver's tokens."""
+
+    ASLEEP = "asleep"
+    """The receiver was not asked in this round, and messages are not kept."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,18 +118,23 @@ RANKERS: Mapping[str, Ranker] = {"weighted": weighted, "random": random}
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Delivery:
-    """A round's messages as they were heard: by receiver, the texts, the best first.
+    """A round's messages as they are laid before traders: by receiver, the texts, the best first.
 
     `said` counts messages, `addressed` each of them once for everybody who hears its sender; of these, those that
-    were not `delivered` are in `pruned`. `tokens` are those of all delivered messages in prompts.
+    were not delivered are in `pruned`. `receiver` and `tokens` have one entry per delivered message.
     """
 
     heard: tuple[tuple[str, ...], ...]
     said: int
     addressed: int
-    delivered: int
-    tokens: int
+    receiver: Int64
+    tokens: Int64
     pruned: Mapping[PruneReason, int]
+
+    @property
+    def delivered(self) -> int:
+        """How many were delivered."""
+        return len(self.receiver)
 
 
 class Router:
@@ -149,6 +157,7 @@ class Router:
         self._tips = Messages.none(0)
         self._shown: Int64 | None = None
         self._read: deque[Uint64] = deque(maxlen=config.novelty_rounds if config else 0)
+        self._unread: Uint64 = np.empty(0, dtype=np.uint64)
         # A trader's number above, the hash of what it read below: so its own lie together in a sorted array.
         self._hash_bits = np.uint64(64 - max(1, (len(graph) - 1).bit_length()))
 
@@ -177,10 +186,24 @@ class Router:
             heard=_by_receiver(messages.text, message, receiver, len(self.graph)),
             said=len(messages),
             addressed=addressed,
-            delivered=len(message),
-            tokens=int(tokens[message].sum()),
+            receiver=receiver,
+            tokens=tokens[message],
             pruned={reason: n for reason in PruneReason if (n := pruned[reason])},
         )
+
+    def read(self, delivery: Delivery, asked: npt.NDArray[np.bool_] | None) -> Delivery:
+        """The delivery to those who are `asked` in this round, all if None: they have read it now, the others never."""
+        keys, self._unread = self._unread, np.empty(0, dtype=np.uint64)
+        if asked is not None:
+            keys = keys[asked[(keys >> self._hash_bits).astype(np.int64)]]
+            reads = asked[delivery.receiver]
+            if missed := len(reads) - int(reads.sum()):
+                pruned = {**delivery.pruned, PruneReason.ASLEEP: missed}
+                delivery = replace(
+                    delivery, receiver=delivery.receiver[reads], tokens=delivery.tokens[reads], pruned=pruned
+                )
+        self._read.append(keys)
+        return delivery
 
     def _judge(self, reference_ticks: Int64) -> None:
         """Hold the tips that were delivered last against what the prices have done since; no move is no proof."""
@@ -215,7 +238,7 @@ class Router:
         holdings: Holdings,
         pruned: Counter[PruneReason],
     ) -> tuple[Int64, Int64]:
-        """What is delivered, by receiver and the best first; it is remembered as read."""
+        """What is delivered, by receiver and the best first; it is kept in mind until it is read."""
         keys, row = self._keys(messages, message, receiver)
         new = np.ones(len(keys), dtype=bool)
         for read in self._read:
@@ -248,7 +271,7 @@ class Router:
         chosen = ranked[fits]
         is_chosen = np.zeros(len(message), dtype=bool)
         is_chosen[chosen] = True
-        self._read.append(np.sort(keys[is_chosen[row]]))
+        self._unread = np.sort(keys[is_chosen[row]])
         return message[chosen], receiver[chosen]
 
     def _keys(self, messages: Messages, message: Int64, receiver: Int64) -> tuple[Uint64, Int64]:

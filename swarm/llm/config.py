@@ -34,6 +34,19 @@ class ModelEntry(StrictModel):
     max_completion_tokens: int = Field(default=200, ge=16, le=4_000)
     """Most tokens of one reply; a longer reply is cut off, and is then a decision error."""
 
+    usd_per_million_prompt_tokens: float | None = Field(default=0.0, ge=0.0, le=1e6)
+    """What a million prompt tokens cost, in US dollars; null: unknown. A rule in code may be priced as the language
+    model that it stands in for."""
+
+    usd_per_million_completion_tokens: float | None = Field(default=0.0, ge=0.0, le=1e6)
+    """What a million completion tokens cost, in US dollars; null: unknown."""
+
+    @property
+    def usd_per_million(self) -> tuple[float, float] | None:
+        """What a million prompt tokens and a million completion tokens cost; None where that is unknown."""
+        prompt, completion = self.usd_per_million_prompt_tokens, self.usd_per_million_completion_tokens
+        return None if prompt is None or completion is None else (prompt, completion)
+
 
 class ScriptedModel(ModelEntry):
     """A rule in code that reads the prompt's text; it is no language model."""
@@ -287,6 +300,15 @@ class VllmModel(ModelEntry):
         if self.system_role is not None:
             return self.system_role
         return self.entry.system_role if self.entry else True
+
+
+def usd_per_turn(model: ModelEntry, tokens: int) -> float | None:
+    """What a turn of so many tokens with the longest of replies costs in US dollars; None where no price is known."""
+    price = model.usd_per_million
+    if price is None:
+        return None
+    written = min(model.max_completion_tokens, tokens)
+    return ((tokens - written) * price[0] + written * price[1]) / 1e6
 
 
 def engine_of(entry: Any) -> str:

@@ -59,6 +59,7 @@ FAULTS: dict[str, str] = {
 """Every fault by name, and what it is."""
 
 DEFAULT_LATE_S = 60.0
+MAX_SAMPLES = 128
 SILENCE_S = 86_400.0
 HUGE_BYTES = 50_000_000
 _FALLBACK_SCHEMA = {
@@ -126,6 +127,8 @@ class FakeModel:
     api_key: str | None = None
     fixed_reply: str | None = None
     """Answer every request with this text at once, which is what a client's own cost is measured with."""
+    several: bool = True
+    """Whether it gives as many choices as `n` asks for; not every endpoint does."""
     counts: Counter[str] = field(default_factory=Counter)
     """Requests by fault, under "none" the good ones; a request that is sent again counts once."""
     _met: set[bytes] = field(default_factory=set)
@@ -175,6 +178,7 @@ class FakeModel:
             limit = int(body.get("max_tokens") or body.get("max_completion_tokens") or 200)
             wanted = (body.get("response_format") or {}).get("json_schema", {}).get("schema", _FALLBACK_SCHEMA)
             seed = int(body.get("seed") or 0)
+            samples = min(max(int(body.get("n") or 1), 1), MAX_SAMPLES)
         except (ValueError, KeyError, TypeError, IndexError, AttributeError):
             return _error(400, "invalid_request_error", "this is no chat completion request")
         if temperament not in get_args(Temperament):
@@ -195,8 +199,11 @@ class FakeModel:
             await asyncio.sleep(self.late_s)
         if fault == "huge":
             return await _huge(request)
-        text = reply_to(temperament, messages, seed, wanted)  # type: ignore[arg-type]  # checked above
-        text, finish = _spoilt(text, fault, wanted, limit)
+        answers = [
+            _spoilt(reply_to(temperament, messages, seed + i, wanted), fault, wanted, limit)  # type: ignore[arg-type]  # checked above
+            for i in range(samples if self.several else 1)
+        ]
+        text, finish = answers[0]
         usage = sum(
             (count_tokens_cached if m.get("role") == "system" else count_tokens)(str(m.get("content")))
             + MESSAGE_OVERHEAD
@@ -206,6 +213,13 @@ class FakeModel:
         if body.get("stream") and fault not in ("reset", "silent", "drip", "invented_tool"):
             return await _stream(request, text, finish, usage, written)
         completion = _completion(text, finish, usage, written)
+        for index, (another, ended) in enumerate(answers[1:], 1):
+            message = {"role": "assistant", "content": another}
+            completion["choices"].append({"index": index, "message": message, "finish_reason": ended})
+            completion["usage"]["completion_tokens"] += (
+                limit if ended == "length" else min(count_tokens(another), limit)
+            )
+        completion["usage"]["total_tokens"] = usage + completion["usage"]["completion_tokens"]
         if fault == "invented_tool":
             completion["choices"][0] |= {"finish_reason": "tool_calls", "message": _tool_call()}
         if fault in ("reset", "silent", "drip"):

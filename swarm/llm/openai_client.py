@@ -10,10 +10,10 @@ import os
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from itertools import islice
+from itertools import accumulate, islice, pairwise
 from typing import Any, TypeGuard
 
 import aiohttp
@@ -57,9 +57,12 @@ class _Failure:
 
 @dataclass(frozen=True, slots=True)
 class _Completion:
+    """One sample, and the `others` that came with it for the same prompt."""
+
     text: str
     finish_reason: FinishReason
     usage: TokenUsage
+    others: "tuple[_Completion, ...]" = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +134,8 @@ class OpenAIClient:
         self._url = f"{config.base_url}/chat/completions"
         self._key = os.environ.get(config.api_key_env, "") if config.api_key_env else None
         self._kept: _Connections | None = None
+        self._asks_singly = config.stream
+        """Whether each sample is a request of its own: streams mix theirs, and not every endpoint knows `n`."""
 
     async def open(self) -> None:
         """Keep connections from now on, in the event loop that runs."""
@@ -148,10 +153,12 @@ class OpenAIClient:
         due = asyncio.get_running_loop().time() + deadline_s
         if self._key == "":
             text = f"the environment variable {self.config.api_key_env} is not set here"
-            return [ModelReply(text, TokenUsage(0, 0), "unauthorized", 0.0)] * len(requests)
-        replies: list[ModelReply | None] = [None] * len(requests)
-        left = iter(enumerate(requests))
-        workers = min(len(requests), self.config.max_concurrency * WAITING_PER_SLOT)
+            return [ModelReply(text, TokenUsage(0, 0), "unauthorized", 0.0)] * sum(r.samples for r in requests)
+        asked = [one for r in requests for one in (r.singly() if self._asks_singly else (r,))]
+        places = accumulate((r.samples for r in asked), initial=0)
+        replies: list[ModelReply | None] = [None] * sum(r.samples for r in asked)
+        left = iter(list(zip(places, asked, strict=False)))
+        workers = min(len(asked), self.config.max_concurrency * WAITING_PER_SLOT)
         async with self._connected() as connections:
             if self.breaker.is_open:
                 await self._probe(connections, left, replies, due)
@@ -217,10 +224,18 @@ class OpenAIClient:
         replies: list[ModelReply | None],
         due: float,
     ) -> None:
-        for i, request in left:
-            replies[i] = await self._ask(connections, request, due)
+        for place, request in left:
+            found = await self._ask(connections, request, due)
+            if len(found) < request.samples or (request.more_seeds and found[0].finish_reason == "protocol"):
+                # This endpoint gives one choice whatever it is asked for, or refuses to be asked for more.
+                self._asks_singly = True
+                known = [] if found[0].failed else found
+                rest = request.singly()[len(known) :]
+                singly = await asyncio.gather(*(self._ask(connections, one, due) for one in rest))
+                found = known + [reply for one in singly for reply in one]
+            replies[place : place + request.samples] = found
 
-    async def _ask(self, connections: _Connections, request: ModelRequest, due: float) -> ModelReply:
+    async def _ask(self, connections: _Connections, request: ModelRequest, due: float) -> list[ModelReply]:
         loop = connections.loop
         started = loop.time()
         body = self._body(request)
@@ -235,7 +250,11 @@ class OpenAIClient:
             outcome = await self._attempt(connections, body, request, due)
             if isinstance(outcome, _Completion):
                 self.counts["retries"] += attempts
-                return ModelReply(outcome.text, outcome.usage, outcome.finish_reason, loop.time() - started)
+                latency_s = loop.time() - started
+                return [
+                    ModelReply(sample.text, sample.usage, sample.finish_reason, latency_s)
+                    for sample in (outcome, *outcome.others)
+                ]
             if outcome.kind == "circuit_open" and attempts:
                 # What opened the circuit says more than that it is open.
                 break
@@ -245,7 +264,8 @@ class OpenAIClient:
                 break
         self.counts["retries"] += max(attempts - 1, 0)
         tried = f" ({attempts} attempts)" if attempts > 1 else ""
-        return ModelReply(f"{failure.text}{tried}", TokenUsage(0, 0), failure.kind, loop.time() - started)
+        failed = ModelReply(f"{failure.text}{tried}", TokenUsage(0, 0), failure.kind, loop.time() - started)
+        return [failed] * request.samples
 
     async def _attempt(
         self, connections: _Connections, body: bytes, request: ModelRequest, due: float
@@ -354,6 +374,8 @@ class OpenAIClient:
             config.max_tokens_key: request.max_tokens,
             "temperature": config.temperature if request.temperature is None else request.temperature,
         }
+        if request.more_seeds:
+            body["n"] = request.samples
         if config.send_seed:
             # Some servers keep a seed in 32 bits with a sign.
             body["seed"] = request.seed & 0x7FFFFFFF
@@ -372,21 +394,23 @@ class OpenAIClient:
     def _completion(self, raw: bytearray, request: ModelRequest) -> _Completion | _Failure:
         try:
             data = json.loads(raw)
-            choice = data["choices"][0]
-            message = choice["message"]
-            content = message.get("content")
-            if content is None:
-                # A model that answers with a call of a tool, or with reasoning alone, has said nothing.
-                calls = message.get("tool_calls")
-                content = json.dumps({"tool_calls": calls}) if calls else ""
-            if not isinstance(content, str):
-                raise TypeError("content")
-            finish, usage = choice.get("finish_reason"), data.get("usage")
+            said = [(_content(choice["message"]), choice.get("finish_reason")) for choice in data["choices"]]
+            usage = data.get("usage")
+            if not said:
+                raise IndexError("choices")
         except (ValueError, RecursionError, KeyError, IndexError, TypeError, AttributeError):
             return _Failure("protocol", self._told(f"not a chat completion: {bytes(raw[:200])!r}"))
-        if len(content) > MAX_REPLY_CHARS:
-            return _Failure("too_large", f"a reply of {len(content)} characters")
-        return _Completion(_encodable(content), _finish_reason(finish), self._usage(usage, request, content))
+        said = said[: request.samples]
+        longest = max(len(text) for text, _ in said)
+        if longest > MAX_REPLY_CHARS:
+            return _Failure("too_large", f"a reply of {longest} characters")
+        whole = self._usage(usage, request, "".join(text for text, _ in said))
+        first, *others = [
+            _Completion(_encodable(text), _finish_reason(finish), replace(whole, completion=completion))
+            for (text, finish), completion in zip(said, _shares(whole.completion, said), strict=True)
+        ]
+        shared = [replace(o, usage=replace(o.usage, cached_prompt=0, shared_prompt=whole.prompt)) for o in others]
+        return replace(first, others=tuple(shared))
 
     def _refusal(self, response: aiohttp.ClientResponse, raw: bytes) -> _Failure:
         """What a status other than 200 means."""
@@ -420,7 +444,26 @@ class OpenAIClient:
             (count_tokens_cached if m.role == "system" else count_tokens)(m.content) + MESSAGE_OVERHEAD
             for m in request.messages
         )
-        return TokenUsage(prompt, min(count_tokens(text), request.max_tokens))
+        return TokenUsage(prompt, min(count_tokens(text), request.max_tokens * request.samples))
+
+
+def _content(message: Any) -> str:
+    """What a choice says; TypeError where that is no text."""
+    content = message.get("content")
+    if content is None:
+        # A model that answers with a call of a tool, or with reasoning alone, has said nothing.
+        calls = message.get("tool_calls")
+        content = json.dumps({"tool_calls": calls}) if calls else ""
+    if not isinstance(content, str):
+        raise TypeError("content")
+    return content
+
+
+def _shares(total: int, said: Sequence[tuple[str, Any]]) -> list[int]:
+    """The completion tokens of each choice, of which an endpoint tells the sum: in proportion to their estimates."""
+    estimates = [count_tokens(text) + 1 for text, _ in said]
+    ends = [total * end // sum(estimates) for end in accumulate(estimates)]
+    return [end - start for start, end in pairwise([0, *ends])]
 
 
 def _is_count(value: Any) -> TypeGuard[int]:

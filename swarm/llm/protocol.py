@@ -1,7 +1,7 @@
 """What every engine is asked and what it answers, whoever runs it and wherever."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
 Role = Literal["system", "user", "assistant"]
@@ -40,7 +40,9 @@ class Message:
 class ModelRequest:
     """One request; `max_tokens` bounds the completion and `seed` fixes the sampling where the engine can do that.
 
-    An empty `schema` asks for text of any form, and a `temperature` of None is that of the model's config.
+    An empty `schema` asks for text of any form, and a `temperature` of None is that of the model's config. With
+    `more_seeds` the same prompt is to be answered once more for each of them, and computed once where the engine can do
+    that; an engine that draws all samples from one seed draws them from `seed`.
     """
 
     messages: tuple[Message, ...]
@@ -48,15 +50,32 @@ class ModelRequest:
     max_tokens: int
     seed: int
     temperature: float | None = None
+    more_seeds: tuple[int, ...] = ()
+
+    @property
+    def samples(self) -> int:
+        """How many replies are asked for."""
+        return 1 + len(self.more_seeds)
+
+    def singly(self) -> "list[ModelRequest]":
+        """One request for each of its samples."""
+        if not self.more_seeds:
+            return [self]
+        return [replace(self, seed=seed, more_seeds=()) for seed in (self.seed, *self.more_seeds)]
 
 
 @dataclass(frozen=True, slots=True)
 class TokenUsage:
-    """Tokens of one request as its engine counts them; `cached_prompt` of the prompt were not computed again."""
+    """Tokens of one reply as its engine counts them.
+
+    `prompt` are those of the whole prompt; of them, `cached_prompt` were not computed again. `shared_prompt` are all of
+    them in the later samples of one request, whose first sample has them as its own.
+    """
 
     prompt: int
     completion: int
     cached_prompt: int = 0
+    shared_prompt: int = 0
 
     @property
     def total(self) -> int:
@@ -72,6 +91,10 @@ class ModelReply:
     usage: TokenUsage
     finish_reason: FinishReason
     latency_s: float
+
+    def shared(self) -> "ModelReply":
+        """The same as a later sample of a request: its prompt was computed for another."""
+        return replace(self, usage=replace(self.usage, cached_prompt=0, shared_prompt=self.usage.prompt))
 
     @property
     def failed(self) -> bool:
@@ -91,8 +114,8 @@ class ModelClient(Protocol):
     """One model, reached in process or over the network.
 
     Requests travel in batches, since one message per shard and round is what the network can bear; an engine is free
-    to work on all of a batch at once. Replies come in the order of the requests, one for each, and an engine that
-    fails answers with the failure as `finish_reason` and does not raise.
+    to work on all of a batch at once. Replies come in the order of the requests, one for each sample of each, and an
+    engine that fails answers with the failure as `finish_reason` and does not raise.
     """
 
     async def complete(self, requests: Sequence[ModelRequest], deadline_s: float) -> list[ModelReply]:

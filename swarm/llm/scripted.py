@@ -185,6 +185,16 @@ def _gossip(view: _View) -> str:
     return f"quiet days for {good.name}"
 
 
+_PATIENCE: dict[Temperament, tuple[int, dict[str, Any]]] = {
+    "value": (4, {"price": 150, "need": True}),
+    "momentum": (2, {"price": 40, "fill": True}),
+    "maker": (4, {"price": 60, "fill": True, "need": True}),
+    "hoarder": (4, {"price": 200, "need": True}),
+    "panic": (2, {"price": 80, "message": True, "need": True}),
+}
+"""For how many quarters of the longest time a temperament's orders stand, and what wakes it meanwhile."""
+
+
 def answer(temperament: Temperament, text: str, seed: int, schema: dict[str, Any]) -> str:
     """The reply of a scripted policy to a prompt's text: JSON by the decision's `schema`."""
     wanted = schema["properties"]["orders"]
@@ -202,7 +212,13 @@ def answer(temperament: Temperament, text: str, seed: int, schema: dict[str, Any
             purse -= price * quantity
         if quantity > 0 and len(orders) < wanted["maxItems"]:
             orders.append({"side": side, "good": good.name, "price": price, "quantity": quantity})
-    return json.dumps({"thought": thought, "orders": orders, "gossip": _gossip(view)})
+    decision: dict[str, Any] = {"thought": thought, "orders": orders, "gossip": _gossip(view)}
+    if "stand" in schema["properties"]:
+        share, wake = _PATIENCE[temperament]
+        most: int = schema["properties"]["stand"]["maximum"]
+        # Who is alarmed, or sees nothing to do, looks again at once.
+        decision |= {"stand": 0 if view.alarm or not orders else -(-most * share // 4), "wake": wake}
+    return json.dumps(decision)
 
 
 def reply_to(temperament: Temperament, messages: Sequence[Message], seed: int, schema: dict[str, Any]) -> str:
@@ -237,11 +253,16 @@ class ScriptedEngine:
         self.config = config
 
     async def complete(self, requests: Sequence[ModelRequest], deadline_s: float) -> list[ModelReply]:
-        """Answer every request; the deadline cannot be missed by much, since nothing is waited for."""
+        """Answer every request; the deadline cannot be missed by much, since nothing is waited for but `latency_s`."""
         started = perf_counter()
         if self.config.latency_s:
             await asyncio.sleep(min(self.config.latency_s, deadline_s))
-        return [self._reply(request, perf_counter() - started < deadline_s) for request in requests]
+        replies: list[ModelReply] = []
+        for request in requests:
+            for number, sample in enumerate(request.singly()):
+                reply = self._reply(sample, perf_counter() - started < deadline_s)
+                replies.append(reply.shared() if number else reply)
+        return replies
 
     def _reply(self, request: ModelRequest, in_time: bool) -> ModelReply:
         started = perf_counter()
@@ -250,7 +271,7 @@ class ScriptedEngine:
             for m in request.messages
         )
         if not in_time:
-            return ModelReply("deadline", TokenUsage(prompt, 0), "error", perf_counter() - started)
+            return ModelReply("no reply by the deadline", TokenUsage(prompt, 0), "deadline", perf_counter() - started)
         text = reply_to(self.config.temperament, request.messages, request.seed, request.schema)
         if (seed_share := request.seed >> 32 & 0xFFFFF) < self.config.fault_rate * 0x100000:
             text = _garble(text, seed_share)

@@ -1,13 +1,13 @@
 """An HTTP API for other people's clients: OpenAI's `/v1/models` and `/v1/chat/completions`, over all deployed models.
 
 Each HTTP request becomes a batch of one for the model that it names, so every engine answers, whatever it is. What is
-not done here is refused: several choices, tools, images, stop words. A stream is one piece, since replies are made as a
-whole. This module knows no Ray; `serving` makes a deployment of it.
+not done here is refused: tools, images, stop words. A stream is one piece, since replies are made as a whole. This
+module knows no Ray; `serving` makes a deployment of it.
 """
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -20,6 +20,7 @@ MAX_BODY_BYTES = 1_000_000
 DEADLINE_S = 120.0
 DEFAULT_MAX_TOKENS = 256
 MAX_TOKENS = 100_000
+MAX_SAMPLES = 128
 _ROLES = ("system", "user", "assistant")
 _STATUS = {"deadline": 504, "timeout": 504, "rate_limited": 429, "circuit_open": 503, "too_large": 400}
 _UNSUPPORTED = ("tools", "functions", "audio", "prediction", "logit_bias", "stop")
@@ -64,14 +65,14 @@ class Gateway:
             name, asked, streamed = read(body, tuple(self.clients))
         except _BadRequest as refused:
             return refused.response
-        [reply] = await self.clients[name].complete([asked], DEADLINE_S)
-        if reply.failed:
+        replies = await self.clients[name].complete([asked], DEADLINE_S)
+        if reply := next((r for r in replies if r.failed), None):
             status = _STATUS.get(reply.finish_reason, 502)
             kind = "invalid_request_error" if status == 400 else "engine_error"
             return error(status, kind, f"{reply.finish_reason}: {reply.text}")
         if streamed:
-            return Response("".join(_events(name, reply)), media_type="text/event-stream")
-        return JSONResponse(_completion(name, reply))
+            return Response("".join(_events(name, replies)), media_type="text/event-stream")
+        return JSONResponse(_completion(name, replies))
 
 
 def read(body: Any, names: tuple[str, ...]) -> tuple[str, ModelRequest, bool]:
@@ -85,8 +86,9 @@ def read(body: Any, names: tuple[str, ...]) -> tuple[str, ModelRequest, bool]:
         )
     if unsupported := [key for key in _UNSUPPORTED if body.get(key)]:
         raise _BadRequest(f"{unsupported[0]} is not supported here")
-    if body.get("n") not in (None, 1):
-        raise _BadRequest("n must be 1")
+    samples = 1 if body.get("n") is None else body["n"]
+    if type(samples) is not int or not 1 <= samples <= MAX_SAMPLES:
+        raise _BadRequest(f"n must be a whole number from 1 to {MAX_SAMPLES}")
     limit = body.get("max_completion_tokens") or body.get("max_tokens") or DEFAULT_MAX_TOKENS
     seed = body.get("seed") or 0
     temperature = body.get("temperature")
@@ -102,6 +104,7 @@ def read(body: Any, names: tuple[str, ...]) -> tuple[str, ModelRequest, bool]:
         limit,
         seed & 0x7FFFFFFFFFFFFFFF,
         None if temperature is None else float(temperature),
+        tuple((seed + i) & 0x7FFFFFFFFFFFFFFF for i in range(1, samples)),
     )
     return str(name), asked, bool(body.get("stream"))
 
@@ -152,7 +155,9 @@ def _schema(told: Any) -> dict[str, Any]:
     raise _BadRequest("response_format must be of type text, json_object or json_schema, the last with a schema")
 
 
-def _completion(name: str, reply: ModelReply) -> dict[str, Any]:
+def _completion(name: str, replies: Sequence[ModelReply]) -> dict[str, Any]:
+    first = replies[0].usage
+    written = sum(reply.usage.completion for reply in replies)
     return {
         "id": f"chatcmpl-{uuid4().hex}",
         "object": "chat.completion",
@@ -160,26 +165,30 @@ def _completion(name: str, reply: ModelReply) -> dict[str, Any]:
         "model": name,
         "choices": [
             {
-                "index": 0,
+                "index": index,
                 "message": {"role": "assistant", "content": reply.text},
                 "logprobs": None,
                 "finish_reason": reply.finish_reason,
             }
+            for index, reply in enumerate(replies)
         ],
         "usage": {
-            "prompt_tokens": reply.usage.prompt,
-            "completion_tokens": reply.usage.completion,
-            "total_tokens": reply.usage.total,
-            "prompt_tokens_details": {"cached_tokens": reply.usage.cached_prompt},
+            "prompt_tokens": first.prompt,
+            "completion_tokens": written,
+            "total_tokens": first.prompt + written,
+            "prompt_tokens_details": {"cached_tokens": first.cached_prompt},
         },
     }
 
 
-def _events(name: str, reply: ModelReply) -> list[str]:
-    """The reply as server-sent events: what it says, why it ended and what it took, the end."""
-    whole = _completion(name, reply)
+def _events(name: str, replies: Sequence[ModelReply]) -> list[str]:
+    """The replies as server-sent events: for each what it says and why it ended, what they took, the end."""
+    whole = _completion(name, replies)
     shared = {"id": whole["id"], "object": "chat.completion.chunk", "created": whole["created"], "model": name}
-    said = {"index": 0, "delta": {"role": "assistant", "content": reply.text}, "finish_reason": None}
-    ended = {"index": 0, "delta": {}, "finish_reason": reply.finish_reason}
-    chunks = [shared | {"choices": [said]}, shared | {"choices": [ended], "usage": whole["usage"]}]
+    chunks: list[dict[str, Any]] = []
+    for index, reply in enumerate(replies):
+        said = {"index": index, "delta": {"role": "assistant", "content": reply.text}, "finish_reason": None}
+        ended = {"index": index, "delta": {}, "finish_reason": reply.finish_reason}
+        chunks += [shared | {"choices": [said]}, shared | {"choices": [ended]}]
+    chunks[-1]["usage"] = whole["usage"]
     return [*(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks), "data: [DONE]\n\n"]

@@ -9,7 +9,7 @@ from time import perf_counter
 from typing import Any, Protocol
 from uuid import uuid4
 
-from swarm.config import RunConfig, check_budget, check_desks, compose, load, resolve
+from swarm.config import RunConfig, check_budget, check_deadline, check_desks, compose, load, resolve
 from swarm.errors import ConfigError
 from swarm.llm.config import OpenAIModel, VllmModel
 from swarm.runtime.clients import client_of
@@ -86,6 +86,8 @@ def execute(
     check_budget(config)
     check_desks(config)
     check_models(config, plan, place, narrator)
+    for line in check_deadline(config):
+        log.warning("%s", line)
     folder.create()
     folder.write_config(config.record(), plan.config_sha256)
     recorder = Recorder()

@@ -76,7 +76,7 @@ class ServeModelClient:
         except Exception as error:
             reason = f"{type(error).__name__}: {error}".splitlines()[0][:200]
             failed = ModelReply(reason, TokenUsage(0, 0), "error", perf_counter() - started)
-            return [failed] * len(requests)
+            return [failed] * sum(request.samples for request in requests)
         return replies
 
 

@@ -96,7 +96,8 @@ class VllmEngine:
         if late:
             await asyncio.wait(late, timeout=ABORT_S)
         missed = ModelReply("the deadline came before the reply", TokenUsage(0, 0), "deadline", deadline_s)
-        return [missed if task in late else task.result() for task in tasks]
+        answered = zip(requests, tasks, strict=True)
+        return [reply for r, task in answered for reply in ([missed] * r.samples if task in late else task.result())]
 
     def _tokens(self, requests: Sequence[ModelRequest]) -> list[list[int]]:
         """Each prompt by the model's chat template and tokenizer; an empty one where the template refuses it."""
@@ -121,13 +122,14 @@ class VllmEngine:
         encoded: list[list[int]] = self._tokenizer(texts, add_special_tokens=False)["input_ids"]
         return encoded
 
-    async def _one(self, request: ModelRequest, tokens: list[int], started: float) -> ModelReply:
+    async def _one(self, request: ModelRequest, tokens: list[int], started: float) -> list[ModelReply]:
+        """The replies to one prompt, which is computed once for all of its samples."""
         from vllm import SamplingParams
         from vllm.inputs.engine import tokens_input
         from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
 
-        def failed(reason: str, kind: FinishReason = "error") -> ModelReply:
-            return ModelReply(reason, TokenUsage(len(tokens), 0), kind, perf_counter() - started)
+        def failed(reason: str, kind: FinishReason = "error") -> list[ModelReply]:
+            return [ModelReply(reason, TokenUsage(len(tokens), 0), kind, perf_counter() - started)] * request.samples
 
         if not tokens:
             return failed("the model's chat template refuses these messages")
@@ -139,7 +141,9 @@ class VllmEngine:
                 "too_large",
             )
         try:
+            # vLLM gives sample i of a request the seed + i.
             wanted = SamplingParams(
+                n=request.samples,
                 temperature=self.config.temperature if request.temperature is None else request.temperature,
                 max_tokens=request.max_tokens,
                 seed=request.seed & 0x7FFFFFFF,
@@ -157,12 +161,15 @@ class VllmEngine:
         except Exception as error:
             # A dead engine fails every request, and the health check sees to it; anything else is this request's own.
             return failed(f"{type(error).__name__}: {error}".splitlines()[0][:200])
-        done = last.outputs[0]
-        if len(done.text) > MAX_REPLY_CHARS:
-            return failed(f"a reply of {len(done.text)} characters", "too_large")
-        usage = TokenUsage(len(tokens), len(done.token_ids), last.num_cached_tokens or 0)
-        reason: FinishReason = "length" if done.finish_reason == "length" else "stop"
-        return ModelReply(done.text, usage, reason, perf_counter() - started)
+        replies = []
+        for number, done in enumerate(sorted(last.outputs, key=lambda output: output.index)):
+            usage = TokenUsage(len(tokens), len(done.token_ids), last.num_cached_tokens or 0)
+            reason: FinishReason = "length" if done.finish_reason == "length" else "stop"
+            reply = ModelReply(done.text, usage, reason, perf_counter() - started)
+            if len(done.text) > MAX_REPLY_CHARS:
+                reply = failed(f"a reply of {len(done.text)} characters", "too_large")[0]
+            replies.append(reply.shared() if number else reply)
+        return replies
 
     def _shut_down(self) -> None:
         if self._engine is not None:

@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from swarm.agents.baselines import BASELINES
-from swarm.agents.observation import MAX_HISTORY, Observation, PastRound, PrivateViews
+from swarm.agents.observation import ASLEEP, MAX_HISTORY, Observation, PastRound, PrivateViews
 from swarm.coordination.gossip import contact_graph
 from swarm.coordination.messages import Messages, left_over, sent
 from swarm.coordination.router import Delivery, Holdings, Router
@@ -22,6 +22,7 @@ from swarm.market.margin import BANK, LENDER
 from swarm.market.orders import Int64, Orders
 from swarm.scenarios.protocol import Consequence, MarketState, Movement
 from swarm.seeding import draw
+from swarm.simulation.attention import Attended, Attention, counted
 from swarm.simulation.market import MarketPort, Note
 from swarm.simulation.plan import Fork, RunPlan
 from swarm.simulation.traders import Gathered, TradersPort
@@ -31,13 +32,14 @@ from swarm.simulation.traders import Gathered, TradersPort
 class RoundOutcome:
     """All that a round came to, under the plan that held in it; `named_balances` are in the scenario's order.
 
-    `delivery` is what traders heard before they decided: what was said in the round before.
+    `delivery` is what traders heard before they decided, which was said in the round before, and `said` what they said.
     """
 
     plan: RunPlan
     round: int
     season: str
     delivery: Delivery
+    said: Messages
     gathered: Gathered
     taken: OrdersTaken
     submitted: int
@@ -46,6 +48,7 @@ class RoundOutcome:
     state: MarketState
     named_balances: Int64
     trader_columns: dict[str, Int64]
+    attended: Attended
     duration_s: float
     decide_s: float
     clear_s: float
@@ -92,12 +95,19 @@ class RoundLoop:
     """
 
     def __init__(
-        self, plan: RunPlan, market: MarketPort, traders: TradersPort, watchers: tuple[Watcher, ...] = ()
+        self,
+        plan: RunPlan,
+        market: MarketPort,
+        traders: TradersPort,
+        watchers: tuple[Watcher, ...] = (),
+        clock: Callable[[], float] = perf_counter,
     ) -> None:
-        """Open the market and give everybody what they begin with."""
+        """Open the market and give everybody what they begin with; `clock` tells seconds, and times the rounds."""
         self.plan = plan
         self.round = 0
         self._market, self._traders, self._watchers = market, traders, watchers
+        self._clock = clock
+        self._attention = Attention(plan)
         self._numbers = _Numbers()
         self._last: RoundCleared | None = None
         self._past: _Past | None = None
@@ -110,15 +120,19 @@ class RoundLoop:
 
     def step(self) -> None:
         """One round: observe, decide, clear, settle, live; Interrupted where it was told to stop while it waited."""
-        started = perf_counter()
+        started = self._clock()
         round_ = self.round + 1
         if self.plan.fork and self.plan.fork.round == self.round:
             self._leave_for(self.plan.fork)
         plan = self.plan
         seen, delivery = self._observe(round_)
+        seen = self._attention.ask(seen, self._answer.state, self._last)
+        awake = seen.private.awake
+        delivery = self._router.read(delivery, None if awake is None else awake != ASLEEP)
         gathered = self._traders.decide(seen)
-        decided = perf_counter()
-        orders = _with_priority(plan.seed, round_, gathered)
+        decided = self._clock()
+        gathered, standing, attended = self._attention.settle(seen, self._answer.state, gathered, decided - started)
+        orders = _with_priority(plan.seed, round_, gathered, standing)
         before = self._answer.state.reference_ticks
         self._answer = self._market.execute(
             [
@@ -128,7 +142,7 @@ class RoundLoop:
             ]
         )
         taken, last = _taken_and_cleared(self._answer.events)
-        cleared = perf_counter()
+        cleared = self._clock()
         self._live(round_, before, last)
         self._said = _said(plan, round_, gathered, orders, taken, last)
         self.round, self._last = round_, last
@@ -137,6 +151,7 @@ class RoundLoop:
             round=round_,
             season=seen.public.season,
             delivery=delivery,
+            said=self._said,
             gathered=gathered,
             taken=taken,
             submitted=len(orders),
@@ -145,7 +160,8 @@ class RoundLoop:
             state=self._answer.state,
             named_balances=self._answer.named,
             trader_columns=plan.scenario.trader_columns(),
-            duration_s=perf_counter() - started,
+            attended=counted(attended, standing, taken),
+            duration_s=self._clock() - started,
             decide_s=decided - started,
             clear_s=cleared - decided,
         )
@@ -156,6 +172,7 @@ class RoundLoop:
         """Go by this plan from now on."""
         self.plan = plan
         self._router = _router(plan)
+        self._attention.under(plan)
         self._past = (self._past or _Past()) if plan.shard.traders.desks else None
 
     def _leave_for(self, fork: Fork) -> None:
@@ -246,9 +263,9 @@ class _Numbers:
         )
 
 
-def _with_priority(seed: int, round_: int, gathered: Gathered) -> Orders:
+def _with_priority(seed: int, round_: int, gathered: Gathered, standing: Orders) -> Orders:
     """All orders of the round in canonical order, each with its trader's priority as the seed draws it."""
-    orders = Orders.concatenate([gathered.decisions.orders, gathered.baseline_orders]).in_canonical_order()
+    orders = Orders.concatenate([gathered.decisions.orders, gathered.baseline_orders, standing]).in_canonical_order()
     drawn = (draw(seed, "priority", round_, orders.trader) >> np.uint64(1)).astype(np.int64)
     return replace(orders, priority=drawn)
 

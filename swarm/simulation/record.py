@@ -14,13 +14,16 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from swarm.agents.decision import DecisionError
 from swarm.agents.desk_trace import Trace
+from swarm.coordination.governor import Level
 from swarm.coordination.router import PruneReason
-from swarm.llm.config import OpenAIModel, VllmModel
+from swarm.coordination.standing import REASONS
 from swarm.market.ledger import CASH, ISSUE
 from swarm.market.orders import Int64
 from swarm.market.quality import gini
 from swarm.scenarios.protocol import MarketState
+from swarm.simulation.attention import Attended
 from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.market import MarketClosing
 from swarm.simulation.plan import RunPlan
@@ -28,6 +31,17 @@ from swarm.simulation.plan import RunPlan
 TRADER_ROWS = 2_000_000
 STEP_ROWS = 200_000
 """Most rows of the table of desks' steps; beyond them the oldest rounds are left to the journal."""
+
+ATTENDED = (
+    "asked",
+    "asleep",
+    "held_back",
+    "standing_orders",
+    "cut_lots",
+    "refused_orders",
+    "unheard",
+)
+"""What is counted of a round's `Attended`."""
 
 TABLES = ("prices", "trades", "traders", "decisions", "tokens", "rounds", "steps")
 _STEPS: dict[str, Any] = {
@@ -65,6 +79,11 @@ class Recorder:
         self.rejections: Counter[str] = Counter()
         self.pruned: Counter[str] = Counter()
         self.messages: Counter[str] = Counter()
+        self.due: Counter[str] = Counter()
+        self.attended: Counter[str] = Counter()
+        self.late_by_mind: Counter[str] = Counter()
+        self._last_attended = Attended()
+        self.paces: list[tuple[int, Level]] = []
         self.late = 0
         self.fills = 0
         self.volume_lots = 0
@@ -77,7 +96,6 @@ class Recorder:
         self._kinds = np.array(plan.scenario.kinds)[plan.scenario.trader_kind]
         self._minds = np.array(plan.minds)
         desks = plan.shard.desks
-        self._models = np.array([desks[mind].model if mind in desks else mind for mind in plan.minds])
         self.faults = {name: Counter() for name in desks}
         self._every = max(1, -(-plan.rounds * plan.traders // TRADER_ROWS))
         self._opening = opening.balances
@@ -100,13 +118,19 @@ class Recorder:
         if late := len(outcome.gathered.late):
             self.late += late
             self.errors["late"] += late
+        overdue = [t for t, e in zip(turns.trader.tolist(), errors, strict=True) if e == DecisionError.ENGINE_DEADLINE]
+        self.late_by_mind.update(self._minds[[*overdue, *outcome.gathered.late.tolist()]].tolist())
+        attended = outcome.attended
+        self._keep_attended(outcome.round, attended)
         self.rejections.update(str(r) for r in outcome.taken.rejected_reason)
         delivery = outcome.delivery
         self.pruned.update({str(reason): n for reason, n in delivery.pruned.items()})
         self.pruned["prompt_full"] += int(turns.pruned_messages.sum())
         self.pruned["cut_to_length"] += decisions.cut_gossip
-        for name in ("said", "addressed", "delivered", "tokens"):
-            self.messages[name] += getattr(delivery, name)
+        said = {"said": delivery.said, "addressed": delivery.addressed, "delivered": delivery.delivered}
+        self.messages.update({**said, "tokens": int(delivery.tokens.sum())})
+        if attended.unheard:
+            self.pruned["run_budget"] += attended.unheard
         cleared, trades = outcome.cleared, outcome.cleared.trades
         self.fills += 2 * len(trades.good)
         self.volume_lots += int(cleared.volume_lots.sum())
@@ -153,6 +177,7 @@ class Recorder:
                 "pruned_messages": turns.pruned_messages,
                 "latency_s": turns.latency_s,
                 "cached_prompt_tokens": turns.cached_prompt_tokens,
+                "shared_prompt_tokens": turns.shared_prompt_tokens,
             }
         )
         self._columns["rounds"].append(
@@ -167,8 +192,13 @@ class Recorder:
                 "messages_said": np.array([delivery.said]),
                 "messages_addressed": np.array([delivery.addressed]),
                 "messages_delivered": np.array([delivery.delivered]),
-                "message_tokens": np.array([delivery.tokens]),
+                "message_tokens": np.array([delivery.tokens.sum()]),
                 **{f"messages_{reason}": np.array([delivery.pruned.get(reason, 0)]) for reason in PruneReason},
+                **{f"due_{reason}": np.array([attended.due.get(reason, 0)]) for reason in REASONS},
+                **{name: np.array([getattr(attended, name)]) for name in ATTENDED},
+                "level": np.array([int(attended.level)]),
+                "spent_tokens": np.array([attended.spent_tokens]),
+                "spent_usd": np.array([attended.spent_usd]),
                 "duration_s": np.array([outcome.duration_s]),
                 "decide_s": np.array([outcome.decide_s]),
                 "clear_s": np.array([outcome.clear_s]),
@@ -204,8 +234,13 @@ class Recorder:
         )
 
     def _keep_tokens(self, outcome: RoundOutcome) -> None:
-        turns = outcome.gathered.turns
-        models = self._models[turns.trader]
+        turns, shard = outcome.gathered.turns, outcome.plan.shard
+        desks, cheaper = shard.desks, shard.cheaper if outcome.attended.level >= Level.CHEAPER else {}
+        thinks_with = {mind: desks[mind].model if mind in desks else mind for mind in dict.fromkeys(shard.minds)}
+        models = np.array(
+            [cheaper.get(m, m) for m in (thinks_with[mind] for mind in self._minds[turns.trader].tolist())],
+            dtype=np.str_,
+        )
         names = np.array(sorted(set(models.tolist())), dtype=np.str_)
         groups = [np.flatnonzero(models == name) for name in names]
         self._columns["tokens"].append(
@@ -216,8 +251,16 @@ class Recorder:
                 "prompt_tokens": np.array([turns.prompt_tokens[g].sum() for g in groups], dtype=np.int64),
                 "completion_tokens": np.array([turns.completion_tokens[g].sum() for g in groups], dtype=np.int64),
                 "cached_prompt_tokens": np.array([turns.cached_prompt_tokens[g].sum() for g in groups], dtype=np.int64),
+                "shared_prompt_tokens": np.array([turns.shared_prompt_tokens[g].sum() for g in groups], dtype=np.int64),
             }
         )
+
+    def _keep_attended(self, round_: int, attended: Attended) -> None:
+        self.due.update(attended.due)
+        self.attended.update({name: getattr(attended, name) for name in ATTENDED})
+        if attended.level != (self.paces[-1][1] if self.paces else Level.ALL):
+            self.paces.append((round_, attended.level))
+        self._last_attended = attended
 
     def _keep_steps(self, outcome: RoundOutcome) -> None:
         turns, decisions = outcome.gathered.turns, outcome.gathered.decisions
@@ -285,12 +328,14 @@ class Recorder:
             "repaired_replies": dict(sorted(self.repairs.items())),
             "order_rejections": dict(sorted(self.rejections.items())),
             "late_turns": self.late,
+            "late_turns_by_mind": dict(sorted(self.late_by_mind.items())),
             "pruned_messages": dict(sorted(self.pruned.items())),
             "messages": {"contacts": plan.shard.traders.contacts(plan.traders), **dict(sorted(self.messages.items()))},
             "tokens": {
                 "prompt": int(_column(tables["decisions"], "prompt_tokens").sum()),
                 "completion": int(_column(tables["decisions"], "completion_tokens").sum()),
                 "cached_prompt": int(_column(tables["decisions"], "cached_prompt_tokens").sum()),
+                "shared_prompt": int(_column(tables["decisions"], "shared_prompt_tokens").sum()),
                 "per_turn": {
                     "mean": _mean(spent),
                     "max": _most(spent),
@@ -299,6 +344,8 @@ class Recorder:
                 "counted_by": _counted_by(plan),
                 "usd": _usd(plan, tables["tokens"]),
             },
+            "attention": self._attention(),
+            "budget": self._budget(tables["rounds"]),
             "desks": self._desks(decided),
             "seconds_per_round": {"p50": _quantile(durations, 0.5), "p95": _quantile(durations, 0.95)},
             "conservation": self._conservation(),
@@ -311,6 +358,28 @@ class Recorder:
             },
             "traders_table_every_rounds": self._every,
             **extra,
+        }
+
+    def _attention(self) -> dict[str, Any]:
+        """How often traders were due and why, asked, held back or asleep, and what stood for them."""
+        standing = self.plan.shard.traders.standing
+        return {
+            "max_stand_rounds": standing.max_rounds,
+            "due": {reason: self.due[reason] for reason in REASONS if self.due[reason]},
+            **{name: self.attended[name] for name in ATTENDED},
+        }
+
+    def _budget(self, rounds: pl.DataFrame) -> dict[str, Any]:
+        """The limits of the run, what was spent against them, and at which level its rounds were run."""
+        budget, levels = self.plan.shard.budget, Counter(_column(rounds, "level").tolist())
+        return {
+            "run_tokens": budget.run_tokens,
+            "run_usd": budget.run_usd,
+            "seconds_per_round": budget.seconds_per_round,
+            "spent_tokens": self._last_attended.spent_tokens,
+            "spent_usd": round(self._last_attended.spent_usd, 6),
+            "rounds_at_level": {level.name.lower(): levels[level] for level in Level if levels[level]},
+            "changes_of_level": [[round_, level.name.lower()] for round_, level in self.paces],
         }
 
     def _conservation(self) -> dict[str, Any]:
@@ -351,11 +420,9 @@ def _usd(plan: RunPlan, tokens: pl.DataFrame) -> dict[str, float]:
     """What the replies of each model cost whose prices are known; what a failed request cost nobody knows."""
     cost: dict[str, float] = {}
     for model in plan.models:
-        if not isinstance(model, OpenAIModel | VllmModel) or not tokens.width:
-            continue
-        prices = (model.usd_per_million_prompt_tokens, model.usd_per_million_completion_tokens)
-        spent = tokens.filter(pl.col("model") == model.name)
-        if prices[0] is not None and prices[1] is not None:
+        prices = model.usd_per_million
+        if prices is not None and any(prices) and tokens.width:
+            spent = tokens.filter(pl.col("model") == model.name)
             usd = int(spent["prompt_tokens"].sum()) * prices[0] + int(spent["completion_tokens"].sum()) * prices[1]
             cost[model.name] = round(usd / 1e6, 6)
     return cost

@@ -12,18 +12,24 @@ from swarm.agents.memory import Memory
 from swarm.agents.observation import Int64, Observation
 from swarm.agents.shard import Shard, ShardAnswer, ShardPlan
 from swarm.agents.turns import Decisions, Turns, read_turns
+from swarm.coordination.standing import Stands, default_stand
 from swarm.llm.protocol import Connected, ModelClient
 from swarm.market.orders import Orders
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Gathered:
-    """What came back in time: answers of shards, and the traders whose shard did not answer, in ascending order."""
+    """What came back in time: answers of shards, and the traders whose shard did not answer, in ascending order.
+
+    `pace` is the level that the budget's governor chose for the round and how many traders it let be asked, once that
+    is known: a journal tells it, and for traders that were asked the round loop fills it in.
+    """
 
     turns: Turns
     decisions: Decisions
     baseline_orders: Orders
     late: Int64
+    pace: tuple[int, int] | None = None
 
     def to_record(self) -> list[Any]:
         """What a replay needs to come to the same decisions without any model."""
@@ -36,7 +42,8 @@ class Gathered:
             orders.limit_ticks,
             orders.quantity_lots,
         )
-        return [self.turns.to_record(), [column.tolist() for column in columns], self.late.tolist()]
+        record = [self.turns.to_record(), [column.tolist() for column in columns], self.late.tolist()]
+        return [*record, list(self.pace)] if self.pace else record
 
 
 class TradersPort(Protocol):
@@ -72,6 +79,7 @@ def gather(answers: Sequence[ShardAnswer], late: Int64) -> Gathered:
         tuple(repairs[i] for i in order),
         tuple(steps[i] for i in order),
         tuple(faults[i] for i in order),
+        Stands.concatenate([a.decisions.stands for a in answers]).take(order),
     )
     baseline_orders = Orders.concatenate([a.baseline_orders for a in answers]).in_canonical_order()
     return Gathered(turns, decisions, baseline_orders, np.sort(late))
@@ -129,7 +137,7 @@ class RecordedTraders:
     def decide(self, seen: Observation) -> Gathered:
         """The recorded round."""
         plan = self.plan(seen.public.round)
-        turns_record, order_columns, late = self.rounds[seen.public.round]
+        turns_record, order_columns, late, *pace = self.rounds[seen.public.round]
         turns = Turns.from_record(turns_record)
         decisions = read_turns(
             turns,
@@ -139,11 +147,12 @@ class RecordedTraders:
             plan.traders.max_gossip_chars,
             plan.desk_tokens,
             plan.menus(seen),
+            default_stand(plan.traders.standing),
         )
         columns = [np.array(column, dtype=np.int64) for column in order_columns]
         columns.append(np.zeros(len(columns[0]), dtype=np.int64))
         orders = Orders(*columns)
-        return Gathered(turns, decisions, orders, np.array(late, dtype=np.int64))
+        return Gathered(turns, decisions, orders, np.array(late, dtype=np.int64), tuple(pace[0]) if pace else None)
 
 
 class ResumedTraders:

@@ -39,8 +39,9 @@ class Listener:
 
     async def complete(self, requests: Sequence[ModelRequest], deadline_s: float) -> list[ModelReply]:
         """Keep each prompt as one text, in the order in which an engine gets its parts."""
-        self.asked += ["\0".join(f"{m.role}\0{m.content}" for m in r.messages).encode() for r in requests]
-        return [ModelReply(FINISH, TokenUsage(1, 1), "stop", 0.0)] * len(requests)
+        asked = [sample for request in requests for sample in request.singly()]
+        self.asked += ["\0".join(f"{m.role}\0{m.content}" for m in r.messages).encode() for r in asked]
+        return [ModelReply(FINISH, TokenUsage(1, 1), "stop", 0.0)] * len(asked)
 
 
 @cache

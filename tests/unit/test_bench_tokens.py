@@ -63,6 +63,12 @@ def test_prompts_with_everything_cost_most_and_computed_ones_least() -> None:
     assert counted() == tokens
 
 
+def test_with_standing_orders_fewer_prompts_are_made_in_a_round() -> None:
+    asked, stood = (bench.count(20, 3, traders, rounds=9) for traders in (bench.ROUTED, bench.STANDING))
+    assert 0 < sum(stood.prompt) < 0.95 * sum(asked.prompt)
+    assert 0 < sum(stood.computed) < sum(stood.prompt)
+
+
 def test_a_prompt_with_everything_is_a_silent_one_and_all_lines_of_all_others(monkeypatch: pytest.MonkeyPatch) -> None:
     held: list[tuple[int, int]] = []
     true_count = bench.all_prompt_tokens

@@ -322,6 +322,7 @@ def turns(*rows: tuple[str, FinishReason, int]) -> Turns:
         pruned_messages=np.zeros(n, dtype=np.int64),
         latency_s=np.zeros(n),
         cached_prompt_tokens=np.zeros(n, dtype=np.int64),
+        shared_prompt_tokens=np.zeros(n, dtype=np.int64),
     )
 
 

@@ -112,7 +112,7 @@ def read(taken: DeskTurn, max_tokens: int = 8_000) -> Any:
     turns = Turns(
         np.array([7]), (taken.text,), (taken.finish_reason,), np.array([taken.usage.prompt]),
         np.array([taken.usage.completion]), np.array([taken.pruned_messages]), np.array([0.0]),
-        np.array([0]),
+        np.array([0]), np.array([0]),
     )  # fmt: skip
     return read_turns(turns, np.array([MAKES]), RULES, 1_000, 80, {7: max_tokens})
 
@@ -389,7 +389,7 @@ class TestTurns:
             assert read_trace(text, RULES, MAKES).outcome is DecisionError.WRONG_SHAPE
         # A model that is no desk's cannot hand in orders as a trace.
         trace = Trace((), "", {"thought": "", "orders": [BUY], "gossip": ""}).to_text()
-        turns = Turns(np.array([7]), (trace,), ("stop",), ONE, ONE, ONE, np.array([0.0]), ONE)
+        turns = Turns(np.array([7]), (trace,), ("stop",), ONE, ONE, ONE, np.array([0.0]), ONE, ONE)
         assert read_turns(turns, np.array([MAKES]), RULES, 1_000, 80).errors == (DecisionError.WRONG_SHAPE,)
 
     def test_a_decision_in_a_trace_is_checked_again(self) -> None:

@@ -119,7 +119,7 @@ def test_models_are_listed() -> None:
         ({"messages": "Hello"}, 400),
         ({"messages": [{"role": "tool", "content": "x"}]}, 400),
         ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, 400),
-        ({"n": 2}, 400),
+        ({"n": 129}, 400),
         ({"tools": [{}]}, 400),
         ({"max_tokens": 10**9}, 400),
         ({"max_tokens": "many"}, 400),

@@ -174,6 +174,7 @@ def heard_of(said: str) -> str:
         pruned_messages=np.array([0]),
         latency_s=np.array([0.0]),
         cached_prompt_tokens=np.array([0]),
+        shared_prompt_tokens=np.array([0]),
     )
     (line,) = read_turns(turns, np.array([0]), RULES, 1_000, 400).gossip
     return line

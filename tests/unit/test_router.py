@@ -73,7 +73,7 @@ def router(
 
 
 def route(to: Router, messages: Messages, prices: Sequence[int] = (20, 20, 20), **lots: Sequence[int]) -> Delivery:
-    return to.route(messages, np.array(prices), holdings(len(to.graph), **lots))
+    return to.read(to.route(messages, np.array(prices), holdings(len(to.graph), **lots)), None)
 
 
 # Without a config
@@ -118,6 +118,21 @@ def test_what_says_nothing_new_is_stale_until_it_is_forgotten() -> None:
     assert again.pruned == {PruneReason.STALE: 1}
     assert route(to, said(3, "honey will fall")).delivered == 1, "half of it is new"
     assert route(to, said(4, "honey will rise")).delivered == 1, "what was read in round 1 is forgotten"
+
+
+def test_rounds_in_which_nothing_is_said_count_for_what_is_forgotten() -> None:
+    to = router(everybody(2), RouterConfig(message_tokens=None, novelty_rounds=2))
+    heard = [route(to, said(round_, line)).delivered for round_, line in enumerate(("honey", "", "", "honey"), 1)]
+    assert heard == [1, 0, 0, 1]
+
+
+def test_who_sleeps_has_not_read_what_was_laid_before_it_and_is_counted() -> None:
+    to = router(everybody(3), RouterConfig(message_tokens=None, novelty_rounds=9))
+    for round_, awake in ((1, [True, True, False]), (2, [True, True, True])):
+        messages = said(round_, "honey will rise")
+        delivery = to.read(to.route(messages, np.array([20, 20, 20]), holdings(3)), np.array(awake))
+        assert delivery.receiver.tolist() == [round_]
+        assert delivery.pruned == {(PruneReason.ASLEEP, PruneReason.STALE)[round_ - 1]: 1}
 
 
 def test_what_was_pruned_has_not_been_read() -> None:
@@ -262,6 +277,7 @@ offers_of_a_round = st.lists(
     st.integers(0, 3),
     st.sampled_from([weighted, random]),
     st.lists(st.booleans(), min_size=9, max_size=9),
+    st.booleans(),
     st.integers(0, 2**32),
 )
 def test_every_message_is_delivered_to_a_contact_within_its_budget_or_counted_by_its_reason(
@@ -270,6 +286,7 @@ def test_every_message_is_delivered_to_a_contact_within_its_budget_or_counted_by
     novelty_rounds: int,
     ranker: Ranker,
     reads: list[bool],
+    sleepers: bool,
     seed: int,
 ) -> None:
     config = RouterConfig(message_tokens=budget, novelty_rounds=novelty_rounds)
@@ -280,12 +297,16 @@ def test_every_message_is_delivered_to_a_contact_within_its_budget_or_counted_by
         messages = sent(round_, np.arange(9), lines, GOODS, made)
         lots = [rng.integers(0, 2, (9, 3)) for _ in range(3)]
         prices, holds = rng.integers(10, 30, 3), Holdings(rng.integers(-1, 3, 9), *lots)
-        delivery, again = to.route(messages, prices, holds), twin.route(messages, prices, holds)
+        asked = rng.random(9) < 0.8 if sleepers else None
+        delivery, again = (r.read(r.route(messages, prices, holds), asked) for r in (to, twin))
         assert (delivery.heard, delivery.pruned) == (again.heard, again.pruned)
         assert delivery.addressed == 4 * delivery.said == 4 * (sum(map(bool, lines)) + len(rows))
         assert delivery.addressed == delivery.delivered + sum(delivery.pruned.values())
-        assert delivery.delivered == sum(map(len, delivery.heard))
-        assert delivery.tokens == sum(count_tokens(line) + LINE_TOKENS for line in chain(*delivery.heard))
+        asleep = [asked is not None and not asked[trader] for trader in range(9)]
+        read = [() if sleeps else heard for sleeps, heard in zip(asleep, delivery.heard, strict=True)]
+        assert delivery.receiver.tolist() == [trader for trader, heard in enumerate(read) for _ in heard]
+        assert delivery.tokens.tolist() == [count_tokens(line) + LINE_TOKENS for line in chain(*read)]
+        assert delivery.pruned.get(PruneReason.ASLEEP, 0) == sum(map(len, delivery.heard)) - sum(map(len, read))
         for trader, heard in enumerate(delivery.heard):
             told = {text for s, text in zip(messages.sender.tolist(), messages.text, strict=True) if s in GRAPH[trader]}
             assert set(heard) <= told
@@ -315,7 +336,7 @@ def run(journal: Path | None = None, **changes: Any) -> RunRecord:
 
 def test_a_routed_run_replays_and_its_counts_add_up_in_tables_and_summary(tmp_path: Path) -> None:
     journal = tmp_path / "journal"
-    record = run(journal)
+    record = run(journal, traders={**CONFIG["traders"], "standing": {"max_rounds": 3}})
     result = replay(journal, lambda r: compose(resolve(r)))
     assert result.holds, result.mismatch
     again = Recorder()

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from importlib.resources import files
+from itertools import accumulate
 from time import perf_counter
 from typing import Any
 
@@ -70,17 +71,20 @@ class EmbeddedEngine:
     def answer(self, requests: Sequence[ModelRequest], deadline_s: float) -> list[ModelReply]:
         """Answer every request now; what is not begun by the deadline comes back as an error."""
         started = perf_counter()
-        replies = [ModelReply(NO_MENU, TokenUsage(0, 0), "error", 0.0)] * len(requests)
+        places = list(accumulate((request.samples for request in requests), initial=0))
+        replies = [ModelReply(NO_MENU, TokenUsage(0, 0), "error", 0.0)] * places[-1]
         for chunk, run in self._chunks(requests):
             if perf_counter() - started >= deadline_s:
                 for asked in chunk:
                     late = ModelReply("not begun by the deadline", _usage(asked, 0), "deadline", deadline_s)
-                    replies[asked.place] = late
+                    samples = requests[asked.place].samples
+                    replies[places[asked.place] : places[asked.place + 1]] = [late] * samples
                 continue
             for asked, letters in zip(chunk, run(), strict=False):
-                text = self._pick(letters, asked, requests[asked.place].seed)
-                usage = _usage(asked, COMPLETION_TOKENS)
-                replies[asked.place] = ModelReply(text, usage, "stop", perf_counter() - started)
+                for number, sample in enumerate(requests[asked.place].singly()):
+                    text = self._pick(letters, asked, sample.seed)
+                    reply = ModelReply(text, _usage(asked, COMPLETION_TOKENS), "stop", perf_counter() - started)
+                    replies[places[asked.place] + number] = reply.shared() if number else reply
         return replies
 
     def shares(self, requests: Sequence[ModelRequest]) -> list[tuple[Float64, Float64]]:

@@ -1,0 +1,143 @@
+"""The budget governor: how many of those who want to think are let, so that a run stays within what it may spend.
+
+It forecasts from what was spent, degrades level by level as the forecast passes a limit, and recovers a level at a time
+with a margin, so that it does not swing. It is pure: what time a round took is told to it, and what it chooses is kept
+in the journal by whoever asks it. It knows neither models nor prompts.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+from math import inf
+
+import numpy as np
+import numpy.typing as npt
+
+Float64 = npt.NDArray[np.float64]
+
+
+class Level(IntEnum):
+    """What a round is spared, in the order in which it is given up; each level includes those before it."""
+
+    ALL = 0
+    """Everybody who has something to decide is asked."""
+    FEWER = 1
+    """Some of them are: those who are out of something they need first, then as the seed draws."""
+    SHORTER = 2
+    """They hear less, and a desk can look back on fewer rounds."""
+    CHEAPER = 3
+    """They are asked at the cheapest model of their form."""
+    STANDING_ONLY = 4
+    """Nobody is asked; orders stand as long as they stand."""
+
+
+FLOORS = (1.0, 0.5, 0.25, 0.1, 0.0)
+"""The least share of those who are due that each level asks; where less can be paid for, the next level holds."""
+
+MARGIN = 1.15
+"""A lower level is gone back to when more than this times its floor can be paid for."""
+
+MEMORY = 0.5
+"""What the last round weighs in the forecast of those to come."""
+
+SPARE_TIME, HASTE, GROWTH = 0.8, 0.9, 1.25
+"""A round that took longer than its limit is followed by one with fewer traders, in proportion and HASTE of that; one
+that took less than SPARE_TIME of it by one with GROWTH as many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a run may spend in all, and how long a round's decisions may take; inf is no limit."""
+
+    tokens: float = inf
+    usd: float = inf
+    seconds_per_round: float = inf
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Costs:
+    """What each trader's turn would cost, expected and at worst, both [2, traders]: tokens and dollars.
+
+    Traders stand in the order in which they would be asked.
+    """
+
+    expected: Float64
+    worst: Float64
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """What a round is run at: its level, and how many of those who are due are asked."""
+
+    level: Level
+    count: int
+
+
+class Governor:
+    """Chooses the pace of each round. `spent` has tokens and dollars, and is never let past a limit knowingly."""
+
+    def __init__(self, limits: Limits, spent: tuple[float, float] = (0.0, 0.0)) -> None:
+        self.limits = limits
+        self.level = Level.ALL
+        self.spent: Float64 = np.array(spent)
+        self._total: Float64 = np.array([limits.tokens, limits.usd])
+        self._forecast: Float64 | None = None
+        self._most = inf
+
+    def choose(self, rounds_left: int, own: Costs, cheaper: Costs) -> Pace:
+        """The pace of a round with `rounds_left` rounds to go, it included; what the traders cost at their own models
+        and at the cheaper ones."""
+        due = own.expected.shape[1]
+        if not due:
+            return Pace(self.level, 0)
+        now = own.expected.sum(axis=1)
+        self._forecast = now if self._forecast is None else MEMORY * now + (1 - MEMORY) * self._forecast
+        left = np.maximum(self._total - self.spent, 0.0)
+        count, share = self._affordable(left, self._forecast * rounds_left, own)
+        wanted = _level_of(min(share, count / due))
+        if wanted < self.level:
+            # Back by one level at most, and only where there is some margin.
+            wanted = max(min(self.level, _level_of(min(share / MARGIN, count / due))), Level(self.level - 1))
+        if wanted >= Level.CHEAPER:
+            ratio = cheaper.expected.sum(axis=1) / np.maximum(now, 1e-12)
+            count, share = self._affordable(left, self._forecast * ratio * rounds_left, cheaper)
+            floor = FLOORS[Level.CHEAPER] * (MARGIN if self.level == Level.STANDING_ONLY else 1)
+            wanted = Level.CHEAPER if count and min(share, count / due) >= floor else Level.STANDING_ONLY
+        return Pace(wanted, 0 if wanted == Level.STANDING_ONLY else count)
+
+    def keep(self, pace: Pace, tokens: float, usd: float, seconds: float, asked: int) -> None:
+        """What the round came to: the pace that it was run at, what it spent, and how long its decisions took."""
+        self.level = pace.level
+        self.spent = self.spent + np.array([tokens, usd])
+        limit = self.limits.seconds_per_round
+        if seconds > limit:
+            self._most = asked * limit / seconds * HASTE
+        elif seconds < SPARE_TIME * limit:
+            self._most = self._most * GROWTH + 1
+
+    def _affordable(self, left: Float64, to_come: Float64, costs: Costs) -> tuple[int, float]:
+        """How many can be asked, and the share of what is to come that can be paid for; above 1, all of it and more.
+
+        Nobody is asked for whom the worst case would pass a limit.
+        """
+        due = costs.expected.shape[1]
+        share = float(np.min(np.divide(left, to_come, out=np.full(2, inf), where=to_come > 0)))
+        count = due
+        if share < 1:
+            allowed = share * costs.expected.sum(axis=1)
+            # The odd part of a trader is rounded up, or a small population would never spend what it may.
+            count = min(count, 1 + min(_within(costs.expected[i], allowed[i]) for i in range(2)))
+        count = min(count, *(_within(costs.worst[i], left[i]) for i in range(2)))
+        if self._most < count:
+            count = int(self._most)
+            share = min(share, self._most / due)
+        return count, share
+
+
+def _within(costs: Float64, most: float) -> int:
+    """How many of the first costs add up to no more than `most`."""
+    # What is left over by rounding in a long sum is no reason to turn somebody away.
+    return int(np.searchsorted(np.cumsum(costs), most * (1 + 1e-12), side="right"))
+
+
+def _level_of(share: float) -> Level:
+    return next(level for level in Level if share >= FLOORS[level])
