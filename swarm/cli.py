@@ -313,10 +313,13 @@ def list_models(context: typer.Context) -> None:
 def check_models(config: ConfigPath, overrides: Overrides = None) -> None:
     """Ask for each model of a config whether it can be used from here, and run nothing."""
     from swarm import config as configs
-    from swarm.llm.check import must_be_usable
+    from swarm.llm.check import must_be_usable, too_slow
 
-    plan = configs.compose(configs.load(config, tuple(overrides or ())))
+    resolved = configs.load(config, tuple(overrides or ()))
+    plan = configs.compose(resolved)
     must_be_usable(plan.models, plan.shard.budget.tokens_per_turn)
+    for line in (*configs.check_deadline(resolved), *too_slow(plan.models, configs.models_time_s(resolved))):
+        err.print(f"[yellow]warning[/yellow] {escape(line)}")
     names = ", ".join(f"{m.name} ({m.engine})" for m in plan.models) or "no models"
     out.print(f"{config}: usable from here: {names}")
 
@@ -499,6 +502,21 @@ def _print_outcome(summary: dict[str, Any]) -> None:
             f"of these at desks: {turns} turns of {steps / max(turns, 1):.1f} steps and {spent / max(turns, 1):.0f} "
             "tokens, each desk within a budget of its own"
         )
+    if (attention := summary["attention"])["due"]:
+        whole = attention["asked"] + attention["asleep"] + attention["held_back"]
+        out.print(
+            f"models were asked for {attention['asked']:,} of {whole:,} turns: {attention['asleep']:,} had nothing to "
+            f"decide, {attention['held_back']:,} were held back; {attention['standing_orders']:,} standing orders"
+        )
+    budget = summary["budget"]
+    for limit, spent in (("run_tokens", "spent_tokens"), ("run_usd", "spent_usd")):
+        if budget[limit]:
+            levels = ", ".join(f"{rounds} at {name}" for name, rounds in budget["rounds_at_level"].items())
+            out.print(
+                f"budget.{limit}: {budget[spent]:,} of {budget[limit]:,} spent; rounds: {levels}".replace("_", " ")
+            )
+    if late := summary["late_turns_by_mind"]:
+        out.print(f"late turns: {', '.join(f'{count:,} of {mind}' for mind, count in late.items())}")
     if "scripted" in summary["engines"].values():
         out.print("the traders were scripted policies, no language models")
     if "embedded" in summary["engines"].values():

@@ -354,12 +354,17 @@ def _check_limits(config: RunConfig, plan: RunPlan) -> None:
         )
 
 
+def models_time_s(config: RunConfig) -> float:
+    """Seconds of a round after which models are no longer waited for."""
+    return MODELS_SHARE * config.budget.round_deadline_s
+
+
 def check_deadline(config: RunConfig) -> list[str]:
     """A line for each model whose answers must come too late; ConfigError where no trader's could come in time.
 
     Only a scripted policy's latency is known before the run. Baselines always answer in time.
     """
-    most_s = MODELS_SHARE * config.budget.round_deadline_s
+    most_s = models_time_s(config)
     thinks_with = {d.name: d.model for d in config.traders.desks}
     minds = [thinks_with.get(mind, mind) for mind, weight in config.minds.items() if weight]
     latency_s = {m.name: m.latency_s for m in config.models if isinstance(m, ScriptedModel)}

@@ -21,7 +21,7 @@ class Level(IntEnum):
     ALL = 0
     """Everybody who has something to decide is asked."""
     FEWER = 1
-    """Some of them are: those who are out of something they need first, then as the seed draws."""
+    """Some of them are, those first who need or have waited most; between equals the seed draws."""
     SHORTER = 2
     """They hear less, and a desk can look back on fewer rounds."""
     CHEAPER = 3
@@ -36,7 +36,10 @@ FLOORS = (1.0, 0.5, 0.25, 0.1, 0.0)
 MARGIN = 1.15
 """A lower level is gone back to when more than this times its floor can be paid for."""
 
-MEMORY = 0.5
+DWELL_ROUNDS = 5
+"""For how many rounds a level holds at least before a lower one does."""
+
+MEMORY = 0.3
 """What the last round weighs in the forecast of those to come."""
 
 SPARE_TIME, HASTE, GROWTH = 0.8, 0.9, 1.25
@@ -75,8 +78,11 @@ class Pace:
 class Governor:
     """Chooses the pace of each round. `spent` has tokens and dollars, and is never let past a limit knowingly."""
 
-    def __init__(self, limits: Limits, spent: tuple[float, float] = (0.0, 0.0)) -> None:
+    def __init__(self, limits: Limits, spent: tuple[float, float] = (0.0, 0.0), calm: float = 1.0) -> None:
+        """`calm` is the share of the first round's traders that is expected to be due in an ordinary round."""
         self.limits = limits
+        self._calm = calm
+        self._held = 0
         self.level = Level.ALL
         self.spent: Float64 = np.array(spent)
         self._total: Float64 = np.array([limits.tokens, limits.usd])
@@ -90,13 +96,14 @@ class Governor:
         if not due:
             return Pace(self.level, 0)
         now = own.expected.sum(axis=1)
-        self._forecast = now if self._forecast is None else MEMORY * now + (1 - MEMORY) * self._forecast
+        self._forecast = self._calm * now if self._forecast is None else MEMORY * now + (1 - MEMORY) * self._forecast
         left = np.maximum(self._total - self.spent, 0.0)
         count, share = self._affordable(left, self._forecast * rounds_left, own)
         wanted = _level_of(min(share, count / due))
         if wanted < self.level:
-            # Back by one level at most, and only where there is some margin.
-            wanted = max(min(self.level, _level_of(min(share / MARGIN, count / due))), Level(self.level - 1))
+            # Back by one level at most, and only after a while and with some margin.
+            eased = max(_level_of(min(share / MARGIN, count / due)), Level(self.level - 1))
+            wanted = min(self.level, eased) if self._held >= DWELL_ROUNDS else self.level
         if wanted >= Level.CHEAPER:
             ratio = cheaper.expected.sum(axis=1) / np.maximum(now, 1e-12)
             count, share = self._affordable(left, self._forecast * ratio * rounds_left, cheaper)
@@ -106,6 +113,7 @@ class Governor:
 
     def keep(self, pace: Pace, tokens: float, usd: float, seconds: float, asked: int) -> None:
         """What the round came to: the pace that it was run at, what it spent, and how long its decisions took."""
+        self._held = self._held + 1 if pace.level == self.level else 1
         self.level = pace.level
         self.spent = self.spent + np.array([tokens, usd])
         limit = self.limits.seconds_per_round

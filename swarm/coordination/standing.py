@@ -137,6 +137,11 @@ class Standing:
         self._out = np.zeros((traders, goods), dtype=np.bool_)
         self._orders = Orders.empty()
 
+    @property
+    def last_decided(self) -> Int64:
+        """By trader, the round of its last decision, or 0."""
+        return self._decided
+
     def reasons(self, round_: int, signs: Signs) -> Int64:
         """By trader, the `Reason` to think in this round."""
         stands = self._stands

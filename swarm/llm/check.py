@@ -5,6 +5,7 @@ import difflib
 import json
 import os
 from collections.abc import Sequence
+from time import perf_counter
 from typing import Any
 
 import aiohttp
@@ -47,6 +48,44 @@ def must_be_usable(models: Sequence[ModelConfig], tokens_per_turn: int, here: bo
     """Raise ModelError where there are `problems`."""
     if found := problems(models, tokens_per_turn, here=here):
         raise ModelError("\n".join(found))
+
+
+def too_slow(models: Sequence[ModelConfig], within_s: float) -> list[str]:
+    """A line for each endpoint whose shortest completion, measured now, takes longer than a round gives its model.
+
+    It asks each for one token; what a whole reply takes is longer.
+    """
+    endpoints = [m for m in models if isinstance(m, OpenAIModel)]
+    found = asyncio.run(_latencies_s(endpoints, within_s)) if endpoints else {}
+    return [
+        f"models: {name}: a completion of one token takes more than the {within_s:g} s that a round gives models, so "
+        "its turns will be late; raise budget.round_deadline_s"
+        for name, seconds in found.items()
+        if seconds >= within_s
+    ]
+
+
+async def _latencies_s(models: list[OpenAIModel], within_s: float) -> dict[str, float]:
+    """Seconds of a completion of one token; at most `within_s` and a little, however long it would take."""
+
+    async def latency_s(model: OpenAIModel) -> float | None:
+        endpoint = _Endpoint(session, model)
+        key = os.environ.get(model.api_key_env or "", "")
+        if key:
+            endpoint.headers["Authorization"] = f"Bearer {key}"
+        started = perf_counter()
+        try:
+            async with asyncio.timeout(within_s):
+                status, _ = await endpoint.complete_one()
+        except TimeoutError:
+            return perf_counter() - started
+        except (aiohttp.ClientError, OSError, ValueError):
+            return None
+        return perf_counter() - started if status == 200 else None
+
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False) as session:
+        measured = await asyncio.gather(*(latency_s(m) for m in models))
+    return {m.name: seconds for m, seconds in zip(models, measured, strict=True) if seconds is not None}
 
 
 async def _problems(models: list[OpenAIModel], tokens_per_turn: int, timeout_s: float) -> list[str]:
@@ -128,12 +167,7 @@ class _Endpoint:
         self._must_fit(model.context_tokens, tokens_per_turn)
 
     async def _must_complete(self, known: tuple[str, ...]) -> None:
-        body = {
-            "model": self.model.model,
-            "messages": [{"role": "user", "content": "Say yes."}],
-            self.model.max_tokens_key: 1,
-        }
-        status, reply = await self._call("POST", "/chat/completions", body)
+        status, reply = await self.complete_one()
         if status in (400, 404) and (known or "model" in json.dumps(reply)):
             close = difflib.get_close_matches(self.model.model, known, n=1)
             shown = f"; it has {', '.join(known[:8])}{', ...' if len(known) > 8 else ''}" if known else ""
@@ -147,6 +181,15 @@ class _Endpoint:
         self._must_be_up(status)
         if not isinstance(reply, dict) or not isinstance(reply.get("choices"), list):
             raise self._other_protocol("its reply is no chat completion")
+
+    async def complete_one(self) -> tuple[int, Any]:
+        """The status and the reply of the shortest completion there is."""
+        body = {
+            "model": self.model.model,
+            "messages": [{"role": "user", "content": "Say yes."}],
+            self.model.max_tokens_key: 1,
+        }
+        return await self._call("POST", "/chat/completions", body)
 
     def _must_be_up(self, status: int) -> None:
         model = self.model

@@ -187,8 +187,8 @@ def _gossip(view: _View) -> str:
 
 _PATIENCE: dict[Temperament, tuple[int, dict[str, Any]]] = {
     "value": (4, {"price": 150, "need": True}),
-    "momentum": (2, {"price": 40, "fill": True}),
-    "maker": (4, {"price": 60, "fill": True, "need": True}),
+    "momentum": (2, {"price": 40, "need": True}),
+    "maker": (4, {"price": 60, "need": True}),
     "hoarder": (4, {"price": 200, "need": True}),
     "panic": (2, {"price": 80, "message": True, "need": True}),
 }

@@ -32,6 +32,10 @@ Float64 = npt.NDArray[np.float64]
 HEARD_LINES, HISTORY_ROUNDS = 1, 5
 """What is left of what a trader hears, and of what a desk can look back on, from the level SHORTER on."""
 
+NEED_COUNTS_ROUNDS = 3
+"""Where not all who are due can be asked, those who have waited longest are; to be out of something that one needs
+counts as much as so many rounds, and where all else is equal the seed draws."""
+
 _UNKNOWN_COST = ("deadline", "timeout")
 """How a turn ended of which nobody knows what it cost: it may have been computed to its end."""
 
@@ -91,7 +95,9 @@ class Attention:
         if before != plan.minds or not self._on:
             self._standing = Standing(plan.traders, len(plan.scenario.goods))
         self._bill = _Bill(plan)
-        self._governor = Governor(limits(shard), self._spent)
+        # Half of the traders whose decisions may stand for four rounds are due in a round, more or less.
+        calm = 4 / (4 + shard.traders.standing.max_rounds)
+        self._governor = Governor(limits(shard), self._spent, calm)
 
     def ask(self, seen: Observation, market: MarketState, cleared: RoundCleared | None) -> Observation:
         """What traders are shown in this round, with a mark at those who are asked."""
@@ -103,7 +109,8 @@ class Attention:
         reasons = np.where(self._thinks, self._standing.reasons(round_, signs), Reason.ASLEEP)
         due = np.flatnonzero(reasons != Reason.ASLEEP)
         drawn = draw(plan.seed, "wake", round_, due) if len(due) else np.empty(0, dtype=np.uint64)
-        ranked = due[np.lexsort((drawn, ~signs.out[due].any(axis=1)))]
+        waited = round_ - self._standing.last_decided[due] + NEED_COUNTS_ROUNDS * signs.out[due].any(axis=1)
+        ranked = due[np.lexsort((drawn, -waited))]
         pace = Pace(Level.ALL, len(due))
         if self._governed:
             self._bill.open(seen)

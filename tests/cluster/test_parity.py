@@ -51,3 +51,19 @@ def test_a_cluster_that_is_there(
 
 def test_garbled_replies_were_among_it(local: Path) -> None:
     assert sum(summary(local)["decision_errors"].values()) > 0
+
+
+def test_standing_orders_and_a_budget_are_the_same_over_shards(swarm: Swarm, tmp_path: Path, head: str) -> None:
+    keys = ("--set", "traders.standing.max_rounds=3", "--set", "budget.run_tokens=60000", "--set", "rounds=10")
+    done = swarm("run", CONFIG, "--local", *keys, "--out", tmp_path / "local")
+    assert done.returncode == 0, done.stderr
+    done = swarm(
+        "run", CONFIG, "--address", head, *keys, "--set", "runtime.traders_per_actor=5", "--out", tmp_path / "ray"
+    )
+    assert done.returncode == 0, done.stderr
+    same_history(tmp_path / "local", tmp_path / "ray")
+    found = summary(tmp_path / "ray")
+    assert found["attention"] == summary(tmp_path / "local")["attention"]
+    assert found["attention"]["asleep"] > 0
+    assert found["attention"]["held_back"] > 0
+    assert found["budget"]["spent_tokens"] <= 60_000

@@ -25,6 +25,12 @@ class Endpoint:
     """A running fake endpoint."""
 
     url: str
+    process: "subprocess.Popen[str]"
+
+    def end(self) -> None:
+        """End it for good, in the middle of whatever it is doing."""
+        self.process.kill()
+        self.process.wait()
 
     def counts(self) -> dict[str, int]:
         """Distinct requests by fault."""
@@ -45,7 +51,7 @@ def serving(options: dict[str, Any]) -> Iterator[Endpoint]:
     assert process.stdout is not None
     try:
         with process.stdout as stdout:
-            yield Endpoint(stdout.readline().strip())
+            yield Endpoint(stdout.readline().strip(), process)
     finally:
         process.terminate()
         try:

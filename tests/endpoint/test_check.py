@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 
 from swarm.errors import ModelError
-from swarm.llm.check import must_be_usable, problems
+from swarm.llm.check import must_be_usable, problems, too_slow
 from swarm.llm.config import OpenAIModel, ScriptedModel
 from tests.endpoint.fake_endpoint import Serve
 
@@ -115,3 +115,11 @@ def test_what_is_no_endpoint_is_recognised() -> None:
         assert "its reply is no chat completion" in only(problems([model(url)], 500))
     with site(web.post("/v1/chat/completions", _says_yes)) as url:
         assert problems([model(url)], 500) == []
+
+
+def test_an_endpoint_slower_than_a_round_is_named_and_others_are_not(serve: Serve) -> None:
+    slow = serve(latency_s=30.0).model(name="slow", api_key_env="NO_SUCH_KEY_IS_SET")
+    quick, gone = serve().model(name="quick"), serve().model(name="gone", base_url="http://127.0.0.1:9/v1")
+    [line] = too_slow([slow, quick, gone], 3.0)
+    assert line.startswith("models: slow: a completion of one token takes more than the 3 s that a round gives models")
+    assert too_slow([], 3.0) == []

@@ -1,6 +1,7 @@
 """A run whose endpoint misbehaves ends on time, with its ledger whole and every fault counted, and can be replayed."""
 
 import json
+import threading
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -149,6 +150,59 @@ def test_an_endpoint_that_goes_down_costs_its_traders_and_no_more(serve: Serve, 
     assert errors["engine_server_error"] == 20, "for each of five models two, and a probe in each later round"
     assert summary["trades"] == 0
     assert all(flow["unexplained"] == 0 for flow in summary["conservation"].values())
+
+
+@pytest.mark.parametrize("stand", [0, 3])
+def test_a_model_that_dies_in_mid_round_and_stays_dead_costs_its_own_traders(
+    serve: Serve, tmp_path: Path, stand: int
+) -> None:
+    dying, living = serve(latency_s=1.0), serve()
+    entry = {"engine": "openai", "retries": 1, "breaker_failures": 3, "breaker_rest_s": 0.2}
+    run_config = resolve(
+        {
+            "name": "dying",
+            "seed": 11,
+            "rounds": 7,
+            "population": 20,
+            "models": [
+                {**entry, "name": "dying", "base_url": dying.url, "model": "value"},
+                {**entry, "name": "living", "base_url": living.url, "model": "maker"},
+            ],
+            "traders": {"standing": {"max_rounds": stand}},
+            "budget": {"round_deadline_s": 30.0},
+        }
+    )
+    clock, outcomes = Clock(), []
+
+    class Killer:
+        """Kills the endpoint a third of a second into its answers of the third round."""
+
+        def started(self, *_: object) -> None:
+            pass
+
+        def round_done(self, outcome: RoundOutcome) -> None:
+            outcomes.append(outcome)
+            if outcome.round == 2:
+                threading.Timer(0.3, dying.end).start()
+
+    result = execute(run_config, LOCAL, RunFolder(tmp_path / "run"), (clock, Killer()), Silence(), lambda: False)
+    assert result.finished
+    summary = result.record.summary
+    decisions = result.record.tables["decisions"]
+    failed = decisions.filter(decisions["error"] != "")
+    assert set(failed["mind"]) == {"dying"}
+    assert set(failed["error"]) <= {"engine_connection", "engine_circuit_open"}
+    # With standing orders, all of its traders may be asleep in the round in which it dies.
+    assert {*range(4 if stand else 3, 8)} <= set(failed["round"]) <= {*range(3, 8)}, "it stays dead"
+    assert summary["trades"] > 0
+    living_rounds = decisions.filter((decisions["mind"] == "living") & (decisions["error"] == ""))["round"]
+    assert set(living_rounds) == set(range(1, 8)), "the others go on"
+    assert max(clock.durations_s) < 25.0
+    if stand:
+        assert outcomes[2].attended.standing_orders + outcomes[3].attended.standing_orders > 0
+        assert summary["attention"]["due"]["undecided"] > 0
+    assert all(flow["unexplained"] == 0 for flow in summary["conservation"].values())
+    assert replay(tmp_path / "run" / "journal.swarm", lambda record: compose(resolve(record))).holds
 
 
 def test_faults_are_the_same_in_the_same_run(serve: Serve, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ class Answering:
 
     async def complete(self, requests: Sequence[ModelRequest], deadline_s: float) -> list[ModelReply]:
         self.asked += requests
-        return [self.reply] * len(requests)
+        return [self.reply.shared() if i else self.reply for r in requests for i in range(r.samples)]
 
 
 SAID = ModelReply("Good day.", TokenUsage(12, 4, 8), "stop", 0.1)
@@ -159,3 +159,18 @@ def test_texts_in_parts_are_put_together() -> None:
     parts = [{"type": "text", "text": "Hello "}, {"type": "text", "text": "there"}]
     _, _, client = call(GOOD | {"messages": [{"role": "user", "content": parts}]})
     assert client.asked[0].messages[0].content == "Hello there"
+
+
+def test_several_samples_of_a_prompt_are_one_request_whose_prompt_counts_once() -> None:
+    status, text, client = call(GOOD | {"n": 3, "seed": 7})
+    said = json.loads(text)
+    assert status == 200
+    assert [choice["index"] for choice in said["choices"]] == [0, 1, 2]
+    assert said["usage"]["prompt_tokens"] == 12
+    assert said["usage"]["completion_tokens"] == 12
+    [asked] = client.asked
+    assert (asked.seed, asked.more_seeds) == (7, (8, 9))
+    _, text, _ = call(GOOD | {"n": 2, "stream": True})
+    chunks = [json.loads(line[6:]) for line in text.split("\n\n") if line.startswith("data: {")]
+    assert [chunk["choices"][0]["index"] for chunk in chunks] == [0, 0, 1, 1]
+    assert [bool(chunk.get("usage")) for chunk in chunks] == [False, False, False, True]

@@ -251,5 +251,5 @@ def test_a_reply_that_is_too_long_is_cut_off_and_counted() -> None:
 def test_a_missed_deadline_is_an_error_and_does_not_raise() -> None:
     request = ModelRequest((Message("user", prompt()),), SCHEMA, 200, 1)
     late = replies(ScriptedModel(name="m", temperament="value"), request, request, deadline_s=0.0)
-    assert [r.finish_reason for r in late] == ["error", "error"]
+    assert [r.finish_reason for r in late] == ["deadline", "deadline"]
     assert all(r.usage.prompt > 0 and r.usage.completion == 0 for r in late)

@@ -139,13 +139,19 @@ def turns_taken(summary: Summary) -> bool:
     return bool(summary["tokens"]["prompt"] or summary["tokens"]["completion"])
 
 
+def late_turns(summary: Summary) -> int:
+    """Turns that were too late for their round, by a shard or by a model."""
+    by_mind: Mapping[str, int] = summary.get("late_turns_by_mind", {})
+    return max(int(summary["late_turns"]), sum(by_mind.values()))
+
+
 def tiles(summary: Summary) -> list[Tile]:
     """The key figures."""
     rounds = summary["rounds"]
     pace, wealth = summary["seconds_per_round"], summary["wealth"]
     errors = sum(n for kind, n in summary["decision_errors"].items() if kind != "late")
     broken = broken_assets(summary)
-    late = summary["late_turns"]
+    late = late_turns(summary)
     return [
         Tile("Trades", count(summary["trades"]), f"{summary['trades'] / rounds:,.1f} per round" if rounds else ""),
         Tile("Volume", f"{count(summary['volume_lots'])} lots", _volume_note(summary)),
@@ -160,6 +166,7 @@ def tiles(summary: Summary) -> list[Tile]:
             "all answers in time" if not late else "passed the round",
             "bad" if late else "good",
         ),
+        *_budget_tiles(summary),
         Tile("Gini of wealth", f"{wealth['gini_start']:.2f} → {wealth['gini_end']:.2f}", "start → end; 0 is equal"),
         Tile("Conservation", "broken", f"unexplained: {', '.join(broken)}", "bad")
         if broken
@@ -179,6 +186,27 @@ def _token_tile(summary: Summary) -> Tile:
     return Tile(
         "Tokens per turn", count(turn["mean"]), note, "bad" if over else "", min(1.0, turn["mean"] / turn["budget"])
     )
+
+
+def _budget_tiles(summary: Summary) -> list[Tile]:
+    """What was spent against each limit of the run."""
+    budget, tiles = summary.get("budget", {}), []
+    for key, spent, shown in (
+        ("run_tokens", "spent_tokens", count),
+        ("run_usd", "spent_usd", lambda usd: f"${usd:,.2f}"),
+    ):
+        if limit := budget.get(key):
+            share = budget[spent] / limit
+            tiles.append(
+                Tile(
+                    "Run's budget",
+                    shown(budget[spent]),
+                    f"{share:.0%} of {shown(limit)}",
+                    "bad" if share > 1 else "",
+                    min(share, 1.0),
+                )
+            )
+    return tiles
 
 
 def _volume_note(summary: Summary) -> str:

@@ -1,0 +1,226 @@
+"""A run with a budget ends within it, at whatever seed and limit, and its record says what it gave up for that."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from swarm.config import check_budget, compose, resolve
+from swarm.coordination.governor import FLOORS, Costs, Governor, Level, Limits, Pace
+from swarm.llm import engines
+from swarm.simulation.loop import RoundLoop, RoundOutcome
+from swarm.simulation.market import Market
+from swarm.simulation.record import Recorder
+from swarm.simulation.replay import replay
+from swarm.simulation.traders import LocalTraders
+
+ROUNDS, TRADERS = 12, 20
+DEAR = {"usd_per_million_prompt_tokens": 3.0, "usd_per_million_completion_tokens": 15.0}
+CHEAP = {"usd_per_million_prompt_tokens": 0.1, "usd_per_million_completion_tokens": 0.5}
+CONFIG: dict[str, Any] = {
+    "rounds": ROUNDS,
+    "population": TRADERS,
+    "models": [
+        {"name": "dear", "temperament": "value", **DEAR},
+        {"name": "fair", "temperament": "hoarder", "usd_per_million_prompt_tokens": 1.0},
+        {"name": "spare", "temperament": "maker", **CHEAP},
+    ],
+    "traders": {"minds": {"dear": 2, "fair": 1}, "hears": 4},
+}
+UNBOUNDED_TOKENS = 700 * ROUNDS * TRADERS
+UNBOUNDED_USD = 0.6
+
+
+class Clock:
+    """Rounds take as long as they are told, by how many were asked in the last one."""
+
+    def __init__(self, seconds_per_turn: float) -> None:
+        self.seconds_per_turn = seconds_per_turn
+        self.now = 0.0
+        self.calls = 0
+        self.turns = 0
+
+    def __call__(self) -> float:
+        # The second reading of a round is the one after the decisions.
+        self.calls += 1
+        if self.calls % 4 == 2:
+            self.now += self.turns * self.seconds_per_turn
+        return self.now
+
+
+class Counting(LocalTraders):
+    """Tells the clock how many were asked."""
+
+    clock: Clock
+
+    def decide(self, seen: Any) -> Any:
+        gathered = super().decide(seen)
+        self.clock.turns = len(gathered.turns)
+        return gathered
+
+
+class Watch:
+    def __init__(self) -> None:
+        self.rounds: list[RoundOutcome] = []
+
+    def started(self, *_: object) -> None:
+        pass
+
+    def round_done(self, outcome: RoundOutcome) -> None:
+        self.rounds.append(outcome)
+
+
+def run(
+    budget: dict[str, Any], seed: int, journal: Path | None = None, seconds_per_turn: float = 0.0, **changes: Any
+) -> tuple[dict[str, Any], list[RoundOutcome]]:
+    config = resolve({**CONFIG, "seed": seed, "budget": budget, **changes})
+    check_budget(config)
+    plan = compose(config)
+    market, watch, recorder = Market(plan.market, journal), Watch(), Recorder()
+    traders = Counting(plan.shard, {m.name: engines.in_process(m) for m in plan.models})
+    traders.clock = Clock(seconds_per_turn)
+    loop = RoundLoop(plan, market, traders, (watch, recorder), traders.clock)
+    while loop.round < plan.rounds:
+        loop.step()
+    return recorder.finish(market.close(), {}).summary, watch.rounds
+
+
+def spent(summary: dict[str, Any]) -> int:
+    return int(summary["tokens"]["prompt"] + summary["tokens"]["completion"])
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 2**40), share=st.floats(0.005, 1.5), stand=st.integers(0, 4))
+def test_no_run_spends_more_tokens_than_its_limit(seed: int, share: float, stand: int) -> None:
+    limit = max(1_000, int(share * UNBOUNDED_TOKENS))
+    traders = CONFIG["traders"] | {"standing": {"max_rounds": stand}}
+    summary, rounds = run({"run_tokens": limit}, seed, traders=traders)
+    assert spent(summary) == summary["budget"]["spent_tokens"] <= limit
+    assert summary["rounds"] == ROUNDS
+    assert sum(summary["budget"]["rounds_at_level"].values()) == ROUNDS
+    assert all(flow["unexplained"] == 0 for flow in summary["conservation"].values())
+    for outcome in rounds:
+        assert outcome.attended.asked + outcome.attended.held_back == sum(outcome.attended.due.values())
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 2**40), share=st.floats(0.03, 1.5))
+def test_no_run_spends_more_dollars_than_its_limit(seed: int, share: float) -> None:
+    limit = share * UNBOUNDED_USD
+    summary, _ = run({"run_usd": limit}, seed)
+    assert summary["budget"]["spent_usd"] <= limit
+    assert sum(summary["tokens"]["usd"].values()) == pytest.approx(summary["budget"]["spent_usd"], abs=2e-6)
+
+
+def test_a_limit_that_is_enough_changes_nothing_but_the_record_of_it() -> None:
+    free, _ = run({}, 3)
+    bound, rounds = run({"run_tokens": 2 * UNBOUNDED_TOKENS}, 3)
+    assert {o.attended.level for o in rounds} == {Level.ALL}
+    for key in ("trades", "volume_lots", "wealth", "decision_errors"):
+        assert bound[key] == free[key]
+    assert bound["budget"]["spent_tokens"] == free["budget"]["spent_tokens"] == spent(free)
+
+
+def test_what_is_given_up_comes_in_the_stated_order_and_most_of_the_limit_is_used() -> None:
+    levels = []
+    for share in (1.1, 0.7, 0.4, 0.2, 0.04):
+        limit = int(share * spent(run({}, 3)[0]))
+        summary, rounds = run({"run_tokens": limit}, 3)
+        levels.append(rounds[0].attended.level)
+        assert share > 1 or limit - spent(summary) < 2_000 + 0.05 * limit, share
+    assert levels == [Level.ALL, Level.FEWER, Level.SHORTER, Level.CHEAPER, Level.STANDING_ONLY]
+
+
+def test_the_dear_model_gives_way_to_the_cheapest_of_its_form_which_need_be_no_traders_mind() -> None:
+    free, _ = run({}, 3)
+    assert set(free["tokens"]["usd"]) == {"dear", "fair"}
+    summary, rounds = run({"run_usd": 0.12 * sum(free["tokens"]["usd"].values())}, 3)
+    assert Level.CHEAPER in {o.attended.level for o in rounds}
+    assert summary["tokens"]["usd"]["spare"] > 0
+    assert summary["trades"] > 0.3 * free["trades"]
+
+
+def test_no_one_is_left_out_for_good() -> None:
+    limit = int(0.3 * UNBOUNDED_TOKENS)
+    _, rounds = run({"run_tokens": limit}, 3)
+    asked = np.concatenate([o.gathered.turns.trader for o in rounds])
+    assert set(asked.tolist()) == set(range(TRADERS))
+
+
+def test_slow_rounds_have_fewer_traders_until_they_are_quick_enough(tmp_path: Path) -> None:
+    path = tmp_path / "journal.swarm"
+    summary, rounds = run({"seconds_per_round": 1.0}, 3, path, seconds_per_turn=0.125, rounds=30)
+    asked = [o.attended.asked for o in rounds]
+    assert asked[0] == TRADERS
+    assert all(n <= 10 for n in asked[1:])
+    assert np.mean(asked[5:]) >= 5
+    assert summary["budget"]["rounds_at_level"].keys() >= {"all", "shorter"}
+    # The clock is not in the journal, what it led to is.
+    recorder = Recorder()
+    result = replay(path, lambda record: compose(resolve(record)), (recorder,))
+    assert result.holds, result.mismatch
+    again = recorder.finish(result.closing, {}).summary
+    assert again["budget"] == summary["budget"]
+    assert again["attention"] == summary["attention"]
+
+
+def test_a_run_on_a_budget_replays(tmp_path: Path) -> None:
+    path = tmp_path / "journal.swarm"
+    summary, _ = run({"run_tokens": int(0.2 * UNBOUNDED_TOKENS)}, 4, path)
+    recorder = Recorder()
+    result = replay(path, lambda record: compose(resolve(record)), (recorder,))
+    assert result.holds, result.mismatch
+    again = recorder.finish(result.closing, {}).summary
+    assert again["budget"] == summary["budget"]
+    assert again["tokens"]["usd"] == summary["tokens"]["usd"]
+
+
+turns = st.lists(st.tuples(st.floats(1, 1e4), st.floats(1, 3), st.floats(0, 1)), min_size=0, max_size=40)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    tokens=st.floats(0, 1e6),
+    seconds=st.floats(0.01, 10),
+    rounds=st.lists(st.tuples(turns, st.floats(0, 20)), min_size=1, max_size=15),
+)
+def test_the_governor_never_lets_the_worst_case_past_a_limit(
+    tokens: float, seconds: float, rounds: list[tuple[list[tuple[float, float, float]], float]]
+) -> None:
+    governor = Governor(Limits(tokens=tokens, seconds_per_round=seconds))
+    before = Level.ALL
+    for number, (due, took) in enumerate(rounds):
+        worst = np.array([[a * b for a, b, _ in due], [0.0] * len(due)]).reshape(2, len(due))
+        costs = Costs(np.array([[a for a, _, _ in due], [0.0] * len(due)]).reshape(2, len(due)), worst)
+        pace = governor.choose(len(rounds) - number, costs, costs)
+        assert 0 <= pace.count <= len(due)
+        assert pace.level != Level.STANDING_ONLY or pace.count == 0
+        if due and pace.level == Level.ALL:
+            assert pace.count == len(due)
+        assert pace.level >= before - 1, "it recovers by one level at a time"
+        before = pace.level
+        actual = sum(a * b * c for a, b, c in due[: pace.count])
+        governor.keep(pace, actual, 0.0, took, pace.count)
+        assert governor.spent[0] <= tokens * (1 + 1e-9)
+
+
+def test_a_level_that_was_taken_holds_for_a_while() -> None:
+    governor = Governor(Limits(tokens=14_000.0))
+    levels = []
+    for number in range(12):
+        # From the second round on a turn is expected to cost next to nothing.
+        each = 1.0 if number else 100.0
+        costs = Costs(np.array([[each] * 10, [0.0] * 10]), np.array([[150.0] * 10, [0.0] * 10]))
+        pace = governor.choose(20 - number, costs, costs)
+        levels.append(pace.level)
+        governor.keep(pace, pace.count * each, 0.0, 0.0, pace.count)
+    assert levels == [Level.FEWER] * 5 + [Level.ALL] * 7
+
+
+def test_the_floors_fall_with_the_levels() -> None:
+    assert list(FLOORS) == sorted(FLOORS, reverse=True)
+    assert len(FLOORS) == len(Level)
+    assert Governor(Limits()).choose(5, *[Costs(np.empty((2, 0)), np.empty((2, 0)))] * 2) == Pace(Level.ALL, 0)

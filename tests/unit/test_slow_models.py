@@ -1,0 +1,122 @@
+"""No barrier: a model that is slow costs its own traders their round, and nobody else anything."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from swarm.agents.decision import DecisionError
+from swarm.config import check_budget, check_deadline, compose, load, resolve
+from swarm.errors import ConfigError
+from swarm.llm import engines
+from swarm.simulation.loop import RoundOutcome, run_rounds
+from swarm.simulation.market import Market
+from swarm.simulation.record import Recorder
+from swarm.simulation.traders import LocalTraders
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+SLOW = CONFIGS / "slow-model.yaml"
+
+
+class Watch:
+    def __init__(self) -> None:
+        self.rounds: list[RoundOutcome] = []
+
+    def started(self, *_: object) -> None:
+        pass
+
+    def round_done(self, outcome: RoundOutcome) -> None:
+        self.rounds.append(outcome)
+
+
+def test_one_slow_model_of_five_is_late_in_each_round_and_the_others_trade() -> None:
+    # A busy machine may make the quick ones wait: the times are those of the config, ten times as far apart.
+    quick = [f"models.{i}.latency_s=0.01" for i in range(4)]
+    config = load(SLOW, (*quick, "models.4.latency_s=60", "budget.round_deadline_s=2.5", "rounds=3", "population=20"))
+    [warning] = check_deadline(config)
+    assert "slow-maker" in warning
+    assert "60 s" in warning
+    plan = compose(config)
+    market, watch, recorder = Market(plan.market, None), Watch(), Recorder()
+    run_rounds(
+        plan, market, LocalTraders(plan.shard, {m.name: engines.in_process(m) for m in plan.models}), (watch, recorder)
+    )
+    minds = np.array(plan.minds)
+    for outcome in watch.rounds:
+        errors = np.array([str(e or "") for e in outcome.gathered.decisions.errors])
+        late = outcome.gathered.turns.trader[errors == DecisionError.ENGINE_DEADLINE]
+        assert late.tolist() == np.flatnonzero(minds == "slow-maker").tolist()
+        assert len(outcome.gathered.decisions.orders) > 0
+        # It closes: without the deadline the slow one would have been waited for.
+        assert outcome.duration_s < 30
+    summary = recorder.finish(market.close(), {}).summary
+    assert summary["late_turns_by_mind"] == {"slow-maker": 3 * 4}
+    assert summary["trades"] > 0
+
+
+def config(**changes: Any) -> Any:
+    models = [
+        {"name": "a", "temperament": "value", "latency_s": 3.0},
+        {"name": "b", "temperament": "maker", "latency_s": 5.0},
+    ]
+    return resolve({"rounds": 5, "population": 10, "models": models, **changes})
+
+
+def test_a_deadline_that_no_model_can_keep_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"budget\.round_deadline_s: expected more than 3\.3333.*\(the quickest, a, "):
+        check_deadline(config(budget={"round_deadline_s": 2.0}))
+    assert check_deadline(config()) == []
+    assert len(check_deadline(config(budget={"round_deadline_s": 4.0}))) == 1
+    # Baselines are always in time.
+    with_baseline = {"traders": {"minds": {"a": 1, "b": 1, "zip": 1}}}
+    assert len(check_deadline(config(budget={"round_deadline_s": 2.0}, **with_baseline))) == 2
+
+
+@pytest.mark.parametrize(
+    ("budget", "priced", "message"),
+    [
+        ({"tokens_per_turn": 400}, {}, "budget.tokens_per_turn: expected at least 715, got 400; a prompt"),
+        (
+            {"run_tokens": 999},
+            {},
+            "budget.run_tokens: expected at least 1000, which is what one turn may take, got 999",
+        ),
+        ({"run_tokens": 0}, {}, "budget.run_tokens"),
+        ({"run_usd": 1.0}, {}, "budget.run_usd: no model of this run has a price"),
+        ({"run_usd": 1.0}, {"usd_per_million_prompt_tokens": None}, "budget.run_usd: nobody knows what a costs"),
+        (
+            {"run_usd": 0.001},
+            {"usd_per_million_prompt_tokens": 2.0},
+            "budget.run_usd: expected at least 0.002, which is what one turn may cost, got 0.001",
+        ),
+        ({"seconds_per_round": 0}, {}, "budget.seconds_per_round"),
+    ],
+)
+def test_a_budget_that_lets_nobody_think_is_refused_in_one_line(
+    budget: dict[str, Any], priced: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigError) as refused:
+        check_budget(config(budget=budget, models=[{"name": "a", "temperament": "value", **priced}]))
+    assert str(refused.value).startswith(message)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_run_of_baselines_needs_no_budget() -> None:
+    check_budget(config(budget={"run_tokens": 1}, traders={"minds": {"zip": 1}}))
+
+
+@pytest.mark.parametrize(("name", "asleep", "levels"), [("standing", True, {"all"}), ("frugal", True, {"shorter"})])
+def test_the_shipped_configs_show_what_they_are_named_for(name: str, asleep: bool, levels: set[str]) -> None:
+    found = load(CONFIGS / f"{name}.yaml", ("rounds=8", *(["budget.run_usd=0.08"] if name == "frugal" else [])))
+    check_budget(found)
+    assert check_deadline(found) == []
+    plan = compose(found)
+    market, recorder = Market(plan.market, None), Recorder()
+    run_rounds(
+        plan, market, LocalTraders(plan.shard, {m.name: engines.in_process(m) for m in plan.models}), (recorder,)
+    )
+    summary = recorder.finish(market.close(), {}).summary
+    assert (summary["attention"]["asleep"] > 0) is asleep
+    assert summary["budget"]["rounds_at_level"].keys() >= levels
+    assert summary["trades"] > 0
