@@ -581,6 +581,14 @@ def bench_metrics(json_path: JsonPath = None) -> None:
     _bench("metrics", metrics_bench.measure, json_path)
 
 
+@bench_app.command(name="tokens")
+def bench_tokens(json_path: JsonPath = None) -> None:
+    """Tokens of prompts by the number of traders and by what they hear, and what pruning changes; takes ten minutes."""
+    from swarm.bench import tokens as tokens_bench
+
+    _bench("tokens", tokens_bench.measure, json_path)
+
+
 @bench_app.command(name="exchange")
 def bench_exchange(json_path: JsonPath = None) -> None:
     """Orders a second through both auctions at 1,000 to 1,000,000 orders, and a sync; takes a minute."""

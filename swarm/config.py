@@ -119,6 +119,12 @@ class RunConfig(StrictModel):
             raise _Misplaced("models", f"{clash[0]!r} is the name of a baseline; give the model another")
         if not names and not self.traders.minds:
             raise _Misplaced("models", "expected at least one model, or baselines under traders.minds")
+        if (hears := self.traders.hears) is not None and hears >= self.population:
+            raise _Misplaced(
+                "traders.hears",
+                f"expected at most {self.population - 1}, since a trader has no more others to hear among "
+                f"{self.population}, got {hears}",
+            )
         desks = [d.name for d in self.traders.desks]
         for i, desk in enumerate(self.traders.desks):
             if desk.name in (*names, *BASELINES, *desks[:i]):

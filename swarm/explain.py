@@ -44,6 +44,10 @@ def _keys(schema: Schema, prefix: str, definitions: Schema) -> Iterator[KeyMeani
             place, _kind(target, definitions) + (", required" if name in required else ""), default, meaning
         )
         yield from _item_keys(_item_models(target, definitions), place, definitions)
+        for choice in target.get("anyOf", ()):
+            # A section that may be left out.
+            if "properties" in (section := _resolved(choice, definitions)):
+                yield from _keys(section, f"{place}.", definitions)
 
 
 def _item_keys(items: list[Schema], place: str, definitions: Schema) -> Iterator[KeyMeaning]:
@@ -98,6 +102,8 @@ def _kind(schema: Schema, definitions: Schema) -> str:
         if _item_models(schema, definitions):
             return "list of sections"
         return f"list of {_kind(_resolved(schema.get('items', {}), definitions), definitions)}"
+    if "properties" in schema:
+        return "section"
     if schema.get("type") == "object":
         values = schema.get("additionalProperties")
         return f"table of {_kind(values, definitions)}" if isinstance(values, dict) else "table"

@@ -4,6 +4,7 @@ from typing import Literal, Self, get_args
 
 from pydantic import Field
 
+from swarm.coordination.config import RouterConfig
 from swarm.coordination.standing import StandingConfig
 from swarm.schema import StrictModel
 
@@ -11,6 +12,8 @@ ToolName = Literal[
     "market_data", "price_history", "portfolio", "portfolio_delta", "place_order", "cancel_order", "send_message"
 ]
 TOOLS: tuple[ToolName, ...] = get_args(ToolName)
+
+DEFAULT_CONTACTS = 3
 
 
 class DeskConfig(StrictModel):
@@ -49,14 +52,22 @@ class TradersConfig(StrictModel):
     desks: tuple[DeskConfig, ...] = Field(default=(), max_length=32)
     """Kinds of traders that act with tools."""
 
-    hears: int = Field(default=3, ge=0, le=50)
-    """How many other traders' gossip each trader hears, drawn once from the seed."""
+    hears: int | None = Field(default=None, ge=0, le=50)
+    """How many other traders each trader hears, drawn once from the seed; null: three, or all others where there are
+    fewer."""
 
     max_gossip_chars: int = Field(default=80, ge=0, le=400)
     """Longest line of gossip, in characters; a longer one is cut and counted."""
 
+    router: RouterConfig | None = None
+    """How messages are ranked and pruned on their way; null: traders hear every line of gossip of those they hear."""
+
     standing: StandingConfig = StandingConfig()
     """Orders that stand, so that not every trader has to think in every round."""
+
+    def contacts(self, traders: int) -> int:
+        """How many others each of `traders` hears."""
+        return min(DEFAULT_CONTACTS, traders - 1) if self.hears is None else self.hears
 
 
 class BudgetConfig(StrictModel):

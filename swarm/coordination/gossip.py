@@ -1,4 +1,4 @@
-"""Gossip: a fixed contact graph of bounded degree, drawn from the seed, over which lines travel one round later."""
+"""The contact graph: who hears whom, of bounded degree on both sides and drawn from the seed."""
 
 import numpy as np
 import numpy.typing as npt
@@ -20,8 +20,3 @@ def contact_graph(seed: int, traders: int, degree: int) -> Int64:
     for column, distance in enumerate(distances[:degree] + 1):
         graph[place, column] = np.roll(place, -int(distance))
     return graph
-
-
-def deliver(graph: Int64, lines: list[str]) -> list[tuple[str, ...]]:
-    """What each trader hears, given what every trader said; silence is not delivered."""
-    return [tuple(lines[s] for s in senders if lines[s]) for senders in graph.tolist()]

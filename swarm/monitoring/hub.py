@@ -30,6 +30,7 @@ from prometheus_client.utils import floatToGoString
 from swarm import __version__
 from swarm.agents.decision import DecisionError
 from swarm.agents.turns import NEVER_ASKED
+from swarm.coordination.router import PruneReason
 from swarm.errors import ConfigError
 from swarm.llm.config import OpenAIModel
 from swarm.market.events import Rejection
@@ -92,8 +93,9 @@ METRICS = (
            "swarm_late_traders_total.", {"model": "model", "kind": "error"}),
     Metric("swarm_queued_requests", "gauge", "Requests of the last round that the model had not answered when the time "
            "was up.", {"model": "model"}),
-    Metric("swarm_messages_total", "counter", "Lines of gossip: delivered, or lost to the budget or a late shard, or "
-           "cut to length when they were said.", {"outcome": "message"}),
+    Metric("swarm_messages_total", "counter", "Messages, once for everybody who hears their sender: delivered, or why "
+           "not; of the delivered, those that a prompt, a run's budget or a late shard lost; and lines that were cut.",
+           {"outcome": "message"}),
     Metric("swarm_round_duration_seconds", "histogram", "Duration of rounds.", buckets=SECONDS),
     Metric("swarm_last_round_duration_seconds", "gauge", "Duration of the last round."),
     Metric("swarm_round_deadline_seconds", "gauge", "The time within which a round's decisions must come."),
@@ -126,7 +128,7 @@ FIXED_SETS: Mapping[str, tuple[str, ...]] = {
     "side": ("buy", "sell"),
     "token": ("prompt", "cached_prompt", "completion"),
     "error": tuple(str(kind) for kind in DecisionError if kind is not DecisionError.LATE),
-    "message": ("delivered", "budget", "late", "cut_to_length"),
+    "message": ("delivered", *map(str, PruneReason), "prompt_full", "run_budget", "late", "cut_to_length"),
     "stat": ("mean", "p10", "p50", "p90"),
 }
 """The sets of labels that are the same for all runs; the others follow from the run's plan."""
@@ -371,12 +373,13 @@ class Hub(Collector):
 
     def _count_messages(self, outcome: RoundOutcome) -> None:
         gathered, turns = outcome.gathered, outcome.gathered.turns
-        over_budget = int(turns.pruned_messages.sum())
-        shown = sum(len(outcome.heard[trader]) for trader in turns.trader.tolist())
-        late = gathered.late[self._seats.model[gathered.late] >= 0]
-        self._add("swarm_messages_total", shown - over_budget, "delivered")
-        self._add("swarm_messages_total", over_budget, "budget")
-        self._add("swarm_messages_total", sum(len(outcome.heard[trader]) for trader in late.tolist()), "late")
+        delivery = outcome.delivery
+        for reason, n in delivery.pruned.items():
+            self._add("swarm_messages_total", n, str(reason))
+        self._add("swarm_messages_total", delivery.delivered, "delivered")
+        self._add("swarm_messages_total", int(turns.pruned_messages.sum()), "prompt_full")
+        self._add("swarm_messages_total", outcome.attended.unheard, "run_budget")
+        self._add("swarm_messages_total", int(np.isin(delivery.receiver, gathered.late).sum()), "late")
         self._add("swarm_messages_total", gathered.decisions.cut_gossip, "cut_to_length")
 
     def _count_market(self, outcome: RoundOutcome) -> None:

@@ -11,8 +11,11 @@ from typing import Protocol
 
 import numpy as np
 
-from swarm.agents.observation import MAX_HISTORY, Observation, PastRound, PrivateViews
-from swarm.coordination.gossip import contact_graph, deliver
+from swarm.agents.baselines import BASELINES
+from swarm.agents.observation import ASLEEP, MAX_HISTORY, Observation, PastRound, PrivateViews
+from swarm.coordination.gossip import contact_graph
+from swarm.coordination.messages import Messages, left_over, sent
+from swarm.coordination.router import Delivery, Holdings, Router
 from swarm.market.commands import CloseRound, Command, MoveReference, SubmitOrders, Transfer
 from swarm.market.events import OrdersTaken, RoundCleared
 from swarm.market.ledger import CASH, ISSUE
@@ -31,12 +34,15 @@ from swarm.simulation.traders import Gathered, TradersPort
 class RoundOutcome:
     """All that a round came to, under the plan that held in it; `named_balances` are in the scenario's order.
 
-    `heard` has the lines that were routed to each trader, `journal` what keeping the journal has taken up to the round.
+    `delivery` is what traders heard before they decided, which was said in the round before, and `said` what they said;
+    `journal` is what keeping the journal has taken up to the round.
     """
 
     plan: RunPlan
     round: int
     season: str
+    delivery: Delivery
+    said: Messages
     gathered: Gathered
     taken: OrdersTaken
     submitted: int
@@ -46,7 +52,6 @@ class RoundOutcome:
     named_balances: Int64
     trader_columns: dict[str, Int64]
     attended: Attended
-    heard: tuple[tuple[str, ...], ...]
     journal: JournalStats
     duration_s: float
     decide_s: float
@@ -115,7 +120,7 @@ class RoundLoop:
         self._numbers = _Numbers()
         self._last: RoundCleared | None = None
         self._past: _Past | None = None
-        self._said = [""] * plan.traders
+        self._said = Messages.none(0)
         self._hold(plan)
         opening = [self._numbers.command(c, market_accounts(plan)) for c in _opening(plan)]
         self._answer = market.execute([Note("run", plan.header()), *opening])
@@ -147,7 +152,10 @@ class RoundLoop:
         if self.plan.fork and self.plan.fork.round == self.round:
             self._leave_for(self.plan.fork)
         plan = self.plan
-        seen = self._attention.ask(self._observe(round_), self._answer.state, self._last)
+        seen, delivery = self._observe(round_)
+        seen = self._attention.ask(seen, self._answer.state, self._last)
+        awake = seen.private.awake
+        delivery = self._router.read(delivery, None if awake is None else awake != ASLEEP)
         gathered = self._traders.decide(seen)
         decided = self._clock()
         gathered, standing, attended = self._attention.settle(seen, self._answer.state, gathered, decided - started)
@@ -165,7 +173,7 @@ class RoundLoop:
         taken, last = _taken_and_cleared(self._answer.events)
         cleared = self._clock()
         self._live(round_, before, last)
-        self._said = _said(plan.traders, gathered)
+        self._said = _said(plan, round_, gathered, orders, taken, last)
         self.round, self._last = round_, last
         if sent := (yield):
             self._execute(sent)
@@ -174,6 +182,8 @@ class RoundLoop:
             plan=plan,
             round=round_,
             season=seen.public.season,
+            delivery=delivery,
+            said=self._said,
             gathered=gathered,
             taken=taken,
             submitted=len(orders),
@@ -183,7 +193,6 @@ class RoundLoop:
             named_balances=self._answer.named,
             trader_columns=plan.scenario.trader_columns(),
             attended=counted(attended, standing, taken),
-            heard=seen.private.heard,
             journal=journal,
             duration_s=self._clock() - started,
             decide_s=decided - started,
@@ -195,21 +204,25 @@ class RoundLoop:
     def _hold(self, plan: RunPlan) -> None:
         """Go by this plan from now on."""
         self.plan = plan
+        self._router = _router(plan)
         self._attention.under(plan)
-        self._graph = contact_graph(plan.seed, plan.traders, plan.shard.traders.hears)
         self._past = (self._past or _Past()) if plan.shard.traders.desks else None
 
     def _leave_for(self, fork: Fork) -> None:
-        before = self.plan.scenario.snapshot()
-        fork.plan.scenario.restore(before)
+        fork.plan.scenario.restore(self.plan.scenario.snapshot())
+        router = self._router
         self._hold(fork.plan)
+        self._router.succeed(router)
         self._answer = self._market.execute([Note("fork", fork.record())])
 
-    def _observe(self, round_: int) -> Observation:
-        """What everybody is shown."""
+    def _observe(self, round_: int) -> tuple[Observation, Delivery]:
+        """What everybody is shown, and how it came to what it has heard."""
         seen = self.plan.scenario.observe(round_, self._answer.state, self._last)
-        seen = Observation(seen.public, replace(seen.private, heard=tuple(deliver(self._graph, self._said))))
-        return self._past.shown(seen) if self._past is not None else seen
+        own = seen.private
+        holdings = Holdings(own.makes, own.need, own.spare, own.have)
+        delivery = self._router.route(self._said, seen.public.reference_ticks, holdings)
+        seen = Observation(seen.public, replace(own, heard=delivery.heard))
+        return self._past.shown(seen) if self._past is not None else seen, delivery
 
     def _execute(self, entries: Sequence[Note | Consequence]) -> None:
         """Journal notes and apply consequences."""
@@ -301,8 +314,17 @@ def _taken_and_cleared(events: tuple[object, ...]) -> tuple[OrdersTaken, RoundCl
     return taken, cleared
 
 
-def _said(traders: int, gathered: Gathered) -> list[str]:
-    said = [""] * traders
-    for trader, line in zip(gathered.turns.trader.tolist(), gathered.decisions.gossip, strict=True):
-        said[trader] = line
-    return said
+def _router(plan: RunPlan) -> Router:
+    """A router that has learned nothing; who decides by a baseline reads no text."""
+    traders = plan.shard.traders
+    graph = contact_graph(plan.seed, plan.traders, traders.contacts(plan.traders))
+    return Router(plan.seed, graph, np.array([mind not in BASELINES for mind in plan.minds]), traders.router)
+
+
+def _said(
+    plan: RunPlan, round_: int, gathered: Gathered, orders: Orders, taken: OrdersTaken, cleared: RoundCleared
+) -> Messages:
+    """What traders let others know: their lines and, where a router has it told, what their orders left unfilled."""
+    router = plan.shard.traders.router
+    offers = left_over(orders, taken, cleared.trades) if router and router.offers else Orders.empty()
+    return sent(round_, gathered.turns.trader, gathered.decisions.gossip, plan.scenario.goods, offers)

@@ -17,6 +17,7 @@ import polars as pl
 from swarm.agents.decision import DecisionError
 from swarm.agents.desk_trace import Trace
 from swarm.coordination.governor import Level
+from swarm.coordination.router import PruneReason
 from swarm.coordination.standing import REASONS
 from swarm.market.ledger import CASH, ISSUE
 from swarm.market.orders import Int64
@@ -80,6 +81,7 @@ class Recorder:
         self.repairs: Counter[str] = Counter()
         self.rejections: Counter[str] = Counter()
         self.pruned: Counter[str] = Counter()
+        self.messages: Counter[str] = Counter()
         self.due: Counter[str] = Counter()
         self.attended: Counter[str] = Counter()
         self.late_by_mind: Counter[str] = Counter()
@@ -124,8 +126,12 @@ class Recorder:
         attended = outcome.attended
         self._keep_attended(outcome.round, attended)
         self.rejections.update(str(r) for r in outcome.taken.rejected_reason)
-        self.pruned["budget"] += int(turns.pruned_messages.sum())
+        delivery = outcome.delivery
+        self.pruned.update({str(reason): n for reason, n in delivery.pruned.items()})
+        self.pruned["prompt_full"] += int(turns.pruned_messages.sum())
         self.pruned["cut_to_length"] += decisions.cut_gossip
+        said = {"said": delivery.said, "addressed": delivery.addressed, "delivered": delivery.delivered}
+        self.messages.update({**said, "tokens": int(delivery.tokens.sum())})
         if attended.unheard:
             self.pruned["run_budget"] += attended.unheard
         cleared, trades = outcome.cleared, outcome.cleared.trades
@@ -186,6 +192,11 @@ class Recorder:
                 "trades": np.array([len(trades.good)]),
                 "errors": np.array([sum(1 for e in errors if e)]),
                 "late": np.array([late]),
+                "messages_said": np.array([delivery.said]),
+                "messages_addressed": np.array([delivery.addressed]),
+                "messages_delivered": np.array([delivery.delivered]),
+                "message_tokens": np.array([delivery.tokens.sum()]),
+                **{f"messages_{reason}": np.array([delivery.pruned.get(reason, 0)]) for reason in PruneReason},
                 **{f"due_{reason}": np.array([attended.due.get(reason, 0)]) for reason in REASONS},
                 **{name: np.array([getattr(attended, name)]) for name in ATTENDED},
                 "level": np.array([int(attended.level)]),
@@ -322,6 +333,7 @@ class Recorder:
             "late_turns": self.late,
             "late_turns_by_mind": dict(sorted(self.late_by_mind.items())),
             "pruned_messages": dict(sorted(self.pruned.items())),
+            "messages": {"contacts": plan.shard.traders.contacts(plan.traders), **dict(sorted(self.messages.items()))},
             "tokens": {
                 "prompt": int(_column(tables["decisions"], "prompt_tokens").sum()),
                 "completion": int(_column(tables["decisions"], "completion_tokens").sum()),

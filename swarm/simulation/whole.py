@@ -13,6 +13,8 @@ import polars as pl
 
 from swarm.agents.memory import Memory
 from swarm.agents.shard import ShardAnswer
+from swarm.coordination.messages import Messages
+from swarm.coordination.router import Delivery
 from swarm.market.events import OrdersTaken, RoundCleared, Trades
 from swarm.market.ledger import ROAD
 from swarm.market.orders import Orders
@@ -160,7 +162,8 @@ class Onlookers:
             named_balances=np.sum([o.named_balances for o in outcomes], axis=0),
             trader_columns=plan.scenario.trader_columns(),
             attended=Attended.together([o.attended for o in outcomes]),
-            heard=self._heard([o.heard for o in outcomes]),
+            delivery=Delivery.together([o.delivery for o in outcomes], self.plan.number_of, plan.traders),
+            said=Messages.together([o.said for o in outcomes], self.plan.number_of),
             journal=JournalStats.together([o.journal for o in outcomes]),
             duration_s=max(o.duration_s for o in outcomes),
             decide_s=max(o.decide_s for o in outcomes),
@@ -216,13 +219,6 @@ class Onlookers:
             answers.append(ShardAnswer(turns, decisions, _numbered(found.baseline_orders, numbers), Memory.empty()))
             late.append(numbers[found.late])
         return gather(answers, np.concatenate(late))
-
-    def _heard(self, heard: Sequence[tuple[tuple[str, ...], ...]]) -> tuple[tuple[str, ...], ...]:
-        lines: list[tuple[str, ...]] = [()] * self.plan.whole.traders
-        for numbers, found in zip(self.plan.number_of, heard, strict=True):
-            for number, own in zip(numbers.tolist(), found, strict=True):
-                lines[number] += own
-        return tuple(lines)
 
     def _taken(self, taken: Sequence[OrdersTaken]) -> OrdersTaken:
         numbered = [n[t.rejected_trader] for n, t in zip(self.plan.number_of, taken, strict=True)]

@@ -51,6 +51,13 @@ def test_errors_name_the_place_in_the_file(entry: Any, message: str) -> None:
     assert "secret" not in str(raised.value)
 
 
+def test_the_keys_of_a_section_that_may_be_left_out_are_explained() -> None:
+    kinds = {key.place: (key.kind, key.default) for key in explain("wood")}
+    assert kinds["traders.router"] == kinds["market.margin"] == ("section or null", "null")
+    assert kinds["traders.router.ranker"] == ("weighted | random", "weighted")
+    assert kinds["market.margin.grace_rounds"] == ("integer 0 to 100", "1")
+
+
 def test_shared_keys_are_explained_once_and_the_others_by_engine() -> None:
     places = [key.place for key in explain("wood")]
     assert len(places) == len(set(places))

@@ -439,7 +439,7 @@ def decisions(record: RunRecord) -> tuple[Table, ...]:
         (
             "messages pruned",
             count(sum(summary["pruned_messages"].values())),
-            wording.listed(summary["pruned_messages"]),
+            wording.pruning(summary),
         ),
         ("late turns", count(wording.late_turns(summary)), wording.listed(summary.get("late_turns_by_mind", {}))),
         ("lost to failures", count(sum(lost.values())), wording.listed(lost)),

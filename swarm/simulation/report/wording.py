@@ -238,6 +238,15 @@ def listed(counts: Mapping[str, int], none: str = "none") -> str:
     return ", ".join(shown) or none
 
 
+def pruning(summary: Summary) -> str:
+    """Why messages were not heard and, where the run counted them, how many there were and were delivered."""
+    reasons = listed(summary["pruned_messages"])
+    if not (messages := summary.get("messages", {})).get("said"):
+        return reasons
+    heard = f"{count(messages['delivered'])} of {count(messages['addressed'])} deliveries made"
+    return f"{reasons}; {count(messages['said'])} messages said, {heard}"
+
+
 def facts(summary: Summary) -> list[tuple[str, str]]:
     """What it takes to run the same again."""
     return [

@@ -1,0 +1,24 @@
+"""The coordination's sections of a config."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from swarm.schema import StrictModel
+
+
+class RouterConfig(StrictModel):
+    """How the messages of a trader's contacts are ranked and pruned before it hears them."""
+
+    ranker: Literal["weighted", "random"] = "weighted"
+    """What goes first: reliability of the sender times relevance to the receiver times novelty, or a draw of the seed,
+    which is the control that a ranker must beat."""
+
+    message_tokens: int | None = Field(default=40, ge=1, le=100_000)
+    """Most tokens of messages that a trader hears in a round; null: no bound but that of its prompt."""
+
+    novelty_rounds: int = Field(default=3, ge=0, le=50)
+    """For how many rounds a trader remembers what it heard; what says nothing else is stale. 0: nothing is stale."""
+
+    offers: bool = True
+    """Whether contacts learn what a trader's orders left unfilled in the last clearing."""

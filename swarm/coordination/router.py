@@ -1,0 +1,352 @@
+"""The router: which messages of its contacts each trader hears, and why it does not hear the others.
+
+Messages travel over the contact graph, one round later. Without a config a router delivers all of them. With one it
+drops what says nothing new, ranks the rest, and delivers in that order what fits the receiver's budget of tokens.
+Everything it knows follows from messages, prices and holdings, in whole numbers, so a replay comes to the same. It
+knows no prompt, no model and no market.
+"""
+
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from swarm.coordination.config import RouterConfig
+from swarm.coordination.messages import NO_GOOD, OFFER, TIP, Messages, shingles
+from swarm.llm.tokens import count_tokens
+from swarm.market.orders import BUY, Int64
+from swarm.seeding import Uint64, draw
+
+PERMILLE = 1_000
+
+PRIOR_PERMILLE = 500
+"""How reliable somebody is taken to be of whom no tip has been held against the prices yet."""
+
+MEMORY_DIVISOR = 8
+"""One part in this many of a sender's reliability is what its last tip came to."""
+
+LEAST_PERMILLE, MOST_PERMILLE = 50, 950
+"""Nobody is past hearing, and nobody beyond doubt."""
+
+LINE_TOKENS = 2
+"""What a line takes in a prompt beside its own text: a line break and a dash."""
+
+_TRADES, _HOLDS, _GENERAL = PERMILLE, 500, 250
+"""Relevance of a message on a good that the receiver has to buy or sell or makes, on one that it merely has, and of
+one on no good."""
+
+
+class PruneReason(StrEnum):
+    """Why a message was not delivered to one of those who hear its sender; each is counted."""
+
+    NO_READER = "no_reader"
+    """The receiver decides by a rule that reads no text."""
+
+    STALE = "stale"
+    """The receiver has heard all that it says in the last rounds."""
+
+    IRRELEVANT = "irrelevant"
+    """The ranker gave it no worth for the receiver."""
+
+    DUPLICATE = "duplicate"
+    """Another contact says the same in this round, and ranks before it."""
+
+    OVER_BUDGET = "over_budget"
+    """It did not fit what was left of the receiver's tokens."""
+
+    ASLEEP = "asleep"
+    """The receiver was not asked in this round, and messages are not kept."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Holdings:
+    """What receivers have and want: `need`, `spare` and `have` are lots, [traders, goods], `makes` a good or -1."""
+
+    makes: Int64
+    need: Int64
+    spare: Int64
+    have: Int64
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidates:
+    """Messages that may be delivered, one row per message and receiver.
+
+    `message` is the row in `messages`. The three columns in 1/1000 are what is known of the sender, of the receiver's
+    interest in the message, and of the share of it that the receiver has not heard.
+    """
+
+    messages: Messages
+    message: Int64
+    receiver: Int64
+    reliability_permille: Int64
+    relevance_permille: Int64
+    novelty_permille: Int64
+
+
+class Ranker(Protocol):
+    """What each candidate is worth, in 1/1000; the dearest are delivered first, and one of 0 is not delivered.
+
+    Equal worths are ordered by the seed's draw. A trained model, or one of embeddings, is a ranker, too, as long as it
+    is a function of the candidates alone.
+    """
+
+    def __call__(self, candidates: Candidates) -> Int64:
+        """One number from 0 to 1000 per candidate."""
+        ...
+
+
+def weighted(candidates: Candidates) -> Int64:
+    """Reliability times relevance times novelty."""
+    product = candidates.reliability_permille * candidates.relevance_permille * candidates.novelty_permille
+    # Rounded up, so that only what is worth nothing in one respect is worth nothing.
+    worth: Int64 = -(-product // PERMILLE**2)
+    return worth
+
+
+def random(candidates: Candidates) -> Int64:
+    """All alike, so that the draw alone decides."""
+    return np.full(len(candidates.message), PERMILLE)
+
+
+RANKERS: Mapping[str, Ranker] = {"weighted": weighted, "random": random}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Delivery:
+    """A round's messages as they are laid before traders: by receiver, the texts, the best first.
+
+    `said` counts messages, `addressed` each of them once for everybody who hears its sender; of these, those that
+    were not delivered are in `pruned`. `receiver` and `tokens` have one entry per delivered message.
+    """
+
+    heard: tuple[tuple[str, ...], ...]
+    said: int
+    addressed: int
+    receiver: Int64
+    tokens: Int64
+    pruned: Mapping[PruneReason, int]
+
+    @classmethod
+    def together(cls, parts: "Sequence[Delivery]", number_of: Sequence[Int64], traders: int) -> "Delivery":
+        """Several markets' deliveries as one among `traders`; `number_of` has the receivers' numbers in it, by part."""
+        heard: list[tuple[str, ...]] = [()] * traders
+        pruned = Counter[PruneReason]()
+        for part, numbers in zip(parts, number_of, strict=True):
+            pruned.update(part.pruned)
+            for number, lines in zip(numbers.tolist(), part.heard, strict=True):
+                heard[number] += lines
+        return cls(
+            heard=tuple(heard),
+            said=sum(part.said for part in parts),
+            addressed=sum(part.addressed for part in parts),
+            receiver=np.concatenate([n[part.receiver] for part, n in zip(parts, number_of, strict=True)]),
+            tokens=np.concatenate([part.tokens for part in parts]),
+            pruned=pruned,
+        )
+
+    @property
+    def delivered(self) -> int:
+        """How many were delivered."""
+        return len(self.receiver)
+
+
+class Router:
+    """Routes the messages of one run; `graph` is [traders, degree], `reads` tells which traders read what they hear."""
+
+    def __init__(
+        self,
+        seed: int,
+        graph: Int64,
+        reads: npt.NDArray[np.bool_],
+        config: RouterConfig | None,
+        ranker: Ranker | None = None,
+    ) -> None:
+        self.seed = seed
+        self.graph = graph
+        self.reads = reads
+        self.config = config
+        self.ranker = ranker or RANKERS[config.ranker if config else "weighted"]
+        self.reliability_permille: Int64 = np.full(len(graph), PRIOR_PERMILLE)
+        self._tips = Messages.none(0)
+        self._shown: Int64 | None = None
+        self._read: deque[Uint64] = deque(maxlen=config.novelty_rounds if config else 0)
+        self._unread: Uint64 = np.empty(0, dtype=np.uint64)
+        # A trader's number above, the hash of what it read below: so its own lie together in a sorted array.
+        self._hash_bits = np.uint64(64 - max(1, (len(graph) - 1).bit_length()))
+
+    def succeed(self, earlier: "Router") -> None:
+        """Go on with what another router of the same traders has learned."""
+        self.reliability_permille = earlier.reliability_permille
+        self._tips, self._shown = earlier._tips, earlier._shown
+        self._read.extend(earlier._read)
+
+    def route(self, messages: Messages, reference_ticks: Int64, holdings: Holdings) -> Delivery:
+        """Deliver `messages` to those who hear their senders, now that the reference prices are these."""
+        if self.config is not None:
+            self._judge(reference_ticks)
+            self._tips, self._shown = messages, reference_ticks
+        message, receiver = self._addressed(messages)
+        addressed = len(message)
+        pruned: Counter[PruneReason] = Counter()
+        kept = self.reads[receiver]
+        pruned[PruneReason.NO_READER] = addressed - int(kept.sum())
+        message, receiver = message[kept], receiver[kept]
+        texts, text_of = _unique(messages.text)
+        tokens = np.array([count_tokens(text) + LINE_TOKENS for text in texts], dtype=np.int64)[text_of]
+        if self.config is not None and len(message):
+            message, receiver = self._selected(messages, message, receiver, text_of, tokens, holdings, pruned)
+        return Delivery(
+            heard=_by_receiver(messages.text, message, receiver, len(self.graph)),
+            said=len(messages),
+            addressed=addressed,
+            receiver=receiver,
+            tokens=tokens[message],
+            pruned={reason: n for reason in PruneReason if (n := pruned[reason])},
+        )
+
+    def read(self, delivery: Delivery, asked: npt.NDArray[np.bool_] | None) -> Delivery:
+        """The delivery to those who are `asked` in this round, all if None: they have read it now, the others never."""
+        keys, self._unread = self._unread, np.empty(0, dtype=np.uint64)
+        if asked is not None:
+            keys = keys[asked[(keys >> self._hash_bits).astype(np.int64)]]
+            reads = asked[delivery.receiver]
+            if missed := len(reads) - int(reads.sum()):
+                pruned = {**delivery.pruned, PruneReason.ASLEEP: missed}
+                delivery = replace(
+                    delivery, receiver=delivery.receiver[reads], tokens=delivery.tokens[reads], pruned=pruned
+                )
+        self._read.append(keys)
+        return delivery
+
+    def _judge(self, reference_ticks: Int64) -> None:
+        """Hold the tips that were delivered last against what the prices have done since; no move is no proof."""
+        if self._shown is None:
+            return
+        tips = self._tips
+        rows = tips.kind == TIP
+        sender, moved = tips.sender[rows], np.sign(reference_ticks - self._shown)[tips.good[rows]]
+        came_to = np.where(moved == tips.side[rows], PERMILLE, 0)
+        learned = self.reliability_permille.copy()
+        # Nobody gives more than one tip a round, so each sender stands here once.
+        learned[sender] += (came_to - learned[sender]) // MEMORY_DIVISOR
+        self.reliability_permille = np.clip(learned, LEAST_PERMILLE, MOST_PERMILLE)
+
+    def _addressed(self, messages: Messages) -> tuple[Int64, Int64]:
+        """Message and receiver of each candidate, by receiver and in the order of its contacts."""
+        nth = np.arange(len(messages)) - np.searchsorted(messages.sender, messages.sender)
+        most = int(nth.max(initial=-1)) + 1
+        of_sender = np.full((len(self.graph), most), -1, dtype=np.int64)
+        of_sender[messages.sender, nth] = np.arange(len(messages))
+        offered = of_sender[self.graph].reshape(len(self.graph), -1)
+        receiver, place = np.nonzero(offered >= 0)
+        return offered[receiver, place], receiver
+
+    def _selected(
+        self,
+        messages: Messages,
+        message: Int64,
+        receiver: Int64,
+        text_of: Int64,
+        tokens: Int64,
+        holdings: Holdings,
+        pruned: Counter[PruneReason],
+    ) -> tuple[Int64, Int64]:
+        """What is delivered, by receiver and the best first; it is kept in mind until it is read."""
+        keys, row = self._keys(messages, message, receiver)
+        new = np.ones(len(keys), dtype=bool)
+        for read in self._read:
+            place = np.minimum(np.searchsorted(read, keys), max(len(read) - 1, 0))
+            new &= (read[place] != keys) if len(read) else True
+        novelty = PERMILLE * np.bincount(row, weights=new).astype(np.int64) // np.bincount(row)
+        candidates = Candidates(
+            messages=messages,
+            message=message,
+            receiver=receiver,
+            reliability_permille=self.reliability_permille[messages.sender[message]],
+            relevance_permille=_relevance(messages, message, receiver, holdings),
+            novelty_permille=novelty,
+        )
+        worth = self.ranker(candidates)
+        if worth.shape != message.shape:
+            raise ValueError(f"a ranker gave {worth.shape} worths for {len(message)} messages")
+        fresh = novelty > 0
+        worthy = fresh & (worth > 0)
+        pruned[PruneReason.STALE] = int((~fresh).sum())
+        pruned[PruneReason.IRRELEVANT] = int((fresh & ~worthy).sum())
+        drawn = draw(self.seed, "router", messages.round, receiver, messages.sender[message], messages.kind[message])
+        ranked = np.lexsort((drawn, -worth, receiver))
+        ranked = ranked[worthy[ranked]]
+        first = _first_of_each(receiver[ranked] * len(text_of) + text_of[message[ranked]])
+        pruned[PruneReason.DUPLICATE] = len(ranked) - len(first)
+        ranked = ranked[first]
+        fits = self._fits(receiver[ranked], tokens[message[ranked]])
+        pruned[PruneReason.OVER_BUDGET] = int((~fits).sum())
+        chosen = ranked[fits]
+        is_chosen = np.zeros(len(message), dtype=bool)
+        is_chosen[chosen] = True
+        self._unread = np.sort(keys[is_chosen[row]])
+        return message[chosen], receiver[chosen]
+
+    def _keys(self, messages: Messages, message: Int64, receiver: Int64) -> tuple[Uint64, Int64]:
+        """What the candidates say, as receiver and hash in one number each, and the candidate that says it."""
+        said = [shingles(text) for text in messages.text]
+        sizes = np.array([len(hashes) for hashes in said], dtype=np.int64)
+        flat = np.array([h for hashes in said for h in hashes], dtype=np.uint64)
+        starts = np.cumsum(sizes) - sizes
+        row = np.repeat(np.arange(len(message)), sizes[message])
+        within = np.arange(len(row)) - np.repeat(np.cumsum(sizes[message]) - sizes[message], sizes[message])
+        hashes = flat[starts[message][row] + within] >> (np.uint64(64) - self._hash_bits)
+        return (receiver[row].astype(np.uint64) << self._hash_bits) | hashes, row
+
+    def _fits(self, receiver: Int64, tokens: Int64) -> npt.NDArray[np.bool_]:
+        """Which messages fit, taken in order for each receiver; one that does not fit leaves its tokens to the next."""
+        limit = self.config.message_tokens if self.config else None
+        fits = np.ones(len(receiver), dtype=bool)
+        if limit is None:
+            return fits
+        place = np.arange(len(receiver)) - np.searchsorted(receiver, receiver)
+        spent = np.zeros(len(self.graph), dtype=np.int64)
+        for n in range(int(place.max(initial=-1)) + 1):
+            rows = np.flatnonzero(place == n)
+            fits[rows] = spent[receiver[rows]] + tokens[rows] <= limit
+            taken = rows[fits[rows]]
+            spent[receiver[taken]] += tokens[taken]
+        return fits
+
+
+def _relevance(messages: Messages, message: Int64, receiver: Int64, holdings: Holdings) -> Int64:
+    """What a message is about, against what its receiver has, wants and makes, in 1/1000."""
+    good, kind, side = (column[message] for column in (messages.good, messages.kind, messages.side))
+    about = np.maximum(good, 0)
+    needs, spares, has = (lots[receiver, about] > 0 for lots in (holdings.need, holdings.spare, holdings.have))
+    makes = holdings.makes[receiver] == good
+    of_words = np.where(needs | spares | makes, _TRADES, np.where(has, _HOLDS, 0))
+    # Who bids is met by those who can sell, and who asks by those who need.
+    of_offers = np.where(side == BUY, np.where(spares, _TRADES, np.where(has, _HOLDS, 0)), np.where(needs, _TRADES, 0))
+    relevance: Int64 = np.where(good == NO_GOOD, _GENERAL, np.where(kind == OFFER, of_offers, of_words))
+    return relevance
+
+
+def _unique(texts: tuple[str, ...]) -> tuple[list[str], Int64]:
+    """Each text once, and the number of each one's text."""
+    number = {text: n for n, text in enumerate(dict.fromkeys(texts))}
+    return list(number), np.array([number[text] for text in texts], dtype=np.int64)
+
+
+def _first_of_each(values: Int64) -> Int64:
+    """Indices of the first of each value, in their order."""
+    return np.sort(np.unique(values, return_index=True)[1])
+
+
+def _by_receiver(texts: tuple[str, ...], message: Int64, receiver: Int64, traders: int) -> tuple[tuple[str, ...], ...]:
+    heard: list[tuple[str, ...]] = [()] * traders
+    said = [texts[m] for m in message.tolist()]
+    who, lines = np.unique(receiver, return_counts=True)
+    for trader, end, n in zip(who.tolist(), np.cumsum(lines).tolist(), lines.tolist(), strict=True):
+        heard[trader] = tuple(said[end - n : end])
+    return tuple(heard)
