@@ -51,7 +51,7 @@ class Ports:
 
     market: MarketPort
     traders: AskableTraders
-    layout: Mapping[str, Any]
+    layout: Callable[[], Mapping[str, Any]]
     losses: Callable[[], Mapping[str, int]]
     outages_s: Callable[[], Sequence[float]] = tuple
 
@@ -197,7 +197,7 @@ def _run(
             "resumed_after_round": max(recorded, default=0),
             "forks": [[f.round, f.parent_sha256, list(f.changes)] for f in plan.forks()],
             "place": str(place),
-            "layout": dict(ports.layout),
+            "layout": dict(ports.layout()),
             "lost": dict(ports.losses()),
             "market_outages_s": list(ports.outages_s()),
             "set_up_s": round(set_up_s, 3),
@@ -245,17 +245,19 @@ def open_ports(
         clients = {m.name: client_of(m) for m in plan.models}
         with kept_open(clients.values()) as runner:
             traders = LocalTraders(plan.shard, clients, runner)
-            yield Ports(market, traders, {"shards": 1, "traders_per_shard": plan.traders}, dict)
+            yield Ports(market, traders, lambda: {"shards": 1, "traders_per_shard": plan.traders}, dict)
         return
     narrator.phase(f"joining Ray at {place.address}" if place.address else "starting Ray")
     # Importing ray takes a second or more, which a local run does not owe.
-    from swarm.runtime import adapters, cluster, serving
+    from swarm.runtime import adapters, cluster, serving, shard_actors
 
     with ExitStack() as stack:
         stack.enter_context(
             cluster.joined_cluster(place.address) if place.address else cluster.own_cluster(config.runtime)
         )
         stop_early(should_stop)
+        labels = config.runtime.labels
+        shard_actors.nodes_with(labels)
         narrator.phase(f"deploying {len(plan.models)} models")
         applications = (
             serving.deploy(
@@ -274,12 +276,14 @@ def open_ports(
         narrator.phase(f"starting the market and {-(-plan.traders // size)} shards")
         ray_market = adapters.RayMarket(market_plan, str(journal.absolute()) if journal else None)
         stack.callback(ray_market.end)
-        ray_traders = adapters.RayTraders(plan.shard, applications, size, config.runtime.start_timeout_s, should_stop)
+        ray_traders = adapters.RayTraders(
+            plan.shard, applications, size, labels, config.runtime.start_timeout_s, should_stop
+        )
         stack.callback(ray_traders.end)
         yield Ports(
             ray_market,
             ray_traders,
-            {"shards": ray_traders.shards, "traders_per_shard": size, "deployments": len(applications)},
+            lambda: {**ray_traders.layout(), "traders_per_shard": size, "deployments": len(applications)},
             lambda: {**ray_traders.lost, **ray_market.lost},
             lambda: [round(seconds, 3) for seconds in ray_market.outages_s],
         )

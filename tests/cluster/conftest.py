@@ -104,12 +104,12 @@ def head(environment: dict[str, str]) -> Iterator[str]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def wait_for_port(port: int, process: subprocess.Popen[Any]) -> None:
+def wait_for_port(port: int, process: subprocess.Popen[Any], host: str = "127.0.0.1") -> None:
     """Return as soon as somebody listens on `port`."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and process.poll() is None:
         with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
+            if probe.connect_ex((host, port)) == 0:
                 return
         time.sleep(0.2)
     raise RuntimeError("the Ray head did not start")

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import psutil
 import pytest
@@ -28,26 +28,36 @@ HEALTH_CHECKS = {
 
 
 class Nodes:
-    """A head and worker nodes, each with all its processes under one process of the test's own."""
+    """A head and worker nodes, each with all its processes under one process of the test's own.
 
-    def __init__(self, environment: dict[str, str]) -> None:
+    With `loopback`, the nodes have addresses of their own, 127.0.0.2 for the head and one more for each worker.
+    """
+
+    def __init__(self, environment: dict[str, str], loopback: bool = False) -> None:
+        self.host = "127.0.0.2" if loopback else "127.0.0.1"
+        self.loopback = loopback
         self.environment = environment | HEALTH_CHECKS
         self.folder = Path(tempfile.mkdtemp(prefix="swarm-nodes-", dir="/tmp"))
         self.port = free_port()
         self.workers: list[subprocess.Popen[Any]] = []
+        self.metrics_ports: list[int] = []
         # The driver and the market live on the head's node; shards go wherever there is room.
         self.head = self._start("head", "--head", f"--port={self.port}", "--include-dashboard=false")
-        wait_for_port(self.port, self.head)
+        wait_for_port(self.port, self.head, self.host)
 
     @property
     def address(self) -> str:
         """What `swarm run --address` takes."""
-        return f"127.0.0.1:{self.port}"
+        return f"{self.host}:{self.port}"
 
-    def add_worker(self) -> None:
+    def address_of_worker(self, number: int) -> str:
+        """The address of a worker node on loopback."""
+        return f"127.0.0.{3 + number}"
+
+    def add_worker(self, *arguments: str) -> None:
         """Start one more node."""
         name = f"worker{len(self.workers)}"
-        node = self._start(name, f"--address={self.address}")
+        node = self._start(name, f"--address={self.address}", *arguments)
         self.workers.append(node)
         log = self.folder / f"{name}.log"
         wait_until(lambda: "Ray runtime started" in log.read_text(), 60, f"{name} did not start")
@@ -80,22 +90,32 @@ class Nodes:
 
     def _start(self, name: str, *arguments: str) -> subprocess.Popen[Any]:
         command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", *arguments]
+        if self.loopback:
+            host = self.host if name == "head" else self.address_of_worker(len(self.workers))
+            command += [f"--node-ip-address={host}"]
         command += ["--num-cpus=2", f"--temp-dir={self.folder}" if name == "head" else "--num-gpus=0"]
         command += ["--disable-usage-stats", f"--object-store-memory={100 * 2**20}"]
-        command += [f"--dashboard-agent-listen-port={free_port()}", f"--metrics-export-port={free_port()}"]
+        self.metrics_ports.append(free_port())
+        command += [f"--dashboard-agent-listen-port={free_port()}", f"--metrics-export-port={self.metrics_ports[-1]}"]
         if name == "head":
             command += [f"--ray-client-server-port={free_port()}"]
         with (self.folder / f"{name}.log").open("w") as log:
             return subprocess.Popen(command, env=self.environment, stdout=log, stderr=log)
 
 
+class Start(Protocol):
+    """Starts a head with so many worker nodes."""
+
+    def __call__(self, workers: int, loopback: bool = False) -> Nodes: ...
+
+
 @pytest.fixture
-def nodes(environment: dict[str, str]) -> Iterator[Callable[[int], Nodes]]:
+def nodes(environment: dict[str, str]) -> Iterator[Start]:
     """Start a head with so many worker nodes."""
     started: list[Nodes] = []
 
-    def start(workers: int) -> Nodes:
-        started.append(Nodes(environment))
+    def start(workers: int, loopback: bool = False) -> Nodes:
+        started.append(Nodes(environment, loopback))
         for _ in range(workers):
             started[-1].add_worker()
         return started[-1]

@@ -4,21 +4,18 @@ The measure is the strictest one: the journal's hash is that of a run that nobod
 """
 
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.cluster.conftest import SWARM, end_tree, summary
-from tests.cluster_faults.conftest import Nodes, Swarm, size, wait_until
+from tests.cluster_faults.conftest import Nodes, Start, Swarm, size, wait_until
 
 pytestmark = [pytest.mark.ray, pytest.mark.faults, pytest.mark.timeout(400)]
 
 CONFIG = Path(__file__).parent / "wood.yaml"
 RESTART_S = 10.0
 """How long the market may be away in all: Ray needs about two seconds to restart an actor, more on a busy machine."""
-
-Start = Callable[[int], Nodes]
 
 
 @pytest.fixture(scope="module")
