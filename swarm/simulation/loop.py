@@ -20,7 +20,7 @@ from swarm.market.orders import Int64, Orders
 from swarm.scenarios.protocol import Consequence, MarketState, Movement
 from swarm.seeding import draw
 from swarm.simulation.market import MarketPort, Note
-from swarm.simulation.plan import RunPlan
+from swarm.simulation.plan import Fork, RunPlan
 from swarm.simulation.traders import Gathered, TradersPort
 
 
@@ -68,55 +68,63 @@ def run_rounds(
     should_stop: Callable[[], bool] = lambda: False,
 ) -> int:
     """Run all rounds and return how many were finished: fewer than the plan's only if `should_stop` said so."""
-    numbers = _Numbers()
-    graph = contact_graph(plan.seed, plan.traders, plan.shard.traders.hears)
-    said = [""] * plan.traders
-    answer = market.execute(
-        [Note("run", plan.header()), *(numbers.command(c, market_accounts(plan)) for c in _opening(plan))]
-    )
-    for watcher in watchers:
-        watcher.started(plan.last, answer.state, answer.named)
-    last: RoundCleared | None = None
-    past = _Past() if plan.shard.traders.desks else None
-    for round_ in range(1, plan.last.rounds + 1):
-        if should_stop():
-            return round_ - 1
-        started = perf_counter()
-        if plan.fork and plan.fork.round == round_ - 1:
-            fork, before_fork = plan.fork, plan.scenario.snapshot()
-            plan = fork.plan
-            plan.scenario.restore(before_fork)
-            past = (past or _Past()) if plan.shard.traders.desks else None
-            graph = contact_graph(plan.seed, plan.traders, plan.shard.traders.hears)
-            answer = market.execute([Note("fork", fork.record())])
-        scenario = plan.scenario
-        seen = scenario.observe(round_, answer.state, last)
-        seen = Observation(seen.public, replace(seen.private, heard=tuple(deliver(graph, said))))
-        if past is not None:
-            seen = past.shown(seen)
+    loop = RoundLoop(plan, market, traders, watchers)
+    while loop.round < plan.last.rounds and not should_stop():
         try:
-            gathered = traders.decide(seen)
+            loop.step()
         except Interrupted:
-            return round_ - 1
+            break
+    return loop.round
+
+
+class RoundLoop:
+    """A run between two rounds: `round` of them are settled, `step` makes the next one.
+
+    What it knows beside the market and the scenario is what traders said and what can be looked back on. All of it
+    follows from the journal, so a run that is replayed comes to the same.
+    """
+
+    def __init__(
+        self, plan: RunPlan, market: MarketPort, traders: TradersPort, watchers: tuple[Watcher, ...] = ()
+    ) -> None:
+        """Open the market and give everybody what they begin with."""
+        self.plan = plan
+        self.round = 0
+        self._market, self._traders, self._watchers = market, traders, watchers
+        self._numbers = _Numbers()
+        self._last: RoundCleared | None = None
+        self._past: _Past | None = None
+        self._said = [""] * plan.traders
+        self._hold(plan)
+        opening = [self._numbers.command(c, market_accounts(plan)) for c in _opening(plan)]
+        self._answer = market.execute([Note("run", plan.header()), *opening])
+        for watcher in watchers:
+            watcher.started(plan.last, self._answer.state, self._answer.named)
+
+    def step(self) -> None:
+        """One round: observe, decide, clear, settle, live; Interrupted where it was told to stop while it waited."""
+        started = perf_counter()
+        round_ = self.round + 1
+        if self.plan.fork and self.plan.fork.round == self.round:
+            self._leave_for(self.plan.fork)
+        plan = self.plan
+        seen = self._observe(round_)
+        gathered = self._traders.decide(seen)
         decided = perf_counter()
         orders = _with_priority(plan.seed, round_, gathered)
-        before = answer.state.reference_ticks
-        answer = market.execute(
+        before = self._answer.state.reference_ticks
+        self._answer = self._market.execute(
             [
                 Note("decisions", [round_, gathered.to_record()]),
-                SubmitOrders(numbers.next(), round_, orders),
-                CloseRound(numbers.next(), round_),
+                SubmitOrders(self._numbers.next(), round_, orders),
+                CloseRound(self._numbers.next(), round_),
             ]
         )
-        taken, last = _taken_and_cleared(answer.events)
+        taken, last = _taken_and_cleared(self._answer.events)
         cleared = perf_counter()
-        if past is not None:
-            past.keep(round_, before, last)
-        consequences = scenario.after_clearing(round_, answer.state, last)
-        accounts = market_accounts(plan)
-        answer = market.execute([numbers.command(c, accounts) for c in consequences])
-        market.end_round(round_)
-        said = _said(plan.traders, gathered)
+        self._live(round_, before, last)
+        self._said = _said(plan.traders, gathered)
+        self.round, self._last = round_, last
         outcome = RoundOutcome(
             plan=plan,
             round=round_,
@@ -126,16 +134,42 @@ def run_rounds(
             submitted=len(orders),
             cleared=last,
             reference_before_ticks=before,
-            state=answer.state,
-            named_balances=answer.named,
-            trader_columns=scenario.trader_columns(),
+            state=self._answer.state,
+            named_balances=self._answer.named,
+            trader_columns=plan.scenario.trader_columns(),
             duration_s=perf_counter() - started,
             decide_s=decided - started,
             clear_s=cleared - decided,
         )
-        for watcher in watchers:
+        for watcher in self._watchers:
             watcher.round_done(outcome)
-    return plan.rounds
+
+    def _hold(self, plan: RunPlan) -> None:
+        """Go by this plan from now on."""
+        self.plan = plan
+        self._graph = contact_graph(plan.seed, plan.traders, plan.shard.traders.hears)
+        self._past = (self._past or _Past()) if plan.shard.traders.desks else None
+
+    def _leave_for(self, fork: Fork) -> None:
+        before = self.plan.scenario.snapshot()
+        fork.plan.scenario.restore(before)
+        self._hold(fork.plan)
+        self._answer = self._market.execute([Note("fork", fork.record())])
+
+    def _observe(self, round_: int) -> Observation:
+        """What everybody is shown."""
+        seen = self.plan.scenario.observe(round_, self._answer.state, self._last)
+        seen = Observation(seen.public, replace(seen.private, heard=tuple(deliver(self._graph, self._said))))
+        return self._past.shown(seen) if self._past is not None else seen
+
+    def _live(self, round_: int, reference_before_ticks: Int64, cleared: RoundCleared) -> None:
+        """What happens to everybody once the round has cleared, and its end."""
+        if self._past is not None:
+            self._past.keep(round_, reference_before_ticks, cleared)
+        consequences = self.plan.scenario.after_clearing(round_, self._answer.state, cleared)
+        accounts = market_accounts(self.plan)
+        self._answer = self._market.execute([self._numbers.command(c, accounts) for c in consequences])
+        self._market.end_round(round_)
 
 
 def _opening(plan: RunPlan) -> list[Consequence]:

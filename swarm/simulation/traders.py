@@ -99,7 +99,8 @@ class LocalTraders:
     ) -> None:
         self.shard = Shard(plan, clients)
         self._memory = Memory.empty()
-        self._run = asyncio.run if runner is None else runner.run
+        # The runner's own `run` minds signals, and prints each result in vain while it puts them back.
+        self._run = asyncio.run if runner is None else runner.get_loop().run_until_complete
 
     def decide(self, seen: Observation) -> Gathered:
         """Ask everybody."""
