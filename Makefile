@@ -48,8 +48,37 @@ run: setup ## trade in the wood: the shortest way to see it work
 	@$(BIN)/swarm run configs/wood.yaml
 
 # The checks run beside the tests and are silent when they pass, so that the last lines are pytest's own summary.
+# Prometheus and promtool: those on the PATH, else those of Debian's or Ubuntu's package, unpacked without root. Where
+# neither can be had the file `missing` says why, and the tests that need them are skipped with that reason.
+PROMETHEUS := .cache/prometheus
+APT := apt-get -qq -o Acquire::Retries=1 -o Acquire::http::Timeout=30 -o APT::Sandbox::User=root
+
+.PHONY: prometheus
+prometheus: ## find or unpack Prometheus and promtool for the tests; says what is missing, and never fails
+	@mkdir -p $(PROMETHEUS)/bin $(PROMETHEUS)/package $(PROMETHEUS)/lists/partial $(PROMETHEUS)/archives/partial
+	@rm -f $(PROMETHEUS)/missing
+	@if command -v prometheus >/dev/null && command -v promtool >/dev/null; then \
+	  ln -sf "$$(command -v prometheus)" "$$(command -v promtool)" $(PROMETHEUS)/bin/; \
+	elif [ -x $(PROMETHEUS)/bin/prometheus ] && [ -x $(PROMETHEUS)/bin/promtool ]; then :; \
+	elif ! command -v apt-get >/dev/null || ! command -v dpkg-deb >/dev/null; then \
+	  echo 'no prometheus and promtool on the PATH, and no apt-get to take them from' >$(PROMETHEUS)/missing; \
+	else \
+	  echo 'Unpacking Prometheus for the tests: about 150 MB in $(PROMETHEUS)'; \
+	  here="$$PWD/$(PROMETHEUS)"; \
+	  own="-o Dir::State::lists=$$here/lists -o Dir::Cache=$$here -o Debug::NoLocking=1"; \
+	  { cd $(PROMETHEUS)/package && rm -f ./*.deb && { \
+	      timeout 120 $(APT) download prometheus || \
+	      { timeout 180 $(APT) $$own update && timeout 120 $(APT) $$own download prometheus; }; \
+	    } && dpkg-deb -x prometheus_*.deb . && \
+	    ln -sf "$$PWD/usr/bin/prometheus" "$$PWD/usr/bin/promtool" ../bin/ && rm -f ./*.deb && \
+	    ../bin/promtool --version && rm -rf "$$here/lists" "$$here/archives"; \
+	  } >$(PROMETHEUS)/log 2>&1 || echo "no prometheus on the PATH, and apt-get could not fetch its package: $$(grep -E \
+	    '^(E|W):' $(PROMETHEUS)/log | tail -n 1 | tr -d '\n')" >$(PROMETHEUS)/missing; \
+	fi
+	@if [ -f $(PROMETHEUS)/missing ]; then echo "Prometheus: $$(cat $(PROMETHEUS)/missing); its tests are skipped"; fi
+
 .PHONY: test
-test: setup ## lint, types, contracts and all tests but the slow ones and those of a browser, of vLLM or of kills
+test: setup prometheus ## lint, types, contracts and all tests but the slow ones and those of a browser, of vLLM or of kills
 	@mkdir -p .cache
 	@echo 'lint, types and contracts run beside the tests and report at the end if one of them fails'
 	@$(MAKE) --no-print-directory --keep-going lint types contracts >.cache/checks.log 2>&1 & checks=$$!; \

@@ -367,6 +367,46 @@ def fake_model(
 
 
 @app.command()
+def monitor(
+    targets: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[HOST:PORT]...",
+            help="Where runs show their metrics (runtime.metrics_port). Default: 127.0.0.1:9464.",
+        ),
+    ] = None,
+    prometheus: Annotated[
+        Path | None, typer.Option("--prometheus", metavar="FILE", help="The program. Default: that on the PATH.")
+    ] = None,
+    port: Annotated[int, typer.Option(min=1, max=65_535, metavar="N", help="Port of Prometheus.")] = 9_090,
+    every_s: Annotated[
+        float, typer.Option("--every", min=0.1, max=3_600.0, metavar="S", help="Seconds between two readings.")
+    ] = 5.0,
+    directory: Annotated[
+        Path, typer.Option("--dir", metavar="DIR", help="Where its config and its data are kept.")
+    ] = Path("runs/prometheus"),
+) -> None:
+    """Run Prometheus beside runs on this machine, with the project's rules and alerts, until Ctrl-C.
+
+    A run shows its metrics with --set runtime.metrics_port=9464. Ray's own endpoints are found where Ray runs with its
+    dashboard (runtime.dashboard_port), also if it starts later. deploy/local has the same with Grafana, for Docker.
+    """
+    from swarm.monitoring import monitor as monitoring
+
+    found = tuple(map(monitoring.target_of, targets or [f"127.0.0.1:{monitoring.USUAL_METRICS_PORT}"]))
+    program = monitoring.find_prometheus(prometheus)
+    wanted = monitoring.Monitoring(program, directory, found, port, every_s)
+    with _StopFlag() as stop:
+        monitoring.run(
+            wanted,
+            stop,
+            lambda pid: out.print(
+                f"Prometheus at {wanted.address} (process {pid}), alerts under /alerts; Ctrl-C ends it"
+            ),
+        )
+
+
+@app.command()
 def doctor() -> None:
     """Say what this machine has for running swarms, and what each missing part costs."""
     from swarm.doctor import findings

@@ -59,6 +59,15 @@ class RuntimeConfig(StrictModel):
     """Port of this machine alone on which the models of a cluster of the run's own answer OpenAI's protocol for other
     people's clients, as long as the run lasts; null: on none."""
 
+    metrics_port: int | None = Field(default=None, ge=0, le=65_535)
+    """Port on which Prometheus can read the run's own metrics; 0: any that is free, null: none, which keeps none."""
+
+    metrics_host: str = Field(default="127.0.0.1", min_length=1, max_length=253)
+    """Address that this port is opened on; the default is reached from this machine alone, 0.0.0.0 from everywhere."""
+
+    metrics_linger_s: float = Field(default=0.0, ge=0.0, le=3_600.0)
+    """Seconds for which the metrics stay after a run came to its end, so that the last round is read, too."""
+
     start_timeout_s: float = Field(default=120.0, gt=0.0, le=3_600.0)
     """Seconds within which the cluster, the models and the shards must be up."""
 

@@ -171,7 +171,7 @@ def _optional() -> Iterator[Finding]:
         )
     for command, cost in (
         ("chromium", "`make test-browser` skips its tests"),
-        ("prometheus", "nothing in this version: it exports no metrics of its own yet"),
+        ("prometheus", "`swarm monitor` needs it; deploy/local brings it along in Docker"),
     ):
         found = shutil.which(command)
         yield Finding(command, "ok" if found else "missing", found or "not on the PATH", "" if found else cost)

@@ -48,7 +48,8 @@ class Progress:
     def phase(self, text: str) -> None:
         """Say what goes on while there are no rounds yet."""
         self._phase = text
-        if self._live is None and not self.quiet:
+        if not self.quiet:
+            # Above the live table where there is one, so that an address stays to be read.
             self.console.print(text)
 
     def started(self, plan: RunPlan, opening: MarketState, named: Int64) -> None:

@@ -34,6 +34,11 @@ class ModelEntry(StrictModel):
     max_completion_tokens: int = Field(default=200, ge=16, le=4_000)
     """Most tokens of one reply; a longer reply is cut off, and is then a decision error."""
 
+    @property
+    def usd_per_million(self) -> tuple[float, float] | None:
+        """What a million prompt tokens and a million completion tokens cost; None where that is unknown."""
+        return 0.0, 0.0
+
 
 class ScriptedModel(ModelEntry):
     """A rule in code that reads the prompt's text; it is no language model."""
@@ -131,6 +136,12 @@ class OpenAIModel(ModelEntry):
 
     usd_per_million_completion_tokens: float | None = Field(default=None, ge=0.0, le=1e6)
     """What a million completion tokens cost, in US dollars; null: unknown."""
+
+    @property
+    def usd_per_million(self) -> tuple[float, float] | None:
+        """What a million prompt tokens and a million completion tokens cost; None where that is unknown."""
+        prompt, completion = self.usd_per_million_prompt_tokens, self.usd_per_million_completion_tokens
+        return None if prompt is None or completion is None else (prompt, completion)
 
     @field_validator("base_url")
     @classmethod
@@ -249,6 +260,12 @@ class VllmModel(ModelEntry):
 
     usd_per_million_completion_tokens: float | None = Field(default=None, ge=0.0, le=1e6)
     """What a million completion tokens cost, in US dollars; null: unknown."""
+
+    @property
+    def usd_per_million(self) -> tuple[float, float] | None:
+        """What a million prompt tokens and a million completion tokens cost; None where that is unknown."""
+        prompt, completion = self.usd_per_million_prompt_tokens, self.usd_per_million_completion_tokens
+        return None if prompt is None or completion is None else (prompt, completion)
 
     @field_validator("catalogue")
     @classmethod

@@ -250,7 +250,7 @@ class ScriptedEngine:
             for m in request.messages
         )
         if not in_time:
-            return ModelReply("deadline", TokenUsage(prompt, 0), "error", perf_counter() - started)
+            return ModelReply("the deadline came first", TokenUsage(prompt, 0), "deadline", perf_counter() - started)
         text = reply_to(self.config.temperament, request.messages, request.seed, request.schema)
         if (seed_share := request.seed >> 32 & 0xFFFFF) < self.config.fault_rate * 0x100000:
             text = _garble(text, seed_share)

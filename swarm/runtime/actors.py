@@ -14,6 +14,7 @@ from swarm.market.events import OrdersTaken
 from swarm.market.orders import Orders
 from swarm.runtime.serving import ServeModelClient
 from swarm.simulation.intake import Intake
+from swarm.simulation.journal import JournalStats
 from swarm.simulation.market import Market, MarketAnswer, MarketClosing, MarketPlan, Note
 
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -35,9 +36,9 @@ class MarketActor:
         """Journal, then apply; without a place, behind all that is there."""
         return self.market.execute(entries, at)
 
-    def end_round(self, round_: int, at: int) -> None:
-        """Make the round durable."""
-        self.market.end_round(round_, at)
+    def end_round(self, round_: int, at: int) -> JournalStats:
+        """Make the round durable, and say what the journal has taken."""
+        return self.market.end_round(round_, at)
 
     def close(self) -> MarketClosing:
         """Close the journal."""

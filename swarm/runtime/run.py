@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from time import perf_counter
-from typing import Any, Protocol
+from time import monotonic, perf_counter, sleep
+from typing import TYPE_CHECKING, Any, Protocol
 from uuid import uuid4
 
 from swarm.config import RunConfig, check_budget, check_desks, compose, load, resolve
@@ -29,7 +29,13 @@ from swarm.simulation.traders import (
     kept_open,
 )
 
+if TYPE_CHECKING:
+    from swarm.monitoring.hub import Hub
+
 log = logging.getLogger(__name__)
+
+LINGER_POLL_S = 0.2
+"""How often a run that stays for its metrics looks whether it was told to stop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,8 +187,31 @@ def _run(
     should_stop: Callable[[], bool],
     recorded: Mapping[int, list[Any]],
 ) -> RunResult:
+    with metrics(config, plan, place, folder, len(recorded), narrator) as exported:
+        result = _rounds(config, plan, place, folder, recorder, watchers, narrator, should_stop, recorded, exported)
+        if exported is not None:
+            exported.hub.finished()
+            linger(config.runtime.metrics_linger_s, exported.address, narrator, should_stop)
+    return result
+
+
+def _rounds(
+    config: RunConfig,
+    plan: RunPlan,
+    place: Place,
+    folder: RunFolder,
+    recorder: Recorder,
+    watchers: tuple[Watcher, ...],
+    narrator: Narrator,
+    should_stop: Callable[[], bool],
+    recorded: Mapping[int, list[Any]],
+    exported: "Exported | None",
+) -> RunResult:
     begun = perf_counter()
     with open_ports(config, plan.last, place, folder.journal, narrator, should_stop, plan.market) as ports:
+        if exported is not None:
+            exported.hub.attach(int(ports.layout()["shards"]), lambda: len(ports.outages_s()))
+            watchers = (exported.hub, *watchers)
         set_up_s = perf_counter() - begun
         narrator.phase("running")
         traders: TradersPort = ports.traders
@@ -198,6 +227,7 @@ def _run(
             "forks": [[f.round, f.parent_sha256, list(f.changes)] for f in plan.forks()],
             "place": str(place),
             "layout": dict(ports.layout()),
+            "metrics_address": exported.address if exported else None,
             "lost": dict(ports.losses()),
             "market_outages_s": list(ports.outages_s()),
             "set_up_s": round(set_up_s, 3),
@@ -223,6 +253,41 @@ def _from_call(first: int, should_stop: Callable[[], bool]) -> Callable[[], bool
         return calls >= first and should_stop()
 
     return stop
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """A run's metrics, and where they are read."""
+
+    hub: "Hub"
+    address: str
+
+
+@contextmanager
+def metrics(
+    config: RunConfig, plan: RunPlan, place: Place, folder: RunFolder, recorded_rounds: int, narrator: Narrator
+) -> Iterator[Exported | None]:
+    """The metrics of a run on their port while the block runs; None where the config has none."""
+    runtime = config.runtime
+    if runtime.metrics_port is None:
+        yield None
+        return
+    # A run without metrics does not owe the import of an HTTP server.
+    from swarm.monitoring import hub
+
+    one = hub.Hub(plan, str(place), folder.path, recorded_rounds)
+    with hub.exported(one, runtime.metrics_host, runtime.metrics_port) as address:
+        narrator.phase(f"metrics at {address}")
+        yield Exported(one, address)
+
+
+def linger(seconds: float, address: str, narrator: Narrator, should_stop: Callable[[], bool]) -> None:
+    """Keep the metrics for a while, or until the run is told to stop."""
+    end = monotonic() + seconds
+    if seconds and not should_stop():
+        narrator.phase(f"keeping the metrics at {address} for {seconds:g} s; Ctrl-C ends this")
+    while not should_stop() and (left := end - monotonic()) > 0:
+        sleep(min(left, LINGER_POLL_S))
 
 
 @contextmanager

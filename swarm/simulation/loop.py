@@ -19,6 +19,7 @@ from swarm.market.margin import BANK, LENDER
 from swarm.market.orders import Int64, Orders
 from swarm.scenarios.protocol import Consequence, MarketState, Movement
 from swarm.seeding import draw
+from swarm.simulation.journal import JournalStats
 from swarm.simulation.market import MarketPort, Note
 from swarm.simulation.plan import Fork, RunPlan
 from swarm.simulation.traders import Gathered, TradersPort
@@ -26,7 +27,10 @@ from swarm.simulation.traders import Gathered, TradersPort
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RoundOutcome:
-    """All that a round came to, under the plan that held in it; `named_balances` are in the scenario's order."""
+    """All that a round came to, under the plan that held in it; `named_balances` are in the scenario's order.
+
+    `heard` has the lines that were routed to each trader, `journal` what keeping the journal has taken up to the round.
+    """
 
     plan: RunPlan
     round: int
@@ -39,6 +43,8 @@ class RoundOutcome:
     state: MarketState
     named_balances: Int64
     trader_columns: dict[str, Int64]
+    heard: tuple[tuple[str, ...], ...]
+    journal: JournalStats
     duration_s: float
     decide_s: float
     clear_s: float
@@ -122,7 +128,7 @@ class RoundLoop:
         )
         taken, last = _taken_and_cleared(self._answer.events)
         cleared = perf_counter()
-        self._live(round_, before, last)
+        journal = self._live(round_, before, last)
         self._said = _said(plan.traders, gathered)
         self.round, self._last = round_, last
         outcome = RoundOutcome(
@@ -137,6 +143,8 @@ class RoundLoop:
             state=self._answer.state,
             named_balances=self._answer.named,
             trader_columns=plan.scenario.trader_columns(),
+            heard=seen.private.heard,
+            journal=journal,
             duration_s=perf_counter() - started,
             decide_s=decided - started,
             clear_s=cleared - decided,
@@ -162,14 +170,14 @@ class RoundLoop:
         seen = Observation(seen.public, replace(seen.private, heard=tuple(deliver(self._graph, self._said))))
         return self._past.shown(seen) if self._past is not None else seen
 
-    def _live(self, round_: int, reference_before_ticks: Int64, cleared: RoundCleared) -> None:
-        """What happens to everybody once the round has cleared, and its end."""
+    def _live(self, round_: int, reference_before_ticks: Int64, cleared: RoundCleared) -> JournalStats:
+        """What happens to everybody once the round has cleared, and its end; returns what the journal has taken."""
         if self._past is not None:
             self._past.keep(round_, reference_before_ticks, cleared)
         consequences = self.plan.scenario.after_clearing(round_, self._answer.state, cleared)
         accounts = market_accounts(self.plan)
         self._answer = self._market.execute([self._numbers.command(c, accounts) for c in consequences])
-        self._market.end_round(round_)
+        return self._market.end_round(round_)
 
 
 def _opening(plan: RunPlan) -> list[Consequence]:

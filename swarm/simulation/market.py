@@ -68,8 +68,8 @@ class MarketPort(Protocol):
         """Journal all entries, then apply the commands among them."""
         ...
 
-    def end_round(self, round_: int) -> None:
-        """Journal the state's hash as the end of a round and make everything durable."""
+    def end_round(self, round_: int) -> JournalStats:
+        """Journal the state's hash as the end of a round, make everything durable, and say what that has taken."""
         ...
 
     def close(self) -> MarketClosing:
@@ -145,16 +145,17 @@ class Market:
         self._answered = at, len(entries), answer
         return answer
 
-    def end_round(self, round_: int, at: int | None = None) -> None:
-        """Journal the state's hash as the end of a round and make everything durable."""
+    def end_round(self, round_: int, at: int | None = None) -> JournalStats:
+        """Journal the state's hash as the end of a round, make everything durable, and say what that has taken."""
         at = self._next if at is None else at
         if at < self._next:
             self.journal.check()
-            return
+            return replace(self.journal.stats)
         self.catch_up(at)
         if self._keep(at, ["round", [round_, self.exchange.state_hash()]]):
             self.journal.sync()
         self._next = at + 1
+        return replace(self.journal.stats)
 
     def close(self) -> MarketClosing:
         """Close the journal."""

@@ -341,9 +341,9 @@ def _usd(plan: RunPlan, tokens: pl.DataFrame) -> dict[str, float]:
     for model in plan.models:
         if not isinstance(model, OpenAIModel | VllmModel) or not tokens.width:
             continue
-        prices = (model.usd_per_million_prompt_tokens, model.usd_per_million_completion_tokens)
+        prices = model.usd_per_million
         spent = tokens.filter(pl.col("model") == model.name)
-        if prices[0] is not None and prices[1] is not None:
+        if prices is not None:
             usd = int(spent["prompt_tokens"].sum()) * prices[0] + int(spent["completion_tokens"].sum()) * prices[1]
             cost[model.name] = round(usd / 1e6, 6)
     return cost

@@ -16,6 +16,7 @@ from swarm.agents.observation import Int64, Observation
 from swarm.agents.shard import ShardAnswer, ShardPlan
 from swarm.errors import ClusterError
 from swarm.market.commands import Command
+from swarm.simulation.journal import JournalStats
 from swarm.simulation.loop import Interrupted
 from swarm.simulation.market import MarketAnswer, MarketClosing, Note, OutOfStep
 from swarm.simulation.traders import Gathered, gather
@@ -65,10 +66,11 @@ class RemoteMarket:
         answer: MarketAnswer = self._send("execute", entries, len(entries))
         return answer
 
-    def end_round(self, round_: int) -> None:
-        """Make the round durable."""
-        self._send("end_round", round_, 1)
+    def end_round(self, round_: int) -> JournalStats:
+        """Make the round durable, and say what the market's journal has taken."""
+        journal: JournalStats = self._send("end_round", round_, 1)
         self._since_sync.clear()
+        return journal
 
     def close(self) -> MarketClosing:
         """Close the journal."""

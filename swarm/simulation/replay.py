@@ -11,6 +11,7 @@ from typing import Any
 
 from swarm.market.commands import Command, to_record
 from swarm.simulation.history import Compose, read
+from swarm.simulation.journal import JournalStats
 from swarm.simulation.loop import Watcher, run_rounds
 from swarm.simulation.market import Market, MarketAnswer, MarketClosing, Note
 from swarm.simulation.plan import RunPlan
@@ -55,10 +56,10 @@ class _ComparingMarket(Market):
             self._compare([entry.kind, entry.body] if isinstance(entry, Note) else to_record(entry))
         return super().execute(entries, at)
 
-    def end_round(self, round_: int, at: int | None = None) -> None:
+    def end_round(self, round_: int, at: int | None = None) -> JournalStats:
         """Compare the state's hash, then do as a market does."""
         self._compare(["round", [round_, self.exchange.state_hash()]])
-        super().end_round(round_, at)
+        return super().end_round(round_, at)
 
     def compare_rest(self) -> None:
         """Say so if the journal goes on where the replay has ended."""

@@ -1,0 +1,634 @@
+"""The hub: its series are closed, its figures are those of the run's record, and its port says what is wrong."""
+
+import asyncio
+import json
+import math
+import socket
+import threading
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from swarm.agents.memory import Memory
+from swarm.agents.observation import Observation
+from swarm.agents.shard import Shard, ShardPlan
+from swarm.config import compose, resolve
+from swarm.errors import ConfigError
+from swarm.llm import engines
+from swarm.llm.protocol import ModelClient, ModelReply, ModelRequest, TokenUsage
+from swarm.monitoring.hub import FIXED_SETS, METRICS, Hub, exported
+from swarm.runtime.run import Place, execute, resume
+from swarm.scenarios.protocol import MarketState
+from swarm.simulation.folder import RunFolder
+from swarm.simulation.loop import RoundOutcome, Watcher, run_rounds
+from swarm.simulation.market import Market, MarketPlan, MarketPort
+from swarm.simulation.plan import Fork, RunPlan
+from swarm.simulation.record import Recorder
+from swarm.simulation.remote import Lost, RemoteMarket
+from swarm.simulation.traders import Gathered, LocalTraders, TradersPort, gather
+from tests.monitoring.conftest import Prometheus
+
+CONFIG: dict[str, Any] = {
+    "name": "small",
+    "seed": 4,
+    "rounds": 12,
+    "population": 40,
+    "models": [
+        {"name": "calm", "temperament": "value"},
+        {"name": "garbling", "temperament": "panic", "fault_rate": 0.4},
+    ],
+    "traders": {"minds": {"calm": 2, "garbling": 2, "zip": 2, "zi_c": 1}},
+    "scenario": {"name": "wood", "shocks": [{"kind": "blight", "round": 3, "good": "berries"}]},
+}
+PRICED = {
+    "engine": "openai",
+    "base_url": "http://127.0.0.1:9/v1",
+    "model": "m",
+    "usd_per_million_prompt_tokens": 3.0,
+    "usd_per_million_completion_tokens": 15.0,
+}
+
+Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+class Quiet:
+    """Watches nothing and tells nobody."""
+
+    def phase(self, text: str) -> None:
+        """Say nothing."""
+
+
+class Once:
+    """A watcher that looks at the hub after certain rounds; it comes after the hub, so that the round is in."""
+
+    def __init__(self, hub: Hub) -> None:
+        self.hub = hub
+        self.seen: dict[int, Samples] = {}
+
+    def started(self, *_: object) -> None:
+        """Look at what is there before the first round."""
+        self.seen[0] = samples(self.hub)
+
+    def round_done(self, outcome: RoundOutcome) -> None:
+        """Look again."""
+        self.seen[outcome.round] = samples(self.hub)
+
+
+class Answering:
+    """A `ModelClient` that passes, with the same use of tokens each time."""
+
+    async def complete(self, requests: Sequence[ModelRequest], deadline_s: float) -> list[ModelReply]:
+        """No orders and a line of gossip."""
+        text = json.dumps({"orders": [], "gossip": "fine weather"})
+        return [ModelReply(text, TokenUsage(500, 20, 200), "stop", 0.03)] * len(requests)
+
+
+def exposition(hub: Hub) -> str:
+    """What a scrape reads."""
+    registry = CollectorRegistry()
+    registry.register(hub)
+    return generate_latest(registry).decode()
+
+
+def samples(hub: Hub) -> Samples:
+    """All series with their values."""
+    return parsed(exposition(hub))
+
+
+def parsed(text: str) -> Samples:
+    """All series of an exposition; a series that stands there twice is an error."""
+    found: Samples = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            key = (sample.name, frozenset(sample.labels.items()))
+            assert key not in found, key
+            found[key] = sample.value
+    return found
+
+
+def value(found: Samples, name: str, **labels: str) -> float:
+    """One series, which must be there."""
+    return found[name, frozenset({"run": "small", **labels}.items())]
+
+
+def total(found: Samples, name: str, **labels: str) -> float:
+    """The sum of all series of a name that have these labels."""
+    return sum(v for (n, have), v in found.items() if n == name and frozenset(labels.items()) <= have)
+
+
+def planned(**changes: Any) -> RunPlan:
+    return compose(resolve(CONFIG | changes))
+
+
+def hub_of(plan: RunPlan, folder: Path, **more: Any) -> Hub:
+    return Hub(plan, "one process", folder, clock=lambda: 1_000.0, **more)
+
+
+def clients_of(plan: RunPlan) -> dict[str, ModelClient]:
+    return {m.name: engines.in_process(m) for m in plan.models}
+
+
+def run(
+    plan: RunPlan, *watchers: Watcher, market: MarketPort | None = None, traders: TradersPort | None = None
+) -> None:
+    """The whole run in this process."""
+    market = market or Market(plan.market, None)
+    assert run_rounds(plan, market, traders or LocalTraders(plan.shard, clients_of(plan)), watchers) == plan.rounds
+
+
+class FragileLink:
+    """A link to a market that dies in some of its calls, before or after doing what it was asked, and comes back."""
+
+    def __init__(self, plan: MarketPlan, journal: Path, dies_at: dict[int, bool]) -> None:
+        self._plan, self._journal, self._dies_at = plan, journal, dies_at
+        self._market = Market(plan, journal)
+        self._calls = 0
+        self._now = 0.0
+
+    def call(self, method: str, *arguments: Any) -> Any:
+        """The answer, or Lost with a new market in the place of the old."""
+        self._calls += 1
+        if (done_first := self._dies_at.get(self._calls)) is None:
+            return getattr(self._market, method)(*arguments)
+        if done_first:
+            getattr(self._market, method)(*arguments)
+        self._market.close()
+        self._market = Market(self._plan, self._journal)
+        raise Lost
+
+    def now(self) -> float:
+        """Seconds on a clock that only waiting moves."""
+        return self._now
+
+    def pause(self, seconds: float) -> None:
+        """Wait."""
+        self._now += seconds
+
+
+class HalfLate:
+    """Traders in two shards, the second of which is late in every round but the first."""
+
+    def __init__(self, plan: ShardPlan, clients: dict[str, ModelClient]) -> None:
+        half = len(plan.minds) // 2
+        self.rows = (np.arange(half), np.arange(half, len(plan.minds)))
+        parts = (plan.minds[:half], plan.minds[half:])
+        self.shards = [
+            Shard(replace(plan, first_trader=int(rows[0]), minds=minds), clients)
+            for rows, minds in zip(self.rows, parts, strict=True)
+        ]
+
+    def decide(self, seen: Observation) -> Gathered:
+        """The first shard's answer, and in the first round the other's, too."""
+        in_time = 2 if seen.public.round == 1 else 1
+        answers = [
+            asyncio.run(shard.decide(Observation(seen.public, seen.private.take(rows)), Memory.empty()))
+            for shard, rows in zip(self.shards[:in_time], self.rows, strict=False)
+        ]
+        return gather(answers, np.concatenate([np.empty(0, dtype=np.int64), *self.rows[in_time:]]))
+
+
+def test_series_do_not_grow_with_rounds(tmp_path: Path) -> None:
+    plan = planned(rounds=60)
+    hub = hub_of(plan, tmp_path)
+    looks = Once(hub)
+    run(plan, hub, looks)
+    assert set(looks.seen[0]) == set(looks.seen[3]) == set(looks.seen[60])
+    assert value(looks.seen[3], "swarm_round") == 3
+    assert value(looks.seen[60], "swarm_round") == 60
+
+
+def test_series_do_not_grow_with_traders(tmp_path: Path) -> None:
+    found: dict[int, Samples] = {}
+    for population in (40, 400):
+        plan = planned(population=population, rounds=3)
+        hub = hub_of(plan, tmp_path)
+        run(plan, hub)
+        found[population] = samples(hub)
+        assert value(found[population], "swarm_woken_traders") == population
+    assert set(found[40]) == set(found[400])
+    assert 150 < len(found[40]) < 400
+
+
+def test_series_do_not_grow_with_restarts_of_the_market(tmp_path: Path) -> None:
+    plan = planned()
+    hub = hub_of(plan, tmp_path)
+    # The opening is call 1; each round has three: a death before, one after the orders, one in the end of a round.
+    market = RemoteMarket(FragileLink(plan.market, tmp_path / "journal.swarm", {5: False, 14: True, 25: True}), 60.0)
+    hub.attach(1, lambda: len(market.outages_s))
+    looks, recorder = Once(hub), Recorder()
+    run(plan, recorder, hub, looks, market=market)
+    last = looks.seen[plan.rounds]
+    assert set(last) == set(looks.seen[1])
+    assert value(last, "swarm_market_restarts_total") == 3
+    # Each new process counts its syncs from 0, and the series must not.
+    syncs = [value(looks.seen[r], "swarm_journal_syncs_total") for r in range(1, plan.rounds + 1)]
+    assert syncs == sorted(syncs)
+    assert syncs[-1] >= plan.rounds - 3
+    assert value(last, "swarm_journal_bytes") == market.close().journal.bytes
+    assert not any(v for (name, _), v in last.items() if name == "swarm_conservation_error")
+
+
+def test_labels_are_of_closed_sets_and_names_follow_the_rules() -> None:
+    hub = hub_of(planned(), Path())
+    found = samples(hub)
+    known = {
+        **{label: set(values) for label, values in FIXED_SETS.items()},
+        "mind": {"calm", "garbling", "zip", "zi_c"},
+        "model": {"calm", "garbling"},
+        "priced_model": {"calm", "garbling"},
+        "good": {"acorns", "berries", "mushrooms", "honey", "firewood"},
+        "asset": {"cash", "acorns", "berries", "mushrooms", "honey", "firewood"},
+    }
+    for metric in METRICS:
+        assert metric.name.startswith("swarm_")
+        assert metric.name.endswith("_total") == (metric.kind == "counter"), metric.name
+        assert (metric.kind == "histogram") == bool(metric.buckets)
+        for label, domain in metric.labels.items():
+            if domain in known:
+                values = {dict(have)[label] for (name, have) in found if name == metric.name and label in dict(have)}
+                assert metric.kind == "histogram" or values == known[domain], metric.name
+    assert all(dict(have)["run"] == "small" for _, have in found)
+
+
+def test_the_figures_are_those_of_the_record(tmp_path: Path) -> None:
+    plan = planned()
+    hub, recorder = hub_of(plan, tmp_path), Recorder()
+    market = Market(plan.market, tmp_path / "journal.swarm")
+    run(plan, recorder, hub, market=market)
+    found = samples(hub)
+    record = recorder.finish(market.close(), {})
+    summary, tables = record.summary, record.tables
+    assert total(found, "swarm_rounds_total") == summary["rounds"] == 12
+    assert total(found, "swarm_fills_total") == summary["fills"] > 0
+    assert total(found, "swarm_volume_lots_total") == summary["volume_lots"]
+    assert total(found, "swarm_orders_total") == tables["rounds"]["orders"].sum()
+    refused = {dict(have)["outcome"]: int(v) for (n, have), v in found.items() if n == "swarm_orders_total" and v}
+    refused.pop("accepted")
+    assert refused == summary["order_rejections"]
+    errors: dict[str, int] = {}
+    for (name, have), v in found.items():
+        if name == "swarm_decision_errors_total" and v:
+            errors[dict(have)["kind"]] = errors.get(dict(have)["kind"], 0) + int(v)
+    assert errors == summary["decision_errors"]
+    assert errors
+    for kind in ("prompt", "completion", "cached_prompt"):
+        assert total(found, "swarm_tokens_total", kind=kind) == summary["tokens"][kind]
+    assert total(found, "swarm_turns_total") == 12 * 40
+    assert {m: value(found, "swarm_traders", mind=m) for m in ("calm", "zip")} == {
+        m: summary["minds"][m] for m in ("calm", "zip")
+    }
+    pruned = {key: int(value(found, "swarm_messages_total", outcome=key)) for key in ("budget", "cut_to_length")}
+    assert pruned == {"budget": 0, "cut_to_length": 0} | summary["pruned_messages"]
+    assert value(found, "swarm_messages_total", outcome="delivered") > 0
+    assert value(found, "swarm_journal_bytes") == summary["journal"]["bytes"]
+    # Closing the journal syncs once more.
+    assert value(found, "swarm_journal_syncs_total") == summary["journal"]["syncs"] - 1
+    assert value(found, "swarm_wealth_gini") == pytest.approx(summary["wealth"]["gini_end"], abs=1e-6)
+    last = tables["prices"].filter(tables["prices"]["round"] == 12)
+    for good, ticks, bids in last.select("good", "reference_ticks", "unfilled_buy_lots").iter_rows():
+        assert value(found, "swarm_price_ticks", good=good) == ticks
+        assert value(found, "swarm_unfilled_lots", good=good, side="buy") == bids
+    rich = tables["traders"].filter((tables["traders"]["round"] == 12) & (tables["traders"]["mind"] == "zip"))
+    median_cents = float(np.median(rich["wealth_cents"].to_numpy()))
+    assert value(found, "swarm_wealth_cents", mind="zip", stat="p50") == median_cents
+
+
+def test_histograms_count_every_round_and_every_reply(tmp_path: Path) -> None:
+    plan = planned()
+    hub, recorder = hub_of(plan, tmp_path), Recorder()
+    market = Market(plan.market, None)
+    run(plan, recorder, hub, market=market)
+    found = samples(hub)
+    tables = recorder.finish(market.close(), {}).tables
+    for name, column in (
+        ("round_duration", "duration_s"),
+        ("decide_duration", "decide_s"),
+        ("clear_duration", "clear_s"),
+    ):
+        seconds = tables["rounds"][column].to_numpy()
+        in_buckets(found, f"swarm_{name}_seconds", seconds)
+    decisions = tables["decisions"]
+    for model in ("calm", "garbling"):
+        own = decisions.filter(decisions["mind"] == model)["latency_s"].to_numpy()
+        in_buckets(found, "swarm_decision_latency_seconds", own, model=model)
+
+
+def in_buckets(found: Samples, name: str, seconds: np.ndarray[Any, Any], **labels: str) -> None:
+    """The histogram is that of these values: count, sum, and each bucket up to and with its bound."""
+    assert value(found, f"{name}_count", **labels) == len(seconds) > 0
+    assert value(found, f"{name}_sum", **labels) == pytest.approx(float(seconds.sum()))
+    bounds = {dict(have)["le"] for (n, have) in found if n == f"{name}_bucket"}
+    assert "+Inf" in bounds
+    for bound in bounds:
+        assert value(found, f"{name}_bucket", le=bound, **labels) == int((seconds <= float(bound)).sum())
+
+
+def test_a_value_on_a_bound_belongs_below_it(tmp_path: Path) -> None:
+    plan = planned(rounds=1, models=[{**PRICED, "name": "priced"}], traders={"minds": {"priced": 1}})
+    hub = hub_of(plan, tmp_path)
+
+    class OnTheBound(Answering):
+        async def complete(self, requests: Sequence[ModelRequest], deadline_s: float) -> list[ModelReply]:
+            return [replace(reply, latency_s=0.25) for reply in await super().complete(requests, deadline_s)]
+
+    run(plan, hub, traders=LocalTraders(plan.shard, {"priced": OnTheBound()}))
+    found = samples(hub)
+    assert value(found, "swarm_decision_latency_seconds_bucket", model="priced", le="0.1") == 0
+    assert value(found, "swarm_decision_latency_seconds_bucket", model="priced", le="0.25") == 40
+
+
+def test_conservation_is_zero_until_something_is_missing(tmp_path: Path) -> None:
+    plan = planned()
+    hub = hub_of(plan, tmp_path)
+    kept: list[tuple[MarketState, Any]] = []
+
+    class Keeper:
+        def started(self, plan: RunPlan, opening: MarketState, named: Any) -> None:
+            kept.append((opening, named))
+
+        def round_done(self, outcome: RoundOutcome) -> None:
+            kept.append((outcome.state, outcome.named_balances))
+            assert not any(v for (name, _), v in samples(hub).items() if name == "swarm_conservation_error")
+
+    run(plan, hub, Keeper())
+    state, named = kept[-1]
+    assert state.balances.any()
+    robbed = state.balances.copy()
+    robbed[3, 4] -= 2
+    hub.started(plan, replace(state, balances=robbed), named)
+    found = samples(hub)
+    assert value(found, "swarm_conservation_error", asset=plan.scenario.goods[3]) == -2
+    assert value(found, "swarm_conservation_error", asset="cash") == 0
+
+
+def test_what_is_not_known_yet_is_no_number(tmp_path: Path) -> None:
+    found = samples(hub_of(planned(), tmp_path))
+    assert math.isnan(value(found, "swarm_last_round_timestamp_seconds"))
+    assert math.isnan(value(found, "swarm_conservation_error", asset="cash"))
+    assert value(found, "swarm_run_finished") == 0
+    assert value(found, "swarm_rounds_planned") == 12
+    assert value(found, "swarm_disk_total_bytes") > value(found, "swarm_disk_free_bytes") > 0
+
+
+def test_tokens_cost_what_the_config_says(tmp_path: Path) -> None:
+    models = [{**PRICED, "name": "priced"}, {**PRICED, "name": "unknown", "usd_per_million_prompt_tokens": None}]
+    plan = planned(models=models, traders={"minds": {"priced": 1, "unknown": 1, "zip": 2}}, rounds=2)
+    hub = hub_of(plan, tmp_path)
+    run(plan, hub, traders=LocalTraders(plan.shard, {"priced": Answering(), "unknown": Answering()}))
+    found = samples(hub)
+    turns = value(found, "swarm_turns_total", mind="priced")
+    assert turns == 2 * plan.minds.count("priced") > 0
+    expected = turns * (500 * 3.0 + 20 * 15.0) / 1e6
+    assert value(found, "swarm_cost_dollars_total", model="priced") == pytest.approx(expected)
+    assert ("swarm_cost_dollars_total", frozenset({"run": "small", "model": "unknown"}.items())) not in found
+    assert value(found, "swarm_tokens_total", model="priced", kind="cached_prompt") == turns * 200
+
+
+def test_a_late_shard_costs_turns_and_messages(tmp_path: Path) -> None:
+    plan = planned(rounds=4)
+    hub, recorder = hub_of(plan, tmp_path), Recorder()
+    market = Market(plan.market, None)
+    run(plan, recorder, hub, market=market, traders=HalfLate(plan.shard, clients_of(plan)))
+    found = samples(hub)
+    assert (
+        total(found, "swarm_late_traders_total") == 3 * 20 == recorder.finish(market.close(), {}).summary["late_turns"]
+    )
+    assert total(found, "swarm_turns_total") == 4 * 40 - 60
+    for mind in ("calm", "zip"):
+        late = plan.minds[20:].count(mind)
+        assert value(found, "swarm_late_traders_total", mind=mind) == 3 * late
+        assert value(found, "swarm_turns_total", mind=mind) == 4 * plan.minds.count(mind) - 3 * late
+    assert value(found, "swarm_queued_requests", model="calm") == plan.minds[20:].count("calm")
+    assert value(found, "swarm_messages_total", outcome="late") > 0
+    assert value(found, "swarm_woken_traders") == 40
+
+
+def test_requests_that_a_model_did_not_answer_in_time_are_queued(tmp_path: Path) -> None:
+    models = [{"name": "slow", "temperament": "value", "latency_s": 30.0}]
+    plan = planned(models=models, traders={"minds": {"slow": 1, "zip": 1}}, rounds=1, budget={"round_deadline_s": 0.2})
+    hub = hub_of(plan, tmp_path)
+    run(plan, hub)
+    found = samples(hub)
+    assert value(found, "swarm_queued_requests", model="slow") == 20
+    assert value(found, "swarm_decision_errors_total", model="slow", kind="engine_deadline") == 20
+
+
+def test_rounds_without_trades_are_counted_in_a_row(tmp_path: Path) -> None:
+    plan = planned(models=[{**PRICED, "name": "priced"}], traders={"minds": {"priced": 1}}, rounds=3)
+    hub = hub_of(plan, tmp_path)
+    run(plan, hub, traders=LocalTraders(plan.shard, {"priced": Answering()}))
+    assert value(samples(hub), "swarm_rounds_without_trades") == 3
+    busy = planned(rounds=3)
+    hub = hub_of(busy, tmp_path)
+    run(busy, hub)
+    assert value(samples(hub), "swarm_rounds_without_trades") == 0
+
+
+def test_rounds_from_a_journal_move_gauges_and_are_no_work(tmp_path: Path) -> None:
+    plan = planned()
+    hub = hub_of(plan, tmp_path, recorded_rounds=9)
+    run(plan, hub)
+    found = samples(hub)
+    assert value(found, "swarm_round") == 12
+    assert value(found, "swarm_rounds_total") == 3
+    assert total(found, "swarm_turns_total") == 3 * 40
+    assert value(found, "swarm_round_duration_seconds_count") == 3
+
+
+def test_a_fork_has_the_minds_of_both_its_futures(tmp_path: Path) -> None:
+    later = planned(traders={"minds": {"calm": 1, "truthful": 1}})
+    plan = replace(planned(), fork=Fork(5, "", (), later))
+    hub = hub_of(plan, tmp_path)
+    looks = Once(hub)
+    early, late = LocalTraders(plan.shard, clients_of(plan)), LocalTraders(later.shard, clients_of(later))
+
+    class Both:
+        def decide(self, seen: Observation) -> Gathered:
+            return (early if seen.public.round <= 5 else late).decide(seen)
+
+    assert run_rounds(plan, Market(plan.market, None), Both(), (hub, looks)) == 12
+    assert set(looks.seen[1]) == set(looks.seen[12])
+    assert value(looks.seen[5], "swarm_turns_total", mind="truthful") == 0
+    assert value(looks.seen[5], "swarm_traders", mind="truthful") == 0
+    assert value(looks.seen[12], "swarm_turns_total", mind="truthful") == 7 * 20
+    assert value(looks.seen[12], "swarm_traders", mind="zip") == 0
+
+
+def test_promtool_finds_nothing_wrong(prometheus: Prometheus, tmp_path: Path) -> None:
+    plan = planned(rounds=3)
+    hub = hub_of(plan, tmp_path)
+    before = exposition(hub)
+    run(plan, hub)
+    for text in (before, exposition(hub)):
+        checked = prometheus.check("check", "metrics", text=text)
+        assert checked.returncode == 0, checked.stdout + checked.stderr
+    broken = exposition(hub).replace("swarm_rounds_total", "swarm_roundsCount")
+    assert prometheus.check("check", "metrics", text=broken).returncode != 0
+
+
+@contextmanager
+def taken_port() -> Iterator[int]:
+    """A port of loopback that somebody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        yield listener.getsockname()[1]
+
+
+def execute_with(folder: Path, runtime: dict[str, Any], *watchers: Watcher, **changes: Any) -> dict[str, Any]:
+    config = resolve(CONFIG | {"rounds": 3} | changes | {"runtime": runtime})
+    return execute(config, Place(local=True), RunFolder(folder), watchers, Quiet(), lambda: False).record.summary
+
+
+def test_a_run_serves_its_metrics_until_its_end(tmp_path: Path) -> None:
+    said: list[str] = []
+    read: list[Samples] = []
+
+    class Narrator:
+        def phase(self, text: str) -> None:
+            said.append(text)
+
+    class Reader:
+        def started(self, *_: object) -> None:
+            pass
+
+        def round_done(self, outcome: RoundOutcome) -> None:
+            read.append(parsed(get(said[0].removeprefix("metrics at "))))
+
+    config = resolve(CONFIG | {"rounds": 3, "runtime": {"metrics_port": 0}})
+    result = execute(config, Place(local=True), RunFolder(tmp_path / "run"), (Reader(),), Narrator(), lambda: False)
+    assert [value(found, "swarm_rounds_total") for found in read] == [1, 2, 3]
+    assert value(read[-1], "swarm_run_info", scenario="wood", place="one process", version="0.1.0") == 1
+    assert value(read[-1], "swarm_shards") == 1
+    address = result.record.summary["metrics_address"]
+    assert said[0] == f"metrics at {address}"
+    with pytest.raises(OSError, match="refused"):
+        get(address)
+
+
+def get(address: str) -> str:
+    with urllib.request.urlopen(address, timeout=10) as response:
+        text: str = response.read().decode()
+        return text
+
+
+def test_without_a_port_there_are_no_metrics_and_the_history_is_the_same(tmp_path: Path) -> None:
+    without = execute_with(tmp_path / "without", {})
+    with_ = execute_with(tmp_path / "with", {"metrics_port": 0})
+    assert without["metrics_address"] is None
+    assert without["journal_sha256"] == with_["journal_sha256"]
+    assert (tmp_path / "without/journal.swarm").read_bytes() == (tmp_path / "with/journal.swarm").read_bytes()
+
+
+def test_a_taken_port_is_said_before_anything_is_kept(tmp_path: Path) -> None:
+    with taken_port() as port, pytest.raises(ConfigError, match=f"runtime.metrics_port: port {port} of 127.0.0.1"):
+        execute_with(tmp_path / "run", {"metrics_port": port})
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("host", ["no.such.host.invalid", "not a host"])
+def test_an_address_that_is_none_is_said(tmp_path: Path, host: str) -> None:
+    with pytest.raises(ConfigError, match=r"^runtime\.metrics_host: "):
+        execute_with(tmp_path / "run", {"metrics_port": 0, "metrics_host": host})
+
+
+def test_a_port_is_free_again_after_the_block(tmp_path: Path) -> None:
+    hub = hub_of(planned(), tmp_path)
+    with exported(hub, "127.0.0.1", 0) as address:
+        assert "swarm_run_info" in get(address)
+        port = int(address.rpartition(":")[2].removesuffix("/metrics"))
+    with exported(hub, "127.0.0.1", port) as again:
+        assert again == address
+
+
+def test_a_resumed_run_has_metrics(tmp_path: Path) -> None:
+    calls = 0
+
+    def stop_after_four() -> bool:
+        nonlocal calls
+        calls += 1
+        return calls > 4
+
+    folder = RunFolder(tmp_path / "run")
+    config = resolve(CONFIG | {"runtime": {"metrics_port": 0}})
+    stopped = execute(config, Place(local=True), folder, (), Quiet(), stop_after_four)
+    assert not stopped.finished
+    read: list[str] = []
+
+    class Reader(Quiet):
+        address = ""
+
+        def phase(self, text: str) -> None:
+            if text.startswith("metrics at "):
+                self.address = text.removeprefix("metrics at ")
+
+        def started(self, *_: object) -> None:
+            pass
+
+        def round_done(self, outcome: RoundOutcome) -> None:
+            if outcome.round == 12:
+                read.append(get(self.address))
+
+    reader = Reader()
+    resume(Place(local=True), folder, (reader,), reader, lambda: False)
+    found = parsed(read[0])
+    assert value(found, "swarm_round") == 12
+    assert value(found, "swarm_rounds_total") == 12 - stopped.record.summary["rounds"]
+
+
+def test_metrics_linger_until_told_to_stop(tmp_path: Path) -> None:
+    """The last figures can be read after the last round; a stop ends the wait long before its time."""
+    found: list[Samples] = []
+
+    class Narrator(Quiet):
+        address = ""
+        lingering = False
+
+        def phase(self, text: str) -> None:
+            if text.startswith("metrics at "):
+                self.address = text.removeprefix("metrics at ")
+            self.lingering = text.startswith("keeping")
+
+    narrator = Narrator()
+
+    def should_stop() -> bool:
+        if narrator.lingering:
+            found.append(parsed(get(narrator.address)))
+        return narrator.lingering
+
+    config = resolve(CONFIG | {"rounds": 3, "runtime": {"metrics_port": 0, "metrics_linger_s": 3600}})
+    result = execute(config, Place(local=True), RunFolder(tmp_path / "run"), (), narrator, should_stop)
+    assert result.finished
+    assert value(found[0], "swarm_round") == 3
+    assert value(found[0], "swarm_run_finished") == 1
+
+
+def test_reading_is_safe_while_rounds_come_in(tmp_path: Path) -> None:
+    """A scrape between any two statements of the loop sees whole rounds only."""
+    plan = planned(rounds=30)
+    hub = hub_of(plan, tmp_path)
+    looks: list[tuple[float, float]] = []
+    done = threading.Event()
+
+    def look() -> None:
+        while not done.is_set():
+            found = samples(hub)
+            looks.append((value(found, "swarm_rounds_total"), total(found, "swarm_turns_total")))
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        run(plan, hub)
+    finally:
+        done.set()
+        thread.join()
+    assert looks
+    assert all(turns == rounds * 40 for rounds, turns in looks)
