@@ -29,7 +29,7 @@ def shares(shards: int, nodes: Sequence[Node], hosted: Mapping[str, int]) -> dic
     whole = sum(weights.values())
     exact = {node: shards * weight / whole for node, weight in weights.items()}
     share = {node: int(quota) for node, quota in exact.items()}
-    could_take = [node for node in exact if weights[node]]
+    could_take = [node for node in exact if exact[node] > share[node]]
     could_take.sort(key=lambda n: (hosted.get(n, 0) <= share[n], share[n] - exact[n], n))
     for node in could_take[: shards - sum(share.values())]:
         share[node] += 1

@@ -4,9 +4,11 @@ A shard keeps nothing from one round to the next, so that moving it is starting 
 one from the round on in which it is ready, and ending the first. No round waits for it.
 """
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from threading import Thread
 from time import monotonic
 from typing import Any
 
@@ -19,8 +21,10 @@ from swarm.runtime.placement import Node, moves
 from swarm.simulation.loop import Interrupted
 from swarm.simulation.remote import POLL_S
 
+log = logging.getLogger(__name__)
+
 LOOK_EVERY_S = 1.0
-"""How often the cluster is asked for its nodes, which takes it about two milliseconds."""
+"""How often the cluster is asked for its nodes, which takes it about two milliseconds when all is well."""
 
 MOVES_AT_ONCE = 4
 """New actors that start at the same time, each of which takes a core for a second."""
@@ -40,6 +44,37 @@ def nodes_with(labels: Mapping[str, str]) -> list[Node]:
         f"none of the cluster's {len(nodes)} nodes has {asked}; their labels are: {', '.join(there) or 'none'}",
         "give a node the label with `ray start --labels`, or spread the shards over all nodes with `spread`",
     )
+
+
+class _Look:
+    """A question for the living nodes, which is asked beside the rounds: a head in trouble takes long to answer."""
+
+    def __init__(self) -> None:
+        self._found: list[Node] | None = None
+        self._asking: Thread | None = None
+
+    def begin(self) -> None:
+        """Ask, unless the last question is still open."""
+        if self._asking is None or not self._asking.is_alive():
+            self._asking = Thread(target=self._ask, daemon=True)
+            self._asking.start()
+
+    def found(self) -> list[Node] | None:
+        """The answer, once; None while there is none."""
+        found, self._found = self._found, None
+        return found
+
+    def end(self) -> None:
+        """Let an open question come to its end before the connection does."""
+        if self._asking is not None:
+            self._asking.join(LOOK_EVERY_S)
+
+    def _ask(self) -> None:
+        try:
+            self._found = _living()
+        except (ray.exceptions.RayError, RuntimeError) as error:
+            # The nodes stay as they were last seen, and the next question is not far.
+            log.info("the cluster did not say which nodes it has: %s", error)
 
 
 @dataclass(slots=True)
@@ -67,6 +102,7 @@ class ShardActors:
         self._labels = dict(labels)
         self._start_timeout_s = start_timeout_s
         self._nodes = nodes_with(labels)
+        self._look = _Look()
         self._moves: dict[int, _Move] = {}
         self._asked_home: dict[int, Any] = {}
         self._looked_s = monotonic()
@@ -78,8 +114,10 @@ class ShardActors:
     def between_rounds(self, busy: Collection[int]) -> None:
         """Take note of nodes that have come or gone, and of actors that are ready; `busy` shards stay for now."""
         self._finish_moves(busy)
+        if (nodes := self._look.found()) is not None:
+            self._rearrange([n for n in nodes if n.has(self._labels)])
         if monotonic() - self._looked_s >= LOOK_EVERY_S:
-            self._look()
+            self._look.begin()
             self._looked_s = monotonic()
 
     def layout(self) -> dict[str, Any]:
@@ -90,6 +128,7 @@ class ShardActors:
 
     def end(self) -> None:
         """End all actors."""
+        self._look.end()
         for actor in (*self.actors, *(m.actor for m in self._moves.values())):
             ray.kill(actor)
 
@@ -120,11 +159,11 @@ class ShardActors:
         # One that died on its way up is asked for its home again later.
         return [_answer(home) for home in asked]
 
-    def _look(self) -> None:
-        before, self._nodes = self._nodes, [n for n in _living() if n.has(self._labels)]
-        now = {n.id for n in self._nodes}
-        self.events["nodes_joined"] += len(now - {n.id for n in before})
-        self.events["nodes_left"] += len({n.id for n in before} - now)
+    def _rearrange(self, nodes: list[Node]) -> None:
+        before, now = {n.id for n in self._nodes}, {n.id for n in nodes}
+        self._nodes = nodes
+        self.events["nodes_joined"] += len(now - before)
+        self.events["nodes_left"] += len(before - now)
         # Ray has restarted the shards of a lost node somewhere, or is about to.
         for i, home in enumerate(self._homes):
             if home not in now:

@@ -37,13 +37,13 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 def swarm(environment: dict[str, str]) -> Swarm:
     """Call the command line with these arguments and wait for it."""
 
-    def call(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    def call(*arguments: str | Path, timeout_s: float = RUN_TIMEOUT_S) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [*SWARM, *map(str, arguments)],
             env=environment,
             capture_output=True,
             text=True,
-            timeout=RUN_TIMEOUT_S,
+            timeout=timeout_s,
             check=False,
         )
 

@@ -13,7 +13,17 @@ from typing import Any, Protocol
 import psutil
 import pytest
 
-from tests.cluster.conftest import Swarm, descendants, end_tree, environment, free_port, swarm, wait_for_port
+from tests.cluster.conftest import (
+    SWARM,
+    Swarm,
+    descendants,
+    end_tree,
+    environment,
+    free_port,
+    summary,
+    swarm,
+    wait_for_port,
+)
 
 __all__ = ["Swarm", "environment", "swarm"]
 
@@ -40,7 +50,7 @@ class Nodes:
         self.folder = Path(tempfile.mkdtemp(prefix="swarm-nodes-", dir="/tmp"))
         self.port = free_port()
         self.workers: list[subprocess.Popen[Any]] = []
-        self.metrics_ports: list[int] = []
+        self.metrics: list[str] = []
         # The driver and the market live on the head's node; shards go wherever there is room.
         self.head = self._start("head", "--head", f"--port={self.port}", "--include-dashboard=false")
         wait_for_port(self.port, self.head, self.host)
@@ -49,10 +59,6 @@ class Nodes:
     def address(self) -> str:
         """What `swarm run --address` takes."""
         return f"{self.host}:{self.port}"
-
-    def address_of_worker(self, number: int) -> str:
-        """The address of a worker node on loopback."""
-        return f"127.0.0.{3 + number}"
 
     def add_worker(self, *arguments: str) -> None:
         """Start one more node."""
@@ -90,13 +96,15 @@ class Nodes:
 
     def _start(self, name: str, *arguments: str) -> subprocess.Popen[Any]:
         command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", *arguments]
+        host = self.host
         if self.loopback:
-            host = self.host if name == "head" else self.address_of_worker(len(self.workers))
+            host = f"127.0.0.{2 + len(self.metrics)}"
             command += [f"--node-ip-address={host}"]
         command += ["--num-cpus=2", f"--temp-dir={self.folder}" if name == "head" else "--num-gpus=0"]
         command += ["--disable-usage-stats", f"--object-store-memory={100 * 2**20}"]
-        self.metrics_ports.append(free_port())
-        command += [f"--dashboard-agent-listen-port={free_port()}", f"--metrics-export-port={self.metrics_ports[-1]}"]
+        port = free_port()
+        command += [f"--dashboard-agent-listen-port={free_port()}", f"--metrics-export-port={port}"]
+        self.metrics.append(f"{host}:{port}")
         if name == "head":
             command += [f"--ray-client-server-port={free_port()}"]
         with (self.folder / f"{name}.log").open("w") as log:
@@ -138,3 +146,51 @@ def wait_until(what: Callable[[], Any], seconds: float, why: str) -> Any:
 def size(path: Path) -> int:
     """Bytes of a file, 0 where there is none yet."""
     return path.stat().st_size if path.exists() else 0
+
+
+def start_run(nodes: Nodes, folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
+    """Start `swarm run` on the cluster."""
+    command = [*SWARM, "run", *arguments, "--quiet", "--address", nodes.address]
+    if "--resume" not in arguments:
+        command += ["--out", str(folder)]
+    with log(folder).open("ab") as output:
+        return subprocess.Popen(command, env=nodes.environment, stdout=output, stderr=output)
+
+
+def log(folder: Path) -> Path:
+    """Where the run in `folder` writes what it says."""
+    return folder.with_suffix(".log")
+
+
+def get_going(process: subprocess.Popen[bytes], folder: Path, grown: int = 20_000) -> None:
+    """Wait until the journal has grown by so many bytes."""
+    journal = folder / "journal.swarm"
+    before = size(journal)
+    while_running(process, folder, lambda: size(journal) > before + grown, "the run did not get going")
+
+
+def while_running(process: subprocess.Popen[bytes], folder: Path, what: Callable[[], Any], why: str) -> Any:
+    """The first true value of `what`, which must come before the run ends."""
+
+    def seen() -> Any:
+        assert process.poll() is None, f"{why}: {log(folder).read_text()}"
+        return what()
+
+    return wait_until(seen, 120, why)
+
+
+def finish(process: subprocess.Popen[bytes], folder: Path) -> None:
+    """Wait for the run's end, which must be a good one."""
+    assert process.wait(timeout=240) == 0, log(folder).read_text()
+
+
+def kill_one(nodes: Nodes, actor: str) -> None:
+    """Kill the process of one actor of this class."""
+    wait_until(lambda: nodes.actors(actor), 30, f"no {actor} is there to be killed")[0].kill()
+
+
+def local_sha256(swarm: Swarm, folder: Path, *config: str | Path) -> str:
+    """The hash of the same run in one process, where nothing is lost."""
+    done = swarm("run", *config, "--local", "--quiet", "--out", folder, timeout_s=240)
+    assert done.returncode == 0, done.stderr
+    return str(summary(folder)["journal_sha256"])
