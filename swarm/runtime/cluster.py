@@ -59,8 +59,8 @@ def own_cluster(runtime: RuntimeConfig) -> Iterator[None]:
         free_port_or_error(runtime.dashboard_port, "runtime.dashboard_port")
     # Sockets below this folder must have short paths, which the usual place on macOS has not.
     folder = tempfile.mkdtemp(prefix="swarm-ray-", dir="/tmp")
-    try:
-        with _private():
+    with _private():
+        try:
             try:
                 _init(
                     address="local",
@@ -76,9 +76,9 @@ def own_cluster(runtime: RuntimeConfig) -> Iterator[None]:
                     "`swarm doctor` says what this machine has, and --local runs without Ray"
                 ) from error
             yield
-    finally:
-        ray.shutdown()
-        shutil.rmtree(folder, ignore_errors=True)
+        finally:
+            ray.shutdown()
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
