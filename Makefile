@@ -66,13 +66,13 @@ prometheus: ## find or unpack Prometheus and promtool for the tests; says what i
 	  echo 'Unpacking Prometheus for the tests: about 150 MB in $(PROMETHEUS)'; \
 	  here="$$PWD/$(PROMETHEUS)"; \
 	  own="-o Dir::State::lists=$$here/lists -o Dir::Cache=$$here -o Debug::NoLocking=1"; \
-	  { cd $(PROMETHEUS)/package && rm -f ./*.deb && { \
+	  ( cd $(PROMETHEUS)/package && rm -f ./*.deb && { \
 	      timeout 120 $(APT) download prometheus || \
 	      { timeout 180 $(APT) $$own update && timeout 120 $(APT) $$own download prometheus; }; \
 	    } && dpkg-deb -x prometheus_*.deb . && \
 	    ln -sf "$$PWD/usr/bin/prometheus" "$$PWD/usr/bin/promtool" ../bin/ && rm -f ./*.deb && \
 	    ../bin/promtool --version && rm -rf "$$here/lists" "$$here/archives"; \
-	  } >$(PROMETHEUS)/log 2>&1 || echo "no prometheus on the PATH, and apt-get could not fetch its package: $$(grep -E \
+	  ) >$(PROMETHEUS)/log 2>&1 || echo "no prometheus on the PATH, and apt-get could not fetch its package: $$(grep -E \
 	    '^(E|W):' $(PROMETHEUS)/log | tail -n 1 | tr -d '\n')" >$(PROMETHEUS)/missing; \
 	fi
 	@if [ -f $(PROMETHEUS)/missing ]; then echo "Prometheus: $$(cat $(PROMETHEUS)/missing); its tests are skipped"; fi

@@ -468,6 +468,14 @@ def bench_embedded(json_path: JsonPath = None) -> None:
     _bench("embedded", embedded_bench.measure, json_path)
 
 
+@bench_app.command(name="metrics")
+def bench_metrics(json_path: JsonPath = None) -> None:
+    """What a run costs more with its metrics on and read every second than with them off; takes a minute or two."""
+    from swarm.bench import metrics as metrics_bench
+
+    _bench("metrics", metrics_bench.measure, json_path)
+
+
 @bench_app.command(name="exchange")
 def bench_exchange(json_path: JsonPath = None) -> None:
     """Orders a second through both auctions at 1,000 to 1,000,000 orders, and a sync; takes a minute."""

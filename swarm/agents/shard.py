@@ -235,4 +235,5 @@ class Shard:
             pruned_messages=pruned,
             latency_s=np.array([r.latency_s for r in replies], dtype=np.float64),
             cached_prompt_tokens=np.array([r.usage.cached_prompt for r in replies], dtype=np.int64),
+            first_token_s=np.array([np.nan if r.first_token_s is None else r.first_token_s for r in replies]),
         )

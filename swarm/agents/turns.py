@@ -1,7 +1,7 @@
 """Turns: what models answered in a round, as columns, and what reading the answers comes to."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
 from typing import Any, Self
 
@@ -28,9 +28,9 @@ class Turns:
 
     `text` is the model's reply or, for a trader at a desk, the trace of its turn; tokens are those of all its steps.
 
-    `pruned_messages` counts the lines of gossip that did not fit the trader's budget. Everything but `latency_s` and
-    `cached_prompt_tokens` is part of the run's history; those two are what a clock and an engine's cache came to, and
-    are kept beside it.
+    `pruned_messages` counts the lines of gossip that did not fit the trader's budget. Everything but `latency_s`,
+    `cached_prompt_tokens` and `first_token_s` (NaN where no engine told it) is part of the run's history; those are
+    what a clock and an engine's cache came to, and are kept beside it.
     """
 
     trader: Int64
@@ -41,6 +41,11 @@ class Turns:
     pruned_messages: Int64
     latency_s: np.ndarray[Any, np.dtype[np.float64]]
     cached_prompt_tokens: Int64
+    first_token_s: np.ndarray[Any, np.dtype[np.float64]] = field(default_factory=lambda: np.empty(0))
+
+    def __post_init__(self) -> None:
+        if not len(self.first_token_s):
+            object.__setattr__(self, "first_token_s", np.full(len(self.trader), np.nan))
 
     def __len__(self) -> int:
         return len(self.trader)
@@ -56,7 +61,7 @@ class Turns:
                 flat = [value for p in parts for value in getattr(p, f.name)]
                 columns[f.name] = tuple(flat[i] for i in order)
             else:
-                dtype = np.float64 if f.name == "latency_s" else np.int64
+                dtype = np.float64 if f.name in ("latency_s", "first_token_s") else np.int64
                 column = np.concatenate([np.empty(0, dtype=dtype), *(getattr(p, f.name) for p in parts)])
                 columns[f.name] = column[order]
         return cls(**columns)

@@ -61,6 +61,7 @@ class _Completion:
     text: str
     finish_reason: FinishReason
     usage: TokenUsage
+    first_token_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +239,9 @@ class OpenAIClient:
             outcome = await self._attempt(connections, body, request, due)
             if isinstance(outcome, _Completion):
                 self.counts["retries"] += attempts
-                return ModelReply(outcome.text, outcome.usage, outcome.finish_reason, loop.time() - started)
+                latency_s, first = loop.time() - started, outcome.first_token_at
+                first_token_s = None if first is None else first - started
+                return ModelReply(outcome.text, outcome.usage, outcome.finish_reason, latency_s, first_token_s)
             if outcome.kind == "circuit_open" and attempts:
                 # What opened the circuit says more than that it is open.
                 break
@@ -313,6 +316,7 @@ class OpenAIClient:
         chars = unchecked = size = 0
         finish: str | None = None
         usage: Any = None
+        first_token_at: float | None = None
         line = bytearray()
         while chunk := await response.content.readany():
             size += len(chunk)
@@ -331,6 +335,8 @@ class OpenAIClient:
                     for choice in value["choices"][:1]:
                         piece = choice["delta"].get("content") or ""
                         finish = choice.get("finish_reason") or finish
+                        if piece and first_token_at is None:
+                            first_token_at = asyncio.get_running_loop().time()
                         parts.append(piece)
                         chars += len(piece)
                         unchecked += len(piece)
@@ -341,11 +347,12 @@ class OpenAIClient:
                 text = "".join(parts)
                 if runaway(text, LOOP_WINDOW * 3 // 4):
                     self.counts["given_up"] += 1
-                    return _Completion(_encodable(text), "length", self._usage(None, request, text))
+                    return _Completion(_encodable(text), "length", self._usage(None, request, text), first_token_at)
         if finish is None:
             return _Failure("connection", "the stream ended before the completion did")
         text = "".join(parts)
-        return _Completion(_encodable(text), _finish_reason(finish), self._usage(usage, request, text))
+        used = self._usage(usage, request, text)
+        return _Completion(_encodable(text), _finish_reason(finish), used, first_token_at)
 
     def _body(self, request: ModelRequest) -> bytes:
         config = self.config

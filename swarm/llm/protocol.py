@@ -66,12 +66,16 @@ class TokenUsage:
 
 @dataclass(frozen=True, slots=True)
 class ModelReply:
-    """One reply; where `finish_reason` is an engine's failure the text says what went wrong and is no completion."""
+    """One reply; where `finish_reason` is an engine's failure the text says what went wrong and is no completion.
+
+    `first_token_s` is the part of the latency until the first token, where the engine tells.
+    """
 
     text: str
     usage: TokenUsage
     finish_reason: FinishReason
     latency_s: float
+    first_token_s: float | None = None
 
     @property
     def failed(self) -> bool:

@@ -14,14 +14,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
-from socket import gaierror
-from threading import Lock
-from typing import Literal
+from socket import AI_PASSIVE, SOCK_STREAM, gaierror, getaddrinfo
+from threading import Lock, Thread
+from typing import Any, Literal
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import numpy as np
 import numpy.typing as npt
-from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client import CollectorRegistry, make_wsgi_app
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.exposition import ThreadingWSGIServer
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
@@ -29,6 +31,7 @@ from swarm import __version__
 from swarm.agents.decision import DecisionError
 from swarm.agents.turns import NEVER_ASKED
 from swarm.errors import ConfigError
+from swarm.llm.config import OpenAIModel
 from swarm.market.events import Rejection
 from swarm.market.orders import Int64
 from swarm.market.quality import gini
@@ -43,6 +46,9 @@ Family = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
 SHORT_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 REPLY_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 40.0, 80.0, 160.0)
+
+END_POLL_S = 0.05
+"""How often the server looks whether it is to end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +101,8 @@ METRICS = (
            buckets=SHORT_SECONDS),
     Metric("swarm_decision_latency_seconds", "histogram", "Time from a model's request to its reply.",
            {"model": "model"}, REPLY_SECONDS),
+    Metric("swarm_time_to_first_token_seconds", "histogram", "Time from a model's request to the first token of its "
+           "reply, for engines that tell: endpoints with `stream: true`.", {"model": "streaming_model"}, REPLY_SECONDS),
     Metric("swarm_conservation_error", "gauge", "Sum of an asset over all accounts, cents for cash and lots for goods; "
            "anything but 0 is a broken ledger.", {"asset": "asset"}),
     Metric("swarm_journal_bytes", "gauge", "Length of the journal."),
@@ -122,18 +130,21 @@ FIXED_SETS: Mapping[str, tuple[str, ...]] = {
 """The sets of labels that are the same for all runs; the others follow from the run's plan."""
 
 
-@dataclass(slots=True)
 class _Histogram:
-    """Counts by bucket, the last of which is for what lies beyond all bounds."""
+    """Counts by series and bucket, the last of which is for what lies beyond all bounds."""
 
-    bounds: npt.NDArray[np.float64]
-    counts: Int64
-    sum: float = 0.0
+    def __init__(self, bounds: tuple[float, ...], series: list[tuple[str, ...]]) -> None:
+        self.series = series
+        self.counts = np.zeros((len(series), len(bounds) + 1), dtype=np.int64)
+        self.sums = np.zeros(len(series))
+        self._bounds = np.array(bounds)
 
-    def observe(self, values: npt.NDArray[np.float64]) -> None:
-        """Count many values at once."""
-        self.counts += np.bincount(np.searchsorted(self.bounds, values), minlength=len(self.counts))
-        self.sum += float(values.sum())
+    def observe(self, number: Int64, values: npt.NDArray[np.float64]) -> None:
+        """Count many values at once, each in the series of this number."""
+        rows, columns = self.counts.shape
+        place = number * columns + np.searchsorted(self._bounds, values)
+        self.counts += np.bincount(place, minlength=rows * columns).reshape(rows, columns)
+        self.sums += np.bincount(number, weights=values, minlength=rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +178,7 @@ class Hub(Collector):
         self._minds = tuple(dict.fromkeys(mind for p in plans for mind in sorted(set(p.minds))))
         models = {model.name: model for p in plans for model in p.models}
         self._models = tuple(models)
+        self._streaming = tuple(name for name, m in models.items() if isinstance(m, OpenAIModel) and m.stream)
         self._goods = plan.scenario.goods
         self._usd = {name: prices for name, model in models.items() if (prices := model.usd_per_million) is not None}
         self._sets = {
@@ -177,19 +189,17 @@ class Hub(Collector):
             "mind": self._minds,
             "model": self._models,
             "priced_model": tuple(self._usd),
+            "streaming_model": self._streaming,
             "good": self._goods,
             "asset": ("cash", *self._goods),
         }
         self._lock = Lock()
         self._values: dict[str, dict[tuple[str, ...], float]] = {}
-        self._histograms: dict[str, dict[tuple[str, ...], _Histogram]] = {}
+        self._histograms: dict[str, _Histogram] = {}
         for metric in METRICS:
             series = list(product(*(self._sets[name] for name in metric.labels.values())))
             if metric.kind == "histogram":
-                bounds = np.array(metric.buckets)
-                self._histograms[metric.name] = {
-                    labels: _Histogram(bounds, np.zeros(len(bounds) + 1, dtype=np.int64)) for labels in series
-                }
+                self._histograms[metric.name] = _Histogram(metric.buckets, series)
             else:
                 # What is not known yet is no number, which no alert takes for one.
                 start = 0.0 if metric.kind == "counter" else math.nan
@@ -258,10 +268,11 @@ class Hub(Collector):
         names = ("run", *metric.labels)
         if metric.kind == "histogram":
             histogram = HistogramMetricFamily(metric.name, metric.help, labels=names)
-            for labels, counted in self._histograms[metric.name].items():
-                bounds = [*map(floatToGoString, metric.buckets), "+Inf"]
-                cumulated = np.cumsum(counted.counts).tolist()
-                histogram.add_metric((self._run, *labels), list(zip(bounds, cumulated, strict=True)), counted.sum)
+            counted = self._histograms[metric.name]
+            bounds = [*map(floatToGoString, metric.buckets), "+Inf"]
+            cumulated = np.cumsum(counted.counts, axis=1).tolist()
+            for labels, counts, seconds in zip(counted.series, cumulated, counted.sums.tolist(), strict=True):
+                histogram.add_metric((self._run, *labels), list(zip(bounds, counts, strict=True)), seconds)
             return histogram
         kind = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
         family = kind(metric.name, metric.help, labels=names)
@@ -290,12 +301,10 @@ class Hub(Collector):
             self._seats = self._seated(plan)
         wealth = wealth_cents(plan, state)
         self._set("swarm_wealth_gini", gini(wealth))
-        for number, mind in enumerate(self._minds):
-            own = wealth[self._seats.mind == number]
-            self._set("swarm_traders", len(own), mind)
-            spread = np.quantile(own, (0.1, 0.5, 0.9)).tolist() if len(own) else [math.nan] * 3
-            mean = float(own.mean()) if len(own) else math.nan
-            for stat, cents in zip(FIXED_SETS["stat"], (mean, *spread), strict=True):
+        traders, stats = _spread(wealth, self._seats.mind, len(self._minds))
+        for mind, n, row in zip(self._minds, traders.tolist(), stats.tolist(), strict=True):
+            self._set("swarm_traders", n, mind)
+            for stat, cents in zip(FIXED_SETS["stat"], row, strict=True):
                 self._set("swarm_wealth_cents", cents, mind, stat)
 
     def _count(self, outcome: RoundOutcome) -> None:
@@ -307,7 +316,7 @@ class Hub(Collector):
             ("swarm_decide_duration_seconds", outcome.decide_s),
             ("swarm_clear_duration_seconds", outcome.clear_s),
         ):
-            self._histograms[name][()].observe(np.array([seconds]))
+            self._histograms[name].observe(np.zeros(1, dtype=np.int64), np.array([seconds]))
         self._count_turns(outcome)
         self._count_messages(outcome)
         self._count_market(outcome)
@@ -325,22 +334,27 @@ class Hub(Collector):
             self._add("swarm_late_traders_total", turns_lost, mind)
         self._set("swarm_woken_traders", int(decided.sum() + late.sum()))
         model = seats.model[turns.trader]
-        columns = (turns.prompt_tokens, turns.cached_prompt_tokens, turns.completion_tokens)
         asked = np.array([text != NEVER_ASKED for text in turns.text], dtype=np.bool_)
         overdue = np.array([reason == "deadline" for reason in turns.finish_reason], dtype=np.bool_)
         late_model = seats.model[gathered.late]
-        for number, name in enumerate(self._models):
-            own = model == number
-            prompt, cached, completion = (int(column[own].sum()) for column in columns)
-            for kind, tokens in zip(FIXED_SETS["token"], (prompt, cached, completion), strict=True):
-                self._add("swarm_tokens_total", tokens, name, kind)
+        unanswered = _counts(model[overdue], len(self._models)) + _counts(
+            late_model[late_model >= 0], len(self._models)
+        )
+        columns = (turns.prompt_tokens, turns.cached_prompt_tokens, turns.completion_tokens)
+        # As floating-point numbers, which are exact up to 2^53 tokens a round.
+        tokens = np.array([np.bincount(model, weights=column, minlength=len(self._models)) for column in columns])
+        for name, spent, n in zip(self._models, tokens.T.tolist(), unanswered.tolist(), strict=True):
+            for kind, amount in zip(FIXED_SETS["token"], spent, strict=True):
+                self._add("swarm_tokens_total", amount, name, kind)
+            self._set("swarm_queued_requests", n, name)
             if name in self._usd:
                 per_prompt, per_completion = self._usd[name]
-                dollars = (prompt * per_prompt + completion * per_completion) / 1e6
-                self._add("swarm_cost_dollars_total", dollars, name)
-            self._histograms["swarm_decision_latency_seconds"][(name,)].observe(turns.latency_s[own & asked])
-            unanswered = int((own & overdue).sum()) + int((late_model == number).sum())
-            self._set("swarm_queued_requests", unanswered, name)
+                self._add("swarm_cost_dollars_total", (spent[0] * per_prompt + spent[2] * per_completion) / 1e6, name)
+        self._histograms["swarm_decision_latency_seconds"].observe(model[asked], turns.latency_s[asked])
+        for number, name in enumerate(self._streaming):
+            told = (model == self._models.index(name)) & ~np.isnan(turns.first_token_s)
+            place = np.full(int(told.sum()), number)
+            self._histograms["swarm_time_to_first_token_seconds"].observe(place, turns.first_token_s[told])
         errors = Counter(
             (number, str(error))
             for number, error in zip(model.tolist(), gathered.decisions.errors, strict=True)
@@ -384,7 +398,7 @@ def exported(hub: Hub, host: str, port: int) -> Iterator[str]:
     registry = CollectorRegistry()
     registry.register(hub)
     try:
-        server, thread = start_http_server(port, host, registry)
+        server = _listening(host, port, registry)
     except gaierror as error:
         raise ConfigError(
             "runtime.metrics_host", f"{host!r} is no address of this machine ({error.strerror})", "try 127.0.0.1"
@@ -395,6 +409,9 @@ def exported(hub: Hub, host: str, port: int) -> Iterator[str]:
             f"port {port} of {host} cannot be used ({getattr(error, 'strerror', None) or error})",
             "choose another, 0 for any that is free, or null for no metrics",
         ) from error
+    # The client's own server looks only twice a second whether it is to end, which each run would wait for.
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": END_POLL_S}, daemon=True)
+    thread.start()
     shown = f"[{host}]" if ":" in host else host
     try:
         yield f"http://{shown}:{server.server_port}/metrics"
@@ -402,6 +419,35 @@ def exported(hub: Hub, host: str, port: int) -> Iterator[str]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+class _Handler(WSGIRequestHandler):
+    """Answers without a line on the terminal for each scrape."""
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+def _listening(host: str, port: int, registry: CollectorRegistry) -> WSGIServer:
+    """A server of the registry, bound to its port; OSError if that cannot be."""
+    family = getaddrinfo(host, port, type=SOCK_STREAM, flags=AI_PASSIVE)[0][0]
+    server = type("Server", (ThreadingWSGIServer,), {"address_family": family})
+    return make_server(host, port, make_wsgi_app(registry), server_class=server, handler_class=_Handler)
+
+
+def _spread(values: npt.NDArray[Any], group: Int64, groups: int) -> tuple[Int64, npt.NDArray[np.float64]]:
+    """The size of each group, and its mean, p10, p50 and p90 as `np.quantile` has them; NaN for an empty one."""
+    sizes = _counts(group, groups)
+    filled = np.maximum(sizes, 1)
+    ordered = values[np.lexsort((values, group))].astype(np.float64)
+    place = np.array([[0.1], [0.5], [0.9]]) * (filled - 1)
+    below = np.floor(place).astype(np.int64)
+    start = np.minimum(np.cumsum(sizes) - sizes, max(len(ordered) - 1, 0))
+    low, high = ordered[start + below], ordered[start + np.minimum(below + 1, filled - 1)]
+    mean = np.bincount(group, weights=values, minlength=groups) / filled
+    stats = np.vstack([mean, low + (high - low) * (place - below)]).T
+    stats[sizes == 0] = math.nan
+    return sizes, stats
 
 
 def _counts(numbers: Int64 | Iterable[int], size: int) -> Int64:

@@ -145,6 +145,15 @@ def test_a_stream_that_runs_away_is_given_up(serve: Serve) -> None:
     assert read_reply(reply.text, True, RULES, makes=0).outcome is DecisionError.LOOP
 
 
+def test_a_stream_tells_when_its_first_token_came(serve: Serve) -> None:
+    endpoint = serve(latency_s=0.05)
+    (streamed,) = ask(OpenAIClient(endpoint.model(stream=True)), [request(1)])
+    assert streamed.first_token_s is not None
+    assert 0.05 <= streamed.first_token_s <= streamed.latency_s
+    (whole,) = ask(OpenAIClient(endpoint.model()), [request(1)])
+    assert whole.first_token_s is None
+
+
 def test_the_key_goes_with_the_request_and_nowhere_else(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     endpoint = serve(api_key="sesame")
     monkeypatch.delenv("WOOD_KEY", raising=False)

@@ -244,6 +244,7 @@ def test_labels_are_of_closed_sets_and_names_follow_the_rules() -> None:
         "mind": {"calm", "garbling", "zip", "zi_c"},
         "model": {"calm", "garbling"},
         "priced_model": {"calm", "garbling"},
+        "streaming_model": set(),
         "good": {"acorns", "berries", "mushrooms", "honey", "firewood"},
         "asset": {"cash", "acorns", "berries", "mushrooms", "honey", "firewood"},
     }
@@ -331,6 +332,23 @@ def in_buckets(found: Samples, name: str, seconds: np.ndarray[Any, Any], **label
         assert value(found, f"{name}_bucket", le=bound, **labels) == int((seconds <= float(bound)).sum())
 
 
+def test_the_first_token_is_timed_where_an_engine_tells(tmp_path: Path) -> None:
+    models = [{**PRICED, "name": "streaming", "stream": True}, {**PRICED, "name": "whole"}]
+    plan = planned(rounds=2, models=models, traders={"minds": {"streaming": 1, "whole": 1}})
+
+    class Telling(Answering):
+        async def complete(self, requests: Sequence[ModelRequest], deadline_s: float) -> list[ModelReply]:
+            told, *others = await super().complete(requests, deadline_s)
+            return [replace(told, first_token_s=0.0125), *others]
+
+    hub = hub_of(plan, tmp_path)
+    run(plan, hub, traders=LocalTraders(plan.shard, {"streaming": Telling(), "whole": Answering()}))
+    found = samples(hub)
+    name = "swarm_time_to_first_token_seconds"
+    in_buckets(found, name, np.array([0.0125, 0.0125]), model="streaming")
+    assert {dict(have)["model"] for n, have in found if n.startswith(name)} == {"streaming"}
+
+
 def test_a_value_on_a_bound_belongs_below_it(tmp_path: Path) -> None:
     plan = planned(rounds=1, models=[{**PRICED, "name": "priced"}], traders={"minds": {"priced": 1}})
     hub = hub_of(plan, tmp_path)
@@ -409,6 +427,30 @@ def test_a_late_shard_costs_turns_and_messages(tmp_path: Path) -> None:
     assert value(found, "swarm_queued_requests", model="calm") == plan.minds[20:].count("calm")
     assert value(found, "swarm_messages_total", outcome="late") > 0
     assert value(found, "swarm_woken_traders") == 40
+
+
+def test_wealth_is_summed_up_as_numpy_does(tmp_path: Path) -> None:
+    plan = planned()
+    hub, recorder = hub_of(plan, tmp_path), Recorder()
+    market = Market(plan.market, None)
+    run(plan, recorder, hub, market=market)
+    table = recorder.finish(market.close(), {}).tables["traders"]
+    last = table.filter(table["round"] == plan.rounds)
+    found = samples(hub)
+    for mind in set(plan.minds):
+        cents = last.filter(last["mind"] == mind)["wealth_cents"].to_numpy()
+        expected = {"mean": cents.mean(), **{f"p{q}": np.quantile(cents, q / 100) for q in (10, 50, 90)}}
+        for stat, wanted in expected.items():
+            assert value(found, "swarm_wealth_cents", mind=mind, stat=stat) == pytest.approx(wanted)
+
+
+def test_a_run_of_baselines_alone_has_no_series_of_models(tmp_path: Path) -> None:
+    plan = planned(models=[], traders={"minds": {"zip": 1, "zi_c": 1}}, rounds=3)
+    hub = hub_of(plan, tmp_path)
+    run(plan, hub)
+    found = samples(hub)
+    assert value(found, "swarm_turns_total", mind="zip") == 3 * 20
+    assert not [have for _, have in found if "model" in dict(have)]
 
 
 def test_requests_that_a_model_did_not_answer_in_time_are_queued(tmp_path: Path) -> None:
