@@ -53,7 +53,8 @@ class RuntimeConfig(StrictModel):
     """Size of the object store of a cluster of the run's own, in megabytes."""
 
     dashboard_port: int | None = Field(default=None, ge=1, le=65_535)
-    """Port of Ray's dashboard on a cluster of the run's own; null: no dashboard, which starts faster."""
+    """Port of Ray's dashboard on a cluster of the run's own; null: no dashboard, which starts faster. It asks for the
+    cluster's token, which is drawn anew for each run unless RAY_AUTH_TOKEN_PATH names a file with one."""
 
     http_port: int | None = Field(default=None, ge=1, le=65_535)
     """Port of this machine alone on which the models of a cluster of the run's own answer OpenAI's protocol for other
