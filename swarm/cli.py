@@ -60,7 +60,8 @@ Address = Annotated[
         "--address",
         metavar="HOST:PORT",
         envvar="RAY_ADDRESS",
-        help="Join this Ray cluster (or `auto`: the one on this machine) in place of starting one.",
+        help="Join this Ray cluster (or `auto`: the one on this machine) in place of starting one. One that asks for a "
+        "token gets that of RAY_AUTH_TOKEN_PATH.",
     ),
 ]
 JsonPath = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the results here, too.")]

@@ -3,13 +3,14 @@
 import difflib
 import importlib.util
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 import numpy as np
 import yaml
-from pydantic import BaseModel, Field, Tag, ValidationError, model_validator
+from pydantic import BaseModel, Field, Tag, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
 from swarm import scenarios
@@ -41,12 +42,20 @@ from swarm.simulation.whole import whole_plan
 
 Model = TypeVar("Model", bound=StrictModel)
 
+_NAME = "[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"
+LABEL = re.compile(f"([A-Za-z0-9][A-Za-z0-9.-]*/)?{_NAME}={_NAME}")
+"""A node's label as Ray allows it."""
+
 
 class RuntimeConfig(StrictModel):
     """Where a run's processes live; nothing here changes a run's history."""
 
     traders_per_actor: int | None = Field(default=None, ge=1, le=1_000_000)
     """How many traders one shard hosts, a shard being one Ray actor; null: by the population and the cores."""
+
+    placement: str = Field(default="spread", max_length=400)
+    """Which nodes of a cluster get shards: `spread` for all of them, each by its cores, or labels that a node must
+    have, as `zone=east` or `zone=east,disk=ssd`, as `ray start --labels` gives them. Shards move to nodes that join."""
 
     num_cpus: int | None = Field(default=None, ge=1, le=1_024)
     """CPU cores that a cluster of the run's own may use; null: all."""
@@ -55,7 +64,8 @@ class RuntimeConfig(StrictModel):
     """Size of the object store of a cluster of the run's own, in megabytes."""
 
     dashboard_port: int | None = Field(default=None, ge=1, le=65_535)
-    """Port of Ray's dashboard on a cluster of the run's own; null: no dashboard, which starts faster."""
+    """Port of Ray's dashboard on a cluster of the run's own; null: no dashboard, which starts faster. It asks for the
+    cluster's token, which is drawn anew for each run unless RAY_AUTH_TOKEN_PATH names a file with one."""
 
     http_port: int | None = Field(default=None, ge=1, le=65_535)
     """Port of this machine alone on which the models of a cluster of the run's own answer OpenAI's protocol for other
@@ -72,6 +82,23 @@ class RuntimeConfig(StrictModel):
 
     start_timeout_s: float = Field(default=120.0, gt=0.0, le=3_600.0)
     """Seconds within which the cluster, the models and the shards must be up."""
+
+    @field_validator("placement")
+    @classmethod
+    def _names_labels(cls, placement: str) -> str:
+        pairs = placement.split(",")
+        if placement != "spread" and not all(LABEL.fullmatch(pair) for pair in pairs):
+            raise ValueError(f"expected spread, or labels as key=value, joined by commas, got {_short(placement)}")
+        if len({pair.partition("=")[0] for pair in pairs}) < len(pairs):
+            raise ValueError(f"expected each label once, got {_short(placement)}")
+        return placement
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """The labels that a node must have to get shards; none where shards are spread over all nodes."""
+        if self.placement == "spread":
+            return {}
+        return {key: value for key, _, value in (pair.partition("=") for pair in self.placement.split(","))}
 
 
 class RunConfig(StrictModel):

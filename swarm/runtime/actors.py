@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import ray
+
 from swarm.agents.memory import Memory
 from swarm.agents.observation import Observation
 from swarm.agents.shard import Shard, ShardAnswer, ShardPlan
@@ -19,8 +21,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     # A market that restarts reads its state from its journal. Ray does not know what it had done of a call, so it is
     # the driver who asks again, with the places in the journal that make that harmless.
     "market": {"num_cpus": 0, "max_restarts": -1, "max_task_retries": 0},
-    # A shard keeps nothing between rounds; the driver asks again while the round lasts.
-    "shard": {"num_cpus": 0, "max_restarts": -1, "max_task_retries": 0, "scheduling_strategy": "SPREAD"},
+    # A shard keeps nothing between rounds; the driver asks again while the round lasts, and says on which node it is.
+    "shard": {"num_cpus": 0, "max_restarts": -1, "max_task_retries": 0},
 }
 
 
@@ -65,6 +67,6 @@ class ShardActor:
         """Decide for all traders of the shard."""
         return await self.shard.decide(seen, memory)
 
-    async def ready(self) -> bool:
-        """Answer once the shard is made."""
-        return True
+    async def home(self) -> str:
+        """The id of the node that the shard is on, as soon as it is made."""
+        return str(ray.get_runtime_context().get_node_id())

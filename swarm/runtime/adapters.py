@@ -1,6 +1,6 @@
 """The round loop's ports over Ray: one market actor, shards that are asked all at once and must answer in time."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from time import monotonic, sleep
 from typing import Any
 
@@ -11,10 +11,11 @@ from swarm.agents.memory import Memory
 from swarm.agents.observation import Observation
 from swarm.agents.shard import ShardAnswer, ShardPlan
 from swarm.errors import ClusterError, SwarmError
-from swarm.runtime.actors import OPTIONS, MarketActor, ShardActor
-from swarm.simulation.loop import Interrupted
+from swarm.runtime.actors import OPTIONS, MarketActor
+from swarm.runtime.shard_actors import ShardActors
 from swarm.simulation.market import MarketPlan
-from swarm.simulation.remote import POLL_S, Lost, RemoteMarket, RemoteTraders, split
+from swarm.simulation.remote import Lost, RemoteMarket, RemoteTraders, split
+from swarm.simulation.traders import Gathered
 
 MARKET_TIMEOUT_S = 120.0
 """How long one answer of the market is waited for, and how long it is asked again after it was lost."""
@@ -74,12 +75,12 @@ class RayMarket(RemoteMarket):
 class _ShardActorsLink(_Clock):
     """A `ShardsLink` to actors."""
 
-    def __init__(self, actors: Sequence[Any]) -> None:
-        self.actors = actors
+    def __init__(self, shards: ShardActors) -> None:
+        self.shards = shards
 
     def ask(self, shard: int, seen: Observation, memory: Memory) -> Any:
         """Send a question."""
-        return self.actors[shard].decide.remote(seen, memory)
+        return self.shards.actors[shard].decide.remote(seen, memory)
 
     def wait(self, questions: list[Any], timeout_s: float) -> list[Any]:
         """Those of `questions` that are answered or lost, as soon as all are or the time is over."""
@@ -96,40 +97,30 @@ class _ShardActorsLink(_Clock):
 
 
 class RayTraders(RemoteTraders):
-    """A `TradersPort` whose shards live in actors."""
+    """A `TradersPort` whose shards live in actors, on the nodes that have the labels."""
 
     def __init__(
         self,
         plan: ShardPlan,
         applications: Mapping[str, str],
         shard_size: int,
+        labels: Mapping[str, str],
         start_timeout_s: float,
         should_stop: Callable[[], bool],
     ) -> None:
         parts = split(plan, shard_size)
-        actor: Any = ray.remote(ShardActor).options(**OPTIONS["shard"])
-        self._actors: list[Any] = [
-            actor.remote(part, {m: app for m, app in applications.items() if m in part.models}) for part in parts
-        ]
-        super().__init__(parts, _ShardActorsLink(self._actors), plan.budget.round_deadline_s, should_stop)
-        started = monotonic()
-        waiting = [a.ready.remote() for a in self._actors]
-        while waiting:
-            _, waiting = ray.wait(waiting, num_returns=len(waiting), timeout=POLL_S)
-            if should_stop():
-                raise Interrupted
-            if waiting and monotonic() - started > start_timeout_s:
-                raise ClusterError(
-                    f"ray: {len(waiting)} of {len(self._actors)} shards are not up after {start_timeout_s:.0f} s; "
-                    "raise runtime.traders_per_actor or runtime.start_timeout_s"
-                )
+        self._shards = ShardActors(parts, applications, labels, start_timeout_s, should_stop)
+        super().__init__(parts, _ShardActorsLink(self._shards), plan.budget.round_deadline_s, should_stop)
 
-    @property
-    def shards(self) -> int:
-        """How many shards there are."""
-        return len(self._actors)
+    def decide(self, seen: Observation) -> Gathered:
+        """Let shards that have moved take their places, then ask all of them."""
+        self._shards.between_rounds(self.overdue)
+        return super().decide(seen)
+
+    def layout(self) -> dict[str, Any]:
+        """How many shards there are, where, and what has moved."""
+        return {"shards": len(self._shards.actors), **self._shards.layout()}
 
     def end(self) -> None:
         """End the shards."""
-        for actor in self._actors:
-            ray.kill(actor)
+        self._shards.end()

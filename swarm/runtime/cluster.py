@@ -2,14 +2,17 @@
 
 import logging
 import os
+import secrets
 import shutil
 import signal
 import socket
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
+import grpc
 import psutil
 
 from swarm import __version__
@@ -23,12 +26,18 @@ os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 os.environ.setdefault("RAY_SERVE_LOG_TO_STDERR", "0")
 
 import ray
+from ray._private import ray_constants
+from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
 
 NAMESPACE = "swarm"
 CONNECT_TIMEOUT_S = 5.0
 HTTP2_SETTINGS = 4
 HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, HTTP2_SETTINGS, 0, 0, 0, 0, 0))
 MB_PER_ACTOR = 60
+FIRST_CALL = "/ray.rpc.NodeInfoGcsService/GetClusterId"
+"""The first call that Ray makes to a head, and one that needs a token where any does."""
+
+GIVE_IT = "set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH to the file with the token that its nodes were given"
 
 
 def free_port_or_error(port: int, place: str) -> None:
@@ -61,28 +70,26 @@ def own_cluster(runtime: RuntimeConfig) -> Iterator[None]:
         free_port_or_error(runtime.dashboard_port, "runtime.dashboard_port")
     # Sockets below this folder must have short paths, which the usual place on macOS has not.
     folder = tempfile.mkdtemp(prefix="swarm-ray-", dir="/tmp")
-    try:
+    with _private():
         try:
-            ray.init(
-                address="local",
-                namespace=NAMESPACE,
-                num_cpus=runtime.num_cpus,
-                include_dashboard=runtime.dashboard_port is not None,
-                dashboard_port=runtime.dashboard_port,
-                object_store_memory=runtime.object_store_mb * 2**20,
-                logging_level=logging.ERROR,
-                log_to_driver=False,
-                _temp_dir=folder,
-            )
-        except Exception as error:
-            raise ClusterError(
-                f"ray: no local cluster could be started ({_first_line(error)}); "
-                "`swarm doctor` says what this machine has, and --local runs without Ray"
-            ) from error
-        yield
-    finally:
-        ray.shutdown()
-        shutil.rmtree(folder, ignore_errors=True)
+            try:
+                _init(
+                    address="local",
+                    num_cpus=runtime.num_cpus,
+                    include_dashboard=runtime.dashboard_port is not None,
+                    dashboard_port=runtime.dashboard_port,
+                    object_store_memory=runtime.object_store_mb * 2**20,
+                    _temp_dir=folder,
+                )
+            except Exception as error:
+                raise ClusterError(
+                    f"ray: no local cluster could be started ({_first_line(error)}); "
+                    "`swarm doctor` says what this machine has, and --local runs without Ray"
+                ) from error
+            yield
+        finally:
+            ray.shutdown()
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
@@ -90,17 +97,50 @@ def joined_cluster(address: str) -> Iterator[None]:
     """Connection to a running cluster; the cluster stays."""
     _must_answer(address)
     try:
-        ray.init(address=address, namespace=NAMESPACE, logging_level=logging.ERROR, log_to_driver=False)
+        _init(address=address)
     except Exception as error:
         raise ClusterError(
             f"--address {address}: this Ray cluster cannot be joined ({_first_line(error)}); "
-            f"it must run Ray {ray.__version__} and accept this user's token"
+            f"it must run Ray {ray.__version__} and accept this user's token: {GIVE_IT}"
         ) from error
     try:
         _must_have_swarm(address)
         yield
     finally:
         ray.shutdown()
+
+
+def _init(**options: Any) -> None:
+    ends = signal.getsignal(signal.SIGTERM)
+    ray.init(namespace=NAMESPACE, logging_level=logging.ERROR, log_to_driver=False, **options)
+    # Ray puts a handler of its own in the place of the command line's, which ends a run after the round it is in.
+    if callable(ends) and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, ends)
+
+
+@contextmanager
+def _private() -> Iterator[None]:
+    """What Ray starts in this block listens on loopback, and answers those who have a token of this run's own.
+
+    Ray listens on every address of a machine unless it may not form clusters over several, as on macOS, where the
+    switch for it comes from. A token that the user has set, or no token by RAY_AUTH_MODE=disabled, stays.
+    """
+    before = dict(os.environ)
+    may_span = ray_constants.ENABLE_RAY_CLUSTER
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    os.environ[ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR] = "0"
+    if not any(os.environ.get(name) for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")):
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+    AuthenticationTokenLoader.instance().reset_cache()
+    try:
+        yield
+    finally:
+        # What Ray itself has set stays, as its mode, which it has read by now.
+        for name in (ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR, "RAY_AUTH_TOKEN"):
+            os.environ.pop(name, None)
+            os.environ.update({name: before[name]} if name in before else {})
+        ray_constants.ENABLE_RAY_CLUSTER = may_span
+        AuthenticationTokenLoader.instance().reset_cache()
 
 
 def cores() -> int:
@@ -141,6 +181,37 @@ def _must_answer(address: str) -> None:
         ) from error
     if len(answer) < 9 or answer[3] != HTTP2_SETTINGS:
         raise ClusterError(f"--address {address}: what answers there is no Ray head; {remedy}")
+    _must_accept_token(address)
+
+
+def _must_accept_token(address: str) -> None:
+    """ClusterError where the head asks for a token that this process does not have; Ray would ask in vain for long."""
+    with grpc.insecure_channel(address) as channel:
+        if not _refused(channel, {}):
+            return
+        try:
+            token = AuthenticationTokenLoader.instance().get_token_for_http_header(ignore_auth_mode=True)
+        except ray.exceptions.AuthenticationError as error:
+            raise ClusterError(
+                f"--address {address}: this Ray cluster asks for a token, which cannot be read "
+                f"({str(error).partition('. Ensure')[0]}); {GIVE_IT}"
+            ) from error
+        if not token or os.environ.get("RAY_AUTH_MODE") == "disabled":
+            missing = "and RAY_AUTH_MODE is disabled here" if token else "and there is none here"
+            raise ClusterError(f"--address {address}: this Ray cluster asks for a token, {missing}; {GIVE_IT}")
+        if _refused(channel, token):
+            raise ClusterError(f"--address {address}: this Ray cluster does not accept the token here; {GIVE_IT}")
+    # A token alone is not sent; this is how Ray itself turns sending on when it finds one for a cluster that it starts.
+    os.environ["RAY_AUTH_MODE"] = "token"
+    Config.initialize("")
+
+
+def _refused(channel: Any, headers: Mapping[str, str]) -> bool:
+    try:
+        channel.unary_unary(FIRST_CALL)(b"", metadata=tuple(headers.items()), timeout=CONNECT_TIMEOUT_S)
+    except grpc.RpcError as error:
+        return bool(error.code() == grpc.StatusCode.UNAUTHENTICATED)
+    return False
 
 
 def _must_have_swarm(address: str) -> None:

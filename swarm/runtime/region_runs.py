@@ -1,14 +1,26 @@
 """Runs of several regions: their ports on one cluster, their folders in one folder, their record as a whole."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from time import perf_counter
+from typing import Any
 
 from swarm.config import RunConfig, check_budget, check_desks, compose_regions, resolve
 from swarm.errors import ConfigError
-from swarm.runtime.run import Narrator, Place, Ports, RunResult, check_models, from_call, open_all_ports
+from swarm.runtime.run import (
+    Exported,
+    Narrator,
+    Place,
+    Ports,
+    RunResult,
+    check_models,
+    from_call,
+    linger,
+    metrics,
+    open_all_ports,
+)
 from swarm.simulation import history
 from swarm.simulation.folder import RunFolder
 from swarm.simulation.journal import wait_for_writer
@@ -75,16 +87,41 @@ def _run(
     should_stop: Callable[[], bool],
     pasts: Sequence[history.History | None],
 ) -> RunResult:
+    recorded = max((len(past.decisions) for past in pasts if past), default=0)
+    with metrics(config, plan.whole, place, folder, recorded, narrator) as exported:
+        result = _rounds(config, plan, place, folder, onlookers, narrator, should_stop, pasts, recorded, exported)
+        if exported is not None:
+            exported.hub.finished()
+            linger(config.runtime.metrics_linger_s, exported.address, narrator, should_stop)
+    return result
+
+
+def _rounds(
+    config: RunConfig,
+    plan: RegionsPlan,
+    place: Place,
+    folder: RunFolder,
+    onlookers: Onlookers,
+    narrator: Narrator,
+    should_stop: Callable[[], bool],
+    pasts: Sequence[history.History | None],
+    recorded: int,
+    exported: Exported | None,
+) -> RunResult:
     begun = perf_counter()
     folders = [folder.region(name) for name in plan.names]
     for own in folders:
         own.path.mkdir(parents=True, exist_ok=True)
     markets = [(own, own.market, to.journal) for own, to in zip(plan.plans, folders, strict=True)]
-    recorded = max((len(past.decisions) for past in pasts if past), default=0)
     with (
         open_all_ports(config, plan.whole.models, markets, place, narrator, should_stop) as ports,
         ThreadPoolExecutor(len(ports), "region") as pool,
     ):
+        if exported is not None:
+            exported.hub.attach(
+                sum(int(port.layout()["shards"]) for port in ports), lambda: sum(len(p.outages_s()) for p in ports)
+            )
+            onlookers.add(exported.hub)
         set_up_s = perf_counter() - begun
         narrator.phase("running")
         loops = [
@@ -101,7 +138,8 @@ def _run(
             "resumed_after_round": min((past.rounds if past else 0) for past in pasts),
             "forks": [],
             "place": str(place),
-            "layout": {"regions": len(ports), **ports[0].layout, "shards": sum(p.layout["shards"] for p in ports)},
+            "layout": _layout([port.layout() for port in ports]),
+            "metrics_address": exported.address if exported else None,
             "lost": dict(sum((Counter(port.losses()) for port in ports), Counter[str]())),
             "market_outages_s": [seconds for port in ports for seconds in port.outages_s()],
             "set_up_s": round(set_up_s, 3),
@@ -117,6 +155,15 @@ def _run(
 
     folder.write_report(render(record))
     return RunResult(folder, record, done == plan.whole.rounds)
+
+
+def _layout(layouts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Where the shards of all regions are; nodes come and go for all of them alike."""
+    shards_by_node = sum((Counter(one.get("shards_by_node", {})) for one in layouts), Counter[str]())
+    summed = {key: sum(one[key] for one in layouts) for key in ("shards", "shards_moved") if key in layouts[0]}
+    return {"regions": len(layouts), **layouts[0], **summed} | (
+        {"shards_by_node": dict(sorted(shards_by_node.items()))} if shards_by_node else {}
+    )
 
 
 def _traders(plan: RunPlan, ports: Ports, past: history.History | None) -> TradersPort:

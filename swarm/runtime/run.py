@@ -12,6 +12,7 @@ from uuid import uuid4
 from swarm.config import RunConfig, check_budget, check_deadline, check_desks, compose, composed, load, resolve
 from swarm.errors import ConfigError
 from swarm.llm.config import ModelConfig, OpenAIModel, VllmModel
+from swarm.llm.protocol import ModelClient
 from swarm.runtime.clients import client_of
 from swarm.simulation import history
 from swarm.simulation.folder import RunFolder
@@ -25,6 +26,7 @@ from swarm.simulation.traders import (
     LocalTraders,
     RecordedTraders,
     ResumedTraders,
+    Run,
     TradersPort,
     in_background,
     kept_open,
@@ -59,7 +61,7 @@ class Ports:
 
     market: MarketPort
     traders: AskableTraders
-    layout: Mapping[str, Any]
+    layout: Callable[[], Mapping[str, Any]]
     losses: Callable[[], Mapping[str, int]]
     outages_s: Callable[[], Sequence[float]] = tuple
 
@@ -225,7 +227,7 @@ def _rounds(
     begun = perf_counter()
     with open_ports(config, plan.last, place, folder.journal, narrator, should_stop, plan.market) as ports:
         if exported is not None:
-            exported.hub.attach(int(ports.layout["shards"]), lambda: len(ports.outages_s()))
+            exported.hub.attach(int(ports.layout()["shards"]), lambda: len(ports.outages_s()))
             watchers = (exported.hub, *watchers)
         set_up_s = perf_counter() - begun
         narrator.phase("running")
@@ -241,7 +243,7 @@ def _rounds(
             "resumed_after_round": max(recorded, default=0),
             "forks": [[f.round, f.parent_sha256, list(f.changes)] for f in plan.forks()],
             "place": str(place),
-            "layout": dict(ports.layout),
+            "layout": dict(ports.layout()),
             "metrics_address": exported.address if exported else None,
             "lost": dict(ports.losses()),
             "market_outages_s": list(ports.outages_s()),
@@ -344,18 +346,12 @@ def open_all_ports(
             alone = runner.get_loop().run_until_complete
             run = alone if len(markets) == 1 else stack.enter_context(in_background(runner))
             yield [
-                Ports(
-                    Market(market_plan, journal),
-                    LocalTraders(plan.shard, clients, run),
-                    {"shards": 1, "traders_per_shard": plan.traders},
-                    dict,
-                )
-                for plan, market_plan, journal in markets
+                _local_ports(plan, Market(market_plan, journal), clients, run) for plan, market_plan, journal in markets
             ]
         return
     narrator.phase(f"joining Ray at {place.address}" if place.address else "starting Ray")
     # Importing ray takes a second or more, which a local run does not owe.
-    from swarm.runtime import adapters, cluster, serving
+    from swarm.runtime import adapters, cluster, serving, shard_actors
 
     with ExitStack() as stack:
         stack.enter_context(cluster.sigterm_kept())
@@ -363,6 +359,8 @@ def open_all_ports(
             cluster.joined_cluster(place.address) if place.address else cluster.own_cluster(config.runtime)
         )
         stop_early(should_stop)
+        labels = config.runtime.labels
+        shard_actors.nodes_with(labels)
         narrator.phase(f"deploying {len(models)} models")
         applications = (
             serving.deploy(
@@ -387,18 +385,23 @@ def open_all_ports(
             ray_market = adapters.RayMarket(market_plan, str(journal.absolute()) if journal else None)
             stack.callback(ray_market.end)
             ray_traders = adapters.RayTraders(
-                plan.shard, applications, size, config.runtime.start_timeout_s, should_stop
+                plan.shard, applications, size, labels, config.runtime.start_timeout_s, should_stop
             )
             stack.callback(ray_traders.end)
             opened.append(_ray_ports(ray_market, ray_traders, size, len(applications)))
         yield opened
 
 
+def _local_ports(plan: RunPlan, market: Market, clients: Mapping[str, ModelClient], run: Run) -> Ports:
+    traders = LocalTraders(plan.shard, clients, run)
+    return Ports(market, traders, lambda: {"shards": 1, "traders_per_shard": plan.traders}, dict)
+
+
 def _ray_ports(market: "RayMarket", traders: "RayTraders", size: int, deployments: int) -> Ports:
     return Ports(
         market,
         traders,
-        {"shards": traders.shards, "traders_per_shard": size, "deployments": deployments},
+        lambda: {**traders.layout(), "traders_per_shard": size, "deployments": deployments},
         lambda: {**traders.lost, **market.lost},
         lambda: [round(seconds, 3) for seconds in market.outages_s],
     )

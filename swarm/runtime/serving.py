@@ -8,6 +8,7 @@ from pathlib import Path
 from time import perf_counter, sleep
 from typing import Any
 
+import ray
 from ray import serve
 from ray.serve.config import RequestRouterConfig
 from ray.serve.handle import DeploymentHandle
@@ -21,6 +22,7 @@ from swarm.runtime import clients
 from swarm.runtime.gateway import Gateway
 from swarm.runtime.prefix_router import PrefixRouter
 from swarm.simulation.loop import Interrupted
+from swarm.simulation.remote import ASK_AGAIN_AFTER_S
 
 POLL_S = 0.1
 
@@ -80,10 +82,8 @@ class ServeModelClient:
         """Send one batch; where the deployment fails or is late, every request gets an error for a reply."""
         started = perf_counter()
         try:
-            if self._handle is None:
-                self._handle = serve.get_app_handle(self.application)
-            response = self._handle.complete.remote(list(requests), deadline_s * ENGINE_SHARE)
-            replies: list[ModelReply] = await asyncio.wait_for(response, deadline_s)
+            async with asyncio.timeout(deadline_s):
+                replies = await self._answer(list(requests), started + deadline_s)
         except TimeoutError:
             late = ModelReply("the deployment is late", TokenUsage(0, 0), "deadline", perf_counter() - started)
             return [late] * len(requests)
@@ -92,6 +92,19 @@ class ServeModelClient:
             failed = ModelReply(reason, TokenUsage(0, 0), "error", perf_counter() - started)
             return [failed] * sum(request.samples for request in requests)
         return replies
+
+    async def _answer(self, requests: list[ModelRequest], deadline: float) -> list[ModelReply]:
+        """The replies; a replica that died over them leaves the batch to another, which the seeds bring to the same."""
+        while True:
+            try:
+                if self._handle is None:
+                    self._handle = serve.get_app_handle(self.application)
+                left_s = deadline - perf_counter()
+                replies: list[ModelReply] = await self._handle.complete.remote(requests, left_s * ENGINE_SHARE)
+            except ray.exceptions.RayActorError:
+                await asyncio.sleep(ASK_AGAIN_AFTER_S)
+                continue
+            return replies
 
 
 class GatewayReplica(Gateway):

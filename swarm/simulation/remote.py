@@ -168,6 +168,11 @@ class RemoteTraders:
         self._overdue: dict[int, Any] = {}
         self.lost: Counter[str] = Counter()
 
+    @property
+    def overdue(self) -> set[int]:
+        """The shards that had not answered when their round closed."""
+        return set(self._overdue)
+
     def remember(self, memory: Memory) -> None:
         """Take over what was learned in the rounds before."""
         self._memory = memory

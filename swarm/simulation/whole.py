@@ -113,7 +113,7 @@ class Onlookers:
         self.recorders = [Recorder() for _ in plan.plans]
         self.whole = Recorder()
         self._latest = [Latest() for _ in plan.plans]
-        self._watchers = (self.whole, *watchers)
+        self._watchers: tuple[Watcher, ...] = (self.whole, *watchers)
         self._prices: list[dict[str, Any]] = []
         self._moves: list[dict[str, Any]] = []
         self._dispersion: list[float] = []
@@ -123,6 +123,10 @@ class Onlookers:
     def rounds_done(self) -> int:
         """How many rounds of the whole are kept."""
         return self.whole.rounds_done
+
+    def add(self, watcher: Watcher) -> None:
+        """Tell one more watcher of the whole; before the run has begun."""
+        self._watchers = (*self._watchers, watcher)
 
     def each(self, region: int) -> tuple[Watcher, ...]:
         """The watchers of one region's round loop."""

@@ -37,13 +37,13 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 def swarm(environment: dict[str, str]) -> Swarm:
     """Call the command line with these arguments and wait for it."""
 
-    def call(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    def call(*arguments: str | Path, timeout_s: float = RUN_TIMEOUT_S) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [*SWARM, *map(str, arguments)],
             env=environment,
             capture_output=True,
             text=True,
-            timeout=RUN_TIMEOUT_S,
+            timeout=timeout_s,
             check=False,
         )
 
@@ -104,12 +104,12 @@ def head(environment: dict[str, str]) -> Iterator[str]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def wait_for_port(port: int, process: subprocess.Popen[Any]) -> None:
+def wait_for_port(port: int, process: subprocess.Popen[Any], host: str = "127.0.0.1") -> None:
     """Return as soon as somebody listens on `port`."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and process.poll() is None:
         with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
+            if probe.connect_ex((host, port)) == 0:
                 return
         time.sleep(0.2)
     raise RuntimeError("the Ray head did not start")

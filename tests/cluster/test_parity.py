@@ -34,7 +34,16 @@ def test_another_seed_gives_another_history(swarm: Swarm, local: Path, tmp_path:
 def test_a_cluster_of_its_own_with_one_shard(swarm: Swarm, local: Path, tmp_path: Path) -> None:
     done = swarm("run", CONFIG, "--set", "runtime.traders_per_actor=32", "--out", tmp_path / "ray")
     assert done.returncode == 0, done.stderr
-    assert summary(tmp_path / "ray")["layout"] == {"shards": 1, "traders_per_shard": 32, "deployments": 2}
+    layout = summary(tmp_path / "ray")["layout"]
+    assert list(layout.pop("shards_by_node").values()) == [1]
+    assert layout == {
+        "shards": 1,
+        "traders_per_shard": 32,
+        "deployments": 2,
+        "nodes_joined": 0,
+        "nodes_left": 0,
+        "shards_moved": 0,
+    }
     same_history(local, tmp_path / "ray")
 
 

@@ -17,7 +17,7 @@ from tests.cluster.conftest import CONFIG, SWARM, Swarm, descendants, end_tree, 
 pytestmark = pytest.mark.ray
 
 STOP_S = 5.0
-"""What the documentation promises for Ctrl-C on a machine that is not overloaded; the test allows twice as much."""
+"""What the documentation promises for Ctrl-C on a machine that is not overloaded; a busy one gets five times that."""
 
 
 def wait_for(journal: Path, size: int, process: subprocess.Popen[bytes]) -> None:
@@ -30,8 +30,9 @@ def wait_for(journal: Path, size: int, process: subprocess.Popen[bytes]) -> None
     raise AssertionError("the run did not get going")
 
 
-def test_ctrl_c_ends_a_run_with_a_whole_journal_and_no_process_left(
-    swarm: Swarm, environment: dict[str, str], tmp_path: Path
+@pytest.mark.parametrize("asks", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_and_sigterm_end_a_run_with_a_whole_journal_and_no_process_left(
+    swarm: Swarm, environment: dict[str, str], tmp_path: Path, asks: signal.Signals
 ) -> None:
     terminal, ours = pty.openpty()
     folder = tmp_path / "run"
@@ -49,8 +50,11 @@ def test_ctrl_c_ends_a_run_with_a_whole_journal_and_no_process_left(
         family = descendants(process.pid)
         assert any("ShardActor" in " ".join(p.cmdline()) for p in family)
         asked = time.monotonic()
-        # As a terminal does on Ctrl-C: the signal goes to all processes of the group, Ray's among them.
-        os.killpg(process.pid, signal.SIGINT)
+        if asks == signal.SIGINT:
+            # As a terminal does on Ctrl-C: the signal goes to all processes of the group, Ray's among them.
+            os.killpg(process.pid, asks)
+        else:
+            process.send_signal(asks)
         while process.poll() is None and time.monotonic() - asked < 60:
             if select.select([terminal], [], [], 0.1)[0]:
                 try:
@@ -63,7 +67,7 @@ def test_ctrl_c_ends_a_run_with_a_whole_journal_and_no_process_left(
         os.close(terminal)
         end_tree(process)
     assert status == 130
-    assert took < 2 * STOP_S
+    assert took < 5 * STOP_S
     _, alive = psutil.wait_procs(family, timeout=5)
     assert not alive, [p.cmdline()[:2] for p in alive]
     done = summary(folder)

@@ -3,63 +3,27 @@
 The measure is the strictest one: the journal's hash is that of a run that nobody disturbed.
 """
 
-import subprocess
-from collections.abc import Callable
+import os
 from pathlib import Path
 
 import pytest
 
-from tests.cluster.conftest import SWARM, end_tree, summary
-from tests.cluster_faults.conftest import Nodes, Swarm, size, wait_until
+from tests.cluster.conftest import end_tree, summary
+from tests.cluster_faults.conftest import Start, Swarm, finish, get_going, kill_one, local_sha256, start_run
 
 pytestmark = [pytest.mark.ray, pytest.mark.faults, pytest.mark.timeout(400)]
 
 CONFIG = Path(__file__).parent / "wood.yaml"
+WITH_MODELS = Path(__file__).parent / "models.yaml"
 RESTART_S = 10.0
-"""How long the market may be away in all: Ray needs about two seconds to restart an actor, more on a busy machine."""
-
-Start = Callable[[int], Nodes]
+"""How long the market may be away in all: Ray needs about two seconds to restart an actor, and longer on a machine with
+more to do than it has cores."""
 
 
 @pytest.fixture(scope="module")
 def undisturbed(swarm: Swarm, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The hash of the run that nobody disturbs."""
-    folder = tmp_path_factory.mktemp("undisturbed") / "run"
-    done = swarm("run", CONFIG, "--local", "--quiet", "--out", folder)
-    assert done.returncode == 0, done.stderr
-    return str(summary(folder)["journal_sha256"])
-
-
-def start_run(nodes: Nodes, folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
-    command = [*SWARM, "run", *arguments, "--quiet", "--address", nodes.address]
-    if "--resume" not in arguments:
-        command += ["--out", str(folder)]
-    with log(folder).open("ab") as output:
-        return subprocess.Popen(command, env=nodes.environment, stdout=output, stderr=output)
-
-
-def log(folder: Path) -> Path:
-    return folder.with_suffix(".log")
-
-
-def get_going(process: subprocess.Popen[bytes], folder: Path, grown: int = 20_000) -> None:
-    """Wait until the journal has grown by so many bytes."""
-    journal = folder / "journal.swarm"
-    before = size(journal)
-
-    def has_grown() -> bool:
-        assert process.poll() is None, log(folder).read_text()
-        return size(journal) > before + grown
-
-    wait_until(has_grown, 120, "the run did not get going")
-
-
-def finish(process: subprocess.Popen[bytes], folder: Path) -> None:
-    assert process.wait(timeout=240) == 0, log(folder).read_text()
-
-
-def kill_one(nodes: Nodes, actor: str) -> None:
-    wait_until(lambda: nodes.actors(actor), 30, f"no {actor} is there to be killed")[0].kill()
+    return local_sha256(swarm, tmp_path_factory.mktemp("undisturbed") / "run", CONFIG)
 
 
 def test_market_and_shards_killed_in_turn_and_together_change_nothing(
@@ -80,7 +44,8 @@ def test_market_and_shards_killed_in_turn_and_together_change_nothing(
     assert done["journal_sha256"] == undisturbed, done["lost"]
     # A message that is sent while Ray restarts the market waits for it and is not lost, so not every kill is noticed.
     assert done["market_outages_s"]
-    assert max(done["market_outages_s"]) < RESTART_S
+    overload = max(1.0, *(load / (os.cpu_count() or 1) for load in os.getloadavg()))
+    assert max(done["market_outages_s"]) < RESTART_S * overload
 
 
 def test_a_worker_node_killed_with_its_shards_and_the_market_too_changes_nothing(
@@ -127,3 +92,58 @@ def test_a_run_whose_head_is_killed_goes_on_with_resume_on_another_cluster(
     assert done.returncode == 0, done.stderr
     assert summary(folder)["journal_sha256"] == undisturbed
     assert swarm("replay", folder).returncode == 0
+
+
+@pytest.mark.parametrize("victims", [["MarketActor"], ["ShardActor", "worker"]], ids=["market", "shard-and-worker"])
+def test_a_head_killed_together_with_others_leaves_a_run_that_goes_on_with_resume(
+    nodes: Start, swarm: Swarm, undisturbed: str, tmp_path: Path, victims: list[str]
+) -> None:
+    cluster, folder = nodes(1), tmp_path / "run"
+    process = start_run(cluster, folder, str(CONFIG))
+    try:
+        get_going(process, folder)
+        # One after the other at once, so that nobody has the time to come back.
+        for victim in victims:
+            if victim == "worker":
+                cluster.kill(cluster.workers[0])
+            else:
+                kill_one(cluster, victim)
+        cluster.kill(cluster.head)
+        assert process.wait(timeout=120) != 0
+    finally:
+        end_tree(process)
+        cluster.end()
+    second = nodes(1)
+    process = start_run(second, folder, "--resume", str(folder))
+    try:
+        finish(process, folder)
+    finally:
+        end_tree(process)
+    done = summary(folder)
+    assert done["journal_sha256"] == undisturbed
+    assert done["resumed_after_round"] > 0
+    assert swarm("replay", folder).returncode == 0
+
+
+def test_models_that_are_killed_with_a_shard_and_the_market_are_asked_again(
+    nodes: Start, swarm: Swarm, tmp_path: Path
+) -> None:
+    cluster, folder = nodes(1), tmp_path / "run"
+    process = start_run(cluster, folder, str(WITH_MODELS))
+    try:
+        get_going(process, folder)
+        for victims in (
+            ["ServeReplica"],
+            ["ShardActor"],
+            ["ServeReplica", "ShardActor", "MarketActor"],
+            ["ServeReplica", "ServeReplica"],
+        ):
+            for victim in victims:
+                kill_one(cluster, victim)
+            get_going(process, folder)
+        finish(process, folder)
+    finally:
+        end_tree(process)
+    done = summary(folder)
+    assert done["journal_sha256"] == local_sha256(swarm, tmp_path / "local", WITH_MODELS), done["decision_errors"]
+    assert done["late_turns"] == 0

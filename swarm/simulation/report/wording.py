@@ -126,7 +126,23 @@ def where(summary: Summary) -> str:
     layout = summary.get("layout", {})
     shards, size = layout.get("shards"), layout.get("traders_per_shard")
     shape = f", {_plural(shards, 'shard')} of up to {_plural(size, 'trader')}" if shards and size else ""
-    return f"{summary.get('place', 'not recorded')}{shape}"
+    return f"{summary.get('place', 'not recorded')}{shape}{_spread(layout)}"
+
+
+def _spread(layout: Summary) -> str:
+    """Over how many nodes shards were spread, and what came and went; nothing of that for a single node that stayed."""
+    counted = {
+        what: layout.get(key, 0)
+        for key, what in (("nodes_joined", "joined"), ("nodes_left", "left"), ("shards_moved", "moved"))
+    }
+    nodes = len(layout.get("shards_by_node", ()))
+    if nodes < 2 and not any(counted.values()):
+        return ""
+    joined, left = _plural(counted["joined"], "node"), _plural(counted["left"], "node")
+    return (
+        f", on {_plural(nodes, 'node')} at the end; {joined} joined and {left} left on the way, "
+        f"{_plural(counted['moved'], 'shard')} moved"
+    )
 
 
 def broken_assets(summary: Summary) -> list[str]:
