@@ -13,6 +13,7 @@ from swarm.llm import engines
 from swarm.simulation.loop import RoundOutcome, run_rounds
 from swarm.simulation.market import Market
 from swarm.simulation.record import Recorder
+from swarm.simulation.report import contents
 from swarm.simulation.traders import LocalTraders
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -116,7 +117,15 @@ def test_the_shipped_configs_show_what_they_are_named_for(name: str, asleep: boo
     run_rounds(
         plan, market, LocalTraders(plan.shard, {m.name: engines.in_process(m) for m in plan.models}), (recorder,)
     )
-    summary = recorder.finish(market.close(), {}).summary
+    record = recorder.finish(market.close(), {})
+    summary = record.summary
+    titles = {part.title for part in contents.decisions(record)}
+    assert "Who was asked, and why" in titles
+    assert ("What the run's budget did" in titles) is (name == "frugal")
+    rounds = record.tables["rounds"]
+    for column in ("asked", "asleep", "held_back", "standing_orders", "cut_lots", "refused_orders", "unheard"):
+        assert rounds[column].sum() == summary["attention"][column]
+    assert rounds["spent_tokens"][-1] == summary["budget"]["spent_tokens"]
     assert (summary["attention"]["asleep"] > 0) is asleep
     assert summary["budget"]["rounds_at_level"].keys() >= levels
     assert summary["trades"] > 0
