@@ -360,7 +360,10 @@ def pruning(narrator: Narrator) -> list[Result]:
             "ratio",
             "higher",
             runs=tuple(round(s, 6) for s in shares),
-            note=f"mean of {SEEDS} seeds; {MARKET_TRADERS} traders who hear 8 others, offers included",
+            note=(
+                f"mean of {SEEDS} seeds; {MARKET_TRADERS} traders who hear 8 others, offers included; scripted "
+                "momentum and panic, two traders of three, act on what they hear, the others do not"
+            ),
         )
     ]
     for name, unit, better in measures:
@@ -380,8 +383,7 @@ def pruning(narrator: Narrator) -> list[Result]:
                 runs=tuple(round(float(d), 6) for d in differences["weighted"]),
                 note=(
                     f"{words['weighted']}, mean and 95% interval over {SEEDS} seeds, against {against.mean():.4g} with "
-                    f"nothing pruned; pruned by lot: {words['random']}; nothing heard at all: {words['silent']}. "
-                    "Scripted momentum and panic, two traders of three, act on what they hear; the others do not"
+                    f"nothing pruned; pruned by lot: {words['random']}; nothing heard at all: {words['silent']}"
                 ),
             )
         )
