@@ -50,6 +50,10 @@ class RuntimeConfig(StrictModel):
     """Port of this machine alone on which the models of a cluster of the run's own answer OpenAI's protocol for other
     people's clients, as long as the run lasts; null: on none."""
 
+    snapshot_rounds: int = Field(default=20, ge=0, le=1_000_000)
+    """After how many rounds the market writes a snapshot beside its journal, from which one that is lost goes on; 0:
+    never, and it reads all of its journal."""
+
     start_timeout_s: float = Field(default=120.0, gt=0.0, le=3_600.0)
     """Seconds within which the cluster, the models and the shards must be up."""
 

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from swarm.errors import LedgerError
 from swarm.market import mechanism
 from swarm.market.commands import CloseRound, Command, MoveReference, SubmitOrders, Transfer
 from swarm.market.config import MarketConfig, Mechanism
@@ -78,21 +77,21 @@ class Exchange:
                 return self._move_reference(command)
 
     def state_hash(self) -> str:
-        """SHA-256 over everything that later commands depend on; taken between rounds, when no order is live."""
+        """SHA-256 over everything that later commands depend on."""
         digest = hashlib.sha256()
         ledger = self.ledger
         kept = [self.reference_ticks, self._submitted_round, self._halted_through_round]
         if self.margin:
             kept += [self.margin.called_round, self.margin.liquidating]
+        if len(self._book):
+            kept.append(self._book.stacked())
         for column in (ledger.balances, ledger.held, *kept):
             digest.update(np.ascontiguousarray(column, dtype="<i8").tobytes())
         digest.update(f"{self.last_number}/{self.last_closed_round}/{len(self._book)}".encode())
         return digest.hexdigest()
 
     def snapshot(self) -> dict[str, Any]:
-        """Everything that later commands depend on, between rounds, when no order is live."""
-        if len(self._book):
-            raise LedgerError(f"exchange: {len(self._book)} orders are live; a snapshot is taken between rounds")
+        """A copy of everything that later commands depend on: columns of int64 and plain integers."""
         return {
             "balances": self.ledger.balances.copy(),
             "held": self.ledger.held.copy(),
@@ -101,6 +100,7 @@ class Exchange:
             "halted_through_round": self._halted_through_round.copy(),
             "called_round": self.margin.called_round.copy() if self.margin else np.zeros_like(self._submitted_round),
             "liquidating": self.margin.liquidating.copy() if self.margin else np.zeros_like(self._submitted_round),
+            "book": self._book.stacked(),
             "last_number": self.last_number,
             "last_closed_round": self.last_closed_round,
         }
@@ -115,6 +115,7 @@ class Exchange:
         self.reference_ticks = np.clip(snapshot["reference_ticks"], 1, self.config.max_price_ticks)
         self._submitted_round[:] = snapshot["submitted_round"]
         self._halted_through_round[:] = snapshot["halted_through_round"]
+        self._book = Orders(*snapshot["book"])
         self.last_number = int(snapshot["last_number"])
         self.last_closed_round = int(snapshot["last_closed_round"])
         self.ledger.check("a snapshot")

@@ -63,6 +63,10 @@ class Orders:
             return self
         return self.take(np.lexsort((self.sequence, self.trader)))
 
+    def stacked(self) -> Int64:
+        """[columns, orders]: a copy of all columns, in the order of the fields."""
+        return np.stack([getattr(self, f.name) for f in fields(self)])
+
     @classmethod
     def empty(cls) -> Self:
         """No orders."""

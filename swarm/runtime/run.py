@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Protocol
@@ -198,7 +198,7 @@ def _run(
             "forks": [[f.round, f.parent_sha256, list(f.changes)] for f in plan.forks()],
             "place": str(place),
             "layout": dict(ports.layout),
-            "lost": dict(ports.losses()),
+            "lost": {**ports.losses(), **closing.snapshots.losses()},
             "market_outages_s": list(ports.outages_s()),
             "set_up_s": round(set_up_s, 3),
             "run_s": round(perf_counter() - begun - set_up_s, 3),
@@ -239,7 +239,7 @@ def open_ports(
 
     `first_market` is what the market was begun with where that is not the plan's: in the past of a fork.
     """
-    market_plan = first_market or plan.market
+    market_plan = replace(first_market or plan.market, snapshot_rounds=config.runtime.snapshot_rounds)
     if place.local:
         market = Market(market_plan, journal)
         clients = {m.name: client_of(m) for m in plan.models}

@@ -296,6 +296,8 @@ class Recorder:
                 "bytes": closing.journal.bytes,
                 "syncs": closing.journal.syncs,
                 "sync_s": round(closing.journal.sync_s, 6),
+                "snapshots": closing.snapshots.written,
+                "market_began_after_round": closing.snapshots.began_after_round,
             },
             "traders_table_every_rounds": self._every,
             **extra,
