@@ -28,6 +28,7 @@ configs = st.builds(
     band_permille=st.sampled_from([None, 300]),
     halt_permille=st.sampled_from([None, 150]),
     halt_rounds=st.integers(1, 3),
+    rest_rounds=st.sampled_from([0, 1, 3]),
     margin=st.none()
     | st.builds(
         MarginConfig,
@@ -143,11 +144,15 @@ def test_a_snapshot_is_a_copy() -> None:
 
 
 def test_every_single_change_of_what_is_kept_changes_the_hash() -> None:
-    exchange = new(MarketConfig(margin=MarginConfig()))
+    exchange = new(MarketConfig(margin=MarginConfig(), mechanism="continuous", rest_rounds=2))
     sent = [(0, 0, 0, BUY, 6, 3, 0, LIMIT, 0), (1, 0, 1, SELL, 9, 2, 0, LIMIT, 0)]
     for command in opening(exchange):
         exchange.handle(command)
-    exchange.handle(SubmitOrders(2, 1, Orders(*(np.array(c, dtype=np.int64) for c in zip(*sent, strict=True)))))
+    batch = Orders(*(np.array(c, dtype=np.int64) for c in zip(*sent, strict=True)))
+    exchange.handle(SubmitOrders(2, 1, batch))
+    exchange.handle(CloseRound(3, 1))
+    exchange.handle(SubmitOrders(4, 2, batch))
+    assert len(exchange.snapshot()["book"].T) == len(exchange.snapshot()["resting"].T) == 2
     taken, hashes = exchange.snapshot(), {exchange.state_hash()}
     changes = 0
     for name, value in taken.items():
@@ -164,4 +169,4 @@ def test_every_single_change_of_what_is_kept_changes_the_hash() -> None:
             changes += 1
             hashes.add(other.state_hash())
     assert len(hashes) == changes + 1
-    assert changes > 30
+    assert changes > 70
