@@ -17,7 +17,7 @@ from swarm.market.events import OrdersTaken, RoundCleared
 from swarm.market.ledger import CASH, ISSUE
 from swarm.market.margin import BANK, LENDER
 from swarm.market.orders import Int64, Orders
-from swarm.scenarios.protocol import Consequence, MarketState, Movement
+from swarm.scenarios.protocol import Consequence, MarketState, Movement, with_debts
 from swarm.seeding import draw
 from swarm.simulation.market import MarketPort, Note
 from swarm.simulation.plan import Fork, RunPlan
@@ -159,7 +159,10 @@ class RoundLoop:
     def _observe(self, round_: int) -> Observation:
         """What everybody is shown."""
         seen = self.plan.scenario.observe(round_, self._answer.state, self._last)
-        seen = Observation(seen.public, replace(seen.private, heard=tuple(deliver(self._graph, self._said))))
+        facts = with_debts(seen.private.facts, self._answer.state, self.plan.scenario.goods, self.plan.shard.tick_cents)
+        seen = Observation(
+            seen.public, replace(seen.private, facts=facts, heard=tuple(deliver(self._graph, self._said)))
+        )
         return self._past.shown(seen) if self._past is not None else seen
 
     def _live(self, round_: int, reference_before_ticks: Int64, cleared: RoundCleared) -> None:

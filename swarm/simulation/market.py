@@ -161,8 +161,12 @@ class Market:
         ledger, assets = self.exchange.ledger, self.exchange.goods + 1
         answer = MarketAnswer(
             tuple(events),
-            # What is owed is the exchange's own affair, and stands behind what is owned.
-            MarketState(ledger.balances[: ledger.traders, :assets].copy(), self.exchange.reference_ticks.copy()),
+            # In the ledger, what is owed stands behind what is owned.
+            MarketState(
+                ledger.balances[: ledger.traders, :assets].copy(),
+                self.exchange.reference_ticks.copy(),
+                ledger.balances[: ledger.traders, assets:].copy() if self.exchange.margin else None,
+            ),
             ledger.balances[ledger.traders :, :assets].copy(),
         )
         self._answered = at, len(entries), answer

@@ -22,6 +22,7 @@ from swarm.market.quality import gini
 from swarm.scenarios.protocol import MarketState
 from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.market import MarketClosing
+from swarm.simulation.measures import measures
 from swarm.simulation.plan import RunPlan
 
 TRADER_ROWS = 2_000_000
@@ -62,6 +63,7 @@ class Recorder:
         self.errors: Counter[str] = Counter()
         self.repairs: Counter[str] = Counter()
         self.rejections: Counter[str] = Counter()
+        self.resting: Counter[str] = Counter()
         self.pruned: Counter[str] = Counter()
         self.late = 0
         self.fills = 0
@@ -99,6 +101,11 @@ class Recorder:
             self.late += late
             self.errors["late"] += late
         self.rejections.update(str(r) for r in outcome.taken.rejected_reason)
+        if outcome.cleared.resting:
+            left_book = asdict(outcome.cleared.resting)
+            # How many are in the book is no count of what happened: the last one stands for the run.
+            self.resting["resting"] = left_book.pop("resting")
+            self.resting.update(left_book)
         self.pruned["budget"] += int(turns.pruned_messages.sum())
         self.pruned["cut_to_length"] += decisions.cut_gossip
         cleared, trades = outcome.cleared, outcome.cleared.trades
@@ -273,6 +280,7 @@ class Recorder:
             "decision_errors": dict(sorted(self.errors.items())),
             "repaired_replies": dict(sorted(self.repairs.items())),
             "order_rejections": dict(sorted(self.rejections.items())),
+            "resting_orders": dict(self.resting),
             "late_turns": self.late,
             "pruned_messages": dict(sorted(self.pruned.items())),
             "tokens": {
@@ -290,7 +298,8 @@ class Recorder:
             "desks": self._desks(decided),
             "seconds_per_round": {"p50": _quantile(durations, 0.5), "p95": _quantile(durations, 0.95)},
             "conservation": self._conservation(),
-            "wealth": {"gini_start": round(self._opening_gini, 6), "gini_end": round(gini(wealth), 6)},
+            "wealth": {"gini_start": round(self._opening_gini, 6), "gini_end": round(gini(np.maximum(wealth, 0)), 6)},
+            "quality": measures(plan, tables, gini(np.maximum(wealth, 0))),
             "journal": {
                 "frames": closing.journal.frames,
                 "bytes": closing.journal.bytes,
@@ -325,9 +334,10 @@ class Recorder:
 
 
 def wealth_cents(plan: RunPlan, state: MarketState) -> Int64:
-    """Cash and stock at reference prices, by trader, in cents."""
-    stock: Int64 = (state.balances[:, 1:] * state.reference_ticks[None, :]).sum(axis=1)
-    cash: Int64 = state.balances[:, CASH]
+    """Cash and stock at reference prices less what is owed, by trader, in cents."""
+    owned = state.balances if state.owed is None else state.balances - state.owed
+    stock: Int64 = (owned[:, 1:] * state.reference_ticks[None, :]).sum(axis=1)
+    cash: Int64 = owned[:, CASH]
     return cash + stock * plan.market.config.tick_cents
 
 
