@@ -9,7 +9,8 @@ tells the two apart: without it, a damaged length that points beyond the end of 
 Beside the journal lies its head (`journal.head`): how many records were durable when, and their hash. It is written
 after each sync, in two places in turn, so that one of them is whole at any time. A journal that has lost records which
 its head counts is refused. The head itself is not synced: after a loss of power it may lag behind, and then it
-vouches for less, but it never says more than the disk held.
+vouches for less, but it never says more than the disk held. A snapshot is synced, and vouches for the journal up to
+its place just as the head does.
 """
 
 import fcntl
