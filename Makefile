@@ -99,6 +99,14 @@ test-browser: setup ## the tests that need a browser
 test-slow: setup ## the tests that take minutes
 	@$(BIN)/python -m pytest -m slow
 
+# A million random commands against the model with the ledger checked after each, then all properties with fifty times
+# their examples, then simulations with faults; no test has a time limit of its own here.
+.PHONY: test-nightly
+test-nightly: setup ## the market's tests at full length, then make fuzz for SECONDS=600; takes hours on a laptop
+	@$(BIN)/python -m pytest -m slow --timeout 0 --numprocesses 2 tests/property
+	@$(BIN)/python -m pytest --hypothesis-profile=nightly --timeout 0 --numprocesses 2 -m 'not slow' tests/property
+	@$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),600) $(if $(SEED),--seed $(SEED))
+
 .PHONY: test-cluster
 test-cluster: setup ## kill processes and nodes of real clusters in the middle of runs; takes about five minutes
 	@$(BIN)/python -m pytest -m faults

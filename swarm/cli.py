@@ -598,6 +598,14 @@ def bench_exchange(json_path: JsonPath = None) -> None:
     _bench("exchange", exchange_bench.measure, json_path)
 
 
+@bench_app.command(name="recovery")
+def bench_recovery(json_path: JsonPath = None) -> None:
+    """How long a lost market takes to be back, from its journal and from a snapshot; takes half a minute."""
+    from swarm.bench import recovery as recovery_bench
+
+    _bench("recovery", recovery_bench.measure, json_path)
+
+
 def _bench(name: str, measure: Callable[[Any], list[Any]], json_path: Path | None) -> None:
     from swarm.bench.form import machine, write_json
     from swarm.progress import Progress

@@ -80,6 +80,10 @@ class RuntimeConfig(StrictModel):
     metrics_linger_s: float = Field(default=0.0, ge=0.0, le=3_600.0)
     """Seconds for which the metrics stay after a run came to its end, so that the last round is read, too."""
 
+    snapshot_rounds: int = Field(default=20, ge=0, le=1_000_000)
+    """After how many rounds the market writes a snapshot beside its journal, from which one that is lost goes on; 0:
+    never, and it reads all of its journal."""
+
     start_timeout_s: float = Field(default=120.0, gt=0.0, le=3_600.0)
     """Seconds within which the cluster, the models and the shards must be up."""
 

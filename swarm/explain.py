@@ -44,10 +44,10 @@ def _keys(schema: Schema, prefix: str, definitions: Schema) -> Iterator[KeyMeani
             place, _kind(target, definitions) + (", required" if name in required else ""), default, meaning
         )
         yield from _item_keys(_item_models(target, definitions), place, definitions)
-        for choice in target.get("anyOf", ()):
-            # A section that may be left out.
-            if "properties" in (section := _resolved(choice, definitions)):
-                yield from _keys(section, f"{place}.", definitions)
+        # A section that may be null: its keys count once it is not.
+        for choice in (_resolved(choice, definitions) for choice in target.get("anyOf", ())):
+            if "properties" in choice:
+                yield from _keys(choice, f"{place}.", definitions)
 
 
 def _item_keys(items: list[Schema], place: str, definitions: Schema) -> Iterator[KeyMeaning]:

@@ -56,17 +56,25 @@ Command = Transfer | SubmitOrders | CloseRound | MoveReference
 _KINDS: dict[str, type[Any]] = {c.__name__: c for c in (Transfer, SubmitOrders, CloseRound, MoveReference)}
 
 
+_COLUMNS_ALWAYS = 9
+"""As many columns of a batch as were all of them before orders could stay in the book."""
+
+
 def to_record(command: Command) -> list[Any]:
     """`[kind, field, field, ...]` in plain integers, strings and lists.
 
     A batch of orders is its length and, for each column, its bytes as little-endian integers of the narrowest width
-    that holds them: a third of the space of a list of integers, and made and read without touching each.
+    that holds them: a third of the space of a list of integers, and made and read without touching each. Columns that
+    few batches use come last, and are left out where they and all behind them are zeros.
     """
     values: list[Any] = [type(command).__name__]
     for f in fields(command):
         value = getattr(command, f.name)
         if isinstance(value, Orders):
-            values.append([len(value), *(_packed(getattr(value, column.name)) for column in fields(Orders))])
+            columns = [getattr(value, column.name) for column in fields(Orders)]
+            while len(columns) > _COLUMNS_ALWAYS and not columns[-1].any():
+                columns.pop()
+            values.append([len(value), *map(_packed, columns)])
         else:
             values.append(value.tolist() if isinstance(value, np.ndarray) else value)
     return values

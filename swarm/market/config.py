@@ -56,5 +56,9 @@ class MarketConfig(StrictModel):
     halt_rounds: int = Field(default=1, ge=1, le=1_000)
     """For how many rounds after the one in which its circuit breaker tripped a good is not traded."""
 
+    rest_rounds: int = Field(default=0, ge=0, le=1_000)
+    """For how many rounds after its own an unfilled limit order may stay in the book of a continuous market, with what
+    it offers held; 0: none. In a call auction no order stays."""
+
     margin: MarginConfig | None = None
     """Loans and short sales for orders that an account cannot cover; null: such orders are refused."""

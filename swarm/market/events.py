@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from swarm.market.margin import MarginReport
 from swarm.market.orders import Int64
+from swarm.market.resting import RestingReport
 
 
 class Rejection(StrEnum):
@@ -24,6 +25,7 @@ class Rejection(StrEnum):
     OUTSIDE_BAND = "outside_band"
     HALTED = "halted"
     LIQUIDATED = "liquidated"
+    EXPIRED = "expired"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,7 +56,7 @@ class RoundCleared:
 
     `clearing_ticks` is the one price of a call auction and the last price of a continuous one, 0 where nothing traded;
     `unfilled_*` are lots left over; `reference_ticks` is after the drift. `halted` are the goods whose circuit breaker
-    tripped in this round.
+    tripped in this round. `resting` is there where orders stay in the book.
     """
 
     round: int
@@ -66,6 +68,7 @@ class RoundCleared:
     trades: Trades
     halted: tuple[int, ...] = ()
     margin: MarginReport | None = None
+    resting: RestingReport | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ chance, no scenario and no trader's mind. The ledger's invariants are checked af
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -12,8 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from swarm.errors import LedgerError
 from swarm.market import mechanism
+from swarm.market import resting as resting_orders
 from swarm.market.commands import CloseRound, Command, MoveReference, SubmitOrders, Transfer
 from swarm.market.config import MarketConfig, Mechanism
 from swarm.market.events import (
@@ -29,6 +30,7 @@ from swarm.market.events import (
 from swarm.market.ledger import CASH, Ledger
 from swarm.market.margin import MarginDesk
 from swarm.market.orders import BUY, CANCEL, LIMIT, MARKET, REPLACE, SELL, Int64, Orders
+from swarm.market.resting import RestingOrders, RestingReport
 
 _REASONS = tuple(Rejection)
 
@@ -54,6 +56,7 @@ class Exchange:
         self.last_number = 0
         self.last_closed_round = 0
         self._book = Orders.empty()
+        self._resting = RestingOrders()
         self._submitted_round = np.zeros(traders, dtype=np.int64)
         self._halted_through_round = np.zeros(self.goods, dtype=np.int64)
 
@@ -78,21 +81,22 @@ class Exchange:
                 return self._move_reference(command)
 
     def state_hash(self) -> str:
-        """SHA-256 over everything that later commands depend on; taken between rounds, when no order is live."""
+        """SHA-256 over everything that later commands depend on."""
         digest = hashlib.sha256()
         ledger = self.ledger
         kept = [self.reference_ticks, self._submitted_round, self._halted_through_round]
         if self.margin:
             kept += [self.margin.called_round, self.margin.liquidating]
+        kept += [orders.stacked() for orders in (self._book, self._resting.orders) if len(orders)]
         for column in (ledger.balances, ledger.held, *kept):
             digest.update(np.ascontiguousarray(column, dtype="<i8").tobytes())
         digest.update(f"{self.last_number}/{self.last_closed_round}/{len(self._book)}".encode())
+        if len(self._resting) or self._resting.uncovered:
+            digest.update(f"/{len(self._resting)}/{self._resting.uncovered}".encode())
         return digest.hexdigest()
 
     def snapshot(self) -> dict[str, Any]:
-        """Everything that later commands depend on, between rounds, when no order is live."""
-        if len(self._book):
-            raise LedgerError(f"exchange: {len(self._book)} orders are live; a snapshot is taken between rounds")
+        """A copy of everything that later commands depend on: columns of int64 and plain integers."""
         return {
             "balances": self.ledger.balances.copy(),
             "held": self.ledger.held.copy(),
@@ -101,6 +105,9 @@ class Exchange:
             "halted_through_round": self._halted_through_round.copy(),
             "called_round": self.margin.called_round.copy() if self.margin else np.zeros_like(self._submitted_round),
             "liquidating": self.margin.liquidating.copy() if self.margin else np.zeros_like(self._submitted_round),
+            "book": self._book.stacked(),
+            "resting": self._resting.orders.stacked(),
+            "uncovered": self._resting.uncovered,
             "last_number": self.last_number,
             "last_closed_round": self.last_closed_round,
         }
@@ -115,12 +122,15 @@ class Exchange:
         self.reference_ticks = np.clip(snapshot["reference_ticks"], 1, self.config.max_price_ticks)
         self._submitted_round[:] = snapshot["submitted_round"]
         self._halted_through_round[:] = snapshot["halted_through_round"]
+        self._book = Orders(*snapshot["book"])
+        self._resting.orders = Orders(*snapshot["resting"])
+        self._resting.uncovered = int(snapshot["uncovered"])
         self.last_number = int(snapshot["last_number"])
         self.last_closed_round = int(snapshot["last_closed_round"])
         self.ledger.check("a snapshot")
 
     def _submit(self, command: SubmitOrders) -> OrdersTaken:
-        orders = self._with_worst_price(command.orders.in_canonical_order())
+        orders = self._with_worst_price(_not_resting(command.orders.in_canonical_order(), command.round))
         reason = self._refusals(orders, command.round)
         taken = np.zeros(len(orders), dtype=np.bool_)
         # Holds of one trader's orders add up, so each is checked only when all the earlier ones are held.
@@ -161,11 +171,14 @@ class Exchange:
         limited = (orders.kind != CANCEL) & (orders.kind != MARKET)
         sized = orders.kind != CANCEL
         limit, lots = orders.limit_ticks, orders.quantity_lots
+        # What rests can be taken back also while nothing is traded.
+        takes_back = (orders.kind == CANCEL) & (orders.target_round > 0)
         earlier = np.where(known, self._submitted_round[np.where(known, orders.trader, 0)], 0)
         doubled = np.zeros(len(orders), dtype=np.bool_)
         doubled[1:] = (np.diff(orders.trader) == 0) & (np.diff(orders.sequence) == 0)
         for wrong, rejection in (
-            (self._halted_through_round[good] >= round_, Rejection.HALTED),
+            ((self._halted_through_round[good] >= round_) & ~takes_back, Rejection.HALTED),
+            ((orders.good_through != 0) & (orders.good_through < round_), Rejection.EXPIRED),
             (limited & ((limit < lowest[good]) | (limit > highest[good])), Rejection.OUTSIDE_BAND),
             (sized & (lots % config.quantity_step_lots != 0), Rejection.BAD_QUANTITY),
             (sized & ((lots < 1) | (lots > config.max_quantity_lots)), Rejection.BAD_QUANTITY),
@@ -195,6 +208,7 @@ class Exchange:
         config = self.config
         orders = self.margin.forced_orders(self.reference_ticks, config.max_price_ticks, config.max_quantity_lots)
         orders = orders.take(self._halted_through_round[orders.good] < round_)
+        orders = replace(orders, good_through=np.full(len(orders), round_, dtype=np.int64))
         self.ledger.hold(*self._needs(orders, np.arange(len(orders))))
         return orders
 
@@ -226,11 +240,14 @@ class Exchange:
         return orders.trader[rows], asset, np.where(buys, cost_cents, quantity)
 
     def _close(self, command: CloseRound) -> RoundCleared:
+        taken_off = self._take_off(command.round)
         # Ties of priority go by trader and sequence, and not by the batch that came first.
         forced = self._forced_orders(command.round)
         book, self._book = Orders.concatenate([self._book, forced]).in_canonical_order(), Orders.empty()
         self.last_closed_round = max(self.last_closed_round, command.round)
-        self.ledger.release(*self._needs(book, np.arange(len(book))))
+        self._release(book)
+        self._release(self._resting.orders)
+        staying: list[Orders] = []
         clearing_ticks = np.zeros(self.goods, dtype=np.int64)
         best_bid = np.zeros(self.goods, dtype=np.int64)
         best_ask = np.full(self.goods, self.config.max_price_ticks, dtype=np.int64)
@@ -239,8 +256,17 @@ class Exchange:
         trades: list[Trades] = []
         halted: list[int] = []
         for good in range(self.goods):
-            orders = book.take(book.good == good)
-            matched = mechanism.match(orders, self.mechanisms[good], int(self.reference_ticks[good]), self.config)
+            orders, resting = book.take(book.good == good), self._resting.of(good)
+            if len(resting) and self._halted_through_round[good] >= command.round:
+                matched = mechanism.take_back(orders, resting)
+                staying.append(resting_orders.staying(matched, command.round, 0))
+                taken_off["expired"] += resting_orders.expiring(matched, command.round)
+                continue
+            reference = int(self.reference_ticks[good])
+            matched = mechanism.match(orders, self.mechanisms[good], reference, self.config, resting)
+            if self.config.rest_rounds and self.mechanisms[good] == "continuous":
+                staying.append(resting_orders.staying(matched, command.round, self.config.rest_rounds))
+            taken_off["expired"] += resting_orders.expiring(matched, command.round)
             clearing_ticks[good] = matched.price_ticks
             volume_lots[good] = matched.trade_lots.sum()
             left = {side: matched.left_lots(side) for side in unfilled}
@@ -255,6 +281,8 @@ class Exchange:
                 self._halted_through_round[good] = command.round + self.config.halt_rounds
         settled = _join(trades)
         self._settle(settled)
+        self._resting.orders = Orders.concatenate(staying)
+        self.ledger.hold(*self._needs(self._resting.orders, np.arange(len(self._resting))))
         start = np.where(clearing_ticks > 0, clearing_ticks, self.reference_ticks)
         drifted = self._drifted(start, volume_lots, unfilled[BUY], unfilled[SELL])
         # A price rises only as far as somebody left over would pay, and falls only as far as one would sell: a price
@@ -272,7 +300,49 @@ class Exchange:
             trades=settled,
             halted=tuple(halted),
             margin=self.margin.end_round(command.round, self.reference_ticks) if self.margin else None,
+            resting=self._resting_report(taken_off),
         )
+
+    def _resting_report(self, taken_off: Counter[str]) -> RestingReport | None:
+        if not (self.config.rest_rounds or taken_off or len(self._resting)):
+            return None
+        return RestingReport(len(self._resting), **taken_off)
+
+    def _take_off(self, round_: int) -> Counter[str]:
+        """Take orders that rest off the books before a round is matched, and count them by reason."""
+        counts = Counter(uncovered=self._resting.uncovered) if self._resting.uncovered else Counter[str]()
+        self._resting.uncovered = 0
+        if not len(self._resting):
+            return counts
+        continuous = np.array([mechanism == "continuous" for mechanism in self.mechanisms])
+        for reason in ("expired", "outside_band", "liquidated"):
+            orders = self._resting.orders
+            lowest, highest = self._band()
+            leaving = {
+                "expired": (orders.good_through < round_) | ~continuous[orders.good],
+                "outside_band": (orders.limit_ticks < lowest[orders.good])
+                | (orders.limit_ticks > highest[orders.good]),
+                "liquidated": self._is_liquidated(orders.trader),
+            }[reason]
+            taken = self._resting.take_off(leaving)
+            self._release(taken)
+            counts[reason] += len(taken)
+        return +counts
+
+    def _take_off_uncovered(self, accounts: Int64) -> None:
+        """Take off, the newest first, orders that rest and whose owners no longer have what they offer."""
+        ledger = self.ledger
+        for account in np.unique(accounts[accounts < ledger.traders]).tolist():
+            for asset in np.flatnonzero(ledger.held[account] > ledger.balances[account]).tolist():
+                leaving = np.zeros(len(self._resting), dtype=np.bool_)
+                for row in self._resting.uncovered_rows(account, asset == CASH, asset - 1):
+                    if ledger.held[account, asset] > ledger.balances[account, asset]:
+                        self._release(self._resting.orders.take(np.array([row])))
+                        leaving[row] = True
+                self._resting.uncovered += len(self._resting.take_off(leaving))
+
+    def _release(self, orders: Orders) -> None:
+        self.ledger.release(*self._needs(orders, np.arange(len(orders))))
 
     def _settle(self, trades: Trades) -> None:
         cash = np.full(len(trades.good), CASH, dtype=np.int64)
@@ -296,6 +366,8 @@ class Exchange:
 
     def _transfer(self, command: Transfer) -> AssetsMoved:
         self.ledger.post(command.source, command.target, command.asset, command.amount)
+        if len(self._resting):
+            self._take_off_uncovered(command.source)
         return AssetsMoved(command.cause, len(command.amount))
 
     def _move_reference(self, command: MoveReference) -> ReferenceMoved:
@@ -306,6 +378,18 @@ class Exchange:
 
 def _code(rejection: Rejection) -> int:
     return _REASONS.index(rejection) + 1
+
+
+def _not_resting(orders: Orders, round_: int) -> Orders:
+    """Orders as they come in: none of them rests, and one of this very round is named without its round."""
+    if not (orders.placed_round.any() or orders.target_round.any()):
+        return orders
+    of_now = orders.target_round == round_
+    return replace(
+        orders,
+        placed_round=np.zeros(len(orders), dtype=np.int64),
+        target_round=np.where(of_now, 0, orders.target_round),
+    )
 
 
 def _rank_within_trader(trader: Int64) -> Int64:

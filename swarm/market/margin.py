@@ -132,10 +132,10 @@ class MarginDesk:
         return Orders(*(np.array(column, dtype=np.int64) for column in zip(*rows, strict=True)))
 
     def end_round(self, round_: int, reference_ticks: Int64) -> MarginReport:
-        """Collect, charge, call, and settle what is beyond hope; no order is live."""
+        """Collect what no order that rests has on hold, charge, call, and settle what is beyond hope."""
         everyone = np.arange(self.ledger.traders)
         for asset in range(self.assets):
-            self._repay(everyone, asset, np.minimum(self.owned[:, asset], self.owed[:, asset]))
+            self._repay(everyone, asset, np.minimum(self.ledger.available(everyone, asset), self.owed[:, asset]))
         interest = self._charge(reference_ticks)
         self._call(round_, reference_ticks)
         overdue = round_ - self.called_round >= self.config.grace_rounds + self.config.liquidation_rounds

@@ -40,11 +40,35 @@ class Matched:
         return np.where(left > 0, left - self.fill_lots, 0)
 
 
-def match(orders: Orders, mechanism: Mechanism, reference_ticks: int, config: MarketConfig) -> Matched:
-    """Match one good's orders, which are in canonical order."""
+def match(
+    orders: Orders, mechanism: Mechanism, reference_ticks: int, config: MarketConfig, resting: Orders | None = None
+) -> Matched:
+    """Match one good's orders, which are in canonical order, behind those that rest in a continuous market's book."""
     if mechanism == "call":
         return _call(orders, reference_ticks, config)
-    return _continuous(orders, reference_ticks, config)
+    orders = orders.take(np.argsort(orders.priority, kind="stable"))
+    return _continuous(orders if resting is None else _joined(resting, orders), reference_ticks, config)
+
+
+def take_back(orders: Orders, resting: Orders) -> Matched:
+    """A round of a good that is halted: orders that rest can be taken back, and nothing else happens."""
+    orders = _joined(resting, orders)
+    nothing = np.empty(0, dtype=np.int64)
+    return Matched(
+        orders=orders,
+        price_ticks=0,
+        fill_lots=np.zeros(len(orders), dtype=np.int64),
+        in_force=_not_taken_back(orders),
+        buyer_row=nothing,
+        seller_row=nothing,
+        trade_ticks=nothing,
+        trade_lots=nothing,
+        halted=False,
+    )
+
+
+def _joined(resting: Orders, orders: Orders) -> Orders:
+    return Orders.concatenate([resting, orders]) if len(resting) else orders
 
 
 def allowed_ticks(reference_ticks: Int64, permille: int | None, max_price_ticks: int) -> tuple[Int64, Int64]:
@@ -101,7 +125,6 @@ def _call(orders: Orders, reference_ticks: int, config: MarketConfig) -> Matched
 
 
 def _continuous(orders: Orders, reference_ticks: int, config: MarketConfig) -> Matched:
-    orders = orders.take(np.argsort(orders.priority, kind="stable"))
     matching = continuous.match(
         # A market order has been given the worst price that the band allows, and was held for at that.
         np.where(orders.kind == MARKET, IMMEDIATE_OR_CANCEL, orders.kind),
@@ -129,16 +152,18 @@ def _continuous(orders: Orders, reference_ticks: int, config: MarketConfig) -> M
 
 
 def _target_rows(orders: Orders) -> Int64:
-    """The rows of the orders that CANCELs and REPLACEs name by their trader's sequence number; -1 for none."""
+    """The rows of the orders that CANCELs and REPLACEs name by their trader's sequence and round; -1 for none."""
     target = np.full(len(orders), -1, dtype=np.int64)
     naming = np.flatnonzero(orders.kind >= CANCEL)
     if not len(naming):
         return target
     possible = np.flatnonzero(np.isin(orders.trader, orders.trader[naming]))
-    named = zip(orders.trader[possible].tolist(), orders.sequence[possible].tolist(), strict=True)
+    identity = (orders.trader, orders.placed_round, orders.sequence)
+    named = zip(*(column[possible].tolist() for column in identity), strict=True)
     rows = dict(zip(named, possible.tolist(), strict=True))
     for row in naming.tolist():
-        target[row] = rows.get((int(orders.trader[row]), int(orders.target[row])), -1)
+        named_by_it = int(orders.trader[row]), int(orders.target_round[row]), int(orders.target[row])
+        target[row] = rows.get(named_by_it, -1)
     return target
 
 

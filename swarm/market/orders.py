@@ -1,7 +1,7 @@
 """Orders as columns: one int64 array per field, all of one length, one row per order."""
 
 from dataclasses import dataclass, field, fields
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -12,13 +12,13 @@ BUY = 1
 SELL = -1
 
 LIMIT = 0
-"""Trades at its limit or better, and rests until the round ends."""
+"""Trades at its limit or better, and rests until the round ends, or longer where the market lets it."""
 MARKET = 1
 """Trades at any price that the price band allows; never rests."""
 IMMEDIATE_OR_CANCEL = 2
 """Trades at its limit or better what it can at once; never rests."""
 CANCEL = 3
-"""Takes an order of the same trader and round off the book."""
+"""Takes an order of the same trader off the book."""
 REPLACE = 4
 """Takes such an order off and is a new one, behind all others at its limit."""
 
@@ -29,7 +29,10 @@ class Orders:
 
     `side` is BUY or SELL, `limit_ticks` the worst acceptable price, `priority` decides who is served first at the
     margin (lower first, then trader, then sequence) and is drawn from the seed, never taken from arrival. `kind` is
-    LIMIT where it is not given; a CANCEL or REPLACE names the trader's order it means by its sequence in `target`.
+    LIMIT where it is not given; a CANCEL or REPLACE names the trader's order it means by its sequence in `target`, and,
+    where that one came in an earlier round and rests, by that round in `target_round`. `good_through` is the last round
+    in which an order counts, 0 for as long as the market lets it. `placed_round` is the exchange's to fill in, and 0
+    for an order that does not rest yet.
     """
 
     trader: Int64
@@ -41,9 +44,12 @@ class Orders:
     priority: Int64
     kind: Int64 = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     target: Int64 = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    good_through: Int64 = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    target_round: Int64 = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    placed_round: Int64 = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
     def __post_init__(self) -> None:
-        for name in ("kind", "target"):
+        for name in ("kind", "target", "good_through", "target_round", "placed_round"):
             if not len(getattr(self, name)):
                 object.__setattr__(self, name, np.zeros(len(self.trader), dtype=np.int64))
         if len({len(getattr(self, f.name)) for f in fields(self)}) > 1:
@@ -51,6 +57,13 @@ class Orders:
 
     def __len__(self) -> int:
         return len(self.trader)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """One block of all columns up to the last with anything in it: a message of one buffer and not of many."""
+        columns = [getattr(self, f.name) for f in fields(self)]
+        while len(columns) > _COLUMNS_NEEDED and not columns[-1].any():
+            columns.pop()
+        return _from_block, (type(self), np.stack(columns))
 
     def take(self, rows: npt.NDArray[np.bool_] | Int64) -> Self:
         """The orders at `rows` (a mask or indices), in that order."""
@@ -63,6 +76,10 @@ class Orders:
             return self
         return self.take(np.lexsort((self.sequence, self.trader)))
 
+    def stacked(self) -> Int64:
+        """[columns, orders]: a copy of all columns, in the order of the fields."""
+        return np.stack([getattr(self, f.name) for f in fields(self)])
+
     @classmethod
     def empty(cls) -> Self:
         """No orders."""
@@ -74,3 +91,11 @@ class Orders:
         if not batches:
             return cls.empty()
         return cls(**{f.name: np.concatenate([getattr(b, f.name) for b in batches]) for f in fields(cls)})
+
+
+_COLUMNS_NEEDED = 7
+"""The columns that have no default."""
+
+
+def _from_block(kind: type[Orders], block: Int64) -> Orders:
+    return kind(*block)

@@ -140,7 +140,7 @@ def _rounds(
             "place": str(place),
             "layout": _layout([port.layout() for port in ports]),
             "metrics_address": exported.address if exported else None,
-            "lost": dict(sum((Counter(port.losses()) for port in ports), Counter[str]())),
+            "lost": _sums([*(port.losses() for port in ports), *(c.snapshots.losses() for c in closings)]),
             "market_outages_s": [seconds for port in ports for seconds in port.outages_s()],
             "set_up_s": round(set_up_s, 3),
             "run_s": round(perf_counter() - begun - set_up_s, 3),
@@ -155,6 +155,10 @@ def _rounds(
 
     folder.write_report(render(record))
     return RunResult(folder, record, done == plan.whole.rounds)
+
+
+def _sums(counts: Sequence[Mapping[str, int]]) -> dict[str, int]:
+    return {key: sum(one.get(key, 0) for one in counts) for key in dict.fromkeys(key for one in counts for key in one)}
 
 
 def _layout(layouts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic, perf_counter, sleep
 from typing import TYPE_CHECKING, Any, Protocol
@@ -245,7 +245,7 @@ def _rounds(
             "place": str(place),
             "layout": dict(ports.layout()),
             "metrics_address": exported.address if exported else None,
-            "lost": dict(ports.losses()),
+            "lost": {**ports.losses(), **closing.snapshots.losses()},
             "market_outages_s": list(ports.outages_s()),
             "set_up_s": round(set_up_s, 3),
             "run_s": round(perf_counter() - begun - set_up_s, 3),
@@ -339,15 +339,15 @@ def open_all_ports(
 
     Of each market, `markets` has its plan, what it was begun with, and its journal.
     """
+    rounds = config.runtime.snapshot_rounds
+    markets = [(plan, replace(begun, snapshot_rounds=rounds), journal) for plan, begun, journal in markets]
     if place.local:
         clients = {m.name: client_of(m) for m in models}
         with kept_open(clients.values()) as runner, ExitStack() as stack:
             # The runner's own `run` minds signals, and prints each result in vain while it puts them back.
             alone = runner.get_loop().run_until_complete
             run = alone if len(markets) == 1 else stack.enter_context(in_background(runner))
-            yield [
-                _local_ports(plan, Market(market_plan, journal), clients, run) for plan, market_plan, journal in markets
-            ]
+            yield [_local_ports(own, Market(begun, journal), clients, run) for own, begun, journal in markets]
         return
     narrator.phase(f"joining Ray at {place.address}" if place.address else "starting Ray")
     # Importing ray takes a second or more, which a local run does not owe.

@@ -7,7 +7,7 @@ A scenario owns what its creatures are and need; the market owns what they have.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -45,10 +45,14 @@ Consequence = Movement | ReferenceMove
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MarketState:
-    """What the scenario sees of the market between commands: `balances` is [traders, assets], asset 0 is cash."""
+    """What the scenario sees of the market between commands: `balances` is [traders, assets], asset 0 is cash.
+
+    `owed` has the same shape and says what traders owe where they may borrow; None where nobody may.
+    """
 
     balances: Int64
     reference_ticks: Int64
+    owed: Int64 | None = None
 
 
 def fills_of(last: RoundCleared | None, traders: int, goods: int) -> tuple[Int64, Int64]:
@@ -114,6 +118,16 @@ class Scenario(Protocol):
         ...
 
 
+@runtime_checkable
+class KnowsValues(Protocol):
+    """A scenario that knows what each trade is worth to both sides, so that the gains from trade can be told."""
+
+    @property
+    def efficiency(self) -> float:
+        """Realised over the largest possible gains from trade, so far."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class ScenarioPlugin:
     """The one export of a scenario's file.
@@ -128,3 +142,16 @@ class ScenarioPlugin:
     Config: type[StrictModel]
     build: Callable[[Any, int, int, int, MarketConfig], Scenario]
     tilted: Callable[[Any, int, int], StrictModel] | None = None
+
+
+def with_debts(facts: tuple[str, ...], state: MarketState, goods: tuple[str, ...], tick_cents: int) -> tuple[str, ...]:
+    """The facts of all traders, with a line on what each owes where there is something; cash is rounded up."""
+    if state.owed is None or not state.owed.any():
+        return facts
+    lines = list(facts)
+    for trader in np.flatnonzero(state.owed.any(axis=1)).tolist():
+        cash, *lots = state.owed[trader].tolist()
+        owed = [f"{-(-cash // tick_cents)} pebbles"] if cash else []
+        owed += [f"{n} {good}" for n, good in zip(lots, goods, strict=True) if n]
+        lines[trader] = "\n".join(filter(None, (lines[trader], f"YOU OWE {', '.join(owed)}")))
+    return tuple(lines)

@@ -9,7 +9,8 @@ tells the two apart: without it, a damaged length that points beyond the end of 
 Beside the journal lies its head (`journal.head`): how many records were durable when, and their hash. It is written
 after each sync, in two places in turn, so that one of them is whole at any time. A journal that has lost records which
 its head counts is refused. The head itself is not synced: after a loss of power it may lag behind, and then it
-vouches for less, but it never says more than the disk held.
+vouches for less, but it never says more than the disk held. A snapshot is synced, and vouches for the journal up to
+its place just as the head does.
 """
 
 import fcntl
@@ -187,10 +188,10 @@ class JournalWriter:
         with self._lock:
             self._write()
 
-    def sync(self) -> None:
-        """Return only when all appended records are on the disk."""
+    def sync(self) -> Committed | None:
+        """Return only when all appended records are on the disk, with what that comes to; None without a file."""
         if self._file is None:
-            return
+            return None
         with self._lock:
             self._write()
             written = Committed(self.stats.frames, self.stats.bytes + len(MAGIC), self._head)
@@ -200,6 +201,7 @@ class JournalWriter:
         self.stats.syncs += 1
         self.stats.sync_s += perf_counter() - started
         self._commit(written)
+        return written
 
     def close(self) -> None:
         """Sync and close; appending after this is an error. After a failure nothing more is written."""
@@ -331,13 +333,23 @@ class JournalReader:
 
     def unpacked(self, offset: int, payload: bytes) -> Any:
         """The record that `payloads` gave at `offset`."""
-        try:
-            return msgpack.unpackb(payload)
-        except ValueError as error:
-            raise self._damage(offset, "a record that is not msgpack") from error
+        return unpacked(self.path, offset, payload)
 
     def _damage(self, offset: int, what: str) -> JournalError:
-        return JournalError(f"{self.path}: damaged at byte {offset}: {what}; restore the file from a copy")
+        return damage(self.path, offset, what)
+
+
+def damage(path: Path, offset: int, what: str) -> JournalError:
+    """The error that says where a journal is damaged."""
+    return JournalError(f"{path}: damaged at byte {offset}: {what}; restore the file from a copy")
+
+
+def unpacked(path: Path, offset: int, payload: bytes) -> Any:
+    """The record whose packed value lies at `offset` of a journal."""
+    try:
+        return msgpack.unpackb(payload)
+    except ValueError as error:
+        raise damage(path, offset, "a record that is not msgpack") from error
 
 
 def packed(record: Any) -> bytes:

@@ -21,7 +21,7 @@ from swarm.market.events import OrdersTaken, RoundCleared
 from swarm.market.ledger import CASH, ISSUE
 from swarm.market.margin import BANK, LENDER
 from swarm.market.orders import Int64, Orders
-from swarm.scenarios.protocol import Consequence, MarketState, Movement
+from swarm.scenarios.protocol import Consequence, MarketState, Movement, with_debts
 from swarm.seeding import draw
 from swarm.simulation.attention import Attended, Attention, counted
 from swarm.simulation.journal import JournalStats
@@ -221,7 +221,8 @@ class RoundLoop:
         own = seen.private
         holdings = Holdings(own.makes, own.need, own.spare, own.have)
         delivery = self._router.route(self._said, seen.public.reference_ticks, holdings)
-        seen = Observation(seen.public, replace(own, heard=delivery.heard))
+        facts = with_debts(own.facts, self._answer.state, self.plan.scenario.goods, self.plan.shard.tick_cents)
+        seen = Observation(seen.public, replace(own, facts=facts, heard=delivery.heard))
         return self._past.shown(seen) if self._past is not None else seen, delivery
 
     def _execute(self, entries: Sequence[Note | Consequence]) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from swarm.errors import JournalError, SwarmError
+from swarm.errors import JournalError, LedgerError, SwarmError
 from swarm.market.commands import Command, from_record, to_record
 from swarm.market.config import MarketConfig, Mechanism
 from swarm.market.events import Event
@@ -16,24 +16,31 @@ from swarm.market.exchange import Exchange
 from swarm.scenarios.protocol import Int64, MarketState
 from swarm.simulation.journal import (
     MAGIC,
+    Committed,
     DiskFile,
     JournalReader,
     JournalStats,
     JournalWriter,
     OpenFile,
     packed,
+    unpacked,
 )
+from swarm.simulation.snapshot import Snapshot, SnapshotFolder, SnapshotStats
 
 
 @dataclass(frozen=True, slots=True)
 class MarketPlan:
-    """What a market is made from; `mechanisms` has one entry per good, or none where all are matched alike."""
+    """What a market is made from; `mechanisms` has one entry per good, or none where all are matched alike.
+
+    After every `snapshot_rounds` rounds a snapshot is written beside the journal, or never where that is 0.
+    """
 
     config: MarketConfig
     traders: int
     opening_reference_ticks: tuple[int, ...]
     named_accounts: tuple[str, ...]
     mechanisms: tuple[Mechanism, ...] = ()
+    snapshot_rounds: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +66,7 @@ class MarketClosing:
 
     journal_sha256: str
     journal: JournalStats
+    snapshots: SnapshotStats
 
 
 class MarketPort(Protocol):
@@ -96,22 +104,37 @@ class Market:
     must be what stands there, and is applied again without being written again. So the same messages lead to the same
     state and the same journal, whether they come for the first time, after a restart, or twice. `recorded` is how many
     records the journal held when it was opened.
+
+    All of the journal is read and checked at the start, but what lies before a snapshot need not be applied. Which
+    snapshot that is shows with the first message: the newest one that does not lie behind the place it is for. So a
+    market that is lost in the middle of a run goes on from its last snapshot, while a run that is resumed, whose loop
+    goes through all its rounds again from the first and needs their answers, begins without one.
     """
 
-    def __init__(self, plan: MarketPlan, journal_path: Path | None, open_file: OpenFile = DiskFile) -> None:
+    def __init__(
+        self,
+        plan: MarketPlan,
+        journal_path: Path | None,
+        open_file: OpenFile = DiskFile,
+        snapshots_in_background: bool = True,
+    ) -> None:
         self.plan = plan
         self.exchange = new_exchange(plan)
-        self._reader: JournalReader | None = None
+        self._path = journal_path
         self._recorded: list[tuple[int, bytes]] = []
+        self._first = 0
+        self._snapshots = SnapshotFolder(journal_path, snapshots_in_background) if journal_path else None
+        self._usable: list[Snapshot] = []
+        reader: JournalReader | None = None
         if journal_path is not None and journal_path.exists():
             if journal_path.stat().st_size < len(MAGIC):
                 # It was killed before it had a single record.
                 journal_path.unlink()
             else:
-                self._reader = JournalReader(journal_path)
-                self._recorded = list(self._reader.payloads())
+                reader = JournalReader(journal_path)
+                self._read(reader)
         self.recorded = len(self._recorded)
-        self.journal = JournalWriter(journal_path, self._reader, open_file)
+        self.journal = JournalWriter(journal_path, reader, open_file)
         self._next = 0
         self._answered: tuple[int, int, MarketAnswer] | None = None
 
@@ -138,8 +161,12 @@ class Market:
         ledger, assets = self.exchange.ledger, self.exchange.goods + 1
         answer = MarketAnswer(
             tuple(events),
-            # What is owed is the exchange's own affair, and stands behind what is owned.
-            MarketState(ledger.balances[: ledger.traders, :assets].copy(), self.exchange.reference_ticks.copy()),
+            # In the ledger, what is owed stands behind what is owned.
+            MarketState(
+                ledger.balances[: ledger.traders, :assets].copy(),
+                self.exchange.reference_ticks.copy(),
+                ledger.balances[: ledger.traders, assets:].copy() if self.exchange.margin else None,
+            ),
             ledger.balances[ledger.traders :, :assets].copy(),
         )
         self._answered = at, len(entries), answer
@@ -153,24 +180,90 @@ class Market:
             return replace(self.journal.stats)
         self.catch_up(at)
         if self._keep(at, ["round", [round_, self.exchange.state_hash()]]):
-            self.journal.sync()
+            durable = self.journal.sync()
+            every = self.plan.snapshot_rounds
+            if durable and self._snapshots and every and round_ % every == 0:
+                self._snapshots.write(self._snapshot(round_, durable))
         self._next = at + 1
         return replace(self.journal.stats)
 
     def close(self) -> MarketClosing:
         """Close the journal."""
         self.journal.close()
-        return MarketClosing(self.journal.sha256, self.journal.stats)
+        if self._snapshots:
+            self._snapshots.wait()
+        return MarketClosing(self.journal.sha256, self.journal.stats, self.snapshot_stats)
+
+    @property
+    def snapshot_stats(self) -> SnapshotStats:
+        """What became of snapshots so far."""
+        return self._snapshots.stats if self._snapshots else SnapshotStats()
+
+    def _read(self, reader: JournalReader) -> None:
+        """Take in all records, and the snapshots that stand for a place among them.
+
+        A snapshot is written when the journal is durable up to its place, so one of another history, or of a longer
+        one, shows that the journal lost something: JournalError, as where its head shows that.
+        """
+        found = self._snapshots.read() if self._snapshots else []
+        chain = {snapshot.place.records: b"" for snapshot in found}
+        for record in reader.payloads():
+            self._recorded.append(record)
+            if reader.records in chain:
+                chain[reader.records] = reader.head
+        for snapshot in found:
+            if chain[snapshot.place.records] != snapshot.place.sha256:
+                path = self._snapshots.path(snapshot.round) if self._snapshots else reader.path
+                raise JournalError(
+                    f"{reader.path}: this is not the history that was durable at the end of round {snapshot.round}, as "
+                    f"{path.name} has it; restore the journal from a copy, or remove that file to take it as it is"
+                )
+        self._usable = found
+
+    def _snapshot(self, round_: int, durable: Committed) -> Snapshot:
+        config, mechanisms = self.plan.config.model_dump(mode="json"), tuple(self.plan.mechanisms)
+        return Snapshot(round_, durable, config, mechanisms, self.exchange.snapshot())
+
+    def _begin(self, place: int) -> None:
+        """Before the first message, which is for `place`: go to the newest snapshot before it that holds."""
+        usable, self._usable = self._usable, []
+        for snapshot in usable:
+            records = snapshot.place.records
+            if records > place:
+                continue
+            try:
+                plan, exchange = self._restored(snapshot)
+            except (KeyError, TypeError, ValueError, LedgerError) as error:
+                why = f"it does not fit this market ({error})"
+            else:
+                if self._unpacked(records - 1) == ["round", [snapshot.round, exchange.state_hash()]]:
+                    self.plan, self.exchange = plan, exchange
+                    # What lies before will not be asked for again, and a journal may be long.
+                    del self._recorded[:records]
+                    self._first = self._next = records
+                    self.snapshot_stats.began_after_round = snapshot.round
+                    return
+                why = "it has another state than the journal has there"
+            if self._snapshots:
+                self._snapshots.pass_over(self._snapshots.path(snapshot.round), why)
+
+    def _restored(self, snapshot: Snapshot) -> tuple[MarketPlan, Exchange]:
+        """The plan and the exchange of a snapshot."""
+        config = MarketConfig.model_validate_json(json.dumps(snapshot.config))
+        plan = replace(self.plan, config=config, mechanisms=tuple(snapshot.mechanisms))
+        exchange = new_exchange(plan)
+        exchange.restore(snapshot.exchange)
+        return plan, exchange
 
     def _keep(self, place: int, record: list[Any]) -> bool:
         """Append a record, unless it is there already, and say whether it was new; JournalError if another is there."""
         payload = packed(record)
         if place >= self.recorded:
             # What was held for comparing is as long as the journal, and is not needed any more.
-            self._recorded, self._reader = [], None
+            self._recorded = []
             self.journal.append_payload(payload)
             return True
-        offset, recorded = self._recorded[place]
+        offset, recorded = self._recorded[place - self._first]
         if recorded != payload:
             found = self._unpacked(place)[0]
             raise JournalError(
@@ -183,6 +276,8 @@ class Market:
         """Apply what the journal holds before `place`, as after a restart; OutOfStep if it does not reach so far."""
         if place > max(self.recorded, self._next):
             raise OutOfStep(f"market: a message for record {place} came, the next one is {self._next}")
+        if self._usable:
+            self._begin(place)
         while self._next < place:
             record = self._unpacked(self._next)
             match record[0]:
@@ -192,9 +287,10 @@ class Market:
                     self._fork(record[1])
                 case "round":
                     if record[1][1] != self.exchange.state_hash():
+                        offset, _ = self._recorded[self._next - self._first]
                         raise JournalError(
-                            f"journal: at byte {self._recorded[self._next][0]} the end of round {record[1][0]} has "
-                            "another state than the records before it lead to"
+                            f"journal: at byte {offset} the end of round {record[1][0]} has another state than the "
+                            "records before it lead to"
                         )
                 case _:
                     self.exchange.handle(from_record(record))
@@ -215,8 +311,7 @@ class Market:
         self.exchange.restore(past)
 
     def _unpacked(self, place: int) -> list[Any]:
-        offset, payload = self._recorded[place]
-        if self._reader is None:
+        if self._path is None:
             raise OutOfStep(f"market: record {place} is not in the journal")
-        record: list[Any] = self._reader.unpacked(offset, payload)
+        record: list[Any] = unpacked(self._path, *self._recorded[place - self._first])
         return record

@@ -26,6 +26,7 @@ from swarm.scenarios.protocol import MarketState
 from swarm.simulation.attention import Attended
 from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.market import MarketClosing
+from swarm.simulation.measures import measures
 from swarm.simulation.plan import RunPlan
 
 TRADER_ROWS = 2_000_000
@@ -80,6 +81,7 @@ class Recorder:
         self.errors: Counter[str] = Counter()
         self.repairs: Counter[str] = Counter()
         self.rejections: Counter[str] = Counter()
+        self.resting: Counter[str] = Counter()
         self.pruned: Counter[str] = Counter()
         self.messages: Counter[str] = Counter()
         self.due: Counter[str] = Counter()
@@ -126,6 +128,11 @@ class Recorder:
         attended = outcome.attended
         self._keep_attended(outcome.round, attended)
         self.rejections.update(str(r) for r in outcome.taken.rejected_reason)
+        if outcome.cleared.resting:
+            left_book = asdict(outcome.cleared.resting)
+            # How many are in the book is no count of what happened: the last one stands for the run.
+            self.resting["resting"] = left_book.pop("resting")
+            self.resting.update(left_book)
         delivery = outcome.delivery
         self.pruned.update({str(reason): n for reason, n in delivery.pruned.items()})
         self.pruned["prompt_full"] += int(turns.pruned_messages.sum())
@@ -330,6 +337,7 @@ class Recorder:
             "decision_errors": dict(sorted(self.errors.items())),
             "repaired_replies": dict(sorted(self.repairs.items())),
             "order_rejections": dict(sorted(self.rejections.items())),
+            "resting_orders": dict(self.resting),
             "late_turns": self.late,
             "late_turns_by_mind": dict(sorted(self.late_by_mind.items())),
             "pruned_messages": dict(sorted(self.pruned.items())),
@@ -352,12 +360,15 @@ class Recorder:
             "desks": self._desks(decided),
             "seconds_per_round": {"p50": _quantile(durations, 0.5), "p95": _quantile(durations, 0.95)},
             "conservation": self._conservation(),
-            "wealth": {"gini_start": round(self._opening_gini, 6), "gini_end": round(gini(wealth), 6)},
+            "wealth": {"gini_start": round(self._opening_gini, 6), "gini_end": round(gini(np.maximum(wealth, 0)), 6)},
+            "quality": measures(plan, tables, gini(np.maximum(wealth, 0))),
             "journal": {
                 "frames": closing.journal.frames,
                 "bytes": closing.journal.bytes,
                 "syncs": closing.journal.syncs,
                 "sync_s": round(closing.journal.sync_s, 6),
+                "snapshots": closing.snapshots.written,
+                "market_began_after_round": closing.snapshots.began_after_round,
             },
             "traders_table_every_rounds": self._every,
             **extra,
@@ -407,9 +418,10 @@ class Recorder:
 
 
 def wealth_cents(plan: RunPlan, state: MarketState) -> Int64:
-    """Cash and stock at reference prices, by trader, in cents."""
-    stock: Int64 = (state.balances[:, 1:] * state.reference_ticks[None, :]).sum(axis=1)
-    cash: Int64 = state.balances[:, CASH]
+    """Cash and stock at reference prices less what is owed, by trader, in cents."""
+    owned = state.balances if state.owed is None else state.balances - state.owed
+    stock: Int64 = (owned[:, 1:] * state.reference_ticks[None, :]).sum(axis=1)
+    cash: Int64 = owned[:, CASH]
     return cash + stock * plan.market.config.tick_cents
 
 

@@ -19,6 +19,7 @@ from swarm.market.events import OrdersTaken, RoundCleared, Trades
 from swarm.market.ledger import ROAD
 from swarm.market.orders import Orders
 from swarm.market.quality import price_dispersion
+from swarm.market.resting import RestingReport
 from swarm.scenarios.protocol import Int64, MarketState, Scenario
 from swarm.simulation.attention import Attended
 from swarm.simulation.journal import JournalStats
@@ -29,6 +30,7 @@ from swarm.simulation.record import Recorder, RunRecord
 from swarm.simulation.region import Region
 from swarm.simulation.regions import Dispatch, RegionsPlan, region_of, run_sha256
 from swarm.simulation.road import ARRIVED, LEFT, TOLL, Road, Travellers
+from swarm.simulation.snapshot import SnapshotStats
 from swarm.simulation.traders import Gathered, gather
 
 
@@ -177,7 +179,8 @@ class Onlookers:
     def finish(self, closings: Sequence[MarketClosing], extra: Mapping[str, Any]) -> tuple[RunRecord, list[RunRecord]]:
         """The record of the whole, and one of each region; `extra` is what only the caller knows."""
         journal = JournalStats.together([closing.journal for closing in closings])
-        closing = MarketClosing(run_sha256([c.journal_sha256 for c in closings]), journal)
+        snapshots = SnapshotStats.together([closing.snapshots for closing in closings])
+        closing = MarketClosing(run_sha256([c.journal_sha256 for c in closings]), journal, snapshots)
         each = [
             recorder.finish(closing, {**extra, "region": name})
             for name, recorder, closing in zip(self.plan.names, self.recorders, closings, strict=True)
@@ -252,6 +255,7 @@ class Onlookers:
             reference_ticks=state.reference_ticks,
             trades=Trades(**columns, **sides),
             halted=tuple(sorted({good for c in cleared for good in c.halted})),
+            resting=RestingReport.together(resting) if (resting := [c.resting for c in cleared if c.resting]) else None,
         )
 
     def _keep_prices(self, outcomes: Sequence[RoundOutcome]) -> None:

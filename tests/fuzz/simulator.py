@@ -13,7 +13,7 @@ import random
 import tempfile
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ from swarm.simulation.market import Market, MarketPlan, OutOfStep
 from swarm.simulation.plan import RunPlan
 from swarm.simulation.remote import Lost, RemoteMarket, RemoteTraders, split
 from swarm.simulation.replay import replay
+from swarm.simulation.snapshot import SnapshotFolder
 from swarm.simulation.traders import Gathered, LocalTraders, RecordedTraders, ResumedTraders
 
 ROUNDS = 6
@@ -52,6 +53,7 @@ FAULTS = {
     "market dies after": 0.05,
     "power is lost with it": 0.5,
     "disk is full": 0.03,
+    "snapshot is damaged": 0.6,
     "driver dies": 0.03,
     "clock jumps": 0.10,
     "shard question lost": 0.08,
@@ -158,7 +160,9 @@ class MarketProcess:
     """A link to a market that runs in a process which dies and is started again from its journal."""
 
     def __init__(self, world: "World", plan: MarketPlan, path: Path) -> None:
-        self.world, self.plan, self.path = world, plan, path
+        # How often a snapshot is written changes nothing in the history.
+        self.world, self.path = world, path
+        self.plan = replace(plan, snapshot_rounds=world.chance.dice.randint(0, 3))
         self.market: Market | None = None
         self.disk: Disk | None = None
         self.under_way: list[tuple[float, str, tuple[Any, ...]]] = []
@@ -203,9 +207,14 @@ class MarketProcess:
         return answer
 
     def die(self) -> None:
-        """End the process, and at times the power of its machine."""
-        if self.disk is not None and self.world.chance.strikes("power is lost with it"):
+        """End the process, and at times the power of its machine, or what its disk has of a snapshot."""
+        chance = self.world.chance
+        if self.disk is not None and chance.strikes("power is lost with it"):
             self.disk.lose_power()
+        for snapshot in SnapshotFolder(self.path).files():
+            if chance.strikes("snapshot is damaged"):
+                content = snapshot.read_bytes()
+                snapshot.write_bytes(content[: chance.dice.randrange(len(content) or 1)])
         self.market = self.disk = None
         self.world.clock.pause(1.0)
 
@@ -220,8 +229,12 @@ class MarketProcess:
 
     def _handle(self, method: str, arguments: tuple[Any, ...]) -> Any:
         if self.market is None:
-            self.market = Market(self.plan, self.path, self._open)
-        return getattr(self.market, method)(*arguments)
+            self.market = Market(self.plan, self.path, self._open, snapshots_in_background=False)
+        began = self.market.snapshot_stats.began_after_round
+        try:
+            return getattr(self.market, method)(*arguments)
+        finally:
+            self.world.chance.fired["a snapshot was begun from"] += self.market.snapshot_stats.began_after_round > began
 
     def _open(self, path: Path, keep_bytes: int | None) -> Disk:
         self.disk = Disk(self.world, path, keep_bytes)

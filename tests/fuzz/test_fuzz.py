@@ -17,6 +17,8 @@ def test_all_properties_hold_whatever_fails() -> None:
         fired.update(result.fired)
     assert fired["market answer lost"] > 0
     assert fired["driver dies"] > 0
+    assert fired["snapshot is damaged"] > 0
+    assert fired["a snapshot was begun from"] > 0
 
 
 def test_a_seed_gives_the_same_simulation_twice() -> None:

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import polars as pl
 
+from swarm.simulation.measures import MEANINGS
 from swarm.simulation.record import RunRecord
 from swarm.simulation.report import aggregates, charts, wording
 from swarm.simulation.report.charts import Panel, Rows
@@ -74,6 +75,8 @@ def sections(record: RunRecord) -> list[Section]:
             found.append(Section("mood", "Mood", mood(record)))
         if not record.tables["trades"].is_empty():
             found.append(Section("trade", "Who traded with whom", trade(record)))
+        if "quality" in summary:
+            found.append(Section("quality", "Market quality", (market_quality(summary),)))
         found += [
             Section("profit", "Profit", profit(record)),
             Section("decisions", "Decisions", decisions(record)),
@@ -337,6 +340,30 @@ def _by_kind(
     )
 
 
+def market_quality(summary: wording.Summary) -> Table:
+    """The measures that economists judge markets by, for the market and for each good."""
+    goods = summary["goods"][:PANELS]
+
+    def shown(value: float | None) -> str:
+        if value is None:
+            return "cannot be told"
+        return count(value) if isinstance(value, int) else f"{value:.3f}"
+
+    rows = []
+    for name, found in summary["quality"].items():
+        by_good = found.get("by_good")
+        of_goods = [shown(by_good.get(good)) if by_good is not None else "" for good in goods]
+        rows.append((plain(name), shown(found["market"]), *of_goods, MEANINGS[name]))
+    return Table(
+        "Measures of the market",
+        "Of the whole run; for the market, the mean of its goods by volume. Few returns have no tail that can be told, "
+        "and gains from trade are known where the scenario says what each trade is worth.",
+        ("measure", "market", *goods, "what it says"),
+        tuple(rows),
+        words=(0, len(goods) + 2),
+    )
+
+
 def trade(record: RunRecord) -> tuple[Figure, ...]:
     """What each kind, and each mind, sold to each."""
     summary = record.summary
@@ -436,6 +463,7 @@ def decisions(record: RunRecord) -> tuple[Table, ...]:
     amiss = (
         ("repairs to replies that could then be read", count(sum(repairs.values())), wording.listed(repairs)),
         ("orders rejected by the market", count(sum(rejections.values())), wording.listed(rejections)),
+        *_left_the_book(summary),
         (
             "messages pruned",
             count(sum(summary["pruned_messages"].values())),
@@ -541,6 +569,14 @@ def _budget(summary: wording.Summary) -> tuple[Table, ...]:
             words=(0, 1),
         ),
     )
+
+
+def _left_the_book(summary: wording.Summary) -> list[tuple[str, str, str]]:
+    """What left the books before it was filled, where orders stay there from round to round."""
+    left = {reason: times for reason, times in summary.get("resting_orders", {}).items() if reason != "resting"}
+    if not left:
+        return []
+    return [("orders that left the book unfilled", count(sum(left.values())), wording.listed(left))]
 
 
 def desks(record: RunRecord) -> tuple[Table, ...]:

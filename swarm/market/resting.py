@@ -1,0 +1,100 @@
+"""The orders that stay in the books of continuous markets from one round to the next, and why they leave them.
+
+It knows orders, rounds and prices, but no accounts: what it takes off is returned, and the exchange frees the holds.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from swarm.market.mechanism import Matched
+from swarm.market.orders import LIMIT, REPLACE, Int64, Orders
+
+Bool = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class RestingReport:
+    """How many orders stay in the books after a round, and how many were taken off them since the last, by reason.
+
+    `outside_band`: the reference price moved away; `uncovered`: their owner no longer has what they offer;
+    `liquidated`: their owner's margin account is.
+    """
+
+    resting: int = 0
+    expired: int = 0
+    outside_band: int = 0
+    uncovered: int = 0
+    liquidated: int = 0
+
+    @classmethod
+    def together(cls, parts: "Sequence[RestingReport]") -> "RestingReport":
+        """The books of several markets as one."""
+        return cls(**{f.name: sum(getattr(part, f.name) for part in parts) for f in fields(cls)})
+
+
+class RestingOrders:
+    """Orders by good and then by the time at which they came, each with the lots it has left.
+
+    `placed_round` and the trader's sequence name one, `good_through` is the last round in which it counts.
+    """
+
+    def __init__(self) -> None:
+        self.orders = Orders.empty()
+        self.uncovered = 0
+
+    def __len__(self) -> int:
+        return len(self.orders)
+
+    def of(self, good: int) -> Orders:
+        """One good's orders, the oldest first."""
+        return self.orders.take(self.orders.good == good)
+
+    def take_off(self, leaving: Bool) -> Orders:
+        """Forget the orders of a mask, and return them."""
+        taken = self.orders.take(leaving)
+        self.orders = self.orders.take(~leaving)
+        return taken
+
+    def uncovered_rows(self, trader: int, pays_cash: bool, good: int) -> list[int]:
+        """The rows of a trader's orders that offer cash, or lots of `good`; the newest first."""
+        orders = self.orders
+        own = (orders.trader == trader) & ((orders.side > 0) == pays_cash)
+        rows = np.flatnonzero(own if pays_cash else own & (orders.good == good))
+        newest = rows[np.argsort(orders.placed_round[rows], kind="stable")[::-1]]
+        return list(newest.tolist())
+
+
+def staying(matched: Matched, round_: int, rest_rounds: int) -> Orders:
+    """What is left of a continuous good's limit orders that may stay for another round, in the order of service."""
+    orders = matched.orders
+    left = np.where(matched.in_force, orders.quantity_lots - matched.fill_lots, 0)
+    through = good_through(orders, round_, rest_rounds)
+    rows = np.flatnonzero((left > 0) & ((orders.kind == LIMIT) | (orders.kind == REPLACE)) & (through > round_))
+    kept, nothing = orders.take(rows), np.zeros(len(rows), dtype=np.int64)
+    return replace(
+        kept,
+        quantity_lots=left[rows],
+        kind=nothing + LIMIT,
+        target=nothing,
+        target_round=nothing,
+        good_through=through[rows],
+        placed_round=np.where(kept.placed_round > 0, kept.placed_round, round_),
+    )
+
+
+def expiring(matched: Matched, round_: int) -> int:
+    """How many orders that rested are not filled in the last round in which they count."""
+    orders = matched.orders
+    left = matched.in_force & (matched.fill_lots < orders.quantity_lots)
+    return int((left & (orders.placed_round > 0) & (orders.good_through <= round_)).sum())
+
+
+def good_through(orders: Orders, round_: int, rest_rounds: int) -> Int64:
+    """The last round in which each order counts: its own wish, within what the market allows an order of `round_`."""
+    longest = round_ + rest_rounds
+    wished = np.where(orders.good_through > 0, np.minimum(orders.good_through, longest), longest)
+    through: Int64 = np.where(orders.placed_round > 0, orders.good_through, wished)
+    return through

@@ -1,0 +1,187 @@
+"""Snapshots of a market, which spare one that starts again most of its journal.
+
+A snapshot lies beside its journal as `<journal>-<round>.snapshot`: MAGIC, the SHA-256 of the rest, and one msgpack
+value with what the exchange holds and the place in the journal that it stands for (records, bytes, chain hash). It is
+written under another name, synced and renamed, so that it is whole or absent; one that is damaged all the same is
+passed over and counted. A snapshot is never the truth: the journal is read and its chain checked as without one, only
+that the records before the snapshot's place are not applied, and the state must have the hash that the journal has
+there.
+"""
+
+import hashlib
+import logging
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from threading import Thread
+from time import perf_counter
+from typing import Any
+
+import msgpack
+import numpy as np
+
+from swarm.market.config import Mechanism
+from swarm.simulation.journal import Committed, sync_folder
+
+MAGIC = b"SWARMS01"
+KEPT = 2
+"""How many snapshots of a journal are kept: where the last one is damaged, or too late, there is one before it."""
+
+_DIGEST_BYTES = 32
+_COLUMN = "column"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class SnapshotStats:
+    """What became of snapshots: written, failed to be written, passed over, and how long writing took.
+
+    `began_after_round` is the round of the snapshot that the market went on from, 0 where it read all of its journal.
+    """
+
+    written: int = 0
+    failed: int = 0
+    passed_over: int = 0
+    write_s: float = 0.0
+    began_after_round: int = 0
+
+    @classmethod
+    def together(cls, parts: "Sequence[SnapshotStats]") -> "SnapshotStats":
+        """What became of several markets' snapshots; of those they went on from, the round of the oldest."""
+        sums: dict[str, Any] = {f.name: sum(getattr(part, f.name) for part in parts) for f in fields(cls)}
+        return cls(**sums | {"began_after_round": min(part.began_after_round for part in parts)})
+
+    def losses(self) -> dict[str, int]:
+        """What was lost, by kind; empty where nothing was."""
+        counts = {"snapshots_not_written": self.failed, "snapshots_passed_over": self.passed_over}
+        return {kind: count for kind, count in counts.items() if count}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Snapshot:
+    """A market at the end of a round, when the journal came to `place`.
+
+    `config` and `mechanisms` are what the market goes by there, which a fork may have changed; `exchange` is what
+    `Exchange.snapshot` gave.
+    """
+
+    round: int
+    place: Committed
+    config: dict[str, Any]
+    mechanisms: tuple[Mechanism, ...]
+    exchange: dict[str, Any]
+
+    def packed(self) -> bytes:
+        """The content of a snapshot's file."""
+        columns = {name: _packed(value) for name, value in self.exchange.items()}
+        place = [self.place.records, self.place.file_bytes, self.place.sha256]
+        payload: bytes = msgpack.packb([self.round, place, self.config, list(self.mechanisms), columns])
+        return MAGIC + hashlib.sha256(payload).digest() + payload
+
+    @classmethod
+    def unpacked(cls, content: bytes) -> "Snapshot | None":
+        """The snapshot that a file holds; None where it is not whole."""
+        start = len(MAGIC) + _DIGEST_BYTES
+        payload = content[start:]
+        if content[:start] != MAGIC + hashlib.sha256(payload).digest():
+            return None
+        round_, place, config, mechanisms, columns = msgpack.unpackb(payload)
+        exchange = {name: _unpacked(value) for name, value in columns.items()}
+        return cls(round_, Committed(*place), config, tuple(mechanisms), exchange)
+
+
+class SnapshotFolder:
+    """The snapshots of one journal. They are written one at a time, on a thread unless `in_background` is False."""
+
+    def __init__(self, journal: Path, in_background: bool = True) -> None:
+        self._journal = journal
+        self._in_background = in_background
+        self._writing: Thread | None = None
+        self._known: list[Path] = []
+        self.stats = SnapshotStats()
+
+    def path(self, round_: int) -> Path:
+        """Where the snapshot of a round lies."""
+        return self._journal.with_name(f"{self._journal.stem}-{round_:07}.snapshot")
+
+    def files(self, suffix: str = "snapshot") -> list[Path]:
+        """The files of this journal's snapshots, oldest first, whole or not; `suffix` is a pattern."""
+        name = re.compile(rf"{re.escape(self._journal.stem)}-[0-9]+\.({suffix})")
+        return sorted(path for path in self._journal.parent.iterdir() if name.fullmatch(path.name))
+
+    def read(self) -> list[Snapshot]:
+        """The whole snapshots, newest first."""
+        found: list[tuple[Path, Snapshot]] = []
+        for path in self.files():
+            try:
+                snapshot = Snapshot.unpacked(path.read_bytes())
+            except OSError as error:
+                self.pass_over(path, f"it cannot be read ({error.strerror})")
+                continue
+            if snapshot is None:
+                self.pass_over(path, "it is damaged")
+            else:
+                found.append((path, snapshot))
+        found.sort(key=lambda pair: pair[1].round)
+        self._known = [path for path, _ in found]
+        return [snapshot for _, snapshot in reversed(found)]
+
+    def pass_over(self, path: Path, why: str) -> None:
+        """Count a snapshot that is of no use; an older one or the journal takes its place."""
+        self.stats.passed_over += 1
+        log.warning("%s: this snapshot is passed over: %s", path, why)
+
+    def write(self, snapshot: Snapshot) -> None:
+        """Have a snapshot written; the one before it is waited for, so that no more than one is held in memory."""
+        self.wait()
+        if not self._in_background:
+            self._write(snapshot)
+            return
+        self._writing = Thread(target=self._write, args=(snapshot,), name="snapshot")
+        self._writing.start()
+
+    def wait(self) -> None:
+        """Return when nothing is being written."""
+        if self._writing is not None:
+            self._writing.join()
+            self._writing = None
+
+    def _write(self, snapshot: Snapshot) -> None:
+        started = perf_counter()
+        path = self.path(snapshot.round)
+        unfinished = path.with_suffix(".part")
+        try:
+            with unfinished.open("wb") as file:
+                file.write(snapshot.packed())
+                file.flush()
+                os.fsync(file.fileno())
+            unfinished.rename(path)
+            sync_folder(path.parent)
+            self._known = [*(known for known in self._known if known != path), path][-KEPT:]
+            for old in self.files("snapshot|part"):
+                if old not in self._known:
+                    old.unlink(missing_ok=True)
+            self.stats.written += 1
+        except OSError as error:
+            # Without it a restart takes longer, and nothing else is lost.
+            self.stats.failed += 1
+            log.warning("%s: this snapshot cannot be written (%s)", path, error.strerror)
+            unfinished.unlink(missing_ok=True)
+        self.stats.write_s += perf_counter() - started
+
+
+def _packed(value: Any) -> Any:
+    if not isinstance(value, np.ndarray):
+        return value
+    return [_COLUMN, list(value.shape), value.astype("<i8").tobytes()]
+
+
+def _unpacked(value: Any) -> Any:
+    match value:
+        case [str(kind), list(shape), bytes(column)] if kind == _COLUMN:
+            return np.frombuffer(column, dtype="<i8").astype(np.int64).reshape(shape)
+        case _:
+            return value
