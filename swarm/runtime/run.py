@@ -275,7 +275,9 @@ def open_all_ports(
     if place.local:
         clients = {m.name: client_of(m) for m in models}
         with kept_open(clients.values()) as runner, ExitStack() as stack:
-            run = runner.run if len(markets) == 1 else stack.enter_context(in_background(runner))
+            # The runner's own `run` minds signals, and prints each result in vain while it puts them back.
+            alone = runner.get_loop().run_until_complete
+            run = alone if len(markets) == 1 else stack.enter_context(in_background(runner))
             yield [
                 Ports(
                     Market(market_plan, journal),
