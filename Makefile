@@ -145,6 +145,11 @@ lock-vllm: ## resolve requirements-vllm.lock again
 	  --output-file .cache/requirements-vllm.lock
 	@{ echo '$(VLLM_LOCK_HEADER)'; cat .cache/requirements-vllm.lock; } >requirements-vllm.lock
 
+.PHONY: bench-engine
+bench-engine: $(VLLM)/.ready ## measure how busy the swarm keeps the real vLLM on the CPU
+	@$(VLLM)/bin/python tests/vllm/lookalikes.py .cache/lookalikes
+	@$(VLLM)/bin/swarm bench engine --engine .cache/lookalikes/llama-3.2-3b --json docs/benchmarks/engine.json
+
 .PHONY: bench-table
 bench-table: setup ## write the README's table of figures from docs/benchmarks
 	@$(BIN)/python -m swarm.bench.table docs/benchmarks README.md

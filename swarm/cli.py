@@ -400,6 +400,41 @@ def bench_round(json_path: JsonPath = None) -> None:
     _bench("round", round_bench.measure, json_path)
 
 
+@bench_app.command(name="turns")
+def bench_turns(json_path: JsonPath = None) -> None:
+    """CPU and time of a turn beside a model that answers at once over HTTP, and in a second; takes five minutes."""
+    from swarm.bench import turns as turns_bench
+
+    _bench("turns", turns_bench.measure, json_path)
+
+
+@bench_app.command(name="engine")
+def bench_engine(
+    folder: Annotated[
+        Path | None, typer.Option("--engine", metavar="DIR", help="A folder with a model for vLLM on the CPU.")
+    ] = None,
+    catalogue: Annotated[
+        str, typer.Option("--catalogue", metavar="NAME", help="The catalogue's entry that the model looks like.")
+    ] = "llama-3.2-3b",
+    json_path: JsonPath = None,
+) -> None:
+    """How busy the swarm keeps a real vLLM engine, and what its prefix cache misses; takes ten minutes."""
+    from swarm.bench import engine as engine_bench
+
+    if folder is None:
+        _bench("engine", lambda narrator: engine_bench.not_measured(), json_path)
+    else:
+        _bench("engine", lambda narrator: engine_bench.measure(folder, catalogue, narrator), json_path)
+
+
+@bench_app.command(name="scale")
+def bench_scale(json_path: JsonPath = None) -> None:
+    """A round of 100,000 baselines over Ray, and the memory of a trader at 10,000; takes five minutes."""
+    from swarm.bench import scale as scale_bench
+
+    _bench("scale", scale_bench.measure, json_path)
+
+
 @bench_app.command(name="desks")
 def bench_desks(json_path: JsonPath = None) -> None:
     """What smolagents adds to a turn at a desk, stock and ours, with an instant model; takes a few seconds."""

@@ -27,7 +27,7 @@ _REPLY = {
 _SERVE = """
 import sys
 from swarm.llm.fake_model import serve_forever
-serve_forever(port=0, fixed_reply=sys.argv[1], ready=lambda url: print(url, flush=True))
+serve_forever(port=0, fixed_replies={"": sys.argv[1]}, ready=lambda url: print(url, flush=True))
 """
 
 

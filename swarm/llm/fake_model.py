@@ -124,8 +124,9 @@ class FakeModel:
     late_s: float = DEFAULT_LATE_S
     context_tokens: int = 8_192
     api_key: str | None = None
-    fixed_reply: str | None = None
-    """Answer every request with this text at once, which is what a client's own cost is measured with."""
+    fixed_replies: Mapping[str, str] = field(default_factory=dict)
+    """Replies by a text that the request has in it, the first that fits; with any, no request is looked at more
+    closely, which is what a client's own cost is measured with."""
     counts: Counter[str] = field(default_factory=Counter)
     """Requests by fault, under "none" the good ones; a request that is sent again counts once."""
     _met: set[bytes] = field(default_factory=set)
@@ -166,8 +167,10 @@ class FakeModel:
         if refused := self._refused(request):
             return refused
         raw = await request.read()
-        if self.fixed_reply is not None:
-            return web.json_response(_completion(self.fixed_reply, "stop", 300, 40))
+        for contained, reply in self.fixed_replies.items():
+            if contained.encode() in raw:
+                await asyncio.sleep(self.latency_s)
+                return web.json_response(_completion(reply, "stop", 300, 40))
         try:
             body = json.loads(raw)
             temperament = str(body["model"]).removeprefix("scripted-")

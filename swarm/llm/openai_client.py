@@ -38,6 +38,7 @@ MAX_BODY_BYTES = 1_000_000
 WAITING_PER_SLOT = 4
 """Requests that are prepared, wait for a slot or wait before a retry, for each that may be under way."""
 
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
 _MAX_TOKENS = 10_000_000
 _BACKOFF_S = 0.25
 _MAX_BACKOFF_S = 8.0
@@ -131,6 +132,8 @@ class OpenAIClient:
         self._url = f"{config.base_url}/chat/completions"
         self._key = os.environ.get(config.api_key_env, "") if config.api_key_env else None
         self._kept: _Connections | None = None
+        self._schema: dict[str, Any] | None = None
+        self._packed_format = ""
 
     async def open(self) -> None:
         """Keep connections from now on, in the event loop that runs."""
@@ -357,17 +360,23 @@ class OpenAIClient:
         if config.send_seed:
             # Some servers keep a seed in 32 bits with a sign.
             body["seed"] = request.seed & 0x7FFFFFFF
-        if request.schema and config.response_format == "json_schema":
-            body["response_format"] = {
-                "type": "json_schema",
-                "json_schema": {"name": "decision", "schema": request.schema, "strict": True},
-            }
-        elif request.schema and config.response_format == "json_object":
-            body["response_format"] = {"type": "json_object"}
         if config.stream:
             body["stream"] = True
             body["stream_options"] = {"include_usage": True}
-        return json.dumps(body, separators=(",", ":")).encode()
+        packed = _ENCODER.encode(body)
+        if request.schema and config.response_format == "json_schema":
+            packed = f'{packed[:-1]},"response_format":{self._format(request.schema)}}}'
+        elif request.schema and config.response_format == "json_object":
+            packed = f'{packed[:-1]},"response_format":{{"type":"json_object"}}}}'
+        return packed.encode()
+
+    def _format(self, schema: dict[str, Any]) -> str:
+        """The response format in JSON, packed once for all requests that share a schema."""
+        if schema is not self._schema:
+            named = {"name": "decision", "schema": schema, "strict": True}
+            self._schema = schema
+            self._packed_format = _ENCODER.encode({"type": "json_schema", "json_schema": named})
+        return self._packed_format
 
     def _completion(self, raw: bytearray, request: ModelRequest) -> _Completion | _Failure:
         try:

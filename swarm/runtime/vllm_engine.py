@@ -75,6 +75,11 @@ class VllmEngine:
         if self._engine is not None:
             await self._engine.check_health()
 
+    async def forget(self) -> None:
+        """Empty the prefix cache, so that what is measured next does not profit from what was before."""
+        if self._engine is not None:
+            await self._engine.reset_prefix_cache()
+
     async def complete(self, requests: Sequence[ModelRequest], deadline_s: float) -> list[ModelReply]:
         """Work on all requests at once; what is not done by the deadline is given up and comes back as an error."""
         if self._engine is None:
@@ -83,7 +88,7 @@ class VllmEngine:
 
     async def _complete(self, requests: Sequence[ModelRequest], deadline_s: float) -> list[ModelReply]:
         started = perf_counter()
-        prompts = await asyncio.to_thread(self._tokens, requests)
+        prompts = await asyncio.to_thread(self.tokens, requests)
         tasks = [
             asyncio.create_task(self._one(request, tokens, started))
             for request, tokens in zip(requests, prompts, strict=True)
@@ -98,7 +103,7 @@ class VllmEngine:
         missed = ModelReply("the deadline came before the reply", TokenUsage(0, 0), "deadline", deadline_s)
         return [missed if task in late else task.result() for task in tasks]
 
-    def _tokens(self, requests: Sequence[ModelRequest]) -> list[list[int]]:
+    def tokens(self, requests: Sequence[ModelRequest]) -> list[list[int]]:
         """Each prompt by the model's chat template and tokenizer; an empty one where the template refuses it."""
         extra = dict(self.config.entry.template_arguments) if self.config.entry else {}
         texts = []

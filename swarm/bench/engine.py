@@ -1,0 +1,186 @@
+"""How busy the swarm keeps an engine: turns a second through it over the same prompts given straight to the engine."""
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+
+from swarm.bench.form import RUNS, Result, median_of
+from swarm.config import RunConfig, compose, resolve
+from swarm.errors import ConfigError
+from swarm.llm.config import VllmModel
+from swarm.llm.protocol import ModelReply, ModelRequest
+from swarm.runtime.run import Narrator, Place, open_ports
+from swarm.runtime.vllm_engine import VllmEngine
+from swarm.scenarios.protocol import MarketState
+from swarm.simulation.loop import RoundOutcome, run_rounds
+from swarm.simulation.market import Market
+from swarm.simulation.plan import RunPlan
+from swarm.simulation.record import Recorder
+from swarm.simulation.traders import LocalTraders, kept_open
+
+TRADERS = 128
+WARM_UP_ROUNDS = 2
+ROUNDS = 5
+BUSY_AIM = 0.95
+BLOCK_TOKENS = 32
+"""Tokens in a block of the prefix cache on a CPU."""
+
+
+class Kept:
+    """A `ModelClient` that keeps what each round asked of an engine, and what that answered."""
+
+    def __init__(self, engine: VllmEngine) -> None:
+        self.engine = engine
+        self.batches: list[list[ModelRequest]] = []
+        self.replies: list[list[ModelReply]] = []
+
+    async def complete(self, requests: Sequence[ModelRequest], deadline_s: float) -> list[ModelReply]:
+        """Ask the engine."""
+        replies = await self.engine.complete(requests, deadline_s)
+        self.batches.append(list(requests))
+        self.replies.append(replies)
+        return replies
+
+
+class _Durations:
+    """A watcher that keeps how long warm rounds took."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+        self.turns = 0
+
+    def started(self, plan: RunPlan, opening: MarketState, named: object) -> None:
+        """Nothing to measure yet."""
+
+    def round_done(self, outcome: RoundOutcome) -> None:
+        """Keep a round once the processes are warm."""
+        if outcome.round > WARM_UP_ROUNDS:
+            self.seconds.append(outcome.duration_s)
+            self.turns += len(outcome.gathered.turns)
+
+    @property
+    def turns_per_s(self) -> float:
+        """Turns a second over all warm rounds."""
+        return self.turns / sum(self.seconds)
+
+
+def config(folder: Path, catalogue: str) -> RunConfig:
+    """The wood with one vLLM engine on the CPU and weights of chance."""
+    if not (folder / "config.json").exists():
+        raise ConfigError(f"--engine {folder}", "there is no model here", "name a folder with a config.json")
+    model = {
+        "name": "engine",
+        "engine": "vllm",
+        "catalogue": catalogue,
+        "source": str(folder),
+        "weights": "dummy",
+        "hardware": {"kind": "cpu"},
+        "max_completion_tokens": 300,
+    }
+    return resolve(
+        {
+            "name": "bench-engine",
+            "rounds": WARM_UP_ROUNDS + ROUNDS,
+            "population": TRADERS,
+            "models": [model],
+            "budget": {"round_deadline_s": 120},
+            "runtime": {"start_timeout_s": 600},
+        }
+    )
+
+
+def not_measured() -> list[Result]:
+    """The same figures where no engine was named."""
+    note = "needs the real vLLM and a model: make bench-engine"
+    return [
+        Result("engine_busy_ratio", None, "ratio", "higher", aim=BUSY_AIM, note=note),
+        Result("uncached_prefix_blocks", None, "blocks", "lower", aim=2.0, note=note),
+    ]
+
+
+def measure(folder: Path, catalogue: str, narrator: Narrator) -> list[Result]:
+    """Five times the same run over Ray, in one process, and its prompts straight to the engine."""
+    run = config(folder, catalogue)
+    over_ray: list[float] = []
+    local: list[float] = []
+    straight: list[float] = []
+    blocks: list[float] = []
+    for attempt in range(RUNS):
+        narrator.phase(f"run {attempt + 1} of {RUNS}, over Ray")
+        over_ray.append(_over_ray(run, narrator))
+        narrator.phase(f"run {attempt + 1} of {RUNS}, in one process and straight to the engine")
+        one, direct, missed = _in_one_process(run)
+        local.append(one)
+        straight.append(direct)
+        blocks.append(missed)
+    bound = "1: the engine never waits for the swarm; what is left is the time between two rounds"
+    by_ray, by_one = ([a / b for a, b in zip(rates, straight, strict=True)] for rates in (over_ray, local))
+    return [
+        median_of("engine_busy_ratio", by_ray, "ratio", "higher", aim=BUSY_AIM, bound=bound, of_bound=median(by_ray)),
+        median_of("engine_busy_ratio_local", by_one, "ratio", "higher", aim=BUSY_AIM, bound=bound),
+        median_of("engine_turns_per_s", straight, "1/s", "higher", bound="the engine itself, on one thread of a CPU"),
+        median_of(
+            "uncached_prefix_blocks",
+            blocks,
+            "blocks",
+            "lower",
+            aim=2.0,
+            bound=f"0: all but the first prompt of a round find what it shares with them in the cache, in blocks of "
+            f"{BLOCK_TOKENS} tokens",
+        ),
+    ]
+
+
+def _over_ray(run: RunConfig, narrator: Narrator) -> float:
+    watch = _Durations()
+    plan = compose(run)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        open_ports(run, plan, Place(), Path(folder) / "journal.swarm", narrator, lambda: False) as ports,
+    ):
+        run_rounds(plan, ports.market, ports.traders, (Recorder(), watch))
+        ports.market.close()
+    return watch.turns_per_s
+
+
+def _in_one_process(run: RunConfig) -> tuple[float, float, float]:
+    """Turns a second of a local run and of its prompts alone, and the blocks of shared prefix computed per request."""
+    watch = _Durations()
+    plan = compose(run)
+    [model] = run.models
+    if not isinstance(model, VllmModel):
+        raise TypeError(f"a run on {type(model).__name__} cannot be compared with vLLM")
+    engine = VllmEngine(model)
+    kept = Kept(engine)
+    with tempfile.TemporaryDirectory() as folder, kept_open([engine]) as runner:
+        market = Market(plan.market, Path(folder) / "journal.swarm")
+        run_until = runner.get_loop().run_until_complete
+        traders = LocalTraders(plan.shard, {"engine": kept}, run_until)
+        run_rounds(plan, market, traders, (Recorder(), watch))
+        market.close()
+        batches, replies = kept.batches[WARM_UP_ROUNDS:], kept.replies[WARM_UP_ROUNDS:]
+        missed = [missed_blocks(engine.tokens(b), r) for b, r in zip(batches, replies, strict=True)]
+        # The run has filled the cache with just these prompts.
+        run_until(engine.forget())
+        started = perf_counter()
+        for batch in batches:
+            run_until(engine.complete(batch, 120.0))
+        straight = sum(map(len, batches)) / (perf_counter() - started)
+    return watch.turns_per_s, straight, median(missed)
+
+
+def missed_blocks(prompts: Sequence[Sequence[int]], replies: Sequence[ModelReply]) -> float:
+    """Blocks per request that were computed although all of a round's prompts, given as tokens, begin with them.
+
+    The first to come has to compute them; of the others each could find all whole blocks in the cache.
+    """
+    shared = 0
+    for column in zip(*prompts, strict=False):
+        if len(set(column)) > 1:
+            break
+        shared += 1
+    ideal = shared // BLOCK_TOKENS * (len(prompts) - 1) / len(prompts)
+    cached = sum(reply.usage.cached_prompt for reply in replies) / len(replies) / BLOCK_TOKENS
+    return max(0.0, ideal - cached)

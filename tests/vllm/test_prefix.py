@@ -1,0 +1,38 @@
+"""What the engine's prefix cache finds of the part that all prompts of a round share."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from swarm.bench.engine import BLOCK_TOKENS, ROUNDS, WARM_UP_ROUNDS, Kept, config, missed_blocks
+from swarm.config import compose
+from swarm.llm.config import VllmModel
+from swarm.runtime.vllm_engine import VllmEngine
+from swarm.simulation.loop import run_rounds
+from swarm.simulation.market import Market
+from swarm.simulation.traders import LocalTraders, kept_open
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_what_all_prompts_share_is_computed_once(folders: dict[str, Path], say: Callable[[str], None]) -> None:
+    run = config(folders["llama-3.2-3b"], "llama-3.2-3b")
+    [model] = run.models
+    assert isinstance(model, VllmModel)
+    engine = VllmEngine(model)
+    kept = Kept(engine)
+    plan = compose(run)
+    with kept_open([engine]) as runner:
+        run_rounds(
+            plan,
+            Market(plan.market, None),
+            LocalTraders(plan.shard, {"engine": kept}, runner.get_loop().run_until_complete),
+        )
+        missed = [missed_blocks(engine.tokens(b), r) for b, r in zip(kept.batches, kept.replies, strict=True)]
+    assert len(missed) == WARM_UP_ROUNDS + ROUNDS
+    cached = sum(r.usage.cached_prompt for batch in kept.replies for r in batch)
+    prompts = sum(r.usage.prompt for batch in kept.replies for r in batch)
+    say(f"{cached / prompts:.1%} of prompt tokens cached; blocks missed per request: {[round(m, 2) for m in missed]}")
+    assert cached >= 10 * BLOCK_TOKENS * plan.traders, "a cache that is never used would miss nothing of nothing"
+    assert max(missed) <= 2
