@@ -39,31 +39,18 @@ UNBOUNDED_TOKENS = 700 * ROUNDS * TRADERS
 UNBOUNDED_USD = 0.6
 
 
-class Clock:
-    """Rounds take as long as they are told, by how many were asked in the last one."""
+class TimedTraders(LocalTraders):
+    """Traders whose decisions take `seconds_per_turn` each, by the clock that `now` is."""
 
-    def __init__(self, seconds_per_turn: float) -> None:
-        self.seconds_per_turn = seconds_per_turn
-        self.now = 0.0
-        self.calls = 0
-        self.turns = 0
+    seconds_per_turn = 0.0
+    seconds = 0.0
 
-    def __call__(self) -> float:
-        # The second reading of a round is the one after the decisions.
-        self.calls += 1
-        if self.calls % 4 == 2:
-            self.now += self.turns * self.seconds_per_turn
-        return self.now
-
-
-class Counting(LocalTraders):
-    """Tells the clock how many were asked."""
-
-    clock: Clock
+    def now(self) -> float:
+        return self.seconds
 
     def decide(self, seen: Observation) -> Gathered:
         gathered = super().decide(seen)
-        self.clock.turns = len(gathered.turns)
+        self.seconds += self.seconds_per_turn * len(gathered.turns)
         return gathered
 
 
@@ -85,9 +72,9 @@ def run(
     check_budget(config)
     plan = compose(config)
     market, watch, recorder = Market(plan.market, journal), Watch(), Recorder()
-    traders = Counting(plan.shard, {m.name: engines.in_process(m) for m in plan.models})
-    traders.clock = Clock(seconds_per_turn)
-    loop = RoundLoop(plan, market, traders, (watch, recorder), traders.clock)
+    traders = TimedTraders(plan.shard, {m.name: engines.in_process(m) for m in plan.models})
+    traders.seconds_per_turn = seconds_per_turn
+    loop = RoundLoop(plan, market, traders, (watch, recorder), traders.now)
     while loop.round < plan.rounds:
         loop.step()
     return recorder.finish(market.close(), {}).summary, watch.rounds
