@@ -106,7 +106,7 @@ def head(environment: dict[str, str]) -> Iterator[str]:
 
 def wait_for_port(port: int, process: subprocess.Popen[Any], host: str = "127.0.0.1") -> None:
     """Return as soon as somebody listens on `port`."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while time.monotonic() < deadline and process.poll() is None:
         with socket.socket() as probe:
             if probe.connect_ex((host, port)) == 0:

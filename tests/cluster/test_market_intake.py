@@ -28,7 +28,7 @@ def test_what_the_market_actor_acknowledges_is_in_its_journal_once(environment: 
     journal = tmp_path / "journal.swarm"
     command = [sys.executable, "-c", LOAD, str(journal)]
     # The load itself fails unless every order is acknowledged.
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=110, check=False)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=350, check=False)
     assert done.returncode == 0, done.stderr
     taken = [c for c in map(from_record, commands(journal)) if isinstance(c, SubmitOrders)]
     for round_ in (1, 2, 3):

@@ -72,7 +72,8 @@ def faulty_run(population: int, rounds: int, deadline_s: float, out: Path) -> No
     turns = population * rounds
     assert sum(met.values()) == turns
     assert 0.2 * turns < turns - met["none"] < 0.4 * turns
-    assert max(clock.durations_s) <= 1.05 * deadline_s
+    # Half as long again tells a round that keeps its deadline on a busy machine from one that waits for the slowest.
+    assert max(clock.durations_s) <= 1.5 * deadline_s
 
     errors: Counter[str] = Counter()
     repairs: Counter[str] = Counter()

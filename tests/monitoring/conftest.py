@@ -22,7 +22,7 @@ class Prometheus:
     def check(self, *arguments: str | Path, text: str | None = None) -> subprocess.CompletedProcess[str]:
         """What promtool says of something, given by its arguments or, as `text`, on its standard input."""
         command = [str(self.promtool), *map(str, arguments)]
-        return subprocess.run(command, input=text, capture_output=True, text=True, timeout=60, check=False)
+        return subprocess.run(command, input=text, capture_output=True, text=True, timeout=240, check=False)
 
 
 @pytest.fixture(scope="session")
