@@ -9,7 +9,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swarm.agents.observation import ABSENT, Int64, Observation
+from swarm.agents.baselines import BASELINES
+from swarm.agents.observation import ABSENT, AWAKE, Int64, Observation
 from swarm.config import compose, composed, resolve
 from swarm.llm import engines
 from swarm.scenarios.protocol import Consequence, MarketState, Movement
@@ -75,6 +76,9 @@ class Watched(LocalTraders):
         if now < self.plan.traders:
             assert private.awake is not None
             assert ((private.awake == ABSENT) == (private.trader >= now)).all()
+        if private.awake is not None:
+            thinks = np.array([mind not in BASELINES for mind in self.plan.minds])
+            assert (private.awake[came] == np.where(thinks, AWAKE, private.awake)[came]).all(), "one who came is asleep"
         return super().decide(seen)
 
 

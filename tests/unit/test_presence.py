@@ -236,6 +236,31 @@ def test_what_stood_of_those_who_left_is_forgotten() -> None:
     assert standing.last_decided.tolist() == [1, 0, 1]
 
 
+def test_who_comes_back_is_asked_whatever_stood_when_it_left() -> None:
+    steps = [{"from_round": r, "traders": n} for r, n in ((1, 12), (3, 8), (4, 12))]
+    wake = {"price_permille": 0, "need": False, "fill": False, "message": False}
+    config = CONFIG | {
+        "population": steps,
+        "rounds": 7,
+        "models": [{"name": "menu", "temperament": "maker", "form": "menu"}],
+        "traders": {"standing": {"max_rounds": 5, "wake": wake}},
+    }
+    asked: dict[int, list[int]] = {}
+    asleep: dict[int, int] = {}
+
+    class Watch:
+        def started(self, *_: object) -> None:
+            pass
+
+        def round_done(self, outcome: RoundOutcome) -> None:
+            asked[outcome.round] = outcome.gathered.turns.trader.tolist()
+            asleep[outcome.round] = outcome.attended.asleep
+
+    recorded(config, Watch())
+    assert asked == {1: [*range(12)], 2: [], 3: [], 4: [8, 9, 10, 11], 5: [], 6: [], 7: [*range(8)]}
+    assert asleep == {1: 0, 2: 12, 3: 8, 4: 8, 5: 12, 6: 12, 7: 4}
+
+
 def test_orders_that_rest_leave_the_book_with_their_owner() -> None:
     market: dict[str, Any] = {"mechanism": "continuous", "rest_rounds": 8}
     found: list[tuple[int, list[int], int]] = []
