@@ -1,9 +1,9 @@
 """Who is there in a round, where traders come and go while a run goes on, and what they bring and leave behind.
 
 Where k traders are present, they are the traders 0 .. k-1; the others own nothing, decide nothing and hear nothing. A
-scenario knows of all of them all the time: what it would do to those who are absent is left out, while what it keeps of
-its creatures itself, as their moods, goes on. Who comes back begins anew. What one said in its last round is still
-heard.
+scenario knows of all of them all the time: what it would do to those who are absent is left out, so that what it would
+give them stays where it is, while what it keeps of its creatures itself, as their moods, goes on. Who comes back begins
+anew. What one said in its last round is still heard.
 """
 
 from collections.abc import Sequence
