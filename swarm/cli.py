@@ -274,8 +274,9 @@ def validate(
         plan = configs.compose(resolved)
         minds = ", ".join(f"{plan.minds.count(m)} {m}" for m in dict.fromkeys(sorted(plan.minds)))
         regions = f" in {len(resolved.regions.all_names)} regions" if resolved.regions else ""
+        most = "up to " if plan.population else ""
         out.print(
-            f"{config}: valid; {plan.rounds} rounds of {plan.scenario_name} with {plan.traders} traders{regions} "
+            f"{config}: valid; {plan.rounds} rounds of {plan.scenario_name} with {most}{plan.traders} traders{regions} "
             f"({minds}), seed {plan.seed}, config_sha256 {plan.config_sha256}"
         )
 

@@ -5,12 +5,13 @@ import importlib.util
 import json
 import re
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 import numpy as np
 import yaml
-from pydantic import BaseModel, Field, Tag, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Discriminator, Field, Tag, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
 from swarm import scenarios
@@ -28,6 +29,7 @@ from swarm.scenarios.protocol import MarketState, Scenario, ScenarioPlugin
 from swarm.schema import StrictModel
 from swarm.simulation.market import MarketPlan
 from swarm.simulation.plan import RunPlan, assign_minds, config_digest
+from swarm.simulation.presence import DEPARTED, MAX_TRADERS, MIN_TRADERS, PopulationStep
 from swarm.simulation.region import Guests, Region
 from swarm.simulation.regions import (
     RegionsConfig,
@@ -105,6 +107,24 @@ class RuntimeConfig(StrictModel):
         return {key: value for key, _, value in (pair.partition("=") for pair in self.placement.split(","))}
 
 
+def _population_tag(population: Any) -> str | None:
+    """Whether a population is a number or a schedule, in plain values or as a model; None if it is neither."""
+    if isinstance(population, list | tuple):
+        return "schedule" if population else None
+    return "number" if isinstance(population, int) and not isinstance(population, bool) else None
+
+
+Population = Annotated[
+    Annotated[int, Field(ge=MIN_TRADERS, le=MAX_TRADERS), Tag("number")]
+    | Annotated[tuple[PopulationStep, ...], Field(max_length=1_000), Tag("schedule")],
+    Discriminator(
+        _population_tag,
+        custom_error_type="population",
+        custom_error_message="Expected a whole number or a list of steps such as {from_round: 1, traders: 40}",
+    ),
+]
+
+
 class RunConfig(StrictModel):
     """One run."""
 
@@ -117,8 +137,8 @@ class RunConfig(StrictModel):
     rounds: int = Field(default=60, ge=1, le=1_000_000)
     """How many rounds the run has."""
 
-    population: int = Field(default=40, ge=2, le=200_000)
-    """How many traders there are."""
+    population: Population = 40
+    """How many traders there are; or, where they come and go, a list of how many from which round on."""
 
     scenario: dict[str, Any] = Field(default_factory=lambda: {"name": "wood"})
     """The setting: its name, and the keys of its own that `swarm validate --explain` lists."""
@@ -150,11 +170,11 @@ class RunConfig(StrictModel):
             raise _Misplaced("models", f"{clash[0]!r} is the name of a baseline; give the model another")
         if not names and not self.traders.minds:
             raise _Misplaced("models", "expected at least one model, or baselines under traders.minds")
-        if (hears := self.traders.hears) is not None and hears >= self.population:
+        if (hears := self.traders.hears) is not None and hears >= self.most_traders:
             raise _Misplaced(
                 "traders.hears",
-                f"expected at most {self.population - 1}, since a trader has no more others to hear among "
-                f"{self.population}, got {hears}",
+                f"expected at most {self.most_traders - 1}, since a trader has no more others to hear among "
+                f"{self.most_traders}, got {hears}",
             )
         desks = [d.name for d in self.traders.desks]
         for i, desk in enumerate(self.traders.desks):
@@ -192,6 +212,37 @@ class RunConfig(StrictModel):
         return self
 
     @model_validator(mode="after")
+    def _population_fits(self) -> "RunConfig":
+        if isinstance(self.population, int):
+            return self
+        first = [step.from_round for step in self.population]
+        if first[0] != 1:
+            raise _Misplaced(
+                "population.0.from_round", f"expected 1, since the first step is the opening, got {first[0]}"
+            )
+        for i, (before, after) in enumerate(pairwise(first), 1):
+            if after <= before:
+                raise _Misplaced(
+                    f"population.{i}.from_round",
+                    f"expected more than {before}, the round of the step before, got {after}",
+                )
+        if first[-1] > self.rounds:
+            raise _Misplaced(
+                f"population.{len(first) - 1}.from_round",
+                f"expected at most {self.rounds}, the last of the run's rounds, got {first[-1]}",
+            )
+        for place, used, back in (
+            ("regions", self.regions, "several regions"),
+            ("market.margin", self.market.margin, "margin accounts"),
+        ):
+            if used is not None:
+                raise _Misplaced(
+                    "population",
+                    f"traders come and go in runs without {back} only; give one number, or set {place} to null",
+                )
+        return self
+
+    @model_validator(mode="after")
     def _regions_fit(self) -> "RunConfig":
         if self.traders.minds.get(ARBITRAGE):
             raise _Misplaced(
@@ -200,13 +251,13 @@ class RunConfig(StrictModel):
             )
         if (regions := self.regions) is None:
             return self
-        names = regions.all_names
-        if self.population < 2 * len(names):
+        names, traders = regions.all_names, self.most_traders
+        if traders < 2 * len(names):
             raise _Misplaced(
                 "regions",
-                f"expected at least two traders in each of {len(names)} regions, got a population of {self.population}",
+                f"expected at least two traders in each of {len(names)} regions, got a population of {traders}",
             )
-        for region, natives in enumerate(populations(self.population, len(names))):
+        for region, natives in enumerate(populations(traders, len(names))):
             if regions.homes(region) > natives:
                 raise _Misplaced(
                     "regions.travellers",
@@ -215,6 +266,13 @@ class RunConfig(StrictModel):
         if self.market.margin is not None:
             raise _Misplaced("regions", "margin accounts lend in one market alone; set market.margin to null")
         return self
+
+    @property
+    def most_traders(self) -> int:
+        """How many traders there are; where they come and go, the most that are there in any round."""
+        if isinstance(self.population, int):
+            return self.population
+        return max(step.traders for step in self.population)
 
     @property
     def minds(self) -> dict[str, int]:
@@ -297,7 +355,7 @@ def compose(config: RunConfig) -> RunPlan:
     if config.regions:
         return compose_regions(config).whole
     plugin, section = _scenario(config)
-    scenario = plugin.build(section, config.seed, config.population, config.rounds, config.market)
+    scenario = plugin.build(section, config.seed, config.most_traders, config.rounds, config.market)
     minds = assign_minds(config.seed, _weights(config), scenario.makes)
     return _plan(config, config.seed, scenario, minds, config.history_record())
 
@@ -309,7 +367,7 @@ def compose_regions(config: RunConfig) -> RegionsPlan:
         raise ConfigError("regions", "expected several regions, got one market")
     plugin, section = _scenario(config)
     names = regions.all_names
-    natives = populations(config.population, len(names))
+    natives = populations(config.most_traders, len(names))
     travellers = choose_travellers(regions, config.seed, natives)
     seeds = [region_seed(config.seed, number) for number in range(len(names))]
     settings: list[Region] = []
@@ -371,6 +429,7 @@ def _plan(config: RunConfig, seed: int, scenario: Scenario, minds: tuple[str, ..
     at_desks = {d.model for d in config.traders.desks if d.name in minds}
     asked = {m.name for m in config.models if m.name in minds} | at_desks
     cheaper = _cheaper(config, asked, at_desks)
+    steps = () if isinstance(config.population, int) else config.population
     return RunPlan(
         name=config.name,
         seed=seed,
@@ -382,7 +441,9 @@ def _plan(config: RunConfig, seed: int, scenario: Scenario, minds: tuple[str, ..
             config.market,
             len(minds),
             tuple(scenario.opening_reference_ticks.tolist()),
-            scenario.named_accounts + (margin.ACCOUNTS if config.market.margin else ()),
+            scenario.named_accounts
+            + (margin.ACCOUNTS if config.market.margin else ())
+            + ((DEPARTED,) if steps else ()),
             _mechanisms(config.market, scenario.goods),
         ),
         shard=ShardPlan(
@@ -400,6 +461,7 @@ def _plan(config: RunConfig, seed: int, scenario: Scenario, minds: tuple[str, ..
         ),
         config_record=record,
         config_sha256=config_digest(record),
+        population=steps,
     )
 
 
@@ -487,7 +549,7 @@ def _check_limits(config: RunConfig, plan: RunPlan) -> None:
         raise ConfigError(
             "budget.run_tokens",
             f"expected at least {dearest}, which is what one turn may take, got {budget.run_tokens}",
-            f"the run has up to {config.rounds * config.population} turns",
+            f"the run has up to {config.rounds * config.most_traders} turns",
         )
     if budget.run_usd is None:
         return
@@ -671,12 +733,12 @@ def _resolve(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[l
 
 
 def _tagged(annotation: Any) -> dict[str, type[BaseModel]]:
-    """The members of a union whose members have tags, by tag; nothing for any other type."""
+    """The members of a union whose members have tags, by tag, and of lists their items; nothing for any other type."""
     if get_origin(annotation) is Annotated:
         member, *marks = get_args(annotation)
         for mark in marks:
             if isinstance(mark, Tag):
-                return {mark.tag: member}
+                return {mark.tag: _model_of(member) or member}
     found: dict[str, type[BaseModel]] = {}
     for inner in getattr(annotation, "__args__", ()):
         found |= _tagged(inner)

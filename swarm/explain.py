@@ -44,8 +44,9 @@ def _keys(schema: Schema, prefix: str, definitions: Schema) -> Iterator[KeyMeani
             place, _kind(target, definitions) + (", required" if name in required else ""), default, meaning
         )
         yield from _item_keys(_item_models(target, definitions), place, definitions)
-        # A section that may be null: its keys count once it is not.
-        for choice in (_resolved(choice, definitions) for choice in target.get("anyOf", ())):
+        # The keys of a section that may be null, or of a list that may be a number, count where it is not.
+        for choice in (_resolved(choice, definitions) for choice in _choices(target)):
+            yield from _item_keys(_item_models(choice, definitions), place, definitions)
             if "properties" in choice:
                 yield from _keys(choice, f"{place}.", definitions)
 
@@ -79,6 +80,11 @@ def _resolved(schema: Schema, definitions: Schema) -> Schema:
     return resolved
 
 
+def _choices(schema: Schema) -> list[Schema]:
+    """The members of a union, with tags or without."""
+    return list(schema.get("anyOf", ()) or schema.get("oneOf", ()))
+
+
 def _item_models(schema: Schema, definitions: Schema) -> list[Schema]:
     """The models that the items of a list may be: one, or one for each value of a tag."""
     if schema.get("type") != "array":
@@ -90,7 +96,7 @@ def _item_models(schema: Schema, definitions: Schema) -> list[Schema]:
 
 
 def _kind(schema: Schema, definitions: Schema) -> str:
-    if choices := schema.get("anyOf"):
+    if choices := _choices(schema):
         return " or ".join(_kind(_resolved(choice, definitions), definitions) for choice in choices)
     if "enum" in schema:
         return " | ".join(str(value) for value in schema["enum"])

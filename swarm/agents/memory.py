@@ -34,6 +34,11 @@ class Memory:
         rows = slice(*np.searchsorted(self.trader, (first, last + 1)).tolist())
         return type(self)(self.trader[rows], self.learned[rows])
 
+    def of(self, traders: Int64) -> Self:
+        """The rows of `traders`."""
+        kept = np.isin(self.trader, traders)
+        return type(self)(self.trader[kept], self.learned[kept])
+
     def without(self, traders: Int64) -> Self:
         """All rows but those of `traders`."""
         kept = ~np.isin(self.trader, traders)

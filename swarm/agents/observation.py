@@ -12,7 +12,7 @@ Int64 = npt.NDArray[np.int64]
 MAX_HISTORY = 20
 """Most rounds that lie in a history."""
 
-ASLEEP, AWAKE, AWAKE_AT_CHEAPER = 0, 1, 2
+ABSENT, ASLEEP, AWAKE, AWAKE_AT_CHEAPER = -1, 0, 1, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,8 @@ class PrivateViews:
     routed to it, and `bought_lots` and `sold_lots` are its fills of the last round by good. `before_cash_cents` and
     `before_have` are cash and lots as they were a round ago, where there are desks to compare them. `awake` says if a
     trader's model is asked in this round: ASLEEP, AWAKE or AWAKE_AT_CHEAPER, the last where a cheaper model is asked in
-    its stead; None: all are. Baselines are no models, and decide whatever it says.
+    its stead; None: all are. Baselines are no models, and decide where it says ASLEEP, too; who is ABSENT has left the
+    run or has not come yet, and nobody decides for it.
     """
 
     trader: Int64

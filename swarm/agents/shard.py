@@ -16,7 +16,7 @@ from swarm.agents.config import BudgetConfig, DeskConfig, TradersConfig
 from swarm.agents.decision import Rules
 from swarm.agents.memory import Memory
 from swarm.agents.menu import Menu, compose_menus
-from swarm.agents.observation import ASLEEP, AWAKE_AT_CHEAPER, Int64, Observation, PrivateViews, PublicView
+from swarm.agents.observation import ABSENT, ASLEEP, AWAKE_AT_CHEAPER, Int64, Observation, PrivateViews, PublicView
 from swarm.agents.turns import NEVER_ASKED, Decisions, Turns, kept_text, read_turns
 from swarm.coordination.standing import default_stand
 from swarm.llm.protocol import ModelClient, ModelReply, ModelRequest, TokenUsage
@@ -59,7 +59,11 @@ class ShardPlan:
         awake = seen.private.awake
         asked = itertools.repeat(1) if awake is None else awake.tolist()
         rows = np.array(
-            [i for i, (t, a) in enumerate(zip(mind_of, asked, strict=False)) if a and self.minds[t] in self.menu_minds],
+            [
+                i
+                for i, (t, a) in enumerate(zip(mind_of, asked, strict=False))
+                if a > ASLEEP and self.minds[t] in self.menu_minds
+            ],
             dtype=np.int64,
         )
         theirs = Observation(seen.public, seen.private.take(rows))
@@ -162,6 +166,8 @@ class Shard:
         rules = self.plan.rules
         orders: list[Orders] = []
         learned = Memory.empty()
+        awake = seen.private.awake
+        absent = seen.private.trader[:0] if awake is None else seen.private.trader[awake == ABSENT]
         for name, rule in self.pricing.items():
             if isinstance(rule, baselines.Learner):
                 rule.recall(memory)
@@ -178,7 +184,12 @@ class Shard:
             )
             if isinstance(rule, baselines.Learner):
                 learned = learned.updated(rule.learned())
-        return Orders.concatenate(orders), learned
+                if len(absent):
+                    # Who comes back begins anew, as somebody who has learned nothing.
+                    rule.recall(Memory.empty())
+                    learned = learned.updated(rule.learned().of(absent))
+        submitted = Orders.concatenate(orders)
+        return submitted.take(~np.isin(submitted.trader, absent)), learned
 
     @property
     def learns(self) -> bool:
@@ -191,7 +202,7 @@ class Shard:
         desk = self.plan.desks.get(mind)
         model = desk.model if desk else mind
         if private.awake is not None:
-            rows = rows[private.awake[rows] != ASLEEP]
+            rows = rows[private.awake[rows] > ASLEEP]
             if (private.awake[rows] == AWAKE_AT_CHEAPER).any():
                 model = self.plan.cheaper.get(model, model)
         return mind, model, rows

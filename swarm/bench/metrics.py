@@ -90,7 +90,7 @@ def measure(narrator: Narrator) -> list[Result]:
             # Who goes first takes turns, too, since a machine that slows down or speeds up would favour one of them.
             for on in (attempt % 2 == 0, attempt % 2 == 1):
                 state = "on" if on else "off"
-                narrator.phase(f"run {attempt + 1} of {RUNS}, {config.population} traders, metrics {state}")
+                narrator.phase(f"run {attempt + 1} of {RUNS}, {config.most_traders} traders, metrics {state}")
                 costs[on].append(_run(config, on))
         results += _results(suffix, costs[True], costs[False])
     return results

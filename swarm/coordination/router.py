@@ -185,12 +185,20 @@ class Router:
         self._tips, self._shown = earlier._tips, earlier._shown
         self._read.extend(earlier._read)
 
-    def route(self, messages: Messages, reference_ticks: Int64, holdings: Holdings) -> Delivery:
-        """Deliver `messages` to those who hear their senders, now that the reference prices are these."""
+    def route(
+        self, messages: Messages, reference_ticks: Int64, holdings: Holdings, present: int | None = None
+    ) -> Delivery:
+        """Deliver `messages` to those who hear their senders, now that the reference prices are these.
+
+        Where the traders from `present` on are not there, nothing is addressed to them.
+        """
         if self.config is not None:
             self._judge(reference_ticks)
             self._tips, self._shown = messages, reference_ticks
         message, receiver = self._addressed(messages)
+        if present is not None:
+            there = receiver < present
+            message, receiver = message[there], receiver[there]
         addressed = len(message)
         pruned: Counter[PruneReason] = Counter()
         kept = self.reads[receiver]

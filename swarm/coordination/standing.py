@@ -186,6 +186,14 @@ class Standing:
         standing = theirs.take(self._until[theirs.trader] > round_)
         self._orders = Orders.concatenate([kept, standing]).in_canonical_order()
 
+    def forget(self, traders: Int64) -> None:
+        """Let these be as if they had never decided; nothing of theirs stands any longer."""
+        for column in (self._pending, self._decided, self._until, self._reference, self._watched, self._out):
+            column[traders] = 0
+        for f in fields(Stands):
+            getattr(self._stands, f.name)[traders] = 0
+        self._orders = self._orders.take(~np.isin(self._orders.trader, traders))
+
     def orders(self, round_: int) -> Orders:
         """The orders that stand in this round, those of its own decisions apart."""
         trader = self._orders.trader

@@ -231,7 +231,7 @@ class Hub(Collector):
     def started(self, plan: RunPlan, opening: MarketState, named: Int64) -> None:
         """Show what the run begins with."""
         with self._lock:
-            self._show_market(plan, opening, named)
+            self._show_market(plan, opening, named, 0)
             self._set("swarm_last_round_timestamp_seconds", self._clock())
 
     def round_done(self, outcome: RoundOutcome) -> None:
@@ -243,7 +243,7 @@ class Hub(Collector):
                 self._set("swarm_rounds_without_trades", 0)
             else:
                 self._add("swarm_rounds_without_trades", 1)
-            self._show_market(outcome.plan, outcome.state, outcome.named_balances)
+            self._show_market(outcome.plan, outcome.state, outcome.named_balances, outcome.round)
             for g, good in enumerate(self._goods):
                 self._set("swarm_unfilled_lots", int(outcome.cleared.unfilled_buy_lots[g]), good, "buy")
                 self._set("swarm_unfilled_lots", int(outcome.cleared.unfilled_sell_lots[g]), good, "sell")
@@ -298,7 +298,7 @@ class Hub(Collector):
             np.array([model_number.get(model, -1) for model in models], dtype=np.int64),
         )
 
-    def _show_market(self, plan: RunPlan, state: MarketState, named: Int64) -> None:
+    def _show_market(self, plan: RunPlan, state: MarketState, named: Int64, round_: int) -> None:
         sums = state.balances.sum(axis=0) + named.sum(axis=0)
         for asset, error in zip(("cash", *self._goods), sums.tolist(), strict=True):
             self._set("swarm_conservation_error", error, asset)
@@ -307,9 +307,10 @@ class Hub(Collector):
         self._set("swarm_round_deadline_seconds", plan.shard.budget.round_deadline_s)
         if self._seats.plan is not plan:
             self._seats = self._seated(plan)
-        wealth = wealth_cents(plan, state)
+        present = plan.present(round_)
+        wealth = wealth_cents(plan, state)[:present]
         self._set("swarm_wealth_gini", gini(wealth))
-        traders, stats = _spread(wealth, self._seats.mind, len(self._minds))
+        traders, stats = _spread(wealth, self._seats.mind[:present], len(self._minds))
         for mind, n, row in zip(self._minds, traders.tolist(), stats.tolist(), strict=True):
             self._set("swarm_traders", n, mind)
             for stat, cents in zip(FIXED_SETS["stat"], row, strict=True):
@@ -334,9 +335,12 @@ class Hub(Collector):
         gathered, turns = outcome.gathered, outcome.gathered.turns
         seats = self._seats
         late = _counts(seats.mind[gathered.late], len(self._minds))
-        # A baseline has no row among the turns: all of its traders decide, but for those whose shard was late.
-        by_rule = np.delete(seats.mind, gathered.late)[np.delete(seats.model, gathered.late) < 0]
-        decided = _counts(seats.mind[turns.trader], len(self._minds)) + _counts(by_rule, len(self._minds))
+        # A baseline has no row among the turns: all of its traders that are there decide, but for those whose shard was
+        # late.
+        by_rule = seats.model < 0
+        by_rule[gathered.late] = False
+        by_rule[outcome.plan.present(outcome.round) :] = False
+        decided = _counts(seats.mind[turns.trader], len(self._minds)) + _counts(seats.mind[by_rule], len(self._minds))
         for mind, turns_done, turns_lost in zip(self._minds, decided.tolist(), late.tolist(), strict=True):
             self._add("swarm_turns_total", turns_done, mind)
             self._add("swarm_late_traders_total", turns_lost, mind)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from swarm.agents import prompt
 from swarm.agents.baselines import BASELINES
-from swarm.agents.observation import ASLEEP, AWAKE, AWAKE_AT_CHEAPER, Int64, Observation
+from swarm.agents.observation import ABSENT, ASLEEP, AWAKE, AWAKE_AT_CHEAPER, Int64, Observation
 from swarm.agents.shard import ShardPlan
 from swarm.coordination.governor import Costs, Governor, Level, Limits, Pace
 from swarm.coordination.standing import REASONS, Mask, Reason, Signs, Standing, covered
@@ -77,10 +77,14 @@ class Attended:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Asking:
-    """A round between the question and the answer: `ranked` are those who are due, first who would be asked first."""
+    """A round between the question and the answer: `ranked` are those who are due, first who would be asked first.
+
+    `thinking` is how many traders are there that models decide for.
+    """
 
     reasons: Int64
     ranked: Int64
+    thinking: int
     signs: Signs
     pace: Pace
     heard_lines: Int64
@@ -110,14 +114,21 @@ class Attention:
         calm = 4 / (4 + shard.traders.standing.max_rounds)
         self._governor = Governor(limits(shard), self._spent, calm)
 
+    def forget(self, traders: Int64) -> None:
+        """Let nothing stand of these, who leave."""
+        self._standing.forget(traders)
+
     def ask(self, seen: Observation, market: MarketState, cleared: RoundCleared | None) -> Observation:
-        """What traders are shown in this round, with a mark at those who are asked."""
-        if not self._on:
-            return seen
+        """What traders are shown in this round, with a mark at those who are asked, and at those who are not there."""
         plan, round_ = self._plan, seen.public.round
+        there = np.arange(plan.traders) < plan.present(round_)
+        if not self._on:
+            if there.all():
+                return seen
+            return Observation(seen.public, replace(seen.private, awake=np.where(there, AWAKE, ABSENT)))
         heard_lines = np.array([len(lines) for lines in seen.private.heard], dtype=np.int64)
         signs = _signs(seen, market, cleared, heard_lines > 0)
-        reasons = np.where(self._thinks, self._standing.reasons(round_, signs), Reason.ASLEEP)
+        reasons = np.where(self._thinks & there, self._standing.reasons(round_, signs), Reason.ASLEEP)
         due = np.flatnonzero(reasons != Reason.ASLEEP)
         drawn = draw(plan.seed, "wake", round_, due) if len(due) else np.empty(0, dtype=np.uint64)
         waited = round_ - self._standing.last_decided[due] + NEED_COUNTS_ROUNDS * signs.out[due].any(axis=1)
@@ -127,8 +138,8 @@ class Attention:
             self._bill.open(seen)
             rounds_left = plan.rounds - round_ + 1
             pace = self._governor.choose(rounds_left, self._bill.costs(ranked, False), self._bill.costs(ranked, True))
-        self._asking = _Asking(reasons, ranked, signs, pace, heard_lines)
-        awake = np.full(plan.traders, ASLEEP, dtype=np.int64)
+        self._asking = _Asking(reasons, ranked, int((self._thinks & there).sum()), signs, pace, heard_lines)
+        awake = np.where(there, ASLEEP, ABSENT)
         awake[ranked[: pace.count]] = AWAKE_AT_CHEAPER if pace.level >= Level.CHEAPER else AWAKE
         private = replace(seen.private, awake=awake)
         if pace.level < Level.SHORTER:
@@ -180,7 +191,7 @@ class Attention:
         attended = Attended(
             due=dict(zip(REASONS, counts[1:].tolist(), strict=True)),
             asked=len(asked),
-            asleep=int(self._thinks.sum()) - len(asking.ranked),
+            asleep=asking.thinking - len(asking.ranked),
             held_back=len(asking.ranked) - len(asked),
             standing_orders=len(put_in),
             cut_lots=cut,

@@ -27,6 +27,7 @@ from swarm.simulation.attention import Attended, Attention, counted
 from swarm.simulation.journal import JournalStats
 from swarm.simulation.market import MarketAnswer, MarketPort, Note
 from swarm.simulation.plan import Fork, RunPlan
+from swarm.simulation.presence import among, turnover
 from swarm.simulation.traders import Gathered, TradersPort
 
 
@@ -122,7 +123,9 @@ class RoundLoop:
         self._past: _Past | None = None
         self._said = Messages.none(0)
         self._hold(plan)
-        opening = [self._numbers.command(c, market_accounts(plan)) for c in _opening(plan)]
+        self._opening = _opening(plan)
+        begins = among(self._opening, 0, plan.present(0)) if plan.population else self._opening
+        opening = [self._numbers.command(c, market_accounts(plan)) for c in begins]
         self._answer = market.execute([Note("run", plan.header()), *opening])
         for watcher in watchers:
             watcher.started(plan.last, self._answer.state, self._answer.named)
@@ -152,10 +155,11 @@ class RoundLoop:
         if self.plan.fork and self.plan.fork.round == self.round:
             self._leave_for(self.plan.fork)
         plan = self.plan
+        self._come_and_go(round_)
         seen, delivery = self._observe(round_)
         seen = self._attention.ask(seen, self._answer.state, self._last)
         awake = seen.private.awake
-        delivery = self._router.read(delivery, None if awake is None else awake != ASLEEP)
+        delivery = self._router.read(delivery, None if awake is None else awake > ASLEEP)
         gathered = self._traders.decide(seen)
         decided = self._clock()
         gathered, standing, attended = self._attention.settle(seen, self._answer.state, gathered, decided - started)
@@ -184,7 +188,7 @@ class RoundLoop:
             season=seen.public.season,
             delivery=delivery,
             said=self._said,
-            gathered=gathered,
+            gathered=replace(gathered, late=gathered.late[gathered.late < plan.present(round_)]),
             taken=taken,
             submitted=len(orders),
             cleared=last,
@@ -215,12 +219,19 @@ class RoundLoop:
         self._router.succeed(router)
         self._answer = self._market.execute([Note("fork", fork.record())])
 
+    def _come_and_go(self, round_: int) -> None:
+        """Where their number changes, some come with what they begin with, or go and leave what they have."""
+        before, now = self.plan.present(self.round), self.plan.present(round_)
+        if before != now:
+            self._attention.forget(np.arange(now, before))
+            self._execute(turnover(self._opening, before, now, self._answer.state.balances))
+
     def _observe(self, round_: int) -> tuple[Observation, Delivery]:
         """What everybody is shown, and how it came to what it has heard."""
         seen = self.plan.scenario.observe(round_, self._answer.state, self._last)
         own = seen.private
         holdings = Holdings(own.makes, own.need, own.spare, own.have)
-        delivery = self._router.route(self._said, seen.public.reference_ticks, holdings)
+        delivery = self._router.route(self._said, seen.public.reference_ticks, holdings, self.plan.present(round_))
         facts = with_debts(own.facts, self._answer.state, self.plan.scenario.goods, self.plan.shard.tick_cents)
         seen = Observation(seen.public, replace(own, facts=facts, heard=delivery.heard))
         return self._past.shown(seen) if self._past is not None else seen, delivery
@@ -236,7 +247,8 @@ class RoundLoop:
         """What happens to everybody once the round has cleared."""
         if self._past is not None:
             self._past.keep(round_, reference_before_ticks, cleared)
-        self._execute(self.plan.scenario.after_clearing(round_, self._answer.state, cleared))
+        happens = self.plan.scenario.after_clearing(round_, self._answer.state, cleared)
+        self._execute(among(happens, 0, self.plan.present(round_)) if self.plan.population else happens)
 
 
 def _opening(plan: RunPlan) -> list[Consequence]:

@@ -68,7 +68,10 @@ def measures(plan: RunPlan, tables: Mapping[str, pl.DataFrame], gini_of_wealth: 
 
 
 def _efficiency(plan: RunPlan) -> float | None:
-    return round(plan.scenario.efficiency, 6) if isinstance(plan.scenario, KnowsValues) else None
+    # Where traders come and go, the scenario counts among the possible gains those of the absent.
+    if plan.population or not isinstance(plan.scenario, KnowsValues):
+        return None
+    return round(plan.scenario.efficiency, 6)
 
 
 def _mean(values: dict[str, float], volumes: dict[str, float]) -> float | None:

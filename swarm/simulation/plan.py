@@ -12,6 +12,7 @@ from swarm.llm.config import ModelConfig
 from swarm.scenarios.protocol import Scenario
 from swarm.seeding import draw_below
 from swarm.simulation.market import MarketPlan
+from swarm.simulation.presence import PopulationStep, present_in
 
 JOURNAL_FORMAT = 1
 
@@ -21,6 +22,7 @@ class RunPlan:
     """One run, not yet started. `minds[t]` decides for trader t; `shard` describes a shard that hosts all of them.
 
     `scenario` holds the state of the creatures, so a plan serves one run. `fork` says from where on another plan holds.
+    `population` says how many traders are there from which round on; all of them all the time where it is empty.
     """
 
     name: str
@@ -34,11 +36,16 @@ class RunPlan:
     config_record: dict[str, Any]
     config_sha256: str
     fork: "Fork | None" = None
+    population: tuple[PopulationStep, ...] = ()
 
     @property
     def traders(self) -> int:
-        """How many traders there are."""
+        """How many traders there are; where they come and go, the most that are there in any round."""
         return self.market.traders
+
+    def present(self, round_: int) -> int:
+        """How many traders are there in a round: those from 0 on. Round 0 is the opening."""
+        return present_in(self.population, round_) if self.population else self.traders
 
     @property
     def minds(self) -> tuple[str, ...]:

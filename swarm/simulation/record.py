@@ -104,7 +104,7 @@ class Recorder:
         self.faults = {name: Counter() for name in desks}
         self._every = max(1, -(-plan.rounds * plan.traders // TRADER_ROWS))
         self._opening = opening.balances
-        self._opening_gini = gini(wealth_cents(plan, opening))
+        self._opening_gini = gini(wealth_cents(plan, opening)[: plan.present(0)])
         self._state = opening
         self._opening_named = named
         self._named = named
@@ -193,6 +193,7 @@ class Recorder:
         self._columns["rounds"].append(
             {
                 "round": np.array([outcome.round]),
+                "traders": np.array([self.plan.present(outcome.round)]),
                 "season": np.array([outcome.season], dtype=np.str_),
                 "orders": np.array([outcome.submitted]),
                 "rejected": np.array([len(outcome.taken.rejected_trader)]),
@@ -230,18 +231,18 @@ class Recorder:
         return RunRecord(self._summary(tables, closing, extra), tables)
 
     def _keep_traders(self, round_: int, state: MarketState, columns: dict[str, Int64]) -> None:
-        self._columns["traders"].append(
-            {
-                "round": np.full(self.plan.traders, round_),
-                "trader": np.arange(self.plan.traders),
-                "kind": self._kinds,
-                "mind": self._minds,
-                "cash_cents": state.balances[:, CASH],
-                "wealth_cents": wealth_cents(self.plan, state),
-                **{f"{good}_lots": state.balances[:, g + 1] for g, good in enumerate(self.plan.scenario.goods)},
-                **columns,
-            }
-        )
+        present = self.plan.present(round_)
+        rows: dict[str, npt.NDArray[Any]] = {
+            "round": np.full(self.plan.traders, round_),
+            "trader": np.arange(self.plan.traders),
+            "kind": self._kinds,
+            "mind": self._minds,
+            "cash_cents": state.balances[:, CASH],
+            "wealth_cents": wealth_cents(self.plan, state),
+            **{f"{good}_lots": state.balances[:, g + 1] for g, good in enumerate(self.plan.scenario.goods)},
+            **columns,
+        }
+        self._columns["traders"].append({name: column[:present] for name, column in rows.items()})
 
     def _keep_tokens(self, outcome: RoundOutcome) -> None:
         turns, shard = outcome.gathered.turns, outcome.plan.shard
@@ -315,7 +316,7 @@ class Recorder:
         # A desk's turn has a budget of its own, so it is left out where turns are held against the one of a prompt.
         single = decided.filter(~pl.col("mind").is_in(list(plan.shard.desks))) if len(decided) else decided
         spent = _column(single, "prompt_tokens") + _column(single, "completion_tokens")
-        wealth = wealth_cents(plan, self._state)
+        wealth = wealth_cents(plan, self._state)[: plan.present(self.rounds_done)]
         return {
             "name": plan.name,
             "scenario": plan.scenario_name,
@@ -371,7 +372,21 @@ class Recorder:
                 "market_began_after_round": closing.snapshots.began_after_round,
             },
             "traders_table_every_rounds": self._every,
+            **self._population(),
             **extra,
+        }
+
+    def _population(self) -> dict[str, Any]:
+        """Where traders come and go: how many from which round on, at the end, and how many never left."""
+        if not self.plan.population:
+            return {}
+        steps = [[step.from_round, step.traders] for step in self.plan.population]
+        return {
+            "population": {
+                "schedule": steps,
+                "present": self.plan.present(self.rounds_done),
+                "stayed": min(traders for first, traders in steps if first <= max(self.rounds_done, 1)),
+            }
         }
 
     def _attention(self) -> dict[str, Any]:

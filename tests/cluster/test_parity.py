@@ -76,3 +76,17 @@ def test_standing_orders_and_a_budget_are_the_same_over_shards(swarm: Swarm, tmp
     assert found["attention"]["asleep"] > 0
     assert found["attention"]["held_back"] > 0
     assert found["budget"]["spent_tokens"] <= 60_000
+
+
+def test_traders_that_come_and_go_are_the_same_over_shards(swarm: Swarm, tmp_path: Path, head: str) -> None:
+    steps = "[{from_round: 1, traders: 12}, {from_round: 3, traders: 32}, {from_round: 5, traders: 20}]"
+    keys = ("--set", f"population={steps}", "--set", "rounds=6")
+    done = swarm("run", CONFIG, "--local", *keys, "--out", tmp_path / "local")
+    assert done.returncode == 0, done.stderr
+    done = swarm(
+        "run", CONFIG, "--address", head, *keys, "--set", "runtime.traders_per_actor=8", "--out", tmp_path / "ray"
+    )
+    assert done.returncode == 0, done.stderr
+    same_history(tmp_path / "local", tmp_path / "ray")
+    assert summary(tmp_path / "ray")["layout"]["shards"] == 4
+    assert summary(tmp_path / "ray")["population"] == summary(tmp_path / "local")["population"]

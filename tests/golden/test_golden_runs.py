@@ -1,4 +1,4 @@
-"""Ten runs whose journals are kept and replayed: whoever changes the history of a run says so by making them anew.
+"""Twelve runs whose journals are kept and replayed: whoever changes the history of a run says so by making them anew.
 
 `python -m pytest tests/golden --regenerate-goldens` does that, and the change of its files shows what else changed.
 """
@@ -106,6 +106,22 @@ RUNS["patient"] = {
 }
 """Standing orders within a budget: who is asked, and at which level, follows from the record."""
 
+RUNS["passing"] = {
+    "seed": 9,
+    "rounds": 12,
+    "population": [
+        {"from_round": 1, "traders": 12},
+        {"from_round": 4, "traders": 16},
+        {"from_round": 7, "traders": 6},
+        {"from_round": 10, "traders": 14},
+    ],
+    "models": [{"name": "m", "temperament": "maker"}, {"name": "o", "temperament": "value", "form": "menu"}],
+    "traders": {"minds": {"m": 1, "o": 1, "zip": 1}, "standing": {"max_rounds": 2}},
+    "market": {"mechanism": "continuous", "rest_rounds": 3},
+    "scenario": {"name": "wood", "shocks": [{"kind": "venture", "round": 5, "rounds": 3, "good": "honey"}]},
+}
+"""Traders who come, go and come back, with orders that rest and orders that stand."""
+
 FORKS: dict[str, tuple[str, int, dict[str, Any]]] = {
     "forked": ("learners", 5, {"market": {"rationing": "pro_rata"}, "rounds": 9}),
     "refitted": ("silent", 2, {"seed": 55, "rounds": 3, "traders": {"hears": 2, "minds": {"n": 1, "truthful": 1}}}),
@@ -188,9 +204,9 @@ def test_a_kept_journal_replays_to_its_pinned_hash_and_stays_small(name: str) ->
     assert kept(name).stat().st_size < JOURNAL_BYTES.get(name, OTHER_BYTES)
 
 
-def test_eleven_histories_are_kept() -> None:
+def test_twelve_histories_are_kept() -> None:
     assert {path.stem for path in FOLDER.glob("*.swarm")} == set(NAMES)
-    assert len(NAMES) == 11
+    assert len(NAMES) == 12
 
 
 def test_the_kept_journal_holds_every_kind_of_record_and_shock() -> None:

@@ -205,6 +205,25 @@ def test_series_do_not_grow_with_rounds(tmp_path: Path) -> None:
     assert value(looks.seen[60], "swarm_round") == 60
 
 
+def test_only_traders_that_are_there_are_shown_and_counted(tmp_path: Path) -> None:
+    steps = [{"from_round": 1, "traders": 12}, {"from_round": 3, "traders": 40}, {"from_round": 5, "traders": 20}]
+    plan = planned(population=steps, rounds=6)
+    hub = hub_of(plan, tmp_path)
+    once = Once(hub)
+    clients: dict[str, ModelClient] = {m.name: engines.in_process(m) for m in plan.models}
+    run_rounds(plan, Market(plan.market, None), LocalTraders(plan.shard, clients), (hub, once))
+    turns = 0.0
+    for round_, present in enumerate([12, 12, 12, 40, 40, 20, 20]):
+        found = once.seen[round_]
+        by_mind = {mind: plan.minds[:present].count(mind) for mind in sorted(set(plan.minds))}
+        assert {mind: value(found, "swarm_traders", mind=mind) for mind in by_mind} == by_mind
+        now = sum(value(found, "swarm_turns_total", mind=mind) for mind in by_mind)
+        if round_:
+            assert value(found, "swarm_woken_traders") == now - turns == present
+            assert value(found, "swarm_wealth_cents", mind="calm", stat="p10") > 0
+        turns = now
+
+
 def test_series_do_not_grow_with_traders(tmp_path: Path) -> None:
     found: dict[int, Samples] = {}
     for population in (40, 400):

@@ -171,8 +171,13 @@ def traded_value(record: RunRecord, by: str) -> pl.DataFrame:
 
 
 def profits(record: RunRecord) -> pl.DataFrame:
-    """One row per trader: kind, mind, and `profit`, wealth at the end less wealth at the start, in pebbles."""
+    """One row per trader: kind, mind, and `profit`, wealth at the end less wealth at the start, in pebbles.
+
+    Where traders come and go, those who never left: whoever comes back begins anew.
+    """
     traders = record.tables["traders"]
+    if population := record.summary.get("population"):
+        traders = traders.filter(pl.col("trader") < population["stayed"])
     last = traders["round"].max()
     start = traders.filter(pl.col("round") == 0).select("trader", pl.col("wealth_cents").alias("start"))
     end = traders.filter(pl.col("round") == last).select("trader", "kind", "mind", "wealth_cents")

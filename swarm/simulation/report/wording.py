@@ -145,6 +145,19 @@ def _spread(layout: Summary) -> str:
     )
 
 
+def coming_and_going(summary: Summary) -> str:
+    """How many traders were there from which round on, and what that means for the figures; empty where all stayed."""
+    population = summary.get("population")
+    if not population:
+        return ""
+    (_, at_first), *later = population["schedule"]
+    steps = "".join(f", {count(traders)} from round {count(first)} on" for first, traders in later)
+    return (
+        f"{count(at_first)} traders at the opening{steps}. Figures are of those who were there; profits are of the "
+        f"{count(population['stayed'])} who never left."
+    )
+
+
 def broken_assets(summary: Summary) -> list[str]:
     """The assets of which some amount is unexplained."""
     return [asset for asset, flow in summary["conservation"].items() if flow["unexplained"]]
