@@ -20,9 +20,9 @@ from swarm.simulation.plan import RunPlan
 from swarm.simulation.record import Recorder
 from swarm.simulation.traders import LocalTraders, kept_open
 
-TRADERS = 128
-WARM_UP_ROUNDS = 2
-ROUNDS = 5
+TRADERS = 512
+WARM_UP_ROUNDS = 1
+ROUNDS = 3
 BUSY_AIM = 0.95
 BLOCK_TOKENS = 32
 """Tokens in a block of the prefix cache on a CPU."""
