@@ -30,6 +30,14 @@ LATENCY_ROUNDS = 4
 CPU_MS_AIM = 1.0
 TURNS_PER_S_AIM = 1_500.0
 ROUND_OVER_LATENCY_AIM = {100: 1.15, 1_000: 1.3}
+NO_GPU = Result(
+    "turns_per_gpu_hour",
+    None,
+    "turns",
+    "higher",
+    note="needs a GPU, which no machine that this was measured on had; the five models' public shapes with dummy "
+    "weights would do",
+)
 CALL_CPU_MS = 0.11
 """What the HTTP call alone takes of its caller's CPU: `client_cpu_ms_per_call_at_64` of `swarm bench client`."""
 
@@ -144,6 +152,7 @@ def measure(narrator: Narrator) -> list[Result]:
         ),
         median_of(f"turns_per_s_{TRADERS}_local", [m.turns / m.wall_s for m in one], "1/s", "higher"),
     ]
+    results.append(NO_GPU)
     with server(LATENCY_S) as (url, pid):
         for traders, aim in ROUND_OVER_LATENCY_AIM.items():
             ratios = []
