@@ -20,6 +20,7 @@ from swarm.runtime.run import (
     linger,
     metrics,
     open_all_ports,
+    reported,
 )
 from swarm.simulation import history
 from swarm.simulation.folder import RunFolder
@@ -149,12 +150,7 @@ def _rounds(
         for own, of_region in zip(folders, each, strict=True):
             own.write_record(of_region)
         folder.write_record(record)
-    narrator.phase("writing the report")
-    # The charts' libraries take half a second to import, which belongs at the end of a run and not at its start.
-    from swarm.simulation.report import render
-
-    folder.write_report(render(record))
-    return RunResult(folder, record, done == plan.whole.rounds)
+    return reported(folder, record, narrator, finished=done == plan.whole.rounds)
 
 
 def _sums(counts: Sequence[Mapping[str, int]]) -> dict[str, int]:

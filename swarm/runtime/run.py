@@ -252,12 +252,17 @@ def _rounds(
         }
         record = recorder.finish(closing, extra)
         folder.write_record(record)
+    return reported(folder, record, narrator, finished=done == plan.last.rounds)
+
+
+def reported(folder: RunFolder, record: RunRecord, narrator: Narrator, *, finished: bool) -> RunResult:
+    """The result of a run whose report is written, too."""
     narrator.phase("writing the report")
     # The charts' libraries take half a second to import, which belongs at the end of a run and not at its start.
     from swarm.simulation.report import render
 
     folder.write_report(render(record))
-    return RunResult(folder, record, done == plan.last.rounds)
+    return RunResult(folder, record, finished)
 
 
 def from_call(first: int, should_stop: Callable[[], bool]) -> Callable[[], bool]:
