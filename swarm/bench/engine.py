@@ -116,8 +116,8 @@ def measure(folder: Path, catalogue: str, narrator: Narrator) -> list[Result]:
         straight.append(direct)
         blocks.append(missed)
     bound = (
-        "1: the engine never waits for the swarm; on a shared machine its own speed swings by a tenth and more between the "
-        "two halves of a pair"
+        "1: the engine never waits for the swarm; on a shared machine its own speed swings by a tenth and more between "
+        "the two halves of a pair"
     )
     by_ray, by_one = ([a / b for a, b in zip(rates, straight, strict=True)] for rates in (over_ray, local))
     return [
