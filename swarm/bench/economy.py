@@ -90,8 +90,8 @@ def _results(model: ModelConfig, ledgers: list[_Ledger], traders: int, usd_per_c
             cost,
             "$",
             "lower",
-            bound=f"{median(g.cpu_s / g.turns for g in ledgers) * 1_000:.2f} ms of CPU a turn, all processes counted; a "
-            f"core-hour is assumed to cost ${usd_per_core_hour:g}",
+            bound=f"{median(g.cpu_s / g.turns for g in ledgers) * 1_000:.2f} ms of CPU a turn, all processes counted; "
+            f"a core-hour is assumed to cost ${usd_per_core_hour:g}",
             note=f"{what}{sold}",
         ),
         median_of(f"{name}_s_per_round", [g.wall_s / ROUNDS for g in ledgers], "s", "lower", note=what),
