@@ -89,7 +89,8 @@ class ShardPlan:
         return own | {self.cheaper[m] for m in own if m in self.cheaper}
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+# Without a text of its own: while asyncio puts its signals back it prints the result of each run, for nobody to read.
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ShardAnswer:
     """A shard's round: the models' turns and what they mean, the other traders' orders, and what these have learned."""
 

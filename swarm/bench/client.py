@@ -2,14 +2,11 @@
 
 import asyncio
 import json
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from time import perf_counter, process_time
 
 from swarm.agents.decision import Rules
 from swarm.bench.form import RUNS, Result, median_of
+from swarm.bench.instant import served
 from swarm.llm.config import OpenAIModel
 from swarm.llm.openai_client import OpenAIClient
 from swarm.llm.protocol import Message, ModelRequest
@@ -24,11 +21,6 @@ _REPLY = {
     "orders": [{"side": "sell", "good": "acorns", "price": 20, "quantity": 5}],
     "gossip": "acorns will rise",
 }
-_SERVE = """
-import sys
-from swarm.llm.fake_model import serve_forever
-serve_forever(port=0, fixed_replies={"": sys.argv[1]}, ready=lambda url: print(url, flush=True))
-"""
 
 
 def measure(narrator: Narrator) -> list[Result]:
@@ -41,7 +33,7 @@ def measure(narrator: Narrator) -> list[Result]:
         for i in range(CALLS)
     ]
     results = []
-    with _instant_server() as url:
+    with served({"": json.dumps(_REPLY)}) as (url, _):
         for concurrency in CONCURRENCY:
             narrator.phase(f"{CALLS} calls, {concurrency} at once")
             cpu_ms, per_s = _calls(url, concurrency, requests)
@@ -83,15 +75,3 @@ def _calls(url: str, concurrency: int, requests: list[ModelRequest]) -> tuple[li
                 raise RuntimeError("the benchmark's own server failed")
         runner.run(client.close())
     return cpu_ms, per_s
-
-
-@contextmanager
-def _instant_server() -> Iterator[str]:
-    """The base URL of a server in a process of its own, which ends with the block."""
-    command = [sys.executable, "-c", _SERVE, json.dumps(_REPLY)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603  # our own code
-    try:
-        yield process.stdout.readline().strip() if process.stdout else ""
-    finally:
-        process.terminate()
-        process.wait(timeout=10)

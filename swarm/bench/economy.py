@@ -1,51 +1,39 @@
 """What a thousand traders cost with each model at hand: the table that has often been printed unmeasured."""
 
-import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
 from swarm.bench.form import RUNS, Result, median_of
+from swarm.bench.runs import TEMPERAMENTS, Warm, play
 from swarm.bench.turns import cpu_seconds
-from swarm.config import RunConfig, compose, load, resolve
+from swarm.config import RunConfig, load, resolve
 from swarm.llm.config import ModelConfig
-from swarm.runtime.run import Narrator, Place, check_models, open_ports
-from swarm.scenarios.protocol import MarketState
-from swarm.simulation.loop import RoundOutcome, run_rounds
-from swarm.simulation.plan import RunPlan
-from swarm.simulation.record import Recorder
+from swarm.runtime.run import Narrator, Place
+from swarm.simulation.loop import RoundOutcome
 
-TRADERS = 1_000
 WARM_UP_ROUNDS = 1
 ROUNDS = 3
-DEFAULT_USD_PER_CORE_HOUR = 0.04
-"""An assumption that stands in every note: about what a core of a rented machine costs."""
 
 
-@dataclass(slots=True)
-class _Ledger:
-    """A watcher that adds up what warm rounds came to."""
+class _Ledger(Warm):
+    """Also adds up what warm rounds came to."""
 
-    model: ModelConfig
-    turns: int = 0
-    valid: int = 0
-    cpu_s: float = 0.0
-    wall_s: float = 0.0
-    usd: float = 0.0
-    _cpu_before_s: float = 0.0
-
-    def started(self, plan: RunPlan, opening: MarketState, named: object) -> None:
-        """Nothing has been spent yet."""
+    def __init__(self, model: ModelConfig) -> None:
+        super().__init__(WARM_UP_ROUNDS)
+        self.model = model
+        self.valid = self.late = 0
+        self.cpu_s = self.usd = 0.0
+        self._cpu_before_s = 0.0
 
     def round_done(self, outcome: RoundOutcome) -> None:
         """Add a round once the processes are warm."""
+        super().round_done(outcome)
         cpu_s = cpu_seconds(0)
         if outcome.round > WARM_UP_ROUNDS:
             turns = outcome.gathered.turns
-            self.turns += outcome.plan.traders
+            self.late += len(outcome.gathered.late)
             self.valid += sum(error is None for error in outcome.gathered.decisions.errors)
             self.cpu_s += cpu_s - self._cpu_before_s
-            self.wall_s += outcome.duration_s
             prompt_usd, completion_usd = self.model.usd_per_million or (0.0, 0.0)
             self.usd += int(turns.prompt_tokens.sum()) * prompt_usd / 1e6
             self.usd += int(turns.completion_tokens.sum()) * completion_usd / 1e6
@@ -54,8 +42,7 @@ class _Ledger:
 
 def at_hand() -> RunConfig:
     """The models that need nothing but this package: a rule as the control, and the five embedded ones."""
-    temperaments = ("value", "momentum", "maker", "hoarder", "panic")
-    embedded = [{"name": f"embedded-{t}", "engine": "embedded", "temperament": t} for t in temperaments]
+    embedded = [{"name": f"embedded-{t}", "engine": "embedded", "temperament": t} for t in TEMPERAMENTS]
     return resolve(
         {
             "name": "bench-economy",
@@ -84,7 +71,7 @@ def _results(model: ModelConfig, ledgers: list[_Ledger], traders: int, usd_per_c
     name, what = f"economy_{model.name}", f"{traders:,} traders, {model.engine}"
     sold = "" if any(model.usd_per_million or ()) else ", tokens at no price"
     return [
-        median_of(f"{name}_valid_rate", [g.valid / g.turns for g in ledgers], "share", "higher", note=what),
+        median_of(f"{name}_valid_rate", [g.valid / (g.turns + g.late) for g in ledgers], "share", "higher", note=what),
         median_of(
             f"{name}_usd_per_million_turns",
             cost,
@@ -94,7 +81,7 @@ def _results(model: ModelConfig, ledgers: list[_Ledger], traders: int, usd_per_c
             f"a core-hour is assumed to cost ${usd_per_core_hour:g}",
             note=f"{what}{sold}",
         ),
-        median_of(f"{name}_s_per_round", [g.wall_s / ROUNDS for g in ledgers], "s", "lower", note=what),
+        median_of(f"{name}_s_per_round", [sum(g.seconds) / ROUNDS for g in ledgers], "s", "lower", note=what),
     ]
 
 
@@ -105,6 +92,7 @@ def _alone(config: RunConfig, model: ModelConfig, traders: int) -> RunConfig:
         | {
             "models": [model.model_dump(mode="json")],
             "population": traders,
+            "regions": None,
             "rounds": WARM_UP_ROUNDS + ROUNDS,
             "traders": record["traders"] | {"minds": {model.name: 1}, "desks": []},
         }
@@ -113,12 +101,5 @@ def _alone(config: RunConfig, model: ModelConfig, traders: int) -> RunConfig:
 
 def _run(run: RunConfig, narrator: Narrator) -> _Ledger:
     ledger = _Ledger(run.models[0])
-    plan = compose(run)
-    check_models(run, plan, Place(), narrator)
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        open_ports(run, plan, Place(), Path(folder) / "journal.swarm", narrator, lambda: False) as ports,
-    ):
-        run_rounds(plan, ports.market, ports.traders, (Recorder(), ledger))
-        ports.market.close()
+    play(run, Place(), narrator, ledger)
     return ledger

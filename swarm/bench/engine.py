@@ -7,16 +7,15 @@ from statistics import median
 from time import perf_counter
 
 from swarm.bench.form import RUNS, Result, median_of
+from swarm.bench.runs import Warm, play
 from swarm.config import RunConfig, compose, resolve
 from swarm.errors import ConfigError
 from swarm.llm.config import VllmModel
 from swarm.llm.protocol import ModelReply, ModelRequest
-from swarm.runtime.run import Narrator, Place, open_ports
+from swarm.runtime.run import Narrator, Place
 from swarm.runtime.vllm_engine import VllmEngine
-from swarm.scenarios.protocol import MarketState
-from swarm.simulation.loop import RoundOutcome, run_rounds
+from swarm.simulation.loop import run_rounds
 from swarm.simulation.market import Market
-from swarm.simulation.plan import RunPlan
 from swarm.simulation.record import Recorder
 from swarm.simulation.traders import LocalTraders, kept_open
 
@@ -42,28 +41,6 @@ class Kept:
         self.batches.append(list(requests))
         self.replies.append(replies)
         return replies
-
-
-class _Durations:
-    """A watcher that keeps how long warm rounds took."""
-
-    def __init__(self) -> None:
-        self.seconds: list[float] = []
-        self.turns = 0
-
-    def started(self, plan: RunPlan, opening: MarketState, named: object) -> None:
-        """Nothing to measure yet."""
-
-    def round_done(self, outcome: RoundOutcome) -> None:
-        """Keep a round once the processes are warm."""
-        if outcome.round > WARM_UP_ROUNDS:
-            self.seconds.append(outcome.duration_s)
-            self.turns += len(outcome.gathered.turns)
-
-    @property
-    def turns_per_s(self) -> float:
-        """Turns a second over all warm rounds."""
-        return self.turns / sum(self.seconds)
 
 
 def config(folder: Path, catalogue: str) -> RunConfig:
@@ -139,20 +116,14 @@ def measure(folder: Path, catalogue: str, narrator: Narrator) -> list[Result]:
 
 
 def _over_ray(run: RunConfig, narrator: Narrator) -> float:
-    watch = _Durations()
-    plan = compose(run)
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        open_ports(run, plan, Place(), Path(folder) / "journal.swarm", narrator, lambda: False) as ports,
-    ):
-        run_rounds(plan, ports.market, ports.traders, (Recorder(), watch))
-        ports.market.close()
+    watch = Warm(WARM_UP_ROUNDS)
+    play(run, Place(), narrator, watch)
     return watch.turns_per_s
 
 
 def _in_one_process(run: RunConfig) -> tuple[float, float, float]:
     """Turns a second of a local run and of its prompts alone, and the blocks of shared prefix computed per request."""
-    watch = _Durations()
+    watch = Warm(WARM_UP_ROUNDS)
     plan = compose(run)
     [model] = run.models
     if not isinstance(model, VllmModel):
@@ -161,17 +132,16 @@ def _in_one_process(run: RunConfig) -> tuple[float, float, float]:
     kept = Kept(engine)
     with tempfile.TemporaryDirectory() as folder, kept_open([engine]) as runner:
         market = Market(plan.market, Path(folder) / "journal.swarm")
-        traders = LocalTraders(plan.shard, {"engine": kept}, runner.get_loop().run_until_complete)
+        traders = LocalTraders(plan.shard, {"engine": kept}, runner.run)
         run_rounds(plan, market, traders, (Recorder(), watch))
         market.close()
         batches, replies = kept.batches[WARM_UP_ROUNDS:], kept.replies[WARM_UP_ROUNDS:]
         missed = [missed_blocks(engine.tokens(b), r) for b, r in zip(batches, replies, strict=True)]
         # The run has filled the cache with just these prompts.
-        run_until = runner.get_loop().run_until_complete
-        run_until(engine.forget())
+        runner.run(engine.forget())
         started = perf_counter()
         for batch in batches:
-            run_until(engine.complete(batch, 120.0))
+            runner.run(engine.complete(batch, 120.0))
         straight = sum(map(len, batches)) / (perf_counter() - started)
     return watch.turns_per_s, straight, median(missed)
 

@@ -11,6 +11,7 @@ from statistics import median
 from time import perf_counter, process_time, thread_time
 
 from swarm.bench.form import RUNS, Result, median_of
+from swarm.bench.runs import TEMPERAMENTS, scripted
 from swarm.config import RunConfig, compose, resolve
 from swarm.llm import engines
 from swarm.monitoring.hub import Hub, exported
@@ -24,7 +25,6 @@ from swarm.simulation.traders import LocalTraders
 
 AIM_RATIO = 1.02
 WARM_UP_ROUNDS = 3
-TEMPERAMENTS = ("value", "momentum", "maker", "hoarder", "panic")
 READER = """
 import sys, time, urllib.request
 while True:
@@ -76,9 +76,7 @@ def wood() -> RunConfig:
 
 def thousand() -> RunConfig:
     """1,000 traders and policies that answer at once, so that little else is in a round."""
-    models = [{"name": f"scripted-{t}", "temperament": t} for t in TEMPERAMENTS]
-    rounds = WARM_UP_ROUNDS + 15
-    return resolve({"name": "bench-metrics", "rounds": rounds, "population": 1_000, "models": models})
+    return scripted("bench-metrics", rounds=WARM_UP_ROUNDS + 15, population=1_000)
 
 
 def measure(narrator: Narrator) -> list[Result]:

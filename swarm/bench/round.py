@@ -3,11 +3,10 @@
 from statistics import median
 
 from swarm.bench.form import RUNS, Result, median_of
-from swarm.config import RunConfig, compose, resolve
+from swarm.bench.runs import Warm, scripted
+from swarm.config import RunConfig, compose
 from swarm.runtime.run import Narrator, Place, open_ports
-from swarm.scenarios.protocol import MarketState
-from swarm.simulation.loop import RoundOutcome, run_rounds
-from swarm.simulation.plan import RunPlan
+from swarm.simulation.loop import run_rounds
 
 TRADERS = 1_000
 WARM_UP_ROUNDS = 3
@@ -16,32 +15,9 @@ ALLOWED_RATIO = 1.5
 ALLOWED_EXTRA_S = 0.05
 
 
-class _Stopwatch:
-    """A watcher that keeps how long rounds took."""
-
-    def __init__(self) -> None:
-        self.durations_s: list[float] = []
-
-    def started(self, plan: RunPlan, opening: MarketState, named: object) -> None:
-        """Nothing to time yet."""
-
-    def round_done(self, outcome: RoundOutcome) -> None:
-        """Keep the round's duration once the processes are warm."""
-        if outcome.round > WARM_UP_ROUNDS:
-            self.durations_s.append(outcome.duration_s)
-
-
 def config() -> RunConfig:
     """The wood with five scripted models and 1,000 traders."""
-    temperaments = ("value", "momentum", "maker", "hoarder", "panic")
-    return resolve(
-        {
-            "name": "bench-round",
-            "rounds": WARM_UP_ROUNDS + ROUNDS,
-            "population": TRADERS,
-            "models": [{"name": f"scripted-{t}", "temperament": t} for t in temperaments],
-        }
-    )
+    return scripted("bench-round", rounds=WARM_UP_ROUNDS + ROUNDS, population=TRADERS)
 
 
 def measure(narrator: Narrator) -> list[Result]:
@@ -78,7 +54,7 @@ def measure(narrator: Narrator) -> list[Result]:
 def _round_s(local: bool, narrator: Narrator) -> float:
     run = config()
     plan = compose(run)
-    watch = _Stopwatch()
+    watch = Warm(WARM_UP_ROUNDS)
     with open_ports(run, plan, Place(local=local), None, narrator, lambda: False) as ports:
         run_rounds(plan, ports.market, ports.traders, (watch,))
-    return median(watch.durations_s)
+    return watch.median_s

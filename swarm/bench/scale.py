@@ -1,20 +1,16 @@
 """How far one machine goes: a round of 100,000 traders over Ray, and the memory that a trader takes."""
 
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 from statistics import median
 from typing import Any
 
 import psutil
 
 from swarm.bench.form import RUNS, Result, median_of
-from swarm.config import RunConfig, compose, resolve
-from swarm.runtime.run import Narrator, Place, open_ports
-from swarm.scenarios.protocol import MarketState
-from swarm.simulation.loop import RoundOutcome, run_rounds
-from swarm.simulation.plan import RunPlan
-from swarm.simulation.record import Recorder
+from swarm.bench.runs import Warm, play, scripted
+from swarm.config import RunConfig, resolve
+from swarm.runtime.run import Narrator, Place
+from swarm.simulation.loop import RoundOutcome
 
 BASELINE_TRADERS = 100_000
 WARM_UP_ROUNDS = 2
@@ -22,27 +18,23 @@ ROUNDS = 5
 ROUND_S_AIM = 1.0
 FEW, MANY = 10, 10_000
 KB_AIM = 50.0
-TEMPERAMENTS = ("value", "momentum", "maker", "hoarder", "panic")
 
 
-class _Rounds:
-    """A watcher that keeps what warm rounds took, and reads the memory after the last of them."""
+class _Rounds(Warm):
+    """Also keeps what deciding took and, where it is asked to, reads the memory after the last round."""
 
-    def __init__(self, last: int, read: Callable[[], float] | None = None) -> None:
-        self.durations_s: list[float] = []
+    def __init__(self, read: Callable[[], float] | None = None) -> None:
+        super().__init__(WARM_UP_ROUNDS)
         self.decide_s: list[float] = []
         self.memory_kb = 0.0
-        self._last, self._read = last, read
-
-    def started(self, plan: RunPlan, opening: MarketState, named: object) -> None:
-        """Nothing to measure yet."""
+        self._read = read
 
     def round_done(self, outcome: RoundOutcome) -> None:
-        """Keep the round once the processes are warm."""
+        """Keep the round."""
+        super().round_done(outcome)
         if outcome.round > WARM_UP_ROUNDS:
-            self.durations_s.append(outcome.duration_s)
             self.decide_s.append(outcome.decide_s)
-        if outcome.round == self._last and self._read is not None:
+        if outcome.round == outcome.plan.rounds and self._read is not None:
             self.memory_kb = self._read()
 
 
@@ -61,14 +53,11 @@ def baselines(traders: int) -> RunConfig:
 
 def minds(traders: int) -> RunConfig:
     """The wood with five scripted models, whose traders have prompts."""
-    return resolve(
-        {
-            "name": "bench-memory",
-            "rounds": WARM_UP_ROUNDS + ROUNDS,
-            "population": traders,
-            "budget": {"round_deadline_s": 120},
-            "models": [{"name": f"scripted-{t}", "temperament": t} for t in TEMPERAMENTS],
-        }
+    return scripted(
+        "bench-memory",
+        rounds=WARM_UP_ROUNDS + ROUNDS,
+        population=traders,
+        budget={"round_deadline_s": 120},
     )
 
 
@@ -80,7 +69,7 @@ def measure(narrator: Narrator) -> list[Result]:
     for attempt in range(RUNS):
         narrator.phase(f"run {attempt + 1} of {RUNS}, {BASELINE_TRADERS:,} baselines")
         watch = _run(baselines(BASELINE_TRADERS), None, narrator)
-        round_s.append(median(watch.durations_s))
+        round_s.append(watch.median_s)
         decide_s.append(median(watch.decide_s))
         taken: dict[int, float] = {}
         for traders in (FEW, MANY):
@@ -125,13 +114,7 @@ def resident_kb() -> float:
 
 
 def _run(run: RunConfig, read: Callable[[], float] | None, narrator: Narrator) -> _Rounds:
-    """A whole run over Ray with its journal; the one whose memory is read keeps its tables, too."""
-    watch = _Rounds(run.rounds, read)
-    plan = compose(run)
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        open_ports(run, plan, Place(), Path(folder) / "journal.swarm", narrator, lambda: False) as ports,
-    ):
-        run_rounds(plan, ports.market, ports.traders, (Recorder(), watch))
-        ports.market.close()
+    """A run over Ray; the one whose memory is read has its tables in it, too."""
+    watch = _Rounds(read)
+    play(run, Place(), narrator, watch)
     return watch

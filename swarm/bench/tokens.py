@@ -19,10 +19,10 @@ from swarm.agents.observation import Int64, Observation
 from swarm.agents.shard import Shard
 from swarm.bench.form import RUNS, Result, median_of
 from swarm.bench.prefix_cache import BLOCK_TOKENS, BlockCache
+from swarm.bench.runs import TEMPERAMENTS
 from swarm.config import compose, resolve
 from swarm.coordination.messages import Messages
 from swarm.llm import engines
-from swarm.llm.config import Temperament
 from swarm.llm.protocol import Message, ModelClient, ModelReply, ModelRequest, TokenUsage
 from swarm.llm.tokens import MESSAGE_OVERHEAD, count_tokens, pieces
 from swarm.market.quality import relative_absolute_deviation
@@ -48,7 +48,6 @@ AIM_SLOPE = 1.05
 AIM_SHARE = 0.1
 """Of the tokens of prompts in which everybody reads everything, the share that may be computed."""
 
-TEMPERAMENTS: tuple[Temperament, ...] = ("value", "momentum", "maker", "hoarder", "panic")
 ROUTED: dict[str, Any] = {"hears": 8, "router": {"message_tokens": 40}}
 STANDING: dict[str, Any] = {**ROUTED, "standing": {"max_rounds": STAND_ROUNDS}}
 

@@ -1,13 +1,6 @@
 """What a turn costs beside the model: 1,000 traders, and an endpoint that answers at once, or in a second."""
 
 import json
-import subprocess
-import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
 from statistics import median
 from time import perf_counter
 from typing import Any
@@ -15,12 +8,11 @@ from typing import Any
 import psutil
 
 from swarm.bench.form import RUNS, Result, median_of
-from swarm.config import RunConfig, compose, resolve
-from swarm.runtime.run import Narrator, Place, open_ports
-from swarm.scenarios.protocol import MarketState
-from swarm.simulation.loop import RoundOutcome, run_rounds
-from swarm.simulation.plan import RunPlan
-from swarm.simulation.record import Recorder
+from swarm.bench.instant import served
+from swarm.bench.runs import Warm, play
+from swarm.config import RunConfig, resolve
+from swarm.runtime.run import Narrator, Place
+from swarm.simulation.loop import RoundOutcome
 
 TRADERS = 1_000
 WARM_UP_ROUNDS = 3
@@ -41,32 +33,20 @@ NO_GPU = Result(
 CALL_CPU_MS = 0.11
 """What the HTTP call alone takes of its caller's CPU: `client_cpu_ms_per_call_at_64` of `swarm bench client`."""
 
-_SERVE = """
-import json, sys
-from swarm.llm.fake_model import serve_forever
-latency_s = float(sys.argv[2])
-replies = json.loads(sys.argv[1])
-serve_forever(port=0, fixed_replies=replies, latency_s=latency_s, ready=lambda url: print(url, flush=True))
-"""
 
+class _Meter(Warm):
+    """Also takes the time and the CPU of all processes of the run but the model's, from the end of the warm-up on."""
 
-@dataclass(slots=True)
-class _Meter:
-    """A watcher that takes the time and the CPU of all processes of the run, from the end of the warm-up on."""
-
-    cpu_s: float = 0.0
-    wall_s: float = 0.0
-    turns: int = 0
-    durations_s: list[float] = field(default_factory=list)
-    _from: tuple[float, float] = (0.0, 0.0)
-    model_pid: int = 0
-
-    def started(self, plan: RunPlan, opening: MarketState, named: object) -> None:
-        """Nothing to measure yet."""
+    def __init__(self, model_pid: int) -> None:
+        super().__init__(WARM_UP_ROUNDS)
+        self.cpu_s = self.wall_s = 0.0
+        self._model_pid = model_pid
+        self._from = 0.0, 0.0
 
     def round_done(self, outcome: RoundOutcome) -> None:
         """Start at the end of the warm-up, and read again after each round."""
-        now = perf_counter(), cpu_seconds(self.model_pid)
+        super().round_done(outcome)
+        now = perf_counter(), cpu_seconds(self._model_pid)
         if outcome.round <= WARM_UP_ROUNDS:
             self._from = now
             return
@@ -74,8 +54,6 @@ class _Meter:
         failed = [error for error in outcome.gathered.decisions.errors if error is not None]
         if failed or len(outcome.gathered.turns) != outcome.plan.traders:
             raise RuntimeError(f"round {outcome.round}: {len(failed)} turns failed, the first with {failed[:1]}")
-        self.turns += len(outcome.gathered.turns)
-        self.durations_s.append(outcome.duration_s)
 
 
 def cpu_seconds(without: int) -> float:
@@ -117,7 +95,7 @@ def config(url: str, traders: int, rounds: int) -> RunConfig:
 def measure(narrator: Narrator) -> list[Result]:
     """Runs over Ray and in one process in turn, five of each, then rounds against a model that takes a second."""
     meters: dict[bool, list[_Meter]] = {False: [], True: []}
-    with server(0.0) as (url, pid):
+    with served(_replies()) as (url, pid):
         for attempt in range(RUNS):
             for local in (False, True):
                 narrator.phase(f"run {attempt + 1} of {RUNS}, {'one process' if local else 'Ray'}")
@@ -153,13 +131,13 @@ def measure(narrator: Narrator) -> list[Result]:
         median_of(f"turns_per_s_{TRADERS}_local", [m.turns / m.wall_s for m in one], "1/s", "higher"),
     ]
     results.append(NO_GPU)
-    with server(LATENCY_S) as (url, pid):
+    with served(_replies(), LATENCY_S) as (url, pid):
         for traders, aim in ROUND_OVER_LATENCY_AIM.items():
             ratios = []
             for attempt in range(RUNS):
                 narrator.phase(f"run {attempt + 1} of {RUNS}, {traders} traders and a model that takes a second")
                 run = config(url, traders, WARM_UP_ROUNDS + LATENCY_ROUNDS)
-                ratios.append(median(_run(run, False, pid, narrator).durations_s) / LATENCY_S)
+                ratios.append(_run(run, False, pid, narrator).median_s / LATENCY_S)
             results.append(
                 median_of(
                     f"round_over_latency_{traders}",
@@ -184,25 +162,6 @@ def _replies() -> dict[str, str]:
 
 
 def _run(run: RunConfig, local: bool, model_pid: int, narrator: Narrator) -> _Meter:
-    """A whole run with its journal and its tables."""
-    meter = _Meter(model_pid=model_pid)
-    plan = compose(run)
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        open_ports(run, plan, Place(local=local), Path(folder) / "journal.swarm", narrator, lambda: False) as ports,
-    ):
-        run_rounds(plan, ports.market, ports.traders, (Recorder(), meter))
-        ports.market.close()
+    meter = _Meter(model_pid)
+    play(run, Place(local=local), narrator, meter)
     return meter
-
-
-@contextmanager
-def server(latency_s: float) -> Iterator[tuple[str, int]]:
-    """The base URL and the pid of an endpoint in a process of its own, which ends with the block."""
-    command = [sys.executable, "-c", _SERVE, json.dumps(_replies()), str(latency_s)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603  # our own code
-    try:
-        yield (process.stdout.readline().strip() if process.stdout else ""), process.pid
-    finally:
-        process.terminate()
-        process.wait(timeout=10)

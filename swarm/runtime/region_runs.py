@@ -7,7 +7,7 @@ from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
-from swarm.config import RunConfig, check_budget, check_desks, compose_regions, resolve
+from swarm.config import RunConfig, compose_regions, resolve
 from swarm.errors import ConfigError
 from swarm.runtime.run import (
     Exported,
@@ -15,7 +15,7 @@ from swarm.runtime.run import (
     Place,
     Ports,
     RunResult,
-    check_models,
+    check,
     from_call,
     linger,
     metrics,
@@ -175,9 +175,7 @@ def _traders(plan: RunPlan, ports: Ports, past: history.History | None) -> Trade
 
 def _checked(config: RunConfig, place: Place, narrator: Narrator) -> RegionsPlan:
     plan = compose_regions(config)
-    check_budget(config)
-    check_desks(config)
-    check_models(config, plan.whole, place, narrator)
+    check(config, plan.whole, place, narrator)
     return plan
 
 

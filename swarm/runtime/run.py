@@ -98,11 +98,7 @@ def execute(
 
         return execute_regions(config, place, folder, watchers, narrator, should_stop)
     plan = compose(config)
-    check_budget(config)
-    check_desks(config)
-    check_models(config, plan, place, narrator)
-    for line in check_deadline(config):
-        log.warning("%s", line)
+    check(config, plan, place, narrator)
     folder.create()
     folder.write_config(config.record(), plan.config_sha256)
     recorder = Recorder()
@@ -141,9 +137,7 @@ def resume(
             "this is not the config that the journal was begun with",
             "put it back, or try another future with `swarm fork`",
         )
-    check_budget(config)
-    check_desks(config)
-    check_models(config, plan.last, place, narrator)
+    check(config, plan.last, place, narrator)
     recorded = past.decisions if past else {}
     if past:
         narrator.phase(f"going on after round {past.rounds}")
@@ -349,9 +343,7 @@ def open_all_ports(
     if place.local:
         clients = {m.name: client_of(m) for m in models}
         with kept_open(clients.values()) as runner, ExitStack() as stack:
-            # The runner's own `run` minds signals, and prints each result in vain while it puts them back.
-            alone = runner.get_loop().run_until_complete
-            run = alone if len(markets) == 1 else stack.enter_context(in_background(runner))
+            run = runner.run if len(markets) == 1 else stack.enter_context(in_background(runner))
             yield [_local_ports(own, Market(begun, journal), clients, run) for own, begun, journal in markets]
         return
     narrator.phase(f"joining Ray at {place.address}" if place.address else "starting Ray")
@@ -410,6 +402,15 @@ def _ray_ports(market: "RayMarket", traders: "RayTraders", size: int, deployment
         lambda: {**traders.lost, **market.lost},
         lambda: [round(seconds, 3) for seconds in market.outages_s],
     )
+
+
+def check(config: RunConfig, plan: RunPlan, place: Place, narrator: Narrator) -> None:
+    """Raise before anything is started where the run cannot go well, and warn where a part of it cannot."""
+    check_budget(config)
+    check_desks(config)
+    check_models(config, plan, place, narrator)
+    for line in check_deadline(config):
+        log.warning("%s", line)
 
 
 def check_models(config: RunConfig, plan: RunPlan, place: Place, narrator: Narrator) -> None:

@@ -27,7 +27,7 @@ from swarm.simulation.attention import Attended, Attention, counted
 from swarm.simulation.journal import JournalStats
 from swarm.simulation.market import MarketAnswer, MarketPort, Note
 from swarm.simulation.plan import Fork, RunPlan
-from swarm.simulation.presence import among, turnover
+from swarm.simulation.presence import turnover
 from swarm.simulation.traders import Gathered, TradersPort
 
 
@@ -124,8 +124,7 @@ class RoundLoop:
         self._said = Messages.none(0)
         self._hold(plan)
         self._opening = _opening(plan)
-        begins = among(self._opening, 0, plan.present(0)) if plan.population else self._opening
-        opening = [self._numbers.command(c, market_accounts(plan)) for c in begins]
+        opening = [self._numbers.command(c, market_accounts(plan)) for c in plan.reaching(self._opening, 0)]
         self._answer = market.execute([Note("run", plan.header()), *opening])
         for watcher in watchers:
             watcher.started(plan.last, self._answer.state, self._answer.named)
@@ -248,7 +247,7 @@ class RoundLoop:
         if self._past is not None:
             self._past.keep(round_, reference_before_ticks, cleared)
         happens = self.plan.scenario.after_clearing(round_, self._answer.state, cleared)
-        self._execute(among(happens, 0, self.plan.present(round_)) if self.plan.population else happens)
+        self._execute(self.plan.reaching(happens, round_))
 
 
 def _opening(plan: RunPlan) -> list[Consequence]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,10 +10,10 @@ import numpy as np
 
 from swarm.agents.shard import ShardPlan
 from swarm.llm.config import ModelConfig
-from swarm.scenarios.protocol import Scenario
+from swarm.scenarios.protocol import Consequence, Scenario
 from swarm.seeding import draw_below
 from swarm.simulation.market import MarketPlan
-from swarm.simulation.presence import PopulationStep, present_in
+from swarm.simulation.presence import PopulationStep, among, present_in
 
 JOURNAL_FORMAT = 1
 
@@ -46,6 +47,10 @@ class RunPlan:
     def present(self, round_: int) -> int:
         """How many traders are there in a round: those from 0 on. Round 0 is the opening."""
         return present_in(self.population, round_) if self.population else self.traders
+
+    def reaching(self, consequences: Sequence[Consequence], round_: int) -> Sequence[Consequence]:
+        """The consequences without what they do to traders who are not there in a round."""
+        return among(consequences, 0, self.present(round_)) if self.population else consequences
 
     @property
     def minds(self) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ def test_what_all_prompts_share_is_computed_once(folders: dict[str, Path], say: 
     kept = Kept(engine)
     plan = compose(run)
     with kept_open([engine]) as runner:
-        traders = LocalTraders(plan.shard, {"engine": kept}, runner.get_loop().run_until_complete)
+        traders = LocalTraders(plan.shard, {"engine": kept}, runner.run)
         run_rounds(plan, Market(plan.market, None), traders)
         missed = [missed_blocks(engine.tokens(b), r) for b, r in zip(kept.batches, kept.replies, strict=True)]
     assert len(missed) == WARM_UP_ROUNDS + ROUNDS

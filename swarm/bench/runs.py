@@ -1,0 +1,63 @@
+"""Runs that benchmarks measure: five scripted policies in the wood, played from end to end, and watched once warm."""
+
+import tempfile
+from pathlib import Path
+from statistics import median
+from typing import Any, get_args
+
+from swarm.config import RunConfig, compose, resolve
+from swarm.llm.config import Temperament
+from swarm.runtime.run import Narrator, Place, check_models, open_ports
+from swarm.scenarios.protocol import MarketState
+from swarm.simulation.loop import RoundOutcome, Watcher, run_rounds
+from swarm.simulation.plan import RunPlan
+from swarm.simulation.record import Recorder
+
+TEMPERAMENTS: tuple[Temperament, ...] = get_args(Temperament)
+
+
+class Warm:
+    """A watcher that keeps how long the rounds took that came after the warm-up."""
+
+    def __init__(self, warm_up_rounds: int) -> None:
+        self.warm_up_rounds = warm_up_rounds
+        self.seconds: list[float] = []
+        self.turns = 0
+
+    def started(self, plan: RunPlan, opening: MarketState, named: object) -> None:
+        """Nothing to measure yet."""
+
+    def round_done(self, outcome: RoundOutcome) -> None:
+        """Keep a round once the processes are warm."""
+        if outcome.round > self.warm_up_rounds:
+            self.seconds.append(outcome.duration_s)
+            self.turns += len(outcome.gathered.turns)
+
+    @property
+    def median_s(self) -> float:
+        """Seconds of a warm round."""
+        return median(self.seconds)
+
+    @property
+    def turns_per_s(self) -> float:
+        """Turns a second over all warm rounds."""
+        return self.turns / sum(self.seconds)
+
+
+def scripted(name: str, **keys: Any) -> RunConfig:
+    """The wood with a model for each scripted policy."""
+    return resolve(
+        {"name": name, "models": [{"name": f"scripted-{t}", "temperament": t} for t in TEMPERAMENTS], **keys}
+    )
+
+
+def play(config: RunConfig, place: Place, narrator: Narrator, *watchers: Watcher) -> None:
+    """A whole run with its journal and its tables, as `swarm run` has them, in a folder that ends with it."""
+    plan = compose(config)
+    check_models(config, plan, place, narrator)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        open_ports(config, plan, place, Path(folder) / "journal.swarm", narrator, lambda: False) as ports,
+    ):
+        run_rounds(plan, ports.market, ports.traders, (Recorder(), *watchers))
+        ports.market.close()
