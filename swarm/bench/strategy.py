@@ -1,0 +1,130 @@
+"""What a strategy auction is worth beside other routers, on a family of tasks with a known optimum.
+
+The tiers are bounded solvers and no language models, so this shows the mechanism and says nothing about models. Two
+gates are looked at first: where the oracle is hardly better than the dearest tier, or a bid tells nothing, no auction
+can pay.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from math import sqrt
+from statistics import mean, stdev
+
+import numpy as np
+
+from swarm.bench import routers
+from swarm.bench.bundles import PRICES, Family, family
+from swarm.bench.exchange import Narrator
+from swarm.bench.form import Result
+from swarm.bench.routers import Routed, Router, Split
+from swarm.coordination.strategy_auction import gates
+
+ORDERS, SEEDS, TASKS_EACH = 5, (0, 1, 2), 160
+
+ROUTERS: dict[str, Router] = {
+    "dearest": routers.always(3),
+    "third": routers.always(2),
+    "second": routers.always(1),
+    "cheapest": routers.always(0),
+    "random": routers.at_random,
+    "random_by_price": routers.by_price_at_random,
+    "knn": routers.nearest,
+    "carrot": routers.logistic,
+    "frugal": routers.frugal,
+    "calibrated_bids": routers.calibrated_bids,
+    "auction": routers.auction,
+    "auction_no_price": lambda split: routers.auction(split, price=False),
+    "auction_no_bids": lambda split: routers.auction(split, bids=False),
+    "auction_by_outcome": routers.auction_by_outcome,
+    "oracle": routers.oracle,
+}
+"""By name, in the order of the table."""
+
+# Student's t for 14 degrees of freedom, two-sided 95%.
+T_14 = 2.145
+
+
+def measure(narrator: Narrator) -> list[Result]:
+    """Returns each router's success, cost and use of the dearest tier, over 5 orders of 3 sets of tasks."""
+    results: list[Result] = []
+    for nested in (False, True):
+        narrator.phase("solving tasks with nested tiers" if nested else "solving tasks")
+        with quiet():
+            families = [family(seed, TASKS_EACH, nested=nested) for seed in SEEDS]
+        results += _gates(families, "_nested" if nested else "")
+        if not nested:
+            results += _table(families, narrator)
+    return results
+
+
+def _gates(families: list[Family], suffix: str) -> list[Result]:
+    """Whether an auction can pay on all tasks together; the sentence is the bound that the table shows."""
+    joined = gates(
+        np.concatenate([f.right for f in families]),
+        np.concatenate([f.bid for f in families]),
+        np.concatenate([f.difficulty for f in families]),
+        PRICES,
+    )
+    return [
+        Result(f"strategy_oracle_gap{suffix}", round(joined.gap, 4), "share", "higher", bound=joined.sentence),
+        Result(f"strategy_bid_auc{suffix}", round(joined.auc, 4), "AUC", "higher", bound=joined.sentence),
+    ]
+
+
+def _table(families: list[Family], narrator: Narrator) -> list[Result]:
+    found: dict[str, list[Routed]] = {name: [] for name in ROUTERS}
+    for seed, tasks in zip(SEEDS, families, strict=True):
+        for order in range(ORDERS):
+            narrator.phase(f"order {order + 1} of {ORDERS}, tasks {seed + 1} of {len(SEEDS)}")
+            random = np.random.default_rng([seed, order])
+            shuffled = random.permutation(len(tasks.right))
+            half = len(shuffled) // 2
+            split = Split(tasks, PRICES, shuffled[:half], shuffled[half:], random)
+            for name, router in ROUTERS.items():
+                found[name].append(router(split))
+    dearest = found["dearest"]
+    return [result for name, runs in found.items() for result in _rows(name, runs, dearest)]
+
+
+def _rows(name: str, runs: list[Routed], dearest: list[Routed]) -> list[Result]:
+    """Success, cost and share of one router; the bound says how it differs from the dearest tier, paired."""
+    paired = interval([run.passed - other.passed for run, other in zip(runs, dearest, strict=True)])
+    saved = interval([run.usd - other.usd for run, other in zip(runs, dearest, strict=True)])
+    columns = (
+        ("passed", "share", "higher", [run.passed for run in runs], f"against the dearest alone: {paired}"),
+        ("usd", "$/Mt", "lower", [run.usd for run in runs], f"against the dearest alone: {saved}; all bids are paid"),
+        ("dearest_share", "share", "lower", [run.dearest for run in runs], ""),
+    )
+    return [
+        Result(
+            f"strategy_{name}_{column}",
+            round(mean(values), 4),
+            unit,
+            "higher" if better == "higher" else "lower",
+            runs=tuple(round(value, 4) for value in values),
+            bound=bound,
+        )
+        for column, unit, better, values, bound in columns
+    ]
+
+
+def interval(differences: list[float]) -> str:
+    """Returns the mean of paired differences with its 95% interval, and calls one that holds zero none."""
+    half = T_14 * stdev(differences) / sqrt(len(differences))
+    middle = mean(differences)
+    verdict = "" if abs(middle) > half or not half else ", which is none"
+    return f"{middle:+.3f} ({middle - half:+.3f} to {middle + half:+.3f}){verdict}"
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keeps what the solver's native code prints of itself off the terminal."""
+    kept = os.dup(1)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 1)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
