@@ -1,0 +1,94 @@
+"""Strategy auctions: scores, fitting, gates and memory, and the family of tasks that shows where they pay."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from swarm.coordination.auction_memory import AuctionMemory, Remembered, pairs, vector
+from swarm.coordination.strategy_auction import (
+    after_refining,
+    auc,
+    fit_min_max,
+    gates,
+    refining,
+    scaled,
+    scores,
+    winners,
+)
+
+PRICE = np.array([0.05, 0.09, 0.16, 0.36])
+
+
+def test_the_lowest_cost_less_value_wins_and_the_absent_never_do() -> None:
+    parts = np.array([[[0.1, 0.2, 0.2], [0.9, 0.9, 0.9], [np.nan, 1.0, 1.0]]])
+    total = scores(parts, np.array([0.2, 0.4, 0.4]))
+    assert total[0].tolist() == pytest.approx([0.02 - 0.16, 0.18 - 0.72, np.inf])
+    assert winners(total).tolist() == [1]
+
+
+def test_a_judge_that_did_not_answer_leaves_its_weight_to_the_others() -> None:
+    judged = scores(np.array([[[0.5, 0.6, 0.6]]]), np.array([0.2, 0.4, 0.4]))
+    silent = scores(np.array([[[0.5, 0.6, np.nan]]]), np.array([0.2, 0.4, 0.4]))
+    assert silent == pytest.approx(judged)
+
+
+def test_only_cheaper_ones_refine_and_a_refined_bid_must_beat_the_first_winner() -> None:
+    assert refining(PRICE, np.array([2, 0])).tolist() == [[True, True, False, False], [False] * 4]
+    first = np.array([[0.3, 0.2, 0.1], [0.3, 0.2, 0.1]])
+    refined = np.array([[0.05, np.nan, np.nan], [0.15, np.nan, np.nan]])
+    winner, beaten = after_refining(first, refined)
+    assert (winner.tolist(), beaten.tolist()) == ([0, 2], [True, False])
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 8), st.integers(2, 4), st.integers(2, 3))
+def test_the_fitted_weights_are_the_best_of_a_grid(seed: int, tasks: int, candidates: int, width: int) -> None:
+    parts = np.random.default_rng(seed).random((tasks, candidates, width))
+    weights = fit_min_max(parts)
+    assert (weights >= 0).all() and weights.sum() == pytest.approx(1)
+    worst = scores(parts, weights).min(axis=1).max()
+    for first in np.linspace(0, 1, 21):
+        for second in [1 - first] if width == 2 else np.linspace(0, 1 - first, 11):
+            other = np.array([first, second, 1 - first - second][:width])
+            assert worst <= scores(parts, other).min(axis=1).max() + 1e-6
+
+
+def test_parts_are_scaled_by_the_training_tasks_alone() -> None:
+    training = np.array([[[0.0, 10.0], [2.0, 10.0]]])
+    assert scaled(np.array([[[3.0, 11.0], [-1.0, 10.0]]]), training).tolist() == [[[1.0, 1.0], [0.0, 0.0]]]
+
+
+def test_auc_counts_ties_by_halves() -> None:
+    assert auc(np.array([True, False, True, False]), np.array([2.0, 1.0, 1.0, 0.0])) == pytest.approx(0.875)
+    assert np.isnan(auc(np.array([True, True]), np.array([1.0, 2.0])))
+
+
+def test_gates_say_which_of_them_is_shut() -> None:
+    random = np.random.default_rng(0)
+    right = random.random((400, 4)) < np.array([0.2, 0.3, 0.4, 0.5])
+    told = right + random.random((400, 4)) * 0.5
+    bins = np.zeros(400, dtype=np.int64)
+    assert gates(right, told, bins, PRICE).open
+    assert "AUC" in gates(right, random.random((400, 4)), bins, PRICE).sentence
+    nested = np.logical_or.accumulate(right, axis=1)
+    shut = gates(nested, told, bins, PRICE)
+    assert not shut.open and "No auction can pay here" in shut.sentence and shut.gap == 0
+
+
+def test_the_memory_finds_what_is_alike_and_stays_bounded() -> None:
+    memory = AuctionMemory(seed=7, capacity=50)
+    for number in range(300):
+        memory.add(Remembered(f"task {number} of {'acorns' if number % 2 else 'firewood'}", ("a", "b"), number % 2, 5))
+    assert (memory.seen, len(memory.kept)) == (300, 50)
+    # A reservoir keeps what came early and late alike.
+    numbers = [int(auction.task.split()[1]) for auction in memory.kept]
+    assert min(numbers) < 100 and max(numbers) >= 200
+    assert all("acorns" in auction.task for auction in memory.nearest("who trades acorns", 4))
+    assert vector("") @ vector("anything") == 0
+
+
+def test_who_learns_sees_only_auctions_in_which_it_bid_on_one_side() -> None:
+    past = [Remembered("t", ("short", "long", "dear"), 1, 10)]
+    assert pairs(0, past) == [("short", "long")]
+    assert pairs(1, past) == [("short", "long"), ("dear", "long")]
