@@ -18,7 +18,8 @@ from swarm.agents.menu import Menu
 from swarm.agents.observation import Int64, Observation
 from swarm.agents.shard import Shard, ShardPlan
 from swarm.agents.turns import read_turns
-from swarm.config import RunConfig, resolve
+from swarm.config import RunConfig
+from swarm.config_file import resolve
 from swarm.llm import engines
 from swarm.llm.config import EmbeddedModel, ScriptedModel, Temperament
 from swarm.llm.embedded.engine import EmbeddedEngine

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from swarm.config import load
+from swarm.config_file import load
 from swarm.llm import engines
 from swarm.planning import compose
 from swarm.simulation.loop import run_rounds

@@ -15,7 +15,7 @@ import pytest
 from swarm.agents.memory import Memory
 from swarm.agents.observation import Observation
 from swarm.agents.shard import Shard
-from swarm.config import resolve
+from swarm.config_file import resolve
 from swarm.llm import engines
 from swarm.planning import compose
 from swarm.simulation.journal import JournalReader, head_path

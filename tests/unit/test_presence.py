@@ -12,7 +12,7 @@ import yaml
 from swarm.agents.memory import Memory
 from swarm.agents.observation import ABSENT, AWAKE, Observation
 from swarm.agents.shard import Shard, ShardAnswer
-from swarm.config import load, resolve
+from swarm.config_file import load, resolve
 from swarm.coordination.standing import Reason, Signs, Standing, Stands
 from swarm.errors import ConfigError
 from swarm.explain import explain

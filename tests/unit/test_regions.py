@@ -15,7 +15,7 @@ import yaml
 
 from swarm.agents.observation import Observation
 from swarm.agents.prompt import public_text
-from swarm.config import load, resolve
+from swarm.config_file import load, resolve
 from swarm.errors import ConfigError, JournalError, LedgerError
 from swarm.llm import engines
 from swarm.market.ledger import ISSUE, ROAD

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from swarm.config import resolve
+from swarm.config_file import resolve
 from swarm.errors import JournalError
 from swarm.llm import engines
 from swarm.llm.config import ModelConfig
