@@ -8,12 +8,13 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from swarm.config import compose, load
+from swarm.config import load
 from swarm.llm import engines
+from swarm.planning import compose
+from swarm.report.page import render
 from swarm.simulation.loop import run_rounds
 from swarm.simulation.market import Market
 from swarm.simulation.record import Recorder
-from swarm.simulation.report import render
 from swarm.simulation.traders import LocalTraders
 
 CONFIG = Path(__file__).parents[2] / "configs" / "wood.yaml"
