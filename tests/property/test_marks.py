@@ -14,12 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.requests import Request
 
-from swarm.config import compose, resolve
+from swarm.config import resolve
 from swarm.llm import engines
 from swarm.llm.config import VllmModel
 from swarm.llm.marks import broken, unmarked
 from swarm.llm.protocol import Message, ModelClient, ModelReply, ModelRequest, TokenUsage, folded
 from swarm.llm.tokens import count_tokens
+from swarm.planning import compose
 from swarm.runtime.gateway import Gateway
 from swarm.runtime.vllm_engine import VllmEngine
 from swarm.simulation.loop import run_rounds
