@@ -9,10 +9,11 @@ import pytest
 
 from swarm.agents.decision import DecisionError
 from swarm.agents.turns import Call, Calls, PromptDigest, Turns, prompt_digest
-from swarm.config import compose, resolve
+from swarm.config import resolve
 from swarm.llm import engines
 from swarm.llm.protocol import Message, ModelReply, ModelRequest, TokenUsage
 from swarm.monitoring.hub import Hub
+from swarm.planning import compose
 from swarm.simulation.loop import RoundOutcome, run_rounds
 from swarm.simulation.market import Market
 from swarm.simulation.record import Recorder, RunRecord

@@ -17,6 +17,7 @@ from swarm.llm.config import VllmModel
 from swarm.llm.protocol import Message, folded
 from swarm.llm.vllm_arguments import engine_arguments, environment
 from swarm.llm.vllm_check import Gpu, ModelShape, shape_of
+from swarm.preflight import check_budget
 from swarm.runtime.vllm_engine import gpu_to_itself
 
 MISSION = ("llama-3.2-3b", "phi-3.5-mini", "gemma-2-2b", "qwen-2.5-7b", "mistral-nemo")
@@ -78,7 +79,7 @@ def test_every_shipped_config_of_language_models_is_valid() -> None:
         config = configs.load(Path(f"configs/{name}.yaml"))
         models = [m for m in config.models if isinstance(m, VllmModel)]
         assert [m.catalogue for m in models] == list(MISSION)
-        configs.check_budget(config)
+        check_budget(config)
 
 
 @pytest.mark.parametrize(
