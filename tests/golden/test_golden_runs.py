@@ -29,7 +29,7 @@ from swarm.simulation.traders import Gathered, gather
 FOLDER = Path(__file__).parent
 PINS = FOLDER / "pins.json"
 JOURNAL = FOLDER / "scripted.swarm"
-JOURNAL_BYTES = {"scripted": 200_000, "baselines": 120_000}
+JOURNAL_BYTES = {"scripted": 220_000, "baselines": 120_000}
 """How long a kept journal may be, if not OTHER_BYTES."""
 OTHER_BYTES = 60_000
 TEMPERAMENTS = ("value", "momentum", "maker", "hoarder", "panic")
