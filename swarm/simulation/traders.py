@@ -9,10 +9,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from swarm.agents.decisions import Decisions, read_turns
 from swarm.agents.memory import Memory
 from swarm.agents.observation import Int64, Observation
 from swarm.agents.shard import Shard, ShardAnswer, ShardPlan
-from swarm.agents.turns import Decisions, Turns, read_turns
+from swarm.agents.turns import Turns
 from swarm.coordination.standing import Stands, default_stand
 from swarm.llm.protocol import Connected, ModelClient
 from swarm.market.orders import Orders
@@ -156,7 +157,7 @@ class RecordedTraders:
         """The recorded round."""
         plan = self.plan(seen.public.round)
         turns_record, order_columns, late, *pace = self.rounds[seen.public.round]
-        turns = Turns.from_record(turns_record)
+        turns = Turns.from_record(turns_record, len(plan.minds))
         decisions = read_turns(
             turns,
             seen.private.makes[turns.trader],

@@ -15,11 +15,14 @@ import yaml
 
 from swarm.agents.observation import Observation
 from swarm.agents.prompt import public_text
-from swarm.config import check_budget, compose, compose_regions, composed, load, resolve
+from swarm.config_file import load, resolve
 from swarm.errors import ConfigError, JournalError, LedgerError
 from swarm.llm import engines
 from swarm.market.ledger import ISSUE, ROAD
 from swarm.market.quality import price_dispersion
+from swarm.planning import compose, compose_regions, composed
+from swarm.preflight import check_budget
+from swarm.report.page import render
 from swarm.runtime.run import Place, RunResult, execute, fork, resume
 from swarm.simulation.folder import RunFolder
 from swarm.simulation.journal import JournalReader, JournalWriter, head_path
@@ -29,7 +32,6 @@ from swarm.simulation.record import RunRecord
 from swarm.simulation.region import TRAVELLER
 from swarm.simulation.regions import Regions, RegionsPlan, region_of, run_regions, run_sha256
 from swarm.simulation.replay import replay, replay_regions
-from swarm.simulation.report import render
 from swarm.simulation.traders import Gathered, LocalTraders, TradersPort
 from swarm.simulation.whole import Onlookers
 
