@@ -64,4 +64,6 @@ def _modules() -> Iterator[ModuleType]:
         try:
             yield importlib.import_module(name)
         except ImportError as error:
-            raise ConfigError(VARIABLE, f"{name!r} cannot be imported ({error})", "name modules, or unset it") from error
+            raise ConfigError(
+                VARIABLE, f"{name!r} cannot be imported ({error})", "name modules, or unset it"
+            ) from error

@@ -1,4 +1,7 @@
-"""Asks one model once for each of some seats, prompts that are alike as one request. What an answer means is not here."""
+"""Asks one model once for each of some seats, prompts that are alike as one request.
+
+What an answer means, this module does not know.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

@@ -54,7 +54,7 @@ class Shard:
                 self._asking[name] = mind
 
     async def decide(self, seen: Observation, memory: Memory) -> ShardAnswer:
-        """Returns what all traders decide; `seen.private` has one row for each, in order, `memory` what they learned."""
+        """Returns what all traders decide; `seen.private` has a row for each, `memory` what they learned."""
         seats = {name: Seats.at(seen, _asked(self._rows[name], seen)) for name in self._asking}
         parts = await asyncio.gather(*(self._decide(name, seats[name]) for name in self._asking))
         turns = Turns.join(parts)

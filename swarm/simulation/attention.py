@@ -240,15 +240,18 @@ class _Bill:
         self._usd = prices = {m.name: m.usd_per_million or (0.0, 0.0) for m in plan.models}
         # Where money is short a mind of several models makes do with the cheapest that it can have.
         lean = {name: _lean(mind, shard, prices) for name, mind in minds.items()}
-        both = [[sorted(minds[n].models), [lean[n]]] if n in minds else [[], []] for n in names]
-        self.models = tuple(sorted({model for model in lean.values()}))
+        both: list[list[list[str]]] = [[sorted(minds[n].models), [lean[n]]] if n in minds else [[], []] for n in names]
+        self.models = tuple(sorted(set(lean.values())))
         self._lean = np.array(
             [OWN if n not in minds or minds[n].models == {lean[n]} else self.models.index(lean[n]) for n in names]
         )
         # [minds, own or cheaper model, prompt or completion], in dollars a token; of several models, the dearest.
         self._price = (
             np.array(
-                [[np.max([(0.0, 0.0), *(prices[m] for m in models if m in prices)], axis=0) for models in pair] for pair in both]
+                [
+                    [np.max([(0.0, 0.0), *(prices[m] for m in models if m in prices)], axis=0) for models in pair]
+                    for pair in both
+                ]
             )
             / 1e6
         )

@@ -17,8 +17,10 @@ from swarm.agents.observation import Int64, Observation
 from swarm.agents.plan import ShardPlan
 from swarm.agents.shard import Shard, ShardAnswer, read_again
 from swarm.agents.turns import Turns
+from swarm.errors import JournalError
 from swarm.llm.protocol import Connected, ModelClient
 from swarm.market.orders import Orders
+from swarm.simulation.entries import Decided
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,19 +37,9 @@ class Gathered:
     late: Int64
     pace: tuple[int, int] | None = None
 
-    def to_record(self) -> list[Any]:
-        """What a replay needs to come to the same decisions without any model."""
-        orders = self.baseline_orders
-        columns = (
-            orders.trader,
-            orders.sequence,
-            orders.good,
-            orders.side,
-            orders.limit_ticks,
-            orders.quantity_lots,
-        )
-        record = [self.turns.to_record(), [column.tolist() for column in columns], self.late.tolist()]
-        return [*record, list(self.pace)] if self.pace else record
+    def entry(self, round_: int) -> Decided:
+        """Returns what the journal has of it."""
+        return Decided(round_, self.turns, self.baseline_orders, self.late, self.pace)
 
 
 class TradersPort(Protocol):
@@ -133,7 +125,7 @@ class RecordedTraders:
     `plans` has, for each round from which on another plan holds, that plan.
     """
 
-    def __init__(self, plans: Mapping[int, ShardPlan], rounds: Mapping[int, list[Any]]) -> None:
+    def __init__(self, plans: Mapping[int, ShardPlan], rounds: Mapping[int, Decided]) -> None:
         self._plans = sorted(plans.items(), reverse=True)
         self.rounds = rounds
         self._minds: tuple[ShardPlan | None, dict[str, Mind]] = (None, {})
@@ -145,15 +137,14 @@ class RecordedTraders:
     def decide(self, seen: Observation) -> Gathered:
         """The recorded round."""
         plan = self.plan(seen.public.round)
-        turns_record, order_columns, late, *pace = self.rounds[seen.public.round]
-        turns = Turns.from_record(turns_record, len(plan.minds))
+        decided = self.rounds[seen.public.round]
         if self._minds[0] is not plan:
             self._minds = plan, asking(plan)
-        decisions = read_again(plan, self._minds[1], turns, seen)
-        columns = [np.array(column, dtype=np.int64) for column in order_columns]
-        columns.append(np.zeros(len(columns[0]), dtype=np.int64))
-        orders = Orders(*columns)
-        return Gathered(turns, decisions, orders, np.array(late, dtype=np.int64), tuple(pace[0]) if pace else None)
+        try:
+            decisions = read_again(plan, self._minds[1], decided.turns, seen)
+        except ValueError as error:
+            raise JournalError(f"the decisions of round {seen.public.round}: {error}") from error
+        return Gathered(decided.turns, decisions, decided.baseline_orders, decided.late, decided.pace)
 
 
 class ResumedTraders:

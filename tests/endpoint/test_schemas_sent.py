@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from swarm.config import resolve
+from swarm.config_file import resolve
 from swarm.llm.fake_model import FakeModel
 from swarm.llm.protocol import ModelClient
 from swarm.planning import compose

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from swarm.config import resolve
+from swarm.config_file import resolve
 from swarm.planning import compose
 from swarm.report import sections
 from swarm.report.parts import Table

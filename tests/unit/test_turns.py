@@ -9,7 +9,7 @@ import pytest
 
 from swarm.agents.decision import DecisionError
 from swarm.agents.turns import Call, Calls, PromptDigest, Turns, prompt_digest
-from swarm.config import resolve
+from swarm.config_file import resolve
 from swarm.llm import engines
 from swarm.llm.protocol import Message, ModelReply, ModelRequest, TokenUsage
 from swarm.monitoring.hub import Hub

@@ -30,9 +30,9 @@ def definitions(models: Sequence[str], traders: TradersConfig) -> dict[str, Defi
 
     ConfigError where a definition of the config is wrong or names a model that there is not.
     """
-    found = {name: _defined("rule", {"rule": name}, f"traders.minds.{name}") for name in BASELINES}
-    found |= {name: _defined("model", {"model": name}, f"traders.minds.{name}") for name in models}
+    found = {name: _defined("model", {"model": name}, f"traders.minds.{name}") for name in models}
     found |= {desk.name: Definition("desk", desk) for desk in traders.desks}
+    found |= {str(name): _defined("rule", {"rule": name}, f"traders.minds.{name}") for name in BASELINES}
     for name, given in traders.define.items():
         key = f"traders.define.{name}"
         if name in found:

@@ -1,4 +1,4 @@
-"""The mind `desk`: a model that calls tools in several steps, then finishes. smolagents is imported when it is asked."""
+"""The mind `desk`: a model that calls tools in several steps; smolagents is imported when it is asked."""
 
 import asyncio
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from swarm.agents.config import DeskConfig
-from swarm.agents.decision import Decision, DecisionError, Reading, engine_failure
+from swarm.agents.decision import Decision, DecisionError, Reading, Rules, engine_failure
 from swarm.agents.decisions import Decisions, decisions_of
 from swarm.agents.desk_trace import read_trace
 from swarm.agents.mind import MindPlugin, Seats, TurnBound
@@ -47,9 +47,7 @@ class DeskMind:
             self._desks[model] = Desk(
                 self.config, client, reply, plan.rules, plan.scenario_rules, plan.tick_cents, model
             )
-        turns = await self._desks[model].decide(
-            seats.seen, seats.rows.tolist(), seats.seeds(plan.seed), deadline_s
-        )
+        turns = await self._desks[model].decide(seats.seen, seats.rows.tolist(), seats.seeds(plan.seed), deadline_s)
         calls = [(i, call) for i, turn in enumerate(turns) for call in turn.calls]
         return Turns(
             trader=seats.trader,
@@ -71,16 +69,22 @@ class DeskMind:
         """Returns the decisions that the traces hold, checked anew."""
         makes = seats.seen.private.makes[seats.rows].tolist()
         spent = (turns.prompt_tokens + turns.completion_tokens).tolist()
-        readings = [self._read(*row) for row in zip(turns.text, turns.finish_reason, spent, makes, strict=True)]
+        rules, tokens = self._plan.rules, self.most.tokens
+        readings = [
+            read_turn(text, reason, taken, rules, made, tokens)
+            for text, reason, taken, made in zip(turns.text, turns.finish_reason, spent, makes, strict=True)
+        ]
         traders = self._plan.traders
         stand = default_stand(traders.standing)
         return decisions_of(turns, readings, self._plan.rules.goods, traders.max_gossip_chars, stand)
 
-    def _read(self, text: str, finish_reason: str, spent: int, makes: int) -> Reading[Decision]:
-        reading = read_trace(text, self._plan.rules, makes)
-        if finish_reason in ENGINE_FAILURES:
-            return replace(reading, outcome=engine_failure(finish_reason))
-        return replace(reading, outcome=DecisionError.OVER_BUDGET) if spent > self.most.tokens else reading
+
+def read_turn(text: str, finish_reason: str, spent: int, rules: Rules, makes: int, tokens: int) -> Reading[Decision]:
+    """Returns what the trace of a turn comes to that has spent so many of its `tokens`."""
+    reading = read_trace(text, rules, makes)
+    if finish_reason in ENGINE_FAILURES:
+        return replace(reading, outcome=engine_failure(finish_reason))
+    return replace(reading, outcome=DecisionError.OVER_BUDGET) if spent > tokens else reading
 
 
 MIND = MindPlugin(

@@ -45,9 +45,7 @@ class ModelMind:
     def read(self, turns: Turns, seats: Seats) -> Decisions:
         """Returns the decisions that the replies hold."""
         plan, form, rows = self._plan, self._plan.form(self.model), seats.rows.tolist()
-        readings = read_single(
-            turns, self.most.tokens, lambda i, text, cut: form.read(text, cut, seats.seen, rows[i])
-        )
+        readings = read_single(turns, self.most.tokens, lambda i, text, cut: form.read(text, cut, seats.seen, rows[i]))
         stand = default_stand(plan.traders.standing)
         return decisions_of(turns, readings, plan.rules.goods, plan.traders.max_gossip_chars, stand, form.stands)
 

@@ -30,7 +30,7 @@ class RuleMind:
 
     def orders(self, seen: Observation, memory: Memory) -> tuple[Orders, Memory]:
         """Returns the orders of all traders of this mind, and what they have learned by then."""
-        rule, rules = self._pricing, self._plan.rules
+        rule = self._pricing
         if not isinstance(rule, Learner):
             return self._orders(seen), Memory.empty()
         rule.recall(memory)
