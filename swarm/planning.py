@@ -9,7 +9,8 @@ from swarm import scenarios
 from swarm.agents.baselines import ARBITRAGE
 from swarm.agents.decision import Rules
 from swarm.agents.shard import ShardPlan
-from swarm.config import RunConfig, resolve
+from swarm.config import RunConfig
+from swarm.config_file import resolve
 from swarm.errors import ConfigError, suggest
 from swarm.llm.config import usd_per_turn
 from swarm.market import margin

@@ -8,7 +8,7 @@ from time import perf_counter
 from typing import get_args
 
 from swarm.bench.form import RUNS, Result, median_of
-from swarm.config import resolve
+from swarm.config_file import resolve
 from swarm.llm.config import EmbeddedModel, Temperament
 from swarm.llm.embedded.engine import EmbeddedEngine
 from swarm.llm.menu_policies import answer_menu

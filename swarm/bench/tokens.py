@@ -20,7 +20,7 @@ from swarm.agents.shard import Shard
 from swarm.bench.form import RUNS, Result, median_of
 from swarm.bench.prefix_cache import BLOCK_TOKENS, BlockCache
 from swarm.bench.runs import TEMPERAMENTS
-from swarm.config import resolve
+from swarm.config_file import resolve
 from swarm.coordination.messages import Messages
 from swarm.llm import engines
 from swarm.llm.protocol import Message, ModelClient, ModelReply, ModelRequest, TokenUsage

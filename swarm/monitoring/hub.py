@@ -24,9 +24,9 @@ from swarm.monitoring.metrics import FIXED_SETS
 from swarm.monitoring.series import Family, Series
 from swarm.monitoring.spread import spread
 from swarm.scenarios.protocol import MarketState
+from swarm.simulation.facets.traders import wealth_cents
 from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.plan import RunPlan
-from swarm.simulation.record import wealth_cents
 
 MAX_LABEL_CHARS = 64
 _NOT_PLAIN = re.compile(r"[^A-Za-z0-9._-]")

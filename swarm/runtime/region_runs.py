@@ -7,7 +7,8 @@ from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
-from swarm.config import RunConfig, resolve
+from swarm.config import RunConfig
+from swarm.config_file import resolve
 from swarm.errors import ConfigError
 from swarm.planning import compose_regions
 from swarm.preflight import Narrator, check

@@ -8,7 +8,8 @@ from time import monotonic, perf_counter, sleep
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from swarm.config import RunConfig, load, resolve
+from swarm.config import RunConfig
+from swarm.config_file import load, resolve
 from swarm.errors import ConfigError
 from swarm.llm.config import ModelConfig
 from swarm.llm.protocol import ModelClient

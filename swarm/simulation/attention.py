@@ -27,6 +27,7 @@ from swarm.market.orders import Orders
 from swarm.scenarios.protocol import MarketState
 from swarm.seeding import draw
 from swarm.simulation.plan import RunPlan
+from swarm.simulation.spending import usd_of_calls
 from swarm.simulation.traders import Gathered
 
 Float64 = npt.NDArray[np.float64]
@@ -237,6 +238,7 @@ class _Bill:
         self._mind = np.array([number[mind] for mind in plan.minds], dtype=np.int64)
         desks = shard.desks
         models = [desks[name].model if name in desks else name for name in names]
+        self._models = plan.models
         prices = {m.name: m.usd_per_million or (0.0, 0.0) for m in plan.models}
         both = [[m, shard.cheaper.get(m, m)] for m in models]
         # [minds, own or cheaper model, prompt or completion], in dollars a token.
@@ -281,14 +283,18 @@ class _Bill:
 
     def of(self, gathered: Gathered, level: Level) -> tuple[float, float]:
         """Tokens and dollars of a round's turns; what is expected of later ones follows them."""
-        turns = gathered.turns
+        turns, calls = gathered.turns, gathered.turns.calls
         if not len(turns):
             return 0.0, 0.0
         which = int(level >= Level.CHEAPER)
         mind = self._mind[turns.trader]
+        # [turns, prompt or completion] tokens.
         used = np.stack([turns.prompt_tokens, turns.completion_tokens], axis=1).astype(np.float64)
-        unknown = np.array([reason in _UNKNOWN_COST for reason in turns.finish_reason]) & (turns.prompt_tokens == 0)
-        known = ~unknown & (turns.prompt_tokens > 0)
+        # What a call has cost that was given up nobody knows: its turn is taken at its worst.
+        lost = np.array([reason in _UNKNOWN_COST for reason in calls.finish_reason], dtype=np.bool_)
+        unknown = np.zeros(len(turns), dtype=np.bool_)
+        unknown[calls.turn[lost & (calls.prompt_tokens == 0)]] = True
+        known = ~unknown & (used[:, 0] > 0)
         if self._expected is not None and known.any():
             turns_of = np.bincount(mind[known], minlength=len(self._most))
             for part in range(2):
@@ -301,8 +307,14 @@ class _Bill:
         before = self._most.copy()
         np.maximum.at(self._most, mind, used.sum(axis=1))
         self._worst_usd += (self._most - before)[:, None] * self._price.max(axis=2)
-        tokens = float(used[known].sum() + self._most[mind[unknown]].sum())
-        usd = float((used * self._price[mind, which])[known].sum() + self._worst_usd[mind[unknown], which].sum())
+        # [calls] dollars; an unknown price is nothing that a budget of dollars can be held against.
+        spent = np.nan_to_num(usd_of_calls(calls, turns.models, self._models))
+        tokens, usd = float(used.sum()), float(spent.sum())
+        if unknown.any():
+            usd_of = np.bincount(calls.turn, weights=spent, minlength=len(turns))
+            more = np.maximum(self._most[mind] - used.sum(axis=1), 0)[unknown]
+            more_usd = np.maximum(self._worst_usd[mind, which] - usd_of, 0)[unknown]
+            tokens, usd = tokens + float(more.sum()), usd + float(more_usd.sum())
         return tokens, usd
 
 

@@ -9,10 +9,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from swarm.agents.decisions import Decisions, read_turns
 from swarm.agents.memory import Memory
 from swarm.agents.observation import Int64, Observation
 from swarm.agents.shard import Shard, ShardAnswer, ShardPlan
-from swarm.agents.turns import Decisions, Turns, read_turns
+from swarm.agents.turns import Turns
 from swarm.coordination.standing import Stands, default_stand
 from swarm.llm.protocol import Connected, ModelClient
 from swarm.market.orders import Orders
@@ -23,7 +24,8 @@ class Gathered:
     """What came back in time: answers of shards, and the traders whose shard did not answer, in ascending order.
 
     `pace` is the level that the budget's governor chose for the round and how many traders it let be asked, once that
-    is known: a journal tells it, and for traders that were asked the round loop fills it in.
+    is known: a journal tells it, and for traders that were asked the round loop fills it in. What was `recorded` comes
+    from a journal, which has no word of latencies, caches and clocks.
     """
 
     turns: Turns
@@ -31,6 +33,7 @@ class Gathered:
     baseline_orders: Orders
     late: Int64
     pace: tuple[int, int] | None = None
+    recorded: bool = False
 
     def to_record(self) -> list[Any]:
         """What a replay needs to come to the same decisions without any model."""
@@ -156,7 +159,7 @@ class RecordedTraders:
         """The recorded round."""
         plan = self.plan(seen.public.round)
         turns_record, order_columns, late, *pace = self.rounds[seen.public.round]
-        turns = Turns.from_record(turns_record)
+        turns = Turns.from_record(turns_record, len(plan.minds))
         decisions = read_turns(
             turns,
             seen.private.makes[turns.trader],
@@ -170,7 +173,8 @@ class RecordedTraders:
         columns = [np.array(column, dtype=np.int64) for column in order_columns]
         columns.append(np.zeros(len(columns[0]), dtype=np.int64))
         orders = Orders(*columns)
-        return Gathered(turns, decisions, orders, np.array(late, dtype=np.int64), tuple(pace[0]) if pace else None)
+        chosen = tuple(pace[0]) if pace else None
+        return Gathered(turns, decisions, orders, np.array(late, dtype=np.int64), chosen, recorded=True)
 
 
 class ResumedTraders:

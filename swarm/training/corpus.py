@@ -13,7 +13,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from swarm.config import resolve
+from swarm.config_file import resolve
 from swarm.llm.config import ScriptedModel, Temperament
 from swarm.llm.embedded import tokenizer
 from swarm.llm.menu_policies import MenuView, choose, read_menu

@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from swarm.agents.decisions import read_turns
 from swarm.agents.memory import Memory
 from swarm.agents.menu import Menu
 from swarm.agents.observation import Int64, Observation
 from swarm.agents.shard import Shard, ShardPlan
-from swarm.agents.turns import read_turns
-from swarm.config import RunConfig, resolve
+from swarm.config import RunConfig
+from swarm.config_file import resolve
 from swarm.llm import engines
 from swarm.llm.config import EmbeddedModel, ScriptedModel, Temperament
 from swarm.llm.embedded.engine import EmbeddedEngine

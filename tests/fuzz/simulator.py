@@ -23,7 +23,7 @@ import numpy as np
 from swarm.agents.memory import Memory
 from swarm.agents.observation import Observation
 from swarm.agents.shard import Shard, ShardAnswer
-from swarm.config import resolve
+from swarm.config_file import resolve
 from swarm.errors import ClusterError, OutputError
 from swarm.llm.config import ScriptedModel
 from swarm.llm.scripted import ScriptedEngine

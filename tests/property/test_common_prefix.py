@@ -20,7 +20,7 @@ from swarm.agents import desk_tools, menu, prompt
 from swarm.agents.memory import Memory
 from swarm.agents.observation import MAX_HISTORY, Observation, PastRound, PrivateViews, PublicView
 from swarm.agents.shard import Shard
-from swarm.config import resolve
+from swarm.config_file import resolve
 from swarm.llm.protocol import ModelReply, ModelRequest, TokenUsage
 from swarm.market.events import RoundCleared, Trades
 from swarm.planning import compose

@@ -16,14 +16,16 @@ import pytest
 
 from swarm.agents.config import TOOLS, DeskConfig
 from swarm.agents.decision import DecisionError, Rules
+from swarm.agents.decisions import read_turns
 from swarm.agents.desk import Desk, DeskTurn
 from swarm.agents.desk_tools import Refusal, Seat, alone, call_schema, quoted, read_call, system_text
 from swarm.agents.desk_trace import Trace, read_trace
 from swarm.agents.memory import Memory
 from swarm.agents.observation import Observation, PastRound, PrivateViews, PublicView
 from swarm.agents.shard import Shard
-from swarm.agents.turns import Turns, read_turns
-from swarm.config import RunConfig, resolve
+from swarm.agents.turns import Turns
+from swarm.config import RunConfig
+from swarm.config_file import resolve
 from swarm.errors import ConfigError
 from swarm.llm import engines
 from swarm.llm.protocol import FinishReason, ModelClient, ModelReply, ModelRequest, TokenUsage
@@ -40,7 +42,6 @@ GOODS = ("acorns", "berries", "honey")
 RULES = Rules(GOODS, max_orders=2, max_price_ticks=100, max_quantity_lots=10)
 MAKES = 2
 USAGE = TokenUsage(100, 20)
-ONE = np.array([1])
 Say = Callable[[ModelRequest], str]
 
 
@@ -111,11 +112,9 @@ def turn(client: ModelClient, deadline_s: float = 20.0, heard: tuple[str, ...] =
 
 
 def read(taken: DeskTurn, max_tokens: int = 8_000) -> Any:
-    turns = Turns(
-        np.array([7]), (taken.text,), (taken.finish_reason,), np.array([taken.usage.prompt]),
-        np.array([taken.usage.completion]), np.array([taken.pruned_messages]), np.array([0.0]),
-        np.array([0]), np.array([0]),
-    )  # fmt: skip
+    reply = ModelReply(taken.text, taken.usage, taken.finish_reason, 0.0)
+    turns = Turns.asked_once("desk", "m", np.array([7]), [reply], [0], np.array([taken.pruned_messages]))
+    turns = replace(turns, text=(taken.text,))
     return read_turns(turns, np.array([MAKES]), RULES, 1_000, 80, {7: max_tokens})
 
 
@@ -392,7 +391,8 @@ class TestTurns:
             assert read_trace(text, RULES, MAKES).outcome is DecisionError.WRONG_SHAPE
         # A model that is no desk's cannot hand in orders as a trace.
         trace = Trace((), "", {"thought": "", "orders": [BUY], "gossip": ""}).to_text()
-        turns = Turns(np.array([7]), (trace,), ("stop",), ONE, ONE, ONE, np.array([0.0]), ONE, ONE)
+        reply = ModelReply(trace, USAGE, "stop", 0.0)
+        turns = Turns.asked_once("m", "m", np.array([7]), [reply], [0], np.array([0]))
         assert read_turns(turns, np.array([MAKES]), RULES, 1_000, 80).errors == (DecisionError.WRONG_SHAPE,)
 
     def test_a_decision_in_a_trace_is_checked_again(self) -> None:
@@ -495,11 +495,12 @@ class TestRuns:
         shard = replace(plan.shard, minds=tuple("analyst" for _ in plan.minds))
         plan = replace(plan, shard=shard)
         run_rounds(plan, market, LocalTraders(plan.shard, clients), (recorder,))
-        page = render(recorder.finish(market.close(), {}))
+        record = recorder.finish(market.close(), {})
+        page = render(record)
         assert "<script>alert(1)" not in page
         assert "&lt;script&gt;alert(1)" in page
         assert "Traces of the last turns at desks" in page
-        assert recorder.errors == {"unknown_tool": 20}
+        assert record.summary["decision_errors"] == {"unknown_tool": 20}
 
     @pytest.mark.parametrize(
         ("desk", "place"),

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from swarm.config import resolve
+from swarm.config_file import resolve
 from swarm.errors import ConfigError
 from swarm.llm import engines
 from swarm.llm.config import EmbeddedModel, Temperament

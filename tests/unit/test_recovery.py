@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from swarm.config import resolve
+from swarm.config_file import resolve
 from swarm.errors import JournalError, OutputError
 from swarm.planning import compose
 from swarm.simulation import history

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from swarm.config import resolve
+from swarm.config_file import resolve
 from swarm.errors import JournalError
 from swarm.llm import engines
 from swarm.llm.config import ModelConfig
@@ -115,7 +115,7 @@ def of_kind(records: Records, kind: str, nth: int = 0) -> int:
 def change_reply(records: Records) -> int:
     """Somebody bids a tick more than its model said; shows where the orders that were made of it stand."""
     place = of_kind(records, "decisions", 2)
-    texts = records[place][1][1][0][1]
+    texts = records[place][1][1][0]["text"]
     row = next(i for i, text in enumerate(texts) if '"price": 2' in text)
     texts[row] = texts[row].replace('"price": 2', '"price": 3', 1)
     assert json.loads(texts[row])
@@ -219,7 +219,7 @@ def test_what_was_changed_in_a_rechained_journal_is_found_and_named(
 
 def test_a_thought_that_was_changed_changes_the_hash(journal: Path) -> None:
     records = list(JournalReader(journal))
-    texts = records[of_kind(records, "decisions")][1][1][0][1]
+    texts = records[of_kind(records, "decisions")][1][1][0]["text"]
     texts[0] = texts[0].replace('"thought": "', '"thought": "hm, ', 1)
     reader, other = JournalReader(journal), JournalReader(rechained(journal, records))
     assert len(list(reader)) == len(list(other))
@@ -376,6 +376,6 @@ def test_a_run_outlives_any_reply_keeps_it_short_and_replays(tmp_path: Path) -> 
     rebuilt = recorder.finish(result.closing, {})
     assert record.summary["decision_errors"].keys() == {"engine", "not_json", "too_long", "wrong_shape"}
     assert rebuilt.tables["decisions"]["error"].to_list() == record.tables["decisions"]["error"].to_list()
-    kept = [text for r in JournalReader(tmp_path / "j") if r[0] == "decisions" for text in r[1][1][0][1]]
+    kept = [text for r in JournalReader(tmp_path / "j") if r[0] == "decisions" for text in r[1][1][0]["text"]]
     assert max(map(len, kept)) == MAX_REPLY_CHARS + 1
     assert np.all(record.tables["decisions"]["orders"].to_numpy() == 0)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from swarm.config import load, resolve
+from swarm.config_file import load, resolve
 from swarm.errors import ConfigError, JournalError, OutputError
 from swarm.planning import compose
 from swarm.runtime.run import Place, RunResult, execute, fork, resume

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swarm.agents.prompt import render
-from swarm.config import resolve
+from swarm.config_file import resolve
 from swarm.coordination.config import RouterConfig
 from swarm.coordination.gossip import contact_graph
 from swarm.coordination.messages import Messages, sent

@@ -10,7 +10,7 @@ import pytest
 
 from swarm.agents.menu import Action, Leg, Menu
 from swarm.agents.observation import Observation
-from swarm.config import resolve
+from swarm.config_file import resolve
 from swarm.llm import engines
 from swarm.llm.config import EmbeddedModel, ScriptedModel
 from swarm.llm.embedded.engine import EmbeddedEngine

@@ -10,7 +10,7 @@ import pytest
 from swarm.agents.memory import Memory
 from swarm.agents.observation import Observation
 from swarm.agents.shard import Shard, ShardAnswer, ShardPlan
-from swarm.config import resolve
+from swarm.config_file import resolve
 from swarm.llm import engines
 from swarm.llm.protocol import ModelClient
 from swarm.planning import compose

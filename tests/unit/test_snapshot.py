@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from swarm.config import resolve
+from swarm.config_file import resolve
 from swarm.errors import JournalError
 from swarm.market.commands import CloseRound, Command, MoveReference, from_record
 from swarm.market.events import Event

@@ -15,7 +15,7 @@ from swarm.agents.decision import DecisionError, Rules, read_reply
 from swarm.agents.memory import Memory
 from swarm.agents.observation import Observation
 from swarm.agents.shard import Shard
-from swarm.config import resolve
+from swarm.config_file import resolve
 from swarm.coordination.standing import Reason, Signs, Standing, Stands, covered
 from swarm.llm import engines
 from swarm.llm.protocol import ModelClient, ModelReply, ModelRequest

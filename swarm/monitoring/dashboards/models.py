@@ -18,7 +18,7 @@ def dashboard() -> Any:
         "The models of a run side by side by lab: throughput, latency, tokens, errors, cache and cost. The last row is "
         "what vLLM says of itself, and is empty where no model runs on it.",
         [
-            variable("run", "Run", "swarm_run_info", "run", "The run's folder, and six digits that tell it from others of that name."),
+            variable("run", "Run", "swarm_run_info", "run", "The run's folder, and six digits of its path."),
             variable("lab", "Lab", f"swarm_model_info{{{RUN}}}", "lab", "Who made the models.", several=True),
             variable(
                 "model",
@@ -108,8 +108,8 @@ def _side_by_side() -> list[Any]:
         ),
         bars(
             "From the cache",
-            "Share of the prompt tokens of the time shown that the engine took from its prefix cache. 0 for engines that "
-            "have none or do not tell.",
+            "Share of the prompt tokens of the time shown that the engine took from its prefix cache. 0 for engines "
+            "that have none or do not tell.",
             "percentunit",
             Query(by_lab(f"{cached} / clamp_min({prompt}, 1)"), BOTH),
             decimals=0,

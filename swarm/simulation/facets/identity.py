@@ -1,4 +1,4 @@
-"""What run it is: its config, seed and minds, part by part where forks have changed them, and the shocks that struck."""
+"""What run it is: its config, seed and minds, part by part where forks have changed them, and its shocks."""
 
 from collections import Counter
 from collections.abc import Mapping

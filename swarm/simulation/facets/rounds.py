@@ -1,4 +1,4 @@
-"""What each round came to, in one row: orders, errors, messages, who was due and asked, what was spent, how long it took.
+"""What each round came to, in one row: orders, errors, messages, who was asked, what was spent, and how long it took.
 
 Durations of rounds that were taken from a journal are unknown.
 """
