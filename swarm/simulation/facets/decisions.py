@@ -9,7 +9,7 @@ import numpy as np
 from swarm.agents.decision import DecisionError
 from swarm.market.orders import Int64
 from swarm.scenarios.protocol import MarketState
-from swarm.simulation.facets.protocol import UNKNOWN, Columns, Tables
+from swarm.simulation.facets.protocol import Columns, Tables
 from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.plan import RunPlan
 
@@ -20,7 +20,7 @@ class Decisions:
     name = "decisions"
 
     def __init__(self) -> None:
-        self._columns = Columns(("cached_prompt_tokens", "shared_prompt_tokens"))
+        self._columns = Columns()
         self._errors: Counter[str] = Counter()
         self._repairs: Counter[str] = Counter()
         self._late_by_mind: Counter[str] = Counter()
@@ -36,8 +36,6 @@ class Decisions:
         errors = [str(error) if error else "" for error in decisions.errors]
         minds = np.array(turns.minds, dtype=np.str_)[turns.mind]
         self._count(outcome, errors, minds)
-        # A journal has no word of what a clock and a cache have done.
-        unknown = np.full(len(turns), UNKNOWN)
         self._columns.add(
             {
                 "round": np.full(len(turns), outcome.round),
@@ -51,9 +49,10 @@ class Decisions:
                 "prompt_tokens": turns.prompt_tokens,
                 "completion_tokens": turns.completion_tokens,
                 "pruned_messages": turns.pruned_messages,
+                # Of a recorded round nobody knows the times, and what caches and sharing saved counts as nothing.
                 "latency_s": np.full(len(turns), np.nan) if recorded else turns.latency_s,
-                "cached_prompt_tokens": unknown if recorded else turns.cached_prompt_tokens,
-                "shared_prompt_tokens": unknown if recorded else turns.shared_prompt_tokens,
+                "cached_prompt_tokens": turns.cached_prompt_tokens,
+                "shared_prompt_tokens": turns.shared_prompt_tokens,
             }
         )
 

@@ -3,7 +3,7 @@
 A facet watches the round loop like any watcher. It knows neither where its tables are written nor how they are shown.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,9 +15,6 @@ from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.plan import RunPlan
 
 Tables = Mapping[str, pl.DataFrame]
-
-UNKNOWN = -1
-"""What a column of whole numbers holds where a journal has no word of it; its table has null there."""
 
 
 class Facet(Protocol):
@@ -48,10 +45,8 @@ class Facet(Protocol):
 class Columns:
     """Rows that come in parts, a mapping of arrays each, and become one table."""
 
-    def __init__(self, unknown: Sequence[str] = ()) -> None:
-        """`unknown` names columns of whole numbers in which UNKNOWN becomes null."""
+    def __init__(self) -> None:
         self._parts: list[Mapping[str, Any]] = []
-        self._unknown = tuple(unknown)
 
     def add(self, part: Mapping[str, Any]) -> None:
         """Add the rows of a part; all parts have the same columns."""
@@ -62,8 +57,7 @@ class Columns:
         if not self._parts:
             return pl.DataFrame()
         frame = pl.DataFrame({key: np.concatenate([part[key] for part in self._parts]) for key in self._parts[0]})
-        known = [pl.when(pl.col(name) != UNKNOWN).then(pl.col(name)).alias(name) for name in self._unknown]
-        return frame.with_columns(pl.selectors.float().fill_nan(None), *known)
+        return frame.with_columns(pl.selectors.float().fill_nan(None))
 
 
 def total(table: pl.DataFrame, column: str) -> int:

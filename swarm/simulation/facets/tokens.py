@@ -9,7 +9,7 @@ import polars as pl
 
 from swarm.market.orders import Int64
 from swarm.scenarios.protocol import MarketState
-from swarm.simulation.facets.protocol import UNKNOWN, Columns, Tables, known, total
+from swarm.simulation.facets.protocol import Columns, Tables, known, total
 from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.plan import RunPlan
 from swarm.simulation.spending import spending
@@ -21,7 +21,7 @@ class Tokens:
     name = "tokens"
 
     def __init__(self) -> None:
-        self._columns = Columns(("cached_prompt_tokens", "shared_prompt_tokens"))
+        self._columns = Columns()
         self._answered: dict[str, Counter[str]] = {}
 
     def started(self, plan: RunPlan, opening: MarketState, named: Int64) -> None:
@@ -34,8 +34,6 @@ class Tokens:
     def round_done(self, outcome: RoundOutcome) -> None:
         """Keep a row for each model."""
         spent = spending(outcome.gathered.turns, outcome.plan.models)
-        unknown = np.full(len(spent.models), UNKNOWN)
-        recorded = outcome.gathered.recorded
         self._columns.add(
             {
                 "round": np.full(len(spent.models), outcome.round),
@@ -44,8 +42,8 @@ class Tokens:
                 "calls": spent.calls,
                 "prompt_tokens": spent.prompt_tokens,
                 "completion_tokens": spent.completion_tokens,
-                "cached_prompt_tokens": unknown if recorded else spent.cached_prompt_tokens,
-                "shared_prompt_tokens": unknown if recorded else spent.shared_prompt_tokens,
+                "cached_prompt_tokens": spent.cached_prompt_tokens,
+                "shared_prompt_tokens": spent.shared_prompt_tokens,
                 "usd": spent.usd,
             }
         )
