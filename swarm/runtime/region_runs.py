@@ -191,4 +191,8 @@ def _must_be_of(config: RunConfig, name: str, past: history.History, folder: Run
 
 def _as_begun(plan: RunPlan, past: history.History | None) -> RunPlan:
     """The plan whose journal begins as that of the past does, which may lack keys that there are by now."""
-    return replace(plan, config_sha256=past.header[1], config_record=past.header[2]) if past else plan
+    if past is None:
+        return plan
+    past.check(plan)
+    began = past.began
+    return replace(plan, config_sha256=began.config_sha256, config_record=began.config, software=began.software)

@@ -17,6 +17,7 @@ from swarm.planning import compose, composed
 from swarm.preflight import Narrator, check
 from swarm.runtime.clients import client_of
 from swarm.simulation import history
+from swarm.simulation.entries import Decided, to_record
 from swarm.simulation.folder import RunFolder
 from swarm.simulation.journal import JournalWriter, rename, wait_for_writer
 from swarm.simulation.loop import Interrupted, Watcher, run_rounds
@@ -151,6 +152,7 @@ def fork(parent: RunFolder, at_round: int, overrides: tuple[str, ...], folder: R
     if parent_config.regions or config.regions:
         raise ConfigError("regions", "a run of several regions cannot be forked", "run it again with other keys")
     past = history.read(parent.journal)
+    past.plan(composed)
     for place in ("population", "market.tick_cents", "scenario.name"):
         before, after = (_at(c.record(), place) for c in (parent_config, config))
         if before != after:
@@ -170,8 +172,7 @@ def fork(parent: RunFolder, at_round: int, overrides: tuple[str, ...], folder: R
     with JournalWriter(unfinished) as writer:
         for payload in history.up_to_round(parent.journal, at_round):
             writer.append_payload(payload)
-        record = Fork(at_round, writer.sha256, overrides, plan).record()
-        writer.append(["fork", record])
+        writer.append(to_record(Fork(at_round, writer.sha256, overrides, plan).entry()))
     rename(unfinished, folder.journal)
     folder.write_config(config.record(), plan.config_sha256)
     return config
@@ -193,7 +194,7 @@ def _run(
     watchers: tuple[Watcher, ...],
     narrator: Narrator,
     should_stop: Callable[[], bool],
-    recorded: Mapping[int, list[Any]],
+    recorded: Mapping[int, Decided],
 ) -> RunResult:
     with metrics(config, plan, place, folder, len(recorded), narrator) as exported:
         result = _rounds(config, plan, place, folder, recorder, watchers, narrator, should_stop, recorded, exported)
@@ -212,7 +213,7 @@ def _rounds(
     watchers: tuple[Watcher, ...],
     narrator: Narrator,
     should_stop: Callable[[], bool],
-    recorded: Mapping[int, list[Any]],
+    recorded: Mapping[int, Decided],
     exported: "Exported | None",
 ) -> RunResult:
     begun = perf_counter()

@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from swarm.config import resolve
+from swarm.config_file import resolve
 from swarm.llm import engines
 from swarm.monitoring.hub import Hub
 from swarm.planning import compose
