@@ -25,7 +25,8 @@ class Gathered:
     """What came back in time: answers of shards, and the traders whose shard did not answer, in ascending order.
 
     `pace` is the level that the budget's governor chose for the round and how many traders it let be asked, once that
-    is known: a journal tells it, and for traders that were asked the round loop fills it in.
+    is known: a journal tells it, and for traders that were asked the round loop fills it in. What was `recorded` comes
+    from a journal, which has no word of latencies, caches and clocks.
     """
 
     turns: Turns
@@ -33,6 +34,7 @@ class Gathered:
     baseline_orders: Orders
     late: Int64
     pace: tuple[int, int] | None = None
+    recorded: bool = False
 
     def entry(self, round_: int) -> Decided:
         """Returns what the journal has of it."""
@@ -159,7 +161,7 @@ class RecordedTraders:
             plan.menus(seen),
             default_stand(plan.traders.standing),
         )
-        return Gathered(turns, decisions, decided.baseline_orders, decided.late, decided.pace)
+        return Gathered(turns, decisions, decided.baseline_orders, decided.late, decided.pace, recorded=True)
 
 
 class ResumedTraders:
