@@ -29,8 +29,7 @@ class Failing:
                 return [ModelReply("AA", TokenUsage(1, 1), "stop", 0.0)] * len(requests)
             case "late":
                 await asyncio.sleep(600)
-            case "nothing":
-                return None
+        return None
 
 
 def test_every_sample_of_a_batch_is_answered_by_reason_whatever_a_deployment_does() -> None:
