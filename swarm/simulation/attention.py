@@ -27,6 +27,7 @@ from swarm.market.orders import Orders
 from swarm.scenarios.protocol import MarketState
 from swarm.seeding import draw
 from swarm.simulation.plan import RunPlan
+from swarm.simulation.spending import usd_of_calls
 from swarm.simulation.traders import Gathered
 
 Float64 = npt.NDArray[np.float64]
@@ -237,7 +238,8 @@ class _Bill:
         number = {name: i for i, name in enumerate(names)}
         self._mind = np.array([number[mind] for mind in plan.minds], dtype=np.int64)
         minds = asking(shard)
-        self._usd = prices = {m.name: m.usd_per_million or (0.0, 0.0) for m in plan.models}
+        self._models = plan.models
+        prices = {m.name: m.usd_per_million or (0.0, 0.0) for m in plan.models}
         # Where money is short a mind of several models makes do with the cheapest that it can have.
         lean = {name: _lean(mind, shard, prices) for name, mind in minds.items()}
         both: list[list[list[str]]] = [[sorted(minds[n].models), [lean[n]]] if n in minds else [[], []] for n in names]
@@ -321,12 +323,11 @@ class _Bill:
         before = self._most.copy()
         np.maximum.at(self._most, mind, used.sum(axis=1))
         self._worst_usd += (self._most - before)[:, None] * self._price.max(axis=2)
-        # [models, prompt or completion] dollars a token; each call is billed at the model that was called.
-        price = np.array([self._usd.get(name, (0.0, 0.0)) for name in turns.models]).reshape(-1, 2) / 1e6
-        spent = np.stack([calls.prompt_tokens, calls.completion_tokens], axis=1) * price[calls.model]
+        # [calls] dollars; an unknown price is nothing that a budget of dollars can be held against.
+        spent = np.nan_to_num(usd_of_calls(calls, turns.models, self._models))
         tokens, usd = float(used.sum()), float(spent.sum())
         if unknown.any():
-            usd_of = np.bincount(calls.turn, weights=spent.sum(axis=1), minlength=len(turns))
+            usd_of = np.bincount(calls.turn, weights=spent, minlength=len(turns))
             more = np.maximum(self._most[mind] - used.sum(axis=1), 0)[unknown]
             more_usd = np.maximum(self._worst_usd[mind, which] - usd_of, 0)[unknown]
             tokens, usd = tokens + float(more.sum()), usd + float(more_usd.sum())

@@ -128,7 +128,7 @@ class RoundLoop:
         opening = [self._numbers.command(c, market_accounts(plan)) for c in plan.reaching(self._opening, 0)]
         self._answer = market.execute([plan.began(), *opening])
         for watcher in watchers:
-            watcher.started(plan.last, self._answer.state, self._answer.named)
+            watcher.started(plan, self._answer.state, self._answer.named)
 
     @property
     def answer(self) -> MarketAnswer:

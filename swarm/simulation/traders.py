@@ -28,7 +28,8 @@ class Gathered:
     """What came back in time: answers of shards, and the traders whose shard did not answer, in ascending order.
 
     `pace` is the level that the budget's governor chose for the round and how many traders it let be asked, once that
-    is known: a journal tells it, and for traders that were asked the round loop fills it in.
+    is known: a journal tells it, and for traders that were asked the round loop fills it in. What was `recorded` comes
+    from a journal, which has no word of latencies, caches and clocks.
     """
 
     turns: Turns
@@ -36,6 +37,7 @@ class Gathered:
     baseline_orders: Orders
     late: Int64
     pace: tuple[int, int] | None = None
+    recorded: bool = False
 
     def entry(self, round_: int) -> Decided:
         """Returns what the journal has of it."""
@@ -144,7 +146,7 @@ class RecordedTraders:
             decisions = read_again(plan, self._minds[1], decided.turns, seen)
         except ValueError as error:
             raise JournalError(f"the decisions of round {seen.public.round}: {error}") from error
-        return Gathered(decided.turns, decisions, decided.baseline_orders, decided.late, decided.pace)
+        return Gathered(decided.turns, decisions, decided.baseline_orders, decided.late, decided.pace, recorded=True)
 
 
 class ResumedTraders:

@@ -503,11 +503,12 @@ class TestRuns:
         shard = replace(plan.shard, minds=tuple("analyst" for _ in plan.minds))
         plan = replace(plan, shard=shard)
         run_rounds(plan, market, LocalTraders(plan.shard, clients), (recorder,))
-        page = render(recorder.finish(market.close(), {}))
+        record = recorder.finish(market.close(), {})
+        page = render(record)
         assert "<script>alert(1)" not in page
         assert "&lt;script&gt;alert(1)" in page
         assert "Traces of the last turns at desks" in page
-        assert recorder.errors == {"unknown_tool": 20}
+        assert record.summary["decision_errors"] == {"unknown_tool": 20}
 
     @pytest.mark.parametrize(
         ("desk", "place"),

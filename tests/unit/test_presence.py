@@ -24,13 +24,14 @@ from swarm.planning import compose
 from swarm.report import aggregates, wording
 from swarm.report.page import render
 from swarm.runtime.run import Place, execute, fork, resume
+from swarm.simulation.facets.traders import wealth_cents
 from swarm.simulation.folder import RunFolder
 from swarm.simulation.journal import JournalReader
 from swarm.simulation.loop import RoundOutcome, run_rounds
 from swarm.simulation.market import Market
 from swarm.simulation.plan import RunPlan
 from swarm.simulation.presence import DEPARTED, PopulationStep, present_in
-from swarm.simulation.record import Recorder, RunRecord, wealth_cents
+from swarm.simulation.record import Recorder, RunRecord
 from swarm.simulation.traders import Gathered, LocalTraders, TradersPort, gather
 
 STEPS = [
