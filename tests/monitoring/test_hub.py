@@ -20,7 +20,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from swarm.agents.memory import Memory
 from swarm.agents.observation import Observation
-from swarm.agents.shard import Shard, ShardPlan
+from swarm.agents.plan import ShardPlan
+from swarm.agents.shard import Shard
 from swarm.config_file import resolve
 from swarm.errors import ConfigError
 from swarm.llm import engines

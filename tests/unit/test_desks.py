@@ -16,11 +16,13 @@ import pytest
 
 from swarm.agents.config import TOOLS, DeskConfig
 from swarm.agents.decision import DecisionError, Rules
-from swarm.agents.decisions import read_turns
+from swarm.agents.decisions import decisions_of
 from swarm.agents.desk import Desk, DeskTurn
 from swarm.agents.desk_tools import Refusal, Seat, alone, call_schema, quoted, system_text
 from swarm.agents.desk_trace import Trace, read_trace
 from swarm.agents.memory import Memory
+from swarm.agents.minds import models_asked
+from swarm.agents.minds.desk import read_turn
 from swarm.agents.observation import Observation, PastRound, PrivateViews, PublicView
 from swarm.agents.shard import Shard
 from swarm.agents.tool_calls import ToolCall, read_calls
@@ -39,6 +41,7 @@ from swarm.simulation.market import Market
 from swarm.simulation.record import Recorder, RunRecord
 from swarm.simulation.replay import replay
 from swarm.simulation.traders import LocalTraders, gather
+from tests.unit.reading import read_turns
 
 GOODS = ("acorns", "berries", "honey")
 RULES = Rules(GOODS, max_orders=2, max_price_ticks=100, max_quantity_lots=10)
@@ -117,7 +120,8 @@ def read(taken: DeskTurn, max_tokens: int = 8_000) -> Any:
     reply = ModelReply(taken.text, taken.usage, taken.finish_reason, 0.0)
     turns = Turns.asked_once("desk", "m", np.array([7]), [reply], [0], np.array([taken.pruned_messages]))
     turns = replace(turns, text=(taken.text,))
-    return read_turns(turns, np.array([MAKES]), RULES, 1_000, 80, {7: max_tokens})
+    reading = read_turn(taken.text, taken.finish_reason, taken.usage.total, RULES, MAKES, max_tokens)
+    return decisions_of(turns, [reading], RULES.goods, 80)
 
 
 class TestTools:
@@ -483,7 +487,9 @@ class TestRuns:
         for rows in np.array_split(np.arange(plan.traders), 4):
             part = replace(plan.shard, first_trader=int(rows[0]), minds=plan.minds[rows[0] : rows[-1] + 1])
             theirs = Observation(shown.public, shown.private.take(rows))
-            parts.append(asyncio.run(Shard(part, {m: clients[m] for m in part.models}).decide(theirs, Memory.empty())))
+            parts.append(
+                asyncio.run(Shard(part, {m: clients[m] for m in models_asked(part)}).decide(theirs, Memory.empty()))
+            )
         split = gather(parts[::-1], np.empty(0, dtype=np.int64))
         assert to_record(whole.entry(1)) == to_record(split.entry(1))
         assert whole.decisions.steps == split.decisions.steps

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from swarm.agents.decision import Decision, DecisionError, Rules
-from swarm.agents.menu import LETTERS, Menu, compose_menus, compose_sayings, menu_text, read_choice
+from swarm.agents.forms.menu import LETTERS, Menu, compose_menus, compose_sayings, menu_text, read_choice
 from swarm.agents.observation import Observation, PrivateViews, PublicView
 from swarm.config_file import resolve
 from swarm.llm import engines
