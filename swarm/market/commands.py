@@ -14,7 +14,7 @@ from swarm.market.orders import Int64, Orders
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Transfer:
-    """Post amounts between accounts outside the market: endowment, harvest, meals, spoilage, the deeds of a shock."""
+    """Posts amounts between accounts outside the market: endowment, harvest, meals, spoilage, the deeds of a shock."""
 
     number: int
     cause: str
@@ -26,7 +26,7 @@ class Transfer:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SubmitOrders:
-    """Offer a round's orders; each is accepted with a hold or rejected with a reason."""
+    """Offers a round's orders; each is accepted with a hold or rejected with a reason."""
 
     number: int
     round: int
@@ -35,7 +35,7 @@ class SubmitOrders:
 
 @dataclass(frozen=True, slots=True)
 class CloseRound:
-    """Clear every good, settle the fills, release all holds, let the reference prices drift."""
+    """Clears every good, settles the fills, releases the holds and lets the reference prices drift."""
 
     number: int
     round: int
@@ -43,7 +43,7 @@ class CloseRound:
 
 @dataclass(frozen=True, slots=True)
 class MoveReference:
-    """Multiply one good's reference price by `permille` / 1000: the consequence of a shock."""
+    """Multiplies one good's reference price by `permille` / 1000: the consequence of a shock."""
 
     number: int
     cause: str
@@ -55,13 +55,12 @@ Command = Transfer | SubmitOrders | CloseRound | MoveReference
 
 _KINDS: dict[str, type[Any]] = {c.__name__: c for c in (Transfer, SubmitOrders, CloseRound, MoveReference)}
 
-
 _COLUMNS_ALWAYS = 9
-"""As many columns of a batch as were all of them before orders could stay in the book."""
+"""How many columns of a batch are written even where they are all zeros; those behind concern orders that rest."""
 
 
 def to_record(command: Command) -> list[Any]:
-    """`[kind, field, field, ...]` in plain integers, strings and lists.
+    """Returns a command as `[kind, field, field, ...]` in plain integers, strings and lists.
 
     A batch of orders is its length and, for each column, its bytes as little-endian integers of the narrowest width
     that holds them: a third of the space of a list of integers, and made and read without touching each. Columns that
@@ -81,7 +80,7 @@ def to_record(command: Command) -> list[Any]:
 
 
 def from_record(record: list[Any]) -> Command:
-    """The command that `to_record` wrote."""
+    """Returns the command that `to_record` wrote."""
     kind = _KINDS[record[0]]
     values: dict[str, Any] = {}
     for f, value in zip(fields(kind), record[1:], strict=True):
@@ -95,6 +94,7 @@ def from_record(record: list[Any]) -> Command:
 
 def _packed(column: Int64) -> bytes:
     low, high = column.min(initial=0), column.max(initial=0)
+    # One sign bit per integer: w bytes hold -2**(8w-1) to 2**(8w-1) - 1.
     width = next(w for w in (1, 2, 4, 8) if -(1 << 8 * w - 1) <= low and high < 1 << 8 * w - 1)
     return column.astype(f"<i{width}").tobytes()
 
