@@ -106,7 +106,7 @@ def run(
     Ctrl-C ends a run after the round it is in; what was done until then is kept and can be replayed. --resume goes on
     with a run that was ended or killed at any point, on any cluster or none, to the history it would have had.
     """
-    from swarm import config as configs
+    from swarm import config_file
     from swarm.runtime.run import execute
     from swarm.runtime.run import resume as go_on
     from swarm.simulation.folder import RunFolder
@@ -119,7 +119,7 @@ def run(
         return
     if config is None:
         raise typer.BadParameter("name a config, or a run's folder with --resume", param_hint="CONFIG")
-    resolved = configs.load(config, tuple(overrides or ()), seed)
+    resolved = config_file.load(config, tuple(overrides or ()), seed)
     folder = RunFolder(out_dir or _default_folder(resolved.name, resolved.seed))
     _run(_place(local, address), quiet, lambda *how: execute(resolved, how[0], folder, *how[1:]))
 
@@ -160,6 +160,7 @@ def _place(local: bool, address: str | None) -> "Place":
 def _run(place: "Place", quiet: bool, start: Callable[..., "RunResult"]) -> None:
     """Run until the end or Ctrl-C, and say what it came to."""
     from swarm.progress import Progress
+    from swarm.report import outcome
     from swarm.simulation.loop import Interrupted
 
     stop = _StopFlag()
@@ -176,7 +177,8 @@ def _run(place: "Place", quiet: bool, start: Callable[..., "RunResult"]) -> None
             f"stopped after round {summary['rounds']} of {summary['rounds_planned']}; the journal is whole up to there "
             f"and `swarm run --resume {result.folder.path}` goes on"
         )
-    _print_outcome(summary)
+    for line in outcome.lines(summary):
+        out.print(escape(line))
     out.print(f"journal_sha256 {summary['journal_sha256']}")
     out.print(f"report {result.folder.report}")
     if not result.finished:
@@ -194,19 +196,21 @@ def replay(
 
     No model is asked and no cluster is needed. Exit status 0: it holds; 1: it does not; 2: there is no whole journal.
     """
-    from swarm import config as configs
+    from swarm import config_file, planning
+    from swarm.report.page import render
     from swarm.simulation.folder import RunFolder
     from swarm.simulation.record import Recorder
     from swarm.simulation.replay import replay as replay_journal
     from swarm.simulation.replay import replay_regions
-    from swarm.simulation.report import render
 
     folder = RunFolder(directory)
     recorder, onlookers = Recorder(), None
     if journals := folder.region_journals:
-        result, onlookers = replay_regions(journals, lambda record: configs.compose_regions(configs.resolve(record)))
+        result, onlookers = replay_regions(
+            journals, lambda record: planning.compose_regions(config_file.resolve(record))
+        )
     else:
-        result = replay_journal(folder.journal, configs.composed, (recorder,))
+        result = replay_journal(folder.journal, planning.composed, (recorder,))
     place = folder.path if journals else folder.journal
     planned = result.plan.rounds
     if result.torn_bytes or result.unfinished_records:
@@ -241,8 +245,8 @@ def replay(
 @app.command()
 def report(directory: RunDirectory) -> None:
     """Write a run's report again from its summary and tables."""
+    from swarm.report.page import render
     from swarm.simulation.folder import RunFolder
-    from swarm.simulation.report import render
 
     folder = RunFolder(directory)
     folder.write_report(render(folder.read_record()))
@@ -258,12 +262,13 @@ def validate(
     ] = False,
 ) -> None:
     """Check a config without running it, or explain every key that a config may have."""
-    from swarm import config as configs
+    from swarm import config_file
     from swarm.explain import explain as keys
+    from swarm.planning import compose
 
     if config is None and not explain:
         raise typer.BadParameter("name a config, or give --explain", param_hint="CONFIG")
-    resolved = configs.load(config, tuple(overrides or ())) if config else None
+    resolved = config_file.load(config, tuple(overrides or ())) if config else None
     if explain:
         name = resolved.scenario["name"] if resolved else "wood"
         for key in keys(name):
@@ -271,7 +276,7 @@ def validate(
             out.print(f"[bold]{escape(key.place)}[/bold]  [dim]{escape(key.kind + default)}[/dim]")
             out.print(f"    {escape(key.meaning)}")
     if resolved:
-        plan = configs.compose(resolved)
+        plan = compose(resolved)
         minds = ", ".join(f"{plan.minds.count(m)} {m}" for m in dict.fromkeys(sorted(plan.minds)))
         regions = f" in {len(resolved.regions.all_names)} regions" if resolved.regions else ""
         most = "up to " if plan.population else ""
@@ -328,13 +333,15 @@ def list_models(context: typer.Context) -> None:
 @models_app.command(name="check")
 def check_models(config: ConfigPath, overrides: Overrides = None) -> None:
     """Ask for each model of a config whether it can be used from here, and run nothing."""
-    from swarm import config as configs
+    from swarm import config_file
     from swarm.llm.check import must_be_usable, too_slow
+    from swarm.planning import compose
+    from swarm.preflight import check_deadline, models_time_s
 
-    resolved = configs.load(config, tuple(overrides or ()))
-    plan = configs.compose(resolved)
+    resolved = config_file.load(config, tuple(overrides or ()))
+    plan = compose(resolved)
     must_be_usable(plan.models, plan.shard.budget.tokens_per_turn)
-    for line in (*configs.check_deadline(resolved), *too_slow(plan.models, configs.models_time_s(resolved))):
+    for line in (*check_deadline(resolved), *too_slow(plan.models, models_time_s(resolved))):
         err.print(f"[yellow]warning[/yellow] {escape(line)}")
     names = ", ".join(f"{m.name} ({m.engine})" for m in plan.models) or "no models"
     out.print(f"{config}: usable from here: {names}")
@@ -655,55 +662,6 @@ class _StopFlag:
 
 def _default_folder(name: str, seed: int) -> Path:
     return Path("runs") / f"{name}-{seed}-{time.strftime('%Y%m%dT%H%M%S')}"
-
-
-def _print_outcome(summary: dict[str, Any]) -> None:
-    tokens = summary["tokens"]
-    per_turn = tokens["per_turn"]
-    errors = sum(summary["decision_errors"].values())
-    seconds = summary["seconds_per_round"]
-    unexplained = sum(abs(asset["unexplained"]) for asset in summary["conservation"].values())
-    out.print(
-        f"{summary['rounds']} rounds, {summary['traders']} traders, {summary['trades']:,} trades, "
-        f"{tokens['prompt'] + tokens['completion']:,} tokens ({per_turn['mean']:.0f} a turn, at most "
-        f"{per_turn['max']} of {per_turn['budget']}), {errors} decision errors, "
-        f"{seconds['p50']:.3f} s a round (p95 {seconds['p95']:.3f}), "
-        f"{'cash and goods conserved' if not unexplained else f'{unexplained} UNEXPLAINED'}"
-    )
-    if desks := summary["desks"].values():
-        turns = sum(desk["turns"] for desk in desks)
-        steps = sum(desk["turns"] * desk["steps"]["mean"] for desk in desks)
-        spent = sum(desk["turns"] * desk["tokens"]["mean"] for desk in desks)
-        out.print(
-            f"of these at desks: {turns} turns of {steps / max(turns, 1):.1f} steps and {spent / max(turns, 1):.0f} "
-            "tokens, each desk within a budget of its own"
-        )
-    if (attention := summary["attention"])["due"]:
-        whole = attention["asked"] + attention["asleep"] + attention["held_back"]
-        out.print(
-            f"models were asked for {attention['asked']:,} of {whole:,} turns: {attention['asleep']:,} had nothing to "
-            f"decide, {attention['held_back']:,} were held back; {attention['standing_orders']:,} standing orders"
-        )
-    budget = summary["budget"]
-    for limit, spent in (("run_tokens", "spent_tokens"), ("run_usd", "spent_usd")):
-        if budget[limit]:
-            levels = ", ".join(
-                f"{rounds} at {name.replace('_', ' ')}" for name, rounds in budget["rounds_at_level"].items()
-            )
-            out.print(f"budget.{limit}: {budget[spent]:,} of {budget[limit]:,} spent; rounds: {levels}")
-    if late := summary["late_turns_by_mind"]:
-        out.print(f"late turns: {', '.join(f'{count:,} of {mind}' for mind, count in late.items())}")
-    if regions := summary.get("regions"):
-        by_round = regions["price_dispersion_permille"]["by_round"]
-        out.print(
-            f"{len(regions['names'])} regions and {regions['travellers']} travellers, who carried "
-            f"{sum(regions['carried_lots'].values()):,} lots; dispersion of prices over regions "
-            f"{' to '.join(str(permille) for permille in (*by_round[:1], *by_round[-1:])) or 'none'} permille"
-        )
-    if "scripted" in summary["engines"].values():
-        out.print("the traders were scripted policies, no language models")
-    if "embedded" in summary["engines"].values():
-        out.print("the traders were tiny language models of this project's own, schooled to choose as rules do")
 
 
 def main() -> None:

@@ -46,7 +46,8 @@ from swarm.agents.desk_tools import (
 )
 from swarm.agents.desk_trace import DeskStep, Trace
 from swarm.agents.observation import Observation
-from swarm.agents.turns import kept_text
+from swarm.agents.turns import Call, kept_text, prompt_digest
+from swarm.llm.asking import asked_of
 from swarm.llm.protocol import FinishReason, Message, ModelClient, ModelReply, ModelRequest, Role, TokenUsage
 from swarm.llm.tokens import MESSAGE_OVERHEAD, count_tokens, count_tokens_cached
 
@@ -77,7 +78,7 @@ class DeskTurn:
     finish_reason: FinishReason
     usage: TokenUsage
     pruned_messages: int
-    latency_s: float
+    calls: tuple[Call, ...]
 
 
 class Desk:
@@ -91,8 +92,11 @@ class Desk:
         rules: Rules,
         scenario_rules: str,
         tick_cents: int,
+        model: str = "",
     ) -> None:
+        """`model` is the name of the client's model, if not the one that the desk's config names."""
         self.config = config
+        self.model = model or config.model
         self.client = client
         self.completion_tokens = completion_tokens
         self.rules = rules
@@ -137,6 +141,7 @@ class _Call:
         self.seed = seed
         self.spent = TokenUsage(0, 0)
         self.steps: list[DeskStep] = []
+        self.calls: list[Call] = []
         self.cut = False
         self.finish_reason: FinishReason = "stop"
         self.ended = ""
@@ -155,6 +160,7 @@ class _Call:
             raise _Stopped
         request = ModelRequest(messages, self.desk.schema, min(self.desk.completion_tokens, room), self.seed)
         reply = self._complete(request, left_s) if left_s > 0 else _failed("deadline")
+        self.calls.append(Call(self.desk.model, prompt_digest(messages), reply))
         self.spent = TokenUsage(
             self.spent.prompt + reply.usage.prompt,
             self.spent.completion + reply.usage.completion,
@@ -168,14 +174,14 @@ class _Call:
         return reply
 
     def _complete(self, request: ModelRequest, left_s: float) -> ModelReply:
-        future = asyncio.run_coroutine_threadsafe(self.desk.client.complete([request], left_s), self.loop)
+        future = asyncio.run_coroutine_threadsafe(asked_of(self.desk.client, [request], left_s), self.loop)
         try:
             (reply,) = future.result(left_s + GRACE_S)
         except TimeoutError:
             future.cancel()
             return _failed("deadline")
         except Exception as error:
-            # A client that raises breaks its protocol, or its event loop has ended; either costs this turn alone.
+            # The event loop has ended, which costs this turn alone.
             return _failed("error", type(error).__name__)
         return reply
 
@@ -305,7 +311,7 @@ class _SeatAgent(ToolCallingAgent):  # type: ignore[misc]
             call.finish_reason,
             call.spent,
             self.seat.pruned_messages,
-            perf_counter() - started,
+            tuple(call.calls),
         )
 
     def execute_tool_call(self, tool_name: str, arguments: dict[str, Any]) -> str:

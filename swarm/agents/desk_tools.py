@@ -14,7 +14,16 @@ from pydantic import Field, ValidationError
 
 from swarm.agents import prompt
 from swarm.agents.config import DeskConfig, ToolName
-from swarm.agents.decision import FOREIGN_KEYS, Decision, DecisionError, OrderWish, Rules, check_decision, find_value
+from swarm.agents.decision import (
+    FOREIGN_KEYS,
+    Decision,
+    DecisionError,
+    OrderWish,
+    Rules,
+    check_decision,
+    find_value,
+    without_nulls,
+)
 from swarm.agents.form import Repair
 from swarm.agents.observation import MAX_HISTORY, Observation
 from swarm.schema import StrictModel
@@ -223,7 +232,7 @@ class ToolSpec:
 
 def _read(model: type[Arguments], arguments: dict[str, Any]) -> Arguments:
     try:
-        return model.model_validate(arguments)
+        return model.model_validate(without_nulls(arguments, model))
     except ValidationError as error:
         complaints = error.errors(include_url=False, include_input=False, include_context=False)
         if any(c["type"] == "extra_forbidden" and c["loc"][-1] in FOREIGN_KEYS for c in complaints):
@@ -258,7 +267,7 @@ _TOOLS: dict[ToolName, ToolSpec] = {
     "price_history": ToolSpec(
         "a good's prices in the last rounds",
         lambda rules: {
-            "good": {"enum": list(rules.goods)},
+            "good": {"type": "string", "enum": list(rules.goods)},
             "rounds": {"type": "integer", "minimum": 1, "maximum": MAX_HISTORY},
         },
         _call(HistoryArguments, Seat.price_history),
@@ -301,7 +310,10 @@ def call_schema(config: DeskConfig, rules: Rules) -> dict[str, Any]:
     )
     return {
         "type": "object",
-        "properties": {"name": {"enum": [*config.tools, FINAL_ANSWER]}, "arguments": {"anyOf": arguments}},
+        "properties": {
+            "name": {"type": "string", "enum": [*config.tools, FINAL_ANSWER]},
+            "arguments": {"anyOf": arguments},
+        },
         "required": ["name", "arguments"],
         "additionalProperties": False,
     }

@@ -17,6 +17,7 @@ import numpy as np
 from swarm.agents.decision import Decision, DecisionError, OrderWish, Rules
 from swarm.agents.observation import Observation, PrivateViews, PublicView
 from swarm.agents.prompt import Prompt, public_text, render
+from swarm.llm.strict import answer_in
 from swarm.seeding import draw
 
 LETTERS = "ABCDEFGHIJKLMNOP"
@@ -294,8 +295,8 @@ def render_menu(
 
 
 def read_choice(text: str, menu: Menu, rules: Rules) -> Decision | DecisionError:
-    """The decision that two letters name, bare or as a JSON string; never raises."""
-    answer = text[:64].strip()
+    """The decision that two letters name, bare, as a JSON string or in an object as its `answer`; never raises."""
+    answer = answer_in(text[:64]).strip()
     if answer.startswith('"'):
         try:
             answer = json.loads(answer)

@@ -14,12 +14,14 @@ import numpy as np
 from swarm.agents import baselines, menu, prompt
 from swarm.agents.config import BudgetConfig, DeskConfig, TradersConfig
 from swarm.agents.decision import Rules
+from swarm.agents.decisions import Decisions, read_turns
 from swarm.agents.memory import Memory
 from swarm.agents.menu import Menu, compose_menus
 from swarm.agents.observation import ABSENT, ASLEEP, AWAKE_AT_CHEAPER, Int64, Observation, PrivateViews, PublicView
-from swarm.agents.turns import NEVER_ASKED, Decisions, Turns, kept_text, read_turns
+from swarm.agents.turns import Calls, PromptDigest, Turns
 from swarm.coordination.standing import default_stand
-from swarm.llm.protocol import ModelClient, ModelReply, ModelRequest, TokenUsage
+from swarm.llm.asking import asked_of
+from swarm.llm.protocol import ModelClient, ModelReply, ModelRequest
 from swarm.market.orders import Orders
 from swarm.seeding import draw
 
@@ -131,6 +133,7 @@ class Shard:
                     plan.rules,
                     plan.scenario_rules,
                     plan.tick_cents,
+                    model,
                 )
 
     async def decide(self, seen: Observation, memory: Memory) -> ShardAnswer:
@@ -210,18 +213,24 @@ class Shard:
 
     async def _sit(self, desk: str, model: str, rows: Int64, seen: Observation) -> Turns:
         deadline_s = MODELS_SHARE * self.plan.budget.round_deadline_s
-        seeds = draw(self.plan.seed, "request", seen.public.round, seen.private.trader[rows]).tolist()
+        trader = seen.private.trader[rows]
+        seeds = draw(self.plan.seed, "request", seen.public.round, trader).tolist()
         turns = await self.desks[desk, model].decide(seen, rows.tolist(), [s >> 1 for s in seeds], deadline_s)
+        calls = [(i, call) for i, turn in enumerate(turns) for call in turn.calls]
         return Turns(
-            trader=seen.private.trader[rows],
+            trader=trader,
+            mind=np.zeros(len(rows), dtype=np.int64),
             text=tuple(t.text for t in turns),
             finish_reason=tuple(t.finish_reason for t in turns),
-            prompt_tokens=np.array([t.usage.prompt for t in turns], dtype=np.int64),
-            completion_tokens=np.array([t.usage.completion for t in turns], dtype=np.int64),
             pruned_messages=np.array([t.pruned_messages for t in turns], dtype=np.int64),
-            latency_s=np.array([t.latency_s for t in turns], dtype=np.float64),
-            cached_prompt_tokens=np.array([t.usage.cached_prompt for t in turns], dtype=np.int64),
-            shared_prompt_tokens=np.zeros(len(rows), dtype=np.int64),
+            minds=(desk,),
+            models=(model,),
+            calls=Calls.of(
+                [i for i, _ in calls],
+                [0] * len(calls),
+                [call.prompt_digest for _, call in calls],
+                [call.reply for _, call in calls],
+            ),
         )
 
     async def _ask(
@@ -236,6 +245,7 @@ class Shard:
     ) -> Turns:
         goods, tick_cents = self.plan.rules.goods, self.plan.tick_cents
         by_menu = mind in self.plan.menu_minds
+        system = self.menu_system if by_menu else self.system
         if by_menu:
             public = menu.menu_public_text(view, goods)
         budget = self.plan.budget
@@ -245,45 +255,39 @@ class Shard:
         # Traders with the same prompt are one request, with a sample for each.
         alike: dict[str, list[int]] = {}
         requests: dict[str, ModelRequest] = {}
-        replies: list[ModelReply] = [ModelReply(NEVER_ASKED, TokenUsage(0, 0), "error", 0.0)] * len(rows)
+        replies: list[ModelReply | None] = [None] * len(rows)
+        digests = [0] * len(rows)
         pruned = np.zeros(len(rows), dtype=np.int64)
+        digest = PromptDigest(system, public)
         for i, row in enumerate(rows.tolist()):
             schema = self.schema
             if by_menu:
                 choices = menus[int(private.trader[row])]
                 schema = choices.schema()
-                rendered = menu.render_menu(
-                    self.menu_system, public, private, row, choices, goods, tick_cents, prompt_budget
-                )
+                rendered = menu.render_menu(system, public, private, row, choices, goods, tick_cents, prompt_budget)
             else:
                 own = prompt.private_text(private, row, goods, tick_cents)
-                rendered = prompt.render(self.system, public, own, private.heard[row], prompt_budget)
+                rendered = prompt.render(system, public, own, private.heard[row], prompt_budget)
             if rendered is None:
                 pruned[i] = len(private.heard[row])
                 continue
             pruned[i] = rendered.pruned_messages
             # The rules are the same for all, and what may be answered follows from the text.
             text = rendered.messages[-1].content
-            alike.setdefault(text, []).append(i)
-            if text not in requests:
+            if text in requests:
+                first = alike[text][0]
+                digests[i] = digests[first]
+                alike[text].append(i)
+            else:
+                digests[i] = digest.of(text)
+                alike[text] = [i]
                 requests[text] = ModelRequest(rendered.messages, schema, max_tokens, seeds[i] >> 1)
         if requests:
             asked = [
                 replace(r, more_seeds=tuple(seeds[i] >> 1 for i in alike[text][1:])) if len(alike[text]) > 1 else r
                 for text, r in requests.items()
             ]
-            answered = await self.clients[model].complete(asked, MODELS_SHARE * budget.round_deadline_s)
+            answered = await asked_of(self.clients[model], asked, MODELS_SHARE * budget.round_deadline_s)
             for i, reply in zip((i for group in alike.values() for i in group), answered, strict=True):
                 replies[i] = reply
-        return Turns(
-            trader=private.trader[rows],
-            text=tuple(kept_text(r.text) for r in replies),
-            finish_reason=tuple(r.finish_reason for r in replies),
-            prompt_tokens=np.array([r.usage.prompt for r in replies], dtype=np.int64),
-            completion_tokens=np.array([r.usage.completion for r in replies], dtype=np.int64),
-            pruned_messages=pruned,
-            latency_s=np.array([r.latency_s for r in replies], dtype=np.float64),
-            cached_prompt_tokens=np.array([r.usage.cached_prompt for r in replies], dtype=np.int64),
-            shared_prompt_tokens=np.array([r.usage.shared_prompt for r in replies], dtype=np.int64),
-            first_token_s=np.array([np.nan if r.first_token_s is None else r.first_token_s for r in replies]),
-        )
+        return Turns.asked_once(mind, model, private.trader[rows], replies, digests, pruned)

@@ -10,7 +10,7 @@ from swarm.bench.instant import served
 from swarm.llm.config import OpenAIModel
 from swarm.llm.openai_client import OpenAIClient
 from swarm.llm.protocol import Message, ModelRequest
-from swarm.runtime.run import Narrator
+from swarm.preflight import Narrator
 
 CALLS = 1_000
 CONCURRENCY = (1, 64)

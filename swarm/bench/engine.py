@@ -8,11 +8,14 @@ from time import perf_counter
 
 from swarm.bench.form import RUNS, Result, median_of
 from swarm.bench.runs import Warm, play
-from swarm.config import RunConfig, compose, resolve
+from swarm.config import RunConfig
+from swarm.config_file import resolve
 from swarm.errors import ConfigError
 from swarm.llm.config import VllmModel
 from swarm.llm.protocol import ModelReply, ModelRequest
-from swarm.runtime.run import Narrator, Place
+from swarm.planning import compose
+from swarm.preflight import Narrator
+from swarm.runtime.run import Place
 from swarm.runtime.vllm_engine import VllmEngine
 from swarm.simulation.loop import run_rounds
 from swarm.simulation.market import Market

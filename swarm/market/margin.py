@@ -190,7 +190,7 @@ class MarginDesk:
         self.liquidating = (below & (round_ - since >= self.config.grace_rounds)).astype(np.int64)
 
     def _write_off(self, traders: Int64, reference_ticks: Int64) -> Int64:
-        """Settles at reference prices as far as it goes, posts the rest to DEFAULTS, and returns it by trader and asset."""
+        """Settles at reference prices as far as it goes; returns what went to DEFAULTS, as [traders, assets]."""
         written_off = np.zeros((len(traders), self.assets), dtype=np.int64)
         marks = self._marks(reference_ticks)
         issue, defaults = self.ledger.account(ISSUE), self.ledger.account(DEFAULTS)

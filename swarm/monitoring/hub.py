@@ -29,7 +29,6 @@ from prometheus_client.utils import floatToGoString
 
 from swarm import __version__
 from swarm.agents.decision import DecisionError
-from swarm.agents.turns import NEVER_ASKED
 from swarm.coordination.router import PruneReason
 from swarm.errors import ConfigError
 from swarm.llm.config import OpenAIModel
@@ -345,14 +344,17 @@ class Hub(Collector):
             self._add("swarm_turns_total", turns_done, mind)
             self._add("swarm_late_traders_total", turns_lost, mind)
         self._set("swarm_woken_traders", int(decided.sum() + late.sum()))
-        model = seats.model[turns.trader]
-        asked = np.array([text != NEVER_ASKED for text in turns.text], dtype=np.bool_)
-        overdue = np.array([reason == "deadline" for reason in turns.finish_reason], dtype=np.bool_)
+        calls = turns.calls
+        index = np.array([self._models.index(name) for name in turns.models], dtype=np.int64)
+        # [calls] and [turns] indices into all models of the run; who was never asked counts for its own model.
+        model, last = index[calls.model], turns.last_model
+        last = np.where(last >= 0, index[last] if len(index) else last, seats.model[turns.trader])
+        overdue = np.array([reason == "deadline" for reason in calls.finish_reason], dtype=np.bool_)
         late_model = seats.model[gathered.late]
         unanswered = _counts(model[overdue], len(self._models)) + _counts(
             late_model[late_model >= 0], len(self._models)
         )
-        columns = (turns.prompt_tokens, turns.cached_prompt_tokens, turns.completion_tokens)
+        columns = (calls.prompt_tokens, calls.cached_prompt_tokens, calls.completion_tokens)
         # As floating-point numbers, which are exact up to 2^53 tokens a round.
         tokens = np.array([np.bincount(model, weights=column, minlength=len(self._models)) for column in columns])
         for name, spent, n in zip(self._models, tokens.T.tolist(), unanswered.tolist(), strict=True):
@@ -362,14 +364,14 @@ class Hub(Collector):
             if name in self._usd:
                 per_prompt, per_completion = self._usd[name]
                 self._add("swarm_cost_dollars_total", (spent[0] * per_prompt + spent[2] * per_completion) / 1e6, name)
-        self._histograms["swarm_decision_latency_seconds"].observe(model[asked], turns.latency_s[asked])
+        self._histograms["swarm_decision_latency_seconds"].observe(model, calls.latency_s)
         for number, name in enumerate(self._streaming):
-            told = (model == self._models.index(name)) & ~np.isnan(turns.first_token_s)
+            told = (model == self._models.index(name)) & ~np.isnan(calls.first_token_s)
             place = np.full(int(told.sum()), number)
-            self._histograms["swarm_time_to_first_token_seconds"].observe(place, turns.first_token_s[told])
+            self._histograms["swarm_time_to_first_token_seconds"].observe(place, calls.first_token_s[told])
         errors = Counter(
             (number, str(error))
-            for number, error in zip(model.tolist(), gathered.decisions.errors, strict=True)
+            for number, error in zip(last.tolist(), gathered.decisions.errors, strict=True)
             if error is not None
         )
         for (number, kind), n in errors.items():

@@ -7,15 +7,16 @@ from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
-from swarm.config import RunConfig, compose_regions, resolve
+from swarm.config import RunConfig
+from swarm.config_file import resolve
 from swarm.errors import ConfigError
+from swarm.planning import compose_regions
+from swarm.preflight import Narrator, check
 from swarm.runtime.run import (
     Exported,
-    Narrator,
     Place,
     Ports,
     RunResult,
-    check,
     from_call,
     linger,
     metrics,
@@ -175,7 +176,7 @@ def _traders(plan: RunPlan, ports: Ports, past: history.History | None) -> Trade
 
 def _checked(config: RunConfig, place: Place, narrator: Narrator) -> RegionsPlan:
     plan = compose_regions(config)
-    check(config, plan.whole, place, narrator)
+    check(config, plan.whole, place.own_cluster, place.address is None, narrator)
     return plan
 
 
@@ -190,4 +191,8 @@ def _must_be_of(config: RunConfig, name: str, past: history.History, folder: Run
 
 def _as_begun(plan: RunPlan, past: history.History | None) -> RunPlan:
     """The plan whose journal begins as that of the past does, which may lack keys that there are by now."""
-    return replace(plan, config_sha256=past.header[1], config_record=past.header[2]) if past else plan
+    if past is None:
+        return plan
+    past.check(plan)
+    began = past.began
+    return replace(plan, config_sha256=began.config_sha256, config_record=began.config, software=began.software)

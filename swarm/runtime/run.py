@@ -1,20 +1,23 @@
 """The composition root: a config in, a finished folder out, in this process or over Ray."""
 
-import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic, perf_counter, sleep
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from swarm.config import RunConfig, check_budget, check_deadline, check_desks, compose, composed, load, resolve
+from swarm.config import RunConfig
+from swarm.config_file import load, resolve
 from swarm.errors import ConfigError
-from swarm.llm.config import ModelConfig, OpenAIModel, VllmModel
+from swarm.llm.config import ModelConfig
 from swarm.llm.protocol import ModelClient
+from swarm.planning import compose, composed
+from swarm.preflight import Narrator, check
 from swarm.runtime.clients import client_of
 from swarm.simulation import history
+from swarm.simulation.entries import Decided, to_record
 from swarm.simulation.folder import RunFolder
 from swarm.simulation.journal import JournalWriter, rename, wait_for_writer
 from swarm.simulation.loop import Interrupted, Watcher, run_rounds
@@ -36,8 +39,6 @@ if TYPE_CHECKING:
     from swarm.monitoring.hub import Hub
     from swarm.runtime.adapters import RayMarket, RayTraders
 
-log = logging.getLogger(__name__)
-
 LINGER_POLL_S = 0.2
 """How often a run that stays for its metrics looks whether it was told to stop."""
 
@@ -48,6 +49,11 @@ class Place:
 
     local: bool = False
     address: str | None = None
+
+    @property
+    def own_cluster(self) -> bool:
+        """Whether the run starts a cluster of its own."""
+        return not self.local and self.address is None
 
     def __str__(self) -> str:
         if self.local:
@@ -64,14 +70,6 @@ class Ports:
     layout: Callable[[], Mapping[str, Any]]
     losses: Callable[[], Mapping[str, int]]
     outages_s: Callable[[], Sequence[float]] = tuple
-
-
-class Narrator(Protocol):
-    """Who is told what goes on before the first round and after the last."""
-
-    def phase(self, text: str) -> None:
-        """Something that takes a while has begun."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +96,7 @@ def execute(
 
         return execute_regions(config, place, folder, watchers, narrator, should_stop)
     plan = compose(config)
-    check(config, plan, place, narrator)
+    check(config, plan, place.own_cluster, place.address is None, narrator)
     folder.create()
     folder.write_config(config.record(), plan.config_sha256)
     recorder = Recorder()
@@ -137,7 +135,7 @@ def resume(
             "this is not the config that the journal was begun with",
             "put it back, or try another future with `swarm fork`",
         )
-    check(config, plan.last, place, narrator)
+    check(config, plan.last, place.own_cluster, place.address is None, narrator)
     recorded = past.decisions if past else {}
     if past:
         narrator.phase(f"going on after round {past.rounds}")
@@ -154,6 +152,7 @@ def fork(parent: RunFolder, at_round: int, overrides: tuple[str, ...], folder: R
     if parent_config.regions or config.regions:
         raise ConfigError("regions", "a run of several regions cannot be forked", "run it again with other keys")
     past = history.read(parent.journal)
+    past.plan(composed)
     for place in ("population", "market.tick_cents", "scenario.name"):
         before, after = (_at(c.record(), place) for c in (parent_config, config))
         if before != after:
@@ -173,8 +172,7 @@ def fork(parent: RunFolder, at_round: int, overrides: tuple[str, ...], folder: R
     with JournalWriter(unfinished) as writer:
         for payload in history.up_to_round(parent.journal, at_round):
             writer.append_payload(payload)
-        record = Fork(at_round, writer.sha256, overrides, plan).record()
-        writer.append(["fork", record])
+        writer.append(to_record(Fork(at_round, writer.sha256, overrides, plan).entry()))
     rename(unfinished, folder.journal)
     folder.write_config(config.record(), plan.config_sha256)
     return config
@@ -196,7 +194,7 @@ def _run(
     watchers: tuple[Watcher, ...],
     narrator: Narrator,
     should_stop: Callable[[], bool],
-    recorded: Mapping[int, list[Any]],
+    recorded: Mapping[int, Decided],
 ) -> RunResult:
     with metrics(config, plan, place, folder, len(recorded), narrator) as exported:
         result = _rounds(config, plan, place, folder, recorder, watchers, narrator, should_stop, recorded, exported)
@@ -215,7 +213,7 @@ def _rounds(
     watchers: tuple[Watcher, ...],
     narrator: Narrator,
     should_stop: Callable[[], bool],
-    recorded: Mapping[int, list[Any]],
+    recorded: Mapping[int, Decided],
     exported: "Exported | None",
 ) -> RunResult:
     begun = perf_counter()
@@ -253,7 +251,7 @@ def reported(folder: RunFolder, record: RunRecord, narrator: Narrator, *, finish
     """The result of a run whose report is written, too."""
     narrator.phase("writing the report")
     # The charts' libraries take half a second to import, which belongs at the end of a run and not at its start.
-    from swarm.simulation.report import render
+    from swarm.report.page import render
 
     folder.write_report(render(record))
     return RunResult(folder, record, finished)
@@ -402,34 +400,6 @@ def _ray_ports(market: "RayMarket", traders: "RayTraders", size: int, deployment
         lambda: {**traders.lost, **market.lost},
         lambda: [round(seconds, 3) for seconds in market.outages_s],
     )
-
-
-def check(config: RunConfig, plan: RunPlan, place: Place, narrator: Narrator) -> None:
-    """Raise before anything is started where the run cannot go well, and warn where a part of it cannot."""
-    check_budget(config)
-    check_desks(config)
-    check_models(config, plan, place, narrator)
-    for line in check_deadline(config):
-        log.warning("%s", line)
-
-
-def check_models(config: RunConfig, plan: RunPlan, place: Place, narrator: Narrator) -> None:
-    """Raise before anything is started where models cannot be used, or not in this way."""
-    if config.runtime.http_port is not None and (place.local or place.address):
-        raise ConfigError(
-            "runtime.http_port",
-            "models answer over HTTP on a cluster of the run's own alone",
-            "set it to null, or leave out --local and --address",
-        )
-    if not any(isinstance(m, OpenAIModel | VllmModel) for m in plan.models):
-        return
-    narrator.phase("checking the models")
-    # The check imports an HTTP client, which a run without an endpoint does not owe.
-    from swarm.llm import check
-
-    check.must_be_usable(plan.models, config.budget.tokens_per_turn, here=place.address is None)
-    for line in check.warnings(plan.models):
-        log.warning("%s", line)
 
 
 def stop_early(should_stop: Callable[[], bool]) -> None:

@@ -13,7 +13,7 @@ from ray import serve
 from ray.serve.config import RequestRouterConfig
 from ray.serve.handle import DeploymentHandle
 
-from swarm.config import resolve
+from swarm.config_file import resolve
 from swarm.errors import ClusterError, ConfigError, ModelError
 from swarm.llm.config import ModelConfig, VllmModel
 from swarm.llm.protocol import Connected, ModelReply, ModelRequest, TokenUsage

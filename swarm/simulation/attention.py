@@ -237,7 +237,7 @@ class _Bill:
         self._mind = np.array([number[mind] for mind in plan.minds], dtype=np.int64)
         desks = shard.desks
         models = [desks[name].model if name in desks else name for name in names]
-        prices = {m.name: m.usd_per_million or (0.0, 0.0) for m in plan.models}
+        self._usd = prices = {m.name: m.usd_per_million or (0.0, 0.0) for m in plan.models}
         both = [[m, shard.cheaper.get(m, m)] for m in models]
         # [minds, own or cheaper model, prompt or completion], in dollars a token.
         self._price = np.array([[prices.get(m, (0.0, 0.0)) for m in pair] for pair in both]) / 1e6
@@ -281,14 +281,18 @@ class _Bill:
 
     def of(self, gathered: Gathered, level: Level) -> tuple[float, float]:
         """Tokens and dollars of a round's turns; what is expected of later ones follows them."""
-        turns = gathered.turns
+        turns, calls = gathered.turns, gathered.turns.calls
         if not len(turns):
             return 0.0, 0.0
         which = int(level >= Level.CHEAPER)
         mind = self._mind[turns.trader]
+        # [turns, prompt or completion] tokens.
         used = np.stack([turns.prompt_tokens, turns.completion_tokens], axis=1).astype(np.float64)
-        unknown = np.array([reason in _UNKNOWN_COST for reason in turns.finish_reason]) & (turns.prompt_tokens == 0)
-        known = ~unknown & (turns.prompt_tokens > 0)
+        # What a call has cost that was given up nobody knows: its turn is taken at its worst.
+        lost = np.array([reason in _UNKNOWN_COST for reason in calls.finish_reason], dtype=np.bool_)
+        unknown = np.zeros(len(turns), dtype=np.bool_)
+        unknown[calls.turn[lost & (calls.prompt_tokens == 0)]] = True
+        known = ~unknown & (used[:, 0] > 0)
         if self._expected is not None and known.any():
             turns_of = np.bincount(mind[known], minlength=len(self._most))
             for part in range(2):
@@ -301,8 +305,15 @@ class _Bill:
         before = self._most.copy()
         np.maximum.at(self._most, mind, used.sum(axis=1))
         self._worst_usd += (self._most - before)[:, None] * self._price.max(axis=2)
-        tokens = float(used[known].sum() + self._most[mind[unknown]].sum())
-        usd = float((used * self._price[mind, which])[known].sum() + self._worst_usd[mind[unknown], which].sum())
+        # [models, prompt or completion] dollars a token; each call is billed at the model that was called.
+        price = np.array([self._usd.get(name, (0.0, 0.0)) for name in turns.models]).reshape(-1, 2) / 1e6
+        spent = np.stack([calls.prompt_tokens, calls.completion_tokens], axis=1) * price[calls.model]
+        tokens, usd = float(used.sum()), float(spent.sum())
+        if unknown.any():
+            usd_of = np.bincount(calls.turn, weights=spent.sum(axis=1), minlength=len(turns))
+            more = np.maximum(self._most[mind] - used.sum(axis=1), 0)[unknown]
+            more_usd = np.maximum(self._worst_usd[mind, which] - usd_of, 0)[unknown]
+            tokens, usd = tokens + float(more.sum()), usd + float(more_usd.sum())
         return tokens, usd
 
 

@@ -245,24 +245,20 @@ class Recorder:
         self._columns["traders"].append({name: column[:present] for name, column in rows.items()})
 
     def _keep_tokens(self, outcome: RoundOutcome) -> None:
-        turns, shard = outcome.gathered.turns, outcome.plan.shard
-        desks, cheaper = shard.desks, shard.cheaper if outcome.attended.level >= Level.CHEAPER else {}
-        thinks_with = {mind: desks[mind].model if mind in desks else mind for mind in dict.fromkeys(shard.minds)}
-        models = np.array(
-            [cheaper.get(m, m) for m in (thinks_with[mind] for mind in self._minds[turns.trader].tolist())],
-            dtype=np.str_,
-        )
-        names = np.array(sorted(set(models.tolist())), dtype=np.str_)
-        groups = [np.flatnonzero(models == name) for name in names]
+        turns, calls = outcome.gathered.turns, outcome.gathered.turns.calls
+        names = np.array(turns.models, dtype=np.str_)
+        pairs = np.unique(np.stack([calls.model, calls.turn]), axis=1)
+        columns = ("prompt_tokens", "completion_tokens", "cached_prompt_tokens", "shared_prompt_tokens")
         self._columns["tokens"].append(
             {
                 "round": np.full(len(names), outcome.round),
                 "model": names,
-                "turns": np.array([len(g) for g in groups], dtype=np.int64),
-                "prompt_tokens": np.array([turns.prompt_tokens[g].sum() for g in groups], dtype=np.int64),
-                "completion_tokens": np.array([turns.completion_tokens[g].sum() for g in groups], dtype=np.int64),
-                "cached_prompt_tokens": np.array([turns.cached_prompt_tokens[g].sum() for g in groups], dtype=np.int64),
-                "shared_prompt_tokens": np.array([turns.shared_prompt_tokens[g].sum() for g in groups], dtype=np.int64),
+                "turns": np.bincount(pairs[0], minlength=len(names)),
+                **{
+                    # Sums of floating-point numbers are exact up to 2^53 tokens a round.
+                    name: np.bincount(calls.model, weights=getattr(calls, name), minlength=len(names)).astype(np.int64)
+                    for name in columns
+                },
             }
         )
 
@@ -361,8 +357,8 @@ class Recorder:
             "desks": self._desks(decided),
             "seconds_per_round": {"p50": _quantile(durations, 0.5), "p95": _quantile(durations, 0.95)},
             "conservation": self._conservation(),
-            "wealth": {"gini_start": round(self._opening_gini, 6), "gini_end": round(gini(np.maximum(wealth, 0)), 6)},
-            "quality": measures(plan, tables, gini(np.maximum(wealth, 0))),
+            "wealth": {"gini_start": round(self._opening_gini, 6), "gini_end": round(gini(wealth), 6)},
+            "quality": measures(plan, tables, gini(wealth)),
             "journal": {
                 "frames": closing.journal.frames,
                 "bytes": closing.journal.bytes,

@@ -9,13 +9,15 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from swarm.agents.decisions import Decisions, read_turns
 from swarm.agents.memory import Memory
 from swarm.agents.observation import Int64, Observation
 from swarm.agents.shard import Shard, ShardAnswer, ShardPlan
-from swarm.agents.turns import Decisions, Turns, read_turns
+from swarm.agents.turns import Turns
 from swarm.coordination.standing import Stands, default_stand
 from swarm.llm.protocol import Connected, ModelClient
 from swarm.market.orders import Orders
+from swarm.simulation.entries import Decided
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,19 +34,9 @@ class Gathered:
     late: Int64
     pace: tuple[int, int] | None = None
 
-    def to_record(self) -> list[Any]:
-        """What a replay needs to come to the same decisions without any model."""
-        orders = self.baseline_orders
-        columns = (
-            orders.trader,
-            orders.sequence,
-            orders.good,
-            orders.side,
-            orders.limit_ticks,
-            orders.quantity_lots,
-        )
-        record = [self.turns.to_record(), [column.tolist() for column in columns], self.late.tolist()]
-        return [*record, list(self.pace)] if self.pace else record
+    def entry(self, round_: int) -> Decided:
+        """Returns what the journal has of it."""
+        return Decided(round_, self.turns, self.baseline_orders, self.late, self.pace)
 
 
 class TradersPort(Protocol):
@@ -144,7 +136,7 @@ class RecordedTraders:
     `plans` has, for each round from which on another plan holds, that plan.
     """
 
-    def __init__(self, plans: Mapping[int, ShardPlan], rounds: Mapping[int, list[Any]]) -> None:
+    def __init__(self, plans: Mapping[int, ShardPlan], rounds: Mapping[int, Decided]) -> None:
         self._plans = sorted(plans.items(), reverse=True)
         self.rounds = rounds
 
@@ -155,8 +147,8 @@ class RecordedTraders:
     def decide(self, seen: Observation) -> Gathered:
         """The recorded round."""
         plan = self.plan(seen.public.round)
-        turns_record, order_columns, late, *pace = self.rounds[seen.public.round]
-        turns = Turns.from_record(turns_record)
+        decided = self.rounds[seen.public.round]
+        turns = decided.turns
         decisions = read_turns(
             turns,
             seen.private.makes[turns.trader],
@@ -167,10 +159,7 @@ class RecordedTraders:
             plan.menus(seen),
             default_stand(plan.traders.standing),
         )
-        columns = [np.array(column, dtype=np.int64) for column in order_columns]
-        columns.append(np.zeros(len(columns[0]), dtype=np.int64))
-        orders = Orders(*columns)
-        return Gathered(turns, decisions, orders, np.array(late, dtype=np.int64), tuple(pace[0]) if pace else None)
+        return Gathered(turns, decisions, decided.baseline_orders, decided.late, decided.pace)
 
 
 class ResumedTraders:

@@ -13,11 +13,12 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from swarm.config import compose, resolve
+from swarm.config_file import resolve
 from swarm.llm.config import ScriptedModel, Temperament
 from swarm.llm.embedded import tokenizer
 from swarm.llm.menu_policies import MenuView, choose, read_menu
 from swarm.llm.protocol import ModelReply, ModelRequest, TokenUsage
+from swarm.planning import compose
 from swarm.seeding import draw_below
 from swarm.simulation.loop import run_rounds
 from swarm.simulation.market import Market

@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from swarm.agents.decisions import read_turns
 from swarm.agents.memory import Memory
 from swarm.agents.menu import Menu
 from swarm.agents.observation import Int64, Observation
 from swarm.agents.shard import Shard, ShardPlan
-from swarm.agents.turns import read_turns
-from swarm.config import RunConfig, compose, resolve
+from swarm.config import RunConfig
+from swarm.config_file import resolve
 from swarm.llm import engines
 from swarm.llm.config import EmbeddedModel, ScriptedModel, Temperament
 from swarm.llm.embedded.engine import EmbeddedEngine
@@ -26,6 +27,7 @@ from swarm.llm.menu_policies import choose, read_menu
 from swarm.llm.protocol import ModelReply, ModelRequest, TokenUsage
 from swarm.market.events import Trades
 from swarm.market.orders import BUY
+from swarm.planning import compose
 from swarm.scenarios.double_auction import DoubleAuction
 from swarm.scenarios.protocol import MarketState
 from swarm.simulation.loop import RoundOutcome, run_rounds

@@ -16,29 +16,33 @@ import pytest
 
 from swarm.agents.config import TOOLS, DeskConfig
 from swarm.agents.decision import DecisionError, Rules
+from swarm.agents.decisions import read_turns
 from swarm.agents.desk import Desk, DeskTurn
 from swarm.agents.desk_tools import Refusal, Seat, alone, call_schema, quoted, read_call, system_text
 from swarm.agents.desk_trace import Trace, read_trace
 from swarm.agents.memory import Memory
 from swarm.agents.observation import Observation, PastRound, PrivateViews, PublicView
 from swarm.agents.shard import Shard
-from swarm.agents.turns import Turns, read_turns
-from swarm.config import RunConfig, check_budget, check_desks, compose, resolve
+from swarm.agents.turns import Turns
+from swarm.config import RunConfig
+from swarm.config_file import resolve
 from swarm.errors import ConfigError
 from swarm.llm import engines
 from swarm.llm.protocol import FinishReason, ModelClient, ModelReply, ModelRequest, TokenUsage
+from swarm.planning import compose
+from swarm.preflight import check_budget, check_desks
+from swarm.report.page import render
+from swarm.simulation.entries import to_record
 from swarm.simulation.loop import run_rounds
 from swarm.simulation.market import Market
 from swarm.simulation.record import Recorder, RunRecord
 from swarm.simulation.replay import replay
-from swarm.simulation.report import render
 from swarm.simulation.traders import LocalTraders, gather
 
 GOODS = ("acorns", "berries", "honey")
 RULES = Rules(GOODS, max_orders=2, max_price_ticks=100, max_quantity_lots=10)
 MAKES = 2
 USAGE = TokenUsage(100, 20)
-ONE = np.array([1])
 Say = Callable[[ModelRequest], str]
 
 
@@ -109,11 +113,9 @@ def turn(client: ModelClient, deadline_s: float = 20.0, heard: tuple[str, ...] =
 
 
 def read(taken: DeskTurn, max_tokens: int = 8_000) -> Any:
-    turns = Turns(
-        np.array([7]), (taken.text,), (taken.finish_reason,), np.array([taken.usage.prompt]),
-        np.array([taken.usage.completion]), np.array([taken.pruned_messages]), np.array([0.0]),
-        np.array([0]), np.array([0]),
-    )  # fmt: skip
+    reply = ModelReply(taken.text, taken.usage, taken.finish_reason, 0.0)
+    turns = Turns.asked_once("desk", "m", np.array([7]), [reply], [0], np.array([taken.pruned_messages]))
+    turns = replace(turns, text=(taken.text,))
     return read_turns(turns, np.array([MAKES]), RULES, 1_000, 80, {7: max_tokens})
 
 
@@ -390,7 +392,8 @@ class TestTurns:
             assert read_trace(text, RULES, MAKES).outcome is DecisionError.WRONG_SHAPE
         # A model that is no desk's cannot hand in orders as a trace.
         trace = Trace((), "", {"thought": "", "orders": [BUY], "gossip": ""}).to_text()
-        turns = Turns(np.array([7]), (trace,), ("stop",), ONE, ONE, ONE, np.array([0.0]), ONE, ONE)
+        reply = ModelReply(trace, USAGE, "stop", 0.0)
+        turns = Turns.asked_once("m", "m", np.array([7]), [reply], [0], np.array([0]))
         assert read_turns(turns, np.array([MAKES]), RULES, 1_000, 80).errors == (DecisionError.WRONG_SHAPE,)
 
     def test_a_decision_in_a_trace_is_checked_again(self) -> None:
@@ -481,7 +484,7 @@ class TestRuns:
             theirs = Observation(shown.public, shown.private.take(rows))
             parts.append(asyncio.run(Shard(part, {m: clients[m] for m in part.models}).decide(theirs, Memory.empty())))
         split = gather(parts[::-1], np.empty(0, dtype=np.int64))
-        assert whole.to_record() == split.to_record()
+        assert to_record(whole.entry(1)) == to_record(split.entry(1))
         assert whole.decisions.steps == split.decisions.steps
         assert whole.decisions.faults == split.decisions.faults
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from swarm.config import compose, resolve
+from swarm.config_file import resolve
 from swarm.errors import ConfigError
 from swarm.llm import engines
 from swarm.llm.config import EmbeddedModel, Temperament
@@ -19,6 +19,7 @@ from swarm.llm.embedded import tokenizer
 from swarm.llm.embedded.engine import EmbeddedEngine
 from swarm.llm.menu_policies import choose, read_menu
 from swarm.llm.protocol import Message, ModelReply, ModelRequest, TokenUsage
+from swarm.planning import compose
 from swarm.simulation.loop import run_rounds
 from swarm.simulation.market import Market
 from swarm.simulation.traders import LocalTraders

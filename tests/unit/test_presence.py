@@ -12,13 +12,16 @@ import yaml
 from swarm.agents.memory import Memory
 from swarm.agents.observation import ABSENT, AWAKE, Observation
 from swarm.agents.shard import Shard, ShardAnswer
-from swarm.config import compose, load, resolve
+from swarm.config_file import load, resolve
 from swarm.coordination.standing import Reason, Signs, Standing, Stands
 from swarm.errors import ConfigError
 from swarm.explain import explain
 from swarm.llm import engines
 from swarm.market.orders import BUY, Orders
 from swarm.market.quality import gini
+from swarm.planning import compose
+from swarm.report import aggregates, wording
+from swarm.report.page import render
 from swarm.runtime.run import Place, execute, fork, resume
 from swarm.simulation.folder import RunFolder
 from swarm.simulation.journal import JournalReader
@@ -27,7 +30,6 @@ from swarm.simulation.market import Market
 from swarm.simulation.plan import RunPlan
 from swarm.simulation.presence import DEPARTED, PopulationStep, present_in
 from swarm.simulation.record import Recorder, RunRecord, wealth_cents
-from swarm.simulation.report import aggregates, render, wording
 from swarm.simulation.traders import Gathered, LocalTraders, TradersPort, gather
 
 STEPS = [

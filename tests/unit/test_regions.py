@@ -15,11 +15,14 @@ import yaml
 
 from swarm.agents.observation import Observation
 from swarm.agents.prompt import public_text
-from swarm.config import check_budget, compose, compose_regions, composed, load, resolve
+from swarm.config_file import load, resolve
 from swarm.errors import ConfigError, JournalError, LedgerError
 from swarm.llm import engines
 from swarm.market.ledger import ISSUE, ROAD
 from swarm.market.quality import price_dispersion
+from swarm.planning import compose, compose_regions, composed
+from swarm.preflight import check_budget
+from swarm.report.page import render
 from swarm.runtime.run import Place, RunResult, execute, fork, resume
 from swarm.simulation.folder import RunFolder
 from swarm.simulation.journal import JournalReader, JournalWriter, head_path
@@ -29,7 +32,6 @@ from swarm.simulation.record import RunRecord
 from swarm.simulation.region import TRAVELLER
 from swarm.simulation.regions import Regions, RegionsPlan, region_of, run_regions, run_sha256
 from swarm.simulation.replay import replay, replay_regions
-from swarm.simulation.report import render
 from swarm.simulation.traders import Gathered, LocalTraders, TradersPort
 from swarm.simulation.whole import Onlookers
 
@@ -253,15 +255,15 @@ def test_a_dispatch_that_the_road_did_not_send_is_noticed_in_the_run_and_not_in_
     folder = tmp_path / "run"
     shutil.copytree(whole, folder)
     records = list(JournalReader(journal(folder, "north")))
-    place = next(i for i, r in enumerate(records) if r[0] == "road" and r[1][0] == 3)
-    records[place][1][1][0][1][0] += 1
+    place = next(i for i, r in enumerate(records) if r[:2] == ["Acted", 3])
+    records[place][3][0][2][0] += 1
     head_path(journal(folder, "north")).unlink()
     journal(folder, "north").unlink()
     with JournalWriter(journal(folder, "north")) as writer:
         for one in records:
             writer.append(one)
     result, _ = replay_regions(RunFolder(folder).region_journals, compose_recorded)
-    assert result.mismatch.startswith(f"north: record {place} is a 'road'")
+    assert result.mismatch.startswith(f"north: record {place} is a 'Acted'")
 
 
 def test_a_missing_journal_of_a_neighbour_is_named(whole: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from swarm import config as configs
+from swarm import config_file
 from swarm.errors import ConfigError
 from swarm.llm import vllm_check
 from swarm.llm.catalogue import CATALOGUE
@@ -17,6 +17,7 @@ from swarm.llm.config import VllmModel
 from swarm.llm.protocol import Message, folded
 from swarm.llm.vllm_arguments import engine_arguments, environment
 from swarm.llm.vllm_check import Gpu, ModelShape, shape_of
+from swarm.preflight import check_budget
 from swarm.runtime.vllm_engine import gpu_to_itself
 
 MISSION = ("llama-3.2-3b", "phi-3.5-mini", "gemma-2-2b", "qwen-2.5-7b", "mistral-nemo")
@@ -75,10 +76,10 @@ def test_the_catalogue_has_five_labs_and_says_which_model_is_over_the_limit() ->
 
 def test_every_shipped_config_of_language_models_is_valid() -> None:
     for name in ("five-labs", "five-labs-cpu"):
-        config = configs.load(Path(f"configs/{name}.yaml"))
+        config = config_file.load(Path(f"configs/{name}.yaml"))
         models = [m for m in config.models if isinstance(m, VllmModel)]
         assert [m.catalogue for m in models] == list(MISSION)
-        configs.check_budget(config)
+        check_budget(config)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +95,7 @@ def test_every_shipped_config_of_language_models_is_valid() -> None:
 )
 def test_a_config_that_makes_no_sense_is_refused(keys: dict[str, Any], place: str, said: str) -> None:
     with pytest.raises(ConfigError) as refused:
-        configs.resolve(config_with(**keys))
+        config_file.resolve(config_with(**keys))
     assert refused.value.place == place
     assert said in str(refused.value)
 

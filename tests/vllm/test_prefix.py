@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from swarm.bench.engine import BLOCK_TOKENS, ROUNDS, WARM_UP_ROUNDS, Kept, config, missed_blocks
-from swarm.config import compose
 from swarm.llm.config import VllmModel
+from swarm.planning import compose
 from swarm.runtime.vllm_engine import VllmEngine
 from swarm.simulation.loop import run_rounds
 from swarm.simulation.market import Market
