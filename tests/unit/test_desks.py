@@ -18,11 +18,12 @@ from swarm.agents.config import TOOLS, DeskConfig
 from swarm.agents.decision import DecisionError, Rules
 from swarm.agents.decisions import read_turns
 from swarm.agents.desk import Desk, DeskTurn
-from swarm.agents.desk_tools import Refusal, Seat, alone, call_schema, quoted, read_call, system_text
+from swarm.agents.desk_tools import Refusal, Seat, alone, call_schema, quoted, system_text
 from swarm.agents.desk_trace import Trace, read_trace
 from swarm.agents.memory import Memory
 from swarm.agents.observation import Observation, PastRound, PrivateViews, PublicView
 from swarm.agents.shard import Shard
+from swarm.agents.tool_calls import ToolCall, read_calls
 from swarm.agents.turns import Turns
 from swarm.config import RunConfig
 from swarm.config_file import resolve
@@ -247,13 +248,13 @@ class TestReplies:
         ],
     )
     def test_what_is_no_call(self, text: str, fault: DecisionError) -> None:
-        found = read_call(text, cut=False)
+        found = read_calls(text, cut=False)
         assert found is fault or (fault is DecisionError.NOT_JSON and found is DecisionError.TRUNCATED)
 
     def test_the_form_is_repaired_as_for_any_reply(self) -> None:
-        found = read_call('Sure:\n```json\n{"name": "portfolio", "arguments": {},}\n```', cut=False)
+        found = read_calls('Sure:\n```json\n{"name": "portfolio", "arguments": {},}\n```', cut=False)
         assert not isinstance(found, DecisionError)
-        assert (found.name, found.arguments) == ("portfolio", {})
+        assert found.calls == (ToolCall("portfolio", {}),)
         assert found.repairs
 
 
