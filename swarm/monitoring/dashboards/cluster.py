@@ -1,4 +1,7 @@
-"""The cluster: shards, nodes, Ray Serve and Ray's own actors, tasks and memory."""
+"""The cluster: shards, nodes, Ray Serve and Ray's own actors, tasks and memory.
+
+It knows the names of metrics, a run's and Ray's, and does not import Ray.
+"""
 
 from typing import Any
 
@@ -11,7 +14,7 @@ NODE_ADDRESS = f'{RAY},NodeAddress=~"$node"'
 
 
 def dashboard() -> Any:
-    """The dashboard, built."""
+    """Returns the dashboard, built."""
     return board(
         "swarm-cluster",
         "Swarm: the cluster",
@@ -26,16 +29,20 @@ def dashboard() -> Any:
         [
             *_state(),
             row("Nodes"),
-            *_nodes(),
+            *_machines(),
+            *_processes(),
+            *_gpus(),
             row("Ray Serve"),
             *_serve(),
             row("Ray"),
-            *_ray(),
+            *_work(),
+            *_store(),
         ],
     )
 
 
 def _state() -> list[Any]:
+    # The run's own figures stand beside Ray's, so that one look tells whether what Ray has is what the run uses.
     return [
         number(
             "Shards",
@@ -85,12 +92,16 @@ def _state() -> list[Any]:
 
 
 def _by_process(series: str) -> str:
-    """Give a series the label `process`: the component without the folder of a program or what an actor is doing."""
+    """Returns a series with the label `process`: the component without a program's folder or what an actor does.
+
+    Ray renames a process with each call that it works on, which would make a series for each.
+    """
     program = f'label_replace({series}{{{NODE}}}, "process", "$1", "Component", ".*/([^/]+)")'
     return f'label_replace({program}, "process", "$1", "Component", "(?:ray::)?([A-Za-z_]+).*")'
 
 
-def _nodes() -> list[Any]:
+def _machines() -> list[Any]:
+    # A node's whole load, whatever causes it; the axes end where the machine does.
     return [
         lines(
             "CPU in use",
@@ -124,6 +135,12 @@ def _nodes() -> list[Any]:
             Query(f"ray_node_network_send_speed{{{NODE}}}", "{{ip}} out"),
             width=8,
         ),
+    ]
+
+
+def _processes() -> list[Any]:
+    # Memory that is a process's alone: shared pages, as of the object store, would be counted once for each.
+    return [
         lines(
             "Memory of processes",
             "Memory that Ray's processes have for themselves, by kind of process, over the nodes chosen.",
@@ -140,6 +157,11 @@ def _nodes() -> list[Any]:
             width=8,
             stacked=True,
         ),
+    ]
+
+
+def _gpus() -> list[Any]:
+    return [
         lines(
             "GPU in use",
             "Share of each GPU's time in which it computes. Empty where no node has a GPU.",
@@ -161,6 +183,7 @@ def _nodes() -> list[Any]:
 
 
 def _serve() -> list[Any]:
+    # A request is a batch: shards send all prompts of a round for one model at once.
     requests = f"ray_serve_deployment_request_counter_total{{{RAY}}}"
     latency = f"ray_serve_deployment_processing_latency_ms_bucket{{{RAY}}}"
     return [
@@ -222,7 +245,7 @@ def _serve() -> list[Any]:
     ]
 
 
-def _ray() -> list[Any]:
+def _work() -> list[Any]:
     # Ray counts a task's states in several processes, whose reports are not of one moment: a sum can fall below 0.
     tasks = f'clamp_min(sum by (State) (ray_tasks{{{RAY},State!~"FINISHED|FAILED"}}), 0)'
     return [
@@ -253,6 +276,12 @@ def _ray() -> list[Any]:
             decimals=1,
             stacked=True,
         ),
+    ]
+
+
+def _store() -> list[Any]:
+    # What goes wrong when a cluster is too small for a run.
+    return [
         lines(
             "Object store",
             "Share of each node's object store that is taken; at 100 % Ray spills to disk.",

@@ -1,4 +1,7 @@
-"""The models, side by side by lab: throughput, latency, tokens, errors, cache and cost."""
+"""The models, side by side by lab: throughput, latency, tokens, errors, cache and cost.
+
+It knows the names of metrics, a run's and vLLM's, and nothing of engines.
+"""
 
 from typing import Any
 
@@ -11,7 +14,8 @@ BOTH = "{{lab}}: {{model}}"
 
 
 def dashboard() -> Any:
-    """The dashboard, built."""
+    """Returns the dashboard, built."""
+    # The models to choose from are those of the labs chosen, so the lab comes first.
     return board(
         "swarm-models",
         "Swarm: the models",
@@ -35,15 +39,17 @@ def dashboard() -> Any:
             row("By lab"),
             *_by_lab(),
             row("Over time"),
-            *_over_time(),
+            *_throughput(),
+            *_quality(),
             row("vLLM's own view"),
-            *_vllm(),
+            *_batches(),
+            *_engine_latency(),
         ],
     )
 
 
 def by_lab(of_model: str) -> str:
-    """Join the model's lab to an expression that has the labels `run` and `model`."""
+    """Returns an expression with the labels `run` and `model`, joined to the model's lab."""
     return f"({of_model}) * on (run, model) group_left (lab) {INFO}"
 
 
@@ -64,6 +70,7 @@ COST = "swarm_cost_dollars_total"
 
 
 def _side_by_side() -> list[Any]:
+    # So far, not lately: a comparison of models wants all that is known of them.
     asked = f"clamp_min({_sum(DECISIONS)}, 1)"
     median, slow = (f"histogram_quantile({q}, sum by (le, run, model) ({LATENCY}))" for q in (0.5, 0.95))
     prompt, cached, completion = (_sum(TOKENS, f',kind="{kind}"') for kind in ("prompt", "cached_prompt", "completion"))
@@ -87,6 +94,7 @@ def _side_by_side() -> list[Any]:
             "s",
             Query(by_lab(slow), BOTH),
         ),
+        # Shares of replies or of tokens, so that a model that is asked more often does not look worse.
         bars(
             "Completion tokens a reply",
             "Tokens that a reply has on average.",
@@ -137,10 +145,9 @@ def _by_lab() -> list[Any]:
     ]
 
 
-def _over_time() -> list[Any]:
-    prompt, cached, completion = (
-        _rate(TOKENS, f',kind="{kind}"') for kind in ("prompt", "cached_prompt", "completion")
-    )
+def _throughput() -> list[Any]:
+    # Stacked where the sum over models means something: replies and tokens, not latency.
+    prompt, completion = (_rate(TOKENS, f',kind="{kind}"') for kind in ("prompt", "completion"))
     return [
         lines(
             "Replies a second",
@@ -182,6 +189,12 @@ def _over_time() -> list[Any]:
             width=8,
             stacked=True,
         ),
+    ]
+
+
+def _quality() -> list[Any]:
+    prompt, cached = (_rate(TOKENS, f',kind="{kind}"') for kind in ("prompt", "cached_prompt"))
+    return [
         lines(
             "Prompt tokens from the cache",
             "Share of prompt tokens that the engine took from its prefix cache.",
@@ -190,6 +203,7 @@ def _over_time() -> list[Any]:
             width=8,
             top=1,
         ),
+        # By kind and model there are many series; those that never counted anything are left out.
         lines(
             "Turns spoilt by kind",
             "Share of replies that were no decision, by model and kind; what never occurred is left out.",
@@ -221,14 +235,17 @@ def _over_time() -> list[Any]:
     ]
 
 
-def _vllm() -> list[Any]:
-    def series(name: str) -> str:
-        # Under Ray, the names of vLLM's series begin with ray_ and have no colon.
-        return f'{{__name__=~"(ray_)?vllm[_:]{name}"}}'
+def _vllm_series(name: str) -> str:
+    # Under Ray, the names of vLLM's series begin with ray_ and have no colon.
+    return f'{{__name__=~"(ray_)?vllm[_:]{name}"}}'
 
-    def share(part: str, of: str) -> str:
-        return f"sum by (model_name) (rate({series(part)}[{RATE}])) / sum by (model_name) (rate({series(of)}[{RATE}]))"
 
+def _batches() -> list[Any]:
+    series = _vllm_series
+    hits, queries = (
+        f"sum by (model_name) (rate({series(f'prefix_cache_{part}_total')}[{RATE}]))" for part in ("hits", "queries")
+    )
+    # How full an engine is, and how much of its work it is spared.
     return [
         lines(
             "Requests in the engine",
@@ -250,10 +267,17 @@ def _vllm() -> list[Any]:
             "Prefix cache hits",
             "Share of the prompt's tokens that vLLM finds in its prefix cache.",
             "percentunit",
-            Query(share("prefix_cache_hits_total", "prefix_cache_queries_total"), "{{model_name}}"),
+            Query(f"{hits} / {queries}", "{{model_name}}"),
             width=8,
             top=1,
         ),
+    ]
+
+
+def _engine_latency() -> list[Any]:
+    series = _vllm_series
+    # As the engine sees it: what the way to it and the wait before it take is not in these.
+    return [
         lines(
             "First token in the engine",
             "Time from a request's arrival at vLLM to the first token of its reply: median and 95th percentile.",
