@@ -19,6 +19,7 @@ from swarm.errors import ReplayMismatch, SwarmError
 
 if TYPE_CHECKING:
     from swarm.runtime.run import Place, RunResult
+    from swarm.simulation.folder import RunFolder
 
 INTERRUPTED_STATUS = 130
 
@@ -120,7 +121,7 @@ def run(
     if config is None:
         raise typer.BadParameter("name a config, or a run's folder with --resume", param_hint="CONFIG")
     resolved = config_file.load(config, tuple(overrides or ()), seed)
-    folder = RunFolder(out_dir or _default_folder(resolved.name, resolved.seed))
+    folder = _new_folder(out_dir, Path("runs") / f"{resolved.name}-{resolved.seed}-{_now()}")
     _run(_place(local, address), quiet, lambda *how: execute(resolved, how[0], folder, *how[1:]))
 
 
@@ -145,8 +146,7 @@ def fork(
     from swarm.runtime.run import resume as go_on
     from swarm.simulation.folder import RunFolder
 
-    default = directory.with_name(f"{directory.resolve().name}-fork-{at_round}-{time.strftime('%Y%m%dT%H%M%S')}")
-    folder = RunFolder(out_dir or default)
+    folder = _new_folder(out_dir, directory.with_name(f"{directory.resolve().name}-fork-{at_round}-{_now()}"))
     begin_fork(RunFolder(directory), at_round, tuple(overrides or ()), folder)
     _run(_place(local, address), quiet, lambda *how: go_on(how[0], folder, *how[1:]))
 
@@ -204,6 +204,7 @@ def replay(
     from swarm.simulation.replay import replay_regions
 
     folder = RunFolder(directory)
+    folder.check()
     recorder, onlookers = Recorder(), None
     if journals := folder.region_journals:
         result, onlookers = replay_regions(
@@ -249,6 +250,7 @@ def report(directory: RunDirectory) -> None:
     from swarm.simulation.folder import RunFolder
 
     folder = RunFolder(directory)
+    folder.check()
     folder.write_report(render(folder.read_record()))
     out.print(f"report {folder.report}")
 
@@ -660,8 +662,15 @@ class _StopFlag:
         self._set = True
 
 
-def _default_folder(name: str, seed: int) -> Path:
-    return Path("runs") / f"{name}-{seed}-{time.strftime('%Y%m%dT%H%M%S')}"
+def _new_folder(named: Path | None, generated: Path) -> "RunFolder":
+    """The folder that was named, or the first of the generated name which is free."""
+    from swarm.simulation.folder import RunFolder
+
+    return RunFolder(named) if named else RunFolder(generated, or_next=True)
+
+
+def _now() -> str:
+    return time.strftime("%Y%m%dT%H%M%S")
 
 
 def main() -> None:

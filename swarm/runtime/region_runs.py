@@ -43,16 +43,16 @@ def execute_regions(
 ) -> RunResult:
     """Run all regions to the end, or to the last round that is whole in all of them, and write their folders."""
     plan = _checked(config, place, narrator)
-    folder.create()
-    folder.write_config(config.record(), plan.whole.config_sha256)
-    onlookers = Onlookers(plan, watchers)
-    try:
-        return _run(config, plan, place, folder, onlookers, narrator, should_stop, [None] * len(plan.plans))
-    except BaseException:
-        # What ended before its first round has left nothing to keep.
-        if not onlookers.rounds_done:
-            folder.discard()
-        raise
+    with folder.begun():
+        folder.write_config(config.record(), plan.whole.config_sha256)
+        onlookers = Onlookers(plan, watchers)
+        try:
+            return _run(config, plan, place, folder, onlookers, narrator, should_stop, [None] * len(plan.plans))
+        except BaseException:
+            # What ended before its first round has left nothing to keep.
+            if not onlookers.rounds_done:
+                folder.discard()
+            raise
 
 
 def resume_regions(

@@ -98,16 +98,16 @@ def execute(
         return execute_regions(config, place, folder, watchers, narrator, should_stop)
     plan = compose(config)
     check(config, plan, place.own_cluster, place.address is None, narrator)
-    folder.create()
-    folder.write_config(config.record(), plan.config_sha256)
-    recorder = Recorder()
-    try:
-        return _run(config, plan, place, folder, recorder, watchers, narrator, should_stop, {})
-    except BaseException:
-        # What ended before its first round has left nothing to keep.
-        if not recorder.rounds_done:
-            folder.discard()
-        raise
+    with folder.begun():
+        folder.write_config(config.record(), plan.config_sha256)
+        recorder = Recorder()
+        try:
+            return _run(config, plan, place, folder, recorder, watchers, narrator, should_stop, {})
+        except BaseException:
+            # What ended before its first round has left nothing to keep.
+            if not recorder.rounds_done:
+                folder.discard()
+            raise
 
 
 def resume(
@@ -122,6 +122,17 @@ def resume(
     The rounds that the journal has are run again from what it holds, which asks nobody and takes a fraction of their
     time; the history comes out as if the run had never ended.
     """
+    with folder.reopened():
+        return _resume(place, folder, watchers, narrator, should_stop)
+
+
+def _resume(
+    place: Place,
+    folder: RunFolder,
+    watchers: tuple[Watcher, ...],
+    narrator: Narrator,
+    should_stop: Callable[[], bool],
+) -> RunResult:
     config = load(folder.config)
     if config.regions:
         from swarm.runtime.region_runs import resume_regions
@@ -148,6 +159,8 @@ def fork(parent: RunFolder, at_round: int, overrides: tuple[str, ...], folder: R
 
     `resume` goes on from there. The population, the scenario and the tick must stay, since accounts and prices do.
     """
+    parent.check()
+    parent.check_config()
     parent_config = load(parent.config)
     config = load(parent.config, overrides)
     if parent_config.regions or config.regions:
@@ -167,15 +180,15 @@ def fork(parent: RunFolder, at_round: int, overrides: tuple[str, ...], folder: R
     if config.rounds <= at_round:
         raise ConfigError("rounds", f"expected more than {at_round}, the round of the fork, got {config.rounds}")
     plan = compose(config)
-    folder.create()
-    unfinished = folder.journal.with_suffix(".part")
-    # The journal gets its name when it is whole, and the config comes last: without both there is nothing to resume.
-    with JournalWriter(unfinished) as writer:
-        for payload in history.up_to_round(parent.journal, at_round):
-            writer.append_payload(payload)
-        writer.append(to_record(Fork(at_round, writer.sha256, overrides, plan).entry()))
-    rename(unfinished, folder.journal)
-    folder.write_config(config.record(), plan.config_sha256)
+    with folder.begun():
+        unfinished = folder.journal.with_suffix(".part")
+        # The journal gets its name when it is whole, and the config comes last: with less there is nothing to resume.
+        with JournalWriter(unfinished) as writer:
+            for payload in history.up_to_round(parent.journal, at_round):
+                writer.append_payload(payload)
+            writer.append(to_record(Fork(at_round, writer.sha256, overrides, plan).entry()))
+        rename(unfinished, folder.journal)
+        folder.write_config(config.record(), plan.config_sha256)
     return config
 
 
@@ -288,10 +301,10 @@ def metrics(
         yield None
         return
     # A run without metrics does not owe the import of an HTTP server.
-    from swarm.monitoring import hub
+    from swarm.monitoring import hub, port
 
     one = hub.Hub(plan, str(place), folder.path, recorded_rounds)
-    with hub.exported(one, runtime.metrics_host, runtime.metrics_port) as address:
+    with port.exported(one, runtime.metrics_host, runtime.metrics_port) as address:
         narrator.phase(f"metrics at {address}")
         yield Exported(one, address)
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from swarm.agents.menu import Action, Leg, Menu
+from swarm.agents.forms.menu import Action, Leg, Menu
 from swarm.agents.observation import Observation
 from swarm.config_file import resolve
 from swarm.llm import engines
@@ -39,7 +39,7 @@ class Alike:
 
     def decide(self, seen: Observation) -> Any:
         shown = seen.private.take(self.rows)
-        private = replace(shown, trader=seen.private.trader, makes=np.full_like(shown.makes, -1))
+        private = replace(shown, trader=seen.private.trader).bartered(makes=np.full(len(shown), -1))
         return self.traders.decide(Observation(seen.public, private))
 
 

@@ -17,7 +17,7 @@ def dashboard() -> Any:
         "Swarm: the cluster",
         "What the Ray cluster of a run does: its shards, nodes, Ray Serve, and Ray's actors, tasks and memory.",
         [
-            variable("run", "Run", "swarm_run_info", "run", "The run's name, as its config has it."),
+            variable("run", "Run", "swarm_run_info", "run", "The run's folder, and six digits of its path."),
             variable(
                 "session", "Ray session", "ray_node_cpu_count", "SessionName", "One start of a Ray cluster; the latest."
             ),
@@ -27,10 +27,12 @@ def dashboard() -> Any:
             *_state(),
             row("Nodes"),
             *_nodes(),
+            *_processes_and_gpus(),
             row("Ray Serve"),
             *_serve(),
             row("Ray"),
             *_ray(),
+            *_ray_at_work(),
         ],
     )
 
@@ -124,6 +126,11 @@ def _nodes() -> list[Any]:
             Query(f"ray_node_network_send_speed{{{NODE}}}", "{{ip}} out"),
             width=8,
         ),
+    ]
+
+
+def _processes_and_gpus() -> list[Any]:
+    return [
         lines(
             "Memory of processes",
             "Memory that Ray's processes have for themselves, by kind of process, over the nodes chosen.",
@@ -265,6 +272,11 @@ def _ray() -> list[Any]:
             width=8,
             top=1,
         ),
+    ]
+
+
+def _ray_at_work() -> list[Any]:
+    return [
         lines(
             "Health checks",
             "How long nodes take to answer the head's health checks: 95th percentile.",
