@@ -145,7 +145,7 @@ def test_a_changed_config_is_not_gone_on_with(tmp_path: Path) -> None:
 
 
 def test_there_is_nothing_to_resume_where_no_run_was(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match="config.yaml"):
+    with pytest.raises(OutputError, match=r"config\.yaml"):
         go_on(tmp_path)
 
 
