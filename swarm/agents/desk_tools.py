@@ -21,10 +21,8 @@ from swarm.agents.decision import (
     OrderWish,
     Rules,
     check_decision,
-    find_value,
     without_nulls,
 )
-from swarm.agents.form import Repair
 from swarm.agents.observation import MAX_HISTORY, Observation
 from swarm.schema import StrictModel
 
@@ -66,15 +64,6 @@ class Refusal(Exception):
     def __init__(self, fault: DecisionError, told: str) -> None:
         self.fault = fault
         super().__init__(told)
-
-
-@dataclass(frozen=True, slots=True)
-class ToolCall:
-    """What a reply asks for."""
-
-    name: str
-    arguments: dict[str, Any]
-    repairs: tuple[Repair, ...] = ()
 
 
 class Seat:
@@ -317,23 +306,6 @@ def call_schema(config: DeskConfig, rules: Rules) -> dict[str, Any]:
         "required": ["name", "arguments"],
         "additionalProperties": False,
     }
-
-
-def read_call(text: str, cut: bool) -> ToolCall | DecisionError:
-    """The one tool call that a reply is, or what is wrong with its form."""
-    found = find_value(text, cut)
-    if isinstance(found, DecisionError):
-        return found
-    match found:
-        case {"name": str(name), "arguments": dict(arguments), **rest}, repairs if not rest:
-            # No tool takes anything nested, and a deep nest breaks whoever prints it.
-            if any(isinstance(value, list | dict) for value in arguments.values()):
-                return DecisionError.TOOL_ARGUMENTS
-            return ToolCall(name, arguments, repairs)
-        case {"name": str(name), **rest}, repairs if not rest:
-            return ToolCall(name, {}, repairs)
-        case _:
-            return DecisionError.WRONG_SHAPE
 
 
 def quoted(heading: str, text: str) -> str:

@@ -300,10 +300,10 @@ def metrics(
         yield None
         return
     # A run without metrics does not owe the import of an HTTP server.
-    from swarm.monitoring import hub
+    from swarm.monitoring import hub, port
 
     one = hub.Hub(plan, str(place), folder.path, recorded_rounds)
-    with hub.exported(one, runtime.metrics_host, runtime.metrics_port) as address:
+    with port.exported(one, runtime.metrics_host, runtime.metrics_port) as address:
         narrator.phase(f"metrics at {address}")
         yield Exported(one, address)
 

@@ -11,8 +11,8 @@ from typing import Protocol
 
 import numpy as np
 
-from swarm.agents.baselines import BASELINES
-from swarm.agents.observation import ASLEEP, MAX_HISTORY, Observation, PastRound, PrivateViews
+from swarm.agents import minds
+from swarm.agents.observation import MAX_HISTORY, Observation, PastRound, PrivateViews
 from swarm.coordination.gossip import contact_graph
 from swarm.coordination.messages import Messages, left_over, sent
 from swarm.coordination.router import Delivery, Holdings, Router
@@ -128,7 +128,7 @@ class RoundLoop:
         opening = [self._numbers.command(c, market_accounts(plan)) for c in plan.reaching(self._opening, 0)]
         self._answer = market.execute([plan.began(), *opening])
         for watcher in watchers:
-            watcher.started(plan.last, self._answer.state, self._answer.named)
+            watcher.started(plan, self._answer.state, self._answer.named)
 
     @property
     def answer(self) -> MarketAnswer:
@@ -158,8 +158,8 @@ class RoundLoop:
         self._come_and_go(round_)
         seen, delivery = self._observe(round_)
         seen = self._attention.ask(seen, self._answer.state, self._last)
-        awake = seen.private.awake
-        delivery = self._router.read(delivery, None if awake is None else awake > ASLEEP)
+        assigned = seen.private.assigned
+        delivery = self._router.read(delivery, None if assigned is None else assigned.asked)
         gathered = self._traders.decide(seen)
         decided = self._clock()
         gathered, standing, attended = self._attention.settle(seen, self._answer.state, gathered, decided - started)
@@ -331,7 +331,7 @@ def _router(plan: RunPlan) -> Router:
     """A router that has learned nothing; who decides by a baseline reads no text."""
     traders = plan.shard.traders
     graph = contact_graph(plan.seed, plan.traders, traders.contacts(plan.traders))
-    return Router(plan.seed, graph, np.array([mind not in BASELINES for mind in plan.minds]), traders.router)
+    return Router(plan.seed, graph, minds.thinks(plan.shard), traders.router)
 
 
 def _said(

@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swarm.agents.decision import Rules
-from swarm.agents.decisions import read_turns
 from swarm.agents.observation import Observation
 from swarm.agents.prompt import Prompt, private_text, public_text, render, system_text
 from swarm.agents.turns import Turns
@@ -23,6 +22,7 @@ from swarm.llm.scripted import answer
 from swarm.llm.tokens import MESSAGE_OVERHEAD, count_tokens, count_tokens_cached
 from swarm.planning import compose
 from swarm.scenarios.protocol import MarketState
+from tests.unit.reading import read_turns
 
 TRADERS = 10
 PLAN = compose(

@@ -171,9 +171,9 @@ def test_guests_neither_eat_nor_harvest_and_see_what_a_lot_brings_at_home() -> N
     for _ in range(4):
         regions.step()
     plan = onlookers.plan
-    for own, recorder in zip(plan.plans, onlookers.recorders, strict=True):
+    for own, latest in zip(plan.plans, onlookers._latest, strict=True):
         region = region_of(own)
-        named = dict(zip(own.market.named_accounts, recorder._named, strict=True))
+        named = dict(zip(own.market.named_accounts, latest.last.named_balances, strict=True))
         assert named[ISSUE][0] == -400 * 100 * region.natives
         guests = range(region.natives, own.traders)
         assert all(region.kinds[region.trader_kind[g]] == TRAVELLER for g in guests)
