@@ -21,7 +21,8 @@ from swarm.agents.config import BudgetConfig, TradersConfig
 from swarm.agents.decision import Rules
 from swarm.agents.shard import MODELS_SHARE, ShardPlan
 from swarm.errors import ConfigError
-from swarm.llm.config import ModelConfig, ScriptedModel, usd_per_turn
+from swarm.llm.config import ModelConfig
+from swarm.llm.entry import usd_per_turn
 from swarm.llm.tokens import MESSAGE_OVERHEAD, count_tokens
 from swarm.market import margin
 from swarm.market.config import MarketConfig, Mechanism
@@ -187,10 +188,10 @@ class RunConfig(StrictModel):
                     f"traders.desks.{i}.model",
                     f"there is no such model{_suggest(desk.model, names)}; known: {', '.join(names) or 'none'}",
                 )
-            if self.models[names.index(desk.model)].engine == "embedded":
+            if not self.models[names.index(desk.model)].takes_tools:
                 raise _Misplaced(
                     f"traders.desks.{i}.model",
-                    f"{desk.model} is an embedded model, which picks letters of a menu and can call no tool",
+                    f"{desk.model} is a model of the engine {self.models[names.index(desk.model)].engine}, which can call no tool",
                 )
         known = [*names, *desks, *BASELINES]
         for mind, weight in self.traders.minds.items():
@@ -479,7 +480,7 @@ def _cheaper(config: RunConfig, asked: set[str], at_desks: set[str]) -> dict[str
         if model.name not in asked or dear is None:
             continue
         tools = model.name in at_desks
-        fit = [m for m in config.models if m.form == model.form and not (tools and m.engine == "embedded")]
+        fit = [m for m in config.models if m.form == model.form and (m.takes_tools or not tools)]
         prices = {m.name: usd_per_turn(m, config.budget.tokens_per_turn) for m in fit}
         known = {name: usd for name, usd in prices.items() if usd is not None and usd < dear}
         if known:
@@ -586,7 +587,7 @@ def check_deadline(config: RunConfig) -> list[str]:
     most_s = models_time_s(config)
     thinks_with = {d.name: d.model for d in config.traders.desks}
     minds = [thinks_with.get(mind, mind) for mind, weight in config.minds.items() if weight]
-    latency_s = {m.name: m.latency_s for m in config.models if isinstance(m, ScriptedModel)}
+    latency_s = {m.name: m.known_latency_s for m in config.models}
     slow = [m for m in dict.fromkeys(minds) if latency_s.get(m, 0.0) >= most_s]
     if slow and len(slow) == len(set(minds)):
         quickest = min(latency_s[m] for m in slow)

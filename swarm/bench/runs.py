@@ -6,7 +6,7 @@ from statistics import median
 from typing import Any, get_args
 
 from swarm.config import RunConfig, compose, resolve
-from swarm.llm.config import Temperament
+from swarm.llm.entry import Temperament
 from swarm.runtime.run import Narrator, Place, check_models, open_ports
 from swarm.scenarios.protocol import MarketState
 from swarm.simulation.loop import RoundOutcome, Watcher, run_rounds

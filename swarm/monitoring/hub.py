@@ -32,7 +32,6 @@ from swarm.agents.decision import DecisionError
 from swarm.agents.turns import NEVER_ASKED
 from swarm.coordination.router import PruneReason
 from swarm.errors import ConfigError
-from swarm.llm.config import OpenAIModel
 from swarm.market.events import Rejection
 from swarm.market.orders import Int64
 from swarm.market.quality import gini
@@ -182,7 +181,7 @@ class Hub(Collector):
         self._minds = tuple(dict.fromkeys(mind for p in plans for mind in sorted(set(p.minds))))
         models = {model.name: model for p in plans for model in p.models}
         self._models = tuple(models)
-        self._streaming = tuple(name for name, m in models.items() if isinstance(m, OpenAIModel) and m.stream)
+        self._streaming = tuple(name for name, m in models.items() if m.streams)
         self._goods = plan.scenario.goods
         self._usd = {name: prices for name, model in models.items() if (prices := model.usd_per_million) is not None}
         self._sets = {

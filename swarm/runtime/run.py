@@ -11,9 +11,10 @@ from uuid import uuid4
 
 from swarm.config import RunConfig, check_budget, check_deadline, check_desks, compose, composed, load, resolve
 from swarm.errors import ConfigError
-from swarm.llm.config import ModelConfig, OpenAIModel, VllmModel
+from swarm.llm import engines
+from swarm.llm.check import are_checked, must_be_usable, warnings
+from swarm.llm.config import ModelConfig
 from swarm.llm.protocol import ModelClient
-from swarm.runtime.clients import client_of
 from swarm.simulation import history
 from swarm.simulation.folder import RunFolder
 from swarm.simulation.journal import JournalWriter, rename, wait_for_writer
@@ -341,7 +342,7 @@ def open_all_ports(
     rounds = config.runtime.snapshot_rounds
     markets = [(plan, replace(begun, snapshot_rounds=rounds), journal) for plan, begun, journal in markets]
     if place.local:
-        clients = {m.name: client_of(m) for m in models}
+        clients = {m.name: engines.in_process(m) for m in models}
         with kept_open(clients.values()) as runner, ExitStack() as stack:
             run = runner.run if len(markets) == 1 else stack.enter_context(in_background(runner))
             yield [_local_ports(own, Market(begun, journal), clients, run) for own, begun, journal in markets]
@@ -421,14 +422,11 @@ def check_models(config: RunConfig, plan: RunPlan, place: Place, narrator: Narra
             "models answer over HTTP on a cluster of the run's own alone",
             "set it to null, or leave out --local and --address",
         )
-    if not any(isinstance(m, OpenAIModel | VllmModel) for m in plan.models):
+    if not are_checked(plan.models):
         return
     narrator.phase("checking the models")
-    # The check imports an HTTP client, which a run without an endpoint does not owe.
-    from swarm.llm import check
-
-    check.must_be_usable(plan.models, config.budget.tokens_per_turn, here=place.address is None)
-    for line in check.warnings(plan.models):
+    must_be_usable(plan.models, config.budget.tokens_per_turn, here=place.address is None)
+    for line in warnings(plan.models):
         log.warning("%s", line)
 
 

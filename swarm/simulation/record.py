@@ -442,7 +442,7 @@ def wealth_cents(plan: RunPlan, state: MarketState) -> Int64:
 
 def _counted_by(plan: RunPlan) -> str:
     """Who counted the tokens: the engine where it has a tokenizer and tells, else the project's estimate."""
-    counters = {"estimate" if m.engine == "scripted" else "engine" for m in plan.models}
+    counters = {"engine" if m.counts_tokens else "estimate" for m in plan.models}
     return "mixed" if len(counters) > 1 else next(iter(counters), "none")
 
 

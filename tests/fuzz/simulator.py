@@ -25,7 +25,7 @@ from swarm.agents.observation import Observation
 from swarm.agents.shard import Shard, ShardAnswer
 from swarm.config import compose, resolve
 from swarm.errors import ClusterError, OutputError
-from swarm.llm.config import ScriptedModel
+from swarm.llm.engines.scripted.config import ScriptedModel
 from swarm.llm.scripted import ScriptedEngine
 from swarm.market.orders import Int64
 from swarm.scenarios.protocol import MarketState

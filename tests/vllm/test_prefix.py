@@ -7,8 +7,8 @@ import pytest
 
 from swarm.bench.engine import BLOCK_TOKENS, ROUNDS, WARM_UP_ROUNDS, Kept, config, missed_blocks
 from swarm.config import compose
-from swarm.llm.config import VllmModel
-from swarm.runtime.vllm_engine import VllmEngine
+from swarm.llm.engines.vllm.config import VllmModel
+from swarm.llm.engines.vllm.engine import VllmEngine
 from swarm.simulation.loop import run_rounds
 from swarm.simulation.market import Market
 from swarm.simulation.traders import LocalTraders, kept_open
