@@ -188,8 +188,8 @@ bench-engine: $(VLLM)/.ready ## measure how busy the swarm keeps the real vLLM o
 	@$(VLLM)/bin/swarm bench engine --engine .cache/lookalikes/llama-3.2-3b --json docs/benchmarks/engine.json
 
 .PHONY: bench-table
-bench-table: setup ## write the README's table of figures from docs/benchmarks
-	@$(BIN)/python -m swarm.bench.table docs/benchmarks README.md
+bench-table: setup ## write the tables of figures in README.md and docs/benchmarks.md
+	@$(BIN)/python -m swarm.bench.table
 
 # Helm reads nothing outside the chart, so it has copies; a test holds them to what they are copies of.
 # These two need what lies on, or listens on, the machine of who runs them.

@@ -195,6 +195,7 @@ def replay(
     No model is asked and no cluster is needed. Exit status 0: it holds; 1: it does not; 2: there is no whole journal.
     """
     from swarm import config as configs
+    from swarm import planning
     from swarm.simulation.folder import RunFolder
     from swarm.simulation.record import Recorder
     from swarm.simulation.replay import replay as replay_journal
@@ -204,9 +205,9 @@ def replay(
     folder = RunFolder(directory)
     recorder, onlookers = Recorder(), None
     if journals := folder.region_journals:
-        result, onlookers = replay_regions(journals, lambda record: configs.compose_regions(configs.resolve(record)))
+        result, onlookers = replay_regions(journals, lambda record: planning.compose_regions(configs.resolve(record)))
     else:
-        result = replay_journal(folder.journal, configs.composed, (recorder,))
+        result = replay_journal(folder.journal, planning.composed, (recorder,))
     place = folder.path if journals else folder.journal
     planned = result.plan.rounds
     if result.torn_bytes or result.unfinished_records:
@@ -260,6 +261,7 @@ def validate(
     """Check a config without running it, or explain every key that a config may have."""
     from swarm import config as configs
     from swarm.explain import explain as keys
+    from swarm.planning import compose
 
     if config is None and not explain:
         raise typer.BadParameter("name a config, or give --explain", param_hint="CONFIG")
@@ -271,7 +273,7 @@ def validate(
             out.print(f"[bold]{escape(key.place)}[/bold]  [dim]{escape(key.kind + default)}[/dim]")
             out.print(f"    {escape(key.meaning)}")
     if resolved:
-        plan = configs.compose(resolved)
+        plan = compose(resolved)
         minds = ", ".join(f"{plan.minds.count(m)} {m}" for m in dict.fromkeys(sorted(plan.minds)))
         regions = f" in {len(resolved.regions.all_names)} regions" if resolved.regions else ""
         most = "up to " if plan.population else ""
@@ -330,11 +332,13 @@ def check_models(config: ConfigPath, overrides: Overrides = None) -> None:
     """Ask for each model of a config whether it can be used from here, and run nothing."""
     from swarm import config as configs
     from swarm.llm.check import must_be_usable, too_slow
+    from swarm.planning import compose
+    from swarm.preflight import check_deadline, models_time_s
 
     resolved = configs.load(config, tuple(overrides or ()))
-    plan = configs.compose(resolved)
+    plan = compose(resolved)
     must_be_usable(plan.models, plan.shard.budget.tokens_per_turn)
-    for line in (*configs.check_deadline(resolved), *too_slow(plan.models, configs.models_time_s(resolved))):
+    for line in (*check_deadline(resolved), *too_slow(plan.models, models_time_s(resolved))):
         err.print(f"[yellow]warning[/yellow] {escape(line)}")
     names = ", ".join(f"{m.name} ({m.engine})" for m in plan.models) or "no models"
     out.print(f"{config}: usable from here: {names}")

@@ -1,47 +1,28 @@
 """A run's config: composed of each package's own section, read from one YAML file, resolved, digested, kept."""
 
-import difflib
-import importlib.util
 import json
 import re
-import sys
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args, get_origin
 
-import numpy as np
 import yaml
 from pydantic import BaseModel, Discriminator, Field, Tag, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
 from swarm import scenarios
-from swarm.agents import desk_tools, menu, prompt
 from swarm.agents.baselines import ARBITRAGE, BASELINES
 from swarm.agents.config import BudgetConfig, TradersConfig
-from swarm.agents.decision import Rules
-from swarm.agents.shard import MODELS_SHARE, ShardPlan
-from swarm.errors import ConfigError
+from swarm.errors import ConfigError, suggest
 from swarm.llm.config import ModelConfig
-from swarm.llm.entry import usd_per_turn
-from swarm.llm.tokens import MESSAGE_OVERHEAD, count_tokens
-from swarm.market import margin
-from swarm.market.config import MarketConfig, Mechanism
-from swarm.scenarios.protocol import MarketState, Scenario, ScenarioPlugin
+from swarm.market.config import MarketConfig
 from swarm.schema import StrictModel
-from swarm.simulation.market import MarketPlan
-from swarm.simulation.plan import RunPlan, assign_minds, config_digest
-from swarm.simulation.presence import DEPARTED, MAX_TRADERS, MIN_TRADERS, PopulationStep
-from swarm.simulation.region import Guests, Region
+from swarm.simulation.plan import config_digest
+from swarm.simulation.presence import MAX_TRADERS, MIN_TRADERS, PopulationStep
 from swarm.simulation.regions import (
     RegionsConfig,
-    RegionsPlan,
-    choose_travellers,
     populations,
-    region_of,
-    region_seed,
 )
-from swarm.simulation.road import AWAY, HOME
-from swarm.simulation.whole import whole_plan
 
 Model = TypeVar("Model", bound=StrictModel)
 
@@ -186,18 +167,18 @@ class RunConfig(StrictModel):
             if desk.model not in names:
                 raise _Misplaced(
                     f"traders.desks.{i}.model",
-                    f"there is no such model{_suggest(desk.model, names)}; known: {', '.join(names) or 'none'}",
+                    f"there is no such model{suggest(desk.model, names)}; known: {', '.join(names) or 'none'}",
                 )
-            if not self.models[names.index(desk.model)].takes_tools:
+            if not (thinks_with := self.models[names.index(desk.model)]).takes_tools:
                 raise _Misplaced(
                     f"traders.desks.{i}.model",
-                    f"{desk.model} is a model of the engine {self.models[names.index(desk.model)].engine}, which can call no tool",
+                    f"{desk.model} is a model of the engine {thinks_with.engine}, which can call no tool",
                 )
         known = [*names, *desks, *BASELINES]
         for mind, weight in self.traders.minds.items():
             if mind not in known:
                 raise _Misplaced(
-                    f"traders.minds.{mind}", f"there is no such mind{_suggest(mind, known)}; known: {', '.join(known)}"
+                    f"traders.minds.{mind}", f"there is no such mind{suggest(mind, known)}; known: {', '.join(known)}"
                 )
             if not 0 <= weight <= 1_000:
                 raise _Misplaced(f"traders.minds.{mind}", f"expected a weight from 0 to 1000, got {weight}")
@@ -278,7 +259,9 @@ class RunConfig(StrictModel):
     @property
     def minds(self) -> dict[str, int]:
         """Weights by mind, with the default filled in."""
-        return self.traders.minds or {m.name: 1 for m in (*self.models, *self.traders.desks)}
+        return self.traders.minds or dict.fromkeys(
+            [*(m.name for m in self.models), *(d.name for d in self.traders.desks)], 1
+        )
 
     def record(self) -> dict[str, Any]:
         """The config in plain values, every default written out."""
@@ -336,7 +319,7 @@ def resolve(data: dict[str, Any]) -> RunConfig:
     known = scenarios.names()
     if name not in known:
         raise ConfigError(
-            "scenario.name", f"expected one of {', '.join(known)}, got {name!r}{_suggest(str(name), known)}"
+            "scenario.name", f"expected one of {', '.join(known)}, got {name!r}{suggest(str(name), known)}"
         )
     plugin = scenarios.find(str(name))
     section = _validate(plugin.Config, config.scenario, "scenario.")
@@ -345,304 +328,6 @@ def resolve(data: dict[str, Any]) -> RunConfig:
             "regions.tilt_permille", f"the regions of {name} all begin alike", "set it to 0: only their seeds differ"
         )
     return config.model_copy(update={"scenario": section.model_dump(mode="json")})
-
-
-def compose(config: RunConfig) -> RunPlan:
-    """The plan of a run; a fresh one for each run, since it holds the scenario's state.
-
-    Of a run of several regions it is the plan of the whole, which can be looked at; `compose_regions` has those that
-    can be run.
-    """
-    if config.regions:
-        return compose_regions(config).whole
-    plugin, section = _scenario(config)
-    scenario = plugin.build(section, config.seed, config.most_traders, config.rounds, config.market)
-    minds = assign_minds(config.seed, _weights(config), scenario.makes)
-    return _plan(config, config.seed, scenario, minds, config.history_record())
-
-
-def compose_regions(config: RunConfig) -> RegionsPlan:
-    """The plans of a run of several regions; fresh ones for each run."""
-    regions = config.regions
-    if regions is None:
-        raise ConfigError("regions", "expected several regions, got one market")
-    plugin, section = _scenario(config)
-    names = regions.all_names
-    natives = populations(config.most_traders, len(names))
-    travellers = choose_travellers(regions, config.seed, natives)
-    seeds = [region_seed(config.seed, number) for number in range(len(names))]
-    settings: list[Region] = []
-    for number, seed in enumerate(seeds):
-        own = plugin.tilted(section, seed, regions.tilt_permille) if plugin.tilted else section
-        guests = np.flatnonzero(travellers.region[:, AWAY] == number)
-        homes = tuple(names[home] for home in travellers.region[guests, HOME].tolist())
-        scenario = plugin.build(own, seed, natives[number], config.rounds, config.market)
-        settings.append(Region(scenario, Guests(homes, regions.fee_permille, regions.capacity_lots)))
-    minds = [
-        assign_minds(seed, _weights(config), setting.scenario.makes)
-        for seed, setting in zip(seeds, settings, strict=True)
-    ]
-    plans = []
-    for number, setting in enumerate(settings):
-        abroad = [
-            ARBITRAGE if regions.abroad == "arbitrage" else minds[home][seat]
-            for (home, away), (seat, _) in zip(travellers.region.tolist(), travellers.seat.tolist(), strict=True)
-            if away == number
-        ]
-        record = {**config.history_record(), "region": names[number]}
-        own_part = config.model_copy(update={"budget": config.budget.part(len(names))})
-        plans.append(_plan(own_part, seeds[number], setting, (*minds[number], *abroad), record))
-    first = _plan(config, config.seed, settings[0], tuple(m for own in minds for m in own), config.history_record())
-    whole, number_of = whole_plan(plans, travellers, first)
-    return RegionsPlan(regions, tuple(plans), whole, travellers, number_of)
-
-
-def composed(record: dict[str, Any]) -> RunPlan:
-    """The plan of the config that a journal has in its first record: of a run, or of one region of a run."""
-    name = record.get("region")
-    config = resolve({key: value for key, value in record.items() if key != "region"})
-    if name is None:
-        return compose(config)
-    regions = compose_regions(config)
-    if name not in regions.names:
-        raise ConfigError("region", f"the journal is of {name!r}, which is no region of its run")
-    return regions.plans[regions.names.index(name)]
-
-
-def _scenario(config: RunConfig) -> tuple[ScenarioPlugin, StrictModel]:
-    plugin = scenarios.find(config.scenario["name"])
-    return plugin, plugin.Config.model_validate_json(json.dumps(config.scenario))
-
-
-def _weights(config: RunConfig) -> dict[str, int]:
-    return {mind: weight for mind, weight in config.minds.items() if weight}
-
-
-def _plan(config: RunConfig, seed: int, scenario: Scenario, minds: tuple[str, ...], record: dict[str, Any]) -> RunPlan:
-    """The plan of one market with these minds, drawn from `seed`, whose journal begins with `record`."""
-    rules = Rules(
-        goods=scenario.goods,
-        max_orders=config.market.max_orders_per_round,
-        max_price_ticks=config.market.max_price_ticks,
-        max_quantity_lots=config.market.max_quantity_lots,
-        max_stand_rounds=config.traders.standing.max_rounds,
-    )
-    at_desks = {d.model for d in config.traders.desks if d.name in minds}
-    asked = {m.name for m in config.models if m.name in minds} | at_desks
-    cheaper = _cheaper(config, asked, at_desks)
-    steps = () if isinstance(config.population, int) else config.population
-    return RunPlan(
-        name=config.name,
-        seed=seed,
-        rounds=config.rounds,
-        scenario_name=config.scenario["name"],
-        scenario=scenario,
-        models=tuple(m for m in config.models if m.name in asked | set(cheaper.values())),
-        market=MarketPlan(
-            config.market,
-            len(minds),
-            tuple(scenario.opening_reference_ticks.tolist()),
-            scenario.named_accounts
-            + (margin.ACCOUNTS if config.market.margin else ())
-            + ((DEPARTED,) if steps else ()),
-            _mechanisms(config.market, scenario.goods),
-        ),
-        shard=ShardPlan(
-            seed=seed,
-            first_trader=0,
-            minds=minds,
-            completion_tokens={m.name: m.max_completion_tokens for m in config.models},
-            rules=rules,
-            scenario_rules=scenario.rules_text(),
-            tick_cents=config.market.tick_cents,
-            traders=config.traders,
-            budget=config.budget,
-            menu_minds=frozenset(m.name for m in config.models if m.form == "menu"),
-            cheaper=cheaper,
-        ),
-        config_record=record,
-        config_sha256=config_digest(record),
-        population=steps,
-    )
-
-
-def _cheaper(config: RunConfig, asked: set[str], at_desks: set[str]) -> dict[str, str]:
-    """For each model that is asked and has a cheaper one of its form, the cheapest; nothing without a run's budget.
-
-    A model of the config that is no trader's mind counts too, so that one can be kept for lean times. What can call no
-    tool takes no place at a desk.
-    """
-    if not config.budget.governed:
-        return {}
-    found: dict[str, str] = {}
-    for model in config.models:
-        dear = usd_per_turn(model, config.budget.tokens_per_turn)
-        if model.name not in asked or dear is None:
-            continue
-        tools = model.name in at_desks
-        fit = [m for m in config.models if m.form == model.form and (m.takes_tools or not tools)]
-        prices = {m.name: usd_per_turn(m, config.budget.tokens_per_turn) for m in fit}
-        known = {name: usd for name, usd in prices.items() if usd is not None and usd < dear}
-        if known:
-            found[model.name] = min(known, key=lambda name: known[name])
-    return found
-
-
-def check_budget(config: RunConfig) -> None:
-    """ConfigError where the first round's prompts leave no room for a reply; later prompts are of the same size."""
-    if not config.models:
-        return
-    # A plan of its own, since observing moves a scenario's state.
-    plan = _to_be_observed(config)
-    nothing = MarketState(
-        np.zeros((plan.traders, len(plan.scenario.goods) + 1), dtype=np.int64), plan.scenario.opening_reference_ticks
-    )
-    seen = plan.scenario.observe(1, nothing, None)
-    system = prompt.system_text(plan.shard.scenario_rules, plan.shard.rules)
-    public = prompt.public_text(seen.public, plan.scenario.goods)
-    # Guests come last, and their own minds are shown what natives are; a rule in their place reads nothing.
-    row = len(seen.private) - 1 if config.regions and config.regions.abroad == "own" else 0
-    own = prompt.private_text(seen.private, row, plan.scenario.goods, config.market.tick_cents)
-    of_orders = prompt.render(system, public, own, (), prompt_budget=sys.maxsize)
-    of_menu = menu.render_menu(
-        menu.menu_system_text(plan.shard.scenario_rules),
-        menu.menu_public_text(seen.public, plan.scenario.goods),
-        seen.private,
-        row,
-        menu.widest_menu(plan.shard.rules),
-        plan.scenario.goods,
-        config.market.tick_cents,
-        prompt_budget=sys.maxsize,
-    )
-    lent = {plan.shard.cheaper[m] for m in plan.minds if m in plan.shard.cheaper}
-    for model in plan.models:
-        rendered = of_menu if model.form == "menu" else of_orders
-        needed = (rendered.tokens if rendered else 0) + model.max_completion_tokens
-        if model.name in {*plan.minds, *lent} and needed > config.budget.tokens_per_turn:
-            raise ConfigError(
-                "budget.tokens_per_turn",
-                f"expected at least {needed}, got {config.budget.tokens_per_turn}",
-                f"a prompt takes {needed - model.max_completion_tokens} tokens and a reply of {model.name} up to "
-                f"{model.max_completion_tokens} (models.*.max_completion_tokens)",
-            )
-    for i, desk in enumerate(config.traders.desks):
-        texts = (desk_tools.system_text(plan.shard.scenario_rules, desk, plan.shard.rules), desk_tools.task_text(seen))
-        needed = sum(count_tokens(text) + MESSAGE_OVERHEAD for text in texts)
-        needed += plan.shard.completion_tokens[desk.model]
-        if desk.name in plan.minds and needed > desk.max_tokens:
-            raise ConfigError(
-                f"traders.desks.{i}.max_tokens",
-                f"expected at least {needed}, which is what the first step takes, got {desk.max_tokens}",
-                "each further step takes more, since it reads all before it",
-            )
-    _check_limits(config, plan)
-
-
-def _check_limits(config: RunConfig, plan: RunPlan) -> None:
-    """ConfigError where a run's budget would not let a single trader think, or cannot be reckoned."""
-    budget = config.budget
-    if not plan.models:
-        return
-    desks = [d.max_tokens for d in config.traders.desks if d.name in plan.minds]
-    single = [budget.tokens_per_turn] if any(m.name in plan.minds for m in plan.models) else []
-    dearest = max([*desks, *single])
-    if budget.run_tokens is not None and budget.run_tokens < dearest:
-        raise ConfigError(
-            "budget.run_tokens",
-            f"expected at least {dearest}, which is what one turn may take, got {budget.run_tokens}",
-            f"the run has up to {config.rounds * config.most_traders} turns",
-        )
-    if budget.run_usd is None:
-        return
-    unpriced = [m.name for m in plan.models if m.usd_per_million is None]
-    if unpriced:
-        raise ConfigError(
-            "budget.run_usd",
-            f"nobody knows what {unpriced[0]} costs",
-            "give its entry usd_per_million_prompt_tokens and usd_per_million_completion_tokens; 0 is a price",
-        )
-    most = max(max(m.usd_per_million or (0.0,)) for m in plan.models) * dearest / 1e6
-    if not most:
-        raise ConfigError(
-            "budget.run_usd",
-            "no model of this run has a price, so nothing would ever be spent",
-            "give models usd_per_million_prompt_tokens, or set budget.run_tokens",
-        )
-    if budget.run_usd < most:
-        raise ConfigError(
-            "budget.run_usd", f"expected at least {most:g}, which is what one turn may cost, got {budget.run_usd:g}"
-        )
-
-
-def models_time_s(config: RunConfig) -> float:
-    """Seconds of a round after which models are no longer waited for."""
-    return MODELS_SHARE * config.budget.round_deadline_s
-
-
-def check_deadline(config: RunConfig) -> list[str]:
-    """A line for each model whose answers must come too late; ConfigError where no trader's could come in time.
-
-    Only a scripted policy's latency is known before the run. Baselines always answer in time.
-    """
-    most_s = models_time_s(config)
-    thinks_with = {d.name: d.model for d in config.traders.desks}
-    minds = [thinks_with.get(mind, mind) for mind, weight in config.minds.items() if weight]
-    latency_s = {m.name: m.known_latency_s for m in config.models}
-    slow = [m for m in dict.fromkeys(minds) if latency_s.get(m, 0.0) >= most_s]
-    if slow and len(slow) == len(set(minds)):
-        quickest = min(latency_s[m] for m in slow)
-        raise ConfigError(
-            "budget.round_deadline_s",
-            f"expected more than {quickest / MODELS_SHARE:g}, got {config.budget.round_deadline_s:g}",
-            f"no model answers within {most_s:g} s, the share of a round that models have "
-            f"(the quickest, {min(slow, key=lambda m: latency_s[m])}, takes {quickest:g} s)",
-        )
-    return [
-        f"models: {m}: it takes {latency_s[m]:g} s to answer and a round gives models {most_s:g} s "
-        "(budget.round_deadline_s), so each of its turns will be late"
-        for m in slow
-    ]
-
-
-def _to_be_observed(config: RunConfig) -> RunPlan:
-    """A plan whose scenario can be observed; of several regions, one with most neighbours to hear of."""
-    if config.regions is None:
-        return compose(config)
-    regions = compose_regions(config)
-    neighbours = config.regions.neighbours
-    most = max(range(len(neighbours)), key=lambda region: len(neighbours[region]))
-    region_of(regions.plans[most]).elsewhere = tuple(
-        (regions.names[n], regions.plans[n].market.opening_reference_ticks) for n in neighbours[most]
-    )
-    return regions.plans[most]
-
-
-def check_desks(config: RunConfig) -> None:
-    """ConfigError where the run has desks and this environment has no smolagents; a replay needs none."""
-    if any(config.minds.get(desk.name) for desk in config.traders.desks):
-        need_smolagents("traders.desks")
-
-
-def need_smolagents(place: str) -> None:
-    """ConfigError at `place` where smolagents, an optional part, is not installed."""
-    if importlib.util.find_spec("smolagents") is None:
-        raise ConfigError(
-            place,
-            "desks need smolagents, which is not installed",
-            "install it with `pip install 'thousand-token-wood[desks]'`",
-        )
-
-
-def _mechanisms(config: MarketConfig, goods: tuple[str, ...]) -> tuple[Mechanism, ...]:
-    """How each good is matched; ConfigError if one is named that the scenario does not have."""
-    for good in config.mechanisms:
-        if good not in goods:
-            raise ConfigError(
-                f"market.mechanisms.{good}",
-                f"there is no such good{_suggest(good, list(goods))}",
-                f"known: {', '.join(goods)}",
-            )
-    return tuple(config.mechanisms.get(good, config.mechanism) for good in goods)
 
 
 def _override(data: dict[str, Any], override: str) -> None:
@@ -699,14 +384,14 @@ def _config_error(model: type[BaseModel], error: ErrorDetails, prefix: str) -> C
         case "extra_forbidden":
             known = list(parent.model_fields)
             key = str(error["loc"][-1])
-            return ConfigError(place, f"there is no such key{_suggest(key, known)}", f"known: {', '.join(known)}")
+            return ConfigError(place, f"there is no such key{suggest(key, known)}", f"known: {', '.join(known)}")
         case "missing":
             return ConfigError(place, "this key is missing", "`swarm validate --explain` says what it means")
         case "union_tag_invalid":
             tags = [tag.strip(" '") for tag in error["ctx"]["expected_tags"].split(",")]
             tag = str(error["ctx"]["tag"])
             return ConfigError(
-                f"{place}.engine", f"expected one of {', '.join(tags)}, got {_short(tag)}{_suggest(tag, tags)}"
+                f"{place}.engine", f"expected one of {', '.join(tags)}, got {_short(tag)}{suggest(tag, tags)}"
             )
         case _:
             message = error["msg"][0].lower() + error["msg"][1:]
@@ -753,11 +438,6 @@ def _model_of(annotation: Any) -> type[BaseModel] | None:
         if found := _model_of(inner):
             return found
     return None
-
-
-def _suggest(word: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(word, known, n=1)
-    return f" (did you mean {close[0]}?)" if close else ""
 
 
 def _short(value: Any) -> str:

@@ -4,6 +4,9 @@ A `SwarmError` is written for the person at the keyboard: one line that names th
 to do. Bad replies of models are not here, since they are data (`swarm.agents.decision.DecisionError`).
 """
 
+import difflib
+from collections.abc import Sequence
+
 
 class SwarmError(Exception):
     """Anything a user can cause or has to know; the command line prints it as one line and exits with 2."""
@@ -49,3 +52,9 @@ class ReplayMismatch(SwarmError):
     """A replay did not come to the recorded history."""
 
     exit_status = 1
+
+
+def suggest(word: str, known: Sequence[str]) -> str:
+    """Returns a hint at the known word that is nearest to a mistyped one; empty where none is near."""
+    close = difflib.get_close_matches(word, known, n=1)
+    return f" (did you mean {close[0]}?)" if close else ""

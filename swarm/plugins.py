@@ -5,7 +5,6 @@ commas; such a module is called by the last part of its name. A config names plu
 somebody else imports nothing that its reader has not chosen. This module knows no plug-in and no kind.
 """
 
-import difflib
 import importlib
 import os
 import pkgutil
@@ -13,7 +12,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
-from swarm.errors import ConfigError
+from swarm.errors import ConfigError, suggest
 
 PLUGINS_ENV = "SWARM_PLUGINS"
 
@@ -39,9 +38,8 @@ def names(kind: Kind) -> list[str]:
 def load(kind: Kind, name: str) -> Any:
     """Returns the export of the plug-in called `name`; ConfigError says which there are where there is none."""
     if name not in (known := names(kind)):
-        close = difflib.get_close_matches(name, known, n=1)
-        hint = f" (did you mean {close[0]}?)" if close else ""
-        raise ConfigError(kind.word, f"there is no {kind.word} called {name[:60]!r}{hint}", f"known: {', '.join(known)}")
+        problem = f"there is no {kind.word} called {name[:60]!r}{suggest(name, known)}"
+        raise ConfigError(kind.word, problem, f"known: {', '.join(known)}")
     outside = _outside(kind)
     module = outside[name] if name in outside else importlib.import_module(f"{kind.package}.{name}")
     return getattr(module, kind.export)

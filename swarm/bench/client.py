@@ -7,10 +7,10 @@ from time import perf_counter, process_time
 from swarm.agents.decision import Rules
 from swarm.bench.form import RUNS, Result, median_of
 from swarm.bench.instant import served
-from swarm.llm.engines.openai.config import OpenAIModel
 from swarm.llm.engines.openai.client import OpenAIClient
+from swarm.llm.engines.openai.config import OpenAIModel
 from swarm.llm.protocol import Message, ModelRequest
-from swarm.runtime.run import Narrator
+from swarm.preflight import Narrator
 
 CALLS = 1_000
 CONCURRENCY = (1, 64)

@@ -11,9 +11,8 @@ from swarm.agents.config import DeskConfig
 from swarm.agents.decision import Rules
 from swarm.agents.observation import Observation, PrivateViews, PublicView
 from swarm.bench.form import RUNS, Result, median_of
-from swarm.config import need_smolagents
 from swarm.llm.protocol import ModelReply, ModelRequest, TokenUsage
-from swarm.runtime.run import Narrator
+from swarm.preflight import Narrator, need_smolagents
 
 TURNS = 100
 WARM_UP_TURNS = 10

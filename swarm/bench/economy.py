@@ -8,7 +8,8 @@ from swarm.bench.runs import TEMPERAMENTS, Warm, play
 from swarm.bench.turns import cpu_seconds
 from swarm.config import RunConfig, load, resolve
 from swarm.llm.config import ModelConfig
-from swarm.runtime.run import Narrator, Place
+from swarm.preflight import Narrator
+from swarm.runtime.run import Place
 from swarm.simulation.loop import RoundOutcome
 
 WARM_UP_ROUNDS = 1

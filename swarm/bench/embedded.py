@@ -8,13 +8,14 @@ from time import perf_counter
 from typing import get_args
 
 from swarm.bench.form import RUNS, Result, median_of
-from swarm.config import compose, resolve
+from swarm.config import resolve
 from swarm.llm.engines.embedded.config import EmbeddedModel
-from swarm.llm.entry import Temperament
 from swarm.llm.engines.embedded.engine import EmbeddedEngine
+from swarm.llm.entry import Temperament
 from swarm.llm.menu_policies import answer_menu
 from swarm.llm.protocol import ModelReply, ModelRequest, TokenUsage
-from swarm.runtime.run import Narrator
+from swarm.planning import compose
+from swarm.preflight import Narrator
 from swarm.simulation.loop import run_rounds
 from swarm.simulation.market import Market
 from swarm.simulation.traders import LocalTraders

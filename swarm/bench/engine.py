@@ -8,12 +8,14 @@ from time import perf_counter
 
 from swarm.bench.form import RUNS, Result, median_of
 from swarm.bench.runs import Warm, play
-from swarm.config import RunConfig, compose, resolve
+from swarm.config import RunConfig, resolve
 from swarm.errors import ConfigError
 from swarm.llm.engines.vllm.config import VllmModel
-from swarm.llm.protocol import ModelReply, ModelRequest
-from swarm.runtime.run import Narrator, Place
 from swarm.llm.engines.vllm.engine import VllmEngine
+from swarm.llm.protocol import ModelReply, ModelRequest
+from swarm.planning import compose
+from swarm.preflight import Narrator
+from swarm.runtime.run import Place
 from swarm.simulation.loop import run_rounds
 from swarm.simulation.market import Market
 from swarm.simulation.record import Recorder

@@ -12,10 +12,11 @@ from time import perf_counter, process_time, thread_time
 
 from swarm.bench.form import RUNS, Result, median_of
 from swarm.bench.runs import TEMPERAMENTS, scripted
-from swarm.config import RunConfig, compose, resolve
+from swarm.config import RunConfig, resolve
 from swarm.llm import engines
 from swarm.monitoring.hub import Hub, exported
-from swarm.runtime.run import Narrator
+from swarm.planning import compose
+from swarm.preflight import Narrator
 from swarm.scenarios.protocol import Int64, MarketState
 from swarm.simulation.loop import RoundOutcome, run_rounds
 from swarm.simulation.market import Market

@@ -4,8 +4,10 @@ from statistics import median
 
 from swarm.bench.form import RUNS, Result, median_of
 from swarm.bench.runs import Warm, scripted
-from swarm.config import RunConfig, compose
-from swarm.runtime.run import Narrator, Place, open_ports
+from swarm.config import RunConfig
+from swarm.planning import compose
+from swarm.preflight import Narrator
+from swarm.runtime.run import Place, open_ports
 from swarm.simulation.loop import run_rounds
 
 TRADERS = 1_000

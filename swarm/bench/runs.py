@@ -5,9 +5,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any, get_args
 
-from swarm.config import RunConfig, compose, resolve
+from swarm.config import RunConfig, resolve
 from swarm.llm.entry import Temperament
-from swarm.runtime.run import Narrator, Place, check_models, open_ports
+from swarm.planning import compose
+from swarm.preflight import Narrator, check_models
+from swarm.runtime.run import Place, open_ports
 from swarm.scenarios.protocol import MarketState
 from swarm.simulation.loop import RoundOutcome, Watcher, run_rounds
 from swarm.simulation.plan import RunPlan
@@ -54,7 +56,7 @@ def scripted(name: str, **keys: Any) -> RunConfig:
 def play(config: RunConfig, place: Place, narrator: Narrator, *watchers: Watcher) -> None:
     """A whole run with its journal and its tables, as `swarm run` has them, in a folder that ends with it."""
     plan = compose(config)
-    check_models(config, plan, place, narrator)
+    check_models(config, plan, place.own_cluster, place.address is None, narrator)
     with (
         tempfile.TemporaryDirectory() as folder,
         open_ports(config, plan, place, Path(folder) / "journal.swarm", narrator, lambda: False) as ports,

@@ -9,7 +9,8 @@ import psutil
 from swarm.bench.form import RUNS, Result, median_of
 from swarm.bench.runs import Warm, play, scripted
 from swarm.config import RunConfig, resolve
-from swarm.runtime.run import Narrator, Place
+from swarm.preflight import Narrator
+from swarm.runtime.run import Place
 from swarm.simulation.loop import RoundOutcome
 
 BASELINE_TRADERS = 100_000

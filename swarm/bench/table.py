@@ -1,38 +1,70 @@
-"""The README's table of figures, made from the benchmarks' JSON files and from nothing else.
+"""The project's tables of figures, made from the benchmarks' JSON files and from nothing else.
 
-`python -m swarm.bench.table docs/benchmarks README.md` writes it between its two marks.
+`python -m swarm.bench.table` writes all figures to docs/benchmarks.md and the ten that matter most to the README, each
+between its two marks.
 """
 
 import json
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 BEGIN = "<!-- benchmarks: made by `make bench-table` from docs/benchmarks/*.json -->"
 END = "<!-- end of benchmarks -->"
 
+TEN = (
+    "cpu_ms_per_turn_1000",
+    "turns_per_s_1000",
+    "round_over_latency_1000",
+    "round_ray_s_1000",
+    "round_s_100000",
+    "kb_per_trader",
+    "call_auction_orders_per_s_1000000",
+    "market_recovery_s_snapshot_4950000",
+    "embedded_decisions_per_s_1_core",
+    "token_slope",
+)
+"""The figures that the README shows."""
 
-def render(folder: Path) -> str:
-    """The table of all results in `folder`, in the order of the files' names."""
-    lines = ["| benchmark | figure | median of five | aim | what bounds it |", "|---|---|---:|---:|---|"]
+
+def render(folder: Path, names: Sequence[str] | None = None) -> str:
+    """Returns the table of the results in `folder`, in the order of the files, or of `names` where given.
+
+    KeyError where one of `names` is in no file.
+    """
+    found: dict[str, str] = {}
     machines = set()
     for file in sorted(folder.glob("*.json")):
         form = json.loads(file.read_text(encoding="utf-8"))
         machine = form["machine"]
-        machines.add(
-            f"{machine['system']}, {machine['cores']} cores, {machine['memory_gb']} GB, Python {machine['python']}"
-        )
-        lines += [_row(form["bench"], result) for result in form["results"]]
-    return "\n".join([*lines, "", f"Measured on a shared machine: {'; '.join(sorted(machines))}."])
+        rows = {result["name"]: _row(form["bench"], result) for result in form["results"]}
+        found |= rows
+        if names is None or rows.keys() & set(names):
+            machines.add(
+                f"{machine['system']}, {machine['cores']} cores, {machine['memory_gb']} GB, Python {machine['python']}"
+            )
+    lines = ["| benchmark | figure | median of five | aim | what bounds it |", "|---|---|---:|---:|---|"]
+    lines += [found[name] for name in (found if names is None else names)]
+    return "\n".join([*lines, "", f"Measured on shared machines: {'; '.join(sorted(machines))}."])
 
 
-def insert(readme: str, table: str) -> str:
-    """`readme` with `table` between the marks; ValueError where a mark is missing."""
-    before, _, rest = readme.partition(BEGIN)
+def insert(page: str, table: str) -> str:
+    """Returns `page` with `table` between the marks; ValueError where a mark is missing."""
+    before, _, rest = page.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not end:
-        raise ValueError(f"the README lacks {BEGIN!r} or {END!r}")
+        raise ValueError(f"the page lacks {BEGIN!r} or {END!r}")
     return f"{before}{BEGIN}\n{table}\n{END}{after}"
+
+
+def pages(root: Path) -> dict[Path, str]:
+    """Returns the text that each page with a table should have, by its path."""
+    tables = {"README.md": TEN, "docs/benchmarks.md": None}
+    source = root / "docs" / "benchmarks"
+    return {
+        root / name: insert((root / name).read_text(encoding="utf-8"), render(source, names))
+        for name, names in tables.items()
+    }
 
 
 def _row(bench: str, result: dict[str, Any]) -> str:
@@ -48,5 +80,5 @@ def _number(value: float) -> str:
 
 
 if __name__ == "__main__":
-    source, target = Path(sys.argv[1]), Path(sys.argv[2])
-    target.write_text(insert(target.read_text(encoding="utf-8"), render(source)), encoding="utf-8")
+    for path, text in pages(Path()).items():
+        path.write_text(text, encoding="utf-8")

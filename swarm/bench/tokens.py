@@ -20,13 +20,14 @@ from swarm.agents.shard import Shard
 from swarm.bench.form import RUNS, Result, median_of
 from swarm.bench.prefix_cache import BLOCK_TOKENS, BlockCache
 from swarm.bench.runs import TEMPERAMENTS
-from swarm.config import compose, resolve
+from swarm.config import resolve
 from swarm.coordination.messages import Messages
 from swarm.llm import engines
 from swarm.llm.protocol import Message, ModelClient, ModelReply, ModelRequest, TokenUsage
 from swarm.llm.tokens import MESSAGE_OVERHEAD, count_tokens, pieces
 from swarm.market.quality import relative_absolute_deviation
-from swarm.runtime.run import Narrator
+from swarm.planning import compose
+from swarm.preflight import Narrator
 from swarm.scenarios.protocol import MarketState
 from swarm.simulation.loop import RoundOutcome, run_rounds
 from swarm.simulation.market import Market

@@ -11,7 +11,8 @@ from swarm.bench.form import RUNS, Result, median_of
 from swarm.bench.instant import served
 from swarm.bench.runs import Warm, play
 from swarm.config import RunConfig, resolve
-from swarm.runtime.run import Narrator, Place
+from swarm.preflight import Narrator
+from swarm.runtime.run import Place
 from swarm.simulation.loop import RoundOutcome
 
 TRADERS = 1_000

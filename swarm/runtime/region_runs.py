@@ -7,15 +7,15 @@ from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
-from swarm.config import RunConfig, compose_regions, resolve
+from swarm.config import RunConfig, resolve
 from swarm.errors import ConfigError
+from swarm.planning import compose_regions
+from swarm.preflight import Narrator, check
 from swarm.runtime.run import (
     Exported,
-    Narrator,
     Place,
     Ports,
     RunResult,
-    check,
     from_call,
     linger,
     metrics,
@@ -175,7 +175,7 @@ def _traders(plan: RunPlan, ports: Ports, past: history.History | None) -> Trade
 
 def _checked(config: RunConfig, place: Place, narrator: Narrator) -> RegionsPlan:
     plan = compose_regions(config)
-    check(config, plan.whole, place, narrator)
+    check(config, plan.whole, place.own_cluster, place.address is None, narrator)
     return plan
 
 

@@ -1,20 +1,20 @@
 """The composition root: a config in, a finished folder out, in this process or over Ray."""
 
-import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic, perf_counter, sleep
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from swarm.config import RunConfig, check_budget, check_deadline, check_desks, compose, composed, load, resolve
+from swarm.config import RunConfig, load, resolve
 from swarm.errors import ConfigError
 from swarm.llm import engines
-from swarm.llm.check import are_checked, must_be_usable, warnings
 from swarm.llm.config import ModelConfig
 from swarm.llm.protocol import ModelClient
+from swarm.planning import compose, composed
+from swarm.preflight import Narrator, check
 from swarm.simulation import history
 from swarm.simulation.folder import RunFolder
 from swarm.simulation.journal import JournalWriter, rename, wait_for_writer
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     from swarm.monitoring.hub import Hub
     from swarm.runtime.adapters import RayMarket, RayTraders
 
-log = logging.getLogger(__name__)
-
 LINGER_POLL_S = 0.2
 """How often a run that stays for its metrics looks whether it was told to stop."""
 
@@ -49,6 +47,11 @@ class Place:
 
     local: bool = False
     address: str | None = None
+
+    @property
+    def own_cluster(self) -> bool:
+        """Whether the run starts a cluster of its own."""
+        return not self.local and self.address is None
 
     def __str__(self) -> str:
         if self.local:
@@ -65,14 +68,6 @@ class Ports:
     layout: Callable[[], Mapping[str, Any]]
     losses: Callable[[], Mapping[str, int]]
     outages_s: Callable[[], Sequence[float]] = tuple
-
-
-class Narrator(Protocol):
-    """Who is told what goes on before the first round and after the last."""
-
-    def phase(self, text: str) -> None:
-        """Something that takes a while has begun."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +94,7 @@ def execute(
 
         return execute_regions(config, place, folder, watchers, narrator, should_stop)
     plan = compose(config)
-    check(config, plan, place, narrator)
+    check(config, plan, place.own_cluster, place.address is None, narrator)
     folder.create()
     folder.write_config(config.record(), plan.config_sha256)
     recorder = Recorder()
@@ -138,7 +133,7 @@ def resume(
             "this is not the config that the journal was begun with",
             "put it back, or try another future with `swarm fork`",
         )
-    check(config, plan.last, place, narrator)
+    check(config, plan.last, place.own_cluster, place.address is None, narrator)
     recorded = past.decisions if past else {}
     if past:
         narrator.phase(f"going on after round {past.rounds}")
@@ -403,31 +398,6 @@ def _ray_ports(market: "RayMarket", traders: "RayTraders", size: int, deployment
         lambda: {**traders.lost, **market.lost},
         lambda: [round(seconds, 3) for seconds in market.outages_s],
     )
-
-
-def check(config: RunConfig, plan: RunPlan, place: Place, narrator: Narrator) -> None:
-    """Raise before anything is started where the run cannot go well, and warn where a part of it cannot."""
-    check_budget(config)
-    check_desks(config)
-    check_models(config, plan, place, narrator)
-    for line in check_deadline(config):
-        log.warning("%s", line)
-
-
-def check_models(config: RunConfig, plan: RunPlan, place: Place, narrator: Narrator) -> None:
-    """Raise before anything is started where models cannot be used, or not in this way."""
-    if config.runtime.http_port is not None and (place.local or place.address):
-        raise ConfigError(
-            "runtime.http_port",
-            "models answer over HTTP on a cluster of the run's own alone",
-            "set it to null, or leave out --local and --address",
-        )
-    if not are_checked(plan.models):
-        return
-    narrator.phase("checking the models")
-    must_be_usable(plan.models, config.budget.tokens_per_turn, here=place.address is None)
-    for line in warnings(plan.models):
-        log.warning("%s", line)
 
 
 def stop_early(should_stop: Callable[[], bool]) -> None:

@@ -13,12 +13,13 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from swarm.config import compose, resolve
+from swarm.config import resolve
+from swarm.llm.engines.embedded import tokenizer
 from swarm.llm.engines.scripted.config import ScriptedModel
 from swarm.llm.entry import Temperament
-from swarm.llm.engines.embedded import tokenizer
 from swarm.llm.menu_policies import MenuView, choose, read_menu
 from swarm.llm.protocol import ModelReply, ModelRequest, TokenUsage
+from swarm.planning import compose
 from swarm.seeding import draw_below
 from swarm.simulation.loop import run_rounds
 from swarm.simulation.market import Market

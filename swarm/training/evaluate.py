@@ -18,16 +18,17 @@ from swarm.agents.menu import Menu
 from swarm.agents.observation import Int64, Observation
 from swarm.agents.shard import Shard, ShardPlan
 from swarm.agents.turns import read_turns
-from swarm.config import RunConfig, compose, resolve
+from swarm.config import RunConfig, resolve
 from swarm.llm import engines
 from swarm.llm.engines.embedded.config import EmbeddedModel
+from swarm.llm.engines.embedded.engine import EmbeddedEngine
 from swarm.llm.engines.scripted.config import ScriptedModel
 from swarm.llm.entry import Temperament
-from swarm.llm.engines.embedded.engine import EmbeddedEngine
 from swarm.llm.menu_policies import choose, read_menu
 from swarm.llm.protocol import ModelReply, ModelRequest, TokenUsage
 from swarm.market.events import Trades
 from swarm.market.orders import BUY
+from swarm.planning import compose
 from swarm.scenarios.double_auction import DoubleAuction
 from swarm.scenarios.protocol import MarketState
 from swarm.simulation.loop import RoundOutcome, run_rounds

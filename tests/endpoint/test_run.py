@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from swarm.config import RunConfig, compose, resolve
+from swarm.config import RunConfig, resolve
 from swarm.errors import ModelError
+from swarm.planning import compose
 from swarm.runtime.run import Place, execute
 from swarm.simulation.folder import RunFolder
 from swarm.simulation.loop import RoundOutcome

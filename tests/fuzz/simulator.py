@@ -23,11 +23,12 @@ import numpy as np
 from swarm.agents.memory import Memory
 from swarm.agents.observation import Observation
 from swarm.agents.shard import Shard, ShardAnswer
-from swarm.config import compose, resolve
+from swarm.config import resolve
 from swarm.errors import ClusterError, OutputError
 from swarm.llm.engines.scripted.config import ScriptedModel
 from swarm.llm.scripted import ScriptedEngine
 from swarm.market.orders import Int64
+from swarm.planning import compose
 from swarm.scenarios.protocol import MarketState
 from swarm.simulation import history
 from swarm.simulation.loop import RoundOutcome, run_rounds

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from swarm.config import compose_regions, resolve
+from swarm.config import resolve
+from swarm.planning import compose_regions
 from swarm.runtime.run import Place, execute
 from swarm.simulation.folder import RunFolder
 from swarm.simulation.replay import replay_regions

@@ -15,8 +15,9 @@ import pytest
 from swarm.agents.memory import Memory
 from swarm.agents.observation import Observation
 from swarm.agents.shard import Shard
-from swarm.config import compose, resolve
+from swarm.config import resolve
 from swarm.llm import engines
+from swarm.planning import compose
 from swarm.simulation.journal import JournalReader, head_path
 from swarm.simulation.loop import run_rounds
 from swarm.simulation.market import Market

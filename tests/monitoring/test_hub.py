@@ -20,11 +20,12 @@ from prometheus_client.parser import text_string_to_metric_families
 from swarm.agents.memory import Memory
 from swarm.agents.observation import Observation
 from swarm.agents.shard import Shard, ShardPlan
-from swarm.config import compose, resolve
+from swarm.config import resolve
 from swarm.errors import ConfigError
 from swarm.llm import engines
 from swarm.llm.protocol import ModelClient, ModelReply, ModelRequest, TokenUsage
 from swarm.monitoring.hub import FIXED_SETS, METRICS, Hub, exported
+from swarm.planning import compose
 from swarm.runtime.run import Place, execute, resume
 from swarm.scenarios.protocol import MarketState
 from swarm.simulation.folder import RunFolder

@@ -20,9 +20,10 @@ from swarm.agents import desk_tools, menu, prompt
 from swarm.agents.memory import Memory
 from swarm.agents.observation import MAX_HISTORY, Observation, PastRound, PrivateViews, PublicView
 from swarm.agents.shard import Shard
-from swarm.config import compose, resolve
+from swarm.config import resolve
 from swarm.llm.protocol import ModelReply, ModelRequest, TokenUsage
 from swarm.market.events import RoundCleared, Trades
+from swarm.planning import compose
 from swarm.scenarios.protocol import MarketState
 from swarm.simulation.plan import RunPlan
 

@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 from swarm.agents.memory import Memory
 from swarm.agents.observation import Observation
 from swarm.agents.shard import Shard
-from swarm.config import check_budget, compose, resolve
+from swarm.config import resolve
 from swarm.coordination.governor import FLOORS, Costs, Governor, Level, Limits, Pace
 from swarm.llm import engines
+from swarm.planning import compose
+from swarm.preflight import check_budget
 from swarm.simulation.loop import RoundLoop, RoundOutcome, run_rounds
 from swarm.simulation.market import Market
 from swarm.simulation.record import Recorder

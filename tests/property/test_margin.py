@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from swarm.config import compose, resolve
+from swarm.config import resolve
 from swarm.market.commands import CloseRound, SubmitOrders, Transfer
 from swarm.market.config import MarketConfig
 from swarm.market.events import OrdersTaken, Rejection, RoundCleared
@@ -17,6 +17,7 @@ from swarm.market.exchange import Exchange
 from swarm.market.ledger import ISSUE, Ledger
 from swarm.market.margin import ACCOUNTS, BANK, DEFAULTS, LENDER, MarginConfig, MarginDesk
 from swarm.market.orders import BUY, SELL, Orders
+from swarm.planning import compose
 from swarm.simulation.loop import run_rounds
 from swarm.simulation.market import Market
 from swarm.simulation.record import Recorder

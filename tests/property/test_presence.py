@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from swarm.agents.baselines import BASELINES
 from swarm.agents.observation import ABSENT, AWAKE, Int64, Observation
-from swarm.config import compose, composed, resolve
+from swarm.config import resolve
 from swarm.llm import engines
+from swarm.planning import compose, composed
 from swarm.scenarios.protocol import Consequence, MarketState, Movement
 from swarm.simulation.loop import RoundOutcome, run_rounds
 from swarm.simulation.market import Market

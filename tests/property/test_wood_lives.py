@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import yaml
 
-from swarm.config import compose, resolve
+from swarm.config import resolve
 from swarm.llm import engines
 from swarm.market.ledger import ISSUE
+from swarm.planning import compose
 from swarm.scenarios.protocol import MarketState
 from swarm.simulation.loop import RoundOutcome, run_rounds
 from swarm.simulation.market import Market

@@ -23,10 +23,12 @@ from swarm.agents.memory import Memory
 from swarm.agents.observation import Observation, PastRound, PrivateViews, PublicView
 from swarm.agents.shard import Shard
 from swarm.agents.turns import Turns, read_turns
-from swarm.config import RunConfig, check_budget, check_desks, compose, resolve
+from swarm.config import RunConfig, resolve
 from swarm.errors import ConfigError
 from swarm.llm import engines
 from swarm.llm.protocol import FinishReason, ModelClient, ModelReply, ModelRequest, TokenUsage
+from swarm.planning import compose
+from swarm.preflight import check_budget, check_desks
 from swarm.simulation.loop import run_rounds
 from swarm.simulation.market import Market
 from swarm.simulation.record import Recorder, RunRecord

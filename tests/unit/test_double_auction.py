@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from swarm.config import compose, resolve
+from swarm.config import resolve
 from swarm.errors import ConfigError
+from swarm.planning import compose
 from swarm.scenarios.double_auction import DoubleAuction
 from swarm.simulation.loop import run_rounds
 from swarm.simulation.market import Market

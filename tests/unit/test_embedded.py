@@ -10,16 +10,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from swarm.config import compose, resolve
+from swarm.config import resolve
 from swarm.errors import ConfigError
 from swarm.llm import engines
-from swarm.llm.engines.embedded.config import EmbeddedModel
-from swarm.llm.entry import Temperament
 from swarm.llm.engines.embedded import engine as embedded_engine
 from swarm.llm.engines.embedded import tokenizer
+from swarm.llm.engines.embedded.config import EmbeddedModel
 from swarm.llm.engines.embedded.engine import EmbeddedEngine
+from swarm.llm.entry import Temperament
 from swarm.llm.menu_policies import choose, read_menu
 from swarm.llm.protocol import Message, ModelReply, ModelRequest, TokenUsage
+from swarm.planning import compose
 from swarm.simulation.loop import run_rounds
 from swarm.simulation.market import Market
 from swarm.simulation.traders import LocalTraders

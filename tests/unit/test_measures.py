@@ -6,7 +6,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from swarm.config import compose, resolve
+from swarm.config import resolve
+from swarm.planning import compose
 from swarm.scenarios.protocol import MarketState, with_debts
 from swarm.simulation.loop import run_rounds
 from swarm.simulation.market import Market

@@ -9,9 +9,10 @@ import pytest
 from swarm.agents.decision import Decision, DecisionError, Rules
 from swarm.agents.menu import LETTERS, Menu, compose_menus, compose_sayings, menu_text, read_choice
 from swarm.agents.observation import Observation, PrivateViews, PublicView
-from swarm.config import compose, resolve
+from swarm.config import resolve
 from swarm.llm import engines
 from swarm.llm.menu_policies import choose, read_menu
+from swarm.planning import compose
 from swarm.simulation.loop import run_rounds
 from swarm.simulation.market import Market
 from swarm.simulation.record import Recorder

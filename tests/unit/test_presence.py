@@ -12,13 +12,14 @@ import yaml
 from swarm.agents.memory import Memory
 from swarm.agents.observation import ABSENT, AWAKE, Observation
 from swarm.agents.shard import Shard, ShardAnswer
-from swarm.config import compose, load, resolve
+from swarm.config import load, resolve
 from swarm.coordination.standing import Reason, Signs, Standing, Stands
 from swarm.errors import ConfigError
 from swarm.explain import explain
 from swarm.llm import engines
 from swarm.market.orders import BUY, Orders
 from swarm.market.quality import gini
+from swarm.planning import compose
 from swarm.runtime.run import Place, execute, fork, resume
 from swarm.simulation.folder import RunFolder
 from swarm.simulation.journal import JournalReader

@@ -14,10 +14,11 @@ from swarm.agents.decision import Rules
 from swarm.agents.observation import Observation
 from swarm.agents.prompt import Prompt, private_text, public_text, render, system_text
 from swarm.agents.turns import Turns, read_turns
-from swarm.config import compose, resolve
+from swarm.config import resolve
 from swarm.llm.entry import Temperament
 from swarm.llm.scripted import answer
 from swarm.llm.tokens import MESSAGE_OVERHEAD, count_tokens, count_tokens_cached
+from swarm.planning import compose
 from swarm.scenarios.protocol import MarketState
 
 TRADERS = 10

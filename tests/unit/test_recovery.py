@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from swarm.config import compose, resolve
+from swarm.config import resolve
 from swarm.errors import JournalError, OutputError
+from swarm.planning import compose
 from swarm.simulation import history
 from swarm.simulation.journal import MAGIC, DiskFile, JournalReader, JournalWriter, head_path
 from swarm.simulation.loop import run_rounds

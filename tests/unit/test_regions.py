@@ -15,11 +15,13 @@ import yaml
 
 from swarm.agents.observation import Observation
 from swarm.agents.prompt import public_text
-from swarm.config import check_budget, compose, compose_regions, composed, load, resolve
+from swarm.config import load, resolve
 from swarm.errors import ConfigError, JournalError, LedgerError
 from swarm.llm import engines
 from swarm.market.ledger import ISSUE, ROAD
 from swarm.market.quality import price_dispersion
+from swarm.planning import compose, compose_regions, composed
+from swarm.preflight import check_budget
 from swarm.runtime.run import Place, RunResult, execute, fork, resume
 from swarm.simulation.folder import RunFolder
 from swarm.simulation.journal import JournalReader, JournalWriter, head_path

@@ -10,11 +10,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from swarm.config import compose, resolve
+from swarm.config import resolve
 from swarm.errors import JournalError
 from swarm.llm import engines
 from swarm.llm.config import ModelConfig
 from swarm.llm.protocol import MAX_REPLY_CHARS, ModelClient, ModelReply, ModelRequest, TokenUsage
+from swarm.planning import compose
 from swarm.simulation.journal import JournalReader, JournalWriter
 from swarm.simulation.loop import Interrupted, run_rounds
 from swarm.simulation.market import Market

@@ -9,8 +9,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from swarm.config import compose, resolve
+from swarm.config import resolve
 from swarm.llm import engines
+from swarm.planning import compose
 from swarm.scenarios.protocol import ShockMark
 from swarm.simulation.loop import run_rounds
 from swarm.simulation.market import Market

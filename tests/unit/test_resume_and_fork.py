@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 import yaml
 
-from swarm.config import compose, load, resolve
+from swarm.config import load, resolve
 from swarm.errors import ConfigError, JournalError, OutputError
+from swarm.planning import compose
 from swarm.runtime.run import Place, RunResult, execute, fork, resume
 from swarm.simulation.folder import RunFolder
 from swarm.simulation.history import read

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swarm.agents.prompt import render
-from swarm.config import compose, resolve
+from swarm.config import resolve
 from swarm.coordination.config import RouterConfig
 from swarm.coordination.gossip import contact_graph
 from swarm.coordination.messages import Messages, sent
@@ -34,6 +34,7 @@ from swarm.errors import ConfigError
 from swarm.llm import engines
 from swarm.llm.tokens import count_tokens
 from swarm.market.orders import BUY, SELL, Int64, Orders
+from swarm.planning import compose
 from swarm.simulation.loop import run_rounds
 from swarm.simulation.market import Market
 from swarm.simulation.plan import Fork

@@ -10,13 +10,14 @@ import pytest
 
 from swarm.agents.menu import Action, Leg, Menu
 from swarm.agents.observation import Observation
-from swarm.config import compose, resolve
+from swarm.config import resolve
 from swarm.llm import engines
 from swarm.llm.engines.embedded.config import EmbeddedModel
-from swarm.llm.engines.scripted.config import ScriptedModel
 from swarm.llm.engines.embedded.engine import EmbeddedEngine
+from swarm.llm.engines.scripted.config import ScriptedModel
 from swarm.llm.protocol import Message, ModelClient, ModelReply, ModelRequest
 from swarm.llm.scripted import ScriptedEngine
+from swarm.planning import compose
 from swarm.simulation.loop import RoundOutcome, run_rounds
 from swarm.simulation.market import Market
 from swarm.simulation.traders import LocalTraders

@@ -10,9 +10,10 @@ import pytest
 from swarm.agents.memory import Memory
 from swarm.agents.observation import Observation
 from swarm.agents.shard import Shard, ShardAnswer, ShardPlan
-from swarm.config import compose, resolve
+from swarm.config import resolve
 from swarm.llm import engines
 from swarm.llm.protocol import ModelClient
+from swarm.planning import compose
 from swarm.simulation.loop import run_rounds
 from swarm.simulation.market import Market
 from swarm.simulation.plan import RunPlan

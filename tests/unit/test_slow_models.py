@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 from swarm.agents.decision import DecisionError
-from swarm.config import check_budget, check_deadline, compose, load, resolve
+from swarm.config import load, resolve
 from swarm.errors import ConfigError
 from swarm.llm import engines
+from swarm.planning import compose
+from swarm.preflight import check_budget, check_deadline
 from swarm.simulation.loop import RoundOutcome, run_rounds
 from swarm.simulation.market import Market
 from swarm.simulation.record import Recorder

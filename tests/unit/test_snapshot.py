@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from swarm.config import compose, resolve
+from swarm.config import resolve
 from swarm.errors import JournalError
 from swarm.market.commands import CloseRound, Command, MoveReference, from_record
 from swarm.market.events import Event
 from swarm.market.exchange import Exchange
+from swarm.planning import compose
 from swarm.simulation import snapshot
 from swarm.simulation.journal import JournalReader, JournalWriter, head_path
 from swarm.simulation.loop import run_rounds

@@ -15,11 +15,12 @@ from swarm.agents.decision import DecisionError, Rules, read_reply
 from swarm.agents.memory import Memory
 from swarm.agents.observation import Observation
 from swarm.agents.shard import Shard
-from swarm.config import compose, resolve
+from swarm.config import resolve
 from swarm.coordination.standing import Reason, Signs, Standing, Stands, covered
 from swarm.llm import engines
 from swarm.llm.protocol import ModelClient, ModelReply, ModelRequest
 from swarm.market.orders import BUY, SELL, Orders
+from swarm.planning import compose
 from swarm.simulation.loop import RoundOutcome, run_rounds
 from swarm.simulation.market import Market
 from swarm.simulation.plan import Fork, RunPlan

@@ -11,13 +11,14 @@ import pytest
 
 from swarm import config as configs
 from swarm.errors import ConfigError
-from swarm.llm.engines.vllm import check as vllm_check
 from swarm.llm.catalogue import CATALOGUE
-from swarm.llm.engines.vllm.config import VllmModel
-from swarm.llm.protocol import Message, folded
+from swarm.llm.engines.vllm import check as vllm_check
 from swarm.llm.engines.vllm.arguments import engine_arguments, environment
 from swarm.llm.engines.vllm.check import Gpu, ModelShape, shape_of
+from swarm.llm.engines.vllm.config import VllmModel
 from swarm.llm.engines.vllm.engine import gpu_to_itself
+from swarm.llm.protocol import Message, folded
+from swarm.preflight import check_budget
 
 MISSION = ("llama-3.2-3b", "phi-3.5-mini", "gemma-2-2b", "qwen-2.5-7b", "mistral-nemo")
 H100 = Gpu("H100", 80 * 2**30)
@@ -78,7 +79,7 @@ def test_every_shipped_config_of_language_models_is_valid() -> None:
         config = configs.load(Path(f"configs/{name}.yaml"))
         models = [m for m in config.models if isinstance(m, VllmModel)]
         assert [m.catalogue for m in models] == list(MISSION)
-        configs.check_budget(config)
+        check_budget(config)
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ import psutil
 import pytest
 
 from swarm.agents.decision import Decision, read_reply
-from swarm.llm.protocol import Message, ModelRequest
 from swarm.llm.engines.vllm.engine import VllmEngine
+from swarm.llm.protocol import Message, ModelRequest
 from tests.vllm.conftest import RULES, model, requests
 
 # The engine's libraries are full of warnings of their own.

@@ -19,9 +19,9 @@ import numpy.typing as npt
 import onnxruntime
 
 from swarm.errors import ConfigError
+from swarm.llm.engines.embedded import tokenizer
 from swarm.llm.engines.embedded.config import EmbeddedModel
 from swarm.llm.entry import Temperament
-from swarm.llm.engines.embedded import tokenizer
 from swarm.llm.protocol import ModelReply, ModelRequest, TokenUsage
 from swarm.seeding import draw
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import aiohttp
 
+from swarm.llm.engines.openai.client import MAX_BODY_BYTES
 from swarm.llm.engines.openai.config import OpenAIModel
 from swarm.llm.engines.protocol import CheckConditions
-from swarm.llm.engines.openai.client import MAX_BODY_BYTES
 
 _START_OR_CORRECT = "start it, or correct its base_url"
 _NO_SUCH_ROUTE = (404, 405, 501)

@@ -1,0 +1,178 @@
+"""What a config comes to: the plans of a run, of one market or of several. It knows no file and no process."""
+
+import json
+from typing import Any
+
+import numpy as np
+
+from swarm import scenarios
+from swarm.agents.baselines import ARBITRAGE
+from swarm.agents.decision import Rules
+from swarm.agents.shard import ShardPlan
+from swarm.config import RunConfig, resolve
+from swarm.errors import ConfigError, suggest
+from swarm.llm.entry import usd_per_turn
+from swarm.market import margin
+from swarm.market.config import MarketConfig, Mechanism
+from swarm.scenarios.protocol import Scenario, ScenarioPlugin
+from swarm.schema import StrictModel
+from swarm.simulation.market import MarketPlan
+from swarm.simulation.plan import RunPlan, assign_minds, config_digest
+from swarm.simulation.presence import DEPARTED
+from swarm.simulation.region import Guests, Region
+from swarm.simulation.regions import RegionsPlan, choose_travellers, populations, region_seed
+from swarm.simulation.road import AWAY, HOME
+from swarm.simulation.whole import whole_plan
+
+
+def compose(config: RunConfig) -> RunPlan:
+    """The plan of a run; a fresh one for each run, since it holds the scenario's state.
+
+    Of a run of several regions it is the plan of the whole, which can be looked at; `compose_regions` has those that
+    can be run.
+    """
+    if config.regions:
+        return compose_regions(config).whole
+    plugin, section = _scenario(config)
+    scenario = plugin.build(section, config.seed, config.most_traders, config.rounds, config.market)
+    minds = assign_minds(config.seed, _weights(config), scenario.makes)
+    return _plan(config, config.seed, scenario, minds, config.history_record())
+
+
+def compose_regions(config: RunConfig) -> RegionsPlan:
+    """The plans of a run of several regions; fresh ones for each run."""
+    regions = config.regions
+    if regions is None:
+        raise ConfigError("regions", "expected several regions, got one market")
+    plugin, section = _scenario(config)
+    names = regions.all_names
+    natives = populations(config.most_traders, len(names))
+    travellers = choose_travellers(regions, config.seed, natives)
+    seeds = [region_seed(config.seed, number) for number in range(len(names))]
+    settings: list[Region] = []
+    for number, seed in enumerate(seeds):
+        own = plugin.tilted(section, seed, regions.tilt_permille) if plugin.tilted else section
+        guests = np.flatnonzero(travellers.region[:, AWAY] == number)
+        homes = tuple(names[home] for home in travellers.region[guests, HOME].tolist())
+        scenario = plugin.build(own, seed, natives[number], config.rounds, config.market)
+        settings.append(Region(scenario, Guests(homes, regions.fee_permille, regions.capacity_lots)))
+    minds = [
+        assign_minds(seed, _weights(config), setting.scenario.makes)
+        for seed, setting in zip(seeds, settings, strict=True)
+    ]
+    plans = []
+    for number, setting in enumerate(settings):
+        abroad = [
+            ARBITRAGE if regions.abroad == "arbitrage" else minds[home][seat]
+            for (home, away), (seat, _) in zip(travellers.region.tolist(), travellers.seat.tolist(), strict=True)
+            if away == number
+        ]
+        record = {**config.history_record(), "region": names[number]}
+        own_part = config.model_copy(update={"budget": config.budget.part(len(names))})
+        plans.append(_plan(own_part, seeds[number], setting, (*minds[number], *abroad), record))
+    first = _plan(config, config.seed, settings[0], tuple(m for own in minds for m in own), config.history_record())
+    whole, number_of = whole_plan(plans, travellers, first)
+    return RegionsPlan(regions, tuple(plans), whole, travellers, number_of)
+
+
+def composed(record: dict[str, Any]) -> RunPlan:
+    """The plan of the config that a journal has in its first record: of a run, or of one region of a run."""
+    name = record.get("region")
+    config = resolve({key: value for key, value in record.items() if key != "region"})
+    if name is None:
+        return compose(config)
+    regions = compose_regions(config)
+    if name not in regions.names:
+        raise ConfigError("region", f"the journal is of {name!r}, which is no region of its run")
+    return regions.plans[regions.names.index(name)]
+
+
+def _scenario(config: RunConfig) -> tuple[ScenarioPlugin, StrictModel]:
+    plugin = scenarios.find(config.scenario["name"])
+    return plugin, plugin.Config.model_validate_json(json.dumps(config.scenario))
+
+
+def _weights(config: RunConfig) -> dict[str, int]:
+    return {mind: weight for mind, weight in config.minds.items() if weight}
+
+
+def _plan(config: RunConfig, seed: int, scenario: Scenario, minds: tuple[str, ...], record: dict[str, Any]) -> RunPlan:
+    """The plan of one market with these minds, drawn from `seed`, whose journal begins with `record`."""
+    rules = Rules(
+        goods=scenario.goods,
+        max_orders=config.market.max_orders_per_round,
+        max_price_ticks=config.market.max_price_ticks,
+        max_quantity_lots=config.market.max_quantity_lots,
+        max_stand_rounds=config.traders.standing.max_rounds,
+    )
+    at_desks = {d.model for d in config.traders.desks if d.name in minds}
+    asked = {m.name for m in config.models if m.name in minds} | at_desks
+    cheaper = _cheaper(config, asked, at_desks)
+    steps = () if isinstance(config.population, int) else config.population
+    return RunPlan(
+        name=config.name,
+        seed=seed,
+        rounds=config.rounds,
+        scenario_name=config.scenario["name"],
+        scenario=scenario,
+        models=tuple(m for m in config.models if m.name in asked | set(cheaper.values())),
+        market=MarketPlan(
+            config.market,
+            len(minds),
+            tuple(scenario.opening_reference_ticks.tolist()),
+            scenario.named_accounts
+            + (margin.ACCOUNTS if config.market.margin else ())
+            + ((DEPARTED,) if steps else ()),
+            _mechanisms(config.market, scenario.goods),
+        ),
+        shard=ShardPlan(
+            seed=seed,
+            first_trader=0,
+            minds=minds,
+            completion_tokens={m.name: m.max_completion_tokens for m in config.models},
+            rules=rules,
+            scenario_rules=scenario.rules_text(),
+            tick_cents=config.market.tick_cents,
+            traders=config.traders,
+            budget=config.budget,
+            menu_minds=frozenset(m.name for m in config.models if m.form == "menu"),
+            cheaper=cheaper,
+        ),
+        config_record=record,
+        config_sha256=config_digest(record),
+        population=steps,
+    )
+
+
+def _cheaper(config: RunConfig, asked: set[str], at_desks: set[str]) -> dict[str, str]:
+    """For each model that is asked and has a cheaper one of its form, the cheapest; nothing without a run's budget.
+
+    A model of the config that is no trader's mind counts too, so that one can be kept for lean times. What can call no
+    tool takes no place at a desk.
+    """
+    if not config.budget.governed:
+        return {}
+    found: dict[str, str] = {}
+    for model in config.models:
+        dear = usd_per_turn(model, config.budget.tokens_per_turn)
+        if model.name not in asked or dear is None:
+            continue
+        tools = model.name in at_desks
+        fit = [m for m in config.models if m.form == model.form and (m.takes_tools or not tools)]
+        prices = {m.name: usd_per_turn(m, config.budget.tokens_per_turn) for m in fit}
+        known = {name: usd for name, usd in prices.items() if usd is not None and usd < dear}
+        if known:
+            found[model.name] = min(known, key=lambda name: known[name])
+    return found
+
+
+def _mechanisms(config: MarketConfig, goods: tuple[str, ...]) -> tuple[Mechanism, ...]:
+    """How each good is matched; ConfigError if one is named that the scenario does not have."""
+    for good in config.mechanisms:
+        if good not in goods:
+            raise ConfigError(
+                f"market.mechanisms.{good}",
+                f"there is no such good{suggest(good, list(goods))}",
+                f"known: {', '.join(goods)}",
+            )
+    return tuple(config.mechanisms.get(good, config.mechanism) for good in goods)

@@ -1,0 +1,199 @@
+"""What is checked before anything is started: that prompts fit, that models answer in time and can be used."""
+
+import importlib.util
+import logging
+import sys
+from typing import Protocol
+
+import numpy as np
+
+from swarm.agents import desk_tools, menu, prompt
+from swarm.agents.shard import MODELS_SHARE
+from swarm.config import RunConfig
+from swarm.errors import ConfigError
+from swarm.llm.check import are_checked, must_be_usable, warnings
+from swarm.llm.tokens import MESSAGE_OVERHEAD, count_tokens
+from swarm.planning import compose, compose_regions
+from swarm.scenarios.protocol import MarketState
+from swarm.simulation.plan import RunPlan
+from swarm.simulation.regions import region_of
+
+log = logging.getLogger(__name__)
+
+
+class Narrator(Protocol):
+    """Who is told what goes on before the first round and after the last."""
+
+    def phase(self, text: str) -> None:
+        """Something that takes a while has begun."""
+        ...
+
+
+def check_budget(config: RunConfig) -> None:
+    """ConfigError where the first round's prompts leave no room for a reply; later prompts are of the same size."""
+    if not config.models:
+        return
+    # A plan of its own, since observing moves a scenario's state.
+    plan = _to_be_observed(config)
+    nothing = MarketState(
+        np.zeros((plan.traders, len(plan.scenario.goods) + 1), dtype=np.int64), plan.scenario.opening_reference_ticks
+    )
+    seen = plan.scenario.observe(1, nothing, None)
+    system = prompt.system_text(plan.shard.scenario_rules, plan.shard.rules)
+    public = prompt.public_text(seen.public, plan.scenario.goods)
+    # Guests come last, and their own minds are shown what natives are; a rule in their place reads nothing.
+    row = len(seen.private) - 1 if config.regions and config.regions.abroad == "own" else 0
+    own = prompt.private_text(seen.private, row, plan.scenario.goods, config.market.tick_cents)
+    of_orders = prompt.render(system, public, own, (), prompt_budget=sys.maxsize)
+    of_menu = menu.render_menu(
+        menu.menu_system_text(plan.shard.scenario_rules),
+        menu.menu_public_text(seen.public, plan.scenario.goods),
+        seen.private,
+        row,
+        menu.widest_menu(plan.shard.rules),
+        plan.scenario.goods,
+        config.market.tick_cents,
+        prompt_budget=sys.maxsize,
+    )
+    lent = {plan.shard.cheaper[m] for m in plan.minds if m in plan.shard.cheaper}
+    for model in plan.models:
+        rendered = of_menu if model.form == "menu" else of_orders
+        needed = (rendered.tokens if rendered else 0) + model.max_completion_tokens
+        if model.name in {*plan.minds, *lent} and needed > config.budget.tokens_per_turn:
+            raise ConfigError(
+                "budget.tokens_per_turn",
+                f"expected at least {needed}, got {config.budget.tokens_per_turn}",
+                f"a prompt takes {needed - model.max_completion_tokens} tokens and a reply of {model.name} up to "
+                f"{model.max_completion_tokens} (models.*.max_completion_tokens)",
+            )
+    for i, desk in enumerate(config.traders.desks):
+        texts = (desk_tools.system_text(plan.shard.scenario_rules, desk, plan.shard.rules), desk_tools.task_text(seen))
+        needed = sum(count_tokens(text) + MESSAGE_OVERHEAD for text in texts)
+        needed += plan.shard.completion_tokens[desk.model]
+        if desk.name in plan.minds and needed > desk.max_tokens:
+            raise ConfigError(
+                f"traders.desks.{i}.max_tokens",
+                f"expected at least {needed}, which is what the first step takes, got {desk.max_tokens}",
+                "each further step takes more, since it reads all before it",
+            )
+    _check_limits(config, plan)
+
+
+def _check_limits(config: RunConfig, plan: RunPlan) -> None:
+    """ConfigError where a run's budget would not let a single trader think, or cannot be reckoned."""
+    budget = config.budget
+    if not plan.models:
+        return
+    desks = [d.max_tokens for d in config.traders.desks if d.name in plan.minds]
+    single = [budget.tokens_per_turn] if any(m.name in plan.minds for m in plan.models) else []
+    dearest = max([*desks, *single])
+    if budget.run_tokens is not None and budget.run_tokens < dearest:
+        raise ConfigError(
+            "budget.run_tokens",
+            f"expected at least {dearest}, which is what one turn may take, got {budget.run_tokens}",
+            f"the run has up to {config.rounds * config.most_traders} turns",
+        )
+    if budget.run_usd is None:
+        return
+    unpriced = [m.name for m in plan.models if m.usd_per_million is None]
+    if unpriced:
+        raise ConfigError(
+            "budget.run_usd",
+            f"nobody knows what {unpriced[0]} costs",
+            "give its entry usd_per_million_prompt_tokens and usd_per_million_completion_tokens; 0 is a price",
+        )
+    most = max(max(m.usd_per_million or (0.0,)) for m in plan.models) * dearest / 1e6
+    if not most:
+        raise ConfigError(
+            "budget.run_usd",
+            "no model of this run has a price, so nothing would ever be spent",
+            "give models usd_per_million_prompt_tokens, or set budget.run_tokens",
+        )
+    if budget.run_usd < most:
+        raise ConfigError(
+            "budget.run_usd", f"expected at least {most:g}, which is what one turn may cost, got {budget.run_usd:g}"
+        )
+
+
+def models_time_s(config: RunConfig) -> float:
+    """Seconds of a round after which models are no longer waited for."""
+    return MODELS_SHARE * config.budget.round_deadline_s
+
+
+def check_deadline(config: RunConfig) -> list[str]:
+    """A line for each model whose answers must come too late; ConfigError where no trader's could come in time.
+
+    Only a scripted policy's latency is known before the run. Baselines always answer in time.
+    """
+    most_s = models_time_s(config)
+    thinks_with = {d.name: d.model for d in config.traders.desks}
+    minds = [thinks_with.get(mind, mind) for mind, weight in config.minds.items() if weight]
+    latency_s = {m.name: m.known_latency_s for m in config.models}
+    slow = [m for m in dict.fromkeys(minds) if latency_s.get(m, 0.0) >= most_s]
+    if slow and len(slow) == len(set(minds)):
+        quickest = min(latency_s[m] for m in slow)
+        raise ConfigError(
+            "budget.round_deadline_s",
+            f"expected more than {quickest / MODELS_SHARE:g}, got {config.budget.round_deadline_s:g}",
+            f"no model answers within {most_s:g} s, the share of a round that models have "
+            f"(the quickest, {min(slow, key=lambda m: latency_s[m])}, takes {quickest:g} s)",
+        )
+    return [
+        f"models: {m}: it takes {latency_s[m]:g} s to answer and a round gives models {most_s:g} s "
+        "(budget.round_deadline_s), so each of its turns will be late"
+        for m in slow
+    ]
+
+
+def _to_be_observed(config: RunConfig) -> RunPlan:
+    """A plan whose scenario can be observed; of several regions, one with most neighbours to hear of."""
+    if config.regions is None:
+        return compose(config)
+    regions = compose_regions(config)
+    neighbours = config.regions.neighbours
+    most = max(range(len(neighbours)), key=lambda region: len(neighbours[region]))
+    region_of(regions.plans[most]).elsewhere = tuple(
+        (regions.names[n], regions.plans[n].market.opening_reference_ticks) for n in neighbours[most]
+    )
+    return regions.plans[most]
+
+
+def check_desks(config: RunConfig) -> None:
+    """ConfigError where the run has desks and this environment has no smolagents; a replay needs none."""
+    if any(config.minds.get(desk.name) for desk in config.traders.desks):
+        need_smolagents("traders.desks")
+
+
+def need_smolagents(place: str) -> None:
+    """ConfigError at `place` where smolagents, an optional part, is not installed."""
+    if importlib.util.find_spec("smolagents") is None:
+        raise ConfigError(
+            place,
+            "desks need smolagents, which is not installed",
+            "install it with `pip install 'thousand-token-wood[desks]'`",
+        )
+
+
+def check(config: RunConfig, plan: RunPlan, own_cluster: bool, here: bool, narrator: Narrator) -> None:
+    """Raise before anything is started where the run cannot go well, and warn where a part of it cannot."""
+    check_budget(config)
+    check_desks(config)
+    check_models(config, plan, own_cluster, here, narrator)
+    for line in check_deadline(config):
+        log.warning("%s", line)
+
+
+def check_models(config: RunConfig, plan: RunPlan, own_cluster: bool, here: bool, narrator: Narrator) -> None:
+    """Raise before anything is started where models cannot be used, or not in this way."""
+    if config.runtime.http_port is not None and not own_cluster:
+        raise ConfigError(
+            "runtime.http_port",
+            "models answer over HTTP on a cluster of the run's own alone",
+            "set it to null, or leave out --local and --address",
+        )
+    if not are_checked(plan.models):
+        return
+    narrator.phase("checking the models")
+    must_be_usable(plan.models, config.budget.tokens_per_turn, here=here)
+    for line in warnings(plan.models):
+        log.warning("%s", line)
