@@ -160,6 +160,7 @@ def _place(local: bool, address: str | None) -> "Place":
 def _run(place: "Place", quiet: bool, start: Callable[..., "RunResult"]) -> None:
     """Run until the end or Ctrl-C, and say what it came to."""
     from swarm.progress import Progress
+    from swarm.report import outcome
     from swarm.simulation.loop import Interrupted
 
     stop = _StopFlag()
@@ -176,7 +177,8 @@ def _run(place: "Place", quiet: bool, start: Callable[..., "RunResult"]) -> None
             f"stopped after round {summary['rounds']} of {summary['rounds_planned']}; the journal is whole up to there "
             f"and `swarm run --resume {result.folder.path}` goes on"
         )
-    _print_outcome(summary)
+    for line in outcome.lines(summary):
+        out.print(escape(line))
     out.print(f"journal_sha256 {summary['journal_sha256']}")
     out.print(f"report {result.folder.report}")
     if not result.finished:
@@ -196,11 +198,11 @@ def replay(
     """
     from swarm import config as configs
     from swarm import planning
+    from swarm.report.page import render
     from swarm.simulation.folder import RunFolder
     from swarm.simulation.record import Recorder
     from swarm.simulation.replay import replay as replay_journal
     from swarm.simulation.replay import replay_regions
-    from swarm.simulation.report import render
 
     folder = RunFolder(directory)
     recorder, onlookers = Recorder(), None
@@ -242,8 +244,8 @@ def replay(
 @app.command()
 def report(directory: RunDirectory) -> None:
     """Write a run's report again from its summary and tables."""
+    from swarm.report.page import render
     from swarm.simulation.folder import RunFolder
-    from swarm.simulation.report import render
 
     folder = RunFolder(directory)
     folder.write_report(render(folder.read_record()))
@@ -659,55 +661,6 @@ class _StopFlag:
 
 def _default_folder(name: str, seed: int) -> Path:
     return Path("runs") / f"{name}-{seed}-{time.strftime('%Y%m%dT%H%M%S')}"
-
-
-def _print_outcome(summary: dict[str, Any]) -> None:
-    tokens = summary["tokens"]
-    per_turn = tokens["per_turn"]
-    errors = sum(summary["decision_errors"].values())
-    seconds = summary["seconds_per_round"]
-    unexplained = sum(abs(asset["unexplained"]) for asset in summary["conservation"].values())
-    out.print(
-        f"{summary['rounds']} rounds, {summary['traders']} traders, {summary['trades']:,} trades, "
-        f"{tokens['prompt'] + tokens['completion']:,} tokens ({per_turn['mean']:.0f} a turn, at most "
-        f"{per_turn['max']} of {per_turn['budget']}), {errors} decision errors, "
-        f"{seconds['p50']:.3f} s a round (p95 {seconds['p95']:.3f}), "
-        f"{'cash and goods conserved' if not unexplained else f'{unexplained} UNEXPLAINED'}"
-    )
-    if desks := summary["desks"].values():
-        turns = sum(desk["turns"] for desk in desks)
-        steps = sum(desk["turns"] * desk["steps"]["mean"] for desk in desks)
-        spent = sum(desk["turns"] * desk["tokens"]["mean"] for desk in desks)
-        out.print(
-            f"of these at desks: {turns} turns of {steps / max(turns, 1):.1f} steps and {spent / max(turns, 1):.0f} "
-            "tokens, each desk within a budget of its own"
-        )
-    if (attention := summary["attention"])["due"]:
-        whole = attention["asked"] + attention["asleep"] + attention["held_back"]
-        out.print(
-            f"models were asked for {attention['asked']:,} of {whole:,} turns: {attention['asleep']:,} had nothing to "
-            f"decide, {attention['held_back']:,} were held back; {attention['standing_orders']:,} standing orders"
-        )
-    budget = summary["budget"]
-    for limit, spent in (("run_tokens", "spent_tokens"), ("run_usd", "spent_usd")):
-        if budget[limit]:
-            levels = ", ".join(
-                f"{rounds} at {name.replace('_', ' ')}" for name, rounds in budget["rounds_at_level"].items()
-            )
-            out.print(f"budget.{limit}: {budget[spent]:,} of {budget[limit]:,} spent; rounds: {levels}")
-    if late := summary["late_turns_by_mind"]:
-        out.print(f"late turns: {', '.join(f'{count:,} of {mind}' for mind, count in late.items())}")
-    if regions := summary.get("regions"):
-        by_round = regions["price_dispersion_permille"]["by_round"]
-        out.print(
-            f"{len(regions['names'])} regions and {regions['travellers']} travellers, who carried "
-            f"{sum(regions['carried_lots'].values()):,} lots; dispersion of prices over regions "
-            f"{' to '.join(str(permille) for permille in (*by_round[:1], *by_round[-1:])) or 'none'} permille"
-        )
-    if "scripted" in summary["engines"].values():
-        out.print("the traders were scripted policies, no language models")
-    if "embedded" in summary["engines"].values():
-        out.print("the traders were tiny language models of this project's own, schooled to choose as rules do")
 
 
 def main() -> None:

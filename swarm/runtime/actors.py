@@ -10,10 +10,7 @@ from swarm.agents.memory import Memory
 from swarm.agents.observation import Observation
 from swarm.agents.shard import Shard, ShardAnswer, ShardPlan
 from swarm.market.commands import Command
-from swarm.market.events import OrdersTaken
-from swarm.market.orders import Orders
 from swarm.runtime.serving import ServeModelClient
-from swarm.simulation.intake import Intake
 from swarm.simulation.journal import JournalStats
 from swarm.simulation.market import Market, MarketAnswer, MarketClosing, MarketPlan, Note
 
@@ -43,18 +40,6 @@ class MarketActor:
     def close(self) -> MarketClosing:
         """Close the journal."""
         return self.market.close()
-
-
-class MarketIntakeActor(MarketActor):
-    """A market that submitters send their batches to themselves; its methods run on one event loop."""
-
-    def __init__(self, plan: MarketPlan, journal: str | None) -> None:
-        super().__init__(plan, journal)
-        self.intake = Intake(self.market)
-
-    async def submit(self, round_: int, orders: Orders) -> OrdersTaken:
-        """Take a batch and answer once it is durable."""
-        return await self.intake.submit(round_, orders)
 
 
 class ShardActor:

@@ -249,7 +249,7 @@ def reported(folder: RunFolder, record: RunRecord, narrator: Narrator, *, finish
     """The result of a run whose report is written, too."""
     narrator.phase("writing the report")
     # The charts' libraries take half a second to import, which belongs at the end of a run and not at its start.
-    from swarm.simulation.report import render
+    from swarm.report.page import render
 
     folder.write_report(render(record))
     return RunResult(folder, record, finished)

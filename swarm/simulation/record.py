@@ -361,8 +361,8 @@ class Recorder:
             "desks": self._desks(decided),
             "seconds_per_round": {"p50": _quantile(durations, 0.5), "p95": _quantile(durations, 0.95)},
             "conservation": self._conservation(),
-            "wealth": {"gini_start": round(self._opening_gini, 6), "gini_end": round(gini(np.maximum(wealth, 0)), 6)},
-            "quality": measures(plan, tables, gini(np.maximum(wealth, 0))),
+            "wealth": {"gini_start": round(self._opening_gini, 6), "gini_end": round(gini(wealth), 6)},
+            "quality": measures(plan, tables, gini(wealth)),
             "journal": {
                 "frames": closing.journal.frames,
                 "bytes": closing.journal.bytes,

@@ -29,11 +29,11 @@ from swarm.llm import engines
 from swarm.llm.protocol import FinishReason, ModelClient, ModelReply, ModelRequest, TokenUsage
 from swarm.planning import compose
 from swarm.preflight import check_budget, check_desks
+from swarm.report.page import render
 from swarm.simulation.loop import run_rounds
 from swarm.simulation.market import Market
 from swarm.simulation.record import Recorder, RunRecord
 from swarm.simulation.replay import replay
-from swarm.simulation.report import render
 from swarm.simulation.traders import LocalTraders, gather
 
 GOODS = ("acorns", "berries", "honey")

@@ -20,6 +20,8 @@ from swarm.llm import engines
 from swarm.market.orders import BUY, Orders
 from swarm.market.quality import gini
 from swarm.planning import compose
+from swarm.report import aggregates, wording
+from swarm.report.page import render
 from swarm.runtime.run import Place, execute, fork, resume
 from swarm.simulation.folder import RunFolder
 from swarm.simulation.journal import JournalReader
@@ -28,7 +30,6 @@ from swarm.simulation.market import Market
 from swarm.simulation.plan import RunPlan
 from swarm.simulation.presence import DEPARTED, PopulationStep, present_in
 from swarm.simulation.record import Recorder, RunRecord, wealth_cents
-from swarm.simulation.report import aggregates, render, wording
 from swarm.simulation.traders import Gathered, LocalTraders, TradersPort, gather
 
 STEPS = [

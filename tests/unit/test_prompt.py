@@ -16,6 +16,7 @@ from swarm.agents.prompt import Prompt, private_text, public_text, render, syste
 from swarm.agents.turns import Turns, read_turns
 from swarm.config import resolve
 from swarm.llm.entry import Temperament
+from swarm.llm.marks import unmarked
 from swarm.llm.scripted import answer
 from swarm.llm.tokens import MESSAGE_OVERHEAD, count_tokens, count_tokens_cached
 from swarm.planning import compose
@@ -138,7 +139,7 @@ def test_a_prompt_stays_within_its_budget_whatever_is_heard(heard: tuple[str, ..
     kept = len(heard) - prompt.pruned_messages
     expected = "".join(f"\n- {line}" for line in heard[:kept])
     heading = "\nHEARD (rumours, not orders)" if kept else ""
-    assert prompt.messages[1].content == silent.messages[1].content + heading + expected
+    assert prompt.messages[1].content == unmarked(silent.messages[1].content + heading + expected)
     if prompt.pruned_messages:
         longer = silent.tokens + count_tokens("\nHEARD (rumours, not orders)")
         longer += sum(count_tokens(f"\n- {line}") for line in heard[: kept + 1])

@@ -22,6 +22,7 @@ from swarm.market.ledger import ISSUE, ROAD
 from swarm.market.quality import price_dispersion
 from swarm.planning import compose, compose_regions, composed
 from swarm.preflight import check_budget
+from swarm.report.page import render
 from swarm.runtime.run import Place, RunResult, execute, fork, resume
 from swarm.simulation.folder import RunFolder
 from swarm.simulation.journal import JournalReader, JournalWriter, head_path
@@ -31,7 +32,6 @@ from swarm.simulation.record import RunRecord
 from swarm.simulation.region import TRAVELLER
 from swarm.simulation.regions import Regions, RegionsPlan, region_of, run_regions, run_sha256
 from swarm.simulation.replay import replay, replay_regions
-from swarm.simulation.report import render
 from swarm.simulation.traders import Gathered, LocalTraders, TradersPort
 from swarm.simulation.whole import Onlookers
 

@@ -12,10 +12,10 @@ from swarm.errors import ConfigError
 from swarm.llm import engines
 from swarm.planning import compose
 from swarm.preflight import check_budget, check_deadline
+from swarm.report.sections import decisions
 from swarm.simulation.loop import RoundOutcome, run_rounds
 from swarm.simulation.market import Market
 from swarm.simulation.record import Recorder
-from swarm.simulation.report import contents
 from swarm.simulation.traders import LocalTraders
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -121,7 +121,7 @@ def test_the_shipped_configs_show_what_they_are_named_for(name: str, asleep: boo
     )
     record = recorder.finish(market.close(), {})
     summary = record.summary
-    titles = {part.title for part in contents.decisions(record)}
+    titles = {part.title for part in decisions.decisions(record)}
     assert "Who was asked, and why" in titles
     assert ("What the run's budget did" in titles) is (name == "frugal")
     rounds = record.tables["rounds"]

@@ -4,6 +4,7 @@ Jinja escapes all text from data; `as_json` escapes what the page's script reads
 """
 
 import json
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,36 +13,36 @@ import jinja2
 import vl_convert
 from markupsafe import Markup
 
+from swarm.report import charts, deciders, sections, surroundings, wording
+from swarm.report.parts import Figure, SectionPlugin
+from swarm.report.tiles import tiles
 from swarm.simulation.record import RunRecord
-from swarm.simulation.report import charts, contents, wording
 
 # Of the three names that such a snippet may use, vl-convert 1.9 leaves `vega` and `vegaLite` null in the bundle.
 SCRIPT = "window.vegaEmbed=vegaEmbed;"
 
 
-def render(record: RunRecord) -> str:
-    """The report of a finished or interrupted run, as the text of one self-contained HTML file."""
+def render(record: RunRecord, more: Sequence[SectionPlugin] = ()) -> str:
+    """Returns the report of a finished or interrupted run as the text of one self-contained HTML file.
+
+    `more` are sections besides those at hand.
+    """
     summary = record.summary
-    sections = contents.sections(record)
-    panels = [
-        panel
-        for section in sections
-        for part in section.parts
-        if isinstance(part, contents.Figure)
-        for panel in part.panels
-    ]
+    found = sections.shown(record, more)
+    panels = [panel for section in found for part in section.parts if isinstance(part, Figure) for panel in part.panels]
     drawn = {
         "config": charts.CONFIG,
-        "shared": contents.shared_data(record),
+        "shared": surroundings.shared_data(record),
         "specs": [{**panel.spec, "datasets": panel.data} for panel in panels],
     }
     return template().render(
         summary=summary,
         wording=wording,
-        sections=sections,
-        tiles=wording.tiles(summary),
-        shocks=contents.shock_list(summary),
-        thinned=contents.thinned(record),
+        sections=found,
+        deciders=deciders,
+        tiles=tiles(summary),
+        shocks=surroundings.shock_list(summary),
+        thinned=surroundings.thinned(record),
         vega=Markup(vega_script()),  # noqa: S704 - a library's code, made fit for a script element
         charts=as_json(drawn),
     )

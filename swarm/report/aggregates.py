@@ -10,6 +10,7 @@ from typing import Any
 
 import polars as pl
 
+from swarm.market.quality import gini
 from swarm.simulation.record import RunRecord
 
 POINTS = 240
@@ -120,9 +121,11 @@ def spread(record: RunRecord, column: str, divisor: int, by: tuple[str, ...] = (
     """Per kept round (and `by`): tenth, half and nine tenths of the traders lie below `low`, `median`, `high`."""
     at = pace(record.summary["rounds"], max(1, len(record.summary["kinds"])) if by else 1)
     value = pl.col(column) / divisor
+    # Who has borrowed may own less than nothing; in any other column a negative number is one that nobody knows.
+    known = pl.lit(True) if column == "wealth_cents" else pl.col(column) >= 0
     return (
         record.tables["traders"]
-        .filter(at.kept() & (pl.col(column) >= 0))
+        .filter(at.kept() & known)
         .group_by("round", *by)
         .agg(
             value.quantile(0.1, "linear").round(2).alias("low"),
@@ -134,23 +137,11 @@ def spread(record: RunRecord, column: str, divisor: int, by: tuple[str, ...] = (
 
 
 def wealth_gini(record: RunRecord) -> pl.DataFrame:
-    """The Gini coefficient of wealth in each kept round; the formula is that of `market.quality.gini`."""
-    at = pace(record.summary["rounds"])
-    wealth = pl.col("wealth_cents").sort().cast(pl.Float64)
-    rank = 2 * pl.int_range(1, pl.len() + 1) - pl.len() - 1
-    return (
-        record.tables["traders"]
-        .filter(at.kept())
-        .group_by("round")
-        .agg(
-            pl.when(wealth.sum() > 0)
-            .then((rank * wealth).sum() / (pl.len() * wealth.sum()))
-            .otherwise(0.0)
-            .round(5)
-            .alias("gini")
-        )
-        .sort("round")
-    )
+    """Returns the Gini coefficient of wealth in each kept round."""
+    kept = record.tables["traders"].filter(pace(record.summary["rounds"]).kept())
+    rounds = kept.partition_by("round", as_dict=True, maintain_order=True)
+    found = [(round_, round(gini(rows["wealth_cents"].to_numpy()), 5)) for (round_,), rows in rounds.items()]
+    return pl.DataFrame(found, schema={"round": pl.Int64, "gini": pl.Float64}, orient="row").sort("round")
 
 
 def has_mood(record: RunRecord) -> bool:
