@@ -19,6 +19,7 @@ from swarm.errors import ReplayMismatch, SwarmError
 
 if TYPE_CHECKING:
     from swarm.runtime.run import Place, RunResult
+    from swarm.simulation.folder import RunFolder
 
 INTERRUPTED_STATUS = 130
 
@@ -106,7 +107,7 @@ def run(
     Ctrl-C ends a run after the round it is in; what was done until then is kept and can be replayed. --resume goes on
     with a run that was ended or killed at any point, on any cluster or none, to the history it would have had.
     """
-    from swarm import config as configs
+    from swarm import config_file
     from swarm.runtime.run import execute
     from swarm.runtime.run import resume as go_on
     from swarm.simulation.folder import RunFolder
@@ -119,8 +120,8 @@ def run(
         return
     if config is None:
         raise typer.BadParameter("name a config, or a run's folder with --resume", param_hint="CONFIG")
-    resolved = configs.load(config, tuple(overrides or ()), seed)
-    folder = RunFolder(out_dir or _default_folder(resolved.name, resolved.seed))
+    resolved = config_file.load(config, tuple(overrides or ()), seed)
+    folder = _new_folder(out_dir, Path("runs") / f"{resolved.name}-{resolved.seed}-{_now()}")
     _run(_place(local, address), quiet, lambda *how: execute(resolved, how[0], folder, *how[1:]))
 
 
@@ -145,8 +146,7 @@ def fork(
     from swarm.runtime.run import resume as go_on
     from swarm.simulation.folder import RunFolder
 
-    default = directory.with_name(f"{directory.resolve().name}-fork-{at_round}-{time.strftime('%Y%m%dT%H%M%S')}")
-    folder = RunFolder(out_dir or default)
+    folder = _new_folder(out_dir, directory.with_name(f"{directory.resolve().name}-fork-{at_round}-{_now()}"))
     begin_fork(RunFolder(directory), at_round, tuple(overrides or ()), folder)
     _run(_place(local, address), quiet, lambda *how: go_on(how[0], folder, *how[1:]))
 
@@ -196,8 +196,7 @@ def replay(
 
     No model is asked and no cluster is needed. Exit status 0: it holds; 1: it does not; 2: there is no whole journal.
     """
-    from swarm import config as configs
-    from swarm import planning
+    from swarm import config_file, planning
     from swarm.report.page import render
     from swarm.simulation.folder import RunFolder
     from swarm.simulation.record import Recorder
@@ -205,9 +204,12 @@ def replay(
     from swarm.simulation.replay import replay_regions
 
     folder = RunFolder(directory)
+    folder.check()
     recorder, onlookers = Recorder(), None
     if journals := folder.region_journals:
-        result, onlookers = replay_regions(journals, lambda record: planning.compose_regions(configs.resolve(record)))
+        result, onlookers = replay_regions(
+            journals, lambda record: planning.compose_regions(config_file.resolve(record))
+        )
     else:
         result = replay_journal(folder.journal, planning.composed, (recorder,))
     place = folder.path if journals else folder.journal
@@ -248,6 +250,7 @@ def report(directory: RunDirectory) -> None:
     from swarm.simulation.folder import RunFolder
 
     folder = RunFolder(directory)
+    folder.check()
     folder.write_report(render(folder.read_record()))
     out.print(f"report {folder.report}")
 
@@ -261,13 +264,13 @@ def validate(
     ] = False,
 ) -> None:
     """Check a config without running it, or explain every key that a config may have."""
-    from swarm import config as configs
+    from swarm import config_file
     from swarm.explain import explain as keys
     from swarm.planning import compose
 
     if config is None and not explain:
         raise typer.BadParameter("name a config, or give --explain", param_hint="CONFIG")
-    resolved = configs.load(config, tuple(overrides or ())) if config else None
+    resolved = config_file.load(config, tuple(overrides or ())) if config else None
     if explain:
         name = resolved.scenario["name"] if resolved else "wood"
         for key in keys(name):
@@ -332,12 +335,12 @@ def list_models(context: typer.Context) -> None:
 @models_app.command(name="check")
 def check_models(config: ConfigPath, overrides: Overrides = None) -> None:
     """Ask for each model of a config whether it can be used from here, and run nothing."""
-    from swarm import config as configs
+    from swarm import config_file
     from swarm.llm.check import must_be_usable, too_slow
     from swarm.planning import compose
     from swarm.preflight import check_deadline, models_time_s
 
-    resolved = configs.load(config, tuple(overrides or ()))
+    resolved = config_file.load(config, tuple(overrides or ()))
     plan = compose(resolved)
     must_be_usable(plan.models, plan.shard.budget.tokens_per_turn)
     for line in (*check_deadline(resolved), *too_slow(plan.models, models_time_s(resolved))):
@@ -659,8 +662,15 @@ class _StopFlag:
         self._set = True
 
 
-def _default_folder(name: str, seed: int) -> Path:
-    return Path("runs") / f"{name}-{seed}-{time.strftime('%Y%m%dT%H%M%S')}"
+def _new_folder(named: Path | None, generated: Path) -> "RunFolder":
+    """The folder that was named, or the first of the generated name which is free."""
+    from swarm.simulation.folder import RunFolder
+
+    return RunFolder(named) if named else RunFolder(generated, or_next=True)
+
+
+def _now() -> str:
+    return time.strftime("%Y%m%dT%H%M%S")
 
 
 def main() -> None:

@@ -1,63 +1,69 @@
-"""The one loader of plug-ins: each kind is a package whose files or folders are plug-ins of one export, found by name.
+"""The one loader of plug-ins: a plug-in is one file with one export, found by its name.
 
-Plug-ins that are not of this project stand in modules that the environment variable SWARM_PLUGINS names, divided by
-commas; such a module is called by the last part of its name. A config names plug-ins and never modules, so a config of
-somebody else imports nothing that its reader has not chosen. This module knows no plug-in and no kind.
+A package of ours holds a kind of plug-in, one module each. More come from installed packages, by the entry points of
+group `swarm.plugins`, and from the modules that the environment variable SWARM_PLUGINS names, separated by commas. No
+config and no run folder can name a module, so that opening somebody's run imports nothing. What a plug-in does, this
+module does not know.
 """
 
 import importlib
 import os
 import pkgutil
-from dataclasses import dataclass
+from collections.abc import Iterator
+from importlib.metadata import entry_points
 from types import ModuleType
 from typing import Any
 
 from swarm.errors import ConfigError, suggest
 
-PLUGINS_ENV = "SWARM_PLUGINS"
+ENTRY_POINTS = "swarm.plugins"
+VARIABLE = "SWARM_PLUGINS"
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """A kind of plug-in: the word for it, the package of those at hand, and what each module exports it as."""
+class Plugins:
+    """All plug-ins of one kind: what modules export as `export`, which has a `name`."""
 
-    word: str
-    package: str
-    export: str
-    besides: tuple[str, ...] = ("protocol",)
-    """Modules of the package that are no plug-ins."""
+    def __init__(self, package: str, export: str, noun: str, skip: tuple[str, ...] = ()) -> None:
+        """`skip` are modules of the package that hold no plug-in; `noun` is what an error calls one."""
+        self._package = package
+        self._export = export
+        self._noun = noun
+        self._skip = skip
 
+    def names(self) -> list[str]:
+        """Returns the names of all plug-ins at hand, sorted."""
+        return sorted({*self._own(), *(plugin.name for plugin in self._others())})
 
-def names(kind: Kind) -> list[str]:
-    """Returns the names of all plug-ins of a kind, in alphabetical order."""
-    package = importlib.import_module(kind.package)
-    at_hand = {module.name for module in pkgutil.iter_modules(package.__path__)} - set(kind.besides)
-    return sorted(at_hand | _outside(kind).keys())
-
-
-def load(kind: Kind, name: str) -> Any:
-    """Returns the export of the plug-in called `name`; ConfigError says which there are where there is none."""
-    if name not in (known := names(kind)):
-        problem = f"there is no {kind.word} called {name[:60]!r}{suggest(name, known)}"
-        raise ConfigError(kind.word, problem, f"known: {', '.join(known)}")
-    outside = _outside(kind)
-    module = outside[name] if name in outside else importlib.import_module(f"{kind.package}.{name}")
-    return getattr(module, kind.export)
-
-
-def _outside(kind: Kind) -> dict[str, ModuleType]:
-    """The modules of SWARM_PLUGINS that export this kind, by the last part of their names."""
-    listed = [path.strip() for path in os.environ.get(PLUGINS_ENV, "").split(",") if path.strip()]
-    modules = {path.rpartition(".")[2]: _imported(path) for path in listed}
-    return {name: module for name, module in modules.items() if hasattr(module, kind.export)}
-
-
-def _imported(path: str) -> ModuleType:
-    try:
-        return importlib.import_module(path)
-    except ImportError as error:
+    def find(self, name: str, key: str) -> Any:
+        """Returns the plug-in called `name`; ConfigError at `key` if there is none."""
+        if name in self._own():
+            return getattr(importlib.import_module(f"{self._package}.{name}"), self._export)
+        for plugin in self._others():
+            if plugin.name == name:
+                return plugin
+        names = self.names()
         raise ConfigError(
-            PLUGINS_ENV,
-            f"the module {path!r} cannot be imported ({error})",
-            "name modules that lie on Python's path, say my_project.my_engine",
-        ) from error
+            key, f"there is no {self._noun} {name!r}{suggest(name, names)}", f"known: {', '.join(names) or 'none'}"
+        )
+
+    def _own(self) -> list[str]:
+        path = importlib.import_module(self._package).__path__
+        return [m.name for m in pkgutil.iter_modules(path) if m.name not in self._skip]
+
+    def _others(self) -> Iterator[Any]:
+        for module in _modules():
+            if (plugin := getattr(module, self._export, None)) is not None:
+                yield plugin
+
+
+def _modules() -> Iterator[ModuleType]:
+    """The modules outside of this package that hold plug-ins."""
+    for point in entry_points(group=ENTRY_POINTS):
+        yield point.load()
+    for name in filter(None, map(str.strip, os.environ.get(VARIABLE, "").split(","))):
+        try:
+            yield importlib.import_module(name)
+        except ImportError as error:
+            raise ConfigError(
+                VARIABLE, f"{name!r} cannot be imported ({error})", "name modules, or unset it"
+            ) from error

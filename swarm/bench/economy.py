@@ -6,7 +6,8 @@ from statistics import median
 from swarm.bench.form import RUNS, Result, median_of
 from swarm.bench.runs import TEMPERAMENTS, Warm, play
 from swarm.bench.turns import cpu_seconds
-from swarm.config import RunConfig, load, resolve
+from swarm.config import RunConfig
+from swarm.config_file import load, resolve
 from swarm.llm.config import ModelConfig
 from swarm.preflight import Narrator
 from swarm.runtime.run import Place

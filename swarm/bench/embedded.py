@@ -8,7 +8,7 @@ from time import perf_counter
 from typing import get_args
 
 from swarm.bench.form import RUNS, Result, median_of
-from swarm.config import resolve
+from swarm.config_file import resolve
 from swarm.llm.engines.embedded.config import EmbeddedModel
 from swarm.llm.engines.embedded.engine import EmbeddedEngine
 from swarm.llm.entry import Temperament

@@ -8,7 +8,8 @@ from time import perf_counter
 
 from swarm.bench.form import RUNS, Result, median_of
 from swarm.bench.runs import Warm, play
-from swarm.config import RunConfig, resolve
+from swarm.config import RunConfig
+from swarm.config_file import resolve
 from swarm.errors import ConfigError
 from swarm.llm.engines.vllm.config import VllmModel
 from swarm.llm.engines.vllm.engine import VllmEngine

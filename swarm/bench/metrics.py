@@ -12,9 +12,11 @@ from time import perf_counter, process_time, thread_time
 
 from swarm.bench.form import RUNS, Result, median_of
 from swarm.bench.runs import TEMPERAMENTS, scripted
-from swarm.config import RunConfig, resolve
+from swarm.config import RunConfig
+from swarm.config_file import resolve
 from swarm.llm import engines
-from swarm.monitoring.hub import Hub, exported
+from swarm.monitoring.hub import Hub
+from swarm.monitoring.port import exported
 from swarm.planning import compose
 from swarm.preflight import Narrator
 from swarm.scenarios.protocol import Int64, MarketState

@@ -5,7 +5,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any, get_args
 
-from swarm.config import RunConfig, resolve
+from swarm.config import RunConfig
+from swarm.config_file import resolve
 from swarm.llm.entry import Temperament
 from swarm.planning import compose
 from swarm.preflight import Narrator, check_models

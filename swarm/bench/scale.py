@@ -8,7 +8,8 @@ import psutil
 
 from swarm.bench.form import RUNS, Result, median_of
 from swarm.bench.runs import Warm, play, scripted
-from swarm.config import RunConfig, resolve
+from swarm.config import RunConfig
+from swarm.config_file import resolve
 from swarm.preflight import Narrator
 from swarm.runtime.run import Place
 from swarm.simulation.loop import RoundOutcome

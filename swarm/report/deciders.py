@@ -190,7 +190,7 @@ def _rounds(summary: Summary, part: Summary) -> str:
 
 def _guests(summary: Summary) -> list[str]:
     """A line on travellers whom a rule decides for away from home."""
-    found = summary.get("regions", {})
+    found = summary.get("regions") or {}
     if not found.get("travellers") or found.get("abroad") == "own":
         return []
     return [

@@ -7,7 +7,8 @@ from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
-from swarm.config import RunConfig, resolve
+from swarm.config import RunConfig
+from swarm.config_file import resolve
 from swarm.errors import ConfigError
 from swarm.planning import compose_regions
 from swarm.preflight import Narrator, check
@@ -42,16 +43,16 @@ def execute_regions(
 ) -> RunResult:
     """Run all regions to the end, or to the last round that is whole in all of them, and write their folders."""
     plan = _checked(config, place, narrator)
-    folder.create()
-    folder.write_config(config.record(), plan.whole.config_sha256)
-    onlookers = Onlookers(plan, watchers)
-    try:
-        return _run(config, plan, place, folder, onlookers, narrator, should_stop, [None] * len(plan.plans))
-    except BaseException:
-        # What ended before its first round has left nothing to keep.
-        if not onlookers.rounds_done:
-            folder.discard()
-        raise
+    with folder.begun():
+        folder.write_config(config.record(), plan.whole.config_sha256)
+        onlookers = Onlookers(plan, watchers)
+        try:
+            return _run(config, plan, place, folder, onlookers, narrator, should_stop, [None] * len(plan.plans))
+        except BaseException:
+            # What ended before its first round has left nothing to keep.
+            if not onlookers.rounds_done:
+                folder.discard()
+            raise
 
 
 def resume_regions(
@@ -190,4 +191,8 @@ def _must_be_of(config: RunConfig, name: str, past: history.History, folder: Run
 
 def _as_begun(plan: RunPlan, past: history.History | None) -> RunPlan:
     """The plan whose journal begins as that of the past does, which may lack keys that there are by now."""
-    return replace(plan, config_sha256=past.header[1], config_record=past.header[2]) if past else plan
+    if past is None:
+        return plan
+    past.check(plan)
+    began = past.began
+    return replace(plan, config_sha256=began.config_sha256, config_record=began.config, software=began.software)

@@ -8,7 +8,8 @@ from time import monotonic, perf_counter, sleep
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from swarm.config import RunConfig, load, resolve
+from swarm.config import RunConfig
+from swarm.config_file import load, resolve
 from swarm.errors import ConfigError
 from swarm.llm import engines
 from swarm.llm.config import ModelConfig
@@ -16,6 +17,7 @@ from swarm.llm.protocol import ModelClient
 from swarm.planning import compose, composed
 from swarm.preflight import Narrator, check
 from swarm.simulation import history
+from swarm.simulation.entries import Decided, to_record
 from swarm.simulation.folder import RunFolder
 from swarm.simulation.journal import JournalWriter, rename, wait_for_writer
 from swarm.simulation.loop import Interrupted, Watcher, run_rounds
@@ -95,16 +97,16 @@ def execute(
         return execute_regions(config, place, folder, watchers, narrator, should_stop)
     plan = compose(config)
     check(config, plan, place.own_cluster, place.address is None, narrator)
-    folder.create()
-    folder.write_config(config.record(), plan.config_sha256)
-    recorder = Recorder()
-    try:
-        return _run(config, plan, place, folder, recorder, watchers, narrator, should_stop, {})
-    except BaseException:
-        # What ended before its first round has left nothing to keep.
-        if not recorder.rounds_done:
-            folder.discard()
-        raise
+    with folder.begun():
+        folder.write_config(config.record(), plan.config_sha256)
+        recorder = Recorder()
+        try:
+            return _run(config, plan, place, folder, recorder, watchers, narrator, should_stop, {})
+        except BaseException:
+            # What ended before its first round has left nothing to keep.
+            if not recorder.rounds_done:
+                folder.discard()
+            raise
 
 
 def resume(
@@ -119,6 +121,17 @@ def resume(
     The rounds that the journal has are run again from what it holds, which asks nobody and takes a fraction of their
     time; the history comes out as if the run had never ended.
     """
+    with folder.reopened():
+        return _resume(place, folder, watchers, narrator, should_stop)
+
+
+def _resume(
+    place: Place,
+    folder: RunFolder,
+    watchers: tuple[Watcher, ...],
+    narrator: Narrator,
+    should_stop: Callable[[], bool],
+) -> RunResult:
     config = load(folder.config)
     if config.regions:
         from swarm.runtime.region_runs import resume_regions
@@ -145,11 +158,14 @@ def fork(parent: RunFolder, at_round: int, overrides: tuple[str, ...], folder: R
 
     `resume` goes on from there. The population, the scenario and the tick must stay, since accounts and prices do.
     """
+    parent.check()
+    parent.check_config()
     parent_config = load(parent.config)
     config = load(parent.config, overrides)
     if parent_config.regions or config.regions:
         raise ConfigError("regions", "a run of several regions cannot be forked", "run it again with other keys")
     past = history.read(parent.journal)
+    past.plan(composed)
     for place in ("population", "market.tick_cents", "scenario.name"):
         before, after = (_at(c.record(), place) for c in (parent_config, config))
         if before != after:
@@ -163,16 +179,15 @@ def fork(parent: RunFolder, at_round: int, overrides: tuple[str, ...], folder: R
     if config.rounds <= at_round:
         raise ConfigError("rounds", f"expected more than {at_round}, the round of the fork, got {config.rounds}")
     plan = compose(config)
-    folder.create()
-    unfinished = folder.journal.with_suffix(".part")
-    # The journal gets its name when it is whole, and the config comes last: without both there is nothing to resume.
-    with JournalWriter(unfinished) as writer:
-        for payload in history.up_to_round(parent.journal, at_round):
-            writer.append_payload(payload)
-        record = Fork(at_round, writer.sha256, overrides, plan).record()
-        writer.append(["fork", record])
-    rename(unfinished, folder.journal)
-    folder.write_config(config.record(), plan.config_sha256)
+    with folder.begun():
+        unfinished = folder.journal.with_suffix(".part")
+        # The journal gets its name when it is whole, and the config comes last: with less there is nothing to resume.
+        with JournalWriter(unfinished) as writer:
+            for payload in history.up_to_round(parent.journal, at_round):
+                writer.append_payload(payload)
+            writer.append(to_record(Fork(at_round, writer.sha256, overrides, plan).entry()))
+        rename(unfinished, folder.journal)
+        folder.write_config(config.record(), plan.config_sha256)
     return config
 
 
@@ -192,7 +207,7 @@ def _run(
     watchers: tuple[Watcher, ...],
     narrator: Narrator,
     should_stop: Callable[[], bool],
-    recorded: Mapping[int, list[Any]],
+    recorded: Mapping[int, Decided],
 ) -> RunResult:
     with metrics(config, plan, place, folder, len(recorded), narrator) as exported:
         result = _rounds(config, plan, place, folder, recorder, watchers, narrator, should_stop, recorded, exported)
@@ -211,7 +226,7 @@ def _rounds(
     watchers: tuple[Watcher, ...],
     narrator: Narrator,
     should_stop: Callable[[], bool],
-    recorded: Mapping[int, list[Any]],
+    recorded: Mapping[int, Decided],
     exported: "Exported | None",
 ) -> RunResult:
     begun = perf_counter()
@@ -285,10 +300,10 @@ def metrics(
         yield None
         return
     # A run without metrics does not owe the import of an HTTP server.
-    from swarm.monitoring import hub
+    from swarm.monitoring import hub, port
 
     one = hub.Hub(plan, str(place), folder.path, recorded_rounds)
-    with hub.exported(one, runtime.metrics_host, runtime.metrics_port) as address:
+    with port.exported(one, runtime.metrics_host, runtime.metrics_port) as address:
         narrator.phase(f"metrics at {address}")
         yield Exported(one, address)
 

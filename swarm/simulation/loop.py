@@ -11,8 +11,8 @@ from typing import Protocol
 
 import numpy as np
 
-from swarm.agents.baselines import BASELINES
-from swarm.agents.observation import ASLEEP, MAX_HISTORY, Observation, PastRound, PrivateViews
+from swarm.agents import minds
+from swarm.agents.observation import MAX_HISTORY, Observation, PastRound, PrivateViews
 from swarm.coordination.gossip import contact_graph
 from swarm.coordination.messages import Messages, left_over, sent
 from swarm.coordination.router import Delivery, Holdings, Router
@@ -24,8 +24,9 @@ from swarm.market.orders import Int64, Orders
 from swarm.scenarios.protocol import Consequence, MarketState, Movement, with_debts
 from swarm.seeding import draw
 from swarm.simulation.attention import Attended, Attention, counted
+from swarm.simulation.entries import Acted
 from swarm.simulation.journal import JournalStats
-from swarm.simulation.market import MarketAnswer, MarketPort, Note
+from swarm.simulation.market import MarketAnswer, MarketPort
 from swarm.simulation.plan import Fork, RunPlan
 from swarm.simulation.presence import turnover
 from swarm.simulation.traders import Gathered, TradersPort
@@ -75,7 +76,7 @@ class Interrupted(Exception):
     """Raised by a traders port that was told to stop while it waited; the round is then as if it had not begun."""
 
 
-Outside = Callable[["RoundLoop"], Sequence[Note | Consequence]]
+Outside = Callable[["RoundLoop"], Sequence[Acted | Consequence]]
 """Says what happens at the end of a round that is no doing of its market or scenario."""
 
 
@@ -125,9 +126,9 @@ class RoundLoop:
         self._hold(plan)
         self._opening = _opening(plan)
         opening = [self._numbers.command(c, market_accounts(plan)) for c in plan.reaching(self._opening, 0)]
-        self._answer = market.execute([Note("run", plan.header()), *opening])
+        self._answer = market.execute([plan.began(), *opening])
         for watcher in watchers:
-            watcher.started(plan.last, self._answer.state, self._answer.named)
+            watcher.started(plan, self._answer.state, self._answer.named)
 
     @property
     def answer(self) -> MarketAnswer:
@@ -147,7 +148,7 @@ class RoundLoop:
         with suppress(StopIteration):
             phases.send(outside(self))
 
-    def phases(self) -> Generator[None, Sequence[Note | Consequence], None]:
+    def phases(self) -> Generator[None, Sequence[Acted | Consequence], None]:
         """A round in three phases: decide; clear, settle and live; take what is sent from outside, and end."""
         started = self._clock()
         round_ = self.round + 1
@@ -157,8 +158,8 @@ class RoundLoop:
         self._come_and_go(round_)
         seen, delivery = self._observe(round_)
         seen = self._attention.ask(seen, self._answer.state, self._last)
-        awake = seen.private.awake
-        delivery = self._router.read(delivery, None if awake is None else awake > ASLEEP)
+        assigned = seen.private.assigned
+        delivery = self._router.read(delivery, None if assigned is None else assigned.asked)
         gathered = self._traders.decide(seen)
         decided = self._clock()
         gathered, standing, attended = self._attention.settle(seen, self._answer.state, gathered, decided - started)
@@ -168,7 +169,7 @@ class RoundLoop:
         before = self._answer.state.reference_ticks
         self._answer = self._market.execute(
             [
-                Note("decisions", [round_, gathered.to_record()]),
+                gathered.entry(round_),
                 SubmitOrders(self._numbers.next(), round_, orders),
                 CloseRound(self._numbers.next(), round_),
             ]
@@ -216,7 +217,7 @@ class RoundLoop:
         router = self._router
         self._hold(fork.plan)
         self._router.succeed(router)
-        self._answer = self._market.execute([Note("fork", fork.record())])
+        self._answer = self._market.execute([fork.entry()])
 
     def _come_and_go(self, round_: int) -> None:
         """Where their number changes, some come with what they begin with, or go and leave what they have."""
@@ -235,11 +236,11 @@ class RoundLoop:
         seen = Observation(seen.public, replace(own, facts=facts, heard=delivery.heard))
         return self._past.shown(seen) if self._past is not None else seen, delivery
 
-    def _execute(self, entries: Sequence[Note | Consequence]) -> None:
-        """Journal notes and apply consequences."""
+    def _execute(self, entries: Sequence[Acted | Consequence]) -> None:
+        """Journal what parties did, and apply consequences."""
         accounts = market_accounts(self.plan)
         self._answer = self._market.execute(
-            [e if isinstance(e, Note) else self._numbers.command(e, accounts) for e in entries]
+            [e if isinstance(e, Acted) else self._numbers.command(e, accounts) for e in entries]
         )
 
     def _live(self, round_: int, reference_before_ticks: Int64, cleared: RoundCleared) -> None:
@@ -330,7 +331,7 @@ def _router(plan: RunPlan) -> Router:
     """A router that has learned nothing; who decides by a baseline reads no text."""
     traders = plan.shard.traders
     graph = contact_graph(plan.seed, plan.traders, traders.contacts(plan.traders))
-    return Router(plan.seed, graph, np.array([mind not in BASELINES for mind in plan.minds]), traders.router)
+    return Router(plan.seed, graph, minds.thinks(plan.shard), traders.router)
 
 
 def _said(

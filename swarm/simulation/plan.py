@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from swarm.agents.shard import ShardPlan
+from swarm import __version__
+from swarm.agents.plan import ShardPlan
 from swarm.llm.config import ModelConfig
 from swarm.scenarios.protocol import Consequence, Scenario
 from swarm.seeding import draw_below
+from swarm.simulation.entries import JOURNAL_FORMAT, Forked, RunBegan
 from swarm.simulation.market import MarketPlan
 from swarm.simulation.presence import PopulationStep, among, present_in
-
-JOURNAL_FORMAT = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,7 @@ class RunPlan:
 
     `scenario` holds the state of the creatures, so a plan serves one run. `fork` says from where on another plan holds.
     `population` says how many traders are there from which round on; all of them all the time where it is empty.
+    `software` is the version that the run was begun with.
     """
 
     name: str
@@ -38,6 +39,7 @@ class RunPlan:
     config_sha256: str
     fork: "Fork | None" = None
     population: tuple[PopulationStep, ...] = ()
+    software: str = __version__
 
     @property
     def traders(self) -> int:
@@ -57,9 +59,9 @@ class RunPlan:
         """Who decides, by trader."""
         return self.shard.minds
 
-    def header(self) -> list[Any]:
-        """The first record of the journal."""
-        return [JOURNAL_FORMAT, self.config_sha256, self.config_record]
+    def began(self) -> RunBegan:
+        """Returns the first entry of the journal."""
+        return RunBegan(JOURNAL_FORMAT, self.software, self.config_sha256, self.config_record)
 
     @property
     def last(self) -> "RunPlan":
@@ -87,10 +89,17 @@ class Fork:
     changes: tuple[str, ...]
     plan: RunPlan
 
-    def record(self) -> list[Any]:
-        """The fork in the journal."""
-        mechanisms = list(self.plan.market.mechanisms)
-        return [self.round, self.parent_sha256, list(self.changes), *self.plan.header()[1:], mechanisms]
+    def entry(self) -> Forked:
+        """Returns the fork as the journal has it."""
+        plan = self.plan
+        return Forked(
+            self.round,
+            self.parent_sha256,
+            self.changes,
+            plan.config_sha256,
+            plan.config_record,
+            tuple(plan.market.mechanisms),
+        )
 
 
 def config_digest(record: dict[str, Any]) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Executor, wait
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -19,14 +19,15 @@ from swarm.market.ledger import ROAD
 from swarm.scenarios.protocol import Consequence, Int64, Movement
 from swarm.schema import StrictModel
 from swarm.seeding import draw, draw_below
+from swarm.simulation.entries import Acted
 from swarm.simulation.loop import Interrupted, RoundLoop
-from swarm.simulation.market import Note
+from swarm.simulation.party import Act, Move, Quote
 from swarm.simulation.plan import RunPlan
 from swarm.simulation.region import Region
 from swarm.simulation.road import RegionState, Road, Travellers
 
 In = TypeVar("In")
-Phases = Generator[None, Sequence[Note | Consequence], None]
+Phases = Generator[None, Sequence[Acted | Consequence], None]
 Neighbours = tuple[tuple[str, tuple[int, ...]], ...]
 
 
@@ -182,29 +183,28 @@ class Dispatch:
     elsewhere: Neighbours
     movements: Sequence[Movement]
 
-    def told_to(self, loop: RoundLoop) -> Sequence[Note | Consequence]:
+    def told_to(self, loop: RoundLoop) -> Sequence[Acted | Consequence]:
         """Tell the region, and say what its journal and its market are to be sent."""
         region_of(loop.plan).elsewhere = self.elsewhere
-        news = [[name, list(prices)] for name, prices in self.elsewhere]
-        return [Note("road", [self.round, news]), *self.movements]
+        acts: list[Act] = [Quote(name, np.array(prices, dtype=np.int64)) for name, prices in self.elsewhere]
+        acts += [Move(m.cause, m.source, m.target, m.asset, m.amount) for m in self.movements]
+        return [Acted(self.round, ROAD, tuple(acts)), *self.movements]
 
     @classmethod
-    def from_records(cls, records: Sequence[list[Any]]) -> "Dispatch":
-        """The dispatch whose note, and transfers, a journal has."""
-        (_, (round_, news)), *transfers = records
-        movements = [
-            Movement(cause, *(np.array(column, dtype=np.int64) for column in columns))
-            for _, _, cause, *columns in transfers
-        ]
-        return cls(round_, tuple((name, tuple(prices)) for name, prices in news), movements)
+    def recorded(cls, acted: Acted) -> "Dispatch":
+        """Returns the dispatch that a journal has."""
+        news = [(act.of, tuple(act.prices_ticks.tolist())) for act in acted.acts if isinstance(act, Quote)]
+        moves = [act for act in acted.acts if isinstance(act, Move)]
+        movements = [Movement(m.cause, m.source, m.target, m.asset, m.amount) for m in moves]
+        return cls(acted.round, tuple(news), movements)
 
 
-def as_recorded(dispatches: Mapping[int, Sequence[list[Any]]]) -> Callable[[RoundLoop], Sequence[Note | Consequence]]:
+def as_recorded(acted: Mapping[int, Sequence[Acted]]) -> Callable[[RoundLoop], Sequence[Acted | Consequence]]:
     """What the road sent one region, from its journal: so that it replays without the others."""
 
-    def outside(loop: RoundLoop) -> Sequence[Note | Consequence]:
-        found = dispatches.get(loop.round)
-        return Dispatch.from_records(found).told_to(loop) if found else ()
+    def outside(loop: RoundLoop) -> Sequence[Acted | Consequence]:
+        found = acted.get(loop.round)
+        return Dispatch.recorded(found[0]).told_to(loop) if found else ()
 
     return outside
 
@@ -288,7 +288,7 @@ def run_sha256(journal_sha256s: Sequence[str]) -> str:
     return hashlib.sha256("".join(journal_sha256s).encode()).hexdigest()
 
 
-def _end(phase: tuple[Phases, Sequence[Note | Consequence]]) -> None:
+def _end(phase: tuple[Phases, Sequence[Acted | Consequence]]) -> None:
     """Let a region's round end with what it is sent."""
     with suppress(StopIteration):
         phase[0].send(phase[1])

@@ -10,12 +10,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import msgpack
+
 from swarm.errors import JournalError
-from swarm.market.commands import Command, to_record
-from swarm.simulation.history import Compose, read
-from swarm.simulation.journal import JournalStats
+from swarm.simulation.entries import Entry, RoundEnded, to_record
+from swarm.simulation.history import Compose, History, read
+from swarm.simulation.journal import JournalStats, packed
 from swarm.simulation.loop import RoundLoop, Watcher, run_rounds
-from swarm.simulation.market import Market, MarketAnswer, MarketClosing, Note
+from swarm.simulation.market import Market, MarketAnswer, MarketClosing
 from swarm.simulation.plan import RunPlan
 from swarm.simulation.regions import Regions, RegionsPlan, as_recorded, run_regions, run_sha256
 from swarm.simulation.traders import RecordedTraders
@@ -50,49 +52,56 @@ class ReplayResult:
 class _ComparingMarket(Market):
     """A market that holds each record it would journal against the recorded one."""
 
-    def __init__(self, plan: RunPlan, recorded: list[Any]) -> None:
+    def __init__(self, plan: RunPlan, past: History) -> None:
         super().__init__(plan.market, None)
-        self._expected = recorded
+        self._expected = past.payloads()
         self.mismatch = ""
         self._place = 0
 
-    def execute(self, entries: Sequence[Command | Note], at: int | None = None) -> MarketAnswer:
+    def execute(self, entries: Sequence[Entry], at: int | None = None) -> MarketAnswer:
         """Compare, then do as a market does."""
         for entry in entries:
-            self._compare([entry.kind, entry.body] if isinstance(entry, Note) else to_record(entry))
+            self._compare(entry)
         return super().execute(entries, at)
 
     def end_round(self, round_: int, at: int | None = None) -> JournalStats:
         """Compare the state's hash, then do as a market does."""
-        self._compare(["round", [round_, self.exchange.state_hash()]])
+        self._compare(RoundEnded(round_, self.exchange.state_hash()))
         return super().end_round(round_, at)
 
     def compare_rest(self) -> None:
         """Say so if the journal goes on where the replay has ended."""
-        if not self.mismatch and self._place < len(self._expected):
-            found = self._expected[self._place][0]
-            self.mismatch = f"record {self._place} is a {found!r} in the journal and nothing in the replay"
+        if not self.mismatch and (found := next(self._expected, None)) is not None:
+            self.mismatch = f"record {self._place} is a {_kind(found)} in the journal and nothing in the replay"
 
-    def _compare(self, record: list[Any]) -> None:
-        place, self._place = self._place, self._place + 1
-        if self.mismatch or (place < len(self._expected) and self._expected[place] == record):
+    def _compare(self, entry: Entry) -> None:
+        if self.mismatch:
             return
-        found = self._expected[place][0] if place < len(self._expected) else "nothing"
-        self.mismatch = f"record {place} is a {found!r} in the journal and another {record[0]!r} in the replay"
+        place, self._place = self._place, self._place + 1
+        expected = next(self._expected, None)
+        if expected == packed(to_record(entry)):
+            return
+        found = "nothing" if expected is None else _kind(expected)
+        mine = repr(type(entry).__name__)
+        self.mismatch = f"record {place} is a {found} in the journal and another {mine} in the replay"
+
+
+def _kind(payload: bytes) -> str:
+    return repr(msgpack.unpackb(payload)[0])
 
 
 def replay(journal: Path, compose: Compose, watchers: tuple[Watcher, ...] = ()) -> ReplayResult:
     """Rebuild the run whose journal this is; `compose` makes a plan of a journalled config."""
     history = read(journal)
     plan = history.plan(compose)
-    market = _ComparingMarket(plan, history.records)
+    market = _ComparingMarket(plan, history)
     rounds = run_rounds(
         plan,
         market,
         RecordedTraders(plan.shards_by_round(), history.decisions),
         watchers,
         should_stop=_after(history.rounds),
-        outside=as_recorded(history.dispatches),
+        outside=as_recorded(history.acted),
     )
     market.compare_rest()
     closing = market.close()
@@ -124,11 +133,18 @@ def replay_regions(
     pasts = [read(journals[name], last_round=rounds) for name in plan.names]
     # As in any replay, the config is taken as the run was given it.
     plans = tuple(
-        replace(own, config_sha256=past.header[1], config_record=past.header[2])
+        replace(
+            own,
+            config_sha256=past.began.config_sha256,
+            config_record=past.began.config,
+            software=past.began.software,
+        )
         for own, past in zip(plan.plans, pasts, strict=True)
     )
     plan = replace(plan, plans=plans)
-    markets = [_ComparingMarket(own, past.records) for own, past in zip(plans, pasts, strict=True)]
+    for own, past in zip(plans, pasts, strict=True):
+        past.check(own)
+    markets = [_ComparingMarket(own, past) for own, past in zip(plans, pasts, strict=True)]
     onlookers = Onlookers(plan)
     loops = [
         RoundLoop(own, market, RecordedTraders(own.shards_by_round(), past.decisions), onlookers.each(number))

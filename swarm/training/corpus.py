@@ -13,7 +13,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from swarm.config import resolve
+from swarm.config_file import resolve
 from swarm.llm.engines.embedded import tokenizer
 from swarm.llm.engines.scripted.config import ScriptedModel
 from swarm.llm.entry import Temperament

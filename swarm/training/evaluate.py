@@ -14,11 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from swarm.agents.memory import Memory
-from swarm.agents.menu import Menu
+from swarm.agents.minds import definitions
 from swarm.agents.observation import Int64, Observation
-from swarm.agents.shard import Shard, ShardPlan
-from swarm.agents.turns import read_turns
-from swarm.config import RunConfig, resolve
+from swarm.agents.plan import ShardPlan
+from swarm.agents.shard import Shard
+from swarm.config import RunConfig
+from swarm.config_file import resolve
 from swarm.llm import engines
 from swarm.llm.engines.embedded.config import EmbeddedModel
 from swarm.llm.engines.embedded.engine import EmbeddedEngine
@@ -311,14 +312,13 @@ def lots_at_market(shard: ShardPlan, seen: Observation, temperament: Temperament
     plan = replace(
         shard,
         minds=(model.name,) * len(seen.private),
+        definitions=definitions([model.name], shard.traders),
         completion_tokens={model.name: 2},
-        menu_minds=frozenset({model.name}),
+        form_of={model.name: "menu"},
     )
     client = EmbeddedEngine(model)
     answer = asyncio.run(Shard(plan, {model.name: client}).decide(seen, Memory.empty()))
-    menus: dict[int, Menu] = plan.menus(seen)
-    limit = plan.budget.tokens_per_turn
-    orders = read_turns(answer.turns, seen.private.makes, plan.rules, limit, 80, menus=menus).orders
+    orders = answer.decisions.orders
     beyond = orders.side * (orders.limit_ticks - seen.public.reference_ticks[orders.good])
     orders = orders.take(beyond >= 0)
     lots = np.zeros((2, len(seen.private)), dtype=np.int64)

@@ -10,7 +10,7 @@ import tempfile
 import zlib
 from pathlib import Path
 
-from swarm.config import load
+from swarm.config_file import load
 from swarm.llm import engines
 from swarm.planning import compose
 from swarm.report.page import render

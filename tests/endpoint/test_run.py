@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from swarm.config import RunConfig, resolve
+from swarm.config import RunConfig
+from swarm.config_file import resolve
 from swarm.errors import ModelError
 from swarm.planning import compose
 from swarm.runtime.run import Place, execute

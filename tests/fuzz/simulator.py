@@ -18,19 +18,22 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import msgpack
 import numpy as np
 
 from swarm.agents.memory import Memory
 from swarm.agents.observation import Observation
 from swarm.agents.shard import Shard, ShardAnswer
-from swarm.config import resolve
+from swarm.config_file import resolve
 from swarm.errors import ClusterError, OutputError
 from swarm.llm.engines.scripted.config import ScriptedModel
 from swarm.llm.scripted import ScriptedEngine
+from swarm.market import commands
 from swarm.market.orders import Int64
 from swarm.planning import compose
 from swarm.scenarios.protocol import MarketState
 from swarm.simulation import history
+from swarm.simulation.entries import Decided
 from swarm.simulation.loop import RoundOutcome, run_rounds
 from swarm.simulation.market import Market, MarketPlan, OutOfStep
 from swarm.simulation.plan import RunPlan
@@ -416,7 +419,7 @@ def _live(world: World, record: dict[str, Any], path: Path, witness: Witness) ->
 
 
 def _no_command_twice(path: Path) -> None:
-    numbers = [r[1] for r in history.read(path).records if r[0] not in ("run", "decisions", "round", "fork")]
+    numbers = [r[1] for r in map(msgpack.unpackb, history.read(path).payloads()) if r[0] in commands.KINDS]
     if numbers != list(range(1, len(numbers) + 1)):
         raise Broken("a command is in the journal twice, or is missing")
 
@@ -424,7 +427,7 @@ def _no_command_twice(path: Path) -> None:
 class _Recomputing(RecordedTraders):
     """Recorded traders whose rule-based orders are worked out again, from nothing but the record."""
 
-    def __init__(self, plan: RunPlan, rounds: Mapping[int, list[Any]]) -> None:
+    def __init__(self, plan: RunPlan, rounds: Mapping[int, Decided]) -> None:
         super().__init__(plan.shards_by_round(), rounds)
         self.shard = Shard(plan.shard, {})
         self.memory = {trader: Memory.empty() for trader in range(plan.traders)}

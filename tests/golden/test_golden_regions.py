@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from swarm.config import resolve
+from swarm.config_file import resolve
 from swarm.planning import compose_regions
 from swarm.runtime.run import Place, execute
 from swarm.simulation.folder import RunFolder

@@ -16,11 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swarm import scenarios
-from swarm.agents import desk_tools, menu, prompt
+from swarm.agents import desk_tools, prompt
+from swarm.agents.forms import menu
 from swarm.agents.memory import Memory
 from swarm.agents.observation import MAX_HISTORY, Observation, PastRound, PrivateViews, PublicView
 from swarm.agents.shard import Shard
-from swarm.config import resolve
+from swarm.config_file import resolve
 from swarm.llm.protocol import ModelReply, ModelRequest, TokenUsage
 from swarm.market.events import RoundCleared, Trades
 from swarm.planning import compose

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from swarm.agents.memory import Memory
 from swarm.agents.observation import Observation
 from swarm.agents.shard import Shard
-from swarm.config import resolve
+from swarm.config_file import resolve
 from swarm.coordination.governor import FLOORS, Costs, Governor, Level, Limits, Pace
 from swarm.llm import engines
 from swarm.planning import compose

@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from swarm.config import resolve
+from swarm.config_file import resolve
 from swarm.market.commands import CloseRound, SubmitOrders, Transfer
 from swarm.market.config import MarketConfig
 from swarm.market.events import OrdersTaken, Rejection, RoundCleared

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import yaml
 
-from swarm.config import resolve
+from swarm.config_file import resolve
 from swarm.llm import engines
 from swarm.market.ledger import ISSUE
 from swarm.planning import compose

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from swarm.config import resolve
+from swarm.config_file import resolve
 from swarm.errors import ConfigError
 from swarm.planning import compose
 from swarm.scenarios.double_auction import DoubleAuction

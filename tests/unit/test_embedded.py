@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from swarm.config import resolve
+from swarm.config_file import resolve
 from swarm.errors import ConfigError
 from swarm.llm import engines
 from swarm.llm.engines.embedded import engine as embedded_engine
@@ -201,7 +201,7 @@ def test_their_markets_are_more_efficient_than_random_ones(scenario: str) -> Non
 def test_a_config_may_name_an_embedded_model() -> None:
     config = resolve({"models": [{"name": "tiny", "engine": "embedded", "temperament": "panic"}]})
     assert isinstance(engines.in_process(config.models[0]), EmbeddedEngine)
-    assert compose(config).shard.menu_minds == {"tiny"}
+    assert compose(config).shard.form_of["tiny"] == "menu"
 
 
 def test_calibration_and_intervals() -> None:

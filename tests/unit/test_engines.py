@@ -2,16 +2,17 @@
 
 import pytest
 
-from swarm import plugins
 from swarm.errors import ConfigError
 from swarm.llm import engines
 from swarm.llm.config import engine_of
 from swarm.llm.engines.protocol import Deployment
+from swarm.plugins import VARIABLE
 
 
 @pytest.mark.parametrize("name", engines.names())
 def test_every_engine_is_what_its_entries_are_named_for(name: str) -> None:
     engine = engines.find(name)
+    assert engine.name == name
     assert name in str(engine.config.model_json_schema()["properties"]["engine"])
 
 
@@ -21,9 +22,9 @@ def test_an_engine_that_is_not_there_says_which_there_are() -> None:
 
 
 def test_plugins_of_others_are_named_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(plugins.PLUGINS_ENV, "swarm.llm.engines.scripted, ")
+    monkeypatch.setenv(VARIABLE, "swarm.llm.engines.scripted, ")
     assert engines.names() == ["embedded", "openai", "scripted", "vllm"]
-    monkeypatch.setenv(plugins.PLUGINS_ENV, "no_such_module_anywhere")
+    monkeypatch.setenv(VARIABLE, "no_such_module_anywhere")
     with pytest.raises(ConfigError, match=r"SWARM_PLUGINS.*no_such_module_anywhere"):
         engines.names()
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from swarm.agents.decision import Decision, DecisionError, Rules
-from swarm.agents.menu import LETTERS, Menu, compose_menus, compose_sayings, menu_text, read_choice
+from swarm.agents.forms.menu import LETTERS, Menu, compose_menus, compose_sayings, menu_text, read_choice
 from swarm.agents.observation import Observation, PrivateViews, PublicView
-from swarm.config import resolve
+from swarm.config_file import resolve
 from swarm.llm import engines
 from swarm.llm.menu_policies import choose, read_menu
 from swarm.planning import compose
@@ -146,6 +146,7 @@ def test_scripted_minds_trade_by_menu_and_make_no_error() -> None:
     market = Market(plan.market, None)
     clients = {m.name: engines.in_process(m) for m in plan.models}
     run_rounds(plan, market, LocalTraders(plan.shard, clients), (recorder,))
-    assert not recorder.errors
-    assert not recorder.rejections
-    assert recorder.volume_lots > 50
+    summary = recorder.finish(market.close(), {}).summary
+    assert not summary["decision_errors"]
+    assert not summary["order_rejections"]
+    assert summary["volume_lots"] > 50

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from swarm.config import resolve
+from swarm.config_file import resolve
 from swarm.errors import JournalError, OutputError
 from swarm.planning import compose
 from swarm.simulation import history
@@ -167,7 +167,7 @@ def test_another_history_of_the_same_length_is_noticed(whole: Path, tmp_path: Pa
     path = tmp_path / "journal.swarm"
     records = list(JournalReader(whole))
     with JournalWriter(path) as writer:
-        for record in [*records[:-1], ["round", [3, "0" * 64]]]:
+        for record in [*records[:-1], ["RoundEnded", 3, "0" * 64]]:
             writer.append(record)
     head_path(path).write_bytes(head_path(whole).read_bytes())
     with pytest.raises(JournalError, match="another history than the one that was durable"):
@@ -190,7 +190,7 @@ def test_a_journal_of_another_config_is_not_gone_on_with(whole: Path, tmp_path: 
     path.write_bytes(whole.read_bytes())
     plan = new_plan(CONFIG | {"seed": 6})
     market = Market(plan.market, path)
-    with pytest.raises(JournalError, match="at byte 8 record 0 is a 'run' and this run comes to another 'run'"):
+    with pytest.raises(JournalError, match="record 0 is a 'RunBegan' and this run comes to another"):
         run_rounds(plan, market, LocalTraders(plan.shard, {}))
     market.close()
     assert path.read_bytes() == whole.read_bytes()

@@ -15,7 +15,7 @@ import yaml
 
 from swarm.agents.observation import Observation
 from swarm.agents.prompt import public_text
-from swarm.config import load, resolve
+from swarm.config_file import load, resolve
 from swarm.errors import ConfigError, JournalError, LedgerError
 from swarm.llm import engines
 from swarm.market.ledger import ISSUE, ROAD
@@ -171,9 +171,9 @@ def test_guests_neither_eat_nor_harvest_and_see_what_a_lot_brings_at_home() -> N
     for _ in range(4):
         regions.step()
     plan = onlookers.plan
-    for own, recorder in zip(plan.plans, onlookers.recorders, strict=True):
+    for own, latest in zip(plan.plans, onlookers._latest, strict=True):
         region = region_of(own)
-        named = dict(zip(own.market.named_accounts, recorder._named, strict=True))
+        named = dict(zip(own.market.named_accounts, latest.last.named_balances, strict=True))
         assert named[ISSUE][0] == -400 * 100 * region.natives
         guests = range(region.natives, own.traders)
         assert all(region.kinds[region.trader_kind[g]] == TRAVELLER for g in guests)
@@ -255,15 +255,15 @@ def test_a_dispatch_that_the_road_did_not_send_is_noticed_in_the_run_and_not_in_
     folder = tmp_path / "run"
     shutil.copytree(whole, folder)
     records = list(JournalReader(journal(folder, "north")))
-    place = next(i for i, r in enumerate(records) if r[0] == "road" and r[1][0] == 3)
-    records[place][1][1][0][1][0] += 1
+    place = next(i for i, r in enumerate(records) if r[:2] == ["Acted", 3])
+    records[place][3][0][2][0] += 1
     head_path(journal(folder, "north")).unlink()
     journal(folder, "north").unlink()
     with JournalWriter(journal(folder, "north")) as writer:
         for one in records:
             writer.append(one)
     result, _ = replay_regions(RunFolder(folder).region_journals, compose_recorded)
-    assert result.mismatch.startswith(f"north: record {place} is a 'road'")
+    assert result.mismatch.startswith(f"north: record {place} is a 'Acted'")
 
 
 def test_a_missing_journal_of_a_neighbour_is_named(whole: Path, tmp_path: Path) -> None:

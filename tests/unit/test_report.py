@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from swarm.config import resolve
+from swarm.config_file import resolve
 from swarm.llm import engines
 from swarm.market.quality import gini
 from swarm.planning import compose

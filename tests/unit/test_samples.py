@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from swarm.agents.menu import Action, Leg, Menu
+from swarm.agents.forms.menu import Action, Leg, Menu
 from swarm.agents.observation import Observation
-from swarm.config import resolve
+from swarm.config_file import resolve
 from swarm.llm import engines
 from swarm.llm.engines.embedded.config import EmbeddedModel
 from swarm.llm.engines.embedded.engine import EmbeddedEngine

@@ -9,7 +9,7 @@ from typing import Any, get_args
 import pytest
 
 from swarm.agents.decision import Decision, read_decision
-from swarm.config import resolve
+from swarm.config_file import resolve
 from swarm.llm import engines
 from swarm.llm.engines.scripted.config import ScriptedModel
 from swarm.llm.entry import Temperament

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from swarm.agents.decision import DecisionError
-from swarm.config import load, resolve
+from swarm.config_file import load, resolve
 from swarm.errors import ConfigError
 from swarm.llm import engines
 from swarm.planning import compose

@@ -15,7 +15,7 @@ from swarm.agents.decision import DecisionError, Rules, read_reply
 from swarm.agents.memory import Memory
 from swarm.agents.observation import Observation
 from swarm.agents.shard import Shard
-from swarm.config import resolve
+from swarm.config_file import resolve
 from swarm.coordination.standing import Reason, Signs, Standing, Stands, covered
 from swarm.llm import engines
 from swarm.llm.protocol import ModelClient, ModelReply, ModelRequest
@@ -297,7 +297,7 @@ def test_it_replays_and_goes_on_from_the_record(tmp_path: Path) -> None:
         assert again[key] == summary[key], key
 
     plan = compose(resolve(CONFIG))
-    recorded = {o.round: o.gathered.to_record() for o in rounds[:6]}
+    recorded = {o.round: o.gathered.entry(o.round) for o in rounds[:6]}
     market = Market(plan.market, None)
     run_rounds(plan, market, ResumedTraders(RecordedTraders({1: plan.shard}, recorded), local(plan)))
     assert market.close().journal_sha256 == sha256

@@ -2,22 +2,22 @@
 
 from typing import Any
 
-from swarm import plugins
 from swarm.llm.engines.protocol import EnginePlugin
 from swarm.llm.entry import ModelEntry
 from swarm.llm.protocol import ModelClient
+from swarm.plugins import Plugins
 
-KIND = plugins.Kind("engine", __name__, "ENGINE")
+PLUGINS = Plugins(__name__, "ENGINE", "engine", skip=("protocol",))
 
 
 def names() -> list[str]:
     """Returns the names of all engines at hand."""
-    return plugins.names(KIND)
+    return PLUGINS.names()
 
 
 def find(name: str) -> EnginePlugin[Any]:
     """Returns the engine called `name`; ConfigError says which there are where there is none."""
-    engine: EnginePlugin[Any] = plugins.load(KIND, name)
+    engine: EnginePlugin[Any] = PLUGINS.find(name, "models.*.engine")
     return engine
 
 

@@ -71,8 +71,11 @@ def _plain(model: Any) -> Deployment:
 class EnginePlugin(Generic[Entry]):
     """One engine: the keys of its entries, and what is done with an entry."""
 
+    name: str
+    """What the key `engine` of its entries calls it: the name of its file or folder."""
+
     config: type[Entry]
-    """The class of its entries; the default of its key `engine` or the one value allowed is the plug-in's name."""
+    """The class of its entries, whose key `engine` allows this name alone."""
 
     client: Callable[[Entry], ModelClient]
     """Returns a client that runs the model in this process or below it, or reaches its endpoint from here."""

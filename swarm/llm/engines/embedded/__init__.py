@@ -12,4 +12,4 @@ def _client(model: EmbeddedModel) -> ModelClient:
     return EmbeddedEngine(model)
 
 
-ENGINE = EnginePlugin(EmbeddedModel, _client)
+ENGINE = EnginePlugin("embedded", EmbeddedModel, _client)

@@ -11,4 +11,4 @@ def _client(model: ScriptedModel) -> ModelClient:
     return ScriptedEngine(model)
 
 
-ENGINE = EnginePlugin(ScriptedModel, _client)
+ENGINE = EnginePlugin("scripted", ScriptedModel, _client)

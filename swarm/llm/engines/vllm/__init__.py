@@ -35,4 +35,4 @@ def _deployment(model: VllmModel) -> Deployment:
     )
 
 
-ENGINE = EnginePlugin(VllmModel, _client, _check, check.warnings, deployment=_deployment)
+ENGINE = EnginePlugin("vllm", VllmModel, _client, _check, check.warnings, deployment=_deployment)

@@ -32,7 +32,7 @@ ABORT_S = 0.5
 WARM_UP_TIMEOUT_S = 300.0
 _WARM_UP_SCHEMA = {
     "type": "object",
-    "properties": {"ready": {"enum": ["yes"]}},
+    "properties": {"ready": {"type": "string", "enum": ["yes"]}},
     "required": ["ready"],
     "additionalProperties": False,
 }
