@@ -33,7 +33,6 @@ def check_budget(config: RunConfig) -> None:
     """ConfigError where the first round's prompts leave no room for a reply; later prompts are of the same size."""
     if not config.models:
         return
-    # A plan of its own, since observing moves a scenario's state.
     plan = _to_be_observed(config)
     nothing = MarketState(
         np.zeros((plan.traders, len(plan.scenario.goods) + 1), dtype=np.int64), plan.scenario.opening_reference_ticks

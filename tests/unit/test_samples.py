@@ -40,7 +40,7 @@ class Alike:
 
     def decide(self, seen: Observation) -> Any:
         shown = seen.private.take(self.rows)
-        private = replace(shown, trader=seen.private.trader, makes=np.full_like(shown.makes, -1))
+        private = replace(shown, trader=seen.private.trader).bartered(makes=np.full(len(shown), -1))
         return self.traders.decide(Observation(seen.public, private))
 
 
