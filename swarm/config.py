@@ -8,7 +8,8 @@ from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from swarm.agents.baselines import ARBITRAGE, BASELINES
 from swarm.agents.config import BudgetConfig, TradersConfig
-from swarm.errors import suggest
+from swarm.agents.minds import definitions
+from swarm.errors import ConfigError, suggest
 from swarm.llm.config import ModelConfig
 from swarm.market.config import MarketConfig
 from swarm.schema import Misplaced, StrictModel, short
@@ -162,12 +163,15 @@ class RunConfig(StrictModel):
                     f"traders.desks.{i}.model",
                     f"there is no such model{suggest(desk.model, names)}; known: {', '.join(names) or 'none'}",
                 )
-            if self.models[names.index(desk.model)].engine == "embedded":
+            if not (thinks_with := self.models[names.index(desk.model)]).takes_tools:
                 raise Misplaced(
                     f"traders.desks.{i}.model",
-                    f"{desk.model} is an embedded model, which picks letters of a menu and can call no tool",
+                    f"{desk.model} is a model of the engine {thinks_with.engine}, which can call no tool",
                 )
-        known = [*names, *desks, *BASELINES]
+        try:
+            known = list(definitions(names, self.traders))
+        except ConfigError as error:
+            raise Misplaced(error.place, str(error).removeprefix(f"{error.place}: ")) from None
         for mind, weight in self.traders.minds.items():
             if mind not in known:
                 raise Misplaced(
@@ -252,7 +256,8 @@ class RunConfig(StrictModel):
     @property
     def minds(self) -> dict[str, int]:
         """Weights by mind, with the default filled in."""
-        return self.traders.minds or {m.name: 1 for m in (*self.models, *self.traders.desks)}
+        named = [*(m.name for m in self.models), *(d.name for d in self.traders.desks), *self.traders.define]
+        return self.traders.minds or dict.fromkeys(named, 1)
 
     def record(self) -> dict[str, Any]:
         """The config in plain values, every default written out."""

@@ -8,11 +8,14 @@ import numpy as np
 from swarm import scenarios
 from swarm.agents.baselines import ARBITRAGE
 from swarm.agents.decision import Rules
-from swarm.agents.shard import ShardPlan
+from swarm.agents.forms.menu import MenuForm
+from swarm.agents.forms.orders import OrdersForm
+from swarm.agents.minds import definitions, models_of, models_with_tools
+from swarm.agents.plan import ShardPlan
 from swarm.config import RunConfig
 from swarm.config_file import resolve
 from swarm.errors import ConfigError, suggest
-from swarm.llm.config import usd_per_turn
+from swarm.llm.entry import usd_per_turn
 from swarm.market import margin
 from swarm.market.config import MarketConfig, Mechanism
 from swarm.scenarios.protocol import Scenario, ScenarioPlugin
@@ -106,9 +109,11 @@ def _plan(config: RunConfig, seed: int, scenario: Scenario, minds: tuple[str, ..
         max_quantity_lots=config.market.max_quantity_lots,
         max_stand_rounds=config.traders.standing.max_rounds,
     )
-    at_desks = {d.model for d in config.traders.desks if d.name in minds}
-    asked = {m.name for m in config.models if m.name in minds} | at_desks
-    cheaper = _cheaper(config, asked, at_desks)
+    of = definitions([m.name for m in config.models], config.traders)
+    asked = models_of(minds, of)
+    cheaper = _cheaper(config, asked, models_with_tools(minds, of))
+    setting = scenario.rules_text()
+    tick_cents = config.market.tick_cents
     steps = () if isinstance(config.population, int) else config.population
     return RunPlan(
         name=config.name,
@@ -130,13 +135,18 @@ def _plan(config: RunConfig, seed: int, scenario: Scenario, minds: tuple[str, ..
             seed=seed,
             first_trader=0,
             minds=minds,
+            definitions={name: of[name] for name in dict.fromkeys(minds)},
             completion_tokens={m.name: m.max_completion_tokens for m in config.models},
             rules=rules,
-            scenario_rules=scenario.rules_text(),
-            tick_cents=config.market.tick_cents,
+            scenario_rules=setting,
+            tick_cents=tick_cents,
             traders=config.traders,
             budget=config.budget,
-            menu_minds=frozenset(m.name for m in config.models if m.form == "menu"),
+            forms={
+                OrdersForm.name: OrdersForm(setting, rules, tick_cents),
+                MenuForm.name: MenuForm(seed, setting, rules, tick_cents),
+            },
+            form_of={m.name: m.form for m in config.models},
             cheaper=cheaper,
         ),
         config_record=record,
@@ -145,7 +155,7 @@ def _plan(config: RunConfig, seed: int, scenario: Scenario, minds: tuple[str, ..
     )
 
 
-def _cheaper(config: RunConfig, asked: set[str], at_desks: set[str]) -> dict[str, str]:
+def _cheaper(config: RunConfig, asked: set[str], with_tools: set[str]) -> dict[str, str]:
     """For each model that is asked and has a cheaper one of its form, the cheapest; nothing without a run's budget.
 
     A model of the config that is no trader's mind counts too, so that one can be kept for lean times. What can call no
@@ -158,8 +168,8 @@ def _cheaper(config: RunConfig, asked: set[str], at_desks: set[str]) -> dict[str
         dear = usd_per_turn(model, config.budget.tokens_per_turn)
         if model.name not in asked or dear is None:
             continue
-        tools = model.name in at_desks
-        fit = [m for m in config.models if m.form == model.form and not (tools and m.engine == "embedded")]
+        tools = model.name in with_tools
+        fit = [m for m in config.models if m.form == model.form and (m.takes_tools or not tools)]
         prices = {m.name: usd_per_turn(m, config.budget.tokens_per_turn) for m in fit}
         known = {name: usd for name, usd in prices.items() if usd is not None and usd < dear}
         if known:

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import Field, ValidationError
 
@@ -11,6 +11,9 @@ from swarm.agents.form import MalformedReplyError, Repair, after_object, find_ob
 from swarm.llm.protocol import MAX_REPLY_CHARS
 from swarm.llm.runaway import runaway
 from swarm.schema import StrictModel
+
+D = TypeVar("D")
+"""What a form reads: orders, a letter of a menu, a number."""
 
 FOREIGN_KEYS = {"account", "agent", "agent_id", "id", "player", "player_id", "trader", "trader_id"}
 """What a reply would name somebody by; nobody decides for anybody else."""
@@ -148,19 +151,19 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(Generic[D]):
     """What a turn comes to, and what of its form was repaired on the way; a reply that fails was not repaired.
 
     `steps` counts the model's replies, and `faults` are what went wrong in single steps of a desk, mended or not.
     """
 
-    outcome: Decision | DecisionError
+    outcome: D | DecisionError
     repairs: tuple[Repair, ...] = ()
     steps: int = 1
     faults: tuple[DecisionError, ...] = ()
 
 
-def read_reply(text: str, cut: bool, rules: Rules, makes: int) -> Reading:
+def read_reply(text: str, cut: bool, rules: Rules, makes: int) -> Reading[Decision]:
     """The decision that `text` holds, or what is wrong with it; `cut` if it ended at its limit of tokens.
 
     Never raises, never repairs an amount, and depends on nothing but its arguments, so a replay reads the same.

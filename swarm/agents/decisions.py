@@ -1,33 +1,34 @@
 """Decisions: what reading a round's turns comes to, as columns.
 
-It asks no model and keeps nothing, so a replay reads what was answered to the same decisions.
+It asks no model and keeps nothing, so a replay reads what was answered to the same decisions. How a form is read, it
+does not know.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from types import MappingProxyType
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from swarm.agents.decision import Decision, DecisionError, Reading, Rules, engine_failure, read_reply
-from swarm.agents.desk_trace import read_trace
+from swarm.agents.decision import Decision, DecisionError, Reading, engine_failure
 from swarm.agents.form import Repair
-from swarm.agents.menu import Menu, read_choice
 from swarm.agents.observation import Int64
 from swarm.agents.turns import NEVER_ASKED, Turns
 from swarm.coordination.standing import NO_STAND, Stands
-from swarm.llm.protocol import ENGINE_FAILURES, FinishReason
+from swarm.llm.protocol import ENGINE_FAILURES
 from swarm.market.orders import BUY, SELL, Orders
 
-NO_MENUS: Mapping[int, Menu] = MappingProxyType({})
-
-_NO_DESKS: Mapping[int, int] = MappingProxyType({})
+Stand = tuple[int, int, int, int, int]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Decisions:
     """What a round's turns mean: orders, and per turn one line of gossip, an error or None, the form's repairs, the
-    number of the model's replies, the faults of a desk's single steps, and how long the decision stands."""
+    number of the model's replies, the faults of single steps, and how long the decision stands.
+
+    `chosen` has per turn what a form reads that is no bundle of orders, and None elsewhere; it is empty where all are
+    orders.
+    """
 
     orders: Orders
     gossip: tuple[str, ...]
@@ -37,49 +38,65 @@ class Decisions:
     steps: tuple[int, ...]
     faults: tuple[tuple[DecisionError, ...], ...]
     stands: Stands
+    chosen: tuple[Any, ...] = ()
+
+    @classmethod
+    def join(cls, parts: Sequence["Decisions"], order: Int64) -> "Decisions":
+        """Returns the decisions of all parts; row i of the joined is row `order[i]` of the parts one after another."""
+        picked = order.tolist()
+
+        def rows(name: str) -> tuple[Any, ...]:
+            flat = [value for part in parts for value in getattr(part, name)]
+            return tuple([flat[i] for i in picked])
+
+        chosen = [value for p in parts for value in (p.chosen or (None,) * len(p.errors))]
+        return cls(
+            orders=Orders.concatenate([p.orders for p in parts]).in_canonical_order(),
+            gossip=rows("gossip"),
+            errors=rows("errors"),
+            cut_gossip=sum(p.cut_gossip for p in parts),
+            repairs=rows("repairs"),
+            steps=rows("steps"),
+            faults=rows("faults"),
+            stands=Stands.concatenate([p.stands for p in parts]).take(order),
+            chosen=tuple([chosen[i] for i in picked]) if any(p.chosen for p in parts) else (),
+        )
 
 
-def read_turns(
+def decisions_of(
     turns: Turns,
-    makes: Int64,
-    rules: Rules,
-    tokens_per_turn: int,
+    readings: Sequence[Reading[Any]],
+    goods: tuple[str, ...],
     max_gossip_chars: int,
-    desk_tokens: Mapping[int, int] = _NO_DESKS,
-    menus: Mapping[int, Menu] = NO_MENUS,
-    stand: tuple[int, int, int, int, int] = NO_STAND,
+    stand: Stand = NO_STAND,
+    says_stand: bool = True,
 ) -> Decisions:
-    """Read every reply; `makes` has one entry per turn. A turn that can't be read has no orders and no gossip.
+    """Returns the columns of what was read of each turn. A turn that cannot be read has no orders and no gossip.
 
-    `desk_tokens` has, for each trader at a desk, the most tokens of its turn, and `menus` the menu of each trader that
-    answers with letters. `stand` is how decisions stand whose form cannot say it, or whose reply does not.
+    `stand` is how decisions stand whose reply does not say it, or, without `says_stand`, whose form cannot.
     """
     gossip: list[str] = []
-    errors: list[DecisionError | None] = []
-    readings: list[Reading] = []
     rows: list[tuple[int, int, int, int, int, int, int]] = []
-    stands: list[tuple[int, int, int, int, int]] = []
+    stands: list[Stand] = []
+    chosen: list[Any] = []
     cut = 0
-    good_number = {name: g for g, name in enumerate(rules.goods)}
-    spent = (turns.prompt_tokens + turns.completion_tokens).tolist()
-    for i, (trader, made) in enumerate(zip(turns.trader.tolist(), makes.tolist(), strict=True)):
-        text, finish_reason = turns.text[i], turns.finish_reason[i]
-        if trader in desk_tokens:
-            reading = _read_desk(text, finish_reason, spent[i], made, rules, desk_tokens[trader])
-        else:
-            reading = _read_one(text, finish_reason, spent[i], made, rules, tokens_per_turn, menus.get(trader))
+    good_number = {name: g for g, name in enumerate(goods)}
+    for trader, reading in zip(turns.trader.tolist(), readings, strict=True):
         outcome = reading.outcome
-        readings.append(reading)
         if isinstance(outcome, DecisionError):
-            errors.append(outcome)
             gossip.append("")
             stands.append(NO_STAND)
+            chosen.append(None)
             continue
-        errors.append(None)
-        line = " ".join(outcome.gossip.split())
+        line = " ".join(getattr(outcome, "gossip", "").split())
         cut += len(line) > max_gossip_chars
         gossip.append("".join(c for c in line[:max_gossip_chars] if c.isprintable()))
-        stands.append(stand if trader in menus else _stand(outcome, stand))
+        if not isinstance(outcome, Decision):
+            stands.append(NO_STAND)
+            chosen.append(outcome)
+            continue
+        chosen.append(None)
+        stands.append(_stand(outcome, stand) if says_stand else stand)
         for sequence, order in enumerate(outcome.orders):
             side = BUY if order.side == "buy" else SELL
             rows.append((trader, sequence, good_number[order.good], side, order.price, order.quantity, 0))
@@ -87,46 +104,38 @@ def read_turns(
     return Decisions(
         Orders(*(columns[:, c].copy() for c in range(7))),
         tuple(gossip),
-        tuple(errors),
+        tuple([r.outcome if isinstance(r.outcome, DecisionError) else None for r in readings]),
         cut,
-        tuple(r.repairs for r in readings),
-        tuple(r.steps for r in readings),
-        tuple(r.faults for r in readings),
+        tuple([r.repairs for r in readings]),
+        tuple([r.steps for r in readings]),
+        tuple([r.faults for r in readings]),
         Stands.of(stands),
+        tuple(chosen) if any(value is not None for value in chosen) else (),
     )
 
 
-def _stand(decision: Decision, default: tuple[int, int, int, int, int]) -> tuple[int, int, int, int, int]:
+def read_single(turns: Turns, tokens: int, read: Callable[[int, str, bool], Reading[Any]]) -> list[Reading[Any]]:
+    """Returns what turns of one reply each come to; `tokens` bounds a prompt and its reply together.
+
+    `read(i, text, cut)` reads the reply of turn i, which is asked of replies alone that ended within their bounds.
+    """
+    spent = (turns.prompt_tokens + turns.completion_tokens).tolist()
+    readings: list[Reading[Any]] = []
+    for i, (text, finish_reason) in enumerate(zip(turns.text, turns.finish_reason, strict=True)):
+        if finish_reason in ENGINE_FAILURES:
+            if text == NEVER_ASKED:
+                readings.append(Reading(DecisionError.OVER_BUDGET, steps=0))
+            else:
+                readings.append(Reading(engine_failure(finish_reason)))
+        elif spent[i] > tokens:
+            readings.append(Reading(DecisionError.OVER_BUDGET))
+        else:
+            readings.append(read(i, text, finish_reason == "length"))
+    return readings
+
+
+def _stand(decision: Decision, default: Stand) -> Stand:
     wake = decision.wake
     if wake is None or not decision.stand:
         return (decision.stand, *default[1:])
     return (decision.stand, wake.price, wake.fill, wake.message, wake.need)
-
-
-def _read_one(
-    text: str,
-    finish_reason: FinishReason,
-    spent: int,
-    makes: int,
-    rules: Rules,
-    tokens_per_turn: int,
-    menu: Menu | None,
-) -> Reading:
-    if finish_reason in ENGINE_FAILURES:
-        if text == NEVER_ASKED:
-            return Reading(DecisionError.OVER_BUDGET, steps=0)
-        return Reading(engine_failure(finish_reason))
-    if spent > tokens_per_turn:
-        return Reading(DecisionError.OVER_BUDGET)
-    if menu:
-        return Reading(DecisionError.TRUNCATED if finish_reason == "length" else read_choice(text, menu, rules))
-    return read_reply(text, finish_reason == "length", rules, makes)
-
-
-def _read_desk(
-    text: str, finish_reason: FinishReason, spent: int, makes: int, rules: Rules, max_tokens: int
-) -> Reading:
-    reading = read_trace(text, rules, makes)
-    if finish_reason in ENGINE_FAILURES:
-        return replace(reading, outcome=engine_failure(finish_reason))
-    return replace(reading, outcome=DecisionError.OVER_BUDGET) if spent > max_tokens else reading

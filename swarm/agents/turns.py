@@ -5,7 +5,7 @@ Bills, metrics and reports read these columns and infer nothing. What an answer 
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Self, get_args
 
 import numpy as np
@@ -165,6 +165,27 @@ class Turns:
             models=models,
             calls=_joined_calls(parts, order, _renumbered(models, ((p.models, p.calls.model) for p in parts))),
         )
+
+    def take(self, rows: Int64) -> "Turns":
+        """Returns the turns at these indices, which ascend, with their calls."""
+        number = np.full(len(self), -1, dtype=np.int64)
+        number[rows] = np.arange(len(rows))
+        calls = self.calls.take(np.flatnonzero(number[self.calls.turn] >= 0))
+        picked = rows.tolist()
+        return Turns(
+            trader=self.trader[rows],
+            mind=self.mind[rows],
+            text=tuple([self.text[i] for i in picked]),
+            finish_reason=tuple([self.finish_reason[i] for i in picked]),
+            pruned_messages=self.pruned_messages[rows],
+            minds=self.minds,
+            models=self.models,
+            calls=replace(calls, turn=number[calls.turn]),
+        )
+
+    def without_calls(self) -> "Turns":
+        """Returns the same turns as turns in which no model was called."""
+        return replace(self, models=(), calls=Calls.of([], [], [], []))
 
     @property
     def prompt_tokens(self) -> Int64:

@@ -15,7 +15,8 @@ from swarm.bench.runs import TEMPERAMENTS, scripted
 from swarm.config import RunConfig
 from swarm.config_file import resolve
 from swarm.llm import engines
-from swarm.monitoring.hub import Hub, exported
+from swarm.monitoring.hub import Hub
+from swarm.monitoring.port import exported
 from swarm.planning import compose
 from swarm.preflight import Narrator
 from swarm.scenarios.protocol import Int64, MarketState

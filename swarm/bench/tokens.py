@@ -25,7 +25,6 @@ from swarm.coordination.messages import Messages
 from swarm.llm import engines
 from swarm.llm.protocol import Message, ModelClient, ModelReply, ModelRequest, TokenUsage
 from swarm.llm.tokens import MESSAGE_OVERHEAD, count_tokens, pieces
-from swarm.market.quality import relative_absolute_deviation
 from swarm.planning import compose
 from swarm.preflight import Narrator
 from swarm.scenarios.protocol import MarketState
@@ -322,20 +321,15 @@ def behaviour(seed: int, traders: dict[str, Any]) -> Behaviour:
     recorder, gains, market = Recorder(), _Surplus(asked), Market(plan.market, None)
     run_rounds(plan, market, asked, (recorder, gains))
     record = recorder.finish(market.close(), {})
-    worth = dict(zip(plan.scenario.goods, plan.scenario.opening_reference_ticks.tolist(), strict=True))
-    errors = []
-    for (good,), rows in record.tables["prices"].group_by("good", maintain_order=True):
-        paid = rows["clearing_ticks"].to_numpy()
-        paid = paid[paid > 0]
-        if len(paid):
-            errors.append(relative_absolute_deviation(paid, np.full(len(paid), worth[str(good)])))
+    summary = record.summary
+    errors = list(summary["quality"]["relative_absolute_deviation"]["by_good"].values())
     return Behaviour(
         efficiency=gains.realised / max(gains.possible, 1),
-        volume_lots=recorder.volume_lots,
+        volume_lots=summary["volume_lots"],
         price_error=mean(errors) if errors else 0.0,
-        gini=record.summary["wealth"]["gini_end"],
-        delivered=recorder.messages["delivered"],
-        addressed=recorder.messages["addressed"],
+        gini=summary["wealth"]["gini_end"],
+        delivered=summary["messages"]["delivered"],
+        addressed=summary["messages"]["addressed"],
     )
 
 

@@ -161,20 +161,22 @@ def traded_value(record: RunRecord, by: str) -> pl.DataFrame:
     )
 
 
-def profits(record: RunRecord) -> pl.DataFrame:
-    """One row per trader: kind, mind, and `profit`, wealth at the end less wealth at the start, in pebbles.
+def profits(record: RunRecord, *, by_mind: bool = True) -> pl.DataFrame:
+    """Returns a row per trader, or per trader and mind that decided for it: kind, mind, and `profit` in pebbles.
 
-    Where traders come and go, those who never left: whoever comes back begins anew.
+    A mind's profit is what wealth grew by in the rounds in which it decided. Where traders come and go, only those
+    count who never left: whoever comes back begins anew.
     """
     traders = record.tables["traders"]
     if population := record.summary.get("population"):
         traders = traders.filter(pl.col("trader") < population["stayed"])
-    last = traders["round"].max()
-    start = traders.filter(pl.col("round") == 0).select("trader", pl.col("wealth_cents").alias("start"))
-    end = traders.filter(pl.col("round") == last).select("trader", "kind", "mind", "wealth_cents")
-    return end.join(start, on="trader").select(
-        "trader", "kind", "mind", ((pl.col("wealth_cents") - pl.col("start")) / CENTS).alias("profit")
-    )
+    gained = pl.col("wealth_cents").diff().over("trader", order_by="round").alias("profit")
+    # A row of the table has the mind that held in the rounds that lead to it, and the opening has no such rounds.
+    grown = traders.with_columns(gained).filter(pl.col("round") > 0)
+    keys = ("trader", "kind", "mind") if by_mind else ("trader", "kind")
+    found = grown.group_by(keys).agg((pl.col("profit").sum() / CENTS), pl.col("mind").last().alias("last_mind"))
+    mind = pl.col("mind" if by_mind else "last_mind").alias("mind")
+    return found.select("trader", "kind", mind, "profit").sort("trader", "mind")
 
 
 def boxes(profit: pl.DataFrame, by: str) -> pl.DataFrame:
@@ -263,6 +265,7 @@ def round_seconds(record: RunRecord) -> tuple[pl.DataFrame, Pace]:
         .group_by(at.last(), maintain_order=True)
         .agg(seconds.mean().alias(part) for part, seconds in parts.items())
         .unpivot(index="round", variable_name="part", value_name="seconds")
+        .drop_nulls()
     )
     return at.bounds(frame), at
 

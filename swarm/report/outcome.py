@@ -27,12 +27,15 @@ def _totals(summary: Summary) -> str:
     tokens, seconds = summary["tokens"], summary["seconds_per_round"]
     per_turn = tokens["per_turn"]
     errors = sum(errors_of_decisions(summary).values())
+    pace = "rounds not timed"
+    if seconds["p50"] is not None:
+        pace = f"{seconds['p50']:.3f} s a round (p95 {seconds['p95']:.3f})"
     unexplained = sum(abs(asset["unexplained"]) for asset in summary["conservation"].values())
     return (
         f"{summary['rounds']} rounds, {summary['traders']} traders, {summary['trades']:,} trades, "
         f"{tokens['prompt'] + tokens['completion']:,} tokens ({per_turn['mean']:.0f} a turn, at most "
         f"{per_turn['max']} of {per_turn['budget']}), {errors} decision errors, "
-        f"{seconds['p50']:.3f} s a round (p95 {seconds['p95']:.3f}), "
+        f"{pace}, "
         f"{'cash and goods conserved' if not unexplained else f'{unexplained} UNEXPLAINED'}"
     )
 

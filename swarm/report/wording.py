@@ -18,8 +18,10 @@ def pebbles(value: float) -> str:
     return f"{value:+,.2f}".replace("-", "\N{MINUS SIGN}")
 
 
-def seconds(value: float) -> str:
-    """A duration in the unit that suits it, with three figures."""
+def seconds(value: float | None) -> str:
+    """A duration in the unit that suits it, with three figures; no journal knows one."""
+    if value is None:
+        return "not known"
     for unit, factor in (("s", 1), ("ms", 1_000)):
         if value * factor >= 1:
             shown = value * factor

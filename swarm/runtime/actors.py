@@ -8,7 +8,8 @@ import ray
 
 from swarm.agents.memory import Memory
 from swarm.agents.observation import Observation
-from swarm.agents.shard import Shard, ShardAnswer, ShardPlan
+from swarm.agents.plan import ShardPlan
+from swarm.agents.shard import Shard, ShardAnswer
 from swarm.runtime.serving import ServeModelClient
 from swarm.simulation.entries import Entry
 from swarm.simulation.journal import JournalStats

@@ -16,6 +16,7 @@ from uuid import uuid4
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from swarm.llm.asking import asked_of
 from swarm.llm.protocol import ModelClient, ModelReply
 from swarm.runtime.chat_request import BadRequestError, read
 
@@ -62,7 +63,7 @@ class Gateway:
             wanted = read(body, tuple(self.clients))
         except BadRequestError as refused:
             return error(refused.status, refused.kind, str(refused), refused.field)
-        replies = await self.clients[wanted.model].complete([wanted.asked], DEADLINE_S)
+        replies = await asked_of(self.clients[wanted.model], [wanted.asked], DEADLINE_S)
         if reply := next((r for r in replies if r.failed), None):
             status = _STATUS.get(reply.finish_reason, 502)
             kind = "invalid_request_error" if status == 400 else "engine_error"

@@ -11,8 +11,8 @@ from typing import Protocol
 
 import numpy as np
 
-from swarm.agents.baselines import BASELINES
-from swarm.agents.observation import ASLEEP, MAX_HISTORY, Observation, PastRound, PrivateViews
+from swarm.agents import minds
+from swarm.agents.observation import MAX_HISTORY, Observation, PastRound, PrivateViews
 from swarm.coordination.gossip import contact_graph
 from swarm.coordination.messages import Messages, left_over, sent
 from swarm.coordination.router import Delivery, Holdings, Router
@@ -121,6 +121,7 @@ class RoundLoop:
         self._attention = Attention(plan)
         self._numbers = _Numbers()
         self._last: RoundCleared | None = None
+        self._before: Int64 | None = None
         self._past: _Past | None = None
         self._said = Messages.none(0)
         self._hold(plan)
@@ -128,7 +129,7 @@ class RoundLoop:
         opening = [self._numbers.command(c, market_accounts(plan)) for c in plan.reaching(self._opening, 0)]
         self._answer = market.execute([plan.began(), *opening])
         for watcher in watchers:
-            watcher.started(plan.last, self._answer.state, self._answer.named)
+            watcher.started(plan, self._answer.state, self._answer.named)
 
     @property
     def answer(self) -> MarketAnswer:
@@ -158,8 +159,8 @@ class RoundLoop:
         self._come_and_go(round_)
         seen, delivery = self._observe(round_)
         seen = self._attention.ask(seen, self._answer.state, self._last)
-        awake = seen.private.awake
-        delivery = self._router.read(delivery, None if awake is None else awake > ASLEEP)
+        assigned = seen.private.assigned
+        delivery = self._router.read(delivery, None if assigned is None else assigned.asked)
         gathered = self._traders.decide(seen)
         decided = self._clock()
         gathered, standing, attended = self._attention.settle(seen, self._answer.state, gathered, decided - started)
@@ -228,9 +229,10 @@ class RoundLoop:
 
     def _observe(self, round_: int) -> tuple[Observation, Delivery]:
         """What everybody is shown, and how it came to what it has heard."""
-        seen = self.plan.scenario.observe(round_, self._answer.state, self._last)
+        market = replace(self._answer.state, previous_ticks=self._before)
+        seen = self.plan.scenario.observe(round_, market, self._last)
         own = seen.private
-        holdings = Holdings(own.makes, own.need, own.spare, own.have)
+        holdings = _holdings(own)
         delivery = self._router.route(self._said, seen.public.reference_ticks, holdings, self.plan.present(round_))
         facts = with_debts(own.facts, self._answer.state, self.plan.scenario.goods, self.plan.shard.tick_cents)
         seen = Observation(seen.public, replace(own, facts=facts, heard=delivery.heard))
@@ -245,10 +247,18 @@ class RoundLoop:
 
     def _live(self, round_: int, reference_before_ticks: Int64, cleared: RoundCleared) -> None:
         """What happens to everybody once the round has cleared."""
+        self._before = reference_before_ticks
         if self._past is not None:
             self._past.keep(round_, reference_before_ticks, cleared)
         happens = self.plan.scenario.after_clearing(round_, self._answer.state, cleared)
         self._execute(self.plan.reaching(happens, round_))
+
+
+def _holdings(own: PrivateViews) -> Holdings:
+    """What the router ranks messages by; where nobody barters, nobody needs or can spare anything."""
+    nothing = np.zeros_like(own.have)
+    barter = own.barter
+    return Holdings(own.makes, barter.need if barter else nothing, barter.spare if barter else nothing, own.have)
 
 
 def _opening(plan: RunPlan) -> list[Consequence]:
@@ -331,7 +341,7 @@ def _router(plan: RunPlan) -> Router:
     """A router that has learned nothing; who decides by a baseline reads no text."""
     traders = plan.shard.traders
     graph = contact_graph(plan.seed, plan.traders, traders.contacts(plan.traders))
-    return Router(plan.seed, graph, np.array([mind not in BASELINES for mind in plan.minds]), traders.router)
+    return Router(plan.seed, graph, minds.thinks(plan.shard), traders.router)
 
 
 def _said(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from swarm import __version__
-from swarm.agents.shard import ShardPlan
+from swarm.agents.plan import ShardPlan
 from swarm.llm.config import ModelConfig
 from swarm.scenarios.protocol import Consequence, Scenario
 from swarm.seeding import draw_below

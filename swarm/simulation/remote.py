@@ -13,7 +13,8 @@ import numpy as np
 
 from swarm.agents.memory import Memory
 from swarm.agents.observation import Int64, Observation
-from swarm.agents.shard import ShardAnswer, ShardPlan
+from swarm.agents.plan import ShardPlan
+from swarm.agents.shard import ShardAnswer
 from swarm.errors import ClusterError
 from swarm.simulation.entries import Entry
 from swarm.simulation.journal import JournalStats

@@ -225,7 +225,8 @@ class Onlookers:
             decisions = replace(found.decisions, orders=_numbered(found.decisions.orders, numbers))
             answers.append(ShardAnswer(turns, decisions, _numbered(found.baseline_orders, numbers), Memory.empty()))
             late.append(numbers[found.late])
-        return gather(answers, np.concatenate(late))
+        together = gather(answers, np.concatenate(late))
+        return replace(together, recorded=any(found.recorded for found in gathered))
 
     def _taken(self, taken: Sequence[OrdersTaken]) -> OrdersTaken:
         numbered = [n[t.rejected_trader] for n, t in zip(self.plan.number_of, taken, strict=True)]

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swarm.agents.baselines import BASELINES
-from swarm.agents.observation import ABSENT, AWAKE, Int64, Observation
+from swarm.agents.observation import Int64, Observation
 from swarm.config_file import resolve
 from swarm.llm import engines
 from swarm.planning import compose, composed
@@ -75,11 +75,11 @@ class Watched(LocalTraders):
         assert not owned[now:].any()
         assert not any(private.heard[now:])
         if now < self.plan.traders:
-            assert private.awake is not None
-            assert ((private.awake == ABSENT) == (private.trader >= now)).all()
-        if private.awake is not None:
+            assert private.assigned is not None
+            assert (private.assigned.present == (private.trader < now)).all()
+        if private.assigned is not None:
             thinks = np.array([mind not in BASELINES for mind in self.plan.minds])
-            assert (private.awake[came] == np.where(thinks, AWAKE, private.awake)[came]).all(), "one who came is asleep"
+            assert private.assigned.asked[came][thinks[came]].all(), "one who came is asleep"
         return super().decide(seen)
 
 

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swarm.agents.decision import Decision, DecisionError, OrderWish, Rules, read_decision
-from swarm.agents.decisions import read_turns
 from swarm.agents.turns import NEVER_ASKED, Turns
 from swarm.llm.protocol import MAX_REPLY_CHARS, FinishReason, ModelReply, TokenUsage
 from swarm.market.orders import BUY, SELL
+from tests.unit.reading import read_turns
 
 GOODS = ("acorns", "berries", "honey")
 RULES = Rules(goods=GOODS, max_orders=2, max_price_ticks=100, max_quantity_lots=10)

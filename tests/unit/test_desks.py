@@ -16,12 +16,14 @@ import pytest
 
 from swarm.agents.config import TOOLS, DeskConfig
 from swarm.agents.decision import DecisionError, Rules
-from swarm.agents.decisions import read_turns
+from swarm.agents.decisions import decisions_of
 from swarm.agents.desk import Desk, DeskTurn
 from swarm.agents.desk_tools import Refusal, Seat, alone, call_schema, quoted, system_text
 from swarm.agents.desk_trace import Trace, read_trace
 from swarm.agents.memory import Memory
-from swarm.agents.observation import Observation, PastRound, PrivateViews, PublicView
+from swarm.agents.minds import models_asked
+from swarm.agents.minds.desk import read_turn
+from swarm.agents.observation import Barter, Observation, PastRound, PrivateViews, PublicView
 from swarm.agents.shard import Shard
 from swarm.agents.tool_calls import ToolCall, read_calls
 from swarm.agents.turns import Turns
@@ -39,6 +41,7 @@ from swarm.simulation.market import Market
 from swarm.simulation.record import Recorder, RunRecord
 from swarm.simulation.replay import replay
 from swarm.simulation.traders import LocalTraders, gather
+from tests.unit.reading import read_turns
 
 GOODS = ("acorns", "berries", "honey")
 RULES = Rules(GOODS, max_orders=2, max_price_ticks=100, max_quantity_lots=10)
@@ -64,9 +67,10 @@ def seen(traders: Sequence[int] = (7,), heard: tuple[str, ...] = ()) -> Observat
         4, 9, "winter", ("It snows.",), zeros + 20, zeros + 1, zeros + 20, zeros, zeros, zeros,
         (PastRound(2, (18, 18, 18), (0, 18, 18), (0, 4, 5)), PastRound(3, (19, 19, 19), (19, 19, 19), (1, 2, 3))),
     )  # fmt: skip
+    barter = Barter(MAKES * ones, row * 0 + 1, row * 0, row * 0 + 25, 50 * ones)
     private = PrivateViews(
-        np.array(traders), MAKES * ones, 40_000 * ones, row, row * 0 + 1, row * 0, row * 0 + 25, 50 * ones,
-        row * 0, row * 0, ("",) * n, (heard,) * n, 39_000 * ones, row + 1,
+        np.array(traders), 40_000 * ones, row, row * 0, row * 0, ("",) * n, (heard,) * n,
+        barter, 39_000 * ones, row + 1,
     )  # fmt: skip
     return Observation(public, private)
 
@@ -117,7 +121,8 @@ def read(taken: DeskTurn, max_tokens: int = 8_000) -> Any:
     reply = ModelReply(taken.text, taken.usage, taken.finish_reason, 0.0)
     turns = Turns.asked_once("desk", "m", np.array([7]), [reply], [0], np.array([taken.pruned_messages]))
     turns = replace(turns, text=(taken.text,))
-    return read_turns(turns, np.array([MAKES]), RULES, 1_000, 80, {7: max_tokens})
+    reading = read_turn(taken.text, taken.finish_reason, taken.usage.total, RULES, MAKES, max_tokens)
+    return decisions_of(turns, [reading], RULES.goods, 80)
 
 
 class TestTools:
@@ -483,7 +488,9 @@ class TestRuns:
         for rows in np.array_split(np.arange(plan.traders), 4):
             part = replace(plan.shard, first_trader=int(rows[0]), minds=plan.minds[rows[0] : rows[-1] + 1])
             theirs = Observation(shown.public, shown.private.take(rows))
-            parts.append(asyncio.run(Shard(part, {m: clients[m] for m in part.models}).decide(theirs, Memory.empty())))
+            parts.append(
+                asyncio.run(Shard(part, {m: clients[m] for m in models_asked(part)}).decide(theirs, Memory.empty()))
+            )
         split = gather(parts[::-1], np.empty(0, dtype=np.int64))
         assert to_record(whole.entry(1)) == to_record(split.entry(1))
         assert whole.decisions.steps == split.decisions.steps
@@ -497,11 +504,12 @@ class TestRuns:
         shard = replace(plan.shard, minds=tuple("analyst" for _ in plan.minds))
         plan = replace(plan, shard=shard)
         run_rounds(plan, market, LocalTraders(plan.shard, clients), (recorder,))
-        page = render(recorder.finish(market.close(), {}))
+        record = recorder.finish(market.close(), {})
+        page = render(record)
         assert "<script>alert(1)" not in page
         assert "&lt;script&gt;alert(1)" in page
         assert "Traces of the last turns at desks" in page
-        assert recorder.errors == {"unknown_tool": 20}
+        assert record.summary["decision_errors"] == {"unknown_tool": 20}
 
     @pytest.mark.parametrize(
         ("desk", "place"),
@@ -522,7 +530,7 @@ class TestRuns:
 
     def test_a_model_that_only_picks_letters_cannot_sit_at_a_desk(self) -> None:
         tiny = {"name": "tiny", "engine": "embedded", "temperament": "value"}
-        with pytest.raises(ConfigError, match=r"traders\.desks\.0\.model: tiny is an embedded model"):
+        with pytest.raises(ConfigError, match=r"traders\.desks\.0\.model: tiny is a model of the engine embedded"):
             resolve(CONFIG | {"models": [tiny], "traders": {"desks": [{"name": "desk", "model": "tiny"}]}})
 
     def test_a_budget_below_one_step_is_refused(self) -> None:

@@ -13,10 +13,11 @@ import pytest
 from swarm.config_file import resolve
 from swarm.errors import ConfigError
 from swarm.llm import engines
-from swarm.llm.config import EmbeddedModel, Temperament
-from swarm.llm.embedded import engine as embedded_engine
-from swarm.llm.embedded import tokenizer
-from swarm.llm.embedded.engine import EmbeddedEngine
+from swarm.llm.engines.embedded import engine as embedded_engine
+from swarm.llm.engines.embedded import tokenizer
+from swarm.llm.engines.embedded.config import EmbeddedModel
+from swarm.llm.engines.embedded.engine import EmbeddedEngine
+from swarm.llm.entry import Temperament
 from swarm.llm.menu_policies import choose, read_menu
 from swarm.llm.protocol import Message, ModelReply, ModelRequest, TokenUsage
 from swarm.planning import compose
@@ -200,7 +201,7 @@ def test_their_markets_are_more_efficient_than_random_ones(scenario: str) -> Non
 def test_a_config_may_name_an_embedded_model() -> None:
     config = resolve({"models": [{"name": "tiny", "engine": "embedded", "temperament": "panic"}]})
     assert isinstance(engines.in_process(config.models[0]), EmbeddedEngine)
-    assert compose(config).shard.menu_minds == {"tiny"}
+    assert compose(config).shard.form_of["tiny"] == "menu"
 
 
 def test_calibration_and_intervals() -> None:

@@ -37,8 +37,9 @@ def call(
     kind: str = "application/json",
     api_key: str | None = None,
     authorization: str | None = None,
+    client: Answering | None = None,
 ) -> tuple[int, str, Answering]:
-    client = Answering(reply)
+    client = client or Answering(reply)
     gateway = Gateway({"news": client}, api_key)
     headers = [(b"content-type", kind.encode())]
     headers += [] if authorization is None else [(b"authorization", authorization.encode())]
@@ -157,6 +158,21 @@ def test_what_fails_behind_it_has_a_status(reason: Any, status: int) -> None:
     found, text, _ = call(GOOD, ModelReply("no luck", TokenUsage(0, 0), reason, 1.0))
     assert found == status
     assert "no luck" in json.loads(text)["error"]["message"]
+
+
+def test_a_client_that_breaks_its_protocol_costs_the_request_alone() -> None:
+    class Short(Answering):
+        async def complete(self, requests: Sequence[ModelRequest], deadline_s: float) -> list[ModelReply]:
+            return [SAID]
+
+    class Raising(Answering):
+        async def complete(self, requests: Sequence[ModelRequest], deadline_s: float) -> list[ModelReply]:
+            raise OSError("the wire is cut")
+
+    for client in (Short(SAID), Raising(SAID)):
+        status, text, _ = call(GOOD | {"n": 3}, client=client)
+        assert status == 502
+        assert json.loads(text)["error"]["type"] == "engine_error"
 
 
 def test_texts_in_parts_are_put_together() -> None:

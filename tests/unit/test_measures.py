@@ -11,11 +11,12 @@ from swarm.planning import compose
 from swarm.report import sections
 from swarm.report.parts import Table
 from swarm.scenarios.protocol import MarketState, with_debts
+from swarm.simulation.facets.traders import wealth_cents
 from swarm.simulation.loop import run_rounds
 from swarm.simulation.market import Market
 from swarm.simulation.measures import MEANINGS, MIN_RETURNS, measures
 from swarm.simulation.plan import RunPlan
-from swarm.simulation.record import Recorder, wealth_cents
+from swarm.simulation.record import Recorder
 from swarm.simulation.traders import LocalTraders
 
 

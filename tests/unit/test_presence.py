@@ -10,9 +10,10 @@ import pytest
 import yaml
 
 from swarm.agents.memory import Memory
-from swarm.agents.observation import ABSENT, AWAKE, Observation
+from swarm.agents.observation import Observation
 from swarm.agents.shard import Shard, ShardAnswer
 from swarm.config_file import load, resolve
+from swarm.coordination.assignment import Assignment
 from swarm.coordination.standing import Reason, Signs, Standing, Stands
 from swarm.errors import ConfigError
 from swarm.explain import explain
@@ -23,13 +24,14 @@ from swarm.planning import compose
 from swarm.report import aggregates, wording
 from swarm.report.page import render
 from swarm.runtime.run import Place, execute, fork, resume
+from swarm.simulation.facets.traders import wealth_cents
 from swarm.simulation.folder import RunFolder
 from swarm.simulation.journal import JournalReader
 from swarm.simulation.loop import RoundOutcome, run_rounds
 from swarm.simulation.market import Market
 from swarm.simulation.plan import RunPlan
 from swarm.simulation.presence import DEPARTED, PopulationStep, present_in
-from swarm.simulation.record import Recorder, RunRecord, wealth_cents
+from swarm.simulation.record import Recorder, RunRecord
 from swarm.simulation.traders import Gathered, LocalTraders, TradersPort, gather
 
 STEPS = [
@@ -211,8 +213,8 @@ def test_rules_do_not_act_for_the_absent_who_begin_anew_when_they_are_back() -> 
     assert left
     everybody, _ = shard.baselines(seen[5], memory)
     assert (everybody.trader >= 6).any()
-    gone = np.where(np.arange(10) < 6, AWAKE, ABSENT)
-    orders, learned = shard.baselines(Observation(seen[5].public, replace(seen[5].private, awake=gone)), memory)
+    gone = Assignment.everybody(np.arange(10) < 6)
+    orders, learned = shard.baselines(Observation(seen[5].public, replace(seen[5].private, assigned=gone)), memory)
     # Those who stay do as if all were there.
     assert orders.stacked().tolist() == everybody.take(everybody.trader < 6).stacked().tolist()
     after = memory.updated(learned)

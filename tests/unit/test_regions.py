@@ -25,7 +25,8 @@ from swarm.preflight import check_budget
 from swarm.report.page import render
 from swarm.runtime.run import Place, RunResult, execute, fork, resume
 from swarm.simulation.folder import RunFolder
-from swarm.simulation.journal import JournalReader, JournalWriter, head_path
+from swarm.simulation.journal import JournalReader, JournalWriter
+from swarm.simulation.journal_disk import head_path
 from swarm.simulation.loop import Interrupted, RoundLoop
 from swarm.simulation.market import Market
 from swarm.simulation.record import RunRecord
@@ -171,9 +172,9 @@ def test_guests_neither_eat_nor_harvest_and_see_what_a_lot_brings_at_home() -> N
     for _ in range(4):
         regions.step()
     plan = onlookers.plan
-    for own, recorder in zip(plan.plans, onlookers.recorders, strict=True):
+    for own, latest in zip(plan.plans, onlookers._latest, strict=True):
         region = region_of(own)
-        named = dict(zip(own.market.named_accounts, recorder._named, strict=True))
+        named = dict(zip(own.market.named_accounts, latest.last.named_balances, strict=True))
         assert named[ISSUE][0] == -400 * 100 * region.natives
         guests = range(region.natives, own.traders)
         assert all(region.kinds[region.trader_kind[g]] == TRAVELLER for g in guests)
@@ -182,11 +183,11 @@ def test_guests_neither_eat_nor_harvest_and_see_what_a_lot_brings_at_home() -> N
     region, fee = region_of(loop.plan), plan.config.fee_permille
     prices = dict(seen.public.elsewhere)
     for row, home in enumerate(region.guests.homes, start=region.natives):
-        worth = seen.private.worth_ticks[row]
+        worth = seen.private.bartering.worth_ticks[row]
         assert worth.tolist() == [max(p * 1_000 // (1_000 + fee), 1) for p in prices[home]]
         gains = worth > seen.public.reference_ticks
-        assert (seen.private.need[row][~gains] == 0).all()
-        assert (seen.private.spare[row] == np.where(gains, 0, seen.private.have[row])).all()
+        assert (seen.private.bartering.need[row][~gains] == 0).all()
+        assert (seen.private.bartering.spare[row] == np.where(gains, 0, seen.private.have[row])).all()
 
 
 def test_the_digest_has_a_line_for_each_neighbour_where_there_are_several_markets_and_no_other(

@@ -20,7 +20,7 @@ def dashboard() -> Any:
         "Swarm: the cluster",
         "What the Ray cluster of a run does: its shards, nodes, Ray Serve, and Ray's actors, tasks and memory.",
         [
-            variable("run", "Run", "swarm_run_info", "run", "The run's name, as its config has it."),
+            variable("run", "Run", "swarm_run_info", "run", "The run's folder, and six digits of its path."),
             variable(
                 "session", "Ray session", "ray_node_cpu_count", "SessionName", "One start of a Ray cluster; the latest."
             ),
@@ -29,14 +29,13 @@ def dashboard() -> Any:
         [
             *_state(),
             row("Nodes"),
-            *_machines(),
-            *_processes(),
-            *_gpus(),
+            *_nodes(),
+            *_processes_and_gpus(),
             row("Ray Serve"),
             *_serve(),
             row("Ray"),
-            *_work(),
-            *_store(),
+            *_ray(),
+            *_ray_at_work(),
         ],
     )
 
@@ -100,7 +99,7 @@ def _by_process(series: str) -> str:
     return f'label_replace({program}, "process", "$1", "Component", "(?:ray::)?([A-Za-z_]+).*")'
 
 
-def _machines() -> list[Any]:
+def _nodes() -> list[Any]:
     # A node's whole load, whatever causes it; the axes end where the machine does.
     return [
         lines(
@@ -138,7 +137,7 @@ def _machines() -> list[Any]:
     ]
 
 
-def _processes() -> list[Any]:
+def _processes_and_gpus() -> list[Any]:
     # Memory that is a process's alone: shared pages, as of the object store, would be counted once for each.
     return [
         lines(
@@ -157,11 +156,6 @@ def _processes() -> list[Any]:
             width=8,
             stacked=True,
         ),
-    ]
-
-
-def _gpus() -> list[Any]:
-    return [
         lines(
             "GPU in use",
             "Share of each GPU's time in which it computes. Empty where no node has a GPU.",
@@ -245,7 +239,7 @@ def _serve() -> list[Any]:
     ]
 
 
-def _work() -> list[Any]:
+def _ray() -> list[Any]:
     # Ray counts a task's states in several processes, whose reports are not of one moment: a sum can fall below 0.
     tasks = f'clamp_min(sum by (State) (ray_tasks{{{RAY},State!~"FINISHED|FAILED"}}), 0)'
     return [
@@ -276,12 +270,6 @@ def _work() -> list[Any]:
             decimals=1,
             stacked=True,
         ),
-    ]
-
-
-def _store() -> list[Any]:
-    # What goes wrong when a cluster is too small for a run.
-    return [
         lines(
             "Object store",
             "Share of each node's object store that is taken; at 100 % Ray spills to disk.",
@@ -294,6 +282,11 @@ def _store() -> list[Any]:
             width=8,
             top=1,
         ),
+    ]
+
+
+def _ray_at_work() -> list[Any]:
+    return [
         lines(
             "Health checks",
             "How long nodes take to answer the head's health checks: 95th percentile.",

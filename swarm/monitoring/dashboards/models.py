@@ -22,7 +22,7 @@ def dashboard() -> Any:
         "The models of a run side by side by lab: throughput, latency, tokens, errors, cache and cost. The last row is "
         "what vLLM says of itself, and is empty where no model runs on it.",
         [
-            variable("run", "Run", "swarm_run_info", "run", "The run's name, as its config has it."),
+            variable("run", "Run", "swarm_run_info", "run", "The run's folder, and six digits of its path."),
             variable("lab", "Lab", f"swarm_model_info{{{RUN}}}", "lab", "Who made the models.", several=True),
             variable(
                 "model",
@@ -39,11 +39,11 @@ def dashboard() -> Any:
             row("By lab"),
             *_by_lab(),
             row("Over time"),
-            *_throughput(),
-            *_quality(),
+            *_over_time(),
+            *_losses_over_time(),
             row("vLLM's own view"),
-            *_batches(),
-            *_engine_latency(),
+            *_vllm(),
+            *_vllm_times(),
         ],
     )
 
@@ -61,7 +61,7 @@ def _sum(counter: str, more: str = "") -> str:
     return f"sum by (run, model) ({counter}{{{MODEL}{more}}})"
 
 
-DECISIONS = "swarm_decision_latency_seconds_count"
+REPLIES = "swarm_replies_total"
 LATENCY = f"swarm_decision_latency_seconds_bucket{{{MODEL}}}"
 FIRST_TOKEN = f"swarm_time_to_first_token_seconds_bucket{{{MODEL}}}"
 TOKENS = "swarm_tokens_total"
@@ -71,26 +71,25 @@ COST = "swarm_cost_dollars_total"
 
 def _side_by_side() -> list[Any]:
     # So far, not lately: a comparison of models wants all that is known of them.
-    asked = f"clamp_min({_sum(DECISIONS)}, 1)"
+    asked, completion = f"clamp_min({_sum(REPLIES)}, 1)", _sum(TOKENS, ',kind="completion"')
     median, slow = (f"histogram_quantile({q}, sum by (le, run, model) ({LATENCY}))" for q in (0.5, 0.95))
-    prompt, cached, completion = (_sum(TOKENS, f',kind="{kind}"') for kind in ("prompt", "cached_prompt", "completion"))
     return [
         bars(
             "Replies so far",
             "Replies that the model has given so far, good or bad.",
             "locale",
-            Query(by_lab(_sum(DECISIONS)), BOTH),
+            Query(by_lab(_sum(REPLIES)), BOTH),
             decimals=0,
         ),
         bars(
-            "Median latency so far",
-            "Time from a request to its reply: half of all so far were faster.",
+            "Median latency since the start",
+            "Time from a request to its reply: half of those since the run began or was resumed were faster.",
             "s",
             Query(by_lab(median), BOTH),
         ),
         bars(
-            "95th percentile so far",
-            "Time from a request to its reply: 95 of 100 so far were faster.",
+            "95th percentile since the start",
+            "Time from a request to its reply: 95 of 100 since the run began or was resumed were faster.",
             "s",
             Query(by_lab(slow), BOTH),
         ),
@@ -110,11 +109,11 @@ def _side_by_side() -> list[Any]:
             decimals=1,
         ),
         bars(
-            "From the cache so far",
-            "Share of prompt tokens so far that the engine took from its prefix cache. 0 for engines that have none or "
-            "do not tell.",
+            "From the cache",
+            "Share of the prompt tokens of the time shown that the engine took from its prefix cache. 0 for engines "
+            "that have none or do not tell.",
             "percentunit",
-            Query(by_lab(f"{cached} / clamp_min({prompt}, 1)"), BOTH),
+            Query(by_lab(_cached_share()), BOTH),
             decimals=0,
         ),
         bars(
@@ -132,6 +131,18 @@ def _side_by_side() -> list[Any]:
     ]
 
 
+def _cached_share() -> str:
+    """Returns the query for the share of prompt tokens that came from a cache, over the time shown.
+
+    What a journal has no word of begins anew where a run is resumed, so there is no such share since the start.
+    """
+    prompt, cached = (
+        f'sum by (run, model) (increase({TOKENS}{{{MODEL},kind="{kind}"}}[$__range]))'
+        for kind in ("prompt", "cached_prompt")
+    )
+    return f"{cached} / clamp_min({prompt}, 1)"
+
+
 def _by_lab() -> list[Any]:
     return [
         lines(
@@ -145,7 +156,7 @@ def _by_lab() -> list[Any]:
     ]
 
 
-def _throughput() -> list[Any]:
+def _over_time() -> list[Any]:
     # Stacked where the sum over models means something: replies and tokens, not latency.
     prompt, completion = (_rate(TOKENS, f',kind="{kind}"') for kind in ("prompt", "completion"))
     return [
@@ -153,7 +164,7 @@ def _throughput() -> list[Any]:
             "Replies a second",
             "Throughput: replies that each model gives per second.",
             "short",
-            Query(by_lab(_rate(DECISIONS)), BOTH),
+            Query(by_lab(_rate(REPLIES)), BOTH),
             width=8,
             stacked=True,
         ),
@@ -192,7 +203,7 @@ def _throughput() -> list[Any]:
     ]
 
 
-def _quality() -> list[Any]:
+def _losses_over_time() -> list[Any]:
     prompt, cached = (_rate(TOKENS, f',kind="{kind}"') for kind in ("prompt", "cached_prompt"))
     return [
         lines(
@@ -210,7 +221,7 @@ def _quality() -> list[Any]:
             "percentunit",
             Query(
                 f"(sum by (run, model, kind) (rate({ERRORS}{{{MODEL}}}[{RATE}])) "
-                f"/ on (run, model) group_left () {_rate(DECISIONS)} "
+                f"/ on (run, model) group_left () {_rate(REPLIES)} "
                 f"and on (run, model, kind) ({ERRORS}{{{MODEL}}} > 0)) * on (run, model) group_left (lab) {INFO}",
                 "{{model}}, {{kind}}",
             ),
@@ -235,31 +246,31 @@ def _quality() -> list[Any]:
     ]
 
 
-def _vllm_series(name: str) -> str:
+def _of_vllm(name: str) -> str:
     # Under Ray, the names of vLLM's series begin with ray_ and have no colon.
     return f'{{__name__=~"(ray_)?vllm[_:]{name}"}}'
 
 
-def _batches() -> list[Any]:
-    series = _vllm_series
-    hits, queries = (
-        f"sum by (model_name) (rate({series(f'prefix_cache_{part}_total')}[{RATE}]))" for part in ("hits", "queries")
-    )
+def _vllm() -> list[Any]:
+    def share(part: str, of: str) -> str:
+        part, of = (f"sum by (model_name) (rate({_of_vllm(name)}[{RATE}]))" for name in (part, of))
+        return f"{part} / {of}"
+
     # How full an engine is, and how much of its work it is spared.
     return [
         lines(
             "Requests in the engine",
             "Requests that vLLM computes and those that wait for room in its batch.",
             "short",
-            Query(f"sum by (model_name) ({series('num_requests_running')})", "{{model_name}} running"),
-            Query(f"sum by (model_name) ({series('num_requests_waiting')})", "{{model_name}} waiting"),
+            Query(f"sum by (model_name) ({_of_vllm('num_requests_running')})", "{{model_name}} running"),
+            Query(f"sum by (model_name) ({_of_vllm('num_requests_waiting')})", "{{model_name}} waiting"),
             width=8,
         ),
         lines(
             "KV cache in use",
             "Share of the blocks of vLLM's KV cache that are taken; at 100 % requests wait or are computed anew.",
             "percentunit",
-            Query(f"max by (model_name) ({series('kv_cache_usage_perc')})", "{{model_name}}"),
+            Query(f"max by (model_name) ({_of_vllm('kv_cache_usage_perc')})", "{{model_name}}"),
             width=8,
             top=1,
         ),
@@ -267,15 +278,14 @@ def _batches() -> list[Any]:
             "Prefix cache hits",
             "Share of the prompt's tokens that vLLM finds in its prefix cache.",
             "percentunit",
-            Query(f"{hits} / {queries}", "{{model_name}}"),
+            Query(share("prefix_cache_hits_total", "prefix_cache_queries_total"), "{{model_name}}"),
             width=8,
             top=1,
         ),
     ]
 
 
-def _engine_latency() -> list[Any]:
-    series = _vllm_series
+def _vllm_times() -> list[Any]:
     # As the engine sees it: what the way to it and the wait before it take is not in these.
     return [
         lines(
@@ -284,7 +294,7 @@ def _engine_latency() -> list[Any]:
             "s",
             *(
                 Query(
-                    quantile(q, series("time_to_first_token_seconds_bucket"), "model_name"),
+                    quantile(q, _of_vllm("time_to_first_token_seconds_bucket"), "model_name"),
                     f"{{{{model_name}}}} {name}",
                 )
                 for q, name in ((0.5, "median"), (0.95, "95th percentile"))
@@ -295,16 +305,17 @@ def _engine_latency() -> list[Any]:
             "Time in the queue",
             "How long a request waits for room in the batch: 95th percentile.",
             "s",
-            Query(quantile(0.95, series("request_queue_time_seconds_bucket"), "model_name"), "{{model_name}}"),
+            Query(quantile(0.95, _of_vllm("request_queue_time_seconds_bucket"), "model_name"), "{{model_name}}"),
             width=8,
         ),
         lines(
             "Tokens a second in the engine",
             "Tokens that vLLM reads and writes.",
             "short",
-            Query(f"sum by (model_name) (rate({series('prompt_tokens_total')}[{RATE}]))", "{{model_name}} prompt"),
+            Query(f"sum by (model_name) (rate({_of_vllm('prompt_tokens_total')}[{RATE}]))", "{{model_name}} prompt"),
             Query(
-                f"sum by (model_name) (rate({series('generation_tokens_total')}[{RATE}]))", "{{model_name}} completion"
+                f"sum by (model_name) (rate({_of_vllm('generation_tokens_total')}[{RATE}]))",
+                "{{model_name}} completion",
             ),
             width=8,
         ),

@@ -28,9 +28,9 @@ def dashboard() -> Any:
         "swarm-run",
         "Swarm: the run at a glance",
         "How far a run is, how fast it goes, what it has cost, and whether anything is wrong.",
-        [variable("run", "Run", "swarm_run_info", "run", "The run's name, as its config has it.")],
+        [variable("run", "Run", "swarm_run_info", "run", "The run's folder, and six digits of its path.")],
         [
-            *_progress(),
+            *_state(),
             *_health(),
             row("Pace"),
             *_pace(),
@@ -44,7 +44,7 @@ def dashboard() -> Any:
     )
 
 
-def _progress() -> list[Any]:
+def _state() -> list[Any]:
     # Two rows of six figures together with `_health`.
     return [
         number(

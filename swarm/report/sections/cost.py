@@ -14,7 +14,7 @@ from swarm.simulation.record import RunRecord
 
 def cost(record: RunRecord) -> tuple[Figure | Table, ...]:
     """Tokens and latency by model, and seconds per round."""
-    return (*_turn_parts(record), _round_figure(record))
+    return (*_turn_parts(record), *_round_figure(record))
 
 
 def _turn_parts(record: RunRecord) -> tuple[Figure | Table, ...]:
@@ -38,12 +38,7 @@ def _turn_parts(record: RunRecord) -> tuple[Figure | Table, ...]:
         ],
         "budget": [{"budget": budget}],
     }
-    unit, factor = time_unit(max(row["p95"] for row in turns))
-    delays = [
-        {"mind": row["mind"], "label": label, "p50": row["p50"] * factor, "p95": row["p95"] * factor}
-        for row, label in zip(turns, labels, strict=True)
-    ]
-    tokens, delay = tokens_chart(labels, budget), latency_chart(labels, unit)
+    tokens = tokens_chart(labels, budget)
     return (
         Figure(
             "Tokens per turn by mind",
@@ -59,6 +54,23 @@ def _turn_parts(record: RunRecord) -> tuple[Figure | Table, ...]:
             "half",
             by_mind=True,
         ),
+        *_latency(summary, turns),
+        _turn_table(summary, turns),
+    )
+
+
+def _latency(summary: wording.Summary, turns: Rows) -> tuple[Figure, ...]:
+    timed = [row for row in turns if row["p95"] is not None]
+    if not timed:
+        return ()
+    labels = [deciders.mind_label(summary, row["mind"]) for row in timed]
+    unit, factor = time_unit(max(row["p95"] for row in timed))
+    delays = [
+        {"mind": row["mind"], "label": label, "p50": row["p50"] * factor, "p95": row["p95"] * factor}
+        for row, label in zip(timed, labels, strict=True)
+    ]
+    delay = latency_chart(labels, unit)
+    return (
         Figure(
             "Latency of a turn by mind",
             "Half of the turns took no longer than the full dot says, and 95 of 100 no longer than the ring.",
@@ -67,7 +79,6 @@ def _turn_parts(record: RunRecord) -> tuple[Figure | Table, ...]:
             "half",
             by_mind=True,
         ),
-        _turn_table(summary, turns),
     )
 
 
@@ -94,29 +105,33 @@ def _turn_table(summary: wording.Summary, turns: Rows) -> Table:
     )
 
 
-def _round_figure(record: RunRecord) -> Figure:
+def _round_figure(record: RunRecord) -> tuple[Figure, ...]:
+    if record.summary["seconds_per_round"]["p95"] is None:
+        return ()
     frame, _ = aggregates.round_seconds(record)
     unit, factor = time_unit(record.summary["seconds_per_round"]["p95"])
     timed = frame.with_columns((pl.col("seconds") * factor).round(4).alias("time"))
     # Sorted so that deciding, the longest part, lies at the bottom of each bar.
     order = pl.col("part").replace_strict({"decide": 0, "clear": 1, "rest": 2})
     bars = aggregates.stacked(timed.sort("round", order), "time", ["round"])
-    return Figure(
-        "Where the time of a round goes",
-        "Deciding is all of prompting and waiting for answers, clearing is the auction and its settlement, the rest is "
-        "what the scenario and the journal take.",
-        (
-            Panel(
-                "Time per round",
-                220,
-                round_time_chart(record.summary["rounds"], unit),
-                {"rows": aggregates.rows(bars, "round", "from", "to", "part", "time", "y0", "y1")},
+    return (
+        Figure(
+            "Where the time of a round goes",
+            "Deciding is all of prompting and waiting for answers, clearing is the auction and its settlement, the "
+            "rest is what the scenario and the journal take.",
+            (
+                Panel(
+                    "Time per round",
+                    220,
+                    round_time_chart(record.summary["rounds"], unit),
+                    {"rows": aggregates.rows(bars, "round", "from", "to", "part", "time", "y0", "y1")},
+                ),
             ),
-        ),
-        (
-            Key("decide", charts.FIRST, "block"),
-            Key("clear", charts.SECOND, "block"),
-            Key("rest", charts.THIRD, "block"),
+            (
+                Key("decide", charts.FIRST, "block"),
+                Key("clear", charts.SECOND, "block"),
+                Key("rest", charts.THIRD, "block"),
+            ),
         ),
     )
 

@@ -15,7 +15,9 @@ from swarm.simulation.record import RunRecord
 def profit(record: RunRecord) -> tuple[Figure | Table, ...]:
     """Profits by model and by kind, with all of their spread."""
     summary = record.summary
-    found = aggregates.profits(record)
+    found = {"mind": aggregates.profits(record), "kind": aggregates.profits(record, by_mind=False)}
+    if found["mind"].is_empty():
+        return ()
     read = (
         "A dot is a trader, the thick mark the median, the box the middle half, the thin line 10% to 90%; right of the "
         "dashes is gain."
@@ -28,7 +30,7 @@ def profit(record: RunRecord) -> tuple[Figure | Table, ...]:
     )
     figures = []
     for by, noun in (("mind", "mind"), ("kind", "kind")):
-        boxes, dots = aggregates.boxes(found, by), aggregates.dots(found, by)
+        boxes, dots = aggregates.boxes(found[by], by), aggregates.dots(found[by], by)
         shown = {group: deciders.mind_label(summary, group) if by == "mind" else group for group in boxes["group"]}
         data = {
             "boxes": [{**row, "label": shown[row["group"]]} for row in boxes.to_dicts()],
@@ -37,7 +39,7 @@ def profit(record: RunRecord) -> tuple[Figure | Table, ...]:
         spec = profit_chart(list(shown.values()), noun)
         panel = Panel(f"Profit by {noun}", spec["height"], spec, data)
         figures.append(Figure(f"Profit by {noun}", read, (panel,), keys, "half", by == "mind"))
-    return (*figures, _profit_table(record, found))
+    return (*figures, _profit_table(record, found["mind"]))
 
 
 def _profit_table(record: RunRecord, found: pl.DataFrame) -> Table:
@@ -64,13 +66,19 @@ def _profit_table(record: RunRecord, found: pl.DataFrame) -> Table:
         )
     return Table(
         "Profit by mind and kind, in pebbles",
-        f"Profit is wealth after round {count(_last_kept(record))} less wealth at the start; for each kind, the "
+        f"Profit is wealth after round {count(_last_kept(record))} less wealth at the start"
+        f"{_where_it_decided(summary)}; for each kind, the "
         "median and, in brackets, the number of traders.",
         ("mind", "what it is", "traders", "mean", "median", "10% to 90%", *kinds),
         tuple(rows),
         words=(0, 1),
         by_mind=True,
     )
+
+
+def _where_it_decided(summary: deciders.Summary) -> str:
+    """What binds a mind's profit where a fork has changed who decides."""
+    return ", over the rounds in which the mind decided" if len(deciders.parts(summary)) > 1 else ""
 
 
 def profit_chart(labels: Sequence[str], title: str) -> Spec:

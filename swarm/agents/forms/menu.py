@@ -7,6 +7,7 @@ what a trader is shown.
 """
 
 import json
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from swarm.agents.decision import Decision, DecisionError, OrderWish, Rules
+from swarm.agents.decision import Decision, DecisionError, OrderWish, Reading, Rules
 from swarm.agents.observation import Observation, PrivateViews, PublicView
 from swarm.agents.prompt import Prompt, public_text, render
 from swarm.llm.strict import answer_in
@@ -76,23 +77,36 @@ def _schema(actions: int, sayings: int) -> dict[str, Any]:
     return {"type": "string", "enum": [a + s for a in LETTERS[:actions] for s in LETTERS[:sayings]]}
 
 
-def compose_menus(seed: int, seen: Observation, rules: Rules, tick_cents: int) -> list[Menu]:
-    """A menu for every row of `seen.private`, the same whoever composes it.
+class Menus:
+    """The menus of a round, each composed when it is first asked for, the same whoever asks.
 
     The order of the actions behind A is drawn from the seed by trader and round, so that no letter stands for a kind
     of action and a model that prefers a letter gains nothing by it.
     """
-    market = _Market(seen.public, rules)
-    private = seen.private
-    sayings = compose_sayings(seen.public, rules.goods)
-    dice = draw(seed, "menu", seen.public.round, private.trader[:, None], np.arange(len(LETTERS))[None, :])
-    order = np.argsort(dice, axis=1, kind="stable").tolist()
-    menus: list[Menu] = []
-    for row in range(len(private)):
-        actions = _actions(market, _Creature(private, row, tick_cents))
-        shuffled = [actions[place] for place in order[row] if place < len(actions)]
-        menus.append(Menu((Action(()), *shuffled), sayings))
-    return menus
+
+    def __init__(self, seed: int, seen: Observation, rules: Rules, tick_cents: int) -> None:
+        self._market = _Market(seen.public, rules)
+        self._private = seen.private
+        self._tick_cents = tick_cents
+        self._sayings = compose_sayings(seen.public, rules.goods)
+        trader = seen.private.trader[:, None]
+        dice = draw(seed, "menu", seen.public.round, trader, np.arange(len(LETTERS))[None, :])
+        self._order = np.argsort(dice, axis=1, kind="stable")
+        self._composed: dict[int, Menu] = {}
+
+    def of(self, row: int) -> Menu:
+        """Returns the menu of one row of the private views."""
+        if row not in self._composed:
+            actions = _actions(self._market, _Creature(self._private, row, self._tick_cents))
+            shuffled = [actions[index] for index in self._order[row].tolist() if index < len(actions)]
+            self._composed[row] = Menu((Action(()), *shuffled), self._sayings)
+        return self._composed[row]
+
+
+def compose_menus(seed: int, seen: Observation, rules: Rules, tick_cents: int) -> list[Menu]:
+    """Returns a menu for every row of `seen.private`."""
+    menus = Menus(seed, seen, rules, tick_cents)
+    return [menus.of(row) for row in range(len(seen.private))]
 
 
 def widest_menu(rules: Rules) -> Menu:
@@ -136,11 +150,12 @@ class _Creature:
     """One row of the private columns as plain numbers."""
 
     def __init__(self, private: PrivateViews, row: int, tick_cents: int) -> None:
-        self.makes = int(private.makes[row])
+        barter = private.bartering
+        self.makes = int(barter.makes[row])
         self.purse = int(private.cash_cents[row]) // tick_cents
-        self.need: list[int] = private.need[row].tolist()
-        self.spare: list[int] = private.spare[row].tolist()
-        self.worth: list[int] = private.worth_ticks[row].tolist()
+        self.need: list[int] = barter.need[row].tolist()
+        self.spare: list[int] = barter.spare[row].tolist()
+        self.worth: list[int] = barter.worth_ticks[row].tolist()
 
 
 def _actions(market: _Market, own: _Creature) -> list[Action]:
@@ -268,30 +283,16 @@ def menu_text(menu: Menu, goods: tuple[str, ...]) -> str:
 
 def creature_text(private: PrivateViews, row: int, goods: tuple[str, ...], tick_cents: int) -> str:
     """What one trader knows of itself, in fewer words than the form `orders` takes."""
-    makes = int(private.makes[row])
-    purse, mood = int(private.cash_cents[row]) // tick_cents, int(private.mood[row])
+    barter = private.bartering
+    makes = int(barter.makes[row])
+    purse, mood = int(private.cash_cents[row]) // tick_cents, int(barter.mood[row])
     lines = [f"YOU make {goods[makes] if makes >= 0 else 'nothing'}, purse {purse}, mood {mood}"]
     lines.append("STOCK good HAVE NEED SPARE WORTH")
     have, need, spare, worth = (
-        column[row].tolist() for column in (private.have, private.need, private.spare, private.worth_ticks)
+        column[row].tolist() for column in (private.have, barter.need, barter.spare, barter.worth_ticks)
     )
     lines += [f"{good} {have[g]} {need[g]} {spare[g]} {worth[g]}" for g, good in enumerate(goods)]
     return "\n".join(lines)
-
-
-def render_menu(
-    system: str,
-    public: str,
-    private: PrivateViews,
-    row: int,
-    menu: Menu,
-    goods: tuple[str, ...],
-    tick_cents: int,
-    prompt_budget: int,
-) -> Prompt | None:
-    """One trader's prompt, which ends in its menu; None where it is too long even without gossip."""
-    own = creature_text(private, row, goods, tick_cents)
-    return render(system, public, own, private.heard[row], prompt_budget, menu_text(menu, goods))
 
 
 def read_choice(text: str, menu: Menu, rules: Rules) -> Decision | DecisionError:
@@ -314,3 +315,62 @@ def read_choice(text: str, menu: Menu, rules: Rules) -> Decision | DecisionError
         ),
         gossip=menu.sayings[saying] if saying else "",
     )
+
+
+class MenuForm:
+    """Asks a trader of a barter for a letter of a menu that is computed for it, and a letter of a line to say."""
+
+    name = "menu"
+    stands = False
+
+    def __init__(self, seed: int, scenario_rules: str, rules: Rules, tick_cents: int) -> None:
+        self._seed = seed
+        self._rules = rules
+        self._tick_cents = tick_cents
+        self._system = menu_system_text(scenario_rules)
+        self._shared: tuple[PublicView | None, str] = (None, "")
+        self._menus: tuple[Observation | None, Menus | None] = (None, None)
+
+    def system(self) -> str:
+        """Returns the setting and the form of an answer."""
+        return self._system
+
+    def shared(self, public: PublicView) -> str:
+        """Returns the round's digest with the lines that may be said."""
+        # All prompts of a round begin with the same text, which is made once.
+        if self._shared[0] is not public:
+            self._shared = public, menu_public_text(public, self._rules.goods)
+        return self._shared[1]
+
+    def menu(self, seen: Observation, row: int) -> Menu:
+        """Returns the menu of one trader."""
+        if self._menus[0] is not seen:
+            self._menus = seen, Menus(self._seed, seen, self._rules, self._tick_cents)
+        menus = self._menus[1]
+        if menus is None:
+            raise RuntimeError("an observation has no menus")
+        return menus.of(row)
+
+    def render(self, seen: Observation, row: int, budget: int) -> Prompt | None:
+        """Returns one trader's prompt within `budget` tokens; None where it is too long even without gossip."""
+        return self._rendered(seen, row, self.menu(seen, row), seen.private.heard[row], budget)
+
+    def longest(self, seen: Observation, row: int) -> int:
+        """Returns the tokens of a trader's prompt with a menu as long as menus get, without gossip."""
+        rendered = self._rendered(seen, row, widest_menu(self._rules), (), sys.maxsize)
+        return rendered.tokens if rendered else 0
+
+    def schema(self, seen: Observation, row: int) -> dict[str, Any]:
+        """Returns the schema of an answer: all pairs of letters."""
+        return self.menu(seen, row).schema()
+
+    def read(self, text: str, cut: bool, seen: Observation, row: int) -> Reading[Decision]:
+        """Returns the decision that two letters name, or what is wrong with them."""
+        return Reading(DecisionError.TRUNCATED if cut else read_choice(text, self.menu(seen, row), self._rules))
+
+    def _rendered(
+        self, seen: Observation, row: int, choices: Menu, heard: tuple[str, ...], budget: int
+    ) -> Prompt | None:
+        own = creature_text(seen.private, row, self._rules.goods, self._tick_cents)
+        ending = menu_text(choices, self._rules.goods)
+        return render(self._system, self.shared(seen.public), own, heard, budget, ending)
