@@ -191,6 +191,19 @@ class RunConfig(StrictModel):
         return self
 
     @model_validator(mode="after")
+    def _councils_fit(self) -> "RunConfig":
+        forms = {model.name: model.form for model in self.models}
+        for i, council in enumerate(self.traders.councils):
+            for seat in council.seats:
+                if forms.get(seat.model) != "menu":
+                    raise Misplaced(
+                        f"traders.councils.{i}.members",
+                        f"{seat.model!r} answers in the form {forms.get(seat.model)!r}, and a council votes on letters of "
+                        f"a menu; set `form: menu` at that model",
+                    )
+        return self
+
+    @model_validator(mode="after")
     def _population_fits(self) -> "RunConfig":
         if isinstance(self.population, int):
             return self
@@ -256,7 +269,9 @@ class RunConfig(StrictModel):
     @property
     def minds(self) -> dict[str, int]:
         """Weights by mind, with the default filled in."""
-        named = [*(m.name for m in self.models), *(d.name for d in self.traders.desks), *self.traders.define]
+        single = [m.name for m in self.models]
+        joined = [*(d.name for d in self.traders.desks), *(c.name for c in self.traders.councils)]
+        named = [*single, *joined, *self.traders.define]
         return self.traders.minds or dict.fromkeys(named, 1)
 
     def record(self) -> dict[str, Any]:

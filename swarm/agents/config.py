@@ -2,7 +2,7 @@
 
 from typing import Literal, Self, get_args
 
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, model_validator
 
 from swarm.coordination.config import RouterConfig
 from swarm.coordination.standing import StandingConfig
@@ -42,6 +42,83 @@ class DeskConfig(StrictModel):
     """Most seconds of a turn; the round's deadline bounds it, too."""
 
 
+RoleName = Literal["analyst", "quant", "news", "risk", "oversight"]
+ROLES: tuple[RoleName, ...] = get_args(RoleName)
+
+
+class MemberConfig(StrictModel):
+    """One seat of a council."""
+
+    model: str
+    """The name of the model that votes here; it answers by menu."""
+
+    role: RoleName | None = None
+    """What it attends to, said in its prompt; `oversight` may veto. Null: nothing beyond the menu, which is all that an
+    embedded model knows."""
+
+
+class WhenConfig(StrictModel):
+    """When a council meets; otherwise its lead decides alone. All conditions that are given must hold."""
+
+    stake_ticks: int | None = Field(default=None, ge=0, le=10**9)
+    """The gain that is expected of the best action less that of the second must reach this; null: any."""
+
+    share_of_turns: float = Field(default=1.0, ge=0.0, le=1.0)
+    """The council meets in this share of turns, drawn from the seed."""
+
+    disagreement: bool = False
+    """The other members are asked only where the first two do not choose the same action."""
+
+
+class CouncilConfig(StrictModel):
+    """A mind of several models that vote, each by itself."""
+
+    name: str = Field(min_length=1, max_length=40, pattern=r"^[a-z0-9][a-z0-9._-]*$")
+    """What the council is called: a mind for `traders.minds`, as a model's name is."""
+
+    members: tuple[str | MemberConfig, ...] = Field(min_length=2, max_length=16)
+    """Who votes: names of models, or a model with a role. A name that is a role has it: analyst, quant, news, risk,
+    oversight."""
+
+    rule: Literal["majority", "weighted", "confident", "dawid_skene"] = "majority"
+    """How votes are counted: all alike; by the log score on realised outcomes; by the most self-consistent member alone;
+    or by how often members agree, without outcomes."""
+
+    samples: int = Field(default=1, ge=1, le=9)
+    """How often each member is asked in a turn; each answer is a vote."""
+
+    when: WhenConfig = WhenConfig()
+    """When the council meets; by default in every turn."""
+
+    abstain_permille: int = Field(default=0, ge=0, le=999)
+    """The council passes where the winning action's probability is below this, in 1/1000; 0: never."""
+
+    half_life_calls: int = Field(default=50, ge=1, le=100_000)
+    """After so many judged calls of a member, what it did before them counts half."""
+
+    judged_per_round: int = Field(default=32, ge=0, le=10_000)
+    """Most turns of a round whose proposed actions are cleared again, to see what each would have brought."""
+
+    @model_validator(mode="after")
+    def _has_different_members(self) -> Self:
+        seats = [(member.model, member.role) for member in self.seats]
+        if len(set(seats)) < len(seats):
+            raise ValueError("two members are one model in one role; raise `samples` to ask a model several times")
+        if sum(role == "oversight" for _, role in seats) == len(seats):
+            raise ValueError("expected a member that does not only oversee")
+        return self
+
+    @property
+    def seats(self) -> tuple[MemberConfig, ...]:
+        """The members with their roles."""
+        return tuple(
+            MemberConfig(model=member, role=next((r for r in ROLES if r == member), None))
+            if isinstance(member, str)
+            else member
+            for member in self.members
+        )
+
+
 class TradersConfig(StrictModel):
     """Who decides for the traders, and how many neighbours each one hears."""
 
@@ -51,6 +128,9 @@ class TradersConfig(StrictModel):
 
     desks: tuple[DeskConfig, ...] = Field(default=(), max_length=32)
     """Kinds of traders that act with tools."""
+
+    councils: tuple[CouncilConfig, ...] = Field(default=(), max_length=32)
+    """Minds of several models that vote."""
 
     define: dict[str, dict[str, JsonValue]] = Field(default_factory=dict, max_length=32)
     """Minds of your own making, by name: `mind` says of which kind, the other keys are that kind's."""

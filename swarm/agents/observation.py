@@ -1,6 +1,7 @@
 """What traders are shown: the round's public part, the same for all, and the private columns of some of them."""
 
-from dataclasses import dataclass, fields, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self
 
 import numpy as np
@@ -25,12 +26,29 @@ class PastRound:
     volume_lots: tuple[int, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class MembersWorth:
+    """What the members of a council are worth by all rounds so far, in their order.
+
+    `alone` is the member that is followed without counting while it is surely better than the council, or -1.
+    """
+
+    weights_permille: tuple[int, ...]
+    alone: int = -1
+
+    @classmethod
+    def alike(cls, members: int) -> "MembersWorth":
+        """Returns what is known before the first round: nothing."""
+        return cls((1_000,) * members)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class PublicView:
     """What everybody knows in a round; arrays have one entry per good and tell of the last round.
 
     `history` has the last rounds, the newest last, where there are desks to ask for it. `elsewhere` has, where there
-    are several regions, the names of the neighbours and their prices by good after the last round.
+    are several regions, the names of the neighbours and their prices by good after the last round. `members_worth` has
+    what is known of each council's members; no prompt shows it.
     """
 
     round: int
@@ -45,6 +63,7 @@ class PublicView:
     unfilled_sell_lots: Int64
     history: tuple[PastRound, ...] = ()
     elsewhere: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    members_worth: Mapping[str, MembersWorth] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -295,19 +295,27 @@ def creature_text(private: PrivateViews, row: int, goods: tuple[str, ...], tick_
     return "\n".join(lines)
 
 
-def read_choice(text: str, menu: Menu, rules: Rules) -> Decision | DecisionError:
-    """The decision that two letters name, bare, as a JSON string or in an object as its `answer`; never raises."""
+def chosen_letters(text: str, menu: Menu) -> str | None:
+    """Returns the two letters that an answer names, bare, as a JSON string or in an object as its `answer`."""
     answer = answer_in(text[:64]).strip()
     if answer.startswith('"'):
         try:
             answer = json.loads(answer)
         except ValueError:
-            return DecisionError.BAD_CHOICE
+            return None
     if len(text) > 64 or len(answer) != 2:
-        return DecisionError.BAD_CHOICE
+        return None
     action, saying = (LETTERS.find(letter) for letter in answer)
-    if not 0 <= action < len(menu.actions) or not 0 <= saying < len(menu.sayings):
+    lawful = 0 <= action < len(menu.actions) and 0 <= saying < len(menu.sayings)
+    return answer if lawful else None
+
+
+def read_choice(text: str, menu: Menu, rules: Rules) -> Decision | DecisionError:
+    """Returns the decision that two letters name; never raises."""
+    answer = chosen_letters(text, menu)
+    if answer is None:
         return DecisionError.BAD_CHOICE
+    action, saying = (LETTERS.index(letter) for letter in answer)
     return Decision(
         orders=tuple(
             OrderWish(side="buy" if buys else "sell", good=rules.goods[good], price=price, quantity=quantity)
@@ -324,8 +332,8 @@ class MenuForm:
     stands = False
 
     def __init__(self, seed: int, scenario_rules: str, rules: Rules, tick_cents: int) -> None:
-        self._seed = seed
-        self._rules = rules
+        self.seed = seed
+        self.rules = rules
         self._tick_cents = tick_cents
         self._system = menu_system_text(scenario_rules)
         self._shared: tuple[PublicView | None, str] = (None, "")
@@ -339,13 +347,13 @@ class MenuForm:
         """Returns the round's digest with the lines that may be said."""
         # All prompts of a round begin with the same text, which is made once.
         if self._shared[0] is not public:
-            self._shared = public, menu_public_text(public, self._rules.goods)
+            self._shared = public, menu_public_text(public, self.rules.goods)
         return self._shared[1]
 
     def menu(self, seen: Observation, row: int) -> Menu:
         """Returns the menu of one trader."""
         if self._menus[0] is not seen:
-            self._menus = seen, Menus(self._seed, seen, self._rules, self._tick_cents)
+            self._menus = seen, Menus(self.seed, seen, self.rules, self._tick_cents)
         menus = self._menus[1]
         if menus is None:
             raise RuntimeError("an observation has no menus")
@@ -353,11 +361,11 @@ class MenuForm:
 
     def render(self, seen: Observation, row: int, budget: int) -> Prompt | None:
         """Returns one trader's prompt within `budget` tokens; None where it is too long even without gossip."""
-        return self._rendered(seen, row, self.menu(seen, row), seen.private.heard[row], budget)
+        return self.rendered(seen, row, self.menu(seen, row), seen.private.heard[row], budget)
 
     def longest(self, seen: Observation, row: int) -> int:
         """Returns the tokens of a trader's prompt with a menu as long as menus get, without gossip."""
-        rendered = self._rendered(seen, row, widest_menu(self._rules), (), sys.maxsize)
+        rendered = self.rendered(seen, row, widest_menu(self.rules), (), sys.maxsize)
         return rendered.tokens if rendered else 0
 
     def schema(self, seen: Observation, row: int) -> dict[str, Any]:
@@ -366,11 +374,12 @@ class MenuForm:
 
     def read(self, text: str, cut: bool, seen: Observation, row: int) -> Reading[Decision]:
         """Returns the decision that two letters name, or what is wrong with them."""
-        return Reading(DecisionError.TRUNCATED if cut else read_choice(text, self.menu(seen, row), self._rules))
+        return Reading(DecisionError.TRUNCATED if cut else read_choice(text, self.menu(seen, row), self.rules))
 
-    def _rendered(
-        self, seen: Observation, row: int, choices: Menu, heard: tuple[str, ...], budget: int
+    def rendered(
+        self, seen: Observation, row: int, choices: Menu, heard: tuple[str, ...], budget: int, system: str = ""
     ) -> Prompt | None:
-        own = creature_text(seen.private, row, self._rules.goods, self._tick_cents)
-        ending = menu_text(choices, self._rules.goods)
-        return render(self._system, self.shared(seen.public), own, heard, budget, ending)
+        """Returns a prompt with these choices; `system` stands in place of the form's own where it is given."""
+        own = creature_text(seen.private, row, self.rules.goods, self._tick_cents)
+        ending = menu_text(choices, self.rules.goods)
+        return render(system or self._system, self.shared(seen.public), own, heard, budget, ending)

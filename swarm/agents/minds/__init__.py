@@ -33,17 +33,27 @@ def definitions(models: Sequence[str], traders: TradersConfig) -> dict[str, Defi
     found = {name: _defined("model", {"model": name}, f"traders.minds.{name}") for name in models}
     found |= {desk.name: Definition("desk", desk) for desk in traders.desks}
     found |= {str(name): _defined("rule", {"rule": name}, f"traders.minds.{name}") for name in BASELINES}
+    for number, council in enumerate(traders.councils):
+        key = f"traders.councils.{number}"
+        if council.name in found:
+            raise ConfigError(f"{key}.name", f"{council.name!r} is the name of another mind", "give this one its own")
+        found[council.name] = Definition("council", council)
+        _must_be_known([seat.model for seat in council.seats], models, f"{key}.members")
     for name, given in traders.define.items():
         key = f"traders.define.{name}"
         if name in found:
             raise ConfigError(key, f"{name!r} is the name of another mind", "give this one its own")
         section = dict(given)
         found[name] = own = _defined(str(section.pop("mind", "")), section, key)
-        for model in plugin(own).models(own.section):
-            if model not in models:
-                known = ", ".join(models) or "none"
-                raise ConfigError(key, f"there is no model {model!r}{suggest(model, list(models))}", f"known: {known}")
+        _must_be_known(plugin(own).models(own.section), models, key)
     return found
+
+
+def _must_be_known(asked: Iterable[str], models: Sequence[str], key: str) -> None:
+    for model in asked:
+        if model not in models:
+            known = ", ".join(models) or "none"
+            raise ConfigError(key, f"there is no model {model!r}{suggest(model, list(models))}", f"known: {known}")
 
 
 def models_of(names: Iterable[str], of: Mapping[str, Definition]) -> set[str]:

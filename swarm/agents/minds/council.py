@@ -1,0 +1,251 @@
+"""The mind `council`: several models vote on an action of the menu, each by itself, and their votes are counted.
+
+Members do not discuss, which was measured to hurt small models. Each sees the menu's actions in an order of its own, so
+that a liking for a letter is no vote. A member that is late, fails or says nonsense has cast no vote; the turn is lost
+only where nobody votes. What members were worth is kept elsewhere and shown to a council with the round.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from swarm.agents.asking import Asked, ask
+from swarm.agents.config import CouncilConfig, MemberConfig
+from swarm.agents.decision import Decision, DecisionError, Reading, engine_failure
+from swarm.agents.decisions import Decisions, decisions_of
+from swarm.agents.forms.member_menu import MemberMenuForm
+from swarm.agents.forms.menu import MenuForm, read_choice
+from swarm.agents.mind import MindPlugin, Seats, TurnBound
+from swarm.agents.observation import MembersWorth
+from swarm.agents.plan import ShardPlan
+from swarm.agents.turns import Calls, Turns
+from swarm.agents.votes import CouncilTurn, count
+from swarm.coordination.standing import default_stand
+from swarm.errors import ConfigError
+from swarm.llm.protocol import FinishReason, ModelClient, ModelReply
+from swarm.seeding import draw, draw_below
+
+INSTRUCTIONS = {
+    "analyst": "You are the analyst of a council of five: weigh needs, stock and worth, and vote for what pays.",
+    "quant": "You are the quant of a council of five: compare EXPECT and EDGE, and vote for the best figures.",
+    "news": "You are the news reader of a council of five: vote for what the NEWS and what is said speak for.",
+    "risk": "You are the risk officer of a council of five: vote for what leaves the purse safe if prices turn.",
+    "oversight": "You oversee a council: answer AA to veto where a trade would be a mistake, else your own choice.",
+}
+"""What each role is told, behind the form of an answer."""
+
+
+@dataclass(slots=True)
+class _Vote:
+    """One answer of a member to one seat: its letters in the order of the common menu, or the kind of error."""
+
+    text: str
+    reply: ModelReply | None
+    model: str
+    digest: int
+    pruned: int
+
+
+class CouncilMind:
+    """Traders whom a council decides for."""
+
+    def __init__(self, name: str, section: CouncilConfig, plan: ShardPlan) -> None:
+        self.name = name
+        self.config = section
+        self.seats = section.seats
+        self.models = frozenset(member.model for member in self.seats)
+        self.most = TurnBound(
+            plan.budget.tokens_per_turn * len(self.seats) * section.samples, len(self.seats) * section.samples
+        )
+        self.overseers = frozenset(m for m, seat in enumerate(self.seats) if seat.role == "oversight")
+        self._plan = plan
+        self._menu = _menu_of(name, self.seats, plan)
+        self._forms = [
+            MemberMenuForm(self._menu, f"council {name} {number}", INSTRUCTIONS.get(seat.role or "", ""))
+            for number, seat in enumerate(self.seats)
+        ]
+
+    async def decide(self, seats: Seats, models: Mapping[str, ModelClient], deadline_s: float) -> Turns:
+        """Returns the votes of those members that were asked, as one turn for each seat."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + deadline_s
+        worth = self._worth(seats)
+        votes: list[dict[int, list[_Vote]]] = [{} for _ in range(len(seats))]
+        everybody = np.arange(len(seats))
+        meets = self._meets(seats)
+        lead = self._lead(worth)
+        if (~meets).any():
+            await self._hear([lead], seats, everybody[~meets], votes, models, end - loop.time())
+        first, others = self._order(lead)
+        if self.config.when.disagreement:
+            await self._hear(first, seats, everybody[meets], votes, models, end - loop.time())
+            differ = [i for i in everybody[meets].tolist() if not self._agree(votes[i], first)]
+            await self._hear(others, seats, np.array(differ, dtype=np.int64), votes, models, end - loop.time())
+        else:
+            await self._hear([*first, *others], seats, everybody[meets], votes, models, end - loop.time())
+        drawn = draw(self._plan.seed, f"council {self.name}", seats.seen.public.round, seats.trader) >> np.uint64(1)
+        return self._turns(seats, votes, worth, drawn.tolist())
+
+    def read(self, turns: Turns, seats: Seats) -> Decisions:
+        """Returns the decisions that the votes come to, counted again."""
+        rows = seats.rows.tolist()
+        readings = [
+            self._reading(text, reason, seats, row)
+            for text, reason, row in zip(turns.text, turns.finish_reason, rows, strict=True)
+        ]
+        traders = self._plan.traders
+        stand = default_stand(traders.standing)
+        return decisions_of(turns, readings, self._plan.rules.goods, traders.max_gossip_chars, stand, False)
+
+    def _reading(self, text: str, finish_reason: str, seats: Seats, row: int) -> Reading[Decision]:
+        try:
+            turn = CouncilTurn.from_text(text, len(self.seats))
+        except (ValueError, RecursionError):
+            return Reading(DecisionError.BAD_CHOICE if finish_reason == "stop" else engine_failure(finish_reason))
+        menu = self._menu.menu(seats.seen, row)
+        found = count(turn, self.config.rule, len(menu.actions), self.overseers, self.config.abstain_permille)
+        steps = sum(len(one) for one in turn.votes)
+        if found.action is None:
+            # Nobody voted: the turn is lost to the first error that a member made.
+            return Reading((*turn.faults, DecisionError.ENGINE)[0], steps=steps, faults=turn.faults)
+        return Reading(read_choice(found.letters, menu, self._plan.rules), steps=steps, faults=turn.faults)
+
+    def _worth(self, seats: Seats) -> MembersWorth:
+        return seats.seen.public.members_worth.get(self.name) or MembersWorth.alike(len(self.seats))
+
+    def _lead(self, worth: MembersWorth) -> int:
+        """Who decides where the council does not meet: the best member by what is known, of those that vote."""
+        voters = [m for m in range(len(self.seats)) if m not in self.overseers]
+        return worth.alone if worth.alone in voters else max(voters, key=lambda m: worth.weights_permille[m])
+
+    def _order(self, lead: int) -> tuple[list[int], list[int]]:
+        """The two members that are asked first, and the others."""
+        order = [lead, *(m for m in range(len(self.seats)) if m != lead)]
+        return order[:2], order[2:]
+
+    def _meets(self, seats: Seats) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
+        """For which seats the council meets: by their stake, and by a draw of its own for each."""
+        when, plan = self.config.when, self._plan
+        meets = np.ones(len(seats), dtype=np.bool_)
+        if when.share_of_turns < 1:
+            stream = f"council {self.name} meets"
+            meets &= draw_below(plan.seed, stream, 1_000_000, seats.seen.public.round, seats.trader) < int(
+                1_000_000 * when.share_of_turns
+            )
+        if when.stake_ticks is not None:
+            meets &= np.array([self.stake_ticks(seats, row) >= when.stake_ticks for row in seats.rows.tolist()])
+        return meets
+
+    def stake_ticks(self, seats: Seats, row: int) -> int:
+        """Returns the gain that is expected of the best action of a menu less that of the second."""
+        expected = sorted((action.expected for action in self._menu.menu(seats.seen, row).actions), reverse=True)
+        return expected[0] - expected[1] if len(expected) > 1 else 0
+
+    def _agree(self, votes: dict[int, list[_Vote]], members: Sequence[int]) -> bool:
+        """Whether the first votes of these members name one action."""
+        first = {votes[m][0].text[:1] if len(votes[m][0].text) == 2 else f"none of {m}" for m in members if m in votes}
+        return len(first) == 1 and len(members) > 1
+
+    async def _hear(
+        self,
+        members: Sequence[int],
+        seats: Seats,
+        places: "np.ndarray[tuple[int], np.dtype[np.int64]]",
+        votes: list[dict[int, list[_Vote]]],
+        models: Mapping[str, ModelClient],
+        left_s: float,
+    ) -> None:
+        """Asks these members at these places of `seats`, all at once, and puts down what they answer."""
+        if not len(places):
+            return
+        heard = Seats(seats.seen, seats.rows[places], seats.model[places], seats.models)
+        tasks = [
+            self._ask(member, sample, heard, models, left_s)
+            for member in members
+            for sample in range(self.config.samples)
+        ]
+        asked = await asyncio.gather(*tasks)
+        questions = [(member, sample) for member in members for sample in range(self.config.samples)]
+        for (member, _), answer in zip(questions, asked, strict=True):
+            for i, place in enumerate(places.tolist()):
+                row = int(heard.rows[i])
+                votes[place].setdefault(member, []).append(self._vote(member, answer, i, seats, row))
+
+    async def _ask(
+        self, member: int, sample: int, seats: Seats, models: Mapping[str, ModelClient], left_s: float
+    ) -> Asked:
+        model = self.seats[member].model
+        reply = self._plan.completion_tokens[model]
+        budget = (self._plan.budget.tokens_per_turn - reply, reply)
+        stream = f"council {self.name} {member} {sample}"
+        seeds = draw(self._plan.seed, stream, seats.seen.public.round, seats.trader) >> np.uint64(1)
+        return await ask(self._forms[member], seats, models[model], seeds.tolist(), budget, max(left_s, 0.0))
+
+    def _vote(self, member: int, asked: Asked, i: int, seats: Seats, row: int) -> _Vote:
+        """One answer, its letters as the common menu has them."""
+        reply, model = asked.replies[i], self.seats[member].model
+        pruned = int(asked.pruned_messages[i])
+        if reply is None:
+            return _Vote(str(DecisionError.OVER_BUDGET), None, model, 0, pruned)
+        text = self._forms[member].common(reply, seats.seen, row, self._plan.budget.tokens_per_turn)
+        return _Vote(text, reply, model, asked.digests[i], pruned)
+
+    def _turns(
+        self, seats: Seats, votes: list[dict[int, list[_Vote]]], worth: MembersWorth, drawn: Sequence[int]
+    ) -> Turns:
+        """One turn for each seat, with a call for each answer, in the members' order."""
+        texts, pruned = [], []
+        ended: tuple[FinishReason, ...] = ("stop",) * len(votes)
+        turn_of: list[int] = []
+        calls: list[_Vote] = []
+        models = tuple(sorted(self.models))
+        for i, own in enumerate(votes):
+            by_member = tuple(tuple(vote.text for vote in own.get(m, ())) for m in range(len(self.seats)))
+            texts.append(CouncilTurn(by_member, worth.weights_permille, worth.alone, drawn[i]).to_text())
+            answers = [vote for m in sorted(own) for vote in own[m]]
+            made = [vote for vote in answers if vote.reply is not None]
+            pruned.append(max((vote.pruned for vote in answers), default=0))
+            turn_of += [i] * len(made)
+            calls += made
+        return Turns(
+            trader=seats.trader,
+            mind=np.zeros(len(seats), dtype=np.int64),
+            text=tuple(texts),
+            finish_reason=ended,
+            pruned_messages=np.array(pruned, dtype=np.int64),
+            minds=(self.name,),
+            models=models,
+            calls=Calls.of(
+                turn_of,
+                [models.index(vote.model) for vote in calls],
+                [vote.digest for vote in calls],
+                [vote.reply for vote in calls if vote.reply is not None],
+            ),
+        )
+
+
+def _menu_of(name: str, seats: Sequence[MemberConfig], plan: ShardPlan) -> MenuForm:
+    """The menu that members vote on; ConfigError where one of them answers in another form."""
+    for seat in seats:
+        form = plan.form(seat.model)
+        if not isinstance(form, MenuForm):
+            raise ConfigError(
+                f"traders.councils.{name}.members",
+                f"{seat.model!r} answers in the form {form.name!r}; a council votes on letters of a menu",
+                f"set `form: menu` at the model {seat.model!r}",
+            )
+    found = plan.form(seats[0].model)
+    if not isinstance(found, MenuForm):
+        raise TypeError("a council has a member")
+    return found
+
+
+MIND = MindPlugin(
+    name="council",
+    summary="Several models vote on an action of the menu, each by itself.",
+    Config=CouncilConfig,
+    build=CouncilMind,
+    models=lambda section: tuple(dict.fromkeys(member.model for member in section.seats)),
+)
