@@ -198,8 +198,8 @@ class RunConfig(StrictModel):
                 if forms.get(seat.model) != "menu":
                     raise Misplaced(
                         f"traders.councils.{i}.members",
-                        f"{seat.model!r} answers in the form {forms.get(seat.model)!r}, and a council votes on letters of "
-                        f"a menu; set `form: menu` at that model",
+                        f"{seat.model!r} answers in the form {forms.get(seat.model)!r}, and a council votes on letters "
+                        "of a menu; set `form: menu` at that model",
                     )
         return self
 

@@ -81,8 +81,8 @@ class CouncilConfig(StrictModel):
     oversight."""
 
     rule: Literal["majority", "weighted", "confident", "dawid_skene"] = "majority"
-    """How votes are counted: all alike; by the log score on realised outcomes; by the most self-consistent member alone;
-    or by how often members agree, without outcomes."""
+    """How votes are counted: all alike; weighted by realised outcomes; by the most self-consistent member alone; or
+    weighted by how often members agree, without outcomes."""
 
     samples: int = Field(default=1, ge=1, le=9)
     """How often each member is asked in a turn; each answer is a vote."""

@@ -197,7 +197,6 @@ class CouncilMind:
     ) -> Turns:
         """One turn for each seat, with a call for each answer, in the members' order."""
         texts, pruned = [], []
-        ended: tuple[FinishReason, ...] = ("stop",) * len(votes)
         turn_of: list[int] = []
         calls: list[_Vote] = []
         models = tuple(sorted(self.models))
@@ -213,7 +212,7 @@ class CouncilMind:
             trader=seats.trader,
             mind=np.zeros(len(seats), dtype=np.int64),
             text=tuple(texts),
-            finish_reason=ended,
+            finish_reason=tuple(_ended(own) for own in votes),
             pruned_messages=np.array(pruned, dtype=np.int64),
             minds=(self.name,),
             models=models,
@@ -224,6 +223,11 @@ class CouncilMind:
                 [vote.reply for vote in calls if vote.reply is not None],
             ),
         )
+
+
+def _ended(_: object) -> FinishReason:
+    """How a council's turn ended: always by itself, since what members did not say is in its votes."""
+    return "stop"
 
 
 def _menu_of(name: str, seats: Sequence[MemberConfig], plan: ShardPlan) -> MenuForm:

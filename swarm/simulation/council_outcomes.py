@@ -1,0 +1,227 @@
+"""What members of councils were worth: each round's proposed actions are cleared again, and what they brought is kept.
+
+Labels come free in a market: with all other orders as they were, the round is cleared once more for each different
+action that a member proposed. All of it follows from the journal, so a replay comes to the same weights. It asks nobody.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from swarm.agents.config import CouncilConfig
+from swarm.agents.forms.menu import Action, MenuForm
+from swarm.agents.observation import MembersWorth, Observation
+from swarm.agents.turns import Turns
+from swarm.agents.votes import CouncilTurn, count
+from swarm.coordination.vote import MISSING, dawid_skene, log_odds
+from swarm.market.counterfactual import Counterfactual
+from swarm.market.events import RoundCleared
+from swarm.market.orders import BUY, SELL, Int64, Orders
+from swarm.seeding import draw
+
+Float64 = npt.NDArray[np.float64]
+
+OPTIONS = 8
+"""Actions that a menu has about, for the odds of guessing one."""
+
+LEAST_CALLS = 20
+"""Judged calls of a member before anybody is followed or weighed by them."""
+
+KEPT_TURNS = 500
+"""Turns that agreement is estimated over."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Judged:
+    """One turn whose proposals were cleared again.
+
+    `gain_ticks` is [members] what each member's action would have brought, and `council_ticks` what was decided; a
+    member without a vote has brought nothing, as one that passes.
+    """
+
+    round: int
+    trader: int
+    council: str
+    action: Int64
+    gain_ticks: Int64
+    council_ticks: int
+    best_ticks: int
+
+    @property
+    def right(self) -> npt.NDArray[np.bool_]:
+        """[members]: whose action brought as much as the best that was proposed."""
+        return (self.gain_ticks >= self.best_ticks) & (self.action != MISSING)
+
+
+@dataclass(slots=True)
+class _Tally:
+    """Discounted calls and successes by member, and of the council itself."""
+
+    calls: Float64
+    right: Float64
+    council_calls: float = 0.0
+    council_right: float = 0.0
+    answers: list[Int64] = field(default_factory=list)
+
+
+class CouncilOutcomes:
+    """The outcomes of all councils of a run, from round to round."""
+
+    def __init__(self, councils: Mapping[str, CouncilConfig], seed: int) -> None:
+        self._councils = dict(councils)
+        self._seed = seed
+        self._tallies = {
+            name: _Tally(np.zeros(len(c.seats)), np.zeros(len(c.seats))) for name, c in self._councils.items()
+        }
+
+    @property
+    def worth(self) -> dict[str, MembersWorth]:
+        """What is known of each council's members before the next round."""
+        return {name: self._worth(name) for name in self._councils}
+
+    def judge(
+        self, seen: Observation, turns: Turns, menus: MenuForm, before: Counterfactual, round_: int
+    ) -> list[Judged]:
+        """Takes in a round and returns what was judged of it, at most as many turns of each council as its config says."""
+        found: list[Judged] = []
+        for index, name in enumerate(turns.minds):
+            if name not in self._councils:
+                continue
+            rows = np.flatnonzero(turns.mind == index)
+            found += self._judge_council(name, turns, rows, seen, menus, before, round_)
+        return found
+
+    def _judge_council(
+        self,
+        name: str,
+        turns: Turns,
+        rows: Int64,
+        seen: Observation,
+        menus: MenuForm,
+        before: Counterfactual,
+        round_: int,
+    ) -> list[Judged]:
+        config = self._councils[name]
+        # Who is judged is drawn, since clearing a round again costs more than deciding it.
+        drawn = draw(self._seed, f"judged {name}", round_, turns.trader[rows])
+        chosen = np.sort(rows[np.argsort(drawn, kind="stable")][: config.judged_per_round])
+        row_of = {trader: i for i, trader in enumerate(seen.private.trader.tolist())}
+        found = []
+        for row in chosen.tolist():
+            trader = int(turns.trader[row])
+            try:
+                turn = CouncilTurn.from_text(turns.text[row], len(config.seats))
+            except ValueError:
+                continue
+            if turn.met:
+                found.append(self._judged(name, turn, trader, row_of[trader], seen, menus, before, round_))
+        self._learn(name, found)
+        return found
+
+    def _judged(
+        self,
+        name: str,
+        turn: CouncilTurn,
+        trader: int,
+        row: int,
+        seen: Observation,
+        menus: MenuForm,
+        before: Counterfactual,
+        round_: int,
+    ) -> Judged:
+        config, menu = self._councils[name], menus.menu(seen, row)
+        samples = turn.actions(len(menu.actions))
+        # A member that was asked several times stands for what it said first.
+        action = samples[:, 0] if samples.shape[1] else np.full(len(config.seats), MISSING)
+        gains = {MISSING: 0}
+        for number in np.unique(action[action != MISSING]).tolist():
+            gains[number] = realised_ticks(before, trader, menu.actions[number], seen, row)
+        overseers = frozenset(m for m, seat in enumerate(config.seats) if seat.role == "oversight")
+        decided = count(turn, config.rule, len(menu.actions), overseers, config.abstain_permille).action
+        decided = MISSING if decided is None else decided
+        if decided not in gains:
+            gains[decided] = realised_ticks(before, trader, menu.actions[decided], seen, row)
+        gain = np.array([gains[number] for number in action.tolist()], dtype=np.int64)
+        # Passing can always be proposed, and brings nothing.
+        best = max(0, *gains.values())
+        return Judged(round_, trader, name, action, gain, gains[decided], best)
+
+    def _learn(self, name: str, judged: list[Judged]) -> None:
+        tally = self._tallies[name]
+        fade = 0.5 ** (1 / self._councils[name].half_life_calls)
+        for one in judged:
+            asked = one.action != MISSING
+            tally.calls = np.where(asked, tally.calls * fade + 1, tally.calls)
+            tally.right = np.where(asked, tally.right * fade + one.right, tally.right)
+            tally.council_calls = tally.council_calls * fade + 1
+            tally.council_right = tally.council_right * fade + (one.council_ticks >= one.best_ticks)
+            tally.answers.append(one.action)
+        del tally.answers[:-KEPT_TURNS]
+
+    def _worth(self, name: str) -> MembersWorth:
+        config, tally = self._councils[name], self._tallies[name]
+        members = len(config.seats)
+        if tally.calls.max(initial=0) < min(LEAST_CALLS, config.half_life_calls) or config.rule == "majority":
+            return MembersWorth.alike(members)
+        if config.rule == "dawid_skene":
+            accuracy = dawid_skene(np.stack(tally.answers), OPTIONS).accuracy
+        else:
+            # One success and one failure more than were seen, so that nobody is sure of anything.
+            accuracy = (tally.right + 1) / (tally.calls + 2)
+        weights = np.rint(1_000 * log_odds(accuracy, OPTIONS)).astype(np.int64)
+        return MembersWorth(tuple(weights.tolist()), self._alone(tally) if config.rule == "weighted" else -1)
+
+    def _alone(self, tally: _Tally) -> int:
+        """The best member while its lower bound is above what the council reaches, else -1."""
+        best = int(((tally.right + 1) / (tally.calls + 2)).argmax())
+        reached = (tally.council_right + 1) / (tally.council_calls + 2)
+        return best if lower_bound(float(tally.right[best]), float(tally.calls[best])) > reached else -1
+
+
+def lower_bound(right: float, calls: float, z: float = 1.96) -> float:
+    """Returns the lower end of Wilson's 95% interval of a share, 0 without a call."""
+    if not calls:
+        return 0.0
+    share, weight = right / calls, z * z / calls
+    middle = share + weight / 2
+    half = z * float(np.sqrt(share * (1 - share) / calls + weight / (4 * calls)))
+    return (middle - half) / (1 + weight)
+
+
+def realised_ticks(before: Counterfactual, trader: int, action: Action, seen: Observation, row: int) -> int:
+    """Returns what an action of a menu would have brought its trader, in ticks, by the fills that it would have had.
+
+    A lot is worth what the trader was told it is; beyond its need half of that, as the menu reckons too.
+    """
+    if not action.legs:
+        return 0
+    outcome = before.had(trader, orders_of(action, trader))
+    return gain_of(outcome.cleared, trader, seen, row)
+
+
+def gain_of(cleared: RoundCleared, trader: int, seen: Observation, row: int) -> int:
+    """Returns the worth of what a trader bought less its price, and the price of what it sold less its worth, in ticks."""
+    barter = seen.private.bartering
+    worth, need = barter.worth_ticks[row].tolist(), barter.need[row].tolist()
+    trades = cleared.trades
+    gain = 0
+    for good in range(len(worth)):
+        own = trades.good == good
+        lots, price = trades.quantity_lots, trades.price_ticks
+        bought, sold = own & (trades.buyer == trader), own & (trades.seller == trader)
+        got = int(lots[bought].sum())
+        gain += worth[good] * (got + min(got, need[good])) // 2 - int((lots[bought] * price[bought]).sum())
+        gain += int((lots[sold] * price[sold]).sum()) - worth[good] * int(lots[sold].sum())
+    return gain
+
+
+def orders_of(action: Action, trader: int) -> Orders:
+    """Returns the orders of an action of a menu, without a priority."""
+    rows = [
+        (trader, sequence, good, BUY if buys else SELL, price, quantity, 0)
+        for sequence, (buys, good, price, quantity) in enumerate(action.legs)
+    ]
+    columns = np.array(rows, dtype=np.int64).reshape(len(rows), 7)
+    return Orders(*(columns[:, c].copy() for c in range(7)))
