@@ -207,9 +207,8 @@ def _guests(summary: Summary) -> list[str]:
     found = summary.get("regions") or {}
     if not found.get("travellers") or found.get("abroad") == "own":
         return []
-    return [
-        f"away from home, a rule ({found['abroad']}), no language model, decided for {count(found['travellers'])} travellers"
-    ]
+    guests = f"{count(found['travellers'])} travellers"
+    return [f"away from home, a rule ({found['abroad']}), no language model, decided for {guests}"]
 
 
 def _answered(summary: Summary) -> list[str]:
