@@ -21,8 +21,10 @@ from swarm.agents.shard import Shard
 from swarm.config import RunConfig
 from swarm.config_file import resolve
 from swarm.llm import engines
-from swarm.llm.config import EmbeddedModel, ScriptedModel, Temperament
-from swarm.llm.embedded.engine import EmbeddedEngine
+from swarm.llm.engines.embedded.config import EmbeddedModel
+from swarm.llm.engines.embedded.engine import EmbeddedEngine
+from swarm.llm.engines.scripted.config import ScriptedModel
+from swarm.llm.entry import Temperament
 from swarm.llm.menu_policies import choose, read_menu
 from swarm.llm.protocol import ModelReply, ModelRequest, TokenUsage
 from swarm.market.events import Trades

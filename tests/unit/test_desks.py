@@ -530,7 +530,7 @@ class TestRuns:
 
     def test_a_model_that_only_picks_letters_cannot_sit_at_a_desk(self) -> None:
         tiny = {"name": "tiny", "engine": "embedded", "temperament": "value"}
-        with pytest.raises(ConfigError, match=r"traders\.desks\.0\.model: tiny is an embedded model"):
+        with pytest.raises(ConfigError, match=r"traders\.desks\.0\.model: tiny is a model of the engine embedded"):
             resolve(CONFIG | {"models": [tiny], "traders": {"desks": [{"name": "desk", "model": "tiny"}]}})
 
     def test_a_budget_below_one_step_is_refused(self) -> None:

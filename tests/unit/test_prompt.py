@@ -15,7 +15,7 @@ from swarm.agents.observation import Observation
 from swarm.agents.prompt import Prompt, private_text, public_text, render, system_text
 from swarm.agents.turns import Turns
 from swarm.config_file import resolve
-from swarm.llm.config import Temperament
+from swarm.llm.entry import Temperament
 from swarm.llm.marks import unmarked
 from swarm.llm.protocol import ModelReply, TokenUsage
 from swarm.llm.scripted import answer
