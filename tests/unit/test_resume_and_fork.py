@@ -123,7 +123,7 @@ def test_a_run_that_is_killed_again_and_again_ends_in_the_same_journal(tmp_path:
 
 
 def test_two_processes_cannot_write_one_journal(parent: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("swarm.simulation.journal.LOCK_PATIENCE_S", 0.1)
+    monkeypatch.setattr("swarm.simulation.journal_disk.LOCK_PATIENCE_S", 0.1)
     path = tmp_path / "journal.swarm"
     with (
         JournalWriter(path),
