@@ -321,7 +321,6 @@ def test_another_config_is_another_run() -> None:
 STAND_IN = """\
 #!{python}
 import os, pathlib, sys
-from tests.patience import patience
 pathlib.Path(os.environ["CALLS"]).write_text("\\n".join(sys.argv[1:]))
 """
 
