@@ -19,6 +19,7 @@ import psutil
 import pytest
 import yaml
 
+from swarm.monitoring.hub import run_label
 from tests.monitoring.conftest import Prometheus
 from tests.patience import patience
 
@@ -120,7 +121,7 @@ def test_a_run_is_read_recorded_and_alerted_on(prometheus: Prometheus, tmp_path:
             assert set(spoilt) == {"broken"}
             waiting = eventually(lambda: asked(web, 'ALERTS{alertname="SwarmModelErroring"}'), run_log)
             assert set(waiting) == {"broken"}
-            eventually(lambda: asked(web, 'swarm_run_finished{run="watched"} == 1'), run_log)
+            eventually(lambda: asked(web, f'swarm_run_finished{{run="{run_label(folder)}"}} == 1'), run_log)
             summary = json.loads((folder / "summary.json").read_text())
             assert summary["metrics_address"] == f"http://127.0.0.1:{port}/metrics"
             assert said(run_log, r"metrics at (\S+)") == summary["metrics_address"]
