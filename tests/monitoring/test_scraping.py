@@ -21,6 +21,7 @@ import yaml
 
 from swarm.monitoring.hub import run_label
 from tests.monitoring.conftest import Prometheus
+from tests.patience import patience
 
 SWARM = [sys.executable, "-m", "swarm"]
 WAIT_S = 120
@@ -66,7 +67,7 @@ def started(log: Path, *arguments: str | Path) -> Iterator[subprocess.Popen[byte
 
 def eventually(what: Callable[[], Any], log: Path) -> Any:
     """The first true answer."""
-    end = time.monotonic() + WAIT_S
+    end = time.monotonic() + patience(WAIT_S)
     while time.monotonic() < end:
         try:
             if found := what():
@@ -131,9 +132,9 @@ def test_a_run_is_read_recorded_and_alerted_on(prometheus: Prometheus, tmp_path:
             assert asked(web, 'ALERTS{alertname="SwarmLedgerBroken"}') == {}
             assert asked(web, "histogram_quantile(0.5, swarm_round_duration_seconds_bucket)")[""] >= 0.1
             run.send_signal(signal.SIGTERM)
-            assert run.wait(timeout=240) == 0
+            assert run.wait(timeout=patience(240)) == 0
         monitor.send_signal(signal.SIGINT)
-        assert monitor.wait(timeout=240) == 0, monitor_log.read_text()
+        assert monitor.wait(timeout=patience(240)) == 0, monitor_log.read_text()
     assert not psutil.pid_exists(server)
 
 
@@ -143,10 +144,10 @@ def test_a_taken_port_and_a_wrong_program_are_said(tmp_path: Path) -> None:
         listener.listen()
         port = str(listener.getsockname()[1])
         command = [*SWARM, "monitor", "--prometheus", sys.executable, "--port", port, "--dir", str(tmp_path)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=patience(240), check=False)
         assert done.returncode == 2
         assert f"error --port: port {port} cannot be used" in done.stderr
     command[command.index(port)] = str(free_port())
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=patience(240), check=False)
     assert done.returncode == 2
     assert "Prometheus does not start" in done.stderr
