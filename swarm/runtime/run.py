@@ -11,11 +11,11 @@ from uuid import uuid4
 from swarm.config import RunConfig
 from swarm.config_file import load, resolve
 from swarm.errors import ConfigError
+from swarm.llm import engines
 from swarm.llm.config import ModelConfig
 from swarm.llm.protocol import ModelClient
 from swarm.planning import compose, composed
 from swarm.preflight import Narrator, check
-from swarm.runtime.clients import client_of
 from swarm.simulation import history
 from swarm.simulation.entries import Decided, to_record
 from swarm.simulation.folder import RunFolder
@@ -352,7 +352,7 @@ def open_all_ports(
     rounds = config.runtime.snapshot_rounds
     markets = [(plan, replace(begun, snapshot_rounds=rounds), journal) for plan, begun, journal in markets]
     if place.local:
-        clients = {m.name: client_of(m) for m in models}
+        clients = {m.name: engines.in_process(m) for m in models}
         with kept_open(clients.values()) as runner, ExitStack() as stack:
             run = runner.run if len(markets) == 1 else stack.enter_context(in_background(runner))
             yield [_local_ports(own, Market(begun, journal), clients, run) for own, begun, journal in markets]

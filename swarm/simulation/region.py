@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from swarm.agents.observation import Observation, PrivateViews
+from swarm.agents.observation import Barter, Observation, PrivateViews
 from swarm.market.events import RoundCleared
 from swarm.market.ledger import CASH, ROAD
 from swarm.scenarios.protocol import Consequence, Int64, MarketState, Scenario, ShockMark, fills_of
@@ -62,7 +62,7 @@ class Region:
         seen = self.scenario.observe(round_, self._native(market), last)
         private = _joined(seen.private, self._guest_views(market, last)) if self.guests.homes else seen.private
         guests_have = market.balances[self.natives :, 1:]
-        self.spare = np.concatenate([seen.private.spare, guests_have])
+        self.spare = np.concatenate([seen.private.bartering.spare, guests_have])
         return Observation(replace(seen.public, elsewhere=self.elsewhere), private)
 
     def after_clearing(self, round_: int, market: MarketState, cleared: RoundCleared) -> list[Consequence]:
@@ -94,7 +94,9 @@ class Region:
         return {name: np.append(column, unknown) for name, column in self.scenario.trader_columns().items()}
 
     def _native(self, market: MarketState) -> MarketState:
-        return MarketState(market.balances[: self.natives], market.reference_ticks)
+        return MarketState(
+            market.balances[: self.natives], market.reference_ticks, previous_ticks=market.previous_ticks
+        )
 
     def _guest_views(self, market: MarketState, last: RoundCleared | None) -> PrivateViews:
         """What guests know: a lot is worth its price at home less the fee, and where that is more than it costs here,
@@ -111,19 +113,21 @@ class Region:
         bought, sold = (fills[self.natives :] for fills in fills_of(last, self.natives + guests, goods))
         return PrivateViews(
             trader=seats,
-            makes=np.full(guests, -1),
             cash_cents=market.balances[self.natives :, CASH],
             have=have,
-            need=need,
-            spare=np.where(gains, 0, have),
-            worth_ticks=worth,
-            mood=np.full(guests, 50),
             bought_lots=bought,
             sold_lots=sold,
             facts=tuple(
                 f"YOU are a traveller from {home}; WORTH is what a lot brings there" for home in self.guests.homes
             ),
             heard=((),) * guests,
+            barter=Barter(
+                makes=np.full(guests, -1),
+                need=need,
+                spare=np.where(gains, 0, have),
+                worth_ticks=worth,
+                mood=np.full(guests, 50),
+            ),
         )
 
     def _prices_at_home(self, here: Int64) -> Int64:
@@ -134,10 +138,14 @@ class Region:
 
 
 def _joined(natives: PrivateViews, guests: PrivateViews) -> PrivateViews:
-    """Both, guests last."""
-    columns: dict[str, Any] = {}
+    """Both, guests last; where natives do not barter, guests do not either."""
+    columns: dict[str, Any] = {"barter": None}
     for f in fields(PrivateViews):
         one, other = getattr(natives, f.name), getattr(guests, f.name)
-        if one is not None:
+        if isinstance(one, Barter):
+            columns[f.name] = Barter(
+                *(np.concatenate([getattr(one, c.name), getattr(other, c.name)]) for c in fields(Barter))
+            )
+        elif one is not None:
             columns[f.name] = one + other if isinstance(one, tuple) else np.concatenate([one, other])
     return PrivateViews(**columns)

@@ -27,10 +27,12 @@ def dashboard() -> Any:
             *_state(),
             row("Nodes"),
             *_nodes(),
+            *_processes_and_gpus(),
             row("Ray Serve"),
             *_serve(),
             row("Ray"),
             *_ray(),
+            *_ray_at_work(),
         ],
     )
 
@@ -124,6 +126,11 @@ def _nodes() -> list[Any]:
             Query(f"ray_node_network_send_speed{{{NODE}}}", "{{ip}} out"),
             width=8,
         ),
+    ]
+
+
+def _processes_and_gpus() -> list[Any]:
+    return [
         lines(
             "Memory of processes",
             "Memory that Ray's processes have for themselves, by kind of process, over the nodes chosen.",
@@ -265,6 +272,11 @@ def _ray() -> list[Any]:
             width=8,
             top=1,
         ),
+    ]
+
+
+def _ray_at_work() -> list[Any]:
+    return [
         lines(
             "Health checks",
             "How long nodes take to answer the head's health checks: 95th percentile.",

@@ -28,6 +28,7 @@ def dashboard() -> Any:
         [variable("run", "Run", "swarm_run_info", "run", "The run's folder, and six digits of its path.")],
         [
             *_state(),
+            *_health(),
             row("Pace"),
             *_pace(),
             row("What traders do"),
@@ -86,6 +87,11 @@ def _state() -> list[Any]:
             "short",
             Query(f'sum(swarm_tokens_total{{{RUN},kind=~"prompt|completion"}})', "tokens"),
         ),
+    ]
+
+
+def _health() -> list[Any]:
+    return [
         number(
             "Unexplained",
             "Cents and lots that the double-entry ledger cannot explain, of all assets together. Anything but 0 is a "
