@@ -25,7 +25,7 @@ from swarm.runtime.run import (
 )
 from swarm.simulation import history
 from swarm.simulation.folder import RunFolder
-from swarm.simulation.journal import wait_for_writer
+from swarm.simulation.journal_disk import wait_for_writer
 from swarm.simulation.loop import RoundLoop, Watcher
 from swarm.simulation.plan import RunPlan
 from swarm.simulation.regions import Regions, RegionsPlan, run_regions

@@ -19,7 +19,8 @@ from swarm.preflight import Narrator, check
 from swarm.simulation import history
 from swarm.simulation.entries import Decided, to_record
 from swarm.simulation.folder import RunFolder
-from swarm.simulation.journal import JournalWriter, rename, wait_for_writer
+from swarm.simulation.journal import JournalWriter
+from swarm.simulation.journal_disk import rename, wait_for_writer
 from swarm.simulation.loop import Interrupted, Watcher, run_rounds
 from swarm.simulation.market import Market, MarketPlan, MarketPort
 from swarm.simulation.plan import Fork, RunPlan

@@ -14,7 +14,7 @@ import polars as pl
 import yaml
 
 from swarm.errors import OutputError
-from swarm.simulation.journal import head_path
+from swarm.simulation.journal_disk import head_path
 from swarm.simulation.record import REGION_TABLES, TABLES, RunRecord
 
 REGIONS = "regions"

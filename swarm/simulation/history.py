@@ -65,6 +65,13 @@ class History:
             future = replace(self._composed(fork.config, place, compose), fork=then)
             then = Fork(fork.round, fork.parent_sha256, fork.changes, future)
         plan = replace(self._composed(self.began.config, 0, compose), fork=then, software=self.began.software)
+        past = plan
+        for made, place in zip(plan.forks(), self.fork_places, strict=True):
+            try:
+                _check_fork(past, made.plan)
+            except RecordError as error:
+                raise _refused(self.path, place, f"Forked: config: {error}") from None
+            past = made.plan
         self.check(plan)
         return plan
 
@@ -214,6 +221,20 @@ def _check_format(path: Path, record: Any) -> None:
 
 def _refused(path: Path, place: int, why: str) -> JournalError:
     return JournalError(f"{path}: record {place}: {why}; restore the journal from a copy")
+
+
+def _check_fork(past: RunPlan, future: RunPlan) -> None:
+    """RecordError if a fork has other traders, goods or accounts than its past, whose balances it goes on with."""
+    for name, before, after in (
+        ("population", past.traders, future.traders),
+        ("scenario.name", past.scenario_name, future.scenario_name),
+        ("market.tick_cents", past.market.config.tick_cents, future.market.config.tick_cents),
+        ("market.margin", past.market.config.margin is not None, future.market.config.margin is not None),
+        ("the goods", past.scenario.goods, future.scenario.goods),
+        ("the accounts", past.market.named_accounts, future.market.named_accounts),
+    ):
+        if before != after:
+            raise RecordError(f"{name}: expected {before} as in the past of this fork, got {after}")
 
 
 def _check_decided(plan: RunPlan, decided: Decided) -> None:

@@ -341,7 +341,7 @@ def test_the_script_begins_a_run_or_goes_on_with_it(tmp_path: Path, begun: bool)
     subprocess.run(["bash", str(place / "run.sh"), str(folder)], env=environment, check=True, timeout=200)
     told = calls.read_text().splitlines()
     if begun:
-        assert told == ["run", "--resume", str(folder), "--address", "auto"]
+        assert told == ["run", "--resume", str(folder), "--trust", "--address", "auto"]
     else:
         assert told[:6] == ["run", str(place / "config.yaml"), "--out", str(folder), "--address", "auto"]
         assert told[6:] == ["--set", "name=two words", "--set", "rounds=3"]

@@ -25,7 +25,8 @@ from swarm.preflight import check_budget
 from swarm.report.page import render
 from swarm.runtime.run import Place, RunResult, execute, fork, resume
 from swarm.simulation.folder import RunFolder
-from swarm.simulation.journal import JournalReader, JournalWriter, head_path
+from swarm.simulation.journal import JournalReader, JournalWriter
+from swarm.simulation.journal_disk import head_path
 from swarm.simulation.loop import Interrupted, RoundLoop
 from swarm.simulation.market import Market
 from swarm.simulation.record import RunRecord
