@@ -75,3 +75,7 @@ class TokenSize:
         piece = -(-(1_000 * prompt_tokens - digit * digits) // estimate)
         ratio = -(-1_000 * prompt_tokens // estimate)
         return TokenSize(max(self.ratio, ratio), max(self.piece, piece), max(self.digit, digit))
+
+
+ESTIMATED = TokenSize()
+"""An engine that counts no more than the estimate."""

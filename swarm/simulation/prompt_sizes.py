@@ -15,7 +15,7 @@ from swarm.agents.minds import asking
 from swarm.agents.observation import Observation
 from swarm.agents.turns import Turns
 from swarm.llm.protocol import ENGINE_FAILURES
-from swarm.llm.tokens import TokenSize, further_digits, further_digits_cached
+from swarm.llm.tokens import ESTIMATED, TokenSize, further_digits, further_digits_cached
 from swarm.simulation.plan import RunPlan
 
 SAMPLES = 32
@@ -35,7 +35,7 @@ class PromptSizes:
     def under(self, plan: RunPlan) -> None:
         """Go by this plan from now on; what was learned of a model stays."""
         self._plan = plan
-        self._measured = frozenset(m.name for m in plan.models if m.has_own_tokenizer)
+        self._measured = frozenset(m.name for m in plan.models if m.counts_tokens)
         # What makes several calls in a turn has prompts of its own.
         minds = asking(plan.shard) if self._measured else {}
         self._single = {name: mind for name, mind in minds.items() if mind.most.calls == 1 and len(mind.models) == 1}
@@ -60,7 +60,7 @@ class PromptSizes:
                 if prompt is not None:
                     system, user = (message.content for message in prompt.messages)
                     digits = further_digits_cached(system) + further_digits(user)
-                    sizes[model] = sizes.get(model, TokenSize()).learned(counted, prompt.tokens, digits)
+                    sizes[model] = sizes.get(model, ESTIMATED).learned(counted, prompt.tokens, digits)
         self.now = {model: size for model, size in sizes.items() if not size.as_estimated}
 
 
