@@ -13,10 +13,10 @@ from swarm.agents.forms.protocol import Form
 from swarm.agents.mind import Seats
 from swarm.agents.observation import Int64, Observation
 from swarm.agents.prompt import Prompt
-from swarm.agents.turns import PromptDigest
+from swarm.agents.turns import Call, PromptDigest
 from swarm.llm.asking import asked_of
 from swarm.llm.protocol import ModelClient, ModelReply, ModelRequest
-from swarm.llm.tokens import ESTIMATED, TokenSize, further_digits, further_digits_cached
+from swarm.llm.tokens import ESTIMATED, TokenSize
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,6 +26,11 @@ class Asked:
     replies: list[ModelReply | None]
     digests: list[int]
     pruned_messages: Int64
+
+    def calls(self, model: str, seat: int) -> list[Call]:
+        """Returns the call that was made for a seat, as a list; none where its prompt fitted no budget."""
+        reply = self.replies[seat]
+        return [] if reply is None else [Call(model, self.digests[seat], reply)]
 
 
 async def ask(
@@ -82,11 +87,6 @@ def _fitted(form: Form[Any], seen: Observation, row: int, budget: int, size: Tok
     if size.as_estimated:
         return rendered
     # Each time at least one line of gossip less, until what is left fits or nothing does.
-    while rendered is not None and size.of(rendered.tokens, _further_digits(rendered)) > budget:
+    while rendered is not None and size.of(rendered.tokens, rendered.further_digits) > budget:
         rendered = form.render(seen, row, rendered.tokens - 1)
     return rendered
-
-
-def _further_digits(prompt: Prompt) -> int:
-    system, *others = (message.content for message in prompt.messages)
-    return further_digits_cached(system) + sum(map(further_digits, others))

@@ -15,7 +15,7 @@ from swarm.agents.minds import asking
 from swarm.agents.observation import Observation
 from swarm.agents.turns import Turns
 from swarm.llm.protocol import ENGINE_FAILURES
-from swarm.llm.tokens import ESTIMATED, TokenSize, further_digits, further_digits_cached
+from swarm.llm.tokens import ESTIMATED, TokenSize
 from swarm.simulation.plan import RunPlan
 
 SAMPLES = 32
@@ -58,9 +58,8 @@ class PromptSizes:
                 row = int(turns.trader[int(calls.turn[call])])
                 prompt = form.render(shown, row, MOST_TOKENS)
                 if prompt is not None:
-                    system, user = (message.content for message in prompt.messages)
-                    digits = further_digits_cached(system) + further_digits(user)
-                    sizes[model] = sizes.get(model, ESTIMATED).learned(counted, prompt.tokens, digits)
+                    size = sizes.get(model, ESTIMATED)
+                    sizes[model] = size.learned(counted, prompt.tokens, prompt.further_digits)
         self.now = {model: size for model, size in sizes.items() if not size.as_estimated}
 
 
