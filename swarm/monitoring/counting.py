@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from swarm.agents.minds import models_of
 from swarm.market.orders import Int64
 from swarm.monitoring.metrics import FIXED_SETS
 from swarm.monitoring.series import Series
@@ -48,12 +49,13 @@ class Counting:
     def seats(self, plan: RunPlan) -> Seats:
         """Returns who decides for each trader under a plan."""
         if self._seats is None or self._seats.plan is not plan:
-            desks = plan.shard.desks
-            models = [desks[mind].model if mind in desks else mind for mind in plan.minds]
+            # Of a mind of several models, the first one stands for what is lost before any of them was asked.
+            models = {mind: sorted(models_of([mind], plan.shard.definitions)) for mind in set(plan.minds)}
+            first = {mind: self._model[own[0]] if own else -1 for mind, own in models.items()}
             self._seats = Seats(
                 plan,
                 np.array([self._mind[mind] for mind in plan.minds], dtype=np.int64),
-                np.array([self._model.get(model, -1) for model in models], dtype=np.int64),
+                np.array([first[mind] for mind in plan.minds], dtype=np.int64),
             )
         return self._seats
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from swarm import __version__
 from swarm.agents.plan import ShardPlan
-from swarm.llm.config import ModelConfig
+from swarm.llm.entry import ModelEntry
 from swarm.scenarios.protocol import Consequence, Scenario
 from swarm.seeding import draw_below
 from swarm.simulation.entries import JOURNAL_FORMAT, Forked, RunBegan
@@ -32,7 +32,7 @@ class RunPlan:
     rounds: int
     scenario_name: str
     scenario: Scenario
-    models: tuple[ModelConfig, ...]
+    models: tuple[ModelEntry, ...]
     market: MarketPlan
     shard: ShardPlan
     config_record: dict[str, Any]

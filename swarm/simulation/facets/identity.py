@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from swarm.agents.minds import models_of
 from swarm.market.orders import Int64
 from swarm.scenarios.protocol import MarketState
 from swarm.simulation.facets.protocol import Tables
@@ -92,7 +93,11 @@ def _told(plan: RunPlan, begin: int, end: int) -> dict[str, Any]:
         "minds": dict(sorted(Counter(plan.minds).items())),
         "engines": {model.name: model.engine for model in plan.models},
         "rules": [model.name for model in plan.models if model.lab == NO_MODEL],
-        "desks": {name: desk.model for name, desk in plan.shard.desks.items()},
+        "models": {
+            mind: sorted(models)
+            for mind in sorted(set(plan.minds))
+            if (models := models_of([mind], plan.shard.definitions))
+        },
     }
 
 
