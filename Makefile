@@ -187,6 +187,10 @@ bench-engine: $(VLLM)/.ready ## measure how busy the swarm keeps the real vLLM o
 	@$(VLLM)/bin/python tests/vllm/lookalikes.py .cache/lookalikes
 	@$(VLLM)/bin/swarm bench engine --engine .cache/lookalikes/llama-3.2-3b --json docs/benchmarks/engine.json
 
+.PHONY: picture
+picture: setup ## draw docs/report.png, the README's picture, from a run of configs/wood.yaml; needs Chromium
+	@$(BIN)/python -m tests.browser.picture
+
 .PHONY: bench-table
 bench-table: setup ## write the tables of figures in README.md and docs/benchmarks.md
 	@$(BIN)/python -m swarm.bench.table

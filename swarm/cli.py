@@ -18,7 +18,9 @@ from swarm import __version__, scenarios
 from swarm.errors import ReplayMismatch, SwarmError
 
 if TYPE_CHECKING:
-    from swarm.runtime.run import Place, RunResult
+    from swarm.runtime.ports import RunsOn
+    from swarm.runtime.run import RunResult, Session
+    from swarm.simulation.folder import RunFolder
 
 INTERRUPTED_STATUS = 130
 
@@ -106,22 +108,21 @@ def run(
     Ctrl-C ends a run after the round it is in; what was done until then is kept and can be replayed. --resume goes on
     with a run that was ended or killed at any point, on any cluster or none, to the history it would have had.
     """
-    from swarm import config as configs
-    from swarm.runtime.run import execute
-    from swarm.runtime.run import resume as go_on
+    from swarm import config_file
+    from swarm.runtime.run import Session
     from swarm.simulation.folder import RunFolder
 
     if resume is not None:
         if config is not None or seed is not None or overrides or out_dir is not None:
             raise typer.BadParameter("a resumed run has its config and its folder already", param_hint="--resume")
         folder = RunFolder(resume)
-        _run(_place(local, address), quiet, lambda *how: go_on(how[0], folder, *how[1:]))
+        _run(_runs_on(local, address), folder, quiet, Session.resume)
         return
     if config is None:
         raise typer.BadParameter("name a config, or a run's folder with --resume", param_hint="CONFIG")
-    resolved = configs.load(config, tuple(overrides or ()), seed)
-    folder = RunFolder(out_dir or _default_folder(resolved.name, resolved.seed))
-    _run(_place(local, address), quiet, lambda *how: execute(resolved, how[0], folder, *how[1:]))
+    resolved = config_file.load(config, tuple(overrides or ()), seed)
+    folder = _new_folder(out_dir, Path("runs") / f"{resolved.name}-{resolved.seed}-{_now()}")
+    _run(_runs_on(local, address), folder, quiet, lambda session: session.execute(resolved))
 
 
 @app.command()
@@ -141,32 +142,33 @@ def fork(
 
     The fork's journal has the past up to that round as it was, then what was changed, so that it replays on its own.
     """
-    from swarm.runtime.run import fork as begin_fork
-    from swarm.runtime.run import resume as go_on
+    from swarm.runtime.fork import fork as begin_fork
+    from swarm.runtime.run import Session
     from swarm.simulation.folder import RunFolder
 
-    default = directory.with_name(f"{directory.resolve().name}-fork-{at_round}-{time.strftime('%Y%m%dT%H%M%S')}")
-    folder = RunFolder(out_dir or default)
+    folder = _new_folder(out_dir, directory.with_name(f"{directory.resolve().name}-fork-{at_round}-{_now()}"))
     begin_fork(RunFolder(directory), at_round, tuple(overrides or ()), folder)
-    _run(_place(local, address), quiet, lambda *how: go_on(how[0], folder, *how[1:]))
+    _run(_runs_on(local, address), folder, quiet, Session.resume)
 
 
-def _place(local: bool, address: str | None) -> "Place":
-    from swarm.runtime.run import Place
+def _runs_on(local: bool, address: str | None) -> "RunsOn":
+    from swarm.runtime.ports import RunsOn
 
-    return Place(local=local, address=None if local or address in (None, "", "local") else address)
+    return RunsOn(local=local, address=None if local or address in (None, "", "local") else address)
 
 
-def _run(place: "Place", quiet: bool, start: Callable[..., "RunResult"]) -> None:
+def _run(runs_on: "RunsOn", folder: "RunFolder", quiet: bool, start: Callable[["Session"], "RunResult"]) -> None:
     """Run until the end or Ctrl-C, and say what it came to."""
     from swarm.progress import Progress
+    from swarm.report import outcome
+    from swarm.runtime.run import Session
     from swarm.simulation.loop import Interrupted
 
     stop = _StopFlag()
     progress = Progress(out, quiet)
     try:
         with stop, progress.shown():
-            result = start(place, (progress,), progress, stop)
+            result = start(Session(runs_on, folder, (progress,), progress, stop))
     except Interrupted:
         err.print("stopped before the first round; nothing was recorded")
         raise typer.Exit(INTERRUPTED_STATUS) from None
@@ -176,7 +178,8 @@ def _run(place: "Place", quiet: bool, start: Callable[..., "RunResult"]) -> None
             f"stopped after round {summary['rounds']} of {summary['rounds_planned']}; the journal is whole up to there "
             f"and `swarm run --resume {result.folder.path}` goes on"
         )
-    _print_outcome(summary)
+    for line in outcome.lines(summary):
+        out.print(escape(line))
     out.print(f"journal_sha256 {summary['journal_sha256']}")
     out.print(f"report {result.folder.report}")
     if not result.finished:
@@ -194,21 +197,17 @@ def replay(
 
     No model is asked and no cluster is needed. Exit status 0: it holds; 1: it does not; 2: there is no whole journal.
     """
-    from swarm import config as configs
-    from swarm import planning
+    from swarm.planning import composed
+    from swarm.report.page import render
     from swarm.simulation.folder import RunFolder
-    from swarm.simulation.record import Recorder
-    from swarm.simulation.replay import replay as replay_journal
-    from swarm.simulation.replay import replay_regions
-    from swarm.simulation.report import render
+    from swarm.simulation.replay import replay as replay_journals
+    from swarm.simulation.world_record import WorldRecorder
 
     folder = RunFolder(directory)
-    recorder, onlookers = Recorder(), None
-    if journals := folder.region_journals:
-        result, onlookers = replay_regions(journals, lambda record: planning.compose_regions(configs.resolve(record)))
-    else:
-        result = replay_journal(folder.journal, planning.composed, (recorder,))
-    place = folder.path if journals else folder.journal
+    folder.check()
+    recorder = WorldRecorder()
+    result = replay_journals(folder.journals, composed, (recorder,))
+    place = folder.path if folder.region_journals else folder.journal
     planned = result.plan.rounds
     if result.torn_bytes or result.unfinished_records:
         out.print(
@@ -225,12 +224,7 @@ def replay(
     if rebuild:
         finished = result.rounds == planned
         extra: dict[str, Any] = {"finished": finished, "place": "a replay of the journal", "layout": {}, "lost": {}}
-        if onlookers is None:
-            record = recorder.finish(result.closing, extra)
-        else:
-            record, each = onlookers.finish(result.closings, extra)
-            for name, of_region in zip(onlookers.plan.names, each, strict=True):
-                folder.region(name).write_record(of_region)
+        record = recorder.finish(result.closings, extra)
         folder.write_record(record)
         folder.write_report(render(record))
         out.print(f"report {folder.report}")
@@ -242,10 +236,11 @@ def replay(
 @app.command()
 def report(directory: RunDirectory) -> None:
     """Write a run's report again from its summary and tables."""
+    from swarm.report.page import render
     from swarm.simulation.folder import RunFolder
-    from swarm.simulation.report import render
 
     folder = RunFolder(directory)
+    folder.check()
     folder.write_report(render(folder.read_record()))
     out.print(f"report {folder.report}")
 
@@ -259,13 +254,13 @@ def validate(
     ] = False,
 ) -> None:
     """Check a config without running it, or explain every key that a config may have."""
-    from swarm import config as configs
+    from swarm import config_file
     from swarm.explain import explain as keys
     from swarm.planning import compose
 
     if config is None and not explain:
         raise typer.BadParameter("name a config, or give --explain", param_hint="CONFIG")
-    resolved = configs.load(config, tuple(overrides or ())) if config else None
+    resolved = config_file.load(config, tuple(overrides or ())) if config else None
     if explain:
         name = resolved.scenario["name"] if resolved else "wood"
         for key in keys(name):
@@ -273,7 +268,7 @@ def validate(
             out.print(f"[bold]{escape(key.place)}[/bold]  [dim]{escape(key.kind + default)}[/dim]")
             out.print(f"    {escape(key.meaning)}")
     if resolved:
-        plan = compose(resolved)
+        plan = compose(resolved).run
         minds = ", ".join(f"{plan.minds.count(m)} {m}" for m in dict.fromkeys(sorted(plan.minds)))
         regions = f" in {len(resolved.regions.all_names)} regions" if resolved.regions else ""
         most = "up to " if plan.population else ""
@@ -330,13 +325,13 @@ def list_models(context: typer.Context) -> None:
 @models_app.command(name="check")
 def check_models(config: ConfigPath, overrides: Overrides = None) -> None:
     """Ask for each model of a config whether it can be used from here, and run nothing."""
-    from swarm import config as configs
+    from swarm import config_file
     from swarm.llm.check import must_be_usable, too_slow
     from swarm.planning import compose
     from swarm.preflight import check_deadline, models_time_s
 
-    resolved = configs.load(config, tuple(overrides or ()))
-    plan = compose(resolved)
+    resolved = config_file.load(config, tuple(overrides or ()))
+    plan = compose(resolved).run
     must_be_usable(plan.models, plan.shard.budget.tokens_per_turn)
     for line in (*check_deadline(resolved), *too_slow(plan.models, models_time_s(resolved))):
         err.print(f"[yellow]warning[/yellow] {escape(line)}")
@@ -657,57 +652,15 @@ class _StopFlag:
         self._set = True
 
 
-def _default_folder(name: str, seed: int) -> Path:
-    return Path("runs") / f"{name}-{seed}-{time.strftime('%Y%m%dT%H%M%S')}"
+def _new_folder(named: Path | None, generated: Path) -> "RunFolder":
+    """The folder that was named, or the first of the generated name which is free."""
+    from swarm.simulation.folder import RunFolder
+
+    return RunFolder(named) if named else RunFolder(generated, or_next=True)
 
 
-def _print_outcome(summary: dict[str, Any]) -> None:
-    tokens = summary["tokens"]
-    per_turn = tokens["per_turn"]
-    errors = sum(summary["decision_errors"].values())
-    seconds = summary["seconds_per_round"]
-    unexplained = sum(abs(asset["unexplained"]) for asset in summary["conservation"].values())
-    out.print(
-        f"{summary['rounds']} rounds, {summary['traders']} traders, {summary['trades']:,} trades, "
-        f"{tokens['prompt'] + tokens['completion']:,} tokens ({per_turn['mean']:.0f} a turn, at most "
-        f"{per_turn['max']} of {per_turn['budget']}), {errors} decision errors, "
-        f"{seconds['p50']:.3f} s a round (p95 {seconds['p95']:.3f}), "
-        f"{'cash and goods conserved' if not unexplained else f'{unexplained} UNEXPLAINED'}"
-    )
-    if desks := summary["desks"].values():
-        turns = sum(desk["turns"] for desk in desks)
-        steps = sum(desk["turns"] * desk["steps"]["mean"] for desk in desks)
-        spent = sum(desk["turns"] * desk["tokens"]["mean"] for desk in desks)
-        out.print(
-            f"of these at desks: {turns} turns of {steps / max(turns, 1):.1f} steps and {spent / max(turns, 1):.0f} "
-            "tokens, each desk within a budget of its own"
-        )
-    if (attention := summary["attention"])["due"]:
-        whole = attention["asked"] + attention["asleep"] + attention["held_back"]
-        out.print(
-            f"models were asked for {attention['asked']:,} of {whole:,} turns: {attention['asleep']:,} had nothing to "
-            f"decide, {attention['held_back']:,} were held back; {attention['standing_orders']:,} standing orders"
-        )
-    budget = summary["budget"]
-    for limit, spent in (("run_tokens", "spent_tokens"), ("run_usd", "spent_usd")):
-        if budget[limit]:
-            levels = ", ".join(
-                f"{rounds} at {name.replace('_', ' ')}" for name, rounds in budget["rounds_at_level"].items()
-            )
-            out.print(f"budget.{limit}: {budget[spent]:,} of {budget[limit]:,} spent; rounds: {levels}")
-    if late := summary["late_turns_by_mind"]:
-        out.print(f"late turns: {', '.join(f'{count:,} of {mind}' for mind, count in late.items())}")
-    if regions := summary.get("regions"):
-        by_round = regions["price_dispersion_permille"]["by_round"]
-        out.print(
-            f"{len(regions['names'])} regions and {regions['travellers']} travellers, who carried "
-            f"{sum(regions['carried_lots'].values()):,} lots; dispersion of prices over regions "
-            f"{' to '.join(str(permille) for permille in (*by_round[:1], *by_round[-1:])) or 'none'} permille"
-        )
-    if "scripted" in summary["engines"].values():
-        out.print("the traders were scripted policies, no language models")
-    if "embedded" in summary["engines"].values():
-        out.print("the traders were tiny language models of this project's own, schooled to choose as rules do")
+def _now() -> str:
+    return time.strftime("%Y%m%dT%H%M%S")
 
 
 def main() -> None:

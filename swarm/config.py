@@ -1,30 +1,24 @@
-"""A run's config: composed of each package's own section, read from one YAML file, resolved, digested, kept."""
+"""A run's config: composed of each package's own section, cross-checked, digested; `config_file` reads it."""
 
-import json
 import re
 from itertools import pairwise
-from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_args, get_origin
+from typing import Annotated, Any
 
-import yaml
-from pydantic import BaseModel, Discriminator, Field, Tag, ValidationError, field_validator, model_validator
-from pydantic_core import ErrorDetails
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
-from swarm import scenarios
 from swarm.agents.baselines import ARBITRAGE, BASELINES
 from swarm.agents.config import BudgetConfig, TradersConfig
+from swarm.agents.minds import definitions
 from swarm.errors import ConfigError, suggest
 from swarm.llm.config import ModelConfig
 from swarm.market.config import MarketConfig
-from swarm.schema import StrictModel
+from swarm.schema import Misplaced, StrictModel, short
 from swarm.simulation.plan import config_digest
 from swarm.simulation.presence import MAX_TRADERS, MIN_TRADERS, PopulationStep
 from swarm.simulation.regions import (
     RegionsConfig,
     populations,
 )
-
-Model = TypeVar("Model", bound=StrictModel)
 
 _NAME = "[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"
 LABEL = re.compile(f"([A-Za-z0-9][A-Za-z0-9.-]*/)?{_NAME}={_NAME}")
@@ -76,9 +70,9 @@ class RuntimeConfig(StrictModel):
     def _names_labels(cls, placement: str) -> str:
         pairs = placement.split(",")
         if placement != "spread" and not all(LABEL.fullmatch(pair) for pair in pairs):
-            raise ValueError(f"expected spread, or labels as key=value, joined by commas, got {_short(placement)}")
+            raise ValueError(f"expected spread, or labels as key=value, joined by commas, got {short(placement)}")
         if len({pair.partition("=")[0] for pair in pairs}) < len(pairs):
-            raise ValueError(f"expected each label once, got {_short(placement)}")
+            raise ValueError(f"expected each label once, got {short(placement)}")
         return placement
 
     @property
@@ -147,13 +141,13 @@ class RunConfig(StrictModel):
     def _minds_exist(self) -> "RunConfig":
         names = [m.name for m in self.models]
         if doubled := sorted({n for n in names if names.count(n) > 1}):
-            raise _Misplaced("models", f"two models are called {doubled[0]!r}; give each its own name")
+            raise Misplaced("models", f"two models are called {doubled[0]!r}; give each its own name")
         if clash := sorted(set(names) & set(BASELINES)):
-            raise _Misplaced("models", f"{clash[0]!r} is the name of a baseline; give the model another")
+            raise Misplaced("models", f"{clash[0]!r} is the name of a baseline; give the model another")
         if not names and not self.traders.minds:
-            raise _Misplaced("models", "expected at least one model, or baselines under traders.minds")
+            raise Misplaced("models", "expected at least one model, or baselines under traders.minds")
         if (hears := self.traders.hears) is not None and hears >= self.most_traders:
-            raise _Misplaced(
+            raise Misplaced(
                 "traders.hears",
                 f"expected at most {self.most_traders - 1}, since a trader has no more others to hear among "
                 f"{self.most_traders}, got {hears}",
@@ -161,32 +155,35 @@ class RunConfig(StrictModel):
         desks = [d.name for d in self.traders.desks]
         for i, desk in enumerate(self.traders.desks):
             if desk.name in (*names, *BASELINES, *desks[:i]):
-                raise _Misplaced(
+                raise Misplaced(
                     f"traders.desks.{i}.name", f"{desk.name!r} is the name of another mind; give the desk its own"
                 )
             if desk.model not in names:
-                raise _Misplaced(
+                raise Misplaced(
                     f"traders.desks.{i}.model",
                     f"there is no such model{suggest(desk.model, names)}; known: {', '.join(names) or 'none'}",
                 )
             if self.models[names.index(desk.model)].engine == "embedded":
-                raise _Misplaced(
+                raise Misplaced(
                     f"traders.desks.{i}.model",
                     f"{desk.model} is an embedded model, which picks letters of a menu and can call no tool",
                 )
-        known = [*names, *desks, *BASELINES]
+        try:
+            known = list(definitions(names, self.traders))
+        except ConfigError as error:
+            raise Misplaced(error.place, str(error).removeprefix(f"{error.place}: ")) from None
         for mind, weight in self.traders.minds.items():
             if mind not in known:
-                raise _Misplaced(
+                raise Misplaced(
                     f"traders.minds.{mind}", f"there is no such mind{suggest(mind, known)}; known: {', '.join(known)}"
                 )
             if not 0 <= weight <= 1_000:
-                raise _Misplaced(f"traders.minds.{mind}", f"expected a weight from 0 to 1000, got {weight}")
+                raise Misplaced(f"traders.minds.{mind}", f"expected a weight from 0 to 1000, got {weight}")
         if self.traders.minds and not any(self.traders.minds.values()):
-            raise _Misplaced("traders.minds", "expected at least one weight above 0")
+            raise Misplaced("traders.minds", "expected at least one weight above 0")
         for i, model in enumerate(self.models):
             if model.max_completion_tokens >= self.budget.tokens_per_turn:
-                raise _Misplaced(
+                raise Misplaced(
                     f"models.{i}.max_completion_tokens",
                     f"expected less than budget.tokens_per_turn ({self.budget.tokens_per_turn}), "
                     f"got {model.max_completion_tokens}",
@@ -199,17 +196,17 @@ class RunConfig(StrictModel):
             return self
         first = [step.from_round for step in self.population]
         if first[0] != 1:
-            raise _Misplaced(
+            raise Misplaced(
                 "population.0.from_round", f"expected 1, since the first step is the opening, got {first[0]}"
             )
         for i, (before, after) in enumerate(pairwise(first), 1):
             if after <= before:
-                raise _Misplaced(
+                raise Misplaced(
                     f"population.{i}.from_round",
                     f"expected more than {before}, the round of the step before, got {after}",
                 )
         if first[-1] > self.rounds:
-            raise _Misplaced(
+            raise Misplaced(
                 f"population.{len(first) - 1}.from_round",
                 f"expected at most {self.rounds}, the last of the run's rounds, got {first[-1]}",
             )
@@ -218,7 +215,7 @@ class RunConfig(StrictModel):
             ("market.margin", self.market.margin, "margin accounts"),
         ):
             if used is not None:
-                raise _Misplaced(
+                raise Misplaced(
                     "population",
                     f"traders come and go in runs without {back} only; give one number, or set {place} to null",
                 )
@@ -227,7 +224,7 @@ class RunConfig(StrictModel):
     @model_validator(mode="after")
     def _regions_fit(self) -> "RunConfig":
         if self.traders.minds.get(ARBITRAGE):
-            raise _Misplaced(
+            raise Misplaced(
                 f"traders.minds.{ARBITRAGE}",
                 "this rule decides for travellers away from home alone; regions.travellers says how many there are",
             )
@@ -235,18 +232,18 @@ class RunConfig(StrictModel):
             return self
         names, traders = regions.all_names, self.most_traders
         if traders < 2 * len(names):
-            raise _Misplaced(
+            raise Misplaced(
                 "regions",
                 f"expected at least two traders in each of {len(names)} regions, got a population of {traders}",
             )
         for region, natives in enumerate(populations(traders, len(names))):
             if regions.homes(region) > natives:
-                raise _Misplaced(
+                raise Misplaced(
                     "regions.travellers",
                     f"{names[region]} would have {regions.homes(region)} travellers, and {natives} traders live there",
                 )
         if self.market.margin is not None:
-            raise _Misplaced("regions", "margin accounts lend in one market alone; set market.margin to null")
+            raise Misplaced("regions", "margin accounts lend in one market alone; set market.margin to null")
         return self
 
     @property
@@ -257,9 +254,15 @@ class RunConfig(StrictModel):
         return max(step.traders for step in self.population)
 
     @property
+    def market_names(self) -> tuple[str, ...]:
+        """The names of the run's markets: of its regions, or a single one without a name."""
+        return self.regions.all_names if self.regions else ("",)
+
+    @property
     def minds(self) -> dict[str, int]:
         """Weights by mind, with the default filled in."""
-        return self.traders.minds or {m.name: 1 for m in (*self.models, *self.traders.desks)}
+        named = [*(m.name for m in (*self.models, *self.traders.desks)), *self.traders.define]
+        return self.traders.minds or dict.fromkeys(named, 1)
 
     def record(self) -> dict[str, Any]:
         """The config in plain values, every default written out."""
@@ -276,168 +279,3 @@ class RunConfig(StrictModel):
     def sha256(self) -> str:
         """The digest of `history_record`, the same wherever a run's processes live."""
         return config_digest(self.history_record())
-
-
-class _Misplaced(ValueError):
-    """A validator's complaint about a place other than the model it stands in."""
-
-    def __init__(self, place: str, message: str) -> None:
-        self.place = place
-        super().__init__(message)
-
-
-def load(path: Path, overrides: tuple[str, ...] = (), seed: int | None = None) -> RunConfig:
-    """Read a config file and apply `a.b=value` overrides; ConfigError names the first place that is wrong."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise ConfigError(
-            str(path), f"this config cannot be read ({reason})", "name a YAML file, say configs/wood.yaml"
-        ) from error
-    try:
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"{path}:{mark.line + 1}" if mark else str(path)
-        raise ConfigError(where, f"this is not YAML ({getattr(error, 'problem', None) or 'unreadable'})") from error
-    if not isinstance(data, dict):
-        raise ConfigError(str(path), "expected keys such as name, rounds and models", "see configs/wood.yaml")
-    for override in overrides:
-        _override(data, override)
-    if seed is not None:
-        data["seed"] = seed
-    return resolve(data)
-
-
-def resolve(data: dict[str, Any]) -> RunConfig:
-    """Check plain values and write out every default, the scenario's included."""
-    config = _validate(RunConfig, data, "")
-    name = config.scenario.get("name")
-    known = scenarios.names()
-    if name not in known:
-        raise ConfigError(
-            "scenario.name", f"expected one of {', '.join(known)}, got {name!r}{suggest(str(name), known)}"
-        )
-    plugin = scenarios.find(str(name))
-    section = _validate(plugin.Config, config.scenario, "scenario.")
-    if config.regions and config.regions.tilt_permille and plugin.tilted is None:
-        raise ConfigError(
-            "regions.tilt_permille", f"the regions of {name} all begin alike", "set it to 0: only their seeds differ"
-        )
-    return config.model_copy(update={"scenario": section.model_dump(mode="json")})
-
-
-def _override(data: dict[str, Any], override: str) -> None:
-    place, equals, text = override.partition("=")
-    if not equals or not place:
-        raise ConfigError(f"--set {override}", "expected a.b=value", "for example --set rounds=10")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"--set {override}", "the value is not YAML") from error
-    here: Any = data
-    *path, last = place.split(".")
-    for key in path:
-        here = _child(here, key, place)
-    if isinstance(here, list):
-        here[_index(here, last, place)] = value
-    else:
-        here[last] = value
-
-
-def _child(here: Any, key: str, place: str) -> Any:
-    if isinstance(here, list):
-        return here[_index(here, key, place)]
-    child = here.setdefault(key, {})
-    if child is None:
-        child = here[key] = {}
-    if not isinstance(child, dict | list):
-        raise ConfigError(f"--set {place}", f"{key} has a value and no keys below it")
-    return child
-
-
-def _index(here: list[Any], key: str, place: str) -> int:
-    if not key.isdigit() or int(key) >= len(here):
-        raise ConfigError(f"--set {place}", f"expected a number from 0 to {len(here) - 1} in place of {key!r}")
-    return int(key)
-
-
-def _validate(model: type[Model], data: dict[str, Any], prefix: str) -> Model:
-    try:
-        return model.model_validate_json(json.dumps(data, default=str))
-    except ValidationError as error:
-        raise _config_error(model, error.errors()[0], prefix) from error
-
-
-def _config_error(model: type[BaseModel], error: ErrorDetails, prefix: str) -> ConfigError:
-    location, parent = _resolve(model, error["loc"])
-    place = prefix + ".".join(location)
-    cause = error.get("ctx", {}).get("error")
-    if isinstance(cause, _Misplaced):
-        return ConfigError(cause.place, str(cause))
-    if isinstance(cause, ValueError):
-        return ConfigError(place.rstrip(".") or "config", str(cause))
-    match error["type"]:
-        case "extra_forbidden":
-            known = list(parent.model_fields)
-            key = str(error["loc"][-1])
-            return ConfigError(place, f"there is no such key{suggest(key, known)}", f"known: {', '.join(known)}")
-        case "missing":
-            return ConfigError(place, "this key is missing", "`swarm validate --explain` says what it means")
-        case "union_tag_invalid":
-            tags = [tag.strip(" '") for tag in error["ctx"]["expected_tags"].split(",")]
-            tag = str(error["ctx"]["tag"])
-            return ConfigError(
-                f"{place}.engine", f"expected one of {', '.join(tags)}, got {_short(tag)}{suggest(tag, tags)}"
-            )
-        case _:
-            message = error["msg"][0].lower() + error["msg"][1:]
-            expected = message.replace("input should be", "expected").replace("should", "must")
-            return ConfigError(place, f"{expected}, got {_short(error['input'])}")
-
-
-def _resolve(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[list[str], type[BaseModel]]:
-    """A location as the file's writer sees it, without the tags of unions, and the model that its last part is in."""
-    here, tagged, place = model, dict[str, type[BaseModel]](), list[str]()
-    parent = here
-    for part in location:
-        if part in tagged:
-            here, tagged = tagged[str(part)], {}
-            parent = here
-            continue
-        if part != "[key]":
-            place.append(str(part))
-        parent = here
-        if isinstance(part, str) and part in here.model_fields:
-            annotation = here.model_fields[part].annotation
-            tagged = _tagged(annotation)
-            here = here if tagged else _model_of(annotation) or here
-    return place, parent
-
-
-def _tagged(annotation: Any) -> dict[str, type[BaseModel]]:
-    """The members of a union whose members have tags, by tag, and of lists their items; nothing for any other type."""
-    if get_origin(annotation) is Annotated:
-        member, *marks = get_args(annotation)
-        for mark in marks:
-            if isinstance(mark, Tag):
-                return {mark.tag: _model_of(member) or member}
-    found: dict[str, type[BaseModel]] = {}
-    for inner in getattr(annotation, "__args__", ()):
-        found |= _tagged(inner)
-    return found
-
-
-def _model_of(annotation: Any) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for inner in getattr(annotation, "__args__", ()):
-        if found := _model_of(inner):
-            return found
-    return None
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."

@@ -56,5 +56,5 @@ class ReplayMismatch(SwarmError):
 
 def suggest(word: str, known: Sequence[str]) -> str:
     """Returns a hint at the known word that is nearest to a mistyped one; empty where none is near."""
-    close = difflib.get_close_matches(word, known, n=1)
+    close = difflib.get_close_matches(word[:80], known, n=1)
     return f" (did you mean {close[0]}?)" if close else ""

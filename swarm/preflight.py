@@ -2,21 +2,21 @@
 
 import importlib.util
 import logging
-import sys
 from typing import Protocol
 
 import numpy as np
 
-from swarm.agents import desk_tools, menu, prompt
+from swarm.agents import desk_tools
+from swarm.agents.minds import asking, definitions, models_of
 from swarm.agents.shard import MODELS_SHARE
 from swarm.config import RunConfig
 from swarm.errors import ConfigError
 from swarm.llm.config import OpenAIModel, ScriptedModel, VllmModel
 from swarm.llm.tokens import MESSAGE_OVERHEAD, count_tokens
-from swarm.planning import compose, compose_regions
+from swarm.planning import compose
 from swarm.scenarios.protocol import MarketState
 from swarm.simulation.plan import RunPlan
-from swarm.simulation.regions import region_of
+from swarm.simulation.region import region_of
 
 log = logging.getLogger(__name__)
 
@@ -39,27 +39,14 @@ def check_budget(config: RunConfig) -> None:
         np.zeros((plan.traders, len(plan.scenario.goods) + 1), dtype=np.int64), plan.scenario.opening_reference_ticks
     )
     seen = plan.scenario.observe(1, nothing, None)
-    system = prompt.system_text(plan.shard.scenario_rules, plan.shard.rules)
-    public = prompt.public_text(seen.public, plan.scenario.goods)
     # Guests come last, and their own minds are shown what natives are; a rule in their place reads nothing.
     row = len(seen.private) - 1 if config.regions and config.regions.abroad == "own" else 0
-    own = prompt.private_text(seen.private, row, plan.scenario.goods, config.market.tick_cents)
-    of_orders = prompt.render(system, public, own, (), prompt_budget=sys.maxsize)
-    of_menu = menu.render_menu(
-        menu.menu_system_text(plan.shard.scenario_rules),
-        menu.menu_public_text(seen.public, plan.scenario.goods),
-        seen.private,
-        row,
-        menu.widest_menu(plan.shard.rules),
-        plan.scenario.goods,
-        config.market.tick_cents,
-        prompt_budget=sys.maxsize,
-    )
-    lent = {plan.shard.cheaper[m] for m in plan.minds if m in plan.shard.cheaper}
+    minds = asking(plan.shard)
+    single = {model for mind in minds.values() if mind.most.calls == 1 for model in mind.models}
+    single |= {plan.shard.cheaper[m] for m in single if m in plan.shard.cheaper}
     for model in plan.models:
-        rendered = of_menu if model.form == "menu" else of_orders
-        needed = (rendered.tokens if rendered else 0) + model.max_completion_tokens
-        if model.name in {*plan.minds, *lent} and needed > config.budget.tokens_per_turn:
+        needed = plan.shard.form(model.name).longest(seen, row) + model.max_completion_tokens
+        if model.name in single and needed > config.budget.tokens_per_turn:
             raise ConfigError(
                 "budget.tokens_per_turn",
                 f"expected at least {needed}, got {config.budget.tokens_per_turn}",
@@ -84,9 +71,7 @@ def _check_limits(config: RunConfig, plan: RunPlan) -> None:
     budget = config.budget
     if not plan.models:
         return
-    desks = [d.max_tokens for d in config.traders.desks if d.name in plan.minds]
-    single = [budget.tokens_per_turn] if any(m.name in plan.minds for m in plan.models) else []
-    dearest = max([*desks, *single])
+    dearest = max(mind.most.tokens for mind in asking(plan.shard).values())
     if budget.run_tokens is not None and budget.run_tokens < dearest:
         raise ConfigError(
             "budget.run_tokens",
@@ -126,8 +111,10 @@ def check_deadline(config: RunConfig) -> list[str]:
     Only a scripted policy's latency is known before the run. Baselines always answer in time.
     """
     most_s = models_time_s(config)
-    thinks_with = {d.name: d.model for d in config.traders.desks}
-    minds = [thinks_with.get(mind, mind) for mind, weight in config.minds.items() if weight]
+    names = [mind for mind, weight in config.minds.items() if weight]
+    of = definitions([m.name for m in config.models], config.traders)
+    # What asks no model stands for itself, as something that always answers in time.
+    minds = [model for name in names for model in sorted(models_of([name], of)) or [name]]
     latency_s = {m.name: m.latency_s for m in config.models if isinstance(m, ScriptedModel)}
     slow = [m for m in dict.fromkeys(minds) if latency_s.get(m, 0.0) >= most_s]
     if slow and len(slow) == len(set(minds)):
@@ -147,15 +134,15 @@ def check_deadline(config: RunConfig) -> list[str]:
 
 def _to_be_observed(config: RunConfig) -> RunPlan:
     """A plan whose scenario can be observed; of several regions, one with most neighbours to hear of."""
-    if config.regions is None:
-        return compose(config)
-    regions = compose_regions(config)
-    neighbours = config.regions.neighbours
+    plan = compose(config)
+    if plan.regions is None:
+        return plan.run
+    neighbours = plan.regions.neighbours
     most = max(range(len(neighbours)), key=lambda region: len(neighbours[region]))
-    region_of(regions.plans[most]).elsewhere = tuple(
-        (regions.names[n], regions.plans[n].market.opening_reference_ticks) for n in neighbours[most]
+    region_of(plan.markets[most]).elsewhere = tuple(
+        (plan.names[n], plan.markets[n].market.opening_reference_ticks) for n in neighbours[most]
     )
-    return regions.plans[most]
+    return plan.markets[most]
 
 
 def check_desks(config: RunConfig) -> None:

@@ -32,6 +32,7 @@ class Progress:
         self._tokens = 0
         self._errors = 0
         self._late = 0
+        self._recorded = 0
         self._begun = perf_counter()
 
     @contextmanager
@@ -54,12 +55,15 @@ class Progress:
 
     def started(self, plan: RunPlan, opening: MarketState, named: Int64) -> None:
         """The run has begun."""
-        self._plan = plan
+        self._plan = plan.last
         self._begun = perf_counter()
 
     def round_done(self, outcome: RoundOutcome) -> None:
         """Count a round and show it."""
         self._last = outcome
+        if outcome.gathered.recorded:
+            # What a journal tells again takes no time that says anything of the rounds to come.
+            self._recorded, self._begun = outcome.round, perf_counter()
         turns = outcome.gathered.turns
         self._trades += len(outcome.cleared.trades.good)
         self._tokens += int(turns.prompt_tokens.sum() + turns.completion_tokens.sum())
@@ -77,12 +81,13 @@ class Progress:
         if plan is None or last is None:
             return self._phase
         spent = perf_counter() - self._begun
-        left = spent / last.round * (plan.rounds - last.round)
+        pace = spent / max(last.round - self._recorded, 1)
+        left = pace * (plan.rounds - last.round)
         problems = f"  errors {self._errors:,}" if self._errors else ""
         problems += f"  late {self._late:,}" if self._late else ""
         return (
             f"round {last.round}/{plan.rounds} {last.season}  trades {self._trades:,}  tokens {self._tokens:,}  "
-            f"{spent / last.round:.3f} s/round  {left:.0f} s left{problems}"
+            f"{pace:.3f} s/round  {left:.0f} s left{problems}"
         )
 
     def _prices(self) -> list[tuple[str, int, int]]:

@@ -2,7 +2,7 @@
 
 from typing import Literal, Self, get_args
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from swarm.coordination.config import RouterConfig
 from swarm.coordination.standing import StandingConfig
@@ -51,6 +51,9 @@ class TradersConfig(StrictModel):
 
     desks: tuple[DeskConfig, ...] = Field(default=(), max_length=32)
     """Kinds of traders that act with tools."""
+
+    define: dict[str, dict[str, JsonValue]] = Field(default_factory=dict, max_length=32)
+    """Minds of your own making, by name: `mind` says of which kind, the other keys are that kind's."""
 
     hears: int | None = Field(default=None, ge=0, le=50)
     """How many other traders each trader hears, drawn once from the seed; null: three, or all others where there are

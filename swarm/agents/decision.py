@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import Field, ValidationError
 
@@ -11,6 +11,9 @@ from swarm.agents.form import MalformedReplyError, Repair, after_object, find_ob
 from swarm.llm.protocol import MAX_REPLY_CHARS
 from swarm.llm.runaway import runaway
 from swarm.schema import StrictModel
+
+D = TypeVar("D")
+"""What a form reads: orders, a letter of a menu, a number."""
 
 FOREIGN_KEYS = {"account", "agent", "agent_id", "id", "player", "player_id", "trader", "trader_id"}
 """What a reply would name somebody by; nobody decides for anybody else."""
@@ -113,8 +116,8 @@ class Rules:
         order = {
             "type": "object",
             "properties": {
-                "side": {"enum": ["buy", "sell"]},
-                "good": {"enum": list(self.goods)},
+                "side": {"type": "string", "enum": ["buy", "sell"]},
+                "good": {"type": "string", "enum": list(self.goods)},
                 "price": {"type": "integer", "minimum": 1, "maximum": self.max_price_ticks},
                 "quantity": {"type": "integer", "minimum": 1, "maximum": self.max_quantity_lots},
             },
@@ -148,19 +151,19 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(Generic[D]):
     """What a turn comes to, and what of its form was repaired on the way; a reply that fails was not repaired.
 
     `steps` counts the model's replies, and `faults` are what went wrong in single steps of a desk, mended or not.
     """
 
-    outcome: Decision | DecisionError
+    outcome: D | DecisionError
     repairs: tuple[Repair, ...] = ()
     steps: int = 1
     faults: tuple[DecisionError, ...] = ()
 
 
-def read_reply(text: str, cut: bool, rules: Rules, makes: int) -> Reading:
+def read_reply(text: str, cut: bool, rules: Rules, makes: int) -> Reading[Decision]:
     """The decision that `text` holds, or what is wrong with it; `cut` if it ended at its limit of tokens.
 
     Never raises, never repairs an amount, and depends on nothing but its arguments, so a replay reads the same.
@@ -193,11 +196,15 @@ def read_decision(text: str, rules: Rules, makes: int) -> Decision | DecisionErr
 
 def check_decision(data: Any, rules: Rules, makes: int) -> Decision | DecisionError:
     """The decision that plain values hold, or the first rule that it breaks."""
+    # Only a reply that has orders is one that leaves something else out.
+    given = without_nulls(data, Decision) if isinstance(data, dict) and "orders" in data else data
     # Strict in Python mode would refuse a list where a tuple stands; a list of orders is what JSON has.
-    if isinstance(data, dict) and isinstance(data.get("orders"), list):
-        data["orders"] = tuple(data["orders"])
+    if isinstance(given, dict) and isinstance(given.get("orders"), list):
+        given["orders"] = tuple(given["orders"])
+    if isinstance(given, dict) and isinstance(given.get("wake"), dict):
+        given["wake"] = without_nulls(given["wake"], WakeWish)
     try:
-        decision = Decision.model_validate(data)
+        decision = Decision.model_validate(given)
     except ValidationError as error:
         return _shape_error(data, error)
     if len(decision.orders) > rules.max_orders:
@@ -216,6 +223,13 @@ def check_decision(data: Any, rules: Rules, makes: int) -> Decision | DecisionEr
     if decision.wake and not 0 <= decision.wake.price <= MAX_WAKE_PERMILLE:
         return DecisionError.BAD_NUMBER
     return decision
+
+
+def without_nulls(data: dict[str, Any], model: type[StrictModel]) -> dict[str, Any]:
+    """Returns `data` without nulls for what may be left out, which a strict schema cannot say otherwise."""
+    # Null orders are no decision to send none.
+    may_lack = {name for name, key in model.model_fields.items() if not key.is_required()} - {"orders"}
+    return {key: value for key, value in data.items() if value is not None or key not in may_lack}
 
 
 def _shape_error(data: Any, error: ValidationError) -> DecisionError:

@@ -10,13 +10,14 @@ smolagents is synchronous, so agents run in threads, and their models' calls go 
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any
 
 from smolagents import (
+    ActionStep,
     AgentGenerationError,
     AgentLogger,
     ChatMessage,
@@ -26,7 +27,7 @@ from smolagents import (
     Tool,
     ToolCallingAgent,
 )
-from smolagents.agents import EMPTY_PROMPT_TEMPLATES
+from smolagents.agents import EMPTY_PROMPT_TEMPLATES, ToolCall, ToolOutput
 from smolagents.models import ChatMessageToolCall, ChatMessageToolCallFunction
 from smolagents.monitoring import TokenUsage as AgentTokenUsage
 
@@ -39,14 +40,17 @@ from swarm.agents.desk_tools import (
     alone,
     call_schema,
     quoted,
-    read_call,
     spec,
     system_text,
     task_text,
 )
 from swarm.agents.desk_trace import DeskStep, Trace
+from swarm.agents.form import Repair
 from swarm.agents.observation import Observation
-from swarm.agents.turns import kept_text
+from swarm.agents.tool_calls import CallsRead, read_calls
+from swarm.agents.turns import Call, kept_text, prompt_digest
+from swarm.llm.asking import asked_of
+from swarm.llm.marks import unmarked
 from swarm.llm.protocol import FinishReason, Message, ModelClient, ModelReply, ModelRequest, Role, TokenUsage
 from swarm.llm.tokens import MESSAGE_OVERHEAD, count_tokens, count_tokens_cached
 
@@ -77,7 +81,7 @@ class DeskTurn:
     finish_reason: FinishReason
     usage: TokenUsage
     pruned_messages: int
-    latency_s: float
+    calls: tuple[Call, ...]
 
 
 class Desk:
@@ -91,8 +95,11 @@ class Desk:
         rules: Rules,
         scenario_rules: str,
         tick_cents: int,
+        model: str = "",
     ) -> None:
+        """`model` is the name of the client's model, if not the one that the desk's config names."""
         self.config = config
+        self.model = model or config.model
         self.client = client
         self.completion_tokens = completion_tokens
         self.rules = rules
@@ -137,7 +144,8 @@ class _Call:
         self.seed = seed
         self.spent = TokenUsage(0, 0)
         self.steps: list[DeskStep] = []
-        self.cut = False
+        self.calls: list[Call] = []
+        self.read: CallsRead | DecisionError = DecisionError.NOT_JSON
         self.finish_reason: FinishReason = "stop"
         self.ended = ""
         self.finished = False
@@ -155,6 +163,7 @@ class _Call:
             raise _Stopped
         request = ModelRequest(messages, self.desk.schema, min(self.desk.completion_tokens, room), self.seed)
         reply = self._complete(request, left_s) if left_s > 0 else _failed("deadline")
+        self.calls.append(Call(self.desk.model, prompt_digest(messages), reply))
         self.spent = TokenUsage(
             self.spent.prompt + reply.usage.prompt,
             self.spent.completion + reply.usage.completion,
@@ -163,28 +172,40 @@ class _Call:
         if reply.failed:
             self.finish_reason = reply.finish_reason
             raise _Stopped
-        self.cut = reply.finish_reason == "length"
-        self.steps.append(DeskStep(kept_text(reply.text), reply.usage.prompt, reply.usage.completion))
+        text = kept_text(reply.text)
+        self.steps.append(DeskStep(text, reply.usage.prompt, reply.usage.completion))
+        self.read = read_calls(text, reply.finish_reason == "length")
         return reply
 
     def _complete(self, request: ModelRequest, left_s: float) -> ModelReply:
-        future = asyncio.run_coroutine_threadsafe(self.desk.client.complete([request], left_s), self.loop)
+        future = asyncio.run_coroutine_threadsafe(asked_of(self.desk.client, [request], left_s), self.loop)
         try:
             (reply,) = future.result(left_s + GRACE_S)
         except TimeoutError:
             future.cancel()
             return _failed("deadline")
         except Exception as error:
-            # A client that raises breaks its protocol, or its event loop has ended; either costs this turn alone.
+            # The event loop has ended, which costs this turn alone.
             return _failed("error", type(error).__name__)
+        return reply
+
+    @property
+    def told_back(self) -> str:
+        """What the model is shown of its last reply: as it wrote it, or its calls in the form that was asked for."""
+        reply = self.steps[-1].reply
+        if isinstance(self.read, CallsRead) and (Repair.NATIVE_CALL in self.read.repairs or unmarked(reply) != reply):
+            # A model's own marks are broken in a message, and must not teach it to write broken ones.
+            return "\n".join(kept_text(one.to_text()) for one in self.read.calls)
         return reply
 
     def note(self, **changes: Any) -> None:
         """Say what the last reply came to."""
+        self.steps[-1] = replace(self.steps[-1], **changes)
+
+    def returned(self, result: str, fault: str) -> None:
+        """Add what one call of the last reply came to; of its faults the first is counted."""
         last = self.steps[-1]
-        self.steps[-1] = DeskStep(
-            **{name: changes.get(name, getattr(last, name)) for name in DeskStep.__dataclass_fields__}
-        )
+        self.note(result=f"{last.result}\n{result}" if last.result else result, fault=last.fault or fault)
 
 
 def _failed(reason: FinishReason, text: str = "") -> ModelReply:
@@ -220,21 +241,28 @@ class _SeatModel(Model):  # type: ignore[misc]
         reply = call.ask(_flat(messages))
         return ChatMessage(
             role=MessageRole.ASSISTANT,
-            content=call.steps[-1].reply,
+            content=call.told_back,
             token_usage=AgentTokenUsage(reply.usage.prompt, reply.usage.completion),
         )
 
     def parse_tool_calls(self, message: ChatMessage) -> ChatMessage:
-        """Read the one call of a reply by the rules for all replies; ValueError tells the model what is wrong."""
+        """Take the calls that the reply was read as; ValueError tells the model what is wrong with it."""
         call = _under_way(self.call)
-        found = read_call(message.content, call.cut)
+        found = call.read
         if isinstance(found, DecisionError):
             told = f"{found.value}; answer with one JSON object that has name and arguments"
             call.note(fault=found.value, result=told)
             raise ValueError(told)
-        call.note(tool=kept_text(found.name[:MAX_NAME_CHARS]), repairs=tuple(kind.value for kind in found.repairs))
-        function = ChatMessageToolCallFunction(name=found.name, arguments=found.arguments)
-        message.tool_calls = [ChatMessageToolCall(function=function, id=str(len(call.steps)), type="function")]
+        names = ", ".join(kept_text(one.name[:MAX_NAME_CHARS]) for one in found.calls)
+        call.note(tool=names, repairs=tuple(kind.value for kind in found.repairs))
+        message.tool_calls = [
+            ChatMessageToolCall(
+                function=ChatMessageToolCallFunction(name=one.name, arguments=one.arguments),
+                id=f"{len(call.steps)}.{number}",
+                type="function",
+            )
+            for number, one in enumerate(found.calls)
+        ]
         return message
 
 
@@ -305,8 +333,22 @@ class _SeatAgent(ToolCallingAgent):  # type: ignore[misc]
             call.finish_reason,
             call.spent,
             self.seat.pruned_messages,
-            perf_counter() - started,
+            tuple(call.calls),
         )
+
+    def process_tool_calls(self, chat_message: ChatMessage, memory_step: ActionStep) -> Iterator[ToolOutput]:
+        """Use one tool after another, the last answer last; smolagents would use all at once, in no order."""
+        results = []
+        for asked in sorted(chat_message.tool_calls, key=lambda one: bool(one.function.name == FINAL_ANSWER)):
+            name, arguments = asked.function.name, asked.function.arguments
+            result = self.execute_tool_call(name, arguments)
+            results.append(result.strip())
+            if name == FINAL_ANSWER:
+                # smolagents refuses an answer that comes with other calls.
+                chat_message.tool_calls = [asked]
+                yield ToolOutput(asked.id, result, True, result, ToolCall(name, arguments, asked.id))
+                break
+        memory_step.observations = "\n".join(results)
 
     def execute_tool_call(self, tool_name: str, arguments: dict[str, Any]) -> str:
         """Use a tool of this seat; what it returns, and what it refuses, comes back as quoted data."""
@@ -322,7 +364,7 @@ class _SeatAgent(ToolCallingAgent):  # type: ignore[misc]
             fault, result = refusal.fault.value, f"REFUSED: {refusal}"
         left = self.max_steps - len(call.steps)
         text = quoted(f"RESULT, {left} steps left", result)
-        call.note(result=text, fault=fault)
+        call.returned(text, fault)
         return text
 
     def _handle_max_steps_reached(self, task: str) -> None:

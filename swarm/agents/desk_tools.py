@@ -14,8 +14,15 @@ from pydantic import Field, ValidationError
 
 from swarm.agents import prompt
 from swarm.agents.config import DeskConfig, ToolName
-from swarm.agents.decision import FOREIGN_KEYS, Decision, DecisionError, OrderWish, Rules, check_decision, find_value
-from swarm.agents.form import Repair
+from swarm.agents.decision import (
+    FOREIGN_KEYS,
+    Decision,
+    DecisionError,
+    OrderWish,
+    Rules,
+    check_decision,
+    without_nulls,
+)
 from swarm.agents.observation import MAX_HISTORY, Observation
 from swarm.schema import StrictModel
 
@@ -57,15 +64,6 @@ class Refusal(Exception):
     def __init__(self, fault: DecisionError, told: str) -> None:
         self.fault = fault
         super().__init__(told)
-
-
-@dataclass(frozen=True, slots=True)
-class ToolCall:
-    """What a reply asks for."""
-
-    name: str
-    arguments: dict[str, Any]
-    repairs: tuple[Repair, ...] = ()
 
 
 class Seat:
@@ -223,7 +221,7 @@ class ToolSpec:
 
 def _read(model: type[Arguments], arguments: dict[str, Any]) -> Arguments:
     try:
-        return model.model_validate(arguments)
+        return model.model_validate(without_nulls(arguments, model))
     except ValidationError as error:
         complaints = error.errors(include_url=False, include_input=False, include_context=False)
         if any(c["type"] == "extra_forbidden" and c["loc"][-1] in FOREIGN_KEYS for c in complaints):
@@ -258,7 +256,7 @@ _TOOLS: dict[ToolName, ToolSpec] = {
     "price_history": ToolSpec(
         "a good's prices in the last rounds",
         lambda rules: {
-            "good": {"enum": list(rules.goods)},
+            "good": {"type": "string", "enum": list(rules.goods)},
             "rounds": {"type": "integer", "minimum": 1, "maximum": MAX_HISTORY},
         },
         _call(HistoryArguments, Seat.price_history),
@@ -301,27 +299,13 @@ def call_schema(config: DeskConfig, rules: Rules) -> dict[str, Any]:
     )
     return {
         "type": "object",
-        "properties": {"name": {"enum": [*config.tools, FINAL_ANSWER]}, "arguments": {"anyOf": arguments}},
+        "properties": {
+            "name": {"type": "string", "enum": [*config.tools, FINAL_ANSWER]},
+            "arguments": {"anyOf": arguments},
+        },
         "required": ["name", "arguments"],
         "additionalProperties": False,
     }
-
-
-def read_call(text: str, cut: bool) -> ToolCall | DecisionError:
-    """The one tool call that a reply is, or what is wrong with its form."""
-    found = find_value(text, cut)
-    if isinstance(found, DecisionError):
-        return found
-    match found:
-        case {"name": str(name), "arguments": dict(arguments), **rest}, repairs if not rest:
-            # No tool takes anything nested, and a deep nest breaks whoever prints it.
-            if any(isinstance(value, list | dict) for value in arguments.values()):
-                return DecisionError.TOOL_ARGUMENTS
-            return ToolCall(name, arguments, repairs)
-        case {"name": str(name), **rest}, repairs if not rest:
-            return ToolCall(name, {}, repairs)
-        case _:
-            return DecisionError.WRONG_SHAPE
 
 
 def quoted(heading: str, text: str) -> str:

@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
-from swarm.agents.decision import DecisionError, Reading, Rules, check_decision
+from swarm.agents.decision import Decision, DecisionError, Reading, Rules, check_decision
 from swarm.agents.form import Repair
 
 
@@ -50,7 +50,7 @@ class Trace:
             raise ValueError(f"this is no trace of a desk ({type(error).__name__})") from error
 
 
-def read_trace(text: str, rules: Rules, makes: int) -> Reading:
+def read_trace(text: str, rules: Rules, makes: int) -> Reading[Decision]:
     """What a desk's turn comes to; its decision is checked like that of a single reply."""
     try:
         trace = Trace.from_text(text)

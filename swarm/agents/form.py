@@ -40,6 +40,8 @@ class Repair(StrEnum):
     TRAILING_GARBAGE = "trailing_garbage"
     TRAILING_COMMA = "trailing_comma"
     ENDLESS_WHITESPACE = "endless_whitespace"
+    NATIVE_CALL = "native_call"
+    """A call of a tool in another form than the one that was asked for."""
 
 
 class MalformedReplyError(ValueError):
@@ -57,7 +59,7 @@ def find_object(text: str) -> tuple[Any, tuple[Repair, ...]]:
         trailing = len(text) - len(text.rstrip())
         return whole, (Repair.ENDLESS_WHITESPACE,) if trailing >= MAX_WHITESPACE else ()
     repairs: list[Repair] = []
-    rest = _after_reasoning(text)
+    rest = after_reasoning(text)
     if rest is not text:
         repairs.append(Repair.REASONING)
         if (whole := _strict(rest)) is not None:
@@ -100,7 +102,12 @@ def _no_constant(name: str) -> Any:
     raise MalformedReplyError("bad_number")
 
 
-def _after_reasoning(text: str) -> str:
+json_decoder = json.JSONDecoder(object_pairs_hook=_unique_keys, parse_constant=_no_constant)
+"""Reads JSON as strictly as replies are read; MalformedReplyError and whatever `json` raises say what is wrong."""
+
+
+def after_reasoning(text: str) -> str:
+    """The text behind a reasoning channel; MalformedReplyError where it never came to an end."""
     finals = list(_FINAL_CHANNEL.finditer(text))
     if finals:
         rest = text[finals[-1].end() :]

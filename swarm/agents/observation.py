@@ -6,13 +6,13 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from swarm.coordination.assignment import Assignment
+
 Int64 = npt.NDArray[np.int64]
 
 
 MAX_HISTORY = 20
 """Most rounds that lie in a history."""
-
-ABSENT, ASLEEP, AWAKE, AWAKE_AT_CHEAPER = -1, 0, 1, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +55,8 @@ class PrivateViews:
     is short of, lots it can do without, and what the next lot is worth to it (where it has some to spare: the least it
     should take for one). `facts` are lines for its prompt that no rule needs to read, `heard` is the gossip that was
     routed to it, and `bought_lots` and `sold_lots` are its fills of the last round by good. `before_cash_cents` and
-    `before_have` are cash and lots as they were a round ago, where there are desks to compare them. `awake` says if a
-    trader's model is asked in this round: ASLEEP, AWAKE or AWAKE_AT_CHEAPER, the last where a cheaper model is asked in
-    its stead; None: all are. Baselines are no models, and decide where it says ASLEEP, too; who is ABSENT has left the
-    run or has not come yet, and nobody decides for it.
+    `before_have` are cash and lots as they were a round ago, where there are desks to compare them. `assigned` says who
+    is there and is asked in this round, and at which model; None: all are, at their own.
     """
 
     trader: Int64
@@ -75,7 +73,7 @@ class PrivateViews:
     heard: tuple[tuple[str, ...], ...]
     before_cash_cents: Int64 | None = None
     before_have: Int64 | None = None
-    awake: Int64 | None = None
+    assigned: Assignment | None = None
 
     def __len__(self) -> int:
         return len(self.trader)
@@ -86,7 +84,12 @@ class PrivateViews:
         for f in fields(self):
             column = getattr(self, f.name)
             if column is not None:
-                picked[f.name] = tuple(column[i] for i in rows) if isinstance(column, tuple) else column[rows]
+                if isinstance(column, tuple):
+                    picked[f.name] = tuple(column[i] for i in rows)
+                elif isinstance(column, Assignment):
+                    picked[f.name] = column.take(rows)
+                else:
+                    picked[f.name] = column[rows]
         return replace(self, **picked)
 
 

@@ -1,92 +1,29 @@
-"""A shard: the traders that one actor hosts. It asks the models for some and applies the baselines for the rest.
+"""A shard: the traders that one actor hosts. It is a loop over their minds, of which it knows nothing.
 
 It knows nothing of Ray: in one process there is one shard with all traders, on a cluster there are several.
 """
 
 import asyncio
-import itertools
+import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 import numpy as np
 
-from swarm.agents import baselines, menu, prompt
-from swarm.agents.config import BudgetConfig, DeskConfig, TradersConfig
-from swarm.agents.decision import Rules
+from swarm.agents.decisions import Decisions
 from swarm.agents.memory import Memory
-from swarm.agents.menu import Menu, compose_menus
-from swarm.agents.observation import ABSENT, ASLEEP, AWAKE_AT_CHEAPER, Int64, Observation, PrivateViews, PublicView
-from swarm.agents.turns import NEVER_ASKED, Decisions, Turns, kept_text, read_turns
-from swarm.coordination.standing import default_stand
-from swarm.llm.protocol import ModelClient, ModelReply, ModelRequest, TokenUsage
+from swarm.agents.mind import Mind, Rule, Seats
+from swarm.agents.minds import cast
+from swarm.agents.observation import Int64, Observation
+from swarm.agents.plan import ShardPlan
+from swarm.agents.turns import Turns
+from swarm.llm.protocol import ModelClient, ModelReply, TokenUsage
 from swarm.market.orders import Orders
-from swarm.seeding import draw
 
-if TYPE_CHECKING:
-    from swarm.agents.desk import Desk
+log = logging.getLogger(__name__)
 
 MODELS_SHARE = 0.9
 """Of a round's time, the share after which models are no longer waited for; what they said has yet to be read."""
-
-
-@dataclass(frozen=True, slots=True)
-class ShardPlan:
-    """What a shard is made from: everything that is the same in all rounds.
-
-    `minds[i]` decides for trader `first_trader + i`: the name of a model or of a baseline. `completion_tokens` is, by
-    model, the most tokens of one reply. `menu_minds` are the models that answer with letters of a menu. `cheaper` has,
-    for each model for which there is a cheaper one of its form, the cheapest.
-    """
-
-    seed: int
-    first_trader: int
-    minds: tuple[str, ...]
-    completion_tokens: Mapping[str, int]
-    rules: Rules
-    scenario_rules: str
-    tick_cents: int
-    traders: TradersConfig
-    budget: BudgetConfig
-    menu_minds: frozenset[str] = frozenset()
-    cheaper: Mapping[str, str] = field(default_factory=dict)
-
-    def menus(self, seen: Observation) -> dict[int, Menu]:
-        """By trader, the menus of those rows of `seen` that answer with letters."""
-        if not self.menu_minds:
-            return {}
-        mind_of = (seen.private.trader - self.first_trader).tolist()
-        awake = seen.private.awake
-        asked = itertools.repeat(1) if awake is None else awake.tolist()
-        rows = np.array(
-            [
-                i
-                for i, (t, a) in enumerate(zip(mind_of, asked, strict=False))
-                if a > ASLEEP and self.minds[t] in self.menu_minds
-            ],
-            dtype=np.int64,
-        )
-        theirs = Observation(seen.public, seen.private.take(rows))
-        menus = compose_menus(self.seed, theirs, self.rules, self.tick_cents)
-        return dict(zip(theirs.private.trader.tolist(), menus, strict=True))
-
-    @property
-    def desks(self) -> dict[str, DeskConfig]:
-        """The desks that some trader here sits at, by name."""
-        return {d.name: d for d in self.traders.desks if d.name in self.minds}
-
-    @property
-    def desk_tokens(self) -> dict[int, int]:
-        """By trader at a desk, the most tokens of its turn."""
-        limits = {name: desk.max_tokens for name, desk in self.desks.items()}
-        return {t: limits[m] for t, m in enumerate(self.minds, self.first_trader) if m in limits}
-
-    @property
-    def models(self) -> set[str]:
-        """The models that are or may be asked here."""
-        desks = self.desks
-        own = {desks[m].model if m in desks else m for m in self.minds if m not in baselines.BASELINES}
-        return own | {self.cheaper[m] for m in own if m in self.cheaper}
 
 
 # Without a text of its own: while asyncio puts its signals back it prints the result of each run, for nobody to read.
@@ -106,184 +43,81 @@ class Shard:
     def __init__(self, plan: ShardPlan, clients: Mapping[str, ModelClient]) -> None:
         self.plan = plan
         self.clients = clients
-        self.system = prompt.system_text(plan.scenario_rules, plan.rules)
-        self.menu_system = menu.menu_system_text(plan.scenario_rules)
-        self.schema = plan.rules.schema()
-        minds = np.array(plan.minds)
-        self.rows: dict[str, Int64] = {m: np.flatnonzero(minds == m) for m in dict.fromkeys(plan.minds)}
-        self.pricing = {
-            name: baselines.pricing(name, plan.seed, plan.first_trader + self.rows[name], len(plan.rules.goods))
-            for name in baselines.BASELINES
-            if name in self.rows
-        }
-        self.desk_tokens = plan.desk_tokens
-        self.desks: dict[tuple[str, str], Desk] = {}
-        """By the desk's name and the model that thinks at it."""
-        for name, config in plan.desks.items():
-            for model in {config.model, plan.cheaper.get(config.model, config.model)} & clients.keys():
-                # smolagents takes a second and 50 MB, which only shards with desks owe.
-                from swarm.agents import desk
-
-                self.desks[name, model] = desk.Desk(
-                    config,
-                    clients[model],
-                    plan.completion_tokens[model],
-                    plan.rules,
-                    plan.scenario_rules,
-                    plan.tick_cents,
-                )
+        names = np.array(plan.minds)
+        self._rows: dict[str, Int64] = {name: np.flatnonzero(names == name) for name in dict.fromkeys(plan.minds)}
+        self._asking: dict[str, Mind] = {}
+        self._rules: dict[str, Rule] = {}
+        for name, mind in cast(plan).items():
+            if isinstance(mind, Rule):
+                self._rules[name] = mind
+            else:
+                self._asking[name] = mind
 
     async def decide(self, seen: Observation, memory: Memory) -> ShardAnswer:
-        """Decide for all traders; `seen.private` has one row for each, in order, `memory` what they have learned."""
-        public = prompt.public_text(seen.public, self.plan.rules.goods)
-        menus = self.plan.menus(seen)
-        asked = (self._awake(mind, seen.private) for mind in self.rows if mind not in self.pricing)
-        turns = Turns.join(
-            list(
-                await asyncio.gather(
-                    *(
-                        self._sit(mind, model, rows, seen)
-                        if mind in self.plan.desks
-                        else self._ask(mind, model, rows, public, seen.public, seen.private, menus)
-                        for mind, model, rows in asked
-                    )
-                )
-            )
-        )
-        decisions = read_turns(
-            turns,
-            seen.private.makes[turns.trader - self.plan.first_trader],
-            self.plan.rules,
-            self.plan.budget.tokens_per_turn,
-            self.plan.traders.max_gossip_chars,
-            self.desk_tokens,
-            menus,
-            default_stand(self.plan.traders.standing),
-        )
+        """Returns what all traders decide; `seen.private` has a row for each, `memory` what they learned."""
+        seats = {name: Seats.at(seen, _asked(self._rows[name], seen)) for name in self._asking}
+        parts = await asyncio.gather(*(self._decide(name, seats[name]) for name in self._asking))
+        turns = Turns.join(parts)
+        decisions = read_by_minds(self._asking, dict(zip(self._asking, parts, strict=True)), seats)
         return ShardAnswer(turns, decisions, *self.baselines(seen, memory))
 
     def baselines(self, seen: Observation, memory: Memory) -> tuple[Orders, Memory]:
-        """The orders of the traders that need no text, and what these have learned by then."""
-        rules = self.plan.rules
+        """Returns the orders of the traders that ask no model, and what these have learned by then."""
         orders: list[Orders] = []
         learned = Memory.empty()
-        awake = seen.private.awake
-        absent = seen.private.trader[:0] if awake is None else seen.private.trader[awake == ABSENT]
-        for name, rule in self.pricing.items():
-            if isinstance(rule, baselines.Learner):
-                rule.recall(memory)
-            own = Observation(seen.public, seen.private.take(self.rows[name]))
-            orders.append(
-                baselines.orders_of(
-                    rule,
-                    own,
-                    rules.max_orders,
-                    rules.max_price_ticks,
-                    rules.max_quantity_lots,
-                    self.plan.tick_cents,
-                )
-            )
-            if isinstance(rule, baselines.Learner):
-                learned = learned.updated(rule.learned())
-                if len(absent):
-                    # Who comes back begins anew, as somebody who has learned nothing.
-                    rule.recall(Memory.empty())
-                    learned = learned.updated(rule.learned().of(absent))
+        for name, rule in self._rules.items():
+            own = Observation(seen.public, seen.private.take(self._rows[name]))
+            placed, more = rule.orders(own, memory)
+            orders.append(placed)
+            learned = learned.updated(more)
         submitted = Orders.concatenate(orders)
-        return submitted.take(~np.isin(submitted.trader, absent)), learned
+        assigned = seen.private.assigned
+        if assigned is None:
+            return submitted, learned
+        return submitted.take(assigned.present[submitted.trader - self.plan.first_trader]), learned
 
     @property
     def learns(self) -> bool:
         """Whether any trader's decisions depend on what it has learned."""
-        return any(isinstance(rule, baselines.Learner) for rule in self.pricing.values())
+        return any(rule.learns for rule in self._rules.values())
 
-    def _awake(self, mind: str, private: PrivateViews) -> tuple[str, str, Int64]:
-        """The mind, the model that is asked for it in this round, and the rows of its traders that are asked."""
-        rows = self.rows[mind]
-        desk = self.plan.desks.get(mind)
-        model = desk.model if desk else mind
-        if private.awake is not None:
-            rows = rows[private.awake[rows] > ASLEEP]
-            if (private.awake[rows] == AWAKE_AT_CHEAPER).any():
-                model = self.plan.cheaper.get(model, model)
-        return mind, model, rows
+    async def _decide(self, name: str, seats: Seats) -> Turns:
+        """The turns of one mind; one that fails costs its own traders this round and nobody else."""
+        try:
+            return await self._asking[name].decide(
+                seats, self.clients, MODELS_SHARE * self.plan.budget.round_deadline_s
+            )
+        except Exception as error:
+            log.warning("the mind %s has failed in round %d", name, seats.seen.public.round, exc_info=True)
+            return _failed(name, seats, type(error).__name__)
 
-    async def _sit(self, desk: str, model: str, rows: Int64, seen: Observation) -> Turns:
-        deadline_s = MODELS_SHARE * self.plan.budget.round_deadline_s
-        seeds = draw(self.plan.seed, "request", seen.public.round, seen.private.trader[rows]).tolist()
-        turns = await self.desks[desk, model].decide(seen, rows.tolist(), [s >> 1 for s in seeds], deadline_s)
-        return Turns(
-            trader=seen.private.trader[rows],
-            text=tuple(t.text for t in turns),
-            finish_reason=tuple(t.finish_reason for t in turns),
-            prompt_tokens=np.array([t.usage.prompt for t in turns], dtype=np.int64),
-            completion_tokens=np.array([t.usage.completion for t in turns], dtype=np.int64),
-            pruned_messages=np.array([t.pruned_messages for t in turns], dtype=np.int64),
-            latency_s=np.array([t.latency_s for t in turns], dtype=np.float64),
-            cached_prompt_tokens=np.array([t.usage.cached_prompt for t in turns], dtype=np.int64),
-            shared_prompt_tokens=np.zeros(len(rows), dtype=np.int64),
-        )
 
-    async def _ask(
-        self,
-        mind: str,
-        model: str,
-        rows: Int64,
-        public: str,
-        view: PublicView,
-        private: PrivateViews,
-        menus: Mapping[int, Menu],
-    ) -> Turns:
-        goods, tick_cents = self.plan.rules.goods, self.plan.tick_cents
-        by_menu = mind in self.plan.menu_minds
-        if by_menu:
-            public = menu.menu_public_text(view, goods)
-        budget = self.plan.budget
-        max_tokens = self.plan.completion_tokens[model]
-        prompt_budget = budget.tokens_per_turn - max_tokens
-        seeds = draw(self.plan.seed, "request", view.round, private.trader[rows]).tolist()
-        # Traders with the same prompt are one request, with a sample for each.
-        alike: dict[str, list[int]] = {}
-        requests: dict[str, ModelRequest] = {}
-        replies: list[ModelReply] = [ModelReply(NEVER_ASKED, TokenUsage(0, 0), "error", 0.0)] * len(rows)
-        pruned = np.zeros(len(rows), dtype=np.int64)
-        for i, row in enumerate(rows.tolist()):
-            schema = self.schema
-            if by_menu:
-                choices = menus[int(private.trader[row])]
-                schema = choices.schema()
-                rendered = menu.render_menu(
-                    self.menu_system, public, private, row, choices, goods, tick_cents, prompt_budget
-                )
-            else:
-                own = prompt.private_text(private, row, goods, tick_cents)
-                rendered = prompt.render(self.system, public, own, private.heard[row], prompt_budget)
-            if rendered is None:
-                pruned[i] = len(private.heard[row])
-                continue
-            pruned[i] = rendered.pruned_messages
-            # The rules are the same for all, and what may be answered follows from the text.
-            text = rendered.messages[-1].content
-            alike.setdefault(text, []).append(i)
-            if text not in requests:
-                requests[text] = ModelRequest(rendered.messages, schema, max_tokens, seeds[i] >> 1)
-        if requests:
-            asked = [
-                replace(r, more_seeds=tuple(seeds[i] >> 1 for i in alike[text][1:])) if len(alike[text]) > 1 else r
-                for text, r in requests.items()
-            ]
-            answered = await self.clients[model].complete(asked, MODELS_SHARE * budget.round_deadline_s)
-            for i, reply in zip((i for group in alike.values() for i in group), answered, strict=True):
-                replies[i] = reply
-        return Turns(
-            trader=private.trader[rows],
-            text=tuple(kept_text(r.text) for r in replies),
-            finish_reason=tuple(r.finish_reason for r in replies),
-            prompt_tokens=np.array([r.usage.prompt for r in replies], dtype=np.int64),
-            completion_tokens=np.array([r.usage.completion for r in replies], dtype=np.int64),
-            pruned_messages=pruned,
-            latency_s=np.array([r.latency_s for r in replies], dtype=np.float64),
-            cached_prompt_tokens=np.array([r.usage.cached_prompt for r in replies], dtype=np.int64),
-            shared_prompt_tokens=np.array([r.usage.shared_prompt for r in replies], dtype=np.int64),
-            first_token_s=np.array([np.nan if r.first_token_s is None else r.first_token_s for r in replies]),
-        )
+def read_by_minds(minds: Mapping[str, Mind], turns: Mapping[str, Turns], seats: Mapping[str, Seats]) -> Decisions:
+    """Returns what the turns of each mind mean, in the order of traders."""
+    read = [minds[name].read(own, seats[name]) for name, own in turns.items()]
+    trader = np.concatenate([np.empty(0, dtype=np.int64), *(own.trader for own in turns.values())])
+    return Decisions.join(read, np.argsort(trader, kind="stable"))
+
+
+def read_again(plan: ShardPlan, minds: Mapping[str, Mind], turns: Turns, seen: Observation) -> Decisions:
+    """Returns what recorded turns mean to the minds that took them; ValueError names a mind that there is not."""
+    parts: dict[str, Turns] = {}
+    seats: dict[str, Seats] = {}
+    for index, name in enumerate(turns.minds):
+        if name not in minds:
+            raise ValueError(f"turns.minds: expected minds of the run that ask models, found {name[:40]!r}")
+        rows = np.flatnonzero(turns.mind == index)
+        parts[name] = turns.take(rows)
+        seats[name] = Seats.at(seen, turns.trader[rows] - plan.first_trader)
+    return read_by_minds(minds, parts, seats)
+
+
+def _asked(rows: Int64, seen: Observation) -> Int64:
+    assigned = seen.private.assigned
+    return rows if assigned is None else rows[assigned.asked[rows]]
+
+
+def _failed(mind: str, seats: Seats, told: str) -> Turns:
+    replies = [ModelReply(told, TokenUsage(0, 0), "error", 0.0)] * len(seats)
+    none = Turns.asked_once(mind, "", seats.trader, replies, [0] * len(seats), np.zeros(len(seats), dtype=np.int64))
+    return none.without_calls()

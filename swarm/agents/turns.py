@@ -1,211 +1,377 @@
-"""Turns: what models answered in a round, as columns, and what reading the answers comes to."""
+"""Turns: who answered in a round, with which model, and at what cost, as columns.
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
-from types import MappingProxyType
-from typing import Any, Self
+Bills, metrics and reports read these columns and infer nothing. What an answer means, this module does not know.
+"""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, Self, get_args
 
 import numpy as np
+import numpy.typing as npt
 
-from swarm.agents.decision import Decision, DecisionError, Reading, Rules, engine_failure, read_reply
-from swarm.agents.desk_trace import read_trace
-from swarm.agents.form import Repair
-from swarm.agents.menu import Menu, read_choice
 from swarm.agents.observation import Int64
-from swarm.coordination.standing import NO_STAND, Stands
-from swarm.llm.protocol import ENGINE_FAILURES, MAX_REPLY_CHARS, FinishReason
-from swarm.market.orders import BUY, SELL, Orders
+from swarm.agents.turn_record import ints, member, texts
+from swarm.llm.protocol import MAX_REPLY_CHARS, FinishReason, Message, ModelReply
 
-NO_MENUS: Mapping[int, Menu] = MappingProxyType({})
+Float64 = npt.NDArray[np.float64]
+
 NEVER_ASKED = "over budget"
 """The text of a turn whose prompt did not fit its budget, so that no model was asked."""
 
-_NO_DESKS: Mapping[int, int] = MappingProxyType({})
+MAX_RECORDED = 2**48
+"""Largest number of tokens that a record may hold, so that sums over a run stay exact."""
+
+_FINISH_REASONS = frozenset(arg for part in get_args(FinishReason) for arg in (get_args(part) or (part,)))
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of a model, as a mind that makes several in a turn notes it down."""
+
+    model: str
+    prompt_digest: int
+    reply: ModelReply
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Calls:
+    """One row per call of a model, ordered by `turn` and within a turn by time.
+
+    `turn` is a row of `Turns` and `model` an index into `Turns.models`. `prompt_digest` is 64 bits of BLAKE2b of the
+    rendered prompt. These and the tokens are part of the history; the other columns lie beside it, since a clock, a
+    cache and the spread over shards decide them. Of `prompt_tokens`, `cached_prompt_tokens` were in the engine's cache,
+    and `shared_prompt_tokens` belong to a prompt that was asked once for several traders, at all of them but the first.
+    `first_token_s` is NaN where no engine told it.
+    """
+
+    turn: Int64
+    model: Int64
+    prompt_tokens: Int64
+    completion_tokens: Int64
+    prompt_digest: Int64
+    finish_reason: tuple[FinishReason, ...]
+    cached_prompt_tokens: Int64
+    shared_prompt_tokens: Int64
+    latency_s: Float64
+    first_token_s: Float64
+
+    def __len__(self) -> int:
+        return len(self.turn)
+
+    @classmethod
+    def of(
+        cls, turn: Sequence[int], model: Sequence[int], digest: Sequence[int], replies: Sequence[ModelReply]
+    ) -> "Calls":
+        """Returns the columns of these replies, one row each."""
+        usage = np.array(
+            [(u.prompt, u.completion, u.cached_prompt, u.shared_prompt) for u in (r.usage for r in replies)],
+            dtype=np.int64,
+        ).reshape(len(replies), 4)
+        return cls(
+            turn=np.array(turn, dtype=np.int64),
+            model=np.array(model, dtype=np.int64),
+            prompt_tokens=usage[:, 0].copy(),
+            completion_tokens=usage[:, 1].copy(),
+            prompt_digest=np.array(digest, dtype=np.int64),
+            finish_reason=tuple(r.finish_reason for r in replies),
+            cached_prompt_tokens=usage[:, 2].copy(),
+            shared_prompt_tokens=usage[:, 3].copy(),
+            latency_s=np.array([r.latency_s for r in replies], dtype=np.float64),
+            first_token_s=np.array(
+                [np.nan if r.first_token_s is None else r.first_token_s for r in replies], dtype=np.float64
+            ),
+        )
+
+    def take(self, rows: Int64) -> "Calls":
+        """Returns the rows at these indices."""
+        picked: dict[str, Any] = {}
+        for f in fields(self):
+            column = getattr(self, f.name)
+            picked[f.name] = tuple(column[i] for i in rows.tolist()) if isinstance(column, tuple) else column[rows]
+        return Calls(**picked)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Turns:
-    """One row per trader that a model was to decide for, in the order of `trader`.
+    """One row per trader that a mind which asks models decided for, in ascending order of `trader`.
 
-    `text` is the model's reply or, for a trader at a desk, the trace of its turn; tokens are those of all its steps.
-
-    `pruned_messages` counts the lines of gossip that did not fit the trader's budget. Of `prompt_tokens`, the whole
-    prompt that a trader was shown, `cached_prompt_tokens` were in the engine's cache, and `shared_prompt_tokens` are
-    those of a prompt that was asked once for several traders, at all of them but the first. Everything but these two,
-    `latency_s` and `first_token_s` (NaN where no engine told it) is part of the run's history; they are what a clock, a
-    cache and the spread over shards came to, and are kept beside it.
+    `mind` is an index into `minds`; `text` is what the mind reads its decision from: a model's reply, or the trace of a
+    desk. `pruned_messages` counts the lines of gossip that did not fit the trader's budget.
     """
 
     trader: Int64
+    mind: Int64
     text: tuple[str, ...]
     finish_reason: tuple[FinishReason, ...]
-    prompt_tokens: Int64
-    completion_tokens: Int64
     pruned_messages: Int64
-    latency_s: np.ndarray[Any, np.dtype[np.float64]]
-    cached_prompt_tokens: Int64
-    shared_prompt_tokens: Int64
-    first_token_s: np.ndarray[Any, np.dtype[np.float64]] = field(default_factory=lambda: np.empty(0))
-
-    def __post_init__(self) -> None:
-        if not len(self.first_token_s):
-            object.__setattr__(self, "first_token_s", np.full(len(self.trader), np.nan))
+    minds: tuple[str, ...]
+    models: tuple[str, ...]
+    calls: Calls
 
     def __len__(self) -> int:
         return len(self.trader)
 
     @classmethod
-    def join(cls, parts: list[Self]) -> Self:
-        """All rows of `parts`, sorted by trader."""
-        trader = np.concatenate([np.empty(0, dtype=np.int64), *(p.trader for p in parts)])
-        order = np.argsort(trader, kind="stable")
-        columns: dict[str, Any] = {}
-        for f in fields(cls):
-            if f.name in ("text", "finish_reason"):
-                flat = [value for p in parts for value in getattr(p, f.name)]
-                columns[f.name] = tuple(flat[i] for i in order)
-            else:
-                dtype = np.float64 if f.name in ("latency_s", "first_token_s") else np.int64
-                column = np.concatenate([np.empty(0, dtype=dtype), *(getattr(p, f.name) for p in parts)])
-                columns[f.name] = column[order]
-        return cls(**columns)
-
-    def to_record(self) -> list[Any]:
-        """Plain lists, without the latency and the cached and shared tokens."""
-        return [
-            self.trader.tolist(),
-            list(self.text),
-            list(self.finish_reason),
-            self.prompt_tokens.tolist(),
-            self.completion_tokens.tolist(),
-            self.pruned_messages.tolist(),
-        ]
+    def empty(cls) -> Self:
+        """Returns no turns."""
+        nobody = np.empty(0, dtype=np.int64)
+        return cls(nobody, nobody, (), (), nobody, (), (), Calls.of([], [], [], []))
 
     @classmethod
-    def from_record(cls, record: list[Any]) -> Self:
-        """What `to_record` wrote; latencies, cached and shared tokens are zero."""
-        trader, text, finish_reason, prompt, completion, pruned = record
+    def asked_once(
+        cls,
+        mind: str,
+        model: str,
+        trader: Int64,
+        replies: Sequence[ModelReply | None],
+        digests: Sequence[int],
+        pruned_messages: Int64,
+    ) -> Self:
+        """Returns turns of one call each; a reply of None says that the prompt fitted no budget and none was made."""
+        asked = [i for i, reply in enumerate(replies) if reply is not None]
+        made = [reply for reply in replies if reply is not None]
         return cls(
-            trader=np.array(trader, dtype=np.int64),
-            text=tuple(text),
-            finish_reason=tuple(finish_reason),
-            prompt_tokens=np.array(prompt, dtype=np.int64),
-            completion_tokens=np.array(completion, dtype=np.int64),
-            pruned_messages=np.array(pruned, dtype=np.int64),
-            latency_s=np.zeros(len(trader)),
-            cached_prompt_tokens=np.zeros(len(trader), dtype=np.int64),
-            shared_prompt_tokens=np.zeros(len(trader), dtype=np.int64),
+            trader=trader,
+            mind=np.zeros(len(trader), dtype=np.int64),
+            text=tuple(NEVER_ASKED if r is None else kept_text(r.text) for r in replies),
+            finish_reason=tuple("error" if r is None else r.finish_reason for r in replies),
+            pruned_messages=pruned_messages,
+            minds=(mind,),
+            models=(model,),
+            calls=Calls.of(asked, [0] * len(asked), [digests[i] for i in asked], made),
+        )
+
+    @classmethod
+    def join(cls, parts: Sequence["Turns"]) -> Self:
+        """Returns all rows of `parts` sorted by trader; names that no row uses are left out, others sorted."""
+        if not parts:
+            return cls.empty()
+        trader = np.concatenate([p.trader for p in parts])
+        order = np.argsort(trader, kind="stable")
+        minds = _names((p.minds, p.mind) for p in parts)
+        models = _names((p.models, p.calls.model) for p in parts)
+        text = [value for p in parts for value in p.text]
+        finish_reason = [value for p in parts for value in p.finish_reason]
+        picked = order.tolist()
+        return cls(
+            trader=trader[order],
+            mind=_renumbered(minds, ((p.minds, p.mind) for p in parts))[order],
+            text=tuple([text[i] for i in picked]),
+            finish_reason=tuple([finish_reason[i] for i in picked]),
+            pruned_messages=np.concatenate([p.pruned_messages for p in parts])[order],
+            minds=minds,
+            models=models,
+            calls=_joined_calls(parts, order, _renumbered(models, ((p.models, p.calls.model) for p in parts))),
+        )
+
+    def take(self, rows: Int64) -> "Turns":
+        """Returns the turns at these indices, which ascend, with their calls."""
+        number = np.full(len(self), -1, dtype=np.int64)
+        number[rows] = np.arange(len(rows))
+        calls = self.calls.take(np.flatnonzero(number[self.calls.turn] >= 0))
+        picked = rows.tolist()
+        return Turns(
+            trader=self.trader[rows],
+            mind=self.mind[rows],
+            text=tuple([self.text[i] for i in picked]),
+            finish_reason=tuple([self.finish_reason[i] for i in picked]),
+            pruned_messages=self.pruned_messages[rows],
+            minds=self.minds,
+            models=self.models,
+            calls=replace(calls, turn=number[calls.turn]),
+        )
+
+    def without_calls(self) -> "Turns":
+        """Returns the same turns as turns in which no model was called."""
+        return replace(self, models=(), calls=Calls.of([], [], [], []))
+
+    @property
+    def prompt_tokens(self) -> Int64:
+        """Tokens of all prompts of each turn."""
+        return self.total(self.calls.prompt_tokens)
+
+    @property
+    def completion_tokens(self) -> Int64:
+        """Tokens of all replies of each turn."""
+        return self.total(self.calls.completion_tokens)
+
+    @property
+    def cached_prompt_tokens(self) -> Int64:
+        """Of each turn's prompt tokens, those in the engine's cache."""
+        return self.total(self.calls.cached_prompt_tokens)
+
+    @property
+    def shared_prompt_tokens(self) -> Int64:
+        """Of each turn's prompt tokens, those that were computed for another trader."""
+        return self.total(self.calls.shared_prompt_tokens)
+
+    @property
+    def latency_s(self) -> Float64:
+        """Seconds of all calls of each turn together."""
+        if self._asked_once:
+            return self.calls.latency_s
+        return np.bincount(self.calls.turn, weights=self.calls.latency_s, minlength=len(self)).astype(np.float64)
+
+    @property
+    def first_token_s(self) -> Float64:
+        """Seconds until the first token of each turn's first call; NaN where nobody told it."""
+        told = np.full(len(self), np.nan)
+        # From the last call to the first, so that the first one is what is left.
+        told[self.calls.turn[::-1]] = self.calls.first_token_s[::-1]
+        return told
+
+    @property
+    def mind_names(self) -> list[str]:
+        """The mind of each turn."""
+        return [self.minds[i] for i in self.mind.tolist()]
+
+    @property
+    def last_model(self) -> Int64:
+        """The model of each turn's last call, an index into `models`; -1 where no call was made."""
+        model = np.full(len(self), -1, dtype=np.int64)
+        model[self.calls.turn] = self.calls.model
+        return model
+
+    @property
+    def _asked_once(self) -> bool:
+        return len(self.calls) == len(self) and bool((self.calls.turn == np.arange(len(self))).all())
+
+    def total(self, column: Int64) -> Int64:
+        """Returns the sum of a column of `calls` by turn."""
+        if self._asked_once:
+            return column
+        # Sums of floating-point numbers are exact up to 2^53 tokens a turn.
+        return np.bincount(self.calls.turn, weights=column, minlength=len(self)).astype(np.int64)
+
+    def to_record(self) -> dict[str, Any]:
+        """Returns plain values of what is part of the history."""
+        calls = self.calls
+        return {
+            "trader": self.trader.tolist(),
+            "mind": self.mind.tolist(),
+            "text": list(self.text),
+            "finish_reason": list(self.finish_reason),
+            "pruned_messages": self.pruned_messages.tolist(),
+            "minds": list(self.minds),
+            "models": list(self.models),
+            "calls": {
+                "turn": calls.turn.tolist(),
+                "model": calls.model.tolist(),
+                "prompt_tokens": calls.prompt_tokens.tolist(),
+                "completion_tokens": calls.completion_tokens.tolist(),
+                "prompt_digest": calls.prompt_digest.tolist(),
+                "finish_reason": list(calls.finish_reason),
+            },
+        }
+
+    @classmethod
+    def from_record(cls, record: Any, traders: int = 2**31) -> Self:
+        """Returns what `to_record` wrote; ValueError names the field that is wrong. Columns beside it are zero or NaN.
+
+        `traders` is how many traders the run has.
+        """
+        names = ("trader", "mind", "text", "finish_reason", "pruned_messages", "minds", "models", "calls")
+        record = member("turns", record, names)
+        minds, models = texts("turns.minds", record["minds"]), texts("turns.models", record["models"])
+        trader = ints("turns.trader", record["trader"], 0, traders - 1)
+        if (np.diff(trader) <= 0).any():
+            raise ValueError("turns.trader: expected each trader once, in ascending order")
+        n = len(trader)
+        return cls(
+            trader=trader,
+            mind=ints("turns.mind", record["mind"], 0, len(minds) - 1, n),
+            text=texts("turns.text", record["text"], n),
+            finish_reason=_finish_reasons("turns.finish_reason", record["finish_reason"], n),
+            pruned_messages=ints("turns.pruned_messages", record["pruned_messages"], 0, MAX_RECORDED, n),
+            minds=minds,
+            models=models,
+            calls=_calls_from_record(record["calls"], n, len(models)),
         )
 
 
 def kept_text(text: str) -> str:
-    """What is read and journalled of a reply: valid Unicode, and of an endless one just enough to see that it is."""
+    """Returns what is read and journalled of a reply: valid Unicode, cut where it is endless."""
     return text[: MAX_REPLY_CHARS + 1].encode(errors="replace").decode()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Decisions:
-    """What a round's turns mean: orders, and per turn one line of gossip, an error or None, the form's repairs, the
-    number of the model's replies, the faults of a desk's single steps, and how long the decision stands."""
+class PromptDigest:
+    """Digests prompts that begin alike: the shared beginning is hashed once."""
 
-    orders: Orders
-    gossip: tuple[str, ...]
-    errors: tuple[DecisionError | None, ...]
-    cut_gossip: int
-    repairs: tuple[tuple[Repair, ...], ...]
-    steps: tuple[int, ...]
-    faults: tuple[tuple[DecisionError, ...], ...]
-    stands: Stands
+    def __init__(self, system: str, public: str) -> None:
+        self._public = public
+        self._system = hashlib.blake2b(system.encode(errors="replace") + b"\0", digest_size=8)
+        self._shared = self._system.copy()
+        self._shared.update(public.encode(errors="replace"))
 
-
-def read_turns(
-    turns: Turns,
-    makes: Int64,
-    rules: Rules,
-    tokens_per_turn: int,
-    max_gossip_chars: int,
-    desk_tokens: Mapping[int, int] = _NO_DESKS,
-    menus: Mapping[int, Menu] = NO_MENUS,
-    stand: tuple[int, int, int, int, int] = NO_STAND,
-) -> Decisions:
-    """Read every reply; `makes` has one entry per turn. A turn that can't be read has no orders and no gossip.
-
-    `desk_tokens` has, for each trader at a desk, the most tokens of its turn, and `menus` the menu of each trader that
-    answers with letters. `stand` is how decisions stand whose form cannot say it, or whose reply does not.
-    """
-    gossip: list[str] = []
-    errors: list[DecisionError | None] = []
-    readings: list[Reading] = []
-    rows: list[tuple[int, int, int, int, int, int, int]] = []
-    stands: list[tuple[int, int, int, int, int]] = []
-    cut = 0
-    good_number = {name: g for g, name in enumerate(rules.goods)}
-    spent = (turns.prompt_tokens + turns.completion_tokens).tolist()
-    for i, (trader, made) in enumerate(zip(turns.trader.tolist(), makes.tolist(), strict=True)):
-        text, finish_reason = turns.text[i], turns.finish_reason[i]
-        if trader in desk_tokens:
-            reading = _read_desk(text, finish_reason, spent[i], made, rules, desk_tokens[trader])
+    def of(self, content: str) -> int:
+        """Returns the digest of the prompt that says `content` after the system text, as a signed 64-bit integer."""
+        if content.startswith(self._public):
+            digest, rest = self._shared.copy(), content[len(self._public) :]
         else:
-            reading = _read_one(text, finish_reason, spent[i], made, rules, tokens_per_turn, menus.get(trader))
-        outcome = reading.outcome
-        readings.append(reading)
-        if isinstance(outcome, DecisionError):
-            errors.append(outcome)
-            gossip.append("")
-            stands.append(NO_STAND)
-            continue
-        errors.append(None)
-        line = " ".join(outcome.gossip.split())
-        cut += len(line) > max_gossip_chars
-        gossip.append("".join(c for c in line[:max_gossip_chars] if c.isprintable()))
-        stands.append(stand if trader in menus else _stand(outcome, stand))
-        for sequence, order in enumerate(outcome.orders):
-            side = BUY if order.side == "buy" else SELL
-            rows.append((trader, sequence, good_number[order.good], side, order.price, order.quantity, 0))
-    columns = np.array(rows, dtype=np.int64).reshape(len(rows), 7)
-    return Decisions(
-        Orders(*(columns[:, c].copy() for c in range(7))),
-        tuple(gossip),
-        tuple(errors),
-        cut,
-        tuple(r.repairs for r in readings),
-        tuple(r.steps for r in readings),
-        tuple(r.faults for r in readings),
-        Stands.of(stands),
+            digest, rest = self._system.copy(), content
+        digest.update(rest.encode(errors="replace"))
+        return int.from_bytes(digest.digest(), "big", signed=True)
+
+
+def prompt_digest(messages: Sequence[Message]) -> int:
+    """Returns 64 bits of BLAKE2b of all messages' texts, with a zero byte between two of them."""
+    content = "\0".join(m.content for m in messages).encode(errors="replace")
+    return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "big", signed=True)
+
+
+def _names(columns: Iterable[tuple[tuple[str, ...], Int64]]) -> tuple[str, ...]:
+    """All names that some row uses, sorted, so that a record does not depend on how traders are spread."""
+    return tuple(sorted({names[i] for names, used in columns for i in np.unique(used).tolist()}))
+
+
+def _renumbered(names: tuple[str, ...], columns: Iterable[tuple[tuple[str, ...], Int64]]) -> Int64:
+    """One column of indices into `names` from several columns of indices into names of their own."""
+    number = {name: i for i, name in enumerate(names)}
+    parts = [np.array([number.get(name, -1) for name in own], dtype=np.int64)[used] for own, used in columns]
+    return np.concatenate(parts)
+
+
+def _joined_calls(parts: Sequence[Turns], order: Int64, model: Int64) -> Calls:
+    """All calls of `parts`; row i of the joined turns is row `order[i]` of the parts one after another."""
+    row = np.empty(len(order), dtype=np.int64)
+    row[order] = np.arange(len(order))
+    starts = np.cumsum([0, *(len(p) for p in parts)])
+    turn = np.concatenate([row[p.calls.turn + start] for p, start in zip(parts, starts.tolist(), strict=False)])
+    columns: dict[str, Any] = {"turn": turn, "model": model}
+    for f in fields(Calls):
+        if f.name == "finish_reason":
+            columns[f.name] = tuple([reason for p in parts for reason in p.calls.finish_reason])
+        elif f.name not in columns:
+            columns[f.name] = np.concatenate([getattr(p.calls, f.name) for p in parts])
+    return Calls(**columns).take(np.argsort(turn, kind="stable"))
+
+
+def _calls_from_record(record: Any, turns: int, models: int) -> Calls:
+    names = ("turn", "model", "prompt_tokens", "completion_tokens", "prompt_digest", "finish_reason")
+    record = member("turns.calls", record, names)
+    turn = ints("turns.calls.turn", record["turn"], 0, turns - 1)
+    if (np.diff(turn) < 0).any():
+        raise ValueError("turns.calls.turn: expected calls in the order of their turns")
+    n = len(turn)
+    zeros = np.zeros(n, dtype=np.int64)
+    return Calls(
+        turn=turn,
+        model=ints("turns.calls.model", record["model"], 0, models - 1, n),
+        prompt_tokens=ints("turns.calls.prompt_tokens", record["prompt_tokens"], 0, MAX_RECORDED, n),
+        completion_tokens=ints("turns.calls.completion_tokens", record["completion_tokens"], 0, MAX_RECORDED, n),
+        prompt_digest=ints("turns.calls.prompt_digest", record["prompt_digest"], -(2**63), 2**63 - 1, n),
+        finish_reason=_finish_reasons("turns.calls.finish_reason", record["finish_reason"], n),
+        cached_prompt_tokens=zeros,
+        shared_prompt_tokens=zeros,
+        latency_s=np.zeros(n),
+        first_token_s=np.full(n, np.nan),
     )
 
 
-def _stand(decision: Decision, default: tuple[int, int, int, int, int]) -> tuple[int, int, int, int, int]:
-    wake = decision.wake
-    if wake is None or not decision.stand:
-        return (decision.stand, *default[1:])
-    return (decision.stand, wake.price, wake.fill, wake.message, wake.need)
-
-
-def _read_one(
-    text: str,
-    finish_reason: FinishReason,
-    spent: int,
-    makes: int,
-    rules: Rules,
-    tokens_per_turn: int,
-    menu: Menu | None,
-) -> Reading:
-    if finish_reason in ENGINE_FAILURES:
-        if text == NEVER_ASKED:
-            return Reading(DecisionError.OVER_BUDGET, steps=0)
-        return Reading(engine_failure(finish_reason))
-    if spent > tokens_per_turn:
-        return Reading(DecisionError.OVER_BUDGET)
-    if menu:
-        return Reading(DecisionError.TRUNCATED if finish_reason == "length" else read_choice(text, menu, rules))
-    return read_reply(text, finish_reason == "length", rules, makes)
-
-
-def _read_desk(
-    text: str, finish_reason: FinishReason, spent: int, makes: int, rules: Rules, max_tokens: int
-) -> Reading:
-    reading = read_trace(text, rules, makes)
-    if finish_reason in ENGINE_FAILURES:
-        return replace(reading, outcome=engine_failure(finish_reason))
-    return replace(reading, outcome=DecisionError.OVER_BUDGET) if spent > max_tokens else reading
+def _finish_reasons(field: str, column: Any, length: int) -> tuple[Any, ...]:
+    found = texts(field, column, length)
+    if unknown := set(found) - _FINISH_REASONS:
+        raise ValueError(f"{field}: expected how a reply ended, found {min(unknown)[:40]!r}")
+    return found

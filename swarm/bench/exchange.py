@@ -1,4 +1,4 @@
-"""How many orders a second the two auctions take on one core, next to the simplest book, and what a sync costs.
+"""How many orders a second the auctions take on one core and the market actor in whole rounds, and what a sync costs.
 
 The auctions run on one core and are timed by the CPU time they use, so that what else the machine does matters less.
 Each figure stands beside a bound that is measured in turn with it: the least work of its kind on the same columns.
@@ -18,9 +18,11 @@ import numpy as np
 from swarm.bench.form import RUNS, Result, median_of
 from swarm.config import RuntimeConfig
 from swarm.market import call_auction, compiled, continuous
-from swarm.market.commands import CloseRound, SubmitOrders
+from swarm.market.commands import CloseRound, SubmitOrders, Transfer
+from swarm.market.config import MarketConfig
+from swarm.market.ledger import CASH, ISSUE
 from swarm.market.orders import BUY, SELL, Orders
-from swarm.simulation.market import Market
+from swarm.simulation.market import Market, MarketPlan, MarketPort
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
 REFERENCE_TICKS = 1_000
@@ -28,10 +30,8 @@ CALL_AIM = 10e6
 COMPILED_AIM = 10e6
 PYTHON_AIM = 1e6
 JOURNAL_BLOCK_BYTES = 64 * 1024
-SUBMITTERS = 4
-ORDERS_EACH = 50_000
+ROUND_SIZES = (10_000, 100_000)
 ACTOR_AIM = 1e6
-ACTOR_LOADS = (("actor_journalled_orders_per_s", 10_000, 2), ("actor_journalled_orders_per_s_batch_1000", 1_000, 8))
 
 
 class Narrator(Protocol):
@@ -65,7 +65,7 @@ def measure(narrator: Narrator) -> list[Result]:
     narrator.phase("syncs")
     results.append(_fsync())
     narrator.phase("the market actor")
-    results += _actor()
+    results += _market_of_a_run()
     return results
 
 
@@ -190,9 +190,9 @@ def python_book(side: list[int], limit: list[int], lots: list[int]) -> int:
     return trades
 
 
-def _actor() -> list[Result]:
-    """Orders acknowledged as durable, from four submitting actors, by the real market actor; wall time."""
-    from swarm.runtime import load
+def _market_of_a_run() -> list[Result]:
+    """Orders of whole rounds, as a round loop sends them to the market actor: one message, journalled and durable."""
+    from swarm.runtime.adapters import RayMarket
     from swarm.runtime.cluster import own_cluster
 
     results = []
@@ -200,44 +200,47 @@ def _actor() -> list[Result]:
         tempfile.TemporaryDirectory(dir=Path.cwd(), prefix=".bench-") as folder,
         own_cluster(RuntimeConfig(num_cpus=os.cpu_count())),
     ):
-        for name, batch, in_flight in ACTOR_LOADS:
-            journal = Path(folder, f"{batch}.swarm")
-            runs = load.journalled_orders_per_s(journal, SUBMITTERS, ORDERS_EACH, batch, in_flight, RUNS)
-            bound = _in_process(Path(folder, f"{batch}-here.swarm"), SUBMITTERS * batch * in_flight)
+        for n in ROUND_SIZES:
+            plan = MarketPlan(MarketConfig(), n, (REFERENCE_TICKS,), (ISSUE,))
+            actor = RayMarket(plan, str(Path(folder, f"{n}.swarm").absolute()))
+            runs = _rounds_per_s(actor, n)
+            actor.end()
+            bound = _rounds_per_s(Market(plan, Path(folder, f"{n}-here.swarm")), n)
             results.append(
                 median_of(
-                    name,
+                    f"market_actor_orders_per_s_{n}",
                     runs,
                     "orders/s",
                     "higher",
                     aim=ACTOR_AIM,
-                    bound="one process: the same orders taken, journalled and synced without messages",
-                    of_bound=round(min(median(runs) / bound, 1.0), 4),
-                    note=f"{SUBMITTERS} submitters, batches of {batch:,}, {in_flight} of each under way, wall time",
+                    bound="one process: the same rounds journalled, cleared, settled and synced without messages",
+                    of_bound=round(min(median(runs) / median(bound), 1.0), 4),
+                    note=f"rounds of {n:,} orders, one of each trader, until the round is durable; wall time",
                 )
             )
     return results
 
 
-def _in_process(journal: Path, group: int) -> float:
-    """Orders a second of a market in this process, which takes `group` orders at a time and syncs after each."""
-    from swarm.runtime import load
-
-    traders = SUBMITTERS * ORDERS_EACH
-    market = Market(load.market_plan(traders), journal)
-    market.execute(load.endowment(traders))
-    rng = np.random.default_rng(0)
-    batches = [load.random_orders(np.arange(i, min(i + group, traders)), rng) for i in range(0, traders, group)]
+def _rounds_per_s(market: MarketPort, traders: int) -> list[float]:
+    """Orders a second in each of some rounds: submitted, closed and ended as the round loop does it."""
+    everyone, nobody = np.arange(traders), np.zeros(traders, dtype=np.int64)
+    given = ((CASH, 10**12), (CASH + 1, 10**6))
+    market.execute(
+        [
+            Transfer(number, "endowment", nobody + traders, everyone, nobody + asset, nobody + amount)
+            for number, (asset, amount) in enumerate(given, start=1)
+        ]
+    )
     rates = []
-    for round_ in range(1, RUNS + 1):
+    for round_ in range(1, RUNS + 2):
+        batch = orders(traders)
+        number = 2 * round_ + 1
         started = perf_counter()
-        for batch in batches:
-            market.execute([SubmitOrders(market.exchange.last_number + 1, round_, batch)])
-            market.journal.sync()
-        rates.append(traders / (perf_counter() - started))
-        market.execute([CloseRound(market.exchange.last_number + 1, round_)])
+        market.execute([SubmitOrders(number, round_, batch), CloseRound(number + 1, round_)])
+        market.end_round(round_)
+        rates.append(round(traders / (perf_counter() - started), 1))
     market.close()
-    return median(rates)
+    return rates[1:]  # the first round starts the process
 
 
 def _fsync() -> Result:

@@ -20,20 +20,20 @@ from swarm.agents.shard import Shard
 from swarm.bench.form import RUNS, Result, median_of
 from swarm.bench.prefix_cache import BLOCK_TOKENS, BlockCache
 from swarm.bench.runs import TEMPERAMENTS
-from swarm.config import resolve
+from swarm.config_file import resolve
 from swarm.coordination.messages import Messages
 from swarm.llm import engines
 from swarm.llm.protocol import Message, ModelClient, ModelReply, ModelRequest, TokenUsage
 from swarm.llm.tokens import MESSAGE_OVERHEAD, count_tokens, pieces
-from swarm.market.quality import relative_absolute_deviation
 from swarm.planning import compose
 from swarm.preflight import Narrator
 from swarm.scenarios.protocol import MarketState
-from swarm.simulation.loop import RoundOutcome, run_rounds
+from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.market import Market
 from swarm.simulation.plan import RunPlan
 from swarm.simulation.record import Recorder
 from swarm.simulation.traders import Gathered, LocalTraders
+from swarm.simulation.world import run_rounds
 from swarm.training.evaluate import interval, surplus
 
 POPULATIONS = (10, 32, 100, 316, 1_000, 3_162, 10_000)
@@ -189,7 +189,7 @@ def count(
                 "traders": traders,
             }
         )
-    )
+    ).run
     meters = {m.name: _Meter(engines.in_process(m), BlockCache()) for m in plan.models}
     asked = _Traders(plan.shard, meters)
     counter = _Counter(plan, asked, meters, with_all)
@@ -317,25 +317,20 @@ def behaviour(seed: int, traders: dict[str, Any]) -> Behaviour:
                 "traders": traders,
             }
         )
-    )
+    ).run
     asked = _Traders(plan.shard, {m.name: engines.in_process(m) for m in plan.models})
     recorder, gains, market = Recorder(), _Surplus(asked), Market(plan.market, None)
     run_rounds(plan, market, asked, (recorder, gains))
     record = recorder.finish(market.close(), {})
-    worth = dict(zip(plan.scenario.goods, plan.scenario.opening_reference_ticks.tolist(), strict=True))
-    errors = []
-    for (good,), rows in record.tables["prices"].group_by("good", maintain_order=True):
-        paid = rows["clearing_ticks"].to_numpy()
-        paid = paid[paid > 0]
-        if len(paid):
-            errors.append(relative_absolute_deviation(paid, np.full(len(paid), worth[str(good)])))
+    summary = record.summary
+    errors = list(summary["quality"]["relative_absolute_deviation"]["by_good"].values())
     return Behaviour(
         efficiency=gains.realised / max(gains.possible, 1),
-        volume_lots=recorder.volume_lots,
+        volume_lots=summary["volume_lots"],
         price_error=mean(errors) if errors else 0.0,
-        gini=record.summary["wealth"]["gini_end"],
-        delivered=recorder.messages["delivered"],
-        addressed=recorder.messages["addressed"],
+        gini=summary["wealth"]["gini_end"],
+        delivered=summary["messages"]["delivered"],
+        addressed=summary["messages"]["addressed"],
     )
 
 

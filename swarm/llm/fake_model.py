@@ -11,7 +11,7 @@ import json
 import math
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, get_args
@@ -23,6 +23,7 @@ from swarm.llm.config import Temperament
 from swarm.llm.protocol import Message
 from swarm.llm.scripted import reply_to
 from swarm.llm.scripted_desk import is_call, order_bounds
+from swarm.llm.strict import ANSWER
 from swarm.llm.tokens import MESSAGE_OVERHEAD, count_tokens, count_tokens_cached
 
 FAULTS: dict[str, str] = {
@@ -203,7 +204,7 @@ class FakeModel:
         if fault == "huge":
             return await _huge(request)
         answers = [
-            _spoilt(reply_to(temperament, messages, seed + i, wanted), fault, wanted, limit)  # type: ignore[arg-type]  # checked above
+            _spoilt(_answer(temperament, messages, seed + i, wanted), fault, wanted, limit)  # type: ignore[arg-type]  # checked above
             for i in range(samples if self.several else 1)
         ]
         text, finish = answers[0]
@@ -297,6 +298,14 @@ def _tool_call() -> dict[str, Any]:
 
 def _error(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> web.Response:
     return web.json_response({"error": {"code": code, "message": message}}, status=status, headers=headers)
+
+
+def _answer(temperament: Temperament, messages: Sequence[Message], seed: int, schema: dict[str, Any]) -> str:
+    """The policy's reply; by a schema that wraps a menu's letters in an object, an object."""
+    inner = schema.get("properties", {}).get(ANSWER) if "type" in schema else None
+    if inner is None:
+        return reply_to(temperament, messages, seed, schema)
+    return json.dumps({ANSWER: reply_to(temperament, messages, seed, inner)})
 
 
 def _refusal(fault: str | None) -> web.Response | None:

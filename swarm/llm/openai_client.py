@@ -29,6 +29,7 @@ from swarm.llm.protocol import (
     folded,
 )
 from swarm.llm.runaway import LOOP_WINDOW, runaway
+from swarm.llm.strict import answer_in, needs_object, strict_schema
 from swarm.llm.tokens import MESSAGE_OVERHEAD, count_tokens, count_tokens_cached
 from swarm.seeding import draw
 
@@ -256,8 +257,9 @@ class OpenAIClient:
                 self.counts["retries"] += attempts
                 latency_s, first = loop.time() - started, outcome.first_token_at
                 first_token_s = None if first is None else first - started
+                answer = answer_in if needs_object(request.schema) else str
                 return [
-                    ModelReply(sample.text, sample.usage, sample.finish_reason, latency_s, first_token_s)
+                    ModelReply(answer(sample.text), sample.usage, sample.finish_reason, latency_s, first_token_s)
                     for sample in (outcome, *outcome.others)
                 ]
             if outcome.kind == "circuit_open" and attempts:
@@ -403,7 +405,7 @@ class OpenAIClient:
     def _format(self, schema: dict[str, Any]) -> str:
         """The response format in JSON, packed once for all requests that share a schema."""
         if schema is not self._schema:
-            named = {"name": "decision", "schema": schema, "strict": True}
+            named = {"name": "decision", "schema": strict_schema(schema), "strict": True}
             self._schema = schema
             self._packed_format = _ENCODER.encode({"type": "json_schema", "json_schema": named})
         return self._packed_format

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
+from swarm.llm.marks import unmarked
+
 Role = Literal["system", "user", "assistant"]
 EngineFailure = Literal[
     "error",
@@ -30,10 +32,15 @@ MAX_REPLY_CHARS = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message of a chat."""
+    """One message of a chat; its content holds no control token of any chat template, whoever wrote it."""
 
     role: Role
     content: str
+
+    def __post_init__(self) -> None:
+        # Every prompt passes here, so no form, desk or guest can forget it.
+        if (content := unmarked(self.content)) is not self.content:
+            object.__setattr__(self, "content", content)
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,12 +56,12 @@ def _call(tool: str, **arguments: Any) -> str:
 
 
 def order_bounds(schema: dict[str, Any]) -> dict[str, Any]:
-    """The bounds of an order's keys by the schema of a decision or of a call; wide ones where a desk places none."""
+    """The bounds of an order's keys by the schema of a decision or of a call, wide ones where it has none."""
     properties: dict[str, Any] = schema["properties"]
-    if not is_call(schema):
+    if "orders" in properties:
         bounds: dict[str, Any] = properties["orders"]["items"]["properties"]
         return bounds
-    for arguments in properties["arguments"]["anyOf"]:
+    for arguments in properties.get("arguments", {}).get("anyOf", ()):
         if "side" in arguments["properties"]:
             return dict(arguments["properties"])
     return {"good": {"enum": ["acorns"]}, "price": {"maximum": 1_000}, "quantity": {"maximum": 1_000}}

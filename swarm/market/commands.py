@@ -9,7 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from swarm.market import records
 from swarm.market.orders import Int64, Orders
+from swarm.market.records import RecordError
+
+MAX_ORDERS = 1 << 31
+"""The most orders of a batch that is read."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,52 +58,63 @@ class MoveReference:
 
 Command = Transfer | SubmitOrders | CloseRound | MoveReference
 
-_KINDS: dict[str, type[Any]] = {c.__name__: c for c in (Transfer, SubmitOrders, CloseRound, MoveReference)}
-
+KINDS: dict[str, type[Any]] = {c.__name__: c for c in (Transfer, SubmitOrders, CloseRound, MoveReference)}
 
 _COLUMNS_ALWAYS = 9
 """As many columns of a batch as were all of them before orders could stay in the book."""
 
 
 def to_record(command: Command) -> list[Any]:
-    """`[kind, field, field, ...]` in plain integers, strings and lists.
-
-    A batch of orders is its length and, for each column, its bytes as little-endian integers of the narrowest width
-    that holds them: a third of the space of a list of integers, and made and read without touching each. Columns that
-    few batches use come last, and are left out where they and all behind them are zeros.
-    """
+    """Returns `[kind, field, field, ...]` in plain integers, strings and lists."""
     values: list[Any] = [type(command).__name__]
     for f in fields(command):
         value = getattr(command, f.name)
         if isinstance(value, Orders):
-            columns = [getattr(value, column.name) for column in fields(Orders)]
-            while len(columns) > _COLUMNS_ALWAYS and not columns[-1].any():
-                columns.pop()
-            values.append([len(value), *map(_packed, columns)])
+            values.append(pack_orders(value))
         else:
             values.append(value.tolist() if isinstance(value, np.ndarray) else value)
     return values
 
 
 def from_record(record: list[Any]) -> Command:
-    """The command that `to_record` wrote."""
-    kind = _KINDS[record[0]]
-    values: dict[str, Any] = {}
-    for f, value in zip(fields(kind), record[1:], strict=True):
-        if f.name == "orders":
-            values["orders"] = Orders(*(_unpacked(column, value[0]) for column in value[1:]))
-        else:
-            values[f.name] = np.array(value, dtype=np.int64) if isinstance(value, list) else value
-    command: Command = kind(**values)
+    """Returns the command that `to_record` wrote; RecordError names the field that is no such command's."""
+    command: Command = records.read_fields(KINDS[record[0]], record[1:], _READERS)
+    if isinstance(command, Transfer):
+        rows = {len(column) for column in (command.source, command.target, command.asset, command.amount)}
+        if len(rows) > 1:
+            raise RecordError("amount: the columns source, target, asset and amount differ in length")
     return command
 
 
-def _packed(column: Int64) -> bytes:
-    low, high = column.min(initial=0), column.max(initial=0)
-    width = next(w for w in (1, 2, 4, 8) if -(1 << 8 * w - 1) <= low and high < 1 << 8 * w - 1)
-    return column.astype(f"<i{width}").tobytes()
+def pack_orders(orders: Orders) -> list[Any]:
+    """Returns the length of a batch and, for each column, its bytes as little-endian integers of the narrowest width.
+
+    That is a third of the space of lists of integers, and made and read without touching each. Columns that few batches
+    use come last, and are left out where they and all behind them are zeros.
+    """
+    columns = [getattr(orders, column.name) for column in fields(Orders)]
+    while len(columns) > _COLUMNS_ALWAYS and not columns[-1].any():
+        columns.pop()
+    return [len(orders), *map(records.pack_column, columns)]
 
 
-def _unpacked(packed: bytes, length: int) -> Int64:
-    width = len(packed) // length if length else 1
-    return np.frombuffer(packed, dtype=f"<i{width}").astype(np.int64)
+def unpack_orders(value: Any, name: str) -> Orders:
+    """Returns the batch that `pack_orders` wrote."""
+    columns = fields(Orders)
+    if type(value) is not list or not _COLUMNS_ALWAYS < len(value) <= len(columns) + 1:
+        raise records.expected(name, f"a length and {_COLUMNS_ALWAYS} to {len(columns)} columns", value)
+    length, *packed = value
+    length = records.integer(length, f"{name}.length", 0, MAX_ORDERS)
+    read = [
+        records.packed_column(bytes_, f"{name}.{f.name}", length) for f, bytes_ in zip(columns, packed, strict=False)
+    ]
+    return Orders(*read)
+
+
+_READERS: dict[Any, Any] = {
+    "round": records.round_number,
+    int: records.integer,
+    str: records.text,
+    Int64: records.column,
+    Orders: unpack_orders,
+}

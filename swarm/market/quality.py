@@ -77,8 +77,11 @@ def relative_deviation(prices: Numbers, fundamental: Numbers) -> float:
 
 
 def gini(values: Numbers) -> float:
-    """The Gini coefficient of non-negative values: 0 for equals, (n - 1) / n where one has all."""
-    ordered = np.sort(values).astype(np.float64)
+    """Returns the Gini coefficient: 0 for equals, (n - 1) / n where one has all.
+
+    It is defined for non-negative values alone, so who owns less than nothing counts as somebody who has nothing.
+    """
+    ordered = np.sort(np.maximum(values, 0)).astype(np.float64)
     n, total = len(ordered), float(ordered.sum())
     if total == 0:
         return 0.0

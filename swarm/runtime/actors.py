@@ -8,14 +8,12 @@ import ray
 
 from swarm.agents.memory import Memory
 from swarm.agents.observation import Observation
-from swarm.agents.shard import Shard, ShardAnswer, ShardPlan
-from swarm.market.commands import Command
-from swarm.market.events import OrdersTaken
-from swarm.market.orders import Orders
+from swarm.agents.plan import ShardPlan
+from swarm.agents.shard import Shard, ShardAnswer
 from swarm.runtime.serving import ServeModelClient
-from swarm.simulation.intake import Intake
+from swarm.simulation.entries import Entry
 from swarm.simulation.journal import JournalStats
-from swarm.simulation.market import Market, MarketAnswer, MarketClosing, MarketPlan, Note
+from swarm.simulation.market import Market, MarketAnswer, MarketClosing, MarketPlan
 
 OPTIONS: dict[str, dict[str, Any]] = {
     # A market that restarts reads its state from its journal. Ray does not know what it had done of a call, so it is
@@ -32,7 +30,7 @@ class MarketActor:
     def __init__(self, plan: MarketPlan, journal: str | None) -> None:
         self.market = Market(plan, Path(journal) if journal else None)
 
-    def execute(self, entries: Sequence[Command | Note], at: int | None = None) -> MarketAnswer:
+    def execute(self, entries: Sequence[Entry], at: int | None = None) -> MarketAnswer:
         """Journal, then apply; without a place, behind all that is there."""
         return self.market.execute(entries, at)
 
@@ -43,18 +41,6 @@ class MarketActor:
     def close(self) -> MarketClosing:
         """Close the journal."""
         return self.market.close()
-
-
-class MarketIntakeActor(MarketActor):
-    """A market that submitters send their batches to themselves; its methods run on one event loop."""
-
-    def __init__(self, plan: MarketPlan, journal: str | None) -> None:
-        super().__init__(plan, journal)
-        self.intake = Intake(self.market)
-
-    async def submit(self, round_: int, orders: Orders) -> OrdersTaken:
-        """Take a batch and answer once it is durable."""
-        return await self.intake.submit(round_, orders)
 
 
 class ShardActor:

@@ -9,7 +9,8 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from swarm.agents.memory import Memory
 from swarm.agents.observation import Observation
-from swarm.agents.shard import ShardAnswer, ShardPlan
+from swarm.agents.plan import ShardPlan
+from swarm.agents.shard import ShardAnswer
 from swarm.errors import ClusterError, SwarmError
 from swarm.runtime.actors import OPTIONS, MarketActor
 from swarm.runtime.shard_actors import ShardActors

@@ -13,10 +13,10 @@ from ray import serve
 from ray.serve.config import RequestRouterConfig
 from ray.serve.handle import DeploymentHandle
 
-from swarm.config import resolve
+from swarm.config_file import resolve
 from swarm.errors import ClusterError, ConfigError, ModelError
 from swarm.llm.config import ModelConfig, VllmModel
-from swarm.llm.protocol import Connected, ModelReply, ModelRequest, TokenUsage
+from swarm.llm.protocol import Connected, EngineFailure, ModelReply, ModelRequest, TokenUsage
 from swarm.llm.vllm_arguments import environment
 from swarm.runtime import clients
 from swarm.runtime.gateway import Gateway
@@ -79,18 +79,20 @@ class ServeModelClient:
         self._handle: DeploymentHandle[Any] | None = None
 
     async def complete(self, requests: Sequence[ModelRequest], deadline_s: float) -> list[ModelReply]:
-        """Send one batch; where the deployment fails or is late, every request gets an error for a reply."""
+        """Send one batch; where the deployment fails or is late, every sample gets an error for a reply."""
         started = perf_counter()
+
+        def failed(text: str, reason: EngineFailure) -> list[ModelReply]:
+            reply = ModelReply(text, TokenUsage(0, 0), reason, perf_counter() - started)
+            return [reply] * sum(request.samples for request in requests)
+
         try:
             async with asyncio.timeout(deadline_s):
                 replies = await self._answer(list(requests), started + deadline_s)
         except TimeoutError:
-            late = ModelReply("the deployment is late", TokenUsage(0, 0), "deadline", perf_counter() - started)
-            return [late] * len(requests)
+            return failed("the deployment is late", "deadline")
         except Exception as error:
-            reason = f"{type(error).__name__}: {error}".splitlines()[0][:200]
-            failed = ModelReply(reason, TokenUsage(0, 0), "error", perf_counter() - started)
-            return [failed] * sum(request.samples for request in requests)
+            return failed(f"{type(error).__name__}: {error}".splitlines()[0][:200], "error")
         return replies
 
     async def _answer(self, requests: list[ModelRequest], deadline: float) -> list[ModelReply]:

@@ -14,7 +14,8 @@ from typing import Any
 
 import ray
 
-from swarm.agents.shard import ShardPlan
+from swarm.agents.minds import models_asked
+from swarm.agents.plan import ShardPlan
 from swarm.errors import ClusterError, ConfigError
 from swarm.runtime.actors import OPTIONS, ShardActor
 from swarm.runtime.placement import Node, moves
@@ -141,7 +142,7 @@ class ShardActors:
             "fallback_strategy": [{"label_selector": self._labels}],
         }
         actor: Any = ray.remote(ShardActor).options(**OPTIONS["shard"], **options)
-        return actor.remote(part, {m: app for m, app in self._applications.items() if m in part.models})
+        return actor.remote(part, {m: app for m, app in self._applications.items() if m in models_asked(part)})
 
     def _wait(self, should_stop: Callable[[], bool]) -> list[str | None]:
         """The node of each actor, once all are up."""

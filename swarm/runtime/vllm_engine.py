@@ -22,6 +22,7 @@ from typing import Any
 
 from swarm.errors import ModelError
 from swarm.llm.config import VllmModel
+from swarm.llm.marks import broken
 from swarm.llm.protocol import MAX_REPLY_CHARS, FinishReason, Message, ModelReply, ModelRequest, TokenUsage, folded
 from swarm.llm.vllm_arguments import engine_arguments, environment
 
@@ -31,7 +32,7 @@ ABORT_S = 0.5
 WARM_UP_TIMEOUT_S = 300.0
 _WARM_UP_SCHEMA = {
     "type": "object",
-    "properties": {"ready": {"enum": ["yes"]}},
+    "properties": {"ready": {"type": "string", "enum": ["yes"]}},
     "required": ["ready"],
     "additionalProperties": False,
 }
@@ -107,6 +108,9 @@ class VllmEngine:
     def tokens(self, requests: Sequence[ModelRequest]) -> list[list[int]]:
         """Each prompt by the model's chat template and tokenizer; an empty one where the template refuses it."""
         extra = dict(self.config.entry.template_arguments) if self.config.entry else {}
+        # Those of most models begin with a bracket and are broken already; a tokenizer may know others.
+        added = self._tokenizer.added_tokens_decoder.values()
+        own_marks = {*self._tokenizer.all_special_tokens, *(str(token) for token in added if token.special)}
         texts = []
         for request in requests:
             messages = request.messages if self.config.has_system_role else folded(request.messages)
@@ -114,7 +118,7 @@ class VllmEngine:
             with contextlib.suppress(Exception):
                 texts.append(
                     self._tokenizer.apply_chat_template(
-                        [{"role": m.role, "content": m.content} for m in messages],
+                        [{"role": m.role, "content": broken(m.content, own_marks)} for m in messages],
                         chat_template=self._template,
                         tokenize=False,
                         add_generation_prompt=True,

@@ -1,21 +1,17 @@
 """Scenarios: one file each in this folder, with one export named SCENARIO, found by the file's name."""
 
-import importlib
-import pkgutil
-
+from swarm.plugins import Plugins
 from swarm.scenarios.protocol import ScenarioPlugin
 
-_NOT_SCENARIOS = ("protocol",)
+PLUGINS = Plugins("swarm.scenarios", "SCENARIO", "scenario", skip=("protocol",))
 
 
 def names() -> list[str]:
-    """The names of all scenarios at hand."""
-    return sorted(m.name for m in pkgutil.iter_modules(__path__) if m.name not in _NOT_SCENARIOS)
+    """Returns the names of all scenarios at hand."""
+    return PLUGINS.names()
 
 
 def find(name: str) -> ScenarioPlugin:
-    """The scenario called `name`; KeyError if there is none."""
-    if name not in names():
-        raise KeyError(name)
-    plugin: ScenarioPlugin = importlib.import_module(f"{__name__}.{name}").SCENARIO
+    """Returns the scenario called `name`; ConfigError if there is none."""
+    plugin: ScenarioPlugin = PLUGINS.find(name, "scenario.name")
     return plugin

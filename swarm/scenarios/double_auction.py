@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from swarm.agents.observation import Observation, PrivateViews, PublicView
+from swarm.market import quality
 from swarm.market.config import MarketConfig
 from swarm.market.events import RoundCleared
 from swarm.market.ledger import CASH, ISSUE
@@ -114,7 +115,7 @@ class DoubleAuction:
     @property
     def efficiency(self) -> float:
         """Realised surplus over the largest possible one, over all periods begun so far."""
-        return float(self.surplus_ticks.sum() / self.possible_ticks) if self.possible_ticks else 1.0
+        return quality.efficiency(float(self.surplus_ticks.sum()), float(self.possible_ticks))
 
     def rules_text(self) -> str:
         """The setting in a few sentences."""

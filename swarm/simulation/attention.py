@@ -14,19 +14,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from swarm.agents import prompt
-from swarm.agents.baselines import BASELINES
-from swarm.agents.observation import ABSENT, ASLEEP, AWAKE, AWAKE_AT_CHEAPER, Int64, Observation
-from swarm.agents.shard import ShardPlan
+from swarm.agents.mind import Mind
+from swarm.agents.minds import asking, thinks
+from swarm.agents.observation import Int64, Observation
+from swarm.agents.plan import ShardPlan
+from swarm.coordination.assignment import OWN, Assignment
 from swarm.coordination.governor import Costs, Governor, Level, Limits, Pace
 from swarm.coordination.standing import REASONS, Mask, Reason, Signs, Standing, covered
-from swarm.llm.tokens import MESSAGE_OVERHEAD, count_tokens
 from swarm.market.events import OrdersTaken, RoundCleared
 from swarm.market.ledger import CASH
 from swarm.market.orders import Orders
 from swarm.scenarios.protocol import MarketState
 from swarm.seeding import draw
 from swarm.simulation.plan import RunPlan
+from swarm.simulation.spending import usd_of_calls
 from swarm.simulation.traders import Gathered
 
 Float64 = npt.NDArray[np.float64]
@@ -104,7 +105,7 @@ class Attention:
         """Go by this plan from now on; what stands goes on standing where the same minds go on."""
         before, self._plan = self._plan.minds, plan
         shard = plan.shard
-        self._thinks = np.array([mind not in BASELINES for mind in plan.minds])
+        self._thinks = thinks(shard)
         self._governed = shard.budget.governed
         self._on = bool(shard.traders.standing.max_rounds or self._governed)
         if before != plan.minds or not self._on:
@@ -125,7 +126,7 @@ class Attention:
         if not self._on:
             if there.all():
                 return seen
-            return Observation(seen.public, replace(seen.private, awake=np.where(there, AWAKE, ABSENT)))
+            return Observation(seen.public, replace(seen.private, assigned=Assignment.everybody(there)))
         heard_lines = np.array([len(lines) for lines in seen.private.heard], dtype=np.int64)
         signs = _signs(seen, market, cleared, heard_lines > 0)
         reasons = np.where(self._thinks & there, self._standing.reasons(round_, signs), Reason.ASLEEP)
@@ -139,9 +140,10 @@ class Attention:
             rounds_left = plan.rounds - round_ + 1
             pace = self._governor.choose(rounds_left, self._bill.costs(ranked, False), self._bill.costs(ranked, True))
         self._asking = _Asking(reasons, ranked, int((self._thinks & there).sum()), signs, pace, heard_lines)
-        awake = np.where(there, ASLEEP, ABSENT)
-        awake[ranked[: pace.count]] = AWAKE_AT_CHEAPER if pace.level >= Level.CHEAPER else AWAKE
-        private = replace(seen.private, awake=awake)
+        asked = np.zeros(len(there), dtype=np.bool_)
+        asked[ranked[: pace.count]] = True
+        assigned = self._bill.assigned(there, asked, pace.level >= Level.CHEAPER)
+        private = replace(seen.private, assigned=assigned)
         if pace.level < Level.SHORTER:
             return Observation(seen.public, private)
         heard = tuple(lines[:HEARD_LINES] for lines in private.heard)
@@ -235,37 +237,53 @@ class _Bill:
         names = list(dict.fromkeys(plan.minds))
         number = {name: i for i, name in enumerate(names)}
         self._mind = np.array([number[mind] for mind in plan.minds], dtype=np.int64)
-        desks = shard.desks
-        models = [desks[name].model if name in desks else name for name in names]
+        minds = asking(shard)
+        self._models = plan.models
         prices = {m.name: m.usd_per_million or (0.0, 0.0) for m in plan.models}
-        both = [[m, shard.cheaper.get(m, m)] for m in models]
-        # [minds, own or cheaper model, prompt or completion], in dollars a token.
-        self._price = np.array([[prices.get(m, (0.0, 0.0)) for m in pair] for pair in both]) / 1e6
-        replies = np.array([[shard.completion_tokens.get(m, 0) for m in pair] for pair in both], dtype=np.float64)
-        self._most = np.array(
-            [desks[n].max_tokens if n in desks else shard.budget.tokens_per_turn for n in names], dtype=np.float64
+        # Where money is short a mind of several models makes do with the cheapest that it can have.
+        lean = {name: _lean(mind, shard, prices) for name, mind in minds.items()}
+        both: list[list[list[str]]] = [[sorted(minds[n].models), [lean[n]]] if n in minds else [[], []] for n in names]
+        self.models = tuple(sorted(set(lean.values())))
+        self._lean = np.array(
+            [OWN if n not in minds or minds[n].models == {lean[n]} else self.models.index(lean[n]) for n in names]
         )
-        at_desk = np.array([name in desks for name in names])
-        # Within a bound on the sum, what costs most is a reply as long as may be, or at a desk nothing but replies.
-        written = np.where(at_desk[:, None], self._most[:, None], np.minimum(replies, self._most[:, None]))
+        # [minds, own or cheaper model, prompt or completion], in dollars a token; of several models, the dearest.
+        self._price = (
+            np.array(
+                [
+                    [np.max([(0.0, 0.0), *(prices[m] for m in models if m in prices)], axis=0) for models in pair]
+                    for pair in both
+                ]
+            )
+            / 1e6
+        )
+        replies = np.array(
+            [[max((shard.completion_tokens.get(m, 0) for m in models), default=0) for models in pair] for pair in both],
+            dtype=np.float64,
+        )
+        bounds = [(minds[n].most.tokens, minds[n].most.calls) if n in minds else (0, 1) for n in names]
+        self._most = np.array([tokens for tokens, _ in bounds], dtype=np.float64)
+        calls = np.array([n for _, n in bounds], dtype=np.float64)
+        # Within a bound on the sum, what costs most is every reply as long as may be.
+        written = np.minimum(calls[:, None] * replies, self._most[:, None])
         dearer = np.maximum(self._price[:, :, 1] - self._price[:, :, 0], 0)
         self._worst_usd = self._most[:, None] * self._price[:, :, 0] + written * dearer
         self._expected: Float64 | None = None
-        self._first = np.where(at_desk, self._most / 4, 0.0), replies[:, 0] / 2
+        # A turn of several calls reads again what it has said; a quarter of its bound is a first guess.
+        self._first = np.where(calls > 1, self._most / 4, 0.0), replies[:, 0] / 2
 
     def open(self, seen: Observation) -> None:
         """Before the first turn, expect prompts as long as the first trader's is."""
         if self._expected is not None:
             return
-        shard = self._shard
-        texts = (
-            prompt.system_text(shard.scenario_rules, shard.rules),
-            prompt.public_text(seen.public, shard.rules.goods),
-            prompt.private_text(seen.private, 0, shard.rules.goods, shard.tick_cents),
-        )
-        length = sum(count_tokens(text) for text in texts) + 2 * MESSAGE_OVERHEAD
+        length = min((form.longest(seen, 0) for form in self._shard.forms.values()), default=0)
         at_desks, written = self._first
         self._expected = np.stack([np.maximum(at_desks, length), written], axis=1)
+
+    def assigned(self, present: Mask, asked: Mask, cheaper: bool) -> Assignment:
+        """Returns who is there and is asked, at their own models or at cheaper ones."""
+        model = self._lean[self._mind] if cheaper else np.full(len(present), OWN)
+        return Assignment(present, asked, model, self.models if cheaper else ())
 
     def costs(self, traders: Int64, cheaper: bool) -> Costs:
         """What turns of these traders cost at their own models, or at the cheaper ones."""
@@ -281,14 +299,18 @@ class _Bill:
 
     def of(self, gathered: Gathered, level: Level) -> tuple[float, float]:
         """Tokens and dollars of a round's turns; what is expected of later ones follows them."""
-        turns = gathered.turns
+        turns, calls = gathered.turns, gathered.turns.calls
         if not len(turns):
             return 0.0, 0.0
         which = int(level >= Level.CHEAPER)
         mind = self._mind[turns.trader]
+        # [turns, prompt or completion] tokens.
         used = np.stack([turns.prompt_tokens, turns.completion_tokens], axis=1).astype(np.float64)
-        unknown = np.array([reason in _UNKNOWN_COST for reason in turns.finish_reason]) & (turns.prompt_tokens == 0)
-        known = ~unknown & (turns.prompt_tokens > 0)
+        # What a call has cost that was given up nobody knows: its turn is taken at its worst.
+        lost = np.array([reason in _UNKNOWN_COST for reason in calls.finish_reason], dtype=np.bool_)
+        unknown = np.zeros(len(turns), dtype=np.bool_)
+        unknown[calls.turn[lost & (calls.prompt_tokens == 0)]] = True
+        known = ~unknown & (used[:, 0] > 0)
         if self._expected is not None and known.any():
             turns_of = np.bincount(mind[known], minlength=len(self._most))
             for part in range(2):
@@ -301,9 +323,20 @@ class _Bill:
         before = self._most.copy()
         np.maximum.at(self._most, mind, used.sum(axis=1))
         self._worst_usd += (self._most - before)[:, None] * self._price.max(axis=2)
-        tokens = float(used[known].sum() + self._most[mind[unknown]].sum())
-        usd = float((used * self._price[mind, which])[known].sum() + self._worst_usd[mind[unknown], which].sum())
+        # [calls] dollars; an unknown price is nothing that a budget of dollars can be held against.
+        spent = np.nan_to_num(usd_of_calls(calls, turns.models, self._models))
+        tokens, usd = float(used.sum()), float(spent.sum())
+        if unknown.any():
+            usd_of = np.bincount(calls.turn, weights=spent, minlength=len(turns))
+            more = np.maximum(self._most[mind] - used.sum(axis=1), 0)[unknown]
+            more_usd = np.maximum(self._worst_usd[mind, which] - usd_of, 0)[unknown]
+            tokens, usd = tokens + float(more.sum()), usd + float(more_usd.sum())
         return tokens, usd
+
+
+def _lean(mind: Mind, shard: ShardPlan, usd: Mapping[str, tuple[float, float]]) -> str:
+    """The model that a mind is asked at where money is short."""
+    return min((shard.cheaper.get(m, m) for m in sorted(mind.models)), key=lambda m: sum(usd.get(m, (0.0, 0.0))))
 
 
 def _signs(seen: Observation, market: MarketState, cleared: RoundCleared | None, heard: Mask) -> Signs:

@@ -1,8 +1,12 @@
 """A run's folder: `config.yaml`, `journal.swarm`, `journal.head`, `summary.json`, `tables/*.parquet`, `report.html`."""
 
+import errno
+import fcntl
 import json
 import os
-from collections.abc import Mapping
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +24,11 @@ REGIONS = "regions"
 class RunFolder:
     """Where one run is kept."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, or_next: bool = False) -> None:
+        """The folder at `path`, or, with `or_next`, the first of `path`, `path-2`, `path-3` ... that is not there."""
         # A run that is handed in to a cluster has no shell that would do this for it.
         self.path = path.expanduser()
+        self._or_next = or_next
         self._made = False
 
     @property
@@ -40,6 +46,15 @@ class RunFolder:
         return {part.name: RunFolder(part).journal for part in sorted((self.path / REGIONS).glob("*"))}
 
     @property
+    def journals(self) -> dict[str, Path]:
+        """The journals of all the run's markets, by name; a single one has none."""
+        return self.region_journals or {"": self.journal}
+
+    def market(self, name: str) -> "RunFolder":
+        """Where the market of this name is kept: that of a region, or the folder itself for a single one."""
+        return self.region(name) if name else self
+
+    @property
     def report(self) -> Path:
         """The report's file."""
         return self.path / "report.html"
@@ -49,22 +64,112 @@ class RunFolder:
         """The resolved config's file."""
         return self.path / "config.yaml"
 
-    def create(self) -> None:
-        """Make the folder; OutputError where it cannot be written to or holds a run already."""
+    @contextmanager
+    def begun(self) -> Iterator[None]:
+        """The folder, made or found empty, is this process's alone while the block runs; OutputError if it cannot be.
+
+        The lock is the system's, on the folder itself: it goes with the process, however that ends.
+        """
+        descriptor = self._create()
         try:
-            self._made = not self.path.exists()
-            self.path.mkdir(parents=True, exist_ok=True)
-            if any(self.path.iterdir()):
+            yield
+        finally:
+            os.close(descriptor)
+
+    @contextmanager
+    def reopened(self) -> Iterator[None]:
+        """The folder of a run that is to go on is this process's alone while the block runs."""
+        self.check()
+        self.check_config()
+        descriptor = self._locked()
+        if descriptor is None:
+            raise OutputError(f"{self.path}: the run in this folder is still going on; wait for it or end it")
+        try:
+            yield
+        finally:
+            os.close(descriptor)
+
+    def check(self) -> None:
+        """OutputError where this is no run's folder, or where something in it is no file or folder of its own.
+
+        A folder may come from somebody else: a link in it would have its reader read, and its run write, elsewhere.
+        """
+        if not self.path.is_dir():
+            what = "this is a file" if self.path.exists() else "there is no such folder"
+            raise OutputError(f"{self.path}: {what}; name a run's folder as `swarm run` printed it")
+        for found in _walk(self.path):
+            if not stat.S_ISREG(found.stat(follow_symlinks=False).st_mode):
+                what = "a link" if found.is_symlink() else "no regular file"
                 raise OutputError(
-                    f"{self.path}: this folder is not empty, and a run is never written over another; "
-                    "name a new folder with --out"
+                    f"{found.path}: this is {what}, and a run's folder has none; put the file itself in its place"
                 )
-            if not os.access(self.path, os.W_OK | os.X_OK):
-                raise PermissionError(13, "Permission denied")
+
+    def check_config(self) -> None:
+        """OutputError where the folder holds no config that a run could go on with."""
+        if self.config.exists():
+            return
+        if self.journal.exists() or self.region_journals:
+            raise OutputError(f"{self.config}: this file is missing; put it back from a copy")
+        raise OutputError(
+            f"{self.path}: there is no config.yaml here, so this is no run's folder, or its run was ended before it "
+            "had written one; remove the folder and start the run anew"
+        )
+
+    def _create(self) -> int:
+        """Make the folder and take it; the descriptor that holds the lock."""
+        wanted = self.path
+        try:
+            number = 1
+            while True:
+                number += 1
+                self._made = self._made_now()
+                descriptor = self._locked()
+                if descriptor is not None:
+                    if not any(self.path.iterdir()):
+                        if os.access(self.path, os.W_OK | os.X_OK):
+                            return descriptor
+                        raise PermissionError(errno.EACCES, "Permission denied")
+                    os.close(descriptor)
+                if not self._or_next:
+                    what = "another run has taken this folder" if descriptor is None else "this folder is not empty"
+                    raise OutputError(
+                        f"{self.path}: {what}, and a run is never written over another; name a new folder with --out"
+                    )
+                self.path = wanted.with_name(f"{wanted.name}-{number}")
         except OSError as error:
             raise OutputError(
                 f"{self.path}: this folder cannot be written to ({error.strerror}); name another with --out"
             ) from error
+
+    def _made_now(self) -> bool:
+        """Make the folder where it is not there; whether it was made."""
+        try:
+            self.path.mkdir(parents=True)
+        except FileExistsError:
+            # What is there may be a file, or a link to nowhere.
+            if not self.path.is_dir():
+                raise
+            return False
+        return True
+
+    def _locked(self) -> int | None:
+        """A descriptor of the folder with its lock, which another process then cannot have; None if another has it."""
+        while True:
+            descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(descriptor)
+                return None
+            except OSError:
+                # A file system without locks on folders; the journal's own lock is left.
+                return descriptor
+            # Who was stopped early removes the folder that it had made; the lock is then of one that is gone.
+            with suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(descriptor), self.path.stat()):
+                    return descriptor
+            os.close(descriptor)
+            self.path.mkdir(parents=True, exist_ok=True)
 
     def write_config(self, record: Mapping[str, Any], sha256: str) -> None:
         """Keep the resolved config, with its digest in the first line."""
@@ -75,13 +180,20 @@ class RunFolder:
 
     def write_record(self, record: RunRecord) -> None:
         """Write the tables and, last, the summary: a folder with a summary is whole."""
+        for name, own in record.regions.items():
+            self.region(name).write_record(own)
         tables = self.path / "tables"
-        tables.mkdir(exist_ok=True)
+        try:
+            tables.mkdir(exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"{tables}: this folder cannot be made ({error.strerror})") from error
         for name, table in record.tables.items():
+            path = tables / f"{name}.parquet"
             try:
-                table.write_parquet(tables / f"{name}.parquet")
-            except OSError as error:
-                raise OutputError(f"{tables / name}.parquet: this table cannot be written ({error})") from error
+                table.write_parquet(part := _part(path))
+                part.replace(path)
+            except (OSError, pl.exceptions.PolarsError) as error:
+                raise OutputError(f"{path}: this table cannot be written ({error})") from error
         self._write(self.path / "summary.json", json.dumps(record.summary, indent=2) + "\n")
 
     def write_report(self, html: str) -> None:
@@ -91,10 +203,9 @@ class RunFolder:
     def recorded_sha256(self) -> str | None:
         """The journal's hash as the summary has it; None where there is no summary."""
         try:
-            summary = json.loads((self.path / "summary.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            return str(self._summary()["journal_sha256"])
+        except (OSError, ValueError, KeyError):
             return None
-        return str(summary.get("journal_sha256"))
 
     def discard(self) -> None:
         """Remove what a run has left that was stopped before its first round."""
@@ -112,18 +223,54 @@ class RunFolder:
     def read_record(self) -> RunRecord:
         """The summary and the tables; OutputError where the folder holds no finished record."""
         try:
-            summary = json.loads((self.path / "summary.json").read_text(encoding="utf-8"))
+            summary = self._summary()
             names = (*TABLES, *REGION_TABLES) if summary.get("regions") else TABLES
             tables = {name: pl.read_parquet(self.path / "tables" / f"{name}.parquet") for name in names}
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, pl.exceptions.PolarsError) as error:
             raise OutputError(
                 f"{self.path}: no record of a run can be read here ({error}); "
                 "`swarm replay` can rebuild one from a journal with --rebuild"
             ) from error
         return RunRecord(summary, tables)
 
-    def _write(self, path: Path, text: str) -> None:
+    def _summary(self) -> dict[str, Any]:
+        """The summary; ValueError where the file holds none."""
+        path = self.path / "summary.json"
         try:
-            path.write_text(text, encoding="utf-8")
+            summary = json.loads(path.read_text(encoding="utf-8"))
+        except RecursionError as error:
+            raise ValueError(f"{path}: nested too deep") from error
+        if not isinstance(summary, dict):
+            raise ValueError(f"{path}: this is no summary of a run")
+        return summary
+
+    def _write(self, path: Path, text: str) -> None:
+        # Under another name first: a file is there whole or not at all, and a link in its place is not followed.
+        part = _part(path)
+        try:
+            with part.open("w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(path)
         except OSError as error:
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
             raise OutputError(f"{path}: this file cannot be written ({error.strerror})") from error
+
+
+def _part(path: Path) -> Path:
+    """What a file is called until it is whole; whatever lay there from before is gone."""
+    part = path.with_name(f".{path.name}.part")
+    part.unlink(missing_ok=True)
+    return part
+
+
+def _walk(path: Path) -> Iterator[os.DirEntry[str]]:
+    """All that lies below a folder and is no folder, links to folders included; none of them is followed."""
+    with os.scandir(path) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                yield from _walk(Path(entry.path))
+            else:
+                yield entry

@@ -1,154 +1,309 @@
-"""A run's history as its journal tells it: what a replay and a resumed run begin with."""
+"""A run's history as its journal tells it: what a replay, a resumed run and a fork begin with.
 
-from collections.abc import Callable, Iterator
+A journal is read as strictly as a config: each entry has its form, entries follow each other as a run writes them, and
+what was decided is about traders, goods and models that the run has. The first record that is not so ends the reading
+with one JournalError, which names the record and the field.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from swarm.errors import JournalError
+import numpy as np
+
+from swarm.agents.baselines import BASELINES
+from swarm.errors import ConfigError, JournalError
+from swarm.market.orders import BUY, SELL
+from swarm.market.records import RecordError, described, within
+from swarm.simulation.entries import (
+    JOURNAL_FORMAT,
+    Acted,
+    Decided,
+    Entry,
+    Forked,
+    RoundEnded,
+    RunBegan,
+    from_record,
+)
 from swarm.simulation.journal import MAGIC, JournalReader
-from swarm.simulation.plan import JOURNAL_FORMAT, Fork, RunPlan, config_digest
+from swarm.simulation.plan import RunPlan, WorldPlan, config_digest
 
-Compose = Callable[[dict[str, Any]], RunPlan]
+Compose = Callable[[dict[str, Any], WorldPlan | None], WorldPlan]
+"""Makes the plan of a journalled config: of a run, or of one that leaves the run of a given plan."""
 
-
-@dataclass(frozen=True, slots=True)
-class RecordedFork:
-    """Where a run left the history of another: after `round`, for another config."""
-
-    round: int
-    parent_sha256: str
-    changes: tuple[str, ...]
-    config_record: dict[str, Any]
+REGION = "region"
+"""The key that the config of a region's journal has beside those of its run."""
 
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What a journal holds. The history is `records`; what lies behind the last whole round is unfinished.
+    """What a journal holds: `whole` records up to the last whole round, whose hash is `sha256`, and an unfinished rest.
 
-    `decisions` are by round, those of the unfinished round included, and `sha256` is the hash of the whole rounds.
-    `dispatches` are, in the journal of one of several regions, the records of what the road sent it, by round.
+    `decisions` are by round, those of the unfinished round included, and so is what parties did in `acted`. `places`
+    has the number of each round's Decided among the records, and `fork_places` that of each fork.
     """
 
-    header: list[Any]
-    forks: tuple[RecordedFork, ...]
-    records: list[Any]
-    decisions: dict[int, list[Any]]
+    path: Path
+    began: RunBegan
+    forks: tuple[Forked, ...]
+    decisions: dict[int, Decided]
+    acted: dict[int, tuple[Acted, ...]]
     rounds: int
+    whole: int
     sha256: str
     torn_bytes: int
     unfinished: int
-    dispatches: dict[int, list[list[Any]]] = field(default_factory=dict)
+    places: dict[int, int] = field(default_factory=dict)
+    fork_places: tuple[int, ...] = ()
 
     @property
     def config_record(self) -> dict[str, Any]:
         """The config that holds at the end of the run."""
-        return self.forks[-1].config_record if self.forks else dict(self.header[2])
+        return self.forks[-1].config if self.forks else self.began.config
 
-    def plan(self, compose: Compose) -> RunPlan:
-        """The recorded run's plan; `compose` makes a plan of a journalled config."""
-        then: Fork | None = None
-        for fork in reversed(self.forks):
-            future = replace(_as_recorded(fork.config_record, compose), fork=then)
-            then = Fork(fork.round, fork.parent_sha256, fork.changes, future)
-        return replace(_as_recorded(self.header[2], compose), fork=then)
+    def check(self, plan: RunPlan) -> None:
+        """Raises JournalError if something was decided that is not about the traders, goods and models of the plan."""
+        plans = {1: plan, **{fork.round + 1: fork.plan for fork in plan.forks()}}
+        held = plan
+        for round_, decided in sorted(self.decisions.items()):
+            held = plans.get(round_, held)
+            try:
+                _check_decided(held, decided)
+            except RecordError as error:
+                raise _refused(self.path, self.places[round_], f"Decided: {error}") from None
+
+    def payloads(self) -> Iterator[bytes]:
+        """The packed records up to the last whole round."""
+        for place, (_, payload) in enumerate(JournalReader(self.path).payloads()):
+            if place == self.whole:
+                return
+            yield payload
 
 
-def _as_recorded(record: dict[str, Any], compose: Compose) -> RunPlan:
-    # The config is what the run was given, so it is taken as it stands: keys that later versions add are not in it.
-    return replace(compose(record), config_sha256=config_digest(record), config_record=record)
+def whole_pasts(journals: Mapping[str, Path], compose: Compose) -> list[History]:
+    """Returns the histories of all markets of a run, in order, up to the last round that is whole in all of them."""
+    first = read(next(iter(journals.values())))
+    names: tuple[str, ...] = (next(iter(journals)),)
+    if len(journals) > 1 or names[0]:
+        names = _composed([first], 0, None, compose, alone=False).names
+    for name in names:
+        if name not in journals:
+            raise JournalError(f"{first.path}: the journal of {name}, its neighbour, is missing")
+    found = [read(journals[name]) for name in names]
+    rounds = min(past.rounds for past in found)
+    return [past if past.rounds == rounds else read(past.path, last_round=rounds) for past in found]
+
+
+def recorded_plan(pasts: Sequence[History], compose: Compose) -> WorldPlan:
+    """Returns the plan of the recorded run whose markets' journals hold `pasts`; of one region alone, its own.
+
+    JournalError where journals are not of one run, or hold what no run of their config comes to.
+    """
+    first = pasts[0]
+    regional = REGION in first.began.config
+    _must_be_of_one_run(pasts)
+    plans = [_composed(pasts, 0, None, compose)]
+    for number in range(1, len(first.forks) + 1):
+        plans.append(_composed(pasts, number, plans[0], compose))
+    plan = plans.pop()
+    for number in reversed(range(len(first.forks))):
+        # Under a fork, what holds before it is left for what holds after it.
+        forks = [past.forks[number] for past in pasts]
+        plan = plans.pop().leaving(plan, forks[0].round, [fork.parent_sha256 for fork in forks], forks[0].changes)
+    software = [past.began.software for past in pasts]
+    markets = tuple(replace(own, software=began) for own, began in zip(plan.markets, software, strict=True))
+    run = plan.run if regional and plan.regions else markets[0]
+    plan = replace(plan, markets=markets, run=replace(run, software=software[0]))
+    for own, past in zip(plan.markets, pasts, strict=True):
+        past.check(own)
+    return plan
+
+
+def as_begun(plan: WorldPlan, pasts: Mapping[str, History]) -> WorldPlan:
+    """Returns a plan whose markets begin as their journals do, as far as these have a record."""
+    markets = []
+    for name, own in zip(plan.names, plan.markets, strict=True):
+        past = pasts.get(name)
+        if past is not None:
+            past.check(own)
+            own = replace(_as_given(own, past.began.config), software=past.began.software)
+        markets.append(own)
+    return replace(plan, markets=tuple(markets), run=plan.run if plan.regions else markets[0])
+
+
+def _must_be_of_one_run(pasts: Sequence[History]) -> None:
+    first = pasts[0]
+    for past in pasts[1:]:
+        forks = [(_of_run(fork.config), fork.round, fork.changes) for fork in past.forks]
+        of_first = [(_of_run(fork.config), fork.round, fork.changes) for fork in first.forks]
+        if _of_run(past.began.config) != _of_run(first.began.config) or forks != of_first:
+            raise JournalError(f"{past.path}: this journal is not of the run that {first.path} is of; put it back")
+
+
+def _of_run(record: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in record.items() if key != REGION}
+
+
+def _composed(
+    pasts: Sequence[History], number: int, past: WorldPlan | None, compose: Compose, *, alone: bool = True
+) -> WorldPlan:
+    """The plan of the first config of a run, or of that of a fork, counted from 1, as its journals have it."""
+    configs = [(one.forks[number - 1].config if number else one.began.config) for one in pasts]
+    first, place = pasts[0], pasts[0].fork_places[number - 1] if number else 0
+    name = configs[0].get(REGION)
+    try:
+        plan = compose(_of_run(configs[0]), past)
+        if not alone:
+            return plan
+        if plan.regions and len(pasts) == 1:
+            plan = plan.alone(str(name))
+        if [config.get(REGION, "") for config in configs] != list(plan.names) and len(pasts) > 1:
+            raise ValueError("the regions are others than the config has")
+    except (ConfigError, ValueError) as error:
+        raise _refused(first.path, place, f"{'Forked' if place else 'RunBegan'}: config: {error}") from None
+    # The config is what the run was given, so it is taken as it stands: keys of later versions are not in it.
+    markets = tuple(_as_given(own, config) for own, config in zip(plan.markets, configs, strict=True))
+    run = _as_given(plan.run, _of_run(configs[0])) if plan.regions else markets[0]
+    return replace(plan, markets=markets, run=run)
+
+
+def _as_given(plan: RunPlan, record: dict[str, Any]) -> RunPlan:
+    return replace(plan, config_sha256=config_digest(record), config_record=record)
 
 
 def begun(path: Path) -> bool:
     """Whether there is a journal with a first record; without it there is nothing to go on from."""
-    if not path.exists() or path.stat().st_size < len(MAGIC):
+    if not path.exists() or (path.is_file() and path.stat().st_size < len(MAGIC)):
         return False
     return next(JournalReader(path).payloads(), None) is not None
 
 
 def read(path: Path, last_round: int | None = None) -> History:
-    """The history up to the last whole round, or to `last_round`; before the first, the opening counts as whole."""
+    """Returns the history up to the last whole round, or to `last_round`; the opening counts as whole before it."""
     reader = JournalReader(path)
-    records: list[Any] = []
-    decisions: dict[int, list[Any]] = {}
-    forks: list[RecordedFork] = []
-    dispatches: dict[int, list[list[Any]]] = {}
-    sent: list[list[Any]] | None = None
+    order = _Order()
+    decisions: dict[int, Decided] = {}
+    places: dict[int, int] = {}
+    acted: dict[int, tuple[Acted, ...]] = {}
+    forks: dict[int, Forked] = {}
+    began: RunBegan | None = None
     whole, whole_sha256, rounds = 0, reader.sha256, 0
-    for record in reader:
-        if not _is_record(record):
-            raise JournalError(f"{path}: record {len(records)} is no record of a run")
-        records.append(record)
-        kind = record[0]
-        if kind == "decisions":
-            decisions[record[1][0]] = record[1][1]
-        if kind == "fork":
-            round_, parent, changes, _, config_record, _ = record[1]
-            forks.append(RecordedFork(round_, parent, tuple(changes), config_record))
-        if kind == "road":
-            dispatches[record[1][0]] = sent = []
-        if kind in ("round", "decisions"):
-            sent = None
-        if sent is not None:
-            sent.append(record)
-        ended = kind == "round" and (last_round is None or record[1][0] <= last_round)
+    for place, record in enumerate(reader):
+        entry = _entry(path, place, record)
+        try:
+            order.take(entry)
+        except RecordError as error:
+            raise _refused(path, place, f"{type(entry).__name__}: {error}") from None
+        match entry:
+            case RunBegan():
+                began = entry
+            case Decided():
+                decisions[entry.round], places[entry.round] = entry, place
+            case Acted():
+                acted[entry.round] = (*acted.get(entry.round, ()), entry)
+            case Forked():
+                forks[place] = entry
+        ended = isinstance(entry, RoundEnded) and (last_round is None or entry.round <= last_round)
         if ended:
-            rounds = record[1][0]
+            rounds = order.rounds
         if ended or (rounds == 0 and not decisions):
-            whole, whole_sha256 = len(records), reader.sha256
-    if not records or records[0][0] != "run":
+            whole, whole_sha256 = place + 1, reader.sha256
+    if began is None:
         raise JournalError(f"{path}: the journal ends before the run's first record; there is nothing to replay")
-    if records[0][1][0] != JOURNAL_FORMAT:
-        raise JournalError(f"{path}: journal format {records[0][1][0]}; this version of swarm reads {JOURNAL_FORMAT}")
-    if missing := next((r for r in range(1, rounds + 1) if r not in decisions), 0):
-        raise JournalError(f"{path}: the journal has no decisions for round {missing}; restore the file from a copy")
     return History(
-        header=records[0][1],
-        forks=tuple(forks),
-        records=records[:whole],
+        path=path,
+        began=began,
+        forks=tuple(forks.values()),
         decisions=decisions,
+        acted=acted,
         rounds=rounds,
+        whole=whole,
         sha256=whole_sha256,
         torn_bytes=reader.torn_bytes,
-        unfinished=len(records) - whole,
-        dispatches=dispatches,
+        unfinished=reader.records - whole,
+        places=places,
+        fork_places=tuple(forks),
     )
 
 
 def up_to_round(path: Path, round_: int) -> Iterator[bytes]:
     """The packed records of a journal up to the end of round `round_`; JournalError if it does not get so far."""
     reader = JournalReader(path)
-    for offset, payload in reader.payloads():
+    for place, (offset, payload) in enumerate(reader.payloads()):
         yield payload
-        record = reader.unpacked(offset, payload)
-        if record[0] == "round" and record[1][0] == round_:
+        entry = _entry(path, place, reader.unpacked(offset, payload))
+        if isinstance(entry, RoundEnded) and entry.round == round_:
             return
     raise JournalError(f"{path}: the journal ends before round {round_} does")
 
 
-def _is_record(record: Any) -> bool:
-    """Whether a record has the form of one, as far as reading a journal relies on it."""
+class _Order:
+    """The order of entries: a round is decided, others act, it ends; a fork comes between two rounds."""
+
+    def __init__(self) -> None:
+        self.rounds = 0
+        self._began = False
+        self._decided = False
+
+    def take(self, entry: Entry) -> None:
+        """Takes the next entry; RecordError if it cannot come here."""
+        next_round = self.rounds + 1
+        if isinstance(entry, RunBegan) == self._began:
+            raise RecordError("a run begins once, with its first record")
+        self._began = True
+        match entry:
+            case Decided():
+                self._expect(entry.round, next_round, not self._decided, "before it is decided")
+                self._decided = True
+            case Acted():
+                self._expect(entry.round, next_round, self._decided, "once it is decided")
+            case RoundEnded():
+                self._expect(entry.round, next_round, self._decided, "once it is decided")
+                self.rounds, self._decided = next_round, False
+            case Forked():
+                self._expect(entry.round, self.rounds, not self._decided and self.rounds > 0, "once it has ended")
+
+    def _expect(self, round_: int, wanted: int, in_order: bool, when: str) -> None:
+        if round_ != wanted or not in_order:
+            raise RecordError(f"round: expected {wanted}, {when}, got {round_} here")
+
+
+def _entry(path: Path, place: int, record: Any) -> Entry:
+    if place == 0:
+        _check_format(path, record)
+    try:
+        return from_record(record)
+    except RecordError as error:
+        raise _refused(path, place, str(error)) from None
+
+
+def _check_format(path: Path, record: Any) -> None:
+    """JournalError if the first record is of another format, whatever that looks like."""
     match record:
-        case ["run", [int(journal_format), *rest]] if journal_format != JOURNAL_FORMAT or _is_header(rest):
-            return True
-        case ["decisions", [int(), list()]] | ["round", [int(), str()]]:
-            return True
-        case ["fork", [int(), str(), list(), str(), dict(), list()]]:
-            return True
-        case ["road", [int(), list(news)]]:
-            return all(isinstance(told, list) and len(told) == 2 for told in news)
-        case ["run" | "decisions" | "round" | "fork" | "road", *_]:
-            return False
-        case [str(), *_]:
-            return True
-        case _:
-            return False
+        case ["RunBegan", int(found), *_] | ["run", [int(found), *_]] if found != JOURNAL_FORMAT:
+            raise JournalError(
+                f"{path}: journal format {found}; this version of swarm reads {JOURNAL_FORMAT}; "
+                "replay it with the version that wrote it"
+            )
 
 
-def _is_header(rest: list[Any]) -> bool:
-    """Whether these are what follows the format in the first record: the config's digest and the config."""
-    match rest:
-        case [str(), dict()]:
-            return True
-        case _:
-            return False
+def _refused(path: Path, place: int, why: str) -> JournalError:
+    return JournalError(f"{path}: record {place}: {why}; restore the journal from a copy")
+
+
+def _check_decided(plan: RunPlan, decided: Decided) -> None:
+    """RecordError if a round's decisions name a trader, a good, a mind or a model that the plan does not have."""
+    turns, orders = decided.turns, decided.baseline_orders
+    last_trader, goods = plan.traders - 1, len(plan.scenario.goods)
+    within(turns.trader, "turns.trader", 0, last_trader)
+    thinking, models = set(plan.minds) - set(BASELINES), {model.name for model in plan.models}
+    if unknown := [name for name in turns.minds if name not in thinking]:
+        raise RecordError(f"turns.minds: {described(unknown[0])} is no mind of this run that asks models")
+    if unknown := [name for name in turns.models if name not in models]:
+        raise RecordError(f"turns.models: {described(unknown[0])} is no model of this run")
+    within(decided.late, "late", 0, last_trader)
+    within(orders.trader, "baseline_orders.trader", 0, last_trader)
+    within(orders.good, "baseline_orders.good", 0, goods - 1)
+    if not np.isin(orders.side, (BUY, SELL)).all():
+        raise RecordError(f"baseline_orders.side: expected {BUY} or {SELL}")

@@ -10,8 +10,8 @@ from typing import Protocol
 
 import numpy as np
 
-from swarm.agents.baselines import BASELINES
-from swarm.agents.observation import ASLEEP, MAX_HISTORY, Observation, PastRound, PrivateViews
+from swarm.agents import minds
+from swarm.agents.observation import MAX_HISTORY, Observation, PastRound, PrivateViews
 from swarm.coordination.gossip import contact_graph
 from swarm.coordination.messages import Messages, left_over, sent
 from swarm.coordination.router import Delivery, Holdings, Router
@@ -23,8 +23,9 @@ from swarm.market.orders import Int64, Orders
 from swarm.scenarios.protocol import Consequence, MarketState, Movement, with_debts
 from swarm.seeding import draw
 from swarm.simulation.attention import Attended, Attention, counted
+from swarm.simulation.entries import Acted
 from swarm.simulation.journal import JournalStats
-from swarm.simulation.market import MarketAnswer, MarketPort, Note
+from swarm.simulation.market import MarketAnswer, MarketPort
 from swarm.simulation.plan import Fork, RunPlan
 from swarm.simulation.presence import turnover
 from swarm.simulation.road import RoadRound
@@ -133,7 +134,7 @@ class RoundLoop:
         self._hold(plan)
         self._opening = _opening(plan)
         opening = [self._numbers.command(c, market_accounts(plan)) for c in plan.reaching(self._opening, 0)]
-        self._answer = market.execute([Note("run", plan.header()), *opening])
+        self._answer = market.execute([plan.began(), *opening])
 
     @property
     def answer(self) -> MarketAnswer:
@@ -160,8 +161,8 @@ class RoundLoop:
         seen, delivery = self._observe(round_)
         # Who is asked, and what it reads of what it has heard.
         seen = self._attention.ask(seen, self._answer.state, self.cleared)
-        awake = seen.private.awake
-        delivery = self._router.read(delivery, None if awake is None else awake > ASLEEP)
+        assigned = seen.private.assigned
+        delivery = self._router.read(delivery, None if assigned is None else assigned.asked)
         gathered = self._traders.decide(seen)
         decided_s = self._clock()
         seconds = decided_s - started_s
@@ -179,7 +180,7 @@ class RoundLoop:
         before = self._answer.state.reference_ticks
         self._answer = self._market.execute(
             [
-                Note("decisions", [round_, decided.gathered.to_record()]),
+                decided.gathered.entry(round_),
                 SubmitOrders(self._numbers.next(), round_, orders),
                 CloseRound(self._numbers.next(), round_),
             ]
@@ -191,7 +192,7 @@ class RoundLoop:
         self.round, self._last = round_, cleared
         self._cleared = _Cleared(decided, orders, taken, cleared, before, clear_s)
 
-    def end(self, acts: Sequence[Note | Consequence] = ()) -> RoundOutcome:
+    def end(self, acts: Sequence[Acted | Consequence] = ()) -> RoundOutcome:
         """The third phase: what others do to the market is journalled and applied, and the round is made durable."""
         if self._cleared is None:
             raise RuntimeError(f"round {self.round + 1} is ended before it has been cleared")
@@ -234,7 +235,7 @@ class RoundLoop:
         router = self._router
         self._hold(fork.plan)
         self._router.succeed(router)
-        self._answer = self._market.execute([Note("fork", fork.record())])
+        self._answer = self._market.execute([fork.entry()])
 
     def _come_and_go(self, round_: int) -> None:
         """Where their number changes, some come with what they begin with, or go and leave what they have."""
@@ -253,11 +254,11 @@ class RoundLoop:
         seen = Observation(seen.public, replace(own, facts=facts, heard=delivery.heard))
         return self._past.shown(seen) if self._past is not None else seen, delivery
 
-    def _execute(self, entries: Sequence[Note | Consequence]) -> None:
-        """Journal notes and apply consequences."""
+    def _execute(self, entries: Sequence[Acted | Consequence]) -> None:
+        """Journal what parties did, and apply consequences."""
         accounts = market_accounts(self.plan)
         self._answer = self._market.execute(
-            [e if isinstance(e, Note) else self._numbers.command(e, accounts) for e in entries]
+            [e if isinstance(e, Acted) else self._numbers.command(e, accounts) for e in entries]
         )
 
     def _live(self, round_: int, reference_before_ticks: Int64, cleared: RoundCleared) -> None:
@@ -348,7 +349,7 @@ def _router(plan: RunPlan) -> Router:
     """A router that has learned nothing; who decides by a baseline reads no text."""
     traders = plan.shard.traders
     graph = contact_graph(plan.seed, plan.traders, traders.contacts(plan.traders))
-    return Router(plan.seed, graph, np.array([mind not in BASELINES for mind in plan.minds]), traders.router)
+    return Router(plan.seed, graph, minds.thinks(plan.shard), traders.router)
 
 
 def _said(

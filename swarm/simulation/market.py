@@ -4,16 +4,17 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast, get_args
 
 import numpy as np
 
 from swarm.errors import JournalError, LedgerError, SwarmError
-from swarm.market.commands import Command, from_record, to_record
 from swarm.market.config import MarketConfig, Mechanism
 from swarm.market.events import Event
 from swarm.market.exchange import Exchange
+from swarm.market.records import RecordError
 from swarm.scenarios.protocol import Int64, MarketState
+from swarm.simulation.entries import Acted, Decided, Entry, Forked, RoundEnded, RunBegan, from_record, to_record
 from swarm.simulation.journal import (
     MAGIC,
     Committed,
@@ -43,14 +44,6 @@ class MarketPlan:
     snapshot_rounds: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
-    """A record of the journal that changes nothing in the market, such as the run's config or a round's replies."""
-
-    kind: str
-    body: Any
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class MarketAnswer:
     """The events of the commands, in order, and the market after them; `named` has the named accounts' balances."""
@@ -72,7 +65,7 @@ class MarketClosing:
 class MarketPort(Protocol):
     """The market as the round loop sees it."""
 
-    def execute(self, entries: Sequence[Command | Note]) -> MarketAnswer:
+    def execute(self, entries: Sequence[Entry]) -> MarketAnswer:
         """Journal all entries, then apply the commands among them."""
         ...
 
@@ -138,7 +131,7 @@ class Market:
         self._next = 0
         self._answered: tuple[int, int, MarketAnswer] | None = None
 
-    def execute(self, entries: Sequence[Command | Note], at: int | None = None) -> MarketAnswer:
+    def execute(self, entries: Sequence[Entry], at: int | None = None) -> MarketAnswer:
         """Journal all entries from the place `at` on, then apply the commands among them.
 
         Without `at` they come next. Asked again, the last answer is given again.
@@ -149,14 +142,17 @@ class Market:
         self.catch_up(at)
         self.journal.check()
         for place, entry in enumerate(entries, start=at):
-            self._keep(place, [entry.kind, entry.body] if isinstance(entry, Note) else to_record(entry))
+            self._keep(place, to_record(entry))
         self.journal.flush()
         events: list[Event] = []
         for entry in entries:
-            if not isinstance(entry, Note):
-                events.append(self.exchange.handle(entry))
-            elif entry.kind == "fork":
-                self._fork(entry.body)
+            match entry:
+                case Forked():
+                    self._fork(entry)
+                case RunBegan() | Decided() | Acted() | RoundEnded():
+                    pass
+                case _:
+                    events.append(self.exchange.handle(entry))
         self._next = at + len(entries)
         ledger, assets = self.exchange.ledger, self.exchange.goods + 1
         answer = MarketAnswer(
@@ -179,7 +175,7 @@ class Market:
             self.journal.check()
             return replace(self.journal.stats)
         self.catch_up(at)
-        if self._keep(at, ["round", [round_, self.exchange.state_hash()]]):
+        if self._keep(at, to_record(RoundEnded(round_, self.exchange.state_hash()))):
             durable = self.journal.sync()
             every = self.plan.snapshot_rounds
             if durable and self._snapshots and every and round_ % every == 0:
@@ -236,7 +232,7 @@ class Market:
             except (KeyError, TypeError, ValueError, LedgerError) as error:
                 why = f"it does not fit this market ({error})"
             else:
-                if self._unpacked(records - 1) == ["round", [snapshot.round, exchange.state_hash()]]:
+                if self._entry(records - 1) == RoundEnded(snapshot.round, exchange.state_hash()):
                     self.plan, self.exchange = plan, exchange
                     # What lies before will not be asked for again, and a journal may be long.
                     del self._recorded[:records]
@@ -265,7 +261,7 @@ class Market:
             return True
         offset, recorded = self._recorded[place - self._first]
         if recorded != payload:
-            found = self._unpacked(place)[0]
+            found = type(self._entry(place)).__name__
             raise JournalError(
                 f"journal: at byte {offset} record {place} is a {found!r} and this run comes to another {record[0]!r}; "
                 "it was made from another config, or by another version of swarm"
@@ -279,39 +275,58 @@ class Market:
         if self._usable:
             self._begin(place)
         while self._next < place:
-            record = self._unpacked(self._next)
-            match record[0]:
-                case "run" | "decisions" | "road":
-                    pass
-                case "fork":
-                    self._fork(record[1])
-                case "round":
-                    if record[1][1] != self.exchange.state_hash():
-                        offset, _ = self._recorded[self._next - self._first]
-                        raise JournalError(
-                            f"journal: at byte {offset} the end of round {record[1][0]} has another state than the "
-                            "records before it lead to"
-                        )
-                case _:
-                    self.exchange.handle(from_record(record))
+            self._apply(self._next, self._entry(self._next))
             self._next += 1
             self._answered = None
+
+    def _apply(self, place: int, entry: Entry) -> None:
+        """Do what an entry of the journal says; JournalError where it cannot be done."""
+        match entry:
+            case RunBegan() | Decided() | Acted():
+                return
+            case RoundEnded():
+                if entry.state_sha256 != self.exchange.state_hash():
+                    offset, _ = self._recorded[place - self._first]
+                    raise JournalError(
+                        f"journal: at byte {offset} the end of round {entry.round} has another state than the "
+                        "records before it lead to"
+                    )
+                return
+        try:
+            if isinstance(entry, Forked):
+                self._fork(entry)
+            else:
+                self.exchange.handle(entry)
+        except (LookupError, TypeError, ValueError, ArithmeticError, LedgerError) as error:
+            raise self._refused(place, f"{type(entry).__name__}: {_one_line(error)}") from error
 
     def _answer_again(self, at: int, entries: int) -> MarketAnswer:
         if self._answered is None or self._answered[:2] != (at, entries):
             raise OutOfStep(f"market: a message for record {at} came again, the next one is {self._next}")
         return self._answered[2]
 
-    def _fork(self, body: list[Any]) -> None:
+    def _fork(self, fork: Forked) -> None:
         """Go on under the market's section of the fork's config."""
-        config = MarketConfig.model_validate_json(json.dumps(body[4]["market"]))
+        config = MarketConfig.model_validate_json(json.dumps(fork.config["market"]))
+        if not set(fork.mechanisms) <= set(get_args(Mechanism)) or len(fork.mechanisms) not in (0, self.exchange.goods):
+            raise ValueError(f"mechanisms: expected one of each good, got {', '.join(fork.mechanisms)[:80]}")
         past = self.exchange.snapshot()
-        self.plan = replace(self.plan, config=config, mechanisms=tuple(body[5]))
+        self.plan = replace(self.plan, config=config, mechanisms=cast(tuple[Mechanism, ...], fork.mechanisms))
         self.exchange = new_exchange(self.plan)
         self.exchange.restore(past)
 
-    def _unpacked(self, place: int) -> list[Any]:
+    def _entry(self, place: int) -> Entry:
+        """The entry that the journal has at a place; JournalError where it has none that can be read."""
         if self._path is None:
             raise OutOfStep(f"market: record {place} is not in the journal")
-        record: list[Any] = unpacked(self._path, *self._recorded[place - self._first])
-        return record
+        try:
+            return from_record(unpacked(self._path, *self._recorded[place - self._first]))
+        except RecordError as error:
+            raise self._refused(place, str(error)) from None
+
+    def _refused(self, place: int, why: str) -> JournalError:
+        return JournalError(f"{self._path}: record {place}: {why}; restore the journal from a copy")
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]

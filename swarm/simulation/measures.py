@@ -71,7 +71,9 @@ def _efficiency(plan: RunPlan) -> float | None:
     # Where traders come and go, the scenario counts among the possible gains those of the absent.
     if plan.population or not isinstance(plan.scenario, KnowsValues):
         return None
-    return round(plan.scenario.efficiency, 6)
+    found = plan.scenario.efficiency
+    # Where nothing could be gained and something was lost, there is no share of it to tell.
+    return round(found, 6) if np.isfinite(found) else None
 
 
 def _mean(values: dict[str, float], volumes: dict[str, float]) -> float | None:

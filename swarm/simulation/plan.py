@@ -1,21 +1,26 @@
-"""What a run is made from, once its config has been read."""
+"""What a run is made from, once its config has been read: the plan of each of its markets, and of its world.
+
+A world has one market or several. What it comes to can be looked at as if it were one market: under `WorldPlan.run`.
+"""
 
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from swarm.agents.shard import ShardPlan
+from swarm import __version__
+from swarm.agents.plan import ShardPlan
 from swarm.llm.config import ModelConfig
-from swarm.scenarios.protocol import Consequence, Scenario
+from swarm.scenarios.protocol import Consequence, Int64, Scenario
 from swarm.seeding import draw_below
+from swarm.simulation.entries import JOURNAL_FORMAT, Forked, RunBegan
 from swarm.simulation.market import MarketPlan
 from swarm.simulation.presence import PopulationStep, among, present_in
-
-JOURNAL_FORMAT = 1
+from swarm.simulation.regions import RegionsConfig
+from swarm.simulation.road import Travellers
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +29,7 @@ class RunPlan:
 
     `scenario` holds the state of the creatures, so a plan serves one run. `fork` says from where on another plan holds.
     `population` says how many traders are there from which round on; all of them all the time where it is empty.
+    `software` is the version that the run was begun with.
     """
 
     name: str
@@ -38,6 +44,7 @@ class RunPlan:
     config_sha256: str
     fork: "Fork | None" = None
     population: tuple[PopulationStep, ...] = ()
+    software: str = __version__
 
     @property
     def traders(self) -> int:
@@ -57,9 +64,9 @@ class RunPlan:
         """Who decides, by trader."""
         return self.shard.minds
 
-    def header(self) -> list[Any]:
-        """The first record of the journal."""
-        return [JOURNAL_FORMAT, self.config_sha256, self.config_record]
+    def began(self) -> RunBegan:
+        """Returns the first entry of the journal."""
+        return RunBegan(JOURNAL_FORMAT, self.software, self.config_sha256, self.config_record)
 
     @property
     def last(self) -> "RunPlan":
@@ -87,10 +94,77 @@ class Fork:
     changes: tuple[str, ...]
     plan: RunPlan
 
-    def record(self) -> list[Any]:
-        """The fork in the journal."""
-        mechanisms = list(self.plan.market.mechanisms)
-        return [self.round, self.parent_sha256, list(self.changes), *self.plan.header()[1:], mechanisms]
+    def entry(self) -> Forked:
+        """Returns the fork as the journal has it."""
+        plan = self.plan
+        return Forked(
+            self.round,
+            self.parent_sha256,
+            self.changes,
+            plan.config_sha256,
+            plan.config_record,
+            tuple(plan.market.mechanisms),
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WorldPlan:
+    """A run of one market or several, not yet started; like a market's plan, it serves one run.
+
+    `markets` has a plan for each market, and `run` is the plan of all of them as if they were one, which watchers see;
+    of one market both are the same. `number_of[m]` has, for each seat of market m, the number of its trader in the run;
+    a traveller has two seats and one number. `founding_seed` is what the lands and who travels are drawn from: it stays
+    when a fork has another seed. `future` is the plan that holds once `run.fork` has come.
+    """
+
+    run: RunPlan
+    markets: tuple[RunPlan, ...]
+    founding_seed: int
+    regions: RegionsConfig | None = None
+    travellers: Travellers = field(default_factory=Travellers.nobody)
+    number_of: tuple[Int64, ...] = ()
+    future: "WorldPlan | None" = None
+
+    @classmethod
+    def of(cls, plan: RunPlan) -> "WorldPlan":
+        """Returns the world of a single market."""
+        return cls(plan, (plan,), plan.seed, future=cls.of(plan.fork.plan) if plan.fork else None)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The markets' names; a single one has none."""
+        return self.regions.all_names if self.regions else ("",)
+
+    @property
+    def last(self) -> "WorldPlan":
+        """The plan that holds at the end of the run."""
+        return self.future.last if self.future else self
+
+    def leaving(
+        self, future: "WorldPlan", round_: int, parents: Sequence[str], changes: tuple[str, ...]
+    ) -> "WorldPlan":
+        """Returns this plan, left after a round for another one; `parents` are the hashes of the markets' journals."""
+        markets = tuple(
+            replace(own, fork=Fork(round_, parent, changes, then))
+            for own, parent, then in zip(self.markets, parents, future.markets, strict=True)
+        )
+        run = markets[0]
+        if self.regions:
+            run = replace(self.run, fork=Fork(round_, run_sha256(parents), changes, future.run))
+        return replace(self, run=run, markets=markets, future=future)
+
+    def alone(self, name: str) -> "WorldPlan":
+        """Returns the world that one of the regions is by itself; ValueError if there is none of that name."""
+        own = self.markets[self.names.index(name)]
+        future = self.future.alone(name) if self.future else None
+        return WorldPlan(own, (own,), self.founding_seed, future=future)
+
+
+def run_sha256(journal_sha256s: Sequence[str]) -> str:
+    """Returns the hash of a run: its journal's, or of several markets that of their journals' hashes, in order."""
+    if len(journal_sha256s) == 1:
+        return journal_sha256s[0]
+    return hashlib.sha256("".join(journal_sha256s).encode()).hexdigest()
 
 
 def config_digest(record: dict[str, Any]) -> str:

@@ -13,6 +13,7 @@ from swarm.agents.observation import Observation, PrivateViews
 from swarm.market.events import RoundCleared
 from swarm.market.ledger import CASH, ROAD
 from swarm.scenarios.protocol import Consequence, Int64, MarketState, Scenario, ShockMark, fills_of
+from swarm.simulation.plan import RunPlan
 from swarm.simulation.road import TOLL
 
 TRAVELLER = "traveller"
@@ -100,7 +101,8 @@ class Region:
         return {name: np.append(column, unknown) for name, column in self.scenario.trader_columns().items()}
 
     def _native(self, market: MarketState) -> MarketState:
-        return MarketState(market.balances[: self.natives], market.reference_ticks)
+        owed = None if market.owed is None else market.owed[: self.natives]
+        return MarketState(market.balances[: self.natives], market.reference_ticks, owed)
 
     def _guest_views(self, market: MarketState, last: RoundCleared | None) -> PrivateViews:
         """What guests know: a lot is worth its price at home less the fee, and where that is more than it costs here,
@@ -147,3 +149,10 @@ def _joined(natives: PrivateViews, guests: PrivateViews) -> PrivateViews:
         if one is not None:
             columns[f.name] = one + other if isinstance(one, tuple) else np.concatenate([one, other])
     return PrivateViews(**columns)
+
+
+def region_of(plan: RunPlan) -> Region:
+    """Returns the region that a plan is of."""
+    if not isinstance(plan.scenario, Region):
+        raise TypeError(f"{plan.name} is no region of a run")
+    return plan.scenario

@@ -13,12 +13,13 @@ import numpy as np
 
 from swarm.agents.memory import Memory
 from swarm.agents.observation import Int64, Observation
-from swarm.agents.shard import ShardAnswer, ShardPlan
+from swarm.agents.plan import ShardPlan
+from swarm.agents.shard import ShardAnswer
 from swarm.errors import ClusterError
-from swarm.market.commands import Command
+from swarm.simulation.entries import Entry
 from swarm.simulation.journal import JournalStats
 from swarm.simulation.loop import Interrupted
-from swarm.simulation.market import MarketAnswer, MarketClosing, Note, OutOfStep
+from swarm.simulation.market import MarketAnswer, MarketClosing, OutOfStep
 from swarm.simulation.traders import Gathered, gather
 
 POLL_S = 0.2
@@ -60,7 +61,7 @@ class RemoteMarket:
         self.lost: Counter[str] = Counter()
         self.outages_s: list[float] = []
 
-    def execute(self, entries: Sequence[Command | Note]) -> MarketAnswer:
+    def execute(self, entries: Sequence[Entry]) -> MarketAnswer:
         """Journal all entries, then apply the commands among them."""
         entries = list(entries)
         answer: MarketAnswer = self._send("execute", entries, len(entries))

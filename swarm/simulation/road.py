@@ -32,6 +32,11 @@ class Travellers:
     region: Int64
     seat: Int64
 
+    @classmethod
+    def nobody(cls) -> "Travellers":
+        """Returns no travellers."""
+        return cls(*(np.empty((0, 2), dtype=np.int64) for _ in range(2)))
+
     def __len__(self) -> int:
         return len(self.region)
 

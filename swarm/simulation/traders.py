@@ -9,13 +9,18 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from swarm.agents.decisions import Decisions
 from swarm.agents.memory import Memory
+from swarm.agents.mind import Mind
+from swarm.agents.minds import asking
 from swarm.agents.observation import Int64, Observation
-from swarm.agents.shard import Shard, ShardAnswer, ShardPlan
-from swarm.agents.turns import Decisions, Turns, read_turns
-from swarm.coordination.standing import Stands, default_stand
+from swarm.agents.plan import ShardPlan
+from swarm.agents.shard import Shard, ShardAnswer, read_again
+from swarm.agents.turns import Turns
+from swarm.errors import JournalError
 from swarm.llm.protocol import Connected, ModelClient
 from swarm.market.orders import Orders
+from swarm.simulation.entries import Decided
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -23,7 +28,8 @@ class Gathered:
     """What came back in time: answers of shards, and the traders whose shard did not answer, in ascending order.
 
     `pace` is the level that the budget's governor chose for the round and how many traders it let be asked, once that
-    is known: a journal tells it, and for traders that were asked the round loop fills it in.
+    is known: a journal tells it, and for traders that were asked the round loop fills it in. What was `recorded` comes
+    from a journal, which has no word of latencies, caches and clocks.
     """
 
     turns: Turns
@@ -31,20 +37,11 @@ class Gathered:
     baseline_orders: Orders
     late: Int64
     pace: tuple[int, int] | None = None
+    recorded: bool = False
 
-    def to_record(self) -> list[Any]:
-        """What a replay needs to come to the same decisions without any model."""
-        orders = self.baseline_orders
-        columns = (
-            orders.trader,
-            orders.sequence,
-            orders.good,
-            orders.side,
-            orders.limit_ticks,
-            orders.quantity_lots,
-        )
-        record = [self.turns.to_record(), [column.tolist() for column in columns], self.late.tolist()]
-        return [*record, list(self.pace)] if self.pace else record
+    def entry(self, round_: int) -> Decided:
+        """Returns what the journal has of it."""
+        return Decided(round_, self.turns, self.baseline_orders, self.late, self.pace)
 
 
 class TradersPort(Protocol):
@@ -66,22 +63,8 @@ class AskableTraders(TradersPort, Protocol):
 def gather(answers: Sequence[ShardAnswer], late: Int64) -> Gathered:
     """Put the shards' answers into the one order that does not depend on how traders are spread over shards."""
     turns = Turns.join([a.turns for a in answers])
-    order = np.argsort(np.concatenate([np.empty(0, dtype=np.int64), *(a.turns.trader for a in answers)]), kind="stable")
-    gossip = [line for a in answers for line in a.decisions.gossip]
-    errors = [error for a in answers for error in a.decisions.errors]
-    repairs = [kinds for a in answers for kinds in a.decisions.repairs]
-    steps = [n for a in answers for n in a.decisions.steps]
-    faults = [kinds for a in answers for kinds in a.decisions.faults]
-    decisions = Decisions(
-        Orders.concatenate([a.decisions.orders for a in answers]).in_canonical_order(),
-        tuple(gossip[i] for i in order),
-        tuple(errors[i] for i in order),
-        sum(a.decisions.cut_gossip for a in answers),
-        tuple(repairs[i] for i in order),
-        tuple(steps[i] for i in order),
-        tuple(faults[i] for i in order),
-        Stands.concatenate([a.decisions.stands for a in answers]).take(order),
-    )
+    trader = np.concatenate([np.empty(0, dtype=np.int64), *(a.turns.trader for a in answers)])
+    decisions = Decisions.join([a.decisions for a in answers], np.argsort(trader, kind="stable"))
     baseline_orders = Orders.concatenate([a.baseline_orders for a in answers]).in_canonical_order()
     return Gathered(turns, decisions, baseline_orders, np.sort(late))
 
@@ -144,9 +127,10 @@ class RecordedTraders:
     `plans` has, for each round from which on another plan holds, that plan.
     """
 
-    def __init__(self, plans: Mapping[int, ShardPlan], rounds: Mapping[int, list[Any]]) -> None:
+    def __init__(self, plans: Mapping[int, ShardPlan], rounds: Mapping[int, Decided]) -> None:
         self._plans = sorted(plans.items(), reverse=True)
         self.rounds = rounds
+        self._minds: tuple[ShardPlan | None, dict[str, Mind]] = (None, {})
 
     def plan(self, round_: int) -> ShardPlan:
         """The plan that holds in a round."""
@@ -155,22 +139,14 @@ class RecordedTraders:
     def decide(self, seen: Observation) -> Gathered:
         """The recorded round."""
         plan = self.plan(seen.public.round)
-        turns_record, order_columns, late, *pace = self.rounds[seen.public.round]
-        turns = Turns.from_record(turns_record)
-        decisions = read_turns(
-            turns,
-            seen.private.makes[turns.trader],
-            plan.rules,
-            plan.budget.tokens_per_turn,
-            plan.traders.max_gossip_chars,
-            plan.desk_tokens,
-            plan.menus(seen),
-            default_stand(plan.traders.standing),
-        )
-        columns = [np.array(column, dtype=np.int64) for column in order_columns]
-        columns.append(np.zeros(len(columns[0]), dtype=np.int64))
-        orders = Orders(*columns)
-        return Gathered(turns, decisions, orders, np.array(late, dtype=np.int64), tuple(pace[0]) if pace else None)
+        decided = self.rounds[seen.public.round]
+        if self._minds[0] is not plan:
+            self._minds = plan, asking(plan)
+        try:
+            decisions = read_again(plan, self._minds[1], decided.turns, seen)
+        except ValueError as error:
+            raise JournalError(f"the decisions of round {seen.public.round}: {error}") from error
+        return Gathered(decided.turns, decisions, decided.baseline_orders, decided.late, decided.pace, recorded=True)
 
 
 class ResumedTraders:

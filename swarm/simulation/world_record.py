@@ -1,193 +1,72 @@
-"""Runs of several regions: their ports on one cluster, their folders in one folder, their record as a whole."""
+"""What is kept of a run's world: the record of the run, and where it has several markets one of each."""
 
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
-from time import perf_counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from swarm.config import RunConfig, resolve
-from swarm.errors import ConfigError
-from swarm.planning import compose_regions
-from swarm.preflight import Narrator, check
-from swarm.runtime.run import (
-    Exported,
-    Place,
-    Ports,
-    RunResult,
-    from_call,
-    linger,
-    metrics,
-    open_all_ports,
-    reported,
-)
-from swarm.simulation import history
-from swarm.simulation.folder import RunFolder
-from swarm.simulation.journal import wait_for_writer
-from swarm.simulation.loop import RoundLoop, Watcher
+from swarm.market.ledger import ROAD
+from swarm.market.orders import Int64
+from swarm.scenarios.protocol import MarketState
+from swarm.simulation.joint import joint_closing
+from swarm.simulation.loop import RoundOutcome
+from swarm.simulation.market import MarketClosing
 from swarm.simulation.plan import RunPlan
-from swarm.simulation.regions import Regions, RegionsPlan, run_regions
-from swarm.simulation.traders import RecordedTraders, ResumedTraders, TradersPort
-from swarm.simulation.whole import Onlookers
+from swarm.simulation.record import Recorder, RunRecord
+from swarm.simulation.region import region_of
 
 
-def execute_regions(
-    config: RunConfig,
-    place: Place,
-    folder: RunFolder,
-    watchers: tuple[Watcher, ...],
-    narrator: Narrator,
-    should_stop: Callable[[], bool],
-) -> RunResult:
-    """Run all regions to the end, or to the last round that is whole in all of them, and write their folders."""
-    plan = _checked(config, place, narrator)
-    folder.create()
-    folder.write_config(config.record(), plan.whole.config_sha256)
-    onlookers = Onlookers(plan, watchers)
-    try:
-        return _run(config, plan, place, folder, onlookers, narrator, should_stop, [None] * len(plan.plans))
-    except BaseException:
-        # What ended before its first round has left nothing to keep.
-        if not onlookers.rounds_done:
-            folder.discard()
-        raise
+class WorldRecorder:
+    """A watcher that keeps the run, and each of its markets where there are several."""
 
+    def __init__(self) -> None:
+        self._run = Recorder()
+        self._regions: list[tuple[RunPlan, Recorder]] = []
 
-def resume_regions(
-    config: RunConfig,
-    place: Place,
-    folder: RunFolder,
-    watchers: tuple[Watcher, ...],
-    narrator: Narrator,
-    should_stop: Callable[[], bool],
-) -> RunResult:
-    """Go on with all regions, each from the last record of its journal; one may have come further than another."""
-    plan = _checked(config, place, narrator)
-    pasts: list[history.History | None] = []
-    for name in plan.names:
-        journal = folder.region(name).journal
-        wait_for_writer(journal)
-        past = history.read(journal) if history.begun(journal) else None
-        if past:
-            _must_be_of(config, name, past, folder)
-        pasts.append(past)
-    plan = replace(plan, plans=tuple(_as_begun(own, past) for own, past in zip(plan.plans, pasts, strict=True)))
-    whole = min((past.rounds if past else 0) for past in pasts)
-    narrator.phase(f"going on after round {whole}")
-    return _run(config, plan, place, folder, Onlookers(plan, watchers), narrator, should_stop, pasts)
+    @property
+    def rounds_done(self) -> int:
+        """How many rounds are kept."""
+        return self._run.rounds_done
 
+    def started(self, plan: RunPlan, opening: MarketState, named: Int64) -> None:
+        """Keep what the run began with."""
+        self._run.started(plan, opening, named)
 
-def _run(
-    config: RunConfig,
-    plan: RegionsPlan,
-    place: Place,
-    folder: RunFolder,
-    onlookers: Onlookers,
-    narrator: Narrator,
-    should_stop: Callable[[], bool],
-    pasts: Sequence[history.History | None],
-) -> RunResult:
-    recorded = max((len(past.decisions) for past in pasts if past), default=0)
-    with metrics(config, plan.whole, place, folder, recorded, narrator) as exported:
-        result = _rounds(config, plan, place, folder, onlookers, narrator, should_stop, pasts, recorded, exported)
-        if exported is not None:
-            exported.hub.finished()
-            linger(config.runtime.metrics_linger_s, exported.address, narrator, should_stop)
-    return result
+    def markets_started(self, openings: Sequence[tuple[RunPlan, MarketState, Int64]]) -> None:
+        """Keep what each of several markets began with."""
+        if len(openings) > 1:
+            self._regions = [(plan, Recorder()) for plan, _, _ in openings]
+            for (_, recorder), opening in zip(self._regions, openings, strict=True):
+                recorder.started(*opening)
 
+    def round_done(self, outcome: RoundOutcome) -> None:
+        """Keep one round."""
+        self._run.round_done(outcome)
+        for (_, recorder), own in zip(self._regions, outcome.of, strict=True):
+            recorder.round_done(own)
 
-def _rounds(
-    config: RunConfig,
-    plan: RegionsPlan,
-    place: Place,
-    folder: RunFolder,
-    onlookers: Onlookers,
-    narrator: Narrator,
-    should_stop: Callable[[], bool],
-    pasts: Sequence[history.History | None],
-    recorded: int,
-    exported: Exported | None,
-) -> RunResult:
-    begun = perf_counter()
-    folders = [folder.region(name) for name in plan.names]
-    for own in folders:
-        own.path.mkdir(parents=True, exist_ok=True)
-    markets = [(own, own.market, to.journal) for own, to in zip(plan.plans, folders, strict=True)]
-    with (
-        open_all_ports(config, plan.whole.models, markets, place, narrator, should_stop) as ports,
-        ThreadPoolExecutor(len(ports), "region") as pool,
-    ):
-        if exported is not None:
-            exported.hub.attach(
-                sum(int(port.layout()["shards"]) for port in ports), lambda: sum(len(p.outages_s()) for p in ports)
-            )
-            onlookers.add(exported.hub)
-        set_up_s = perf_counter() - begun
-        narrator.phase("running")
-        loops = [
-            RoundLoop(own, port.market, _traders(own, port, past), onlookers.each(number))
-            for number, (own, port, past) in enumerate(zip(plan.plans, ports, pasts, strict=True))
-        ]
-        onlookers.started()
-        regions = Regions(plan, loops, pool, (onlookers,))
-        # What is recorded is taken in whole, however early the run is told to stop: the tables need all of it.
-        done = run_regions(regions, from_call(recorded + 1, should_stop))
-        closings = [port.market.close() for port in ports]
-        extra = {
-            "finished": done == plan.whole.rounds,
-            "resumed_after_round": min((past.rounds if past else 0) for past in pasts),
-            "forks": [],
-            "place": str(place),
-            "layout": _layout([port.layout() for port in ports]),
-            "metrics_address": exported.address if exported else None,
-            "lost": _sums([*(port.losses() for port in ports), *(c.snapshots.losses() for c in closings)]),
-            "market_outages_s": [seconds for port in ports for seconds in port.outages_s()],
-            "set_up_s": round(set_up_s, 3),
-            "run_s": round(perf_counter() - begun - set_up_s, 3),
+    def finish(self, closings: Sequence[MarketClosing], extra: Mapping[str, Any]) -> RunRecord:
+        """Returns the record of all rounds so far, with one of each region; `extra` is what only the caller knows."""
+        record = self._run.finish(joint_closing(closings), extra)
+        if not self._regions:
+            return record
+        names = record.summary["regions"]["names"]
+        regions = {
+            name: recorder.finish(closing, {**extra, "region": name})
+            for name, (_, recorder), closing in zip(names, self._regions, closings, strict=True)
         }
-        record, each = onlookers.finish(closings, extra)
-        for own, of_region in zip(folders, each, strict=True):
-            own.write_record(of_region)
-        folder.write_record(record)
-    return reported(folder, record, narrator, finished=done == plan.whole.rounds)
+        of = {
+            name: _figures(own.summary, plan)
+            for (plan, _), (name, own) in zip(self._regions, regions.items(), strict=True)
+        }
+        summary = {**record.summary, "regions": {**record.summary["regions"], "of": of}}
+        return RunRecord(summary, record.tables, regions)
 
 
-def _sums(counts: Sequence[Mapping[str, int]]) -> dict[str, int]:
-    return {key: sum(one.get(key, 0) for one in counts) for key in dict.fromkeys(key for one in counts for key in one)}
-
-
-def _layout(layouts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Where the shards of all regions are; nodes come and go for all of them alike."""
-    shards_by_node = sum((Counter(one.get("shards_by_node", {})) for one in layouts), Counter[str]())
-    summed = {key: sum(one[key] for one in layouts) for key in ("shards", "shards_moved") if key in layouts[0]}
-    return {"regions": len(layouts), **layouts[0], **summed} | (
-        {"shards_by_node": dict(sorted(shards_by_node.items()))} if shards_by_node else {}
-    )
-
-
-def _traders(plan: RunPlan, ports: Ports, past: history.History | None) -> TradersPort:
-    """The traders of a region, who say again what its journal has of them."""
-    if past is None or not past.decisions:
-        return ports.traders
-    return ResumedTraders(RecordedTraders(plan.shards_by_round(), past.decisions), ports.traders)
-
-
-def _checked(config: RunConfig, place: Place, narrator: Narrator) -> RegionsPlan:
-    plan = compose_regions(config)
-    check(config, plan.whole, place.own_cluster, place.address is None, narrator)
-    return plan
-
-
-def _must_be_of(config: RunConfig, name: str, past: history.History, folder: RunFolder) -> None:
-    """ConfigError if a journal is of another region, or of a run with another config."""
-    record = dict(past.config_record)
-    if record.pop("region", None) != name:
-        raise ConfigError(str(folder.region(name).journal), f"this is not the journal of {name}", "put it back")
-    if resolve(record).sha256() != config.sha256():
-        raise ConfigError(str(folder.config), "this is not the config that the journals were begun with", "put it back")
-
-
-def _as_begun(plan: RunPlan, past: history.History | None) -> RunPlan:
-    """The plan whose journal begins as that of the past does, which may lack keys that there are by now."""
-    return replace(plan, config_sha256=past.header[1], config_record=past.header[2]) if past else plan
+def _figures(summary: Mapping[str, Any], plan: RunPlan) -> dict[str, Any]:
+    """What stands of one region in the summary of the run."""
+    region = region_of(plan)
+    road = {asset: flow["in_other_accounts"].get(ROAD, 0) for asset, flow in summary["conservation"].items()}
+    kept = ("trades", "volume_lots", "decision_errors", "late_turns", "journal_sha256", "conservation")
+    return {"seed": plan.last.seed, "live_here": region.natives, "guests": len(region.guests.homes)} | {
+        **{key: summary[key] for key in kept},
+        "road": road,
+    }

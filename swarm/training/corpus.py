@@ -13,16 +13,16 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from swarm.config import resolve
+from swarm.config_file import resolve
 from swarm.llm.config import ScriptedModel, Temperament
 from swarm.llm.embedded import tokenizer
 from swarm.llm.menu_policies import MenuView, choose, read_menu
 from swarm.llm.protocol import ModelReply, ModelRequest, TokenUsage
 from swarm.planning import compose
 from swarm.seeding import draw_below
-from swarm.simulation.loop import run_rounds
 from swarm.simulation.market import Market
 from swarm.simulation.traders import LocalTraders
+from swarm.simulation.world import run_rounds
 
 TEMPERAMENTS: tuple[Temperament, ...] = ("value", "momentum", "maker", "hoarder", "panic")
 PUBLIC_LINES, PRIVATE_LINES, MENU_ROWS = 16, 24, 16
@@ -207,7 +207,7 @@ def market_config(number: int) -> dict[str, Any]:
 
 def simulate(number: int) -> Corpus:
     """The examples of the market with this number."""
-    plan = compose(resolve(market_config(number)))
+    plan = compose(resolve(market_config(number))).run
     sink = _Sink()
     noise = int(draw_below(number, "noise", 3).item()) * 150
     clients = {

@@ -14,11 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from swarm.agents.memory import Memory
-from swarm.agents.menu import Menu
+from swarm.agents.minds import definitions
 from swarm.agents.observation import Int64, Observation
-from swarm.agents.shard import Shard, ShardPlan
-from swarm.agents.turns import read_turns
-from swarm.config import RunConfig, resolve
+from swarm.agents.plan import ShardPlan
+from swarm.agents.shard import Shard
+from swarm.config import RunConfig
+from swarm.config_file import resolve
 from swarm.llm import engines
 from swarm.llm.config import EmbeddedModel, ScriptedModel, Temperament
 from swarm.llm.embedded.engine import EmbeddedEngine
@@ -29,10 +30,11 @@ from swarm.market.orders import BUY
 from swarm.planning import compose
 from swarm.scenarios.double_auction import DoubleAuction
 from swarm.scenarios.protocol import MarketState
-from swarm.simulation.loop import RoundOutcome, run_rounds
+from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.market import Market
 from swarm.simulation.plan import RunPlan
 from swarm.simulation.traders import Gathered, LocalTraders
+from swarm.simulation.world import run_rounds
 from swarm.training.corpus import HELD_OUT_FROM, TEMPERAMENTS, market_config
 
 EXAMINED_FROM = HELD_OUT_FROM + 500_000
@@ -131,7 +133,7 @@ def agreement(markets: int) -> dict[str, Any]:
     for number in range(EXAMINED_FROM, EXAMINED_FROM + markets):
         config = market_config(number)
         marks = by_scenario.setdefault(config["scenario"]["name"], {t: Marks() for t in TEMPERAMENTS})
-        plan = compose(resolve(config))
+        plan = compose(resolve(config)).run
         clients = {m.name: _Examiner(m.temperament, five, marks) for m in plan.models if isinstance(m, ScriptedModel)}
         run_rounds(plan, Market(plan.market, None), LocalTraders(plan.shard, clients))
     overall = {t: _merged([marks[t] for marks in by_scenario.values()]) for t in TEMPERAMENTS}
@@ -248,7 +250,7 @@ def efficiency(scenario: str, minds: Population, seed: int) -> tuple[float, dict
     In the double auction it is the realised surplus over the largest possible one of all periods. In the Wood it is the
     same of all rounds, each at the worths of that round.
     """
-    plan = compose(economy_config(scenario, minds, seed))
+    plan = compose(economy_config(scenario, minds, seed)).run
     traders = _Watched(plan)
     run_rounds(plan, Market(plan.market, None), traders, (traders,))
     columns = {name: float(np.mean([c[name] for c in traders.columns])) for name in traders.columns[0]}
@@ -297,7 +299,7 @@ def interval(differences: npt.NDArray[np.float64]) -> tuple[float, float]:
 
 def observations(scenario: str, seed: int) -> Iterator[tuple[ShardPlan, Observation]]:
     """What traders are shown in a market of the teachers that was held out."""
-    plan = compose(economy_config(scenario, populations()["their teachers"], 1_000 + seed))
+    plan = compose(economy_config(scenario, populations()["their teachers"], 1_000 + seed)).run
     traders = _Watched(plan)
     run_rounds(plan, Market(plan.market, None), traders)
     yield from ((plan.shard, seen) for seen in traders.seen[2:])
@@ -309,14 +311,13 @@ def lots_at_market(shard: ShardPlan, seen: Observation, temperament: Temperament
     plan = replace(
         shard,
         minds=(model.name,) * len(seen.private),
+        definitions=definitions([model.name], shard.traders),
         completion_tokens={model.name: 2},
-        menu_minds=frozenset({model.name}),
+        form_of={model.name: "menu"},
     )
     client = EmbeddedEngine(model)
     answer = asyncio.run(Shard(plan, {model.name: client}).decide(seen, Memory.empty()))
-    menus: dict[int, Menu] = plan.menus(seen)
-    limit = plan.budget.tokens_per_turn
-    orders = read_turns(answer.turns, seen.private.makes, plan.rules, limit, 80, menus=menus).orders
+    orders = answer.decisions.orders
     beyond = orders.side * (orders.limit_ticks - seen.public.reference_ticks[orders.good])
     orders = orders.take(beyond >= 0)
     lots = np.zeros((2, len(seen.private)), dtype=np.int64)

@@ -1,40 +1,26 @@
 """A real browser draws every chart of a report, with nothing but the file."""
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
 
-from swarm.config import load
-from swarm.llm import engines
-from swarm.planning import compose
-from swarm.simulation.loop import run_rounds
-from swarm.simulation.market import Market
-from swarm.simulation.record import Recorder
-from swarm.simulation.report import render
-from swarm.simulation.traders import LocalTraders
-
-CONFIG = Path(__file__).parents[2] / "configs" / "wood.yaml"
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+from swarm.report.page import render
+from tests.browser.chromium import CHROMIUM, MISSING, OPTIONS
+from tests.browser.picture import wood
 
 pytestmark = [
     pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the PATH: install one, say `apt-get install chromium`"),
+    pytest.mark.skipif(CHROMIUM is None, reason=MISSING),
 ]
 
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    plan = compose(load(CONFIG))
-    recorder, market = Recorder(), Market(plan.market, None)
-    clients = {model.name: engines.in_process(model) for model in plan.models}
-    run_rounds(plan, market, LocalTraders(plan.shard, clients), (recorder,))
-    record = recorder.finish(market.close(), {"finished": True, "place": "one process", "layout": {}, "lost": {}})
     path = tmp_path_factory.mktemp("report") / "report.html"
-    path.write_text(render(record), encoding="utf-8")
+    path.write_text(render(wood()), encoding="utf-8")
     return path
 
 
@@ -44,16 +30,8 @@ def open_in_chromium(page: Path, *options: str) -> subprocess.CompletedProcess[s
     with TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         command = [
             CHROMIUM,
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--no-first-run",
-            "--disable-background-networking",
-            "--disable-component-update",
-            "--disable-sync",
-            "--host-resolver-rules=MAP * ~NOTFOUND",
+            *OPTIONS,
             "--enable-logging=stderr",
-            "--virtual-time-budget=20000",
             f"--user-data-dir={profile}",
             *options,
             "--dump-dom",

@@ -12,7 +12,7 @@ import helm_python
 import pytest
 import yaml
 
-from swarm import config as configs
+from swarm import config_file
 from swarm.config import RuntimeConfig
 from tests.deploy.manifests import (
     ALL,
@@ -287,7 +287,7 @@ def config_map() -> dict[str, str]:
 
 
 def test_a_run_asks_the_models_that_are_served_beside_it() -> None:
-    config = configs.resolve(yaml.safe_load(config_map()["config.yaml"]))
+    config = config_file.resolve(yaml.safe_load(config_map()["config.yaml"]))
     [service] = by_kind(whole(), "RayService")
     address = f"http://{service['metadata']['name']}-serve-svc:8000/v1"
     assert {m.base_url for m in config.models if m.engine == "openai"} == {address}
@@ -300,7 +300,7 @@ def test_a_run_asks_the_models_that_are_served_beside_it() -> None:
 def test_what_a_run_is_given_besides_its_config_is_right() -> None:
     arguments = config_map()["arguments"].splitlines()
     assert arguments[::2] == ["--set"] * (len(arguments) // 2)
-    loaded = configs.load(ROOT / "configs" / "wood.yaml", tuple(arguments[1::2]))
+    loaded = config_file.load(ROOT / "configs" / "wood.yaml", tuple(arguments[1::2]))
     assert loaded.runtime.model_dump()["metrics_port"] == 9464
 
 

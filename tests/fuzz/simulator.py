@@ -18,26 +18,30 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import msgpack
 import numpy as np
 
 from swarm.agents.memory import Memory
 from swarm.agents.observation import Observation
 from swarm.agents.shard import Shard, ShardAnswer
-from swarm.config import resolve
+from swarm.config_file import resolve
 from swarm.errors import ClusterError, OutputError
 from swarm.llm.config import ScriptedModel
 from swarm.llm.scripted import ScriptedEngine
+from swarm.market import commands
 from swarm.market.orders import Int64
-from swarm.planning import compose
+from swarm.planning import compose, composed
 from swarm.scenarios.protocol import MarketState
 from swarm.simulation import history
-from swarm.simulation.loop import RoundOutcome, run_rounds
+from swarm.simulation.entries import Decided
+from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.market import Market, MarketPlan, OutOfStep
 from swarm.simulation.plan import RunPlan
 from swarm.simulation.remote import Lost, RemoteMarket, RemoteTraders, split
 from swarm.simulation.replay import replay
 from swarm.simulation.snapshot import SnapshotFolder
 from swarm.simulation.traders import Gathered, LocalTraders, RecordedTraders, ResumedTraders
+from swarm.simulation.world import run_rounds
 
 ROUNDS = 6
 CONFIGS = 6
@@ -371,7 +375,7 @@ def simulate(seed: int) -> Result:
             world.lives += 1
             chance.calm = world.lives > MOST_LIVES
             sha256 = _live(world, record, path, witness)
-        result = replay(path, _plan)
+        result = replay(path, composed)
         if not result.holds or result.recorded_sha256 != sha256:
             raise Broken(f"the journal does not replay: {result.mismatch}")
         if result.rounds != ROUNDS or sorted(witness.rounds) != list(range(1, ROUNDS + 1)):
@@ -395,7 +399,7 @@ def undisturbed(variant: int) -> str:
 def _live(world: World, record: dict[str, Any], path: Path, witness: Witness) -> str:
     """One life of the driver: the journal's hash, or nothing where it ended before the run did."""
     past = history.read(path) if history.begun(path) else None
-    plan = past.plan(_plan) if past else _plan(record)
+    plan = history.recorded_plan([past], composed).run if past else _plan(record)
     process = MarketProcess(world, plan.market, path)
     links = ShardProcesses(world, plan, world.chance.dice.randint(1, plan.traders))
     market = RemoteMarket(process, 60.0)
@@ -416,7 +420,7 @@ def _live(world: World, record: dict[str, Any], path: Path, witness: Witness) ->
 
 
 def _no_command_twice(path: Path) -> None:
-    numbers = [r[1] for r in history.read(path).records if r[0] not in ("run", "decisions", "round", "fork")]
+    numbers = [r[1] for r in map(msgpack.unpackb, history.read(path).payloads()) if r[0] in commands.KINDS]
     if numbers != list(range(1, len(numbers) + 1)):
         raise Broken("a command is in the journal twice, or is missing")
 
@@ -424,7 +428,7 @@ def _no_command_twice(path: Path) -> None:
 class _Recomputing(RecordedTraders):
     """Recorded traders whose rule-based orders are worked out again, from nothing but the record."""
 
-    def __init__(self, plan: RunPlan, rounds: Mapping[int, list[Any]]) -> None:
+    def __init__(self, plan: RunPlan, rounds: Mapping[int, Decided]) -> None:
         super().__init__(plan.shards_by_round(), rounds)
         self.shard = Shard(plan.shard, {})
         self.memory = {trader: Memory.empty() for trader in range(plan.traders)}
@@ -447,7 +451,7 @@ class _Recomputing(RecordedTraders):
 
 def _learned_from_the_record(path: Path) -> None:
     past = history.read(path)
-    plan = past.plan(_plan)
+    plan = history.recorded_plan([past], composed).run
     run_rounds(plan, Market(plan.market, None), _Recomputing(plan, past.decisions))
 
 
@@ -464,7 +468,7 @@ def _config(variant: int) -> dict[str, Any]:
 
 
 def _plan(record: dict[str, Any]) -> RunPlan:
-    return compose(resolve(record))
+    return compose(resolve(record)).run
 
 
 def _engine(model: Any) -> ScriptedEngine:

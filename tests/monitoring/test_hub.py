@@ -3,6 +3,7 @@
 import asyncio
 import json
 import math
+import re
 import socket
 import threading
 import urllib.request
@@ -19,22 +20,27 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from swarm.agents.memory import Memory
 from swarm.agents.observation import Observation
-from swarm.agents.shard import Shard, ShardPlan
-from swarm.config import resolve
+from swarm.agents.plan import ShardPlan
+from swarm.agents.shard import Shard
+from swarm.config_file import resolve
 from swarm.errors import ConfigError
 from swarm.llm import engines
 from swarm.llm.protocol import ModelClient, ModelReply, ModelRequest, TokenUsage
-from swarm.monitoring.hub import FIXED_SETS, METRICS, Hub, exported
+from swarm.monitoring.hub import Hub, run_label
+from swarm.monitoring.metrics import FIXED_SETS, METRICS
+from swarm.monitoring.port import exported
 from swarm.planning import compose
-from swarm.runtime.run import Place, execute, resume
+from swarm.runtime.ports import RunsOn
+from swarm.runtime.run import Session
 from swarm.scenarios.protocol import MarketState
 from swarm.simulation.folder import RunFolder
-from swarm.simulation.loop import RoundOutcome, Watcher, run_rounds
+from swarm.simulation.loop import RoundOutcome, Watcher
 from swarm.simulation.market import Market, MarketPlan, MarketPort
 from swarm.simulation.plan import Fork, RunPlan
 from swarm.simulation.record import Recorder
 from swarm.simulation.remote import Lost, RemoteMarket
 from swarm.simulation.traders import Gathered, LocalTraders, TradersPort, gather
+from swarm.simulation.world import run_rounds
 from tests.monitoring.conftest import Prometheus
 
 CONFIG: dict[str, Any] = {
@@ -115,9 +121,10 @@ def parsed(text: str) -> Samples:
     return found
 
 
-def value(found: Samples, name: str, **labels: str) -> float:
+def value(found: Samples, metric: str, /, **labels: str) -> float:
     """One series, which must be there."""
-    return found[name, frozenset({"run": "small", **labels}.items())]
+    (run,) = {dict(have)["run"] for _, have in found}
+    return found[metric, frozenset({"run": run, **labels}.items())]
 
 
 def total(found: Samples, name: str, **labels: str) -> float:
@@ -126,7 +133,7 @@ def total(found: Samples, name: str, **labels: str) -> float:
 
 
 def planned(**changes: Any) -> RunPlan:
-    return compose(resolve(CONFIG | changes))
+    return compose(resolve(CONFIG | changes)).run
 
 
 def hub_of(plan: RunPlan, folder: Path, **more: Any) -> Hub:
@@ -276,7 +283,7 @@ def test_labels_are_of_closed_sets_and_names_follow_the_rules() -> None:
             if domain in known:
                 values = {dict(have)[label] for (name, have) in found if name == metric.name and label in dict(have)}
                 assert metric.kind == "histogram" or values == known[domain], metric.name
-    assert all(dict(have)["run"] == "small" for _, have in found)
+    assert {dict(have)["run"] for _, have in found} == {hub.run}
 
 
 def test_the_figures_are_those_of_the_record(tmp_path: Path) -> None:
@@ -428,7 +435,7 @@ def test_tokens_cost_what_the_config_says(tmp_path: Path) -> None:
     assert turns == 2 * plan.minds.count("priced") > 0
     expected = turns * (500 * 3.0 + 20 * 15.0) / 1e6
     assert value(found, "swarm_cost_dollars_total", model="priced") == pytest.approx(expected)
-    assert ("swarm_cost_dollars_total", frozenset({"run": "small", "model": "unknown"}.items())) not in found
+    assert ("swarm_cost_dollars_total", frozenset({"run": hub.run, "model": "unknown"}.items())) not in found
     assert value(found, "swarm_tokens_total", model="priced", kind="cached_prompt") == turns * 200
 
 
@@ -496,15 +503,38 @@ def test_rounds_without_trades_are_counted_in_a_row(tmp_path: Path) -> None:
     assert value(samples(hub), "swarm_rounds_without_trades") == 0
 
 
-def test_rounds_from_a_journal_move_gauges_and_are_no_work(tmp_path: Path) -> None:
-    plan = planned()
-    hub = hub_of(plan, tmp_path, recorded_rounds=9)
-    run(plan, hub)
-    found = samples(hub)
-    assert value(found, "swarm_round") == 12
-    assert value(found, "swarm_rounds_total") == 3
-    assert total(found, "swarm_turns_total") == 3 * 40
+def test_rounds_from_a_journal_are_part_of_the_runs_counters_and_took_no_time(tmp_path: Path) -> None:
+    plan, through = planned(), planned()
+    hub, whole = hub_of(plan, tmp_path, recorded_rounds=9), hub_of(through, tmp_path)
+    looks = Once(hub)
+    run(plan, hub, looks)
+    run(through, whole)
+    found, expected = samples(hub), samples(whole)
+    timed = ("_seconds", "_seconds_sum", "_seconds_count", "_seconds_bucket", "_seconds_total", "_bytes")
+    for (name, have), wanted in expected.items():
+        if not name.endswith(timed) and not name.startswith("swarm_journal"):
+            assert found[name, have] == pytest.approx(wanted, nan_ok=True), name
     assert value(found, "swarm_round_duration_seconds_count") == 3
+    # No counter is shown before it holds all that the journal has, so none ever falls behind what was shown before.
+    counters = {metric.name for metric in METRICS if metric.kind == "counter"}
+    assert not any(name in counters for name, _ in looks.seen[8])
+    assert value(looks.seen[9], "swarm_rounds_total") == 9
+    assert value(looks.seen[8], "swarm_round") == 8
+
+
+def test_two_runs_of_one_config_are_two_series_and_a_resumed_run_is_one(tmp_path: Path) -> None:
+    plan = planned()
+    one, other = hub_of(plan, tmp_path / "a" / "run"), hub_of(plan, tmp_path / "b" / "run")
+    assert {name for name, _ in samples(one)} == {name for name, _ in samples(other)}
+    assert not set(samples(one)) & set(samples(other))
+    assert set(samples(one)) == set(samples(hub_of(plan, tmp_path / "a" / "run", recorded_rounds=0)))
+
+
+@pytest.mark.parametrize("name", ["wood-1", "a b", 'quo"te', "x" * 200, "\u20ac\udcff"])
+def test_a_runs_label_is_short_and_plain(tmp_path: Path, name: str) -> None:
+    label = run_label(tmp_path / name)
+    assert re.fullmatch(r"[A-Za-z0-9._-]{7,71}", label)
+    assert label[:3] == re.sub(r"[^A-Za-z0-9._-]", "_", name)[:3] or len(name) < 3
 
 
 def test_a_fork_has_the_minds_of_both_its_futures(tmp_path: Path) -> None:
@@ -549,7 +579,7 @@ def taken_port() -> Iterator[int]:
 
 def execute_with(folder: Path, runtime: dict[str, Any], *watchers: Watcher, **changes: Any) -> dict[str, Any]:
     config = resolve(CONFIG | {"rounds": 3} | changes | {"runtime": runtime})
-    return execute(config, Place(local=True), RunFolder(folder), watchers, Quiet(), lambda: False).record.summary
+    return Session(RunsOn(local=True), RunFolder(folder), watchers=watchers).execute(config).record.summary
 
 
 def test_a_run_serves_its_metrics_until_its_end(tmp_path: Path) -> None:
@@ -568,9 +598,11 @@ def test_a_run_serves_its_metrics_until_its_end(tmp_path: Path) -> None:
             read.append(parsed(get(said[0].removeprefix("metrics at "))))
 
     config = resolve(CONFIG | {"rounds": 3, "runtime": {"metrics_port": 0}})
-    result = execute(config, Place(local=True), RunFolder(tmp_path / "run"), (Reader(),), Narrator(), lambda: False)
+    result = Session(
+        RunsOn(local=True), RunFolder(tmp_path / "run"), watchers=(Reader(),), narrator=Narrator()
+    ).execute(config)
     assert [value(found, "swarm_rounds_total") for found in read] == [1, 2, 3]
-    assert value(read[-1], "swarm_run_info", scenario="wood", place="one process", version="0.1.0") == 1
+    assert value(read[-1], "swarm_run_info", name="small", scenario="wood", runs_on="one process", version="0.1.0") == 1
     assert value(read[-1], "swarm_shards") == 1
     address = result.record.summary["metrics_address"]
     assert said[0] == f"metrics at {address}"
@@ -623,7 +655,7 @@ def test_a_resumed_run_has_metrics(tmp_path: Path) -> None:
 
     folder = RunFolder(tmp_path / "run")
     config = resolve(CONFIG | {"runtime": {"metrics_port": 0}})
-    stopped = execute(config, Place(local=True), folder, (), Quiet(), stop_after_four)
+    stopped = Session(RunsOn(local=True), folder, stop=stop_after_four).execute(config)
     assert not stopped.finished
     read: list[str] = []
 
@@ -642,10 +674,11 @@ def test_a_resumed_run_has_metrics(tmp_path: Path) -> None:
                 read.append(get(self.address))
 
     reader = Reader()
-    resume(Place(local=True), folder, (reader,), reader, lambda: False)
+    Session(RunsOn(local=True), folder, watchers=(reader,), narrator=reader).resume()
     found = parsed(read[0])
     assert value(found, "swarm_round") == 12
-    assert value(found, "swarm_rounds_total") == 12 - stopped.record.summary["rounds"]
+    assert value(found, "swarm_rounds_total") == 12
+    assert value(found, "swarm_round_duration_seconds_count") == 12 - stopped.record.summary["rounds"]
 
 
 def test_metrics_linger_until_told_to_stop(tmp_path: Path) -> None:
@@ -669,7 +702,9 @@ def test_metrics_linger_until_told_to_stop(tmp_path: Path) -> None:
         return narrator.lingering
 
     config = resolve(CONFIG | {"rounds": 3, "runtime": {"metrics_port": 0, "metrics_linger_s": 3600}})
-    result = execute(config, Place(local=True), RunFolder(tmp_path / "run"), (), narrator, should_stop)
+    result = Session(RunsOn(local=True), RunFolder(tmp_path / "run"), narrator=narrator, stop=should_stop).execute(
+        config
+    )
     assert result.finished
     assert value(found[0], "swarm_round") == 3
     assert value(found[0], "swarm_run_finished") == 1

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from swarm.errors import ConfigError
-from swarm.monitoring.hub import METRICS
+from swarm.monitoring.metrics import METRICS
 from swarm.monitoring.monitor import RULES, Monitoring, config_text, find_prometheus, ray_endpoints, target_of, write
 from tests.monitoring.conftest import ROOT, Prometheus
 

@@ -16,11 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swarm import scenarios
-from swarm.agents import desk_tools, menu, prompt
+from swarm.agents import desk_tools, prompt
+from swarm.agents.forms import menu
 from swarm.agents.memory import Memory
 from swarm.agents.observation import MAX_HISTORY, Observation, PastRound, PrivateViews, PublicView
 from swarm.agents.shard import Shard
-from swarm.config import resolve
+from swarm.config_file import resolve
 from swarm.llm.protocol import ModelReply, ModelRequest, TokenUsage
 from swarm.market.events import RoundCleared, Trades
 from swarm.planning import compose
@@ -65,12 +66,12 @@ def plan_of(scenario: str) -> RunPlan:
                 "budget": {"tokens_per_turn": 5_000},
             }
         )
-    )
+    ).run
 
 
 def fresh(scenario: str) -> RunPlan:
     """A plan of its own, where a scenario's state is moved."""
-    return compose(resolve(plan_of(scenario).config_record))
+    return compose(resolve(plan_of(scenario).config_record)).run
 
 
 words = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=60)

@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from swarm.config import resolve
+from swarm.config_file import resolve
 from swarm.market.commands import CloseRound, SubmitOrders, Transfer
 from swarm.market.config import MarketConfig
 from swarm.market.events import OrdersTaken, Rejection, RoundCleared
@@ -18,10 +18,10 @@ from swarm.market.ledger import ISSUE, Ledger
 from swarm.market.margin import ACCOUNTS, BANK, DEFAULTS, LENDER, MarginConfig, MarginDesk
 from swarm.market.orders import BUY, SELL, Orders
 from swarm.planning import compose
-from swarm.simulation.loop import run_rounds
 from swarm.simulation.market import Market
 from swarm.simulation.record import Recorder
 from swarm.simulation.traders import LocalTraders
+from swarm.simulation.world import run_rounds
 
 TRADERS, GOODS, TICK = 4, 2, 100
 ASSETS = GOODS + 1
@@ -289,7 +289,7 @@ def test_a_wood_with_margin_accounts_conserves_everything(mechanism: str) -> Non
         "scenario": {"name": "wood", "start_pebbles": 30, "shocks": shocks},
         "market": {"mechanism": mechanism, "margin": {"interest_ppm": 20_000}},
     }
-    plan, recorder = compose(resolve(config)), Recorder()
+    plan, recorder = compose(resolve(config)).run, Recorder()
     market = Market(plan.market, None)
     run_rounds(plan, market, LocalTraders(plan.shard, {}), (recorder,))
     summary = recorder.finish(market.close(), {}).summary

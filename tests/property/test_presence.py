@@ -10,18 +10,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swarm.agents.baselines import BASELINES
-from swarm.agents.observation import ABSENT, AWAKE, Int64, Observation
-from swarm.config import resolve
+from swarm.agents.observation import Int64, Observation
+from swarm.config_file import resolve
 from swarm.llm import engines
 from swarm.planning import compose, composed
 from swarm.scenarios.protocol import Consequence, MarketState, Movement
-from swarm.simulation.loop import RoundOutcome, run_rounds
+from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.market import Market
 from swarm.simulation.plan import RunPlan
 from swarm.simulation.presence import DEPARTED, among, turnover
 from swarm.simulation.record import Recorder
 from swarm.simulation.replay import replay
 from swarm.simulation.traders import Gathered, LocalTraders
+from swarm.simulation.world import run_rounds
 
 ROUNDS = 14
 SHOCKS = [
@@ -75,11 +76,11 @@ class Watched(LocalTraders):
         assert not owned[now:].any()
         assert not any(private.heard[now:])
         if now < self.plan.traders:
-            assert private.awake is not None
-            assert ((private.awake == ABSENT) == (private.trader >= now)).all()
-        if private.awake is not None:
+            assert private.assigned is not None
+            assert (private.assigned.present == (private.trader < now)).all()
+        if private.assigned is not None:
             thinks = np.array([mind not in BASELINES for mind in self.plan.minds])
-            assert (private.awake[came] == np.where(thinks, AWAKE, private.awake)[came]).all(), "one who came is asleep"
+            assert private.assigned.asked[came][thinks[came]].all(), "one who came is asleep"
         return super().decide(seen)
 
 
@@ -162,7 +163,7 @@ def test_traders_come_and_go(
         "market": market,
         "scenario": scenario,
     }
-    plan, recorder = compose(resolve(config)), Recorder()
+    plan, recorder = compose(resolve(config)).run, Recorder()
     with TemporaryDirectory() as folder:
         journal = Path(folder) / "journal.swarm"
         exchange = Market(plan.market, journal)

@@ -16,7 +16,7 @@ from grafana_foundation_sdk.models import dashboard as model
 
 from swarm.errors import SwarmError
 from swarm.monitoring import dashboards
-from swarm.monitoring.hub import METRICS
+from swarm.monitoring.metrics import METRICS
 
 ROOT = Path(__file__).parents[2]
 COMMITTED = dashboards.committed()

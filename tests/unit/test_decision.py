@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swarm.agents.decision import Decision, DecisionError, OrderWish, Rules, read_decision
-from swarm.agents.turns import NEVER_ASKED, Turns, read_turns
-from swarm.llm.protocol import MAX_REPLY_CHARS, FinishReason
+from swarm.agents.turns import NEVER_ASKED, Turns
+from swarm.llm.protocol import MAX_REPLY_CHARS, FinishReason, ModelReply, TokenUsage
 from swarm.market.orders import BUY, SELL
+from tests.unit.reading import read_turns
 
 GOODS = ("acorns", "berries", "honey")
 RULES = Rules(goods=GOODS, max_orders=2, max_price_ticks=100, max_quantity_lots=10)
@@ -323,17 +324,8 @@ def test_what_the_schema_allows_is_read_but_for_a_bid_for_the_own_good(value: di
 
 def turns(*rows: tuple[str, FinishReason, int]) -> Turns:
     n = len(rows)
-    return Turns(
-        trader=np.arange(10, 10 + n),
-        text=tuple(text for text, _, _ in rows),
-        finish_reason=tuple(reason for _, reason, _ in rows),
-        prompt_tokens=np.array([tokens for _, _, tokens in rows], dtype=np.int64),
-        completion_tokens=np.full(n, 50),
-        pruned_messages=np.zeros(n, dtype=np.int64),
-        latency_s=np.zeros(n),
-        cached_prompt_tokens=np.zeros(n, dtype=np.int64),
-        shared_prompt_tokens=np.zeros(n, dtype=np.int64),
-    )
+    replies = [ModelReply(text, TokenUsage(tokens, 50), reason, 0.0) for text, reason, tokens in rows]
+    return Turns.asked_once("m", "m", np.arange(10, 10 + n), replies, [0] * n, np.zeros(n, dtype=np.int64))
 
 
 def test_a_turn_is_judged_by_how_it_ended_before_its_text_is_read() -> None:

@@ -16,31 +16,37 @@ import pytest
 
 from swarm.agents.config import TOOLS, DeskConfig
 from swarm.agents.decision import DecisionError, Rules
+from swarm.agents.decisions import decisions_of
 from swarm.agents.desk import Desk, DeskTurn
-from swarm.agents.desk_tools import Refusal, Seat, alone, call_schema, quoted, read_call, system_text
+from swarm.agents.desk_tools import Refusal, Seat, alone, call_schema, quoted, system_text
 from swarm.agents.desk_trace import Trace, read_trace
 from swarm.agents.memory import Memory
+from swarm.agents.minds import models_asked
+from swarm.agents.minds.desk import read_turn
 from swarm.agents.observation import Observation, PastRound, PrivateViews, PublicView
 from swarm.agents.shard import Shard
-from swarm.agents.turns import Turns, read_turns
-from swarm.config import RunConfig, resolve
+from swarm.agents.tool_calls import ToolCall, read_calls
+from swarm.agents.turns import Turns
+from swarm.config import RunConfig
+from swarm.config_file import resolve
 from swarm.errors import ConfigError
 from swarm.llm import engines
 from swarm.llm.protocol import FinishReason, ModelClient, ModelReply, ModelRequest, TokenUsage
-from swarm.planning import compose
+from swarm.planning import compose, composed
 from swarm.preflight import check_budget, check_desks
-from swarm.simulation.loop import run_rounds
+from swarm.report.page import render
+from swarm.simulation.entries import to_record
 from swarm.simulation.market import Market
 from swarm.simulation.record import Recorder, RunRecord
 from swarm.simulation.replay import replay
-from swarm.simulation.report import render
 from swarm.simulation.traders import LocalTraders, gather
+from swarm.simulation.world import run_rounds
+from tests.unit.reading import read_turns
 
 GOODS = ("acorns", "berries", "honey")
 RULES = Rules(GOODS, max_orders=2, max_price_ticks=100, max_quantity_lots=10)
 MAKES = 2
 USAGE = TokenUsage(100, 20)
-ONE = np.array([1])
 Say = Callable[[ModelRequest], str]
 
 
@@ -111,12 +117,11 @@ def turn(client: ModelClient, deadline_s: float = 20.0, heard: tuple[str, ...] =
 
 
 def read(taken: DeskTurn, max_tokens: int = 8_000) -> Any:
-    turns = Turns(
-        np.array([7]), (taken.text,), (taken.finish_reason,), np.array([taken.usage.prompt]),
-        np.array([taken.usage.completion]), np.array([taken.pruned_messages]), np.array([0.0]),
-        np.array([0]), np.array([0]),
-    )  # fmt: skip
-    return read_turns(turns, np.array([MAKES]), RULES, 1_000, 80, {7: max_tokens})
+    reply = ModelReply(taken.text, taken.usage, taken.finish_reason, 0.0)
+    turns = Turns.asked_once("desk", "m", np.array([7]), [reply], [0], np.array([taken.pruned_messages]))
+    turns = replace(turns, text=(taken.text,))
+    reading = read_turn(taken.text, taken.finish_reason, taken.usage.total, RULES, MAKES, max_tokens)
+    return decisions_of(turns, [reading], RULES.goods, 80)
 
 
 class TestTools:
@@ -247,13 +252,13 @@ class TestReplies:
         ],
     )
     def test_what_is_no_call(self, text: str, fault: DecisionError) -> None:
-        found = read_call(text, cut=False)
+        found = read_calls(text, cut=False)
         assert found is fault or (fault is DecisionError.NOT_JSON and found is DecisionError.TRUNCATED)
 
     def test_the_form_is_repaired_as_for_any_reply(self) -> None:
-        found = read_call('Sure:\n```json\n{"name": "portfolio", "arguments": {},}\n```', cut=False)
+        found = read_calls('Sure:\n```json\n{"name": "portfolio", "arguments": {},}\n```', cut=False)
         assert not isinstance(found, DecisionError)
-        assert (found.name, found.arguments) == ("portfolio", {})
+        assert found.calls == (ToolCall("portfolio", {}),)
         assert found.repairs
 
 
@@ -392,7 +397,8 @@ class TestTurns:
             assert read_trace(text, RULES, MAKES).outcome is DecisionError.WRONG_SHAPE
         # A model that is no desk's cannot hand in orders as a trace.
         trace = Trace((), "", {"thought": "", "orders": [BUY], "gossip": ""}).to_text()
-        turns = Turns(np.array([7]), (trace,), ("stop",), ONE, ONE, ONE, np.array([0.0]), ONE, ONE)
+        reply = ModelReply(trace, USAGE, "stop", 0.0)
+        turns = Turns.asked_once("m", "m", np.array([7]), [reply], [0], np.array([0]))
         assert read_turns(turns, np.array([MAKES]), RULES, 1_000, 80).errors == (DecisionError.WRONG_SHAPE,)
 
     def test_a_decision_in_a_trace_is_checked_again(self) -> None:
@@ -428,7 +434,7 @@ def changed(**desk: Any) -> RunConfig:
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, RunRecord]:
     journal = tmp_path_factory.mktemp("run") / "journal.swarm"
-    plan, recorder = compose(resolve(CONFIG)), Recorder()
+    plan, recorder = compose(resolve(CONFIG)).run, Recorder()
     market = Market(plan.market, journal)
     clients: dict[str, ModelClient] = {m.name: engines.in_process(m) for m in plan.models}
     assert set(clients) == {"calm", "wild"}
@@ -462,7 +468,7 @@ class TestRuns:
         monkeypatch.setitem(sys.modules, "smolagents", None)
         monkeypatch.delitem(sys.modules, "swarm.agents.desk", raising=False)
         recorder = Recorder()
-        result = replay(journal, lambda data: compose(resolve(data)), (recorder,))
+        result = replay(journal, composed, (recorder,))
         assert result.holds
         assert result.replayed_sha256 == sha256
         rebuilt = recorder.finish(result.closing, {})
@@ -470,7 +476,7 @@ class TestRuns:
         assert rebuilt.summary["desks"] == record.summary["desks"]
 
     def test_one_shard_or_four_decide_the_same(self) -> None:
-        plan = compose(resolve(CONFIG))
+        plan = compose(resolve(CONFIG)).run
         clients: dict[str, ModelClient] = {m.name: engines.in_process(m) for m in plan.models}
         nothing = Market(plan.market, None).execute([]).state
         shown = plan.scenario.observe(1, nothing, None)
@@ -481,25 +487,28 @@ class TestRuns:
         for rows in np.array_split(np.arange(plan.traders), 4):
             part = replace(plan.shard, first_trader=int(rows[0]), minds=plan.minds[rows[0] : rows[-1] + 1])
             theirs = Observation(shown.public, shown.private.take(rows))
-            parts.append(asyncio.run(Shard(part, {m: clients[m] for m in part.models}).decide(theirs, Memory.empty())))
+            parts.append(
+                asyncio.run(Shard(part, {m: clients[m] for m in models_asked(part)}).decide(theirs, Memory.empty()))
+            )
         split = gather(parts[::-1], np.empty(0, dtype=np.int64))
-        assert whole.to_record() == split.to_record()
+        assert to_record(whole.entry(1)) == to_record(split.entry(1))
         assert whole.decisions.steps == split.decisions.steps
         assert whole.decisions.faults == split.decisions.faults
 
     def test_the_report_shows_traces_and_no_model_can_write_into_the_page(self) -> None:
-        plan, recorder = compose(resolve(CONFIG | {"rounds": 1})), Recorder()
+        plan, recorder = compose(resolve(CONFIG | {"rounds": 1})).run, Recorder()
         market = Market(plan.market, None)
         evil = '{"name": "<script>alert(1)</script>", "arguments": {}}'
         clients: dict[str, ModelClient] = {m.name: Fake(script(evil)) for m in plan.models}
         shard = replace(plan.shard, minds=tuple("analyst" for _ in plan.minds))
         plan = replace(plan, shard=shard)
         run_rounds(plan, market, LocalTraders(plan.shard, clients), (recorder,))
-        page = render(recorder.finish(market.close(), {}))
+        record = recorder.finish(market.close(), {})
+        page = render(record)
         assert "<script>alert(1)" not in page
         assert "&lt;script&gt;alert(1)" in page
         assert "Traces of the last turns at desks" in page
-        assert recorder.errors == {"unknown_tool": 20}
+        assert record.summary["decision_errors"] == {"unknown_tool": 20}
 
     @pytest.mark.parametrize(
         ("desk", "place"),
@@ -530,7 +539,7 @@ class TestRuns:
     def test_a_model_that_only_sits_at_desks_is_deployed_and_its_prompts_are_not_bound_by_the_thousand(self) -> None:
         only = CONFIG | {"traders": CONFIG["traders"] | {"minds": {"risk": 1}}, "budget": {"tokens_per_turn": 250}}
         check_budget(resolve(only))
-        assert [m.name for m in compose(resolve(only)).models] == ["wild"]
+        assert [m.name for m in compose(resolve(only)).run.models] == ["wild"]
 
     def test_without_smolagents_one_line_says_what_to_do(self, monkeypatch: pytest.MonkeyPatch) -> None:
         found = importlib.util.find_spec

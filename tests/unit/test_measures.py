@@ -6,20 +6,22 @@ import numpy as np
 import polars as pl
 import pytest
 
-from swarm.config import resolve
+from swarm.config_file import resolve
 from swarm.planning import compose
+from swarm.report import sections
+from swarm.report.parts import Table
 from swarm.scenarios.protocol import MarketState, with_debts
-from swarm.simulation.loop import run_rounds
+from swarm.simulation.facets.traders import wealth_cents
 from swarm.simulation.market import Market
 from swarm.simulation.measures import MEANINGS, MIN_RETURNS, measures
 from swarm.simulation.plan import RunPlan
-from swarm.simulation.record import Recorder, wealth_cents
-from swarm.simulation.report import contents
+from swarm.simulation.record import Recorder
 from swarm.simulation.traders import LocalTraders
+from swarm.simulation.world import run_rounds
 
 
 def plan_of(**config: Any) -> RunPlan:
-    return compose(resolve({"population": 6, "traders": {"minds": {"zip": 1}}, **config}))
+    return compose(resolve({"population": 6, "traders": {"minds": {"zip": 1}}, **config})).run
 
 
 def tables(
@@ -73,9 +75,9 @@ def test_every_run_has_its_measures_in_the_summary_and_the_report(scenario: str)
     assert set(quality) == set(MEANINGS)
     assert (quality["efficiency"]["market"] is not None) == (scenario == "double_auction")
     assert quality["volume_lots"]["market"] == record.summary["volume_lots"]
-    (section,) = [section for section in contents.sections(record) if section.key == "quality"]
+    (section,) = [section for section in sections.shown(record) if section.key == "quality"]
     (table,) = section.parts
-    assert isinstance(table, contents.Table)
+    assert isinstance(table, Table)
     assert [row[-1] for row in table.rows] == list(MEANINGS.values())
     assert {len(row) for row in table.rows} == {len(table.head)}
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from swarm.config import resolve
+from swarm.config_file import resolve
 from swarm.errors import ConfigError
 from swarm.explain import explain
 from swarm.llm.config import OpenAIModel, ScriptedModel

@@ -13,13 +13,16 @@ from hypothesis import strategies as st
 from swarm.agents.decision import Rules
 from swarm.agents.observation import Observation
 from swarm.agents.prompt import Prompt, private_text, public_text, render, system_text
-from swarm.agents.turns import Turns, read_turns
-from swarm.config import resolve
+from swarm.agents.turns import Turns
+from swarm.config_file import resolve
 from swarm.llm.config import Temperament
+from swarm.llm.marks import unmarked
+from swarm.llm.protocol import ModelReply, TokenUsage
 from swarm.llm.scripted import answer
 from swarm.llm.tokens import MESSAGE_OVERHEAD, count_tokens, count_tokens_cached
 from swarm.planning import compose
 from swarm.scenarios.protocol import MarketState
+from tests.unit.reading import read_turns
 
 TRADERS = 10
 PLAN = compose(
@@ -30,7 +33,7 @@ PLAN = compose(
             "scenario": {"name": "wood", "shocks": [{"kind": "mania", "round": 1, "good": "acorns"}]},
         }
     )
-)
+).run
 RULES = PLAN.shard.rules
 GOODS = RULES.goods
 SYSTEM = system_text(PLAN.shard.scenario_rules, RULES)
@@ -138,7 +141,7 @@ def test_a_prompt_stays_within_its_budget_whatever_is_heard(heard: tuple[str, ..
     kept = len(heard) - prompt.pruned_messages
     expected = "".join(f"\n- {line}" for line in heard[:kept])
     heading = "\nHEARD (rumours, not orders)" if kept else ""
-    assert prompt.messages[1].content == silent.messages[1].content + heading + expected
+    assert prompt.messages[1].content == unmarked(silent.messages[1].content + heading + expected)
     if prompt.pruned_messages:
         longer = silent.tokens + count_tokens("\nHEARD (rumours, not orders)")
         longer += sum(count_tokens(f"\n- {line}") for line in heard[: kept + 1])
@@ -166,17 +169,8 @@ def test_the_prompt_of_the_wood_leaves_room_for_a_reply_within_a_thousand_tokens
 
 def heard_of(said: str) -> str:
     """What a neighbour hears of what a model said."""
-    turns = Turns(
-        trader=np.array([0]),
-        text=(json.dumps({"thought": "", "orders": [], "gossip": said}),),
-        finish_reason=("stop",),
-        prompt_tokens=np.array([1]),
-        completion_tokens=np.array([1]),
-        pruned_messages=np.array([0]),
-        latency_s=np.array([0.0]),
-        cached_prompt_tokens=np.array([0]),
-        shared_prompt_tokens=np.array([0]),
-    )
+    reply = ModelReply(json.dumps({"thought": "", "orders": [], "gossip": said}), TokenUsage(1, 1), "stop", 0.0)
+    turns = Turns.asked_once("m", "m", np.array([0]), [reply], [0], np.array([0]))
     (line,) = read_turns(turns, np.array([0]), RULES, 1_000, 400).gossip
     return line
 

@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from swarm.config import resolve
+from swarm.config_file import resolve
 from swarm.errors import JournalError, OutputError
-from swarm.planning import compose
+from swarm.planning import compose, composed
 from swarm.simulation import history
 from swarm.simulation.journal import MAGIC, DiskFile, JournalReader, JournalWriter, head_path
-from swarm.simulation.loop import run_rounds
 from swarm.simulation.market import Market, MarketPlan
 from swarm.simulation.plan import RunPlan
 from swarm.simulation.record import Recorder
 from swarm.simulation.traders import LocalTraders, RecordedTraders, ResumedTraders
+from swarm.simulation.world import run_rounds
 
 CONFIG: dict[str, Any] = {
     "seed": 5,
@@ -29,13 +29,13 @@ CONFIG: dict[str, Any] = {
 
 
 def new_plan(record: dict[str, Any]) -> RunPlan:
-    return compose(resolve(record))
+    return compose(resolve(record)).run
 
 
 def go_on(path: Path, config: dict[str, Any] = CONFIG, should_stop: Callable[[], bool] = lambda: False) -> str:
     """Start a run, or go on with it from whatever its journal holds."""
     past = history.read(path) if history.begun(path) else None
-    plan = past.plan(new_plan) if past else new_plan(config)
+    plan = history.recorded_plan([past], composed).run if past else new_plan(config)
     market = Market(plan.market, path)
     recorded = RecordedTraders(plan.shards_by_round(), past.decisions if past else {})
     try:
@@ -167,7 +167,7 @@ def test_another_history_of_the_same_length_is_noticed(whole: Path, tmp_path: Pa
     path = tmp_path / "journal.swarm"
     records = list(JournalReader(whole))
     with JournalWriter(path) as writer:
-        for record in [*records[:-1], ["round", [3, "0" * 64]]]:
+        for record in [*records[:-1], ["RoundEnded", 3, "0" * 64]]:
             writer.append(record)
     head_path(path).write_bytes(head_path(whole).read_bytes())
     with pytest.raises(JournalError, match="another history than the one that was durable"):
@@ -190,7 +190,7 @@ def test_a_journal_of_another_config_is_not_gone_on_with(whole: Path, tmp_path: 
     path.write_bytes(whole.read_bytes())
     plan = new_plan(CONFIG | {"seed": 6})
     market = Market(plan.market, path)
-    with pytest.raises(JournalError, match="at byte 8 record 0 is a 'run' and this run comes to another 'run'"):
+    with pytest.raises(JournalError, match="record 0 is a 'RunBegan' and this run comes to another"):
         run_rounds(plan, market, LocalTraders(plan.shard, {}))
     market.close()
     assert path.read_bytes() == whole.read_bytes()

@@ -9,15 +9,17 @@ import numpy as np
 import polars as pl
 import pytest
 
-from swarm.config import resolve
+from swarm.config_file import resolve
 from swarm.llm import engines
+from swarm.market.quality import gini
 from swarm.planning import compose
+from swarm.report import aggregates, charts, wording
+from swarm.report.page import render
 from swarm.scenarios.protocol import ShockMark
-from swarm.simulation.loop import run_rounds
 from swarm.simulation.market import Market
 from swarm.simulation.record import Recorder, RunRecord
-from swarm.simulation.report import aggregates, charts, render, wording
 from swarm.simulation.traders import LocalTraders
+from swarm.simulation.world import run_rounds
 
 EVIL = "</script><script>alert('&')</script>"
 SHOCK = {"kind": "mania", "round": 2, "rounds": 2, "good": "honey", "title": EVIL}
@@ -34,7 +36,7 @@ def run(stop_after: int | None = None, **changes: Any) -> RunRecord:
             {"name": "panicky", "temperament": "panic"},
         ],
     }
-    plan = compose(resolve({**settings, **changes}))
+    plan = compose(resolve({**settings, **changes})).run
     recorder, market = Recorder(), Market(plan.market, None)
     asked = iter(range(1_000_000))
     clients = {model.name: engines.in_process(model) for model in plan.models}
@@ -112,35 +114,12 @@ def test_it_asks_no_network_for_anything(html: str) -> None:
         assert "http" not in json.dumps(spec)
 
 
-def test_scripted_policies_are_named_next_to_every_result_by_model(html: str) -> None:
+def test_scripted_policies_are_named_next_to_every_result_by_mind(html: str) -> None:
     words = words_of(html)
     assert "<strong>Scripted policies, no language model</strong>" in words
-    by_model = re.findall(r"<h3>([^<]* by model[^<]*)(<span[^>]*>[^<]*</span>)?", words)
+    by_model = re.findall(r"<h3>([^<]* by mind[^<]*)(<span[^>]*>[^<]*</span>)?", words)
     assert len(by_model) >= 6
     assert all("scripted policies, no language model" in tag for _, tag in by_model)
-
-
-@pytest.mark.parametrize(
-    ("engines_of_minds", "heading", "tag"),
-    [
-        ({"a": "vllm", "b": "vllm"}, "", ""),
-        (
-            {"a": "vllm", "b": "scripted"},
-            "Scripted policies, no language model, for 3 of 5 traders",
-            "no language model: b",
-        ),
-        (
-            {"a": "scripted"},
-            "Scripted policies and baseline rules, no language model",
-            "scripted policies and baseline rules",
-        ),
-        ({}, "Baseline rules, no language model", "baseline rules"),
-    ],
-)
-def test_the_notice_says_what_decided(engines_of_minds: dict[str, str], heading: str, tag: str) -> None:
-    summary = {"engines": engines_of_minds, "minds": {"a": 2, "b": 3}, "traders": 5}
-    assert wording.notice(summary)[0] == heading
-    assert wording.model_tag(summary).startswith(tag)
 
 
 def test_decision_errors_are_told_by_kind_and_model(record: RunRecord, html: str) -> None:
@@ -255,3 +234,21 @@ def test_a_long_run_of_many_is_thinned_and_says_so(record: RunRecord) -> None:
 )
 def test_durations_are_read_in_the_unit_that_suits_them(value: float, shown: str) -> None:
     assert wording.seconds(value) == shown
+
+
+def test_what_was_traded_between_traders_in_debt_has_one_gini(record: RunRecord) -> None:
+    poor = record.tables["traders"].with_columns(
+        wealth_cents=pl.when(pl.col("trader") < 4).then(-pl.col("wealth_cents")).otherwise(pl.col("wealth_cents"))
+    )
+    shown = aggregates.wealth_gini(RunRecord(record.summary, {**record.tables, "traders": poor}))
+    last = poor.filter(round=record.summary["rounds"])["wealth_cents"].to_numpy()
+    assert (last < 0).any()
+    assert shown["gini"].to_list()[-1] == pytest.approx(gini(last), abs=1e-5)
+    assert 0 <= gini(last) < 1
+
+
+def test_the_spread_of_wealth_leaves_nobody_out_who_owes(record: RunRecord) -> None:
+    owing = record.tables["traders"].with_columns(wealth_cents=pl.col("wealth_cents") - 10**6)
+    found = aggregates.spread(RunRecord(record.summary, {**record.tables, "traders": owing}), "wealth_cents", 100)
+    last = owing.filter(round=record.summary["rounds"])["wealth_cents"].to_numpy() / 100
+    assert found["median"].to_list()[-1] == pytest.approx(np.median(last), abs=0.01)

@@ -10,19 +10,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from swarm.config import resolve
+from swarm.config_file import resolve
 from swarm.errors import JournalError
 from swarm.market.commands import CloseRound, Command, MoveReference, from_record
 from swarm.market.events import Event
 from swarm.market.exchange import Exchange
 from swarm.planning import compose
 from swarm.simulation import snapshot
+from swarm.simulation.entries import RunBegan
 from swarm.simulation.journal import JournalReader, JournalWriter, head_path
-from swarm.simulation.loop import run_rounds
-from swarm.simulation.market import Market, MarketPlan, Note, OutOfStep
+from swarm.simulation.market import Market, MarketPlan, OutOfStep
 from swarm.simulation.plan import Fork, RunPlan
 from swarm.simulation.snapshot import Snapshot, SnapshotFolder
 from swarm.simulation.traders import LocalTraders
+from swarm.simulation.world import run_rounds
 
 CONFIG: dict[str, Any] = {
     "seed": 5,
@@ -34,7 +35,7 @@ CONFIG: dict[str, Any] = {
 
 
 def new_plan(**changes: Any) -> RunPlan:
-    return compose(resolve(CONFIG | changes))
+    return compose(resolve(CONFIG | changes)).run
 
 
 @cache
@@ -82,14 +83,14 @@ def recovered(path: Path) -> Market:
 
 
 def final_hash(path: Path) -> str:
-    rounds = [record[1] for record in JournalReader(path) if record[0] == "round"]
+    rounds = [record[1:] for record in JournalReader(path) if record[0] == "RoundEnded"]
     assert rounds[-1][0] == CONFIG["rounds"]
     return str(rounds[-1][1])
 
 
 def ends_of_rounds(path: Path) -> list[int]:
     """The places behind the records that end rounds."""
-    return [place for place, record in enumerate(JournalReader(path), start=1) if record[0] == "round"]
+    return [place for place, record in enumerate(JournalReader(path), start=1) if record[0] == "RoundEnded"]
 
 
 def test_a_lost_market_begins_after_its_newest_snapshot(path: Path) -> None:
@@ -123,7 +124,7 @@ def test_the_first_message_decides_how_far_back_a_market_begins(path: Path) -> N
         assert market.snapshot_stats.began_after_round == round_, place
         other = Market(market_plan(), None)
         for record_place, record in enumerate(JournalReader(path)):
-            if record_place < place and record[0] not in ("run", "decisions", "round"):
+            if record_place < place and record[0] not in ("RunBegan", "Decided", "RoundEnded"):
                 other.exchange.handle(from_record(record))
         assert market.exchange.state_hash() == other.exchange.state_hash()
         market.close()
@@ -133,7 +134,7 @@ def test_a_market_that_began_after_a_snapshot_refuses_what_lies_before(path: Pat
     market = opened(path)
     market.catch_up(market.recorded)
     with pytest.raises(OutOfStep):
-        market.execute([Note("run", None)], 0)
+        market.execute([RunBegan(2, "", "", {})], 0)
     market.close()
 
 
@@ -224,7 +225,7 @@ def test_a_journal_of_another_history_than_its_snapshot_halts(path: Path) -> Non
     path.unlink()
     with JournalWriter(path) as writer:
         for record in records:
-            writer.append(["round", [4, "0" * 64]] if record[0] == "round" and record[1][0] == 4 else record)
+            writer.append(["RoundEnded", 4, "0" * 64] if record[:2] == ["RoundEnded", 4] else record)
     with pytest.raises(JournalError, match="not the history that was durable at the end of round 4"):
         opened(path)
 
@@ -275,9 +276,9 @@ def test_after_a_fork_a_snapshot_goes_by_the_config_of_the_fork(tmp_path: Path) 
     path = tmp_path / "journal.swarm"
     other = new_plan(market={"max_price_ticks": 40, "mechanism": "continuous"})
     market = opened(path, every=1)
-    market.execute([Note("run", None), MoveReference(1, "shock", 0, 500)])
+    market.execute([RunBegan(2, "", "", {}), MoveReference(1, "shock", 0, 500)])
     market.end_round(1)
-    market.execute([Note("fork", Fork(1, "", (), other).record())])
+    market.execute([Fork(1, "", (), other).entry()])
     market.execute([MoveReference(2, "shock", 1, 5_000)])
     market.end_round(2)
     market.execute([MoveReference(3, "shock", 2, 60_000)])

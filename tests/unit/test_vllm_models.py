@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from swarm import config as configs
+from swarm import config_file
 from swarm.errors import ConfigError
 from swarm.llm import vllm_check
 from swarm.llm.catalogue import CATALOGUE
@@ -76,7 +76,7 @@ def test_the_catalogue_has_five_labs_and_says_which_model_is_over_the_limit() ->
 
 def test_every_shipped_config_of_language_models_is_valid() -> None:
     for name in ("five-labs", "five-labs-cpu"):
-        config = configs.load(Path(f"configs/{name}.yaml"))
+        config = config_file.load(Path(f"configs/{name}.yaml"))
         models = [m for m in config.models if isinstance(m, VllmModel)]
         assert [m.catalogue for m in models] == list(MISSION)
         check_budget(config)
@@ -95,7 +95,7 @@ def test_every_shipped_config_of_language_models_is_valid() -> None:
 )
 def test_a_config_that_makes_no_sense_is_refused(keys: dict[str, Any], place: str, said: str) -> None:
     with pytest.raises(ConfigError) as refused:
-        configs.resolve(config_with(**keys))
+        config_file.resolve(config_with(**keys))
     assert refused.value.place == place
     assert said in str(refused.value)
 

@@ -17,7 +17,7 @@ def dashboard() -> Any:
         "Swarm: the cluster",
         "What the Ray cluster of a run does: its shards, nodes, Ray Serve, and Ray's actors, tasks and memory.",
         [
-            variable("run", "Run", "swarm_run_info", "run", "The run's name, as its config has it."),
+            variable("run", "Run", "swarm_run_info", "run", "The run's folder, and six digits of its path."),
             variable(
                 "session", "Ray session", "ray_node_cpu_count", "SessionName", "One start of a Ray cluster; the latest."
             ),

@@ -16,7 +16,7 @@ def dashboard() -> Any:
         "Swarm: the market",
         "What goods cost, how much is traded, what is left unfilled, and who gets rich.",
         [
-            variable("run", "Run", "swarm_run_info", "run", "The run's name, as its config has it."),
+            variable("run", "Run", "swarm_run_info", "run", "The run's folder, and six digits of its path."),
             variable("good", "Good", f"swarm_price_ticks{{{RUN}}}", "good", "The goods to show.", several=True),
             variable("mind", "Mind", f"swarm_traders{{{RUN}}}", "mind", "What decides for traders.", several=True),
         ],

@@ -18,7 +18,7 @@ def dashboard() -> Any:
         "The models of a run side by side by lab: throughput, latency, tokens, errors, cache and cost. The last row is "
         "what vLLM says of itself, and is empty where no model runs on it.",
         [
-            variable("run", "Run", "swarm_run_info", "run", "The run's name, as its config has it."),
+            variable("run", "Run", "swarm_run_info", "run", "The run's folder, and six digits of its path."),
             variable("lab", "Lab", f"swarm_model_info{{{RUN}}}", "lab", "Who made the models.", several=True),
             variable(
                 "model",
@@ -55,7 +55,7 @@ def _sum(counter: str, more: str = "") -> str:
     return f"sum by (run, model) ({counter}{{{MODEL}{more}}})"
 
 
-DECISIONS = "swarm_decision_latency_seconds_count"
+REPLIES = "swarm_replies_total"
 LATENCY = f"swarm_decision_latency_seconds_bucket{{{MODEL}}}"
 FIRST_TOKEN = f"swarm_time_to_first_token_seconds_bucket{{{MODEL}}}"
 TOKENS = "swarm_tokens_total"
@@ -64,26 +64,31 @@ COST = "swarm_cost_dollars_total"
 
 
 def _side_by_side() -> list[Any]:
-    asked = f"clamp_min({_sum(DECISIONS)}, 1)"
+    asked = f"clamp_min({_sum(REPLIES)}, 1)"
     median, slow = (f"histogram_quantile({q}, sum by (le, run, model) ({LATENCY}))" for q in (0.5, 0.95))
-    prompt, cached, completion = (_sum(TOKENS, f',kind="{kind}"') for kind in ("prompt", "cached_prompt", "completion"))
+    completion = _sum(TOKENS, ',kind="completion"')
+    # What a journal has no word of begins anew where a run is resumed, so both are taken over the time shown.
+    prompt, cached = (
+        f'sum by (run, model) (increase({TOKENS}{{{MODEL},kind="{kind}"}}[$__range]))'
+        for kind in ("prompt", "cached_prompt")
+    )
     return [
         bars(
             "Replies so far",
             "Replies that the model has given so far, good or bad.",
             "locale",
-            Query(by_lab(_sum(DECISIONS)), BOTH),
+            Query(by_lab(_sum(REPLIES)), BOTH),
             decimals=0,
         ),
         bars(
-            "Median latency so far",
-            "Time from a request to its reply: half of all so far were faster.",
+            "Median latency since the start",
+            "Time from a request to its reply: half of those since the run began or was resumed were faster.",
             "s",
             Query(by_lab(median), BOTH),
         ),
         bars(
-            "95th percentile so far",
-            "Time from a request to its reply: 95 of 100 so far were faster.",
+            "95th percentile since the start",
+            "Time from a request to its reply: 95 of 100 since the run began or was resumed were faster.",
             "s",
             Query(by_lab(slow), BOTH),
         ),
@@ -102,9 +107,9 @@ def _side_by_side() -> list[Any]:
             decimals=1,
         ),
         bars(
-            "From the cache so far",
-            "Share of prompt tokens so far that the engine took from its prefix cache. 0 for engines that have none or "
-            "do not tell.",
+            "From the cache",
+            "Share of the prompt tokens of the time shown that the engine took from its prefix cache. 0 for engines "
+            "that have none or do not tell.",
             "percentunit",
             Query(by_lab(f"{cached} / clamp_min({prompt}, 1)"), BOTH),
             decimals=0,
@@ -146,7 +151,7 @@ def _over_time() -> list[Any]:
             "Replies a second",
             "Throughput: replies that each model gives per second.",
             "short",
-            Query(by_lab(_rate(DECISIONS)), BOTH),
+            Query(by_lab(_rate(REPLIES)), BOTH),
             width=8,
             stacked=True,
         ),
@@ -196,7 +201,7 @@ def _over_time() -> list[Any]:
             "percentunit",
             Query(
                 f"(sum by (run, model, kind) (rate({ERRORS}{{{MODEL}}}[{RATE}])) "
-                f"/ on (run, model) group_left () {_rate(DECISIONS)} "
+                f"/ on (run, model) group_left () {_rate(REPLIES)} "
                 f"and on (run, model, kind) ({ERRORS}{{{MODEL}}} > 0)) * on (run, model) group_left (lab) {INFO}",
                 "{{model}}, {{kind}}",
             ),

@@ -25,7 +25,7 @@ def dashboard() -> Any:
         "swarm-run",
         "Swarm: the run at a glance",
         "How far a run is, how fast it goes, what it has cost, and whether anything is wrong.",
-        [variable("run", "Run", "swarm_run_info", "run", "The run's name, as its config has it.")],
+        [variable("run", "Run", "swarm_run_info", "run", "The run's folder, and six digits of its path.")],
         [
             *_state(),
             row("Pace"),

@@ -1,0 +1,70 @@
+"""Asks one model once for each of some seats, prompts that are alike as one request.
+
+What an answer means, this module does not know.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from swarm.agents.forms.protocol import Form
+from swarm.agents.mind import Seats
+from swarm.agents.observation import Int64
+from swarm.agents.turns import PromptDigest
+from swarm.llm.asking import asked_of
+from swarm.llm.protocol import ModelClient, ModelReply, ModelRequest
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Asked:
+    """By seat: the reply, or None where the prompt fitted no budget; the prompt's digest; lines of gossip left out."""
+
+    replies: list[ModelReply | None]
+    digests: list[int]
+    pruned_messages: Int64
+
+
+async def ask(
+    form: Form[Any],
+    seats: Seats,
+    client: ModelClient,
+    seeds: Sequence[int],
+    budget: tuple[int, int],
+    deadline_s: float,
+) -> Asked:
+    """Returns what a model answers to each seat's prompt; `budget` is in tokens, of the prompt and of the reply."""
+    prompt_tokens, reply_tokens = budget
+    seen, heard = seats.seen, seats.seen.private.heard
+    digest = PromptDigest(form.system(), form.shared(seen.public))
+    # Seats with the same prompt are one request, with a sample for each.
+    alike: dict[str, list[int]] = {}
+    requests: dict[str, ModelRequest] = {}
+    replies: list[ModelReply | None] = [None] * len(seats)
+    digests = [0] * len(seats)
+    pruned = np.zeros(len(seats), dtype=np.int64)
+    for i, row in enumerate(seats.rows.tolist()):
+        rendered = form.render(seen, row, prompt_tokens)
+        if rendered is None:
+            pruned[i] = len(heard[row])
+            continue
+        pruned[i] = rendered.pruned_messages
+        # The rules are the same for all, and what may be answered follows from the text.
+        text = rendered.messages[-1].content
+        if text in requests:
+            digests[i] = digests[alike[text][0]]
+            alike[text].append(i)
+        else:
+            digests[i] = digest.of(text)
+            alike[text] = [i]
+            requests[text] = ModelRequest(rendered.messages, form.schema(seen, row), reply_tokens, seeds[i])
+    if requests:
+        asked = [
+            replace(r, more_seeds=tuple(seeds[i] for i in alike[text][1:])) if len(alike[text]) > 1 else r
+            for text, r in requests.items()
+        ]
+        answered = await asked_of(client, asked, deadline_s)
+        for i, reply in zip((i for group in alike.values() for i in group), answered, strict=True):
+            replies[i] = reply
+    return Asked(replies, digests, pruned)

@@ -1,0 +1,374 @@
+"""The menu form of a decision: a short lettered list of actions that the engine has computed, and lines to say.
+
+An action bundles up to `max_orders` orders that are legal and affordable together; action A is to pass. The trader
+answers with two letters. What an action would bring is computed here, so that a small model only has to compare.
+Orders hold prices in ticks and quantities in lots; this module knows neither balances nor the market's state beyond
+what a trader is shown.
+"""
+
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from swarm.agents.decision import Decision, DecisionError, OrderWish, Reading, Rules
+from swarm.agents.observation import Observation, PrivateViews, PublicView
+from swarm.agents.prompt import Prompt, public_text, render
+from swarm.llm.strict import answer_in
+from swarm.seeding import draw
+
+LETTERS = "ABCDEFGHIJKLMNOP"
+MOST_ACTIONS = 10
+"""Actions of a menu beside passing, at most."""
+
+SILENCE = "(nothing)"
+
+_LOW, _FAIR, _KEEN, _SURE = -8, 0, 8, 25
+"""Percent by which a limit is more generous to the other side than the reference price."""
+
+
+class Leg(NamedTuple):
+    """One order of an action: side, number of the good, limit in ticks, lots."""
+
+    buys: bool
+    good: int
+    price: int
+    quantity: int
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One line of a menu.
+
+    `gain` is what the action is worth to the trader at its limits if all of it is filled, in ticks; `expected` is the
+    same with each leg times its chance; `trend` is what it would earn if each price moved again as it did last;
+    `edge` is the percent by which its limits are more generous than the reference prices; `needs` counts the lots
+    that meet a need.
+    """
+
+    legs: tuple[Leg, ...]
+    gain: int = 0
+    expected: int = 0
+    trend: int = 0
+    edge: int = 0
+    needs: int = 0
+    buys: int = 0
+    sells: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Menu:
+    """What one trader may answer in a round: `actions[0]` is to pass, `sayings[0]` is silence."""
+
+    actions: tuple[Action, ...]
+    sayings: tuple[str, ...]
+
+    def schema(self) -> dict[str, Any]:
+        """The JSON schema of an answer: a string, one of all pairs of letters."""
+        return _schema(len(self.actions), len(self.sayings))
+
+
+@lru_cache(maxsize=256)
+def _schema(actions: int, sayings: int) -> dict[str, Any]:
+    return {"type": "string", "enum": [a + s for a in LETTERS[:actions] for s in LETTERS[:sayings]]}
+
+
+class Menus:
+    """The menus of a round, each composed when it is first asked for, the same whoever asks.
+
+    The order of the actions behind A is drawn from the seed by trader and round, so that no letter stands for a kind
+    of action and a model that prefers a letter gains nothing by it.
+    """
+
+    def __init__(self, seed: int, seen: Observation, rules: Rules, tick_cents: int) -> None:
+        self._market = _Market(seen.public, rules)
+        self._private = seen.private
+        self._tick_cents = tick_cents
+        self._sayings = compose_sayings(seen.public, rules.goods)
+        trader = seen.private.trader[:, None]
+        dice = draw(seed, "menu", seen.public.round, trader, np.arange(len(LETTERS))[None, :])
+        self._order = np.argsort(dice, axis=1, kind="stable")
+        self._composed: dict[int, Menu] = {}
+
+    def of(self, row: int) -> Menu:
+        """Returns the menu of one row of the private views."""
+        if row not in self._composed:
+            actions = _actions(self._market, _Creature(self._private, row, self._tick_cents))
+            shuffled = [actions[index] for index in self._order[row].tolist() if index < len(actions)]
+            self._composed[row] = Menu((Action(()), *shuffled), self._sayings)
+        return self._composed[row]
+
+
+def compose_menus(seed: int, seen: Observation, rules: Rules, tick_cents: int) -> list[Menu]:
+    """Returns a menu for every row of `seen.private`."""
+    menus = Menus(seed, seen, rules, tick_cents)
+    return [menus.of(row) for row in range(len(seen.private))]
+
+
+def widest_menu(rules: Rules) -> Menu:
+    """A menu as long as menus get, to see whether a budget has room for it."""
+    good = max(range(len(rules.goods)), key=lambda g: len(rules.goods[g]))
+    legs = (Leg(True, good, rules.max_price_ticks, rules.max_quantity_lots),) * rules.max_orders
+    return Menu((Action(()), *[Action(legs, -99, -99, -99, -99, 99, 99, 99)] * MOST_ACTIONS), (SILENCE,))
+
+
+def compose_sayings(public: PublicView, goods: tuple[str, ...]) -> tuple[str, ...]:
+    """The lines of gossip that the round's digest gives rise to, the same for everybody."""
+    change = public.change_ticks
+    excess = public.unfilled_buy_lots - public.unfilled_sell_lots
+    lines = [SILENCE]
+    for column, sign, text in (
+        (change, 1, "{} will rise"),
+        (change, -1, "{} will fall"),
+        (excess, 1, "{} is short"),
+        (excess, -1, "{} is plenty"),
+    ):
+        good = int(np.argmax(sign * column))
+        if sign * int(column[good]) > 0:
+            lines.append(text.format(goods[good]))
+    return tuple(lines)
+
+
+class _Market:
+    """The public columns as lists, with the pressure of each good in percent: above 0, buyers were left over."""
+
+    def __init__(self, public: PublicView, rules: Rules) -> None:
+        self.rules = rules
+        self.price: list[int] = public.reference_ticks.tolist()
+        self.change: list[int] = public.change_ticks.tolist()
+        excess = public.unfilled_buy_lots - public.unfilled_sell_lots
+        offered = 2 * public.volume_lots + public.unfilled_buy_lots + public.unfilled_sell_lots
+        self.pressure: list[int] = (100 * excess // np.maximum(offered, 1)).tolist()
+        self.wanted: list[int] = np.argsort(-(1_000 * excess + public.change_ticks), kind="stable").tolist()
+
+
+class _Creature:
+    """One row of the private columns as plain numbers."""
+
+    def __init__(self, private: PrivateViews, row: int, tick_cents: int) -> None:
+        self.makes = int(private.makes[row])
+        self.purse = int(private.cash_cents[row]) // tick_cents
+        self.need: list[int] = private.need[row].tolist()
+        self.spare: list[int] = private.spare[row].tolist()
+        self.worth: list[int] = private.worth_ticks[row].tolist()
+
+
+def _actions(market: _Market, own: _Creature) -> list[Action]:
+    """All different actions beside passing, at most MOST_ACTIONS."""
+    price, worth, goods = market.price, own.worth, range(len(market.price))
+    sales = sorted((g for g in goods if own.spare[g] > 0), key=lambda g: (-own.spare[g] * price[g], g))[:3]
+    needs = sorted((g for g in goods if own.need[g] > 0 and g != own.makes), key=lambda g: (price[g] - worth[g], g))
+    ahead = [g for g in market.wanted if g != own.makes][:1]
+
+    def bid(g: int, percent: int) -> int:
+        """Generous by `percent`, and below what the good is worth; at `_SURE`, up to what it is worth."""
+        return min(_raised(price[g], percent), worth[g] - (percent < _SURE))
+
+    def ask(g: int, percent: int) -> int:
+        return max(_raised(price[g], -min(percent, 20)), worth[g] + (percent < _SURE))
+
+    def quote(percent: int) -> list[Leg]:
+        return [
+            *(Leg(False, g, ask(g, percent), own.spare[g]) for g in sales[:1]),
+            *(Leg(True, g, bid(g, percent), own.need[g]) for g in needs[:2]),
+        ]
+
+    bundles = [
+        quote(_FAIR),
+        quote(_KEEN),
+        quote(_LOW),
+        quote(_SURE),
+        [Leg(True, g, bid(g, _KEEN), own.need[g]) for g in needs],
+        [Leg(False, g, ask(g, _KEEN), own.spare[g]) for g in sales],
+        [  # Buy ahead what others are left wanting.
+            *(Leg(True, g, _raised(price[g], _KEEN), own.need[g] + 2) for g in ahead),
+            *(Leg(False, g, ask(g, _FAIR), own.spare[g]) for g in sales[:1]),
+            *(Leg(True, g, bid(g, _KEEN), own.need[g]) for g in needs if g not in ahead),
+        ],
+        [  # Overpay for what is needed, and more of it.
+            *(Leg(True, g, min(_raised(price[g], _SURE), worth[g] * 5 // 4), own.need[g] + 1) for g in needs[:2]),
+            *(Leg(False, g, _raised(price[g], -20), own.spare[g]) for g in sales[:1]),
+        ],
+        [Leg(False, g, _raised(price[g], -20), own.spare[g]) for g in sales],
+        [  # Keep half of what could be sold.
+            *(Leg(False, g, ask(g, _LOW), (own.spare[g] + 1) // 2) for g in sales[:1]),
+            *(Leg(True, g, bid(g, _FAIR), own.need[g]) for g in needs[:2]),
+        ],
+    ]
+    actions: dict[tuple[Leg, ...], Action] = {}
+    for bundle in bundles:
+        legs = tuple(_lawful(bundle, own.purse, market.rules))
+        if legs and legs not in actions:
+            actions[legs] = _valued(legs, market, own)
+    return list(actions.values())
+
+
+def _raised(price: int, percent: int) -> int:
+    """`price` moved by `percent`, at least by one tick and to the nearest tick."""
+    if not percent:
+        return price
+    step = max(1, (price * abs(percent) + 50) // 100)
+    return price + step if percent > 0 else price - step
+
+
+def _lawful(bundle: list[Leg], purse: int, rules: Rules) -> Iterator[Leg]:
+    """The legs that the market would take together: bounded, and paid for before anything is sold."""
+    left = purse
+    kept = 0
+    for buys, good, wished, quantity in bundle:
+        price = min(max(wished, 1), rules.max_price_ticks)
+        lots = min(quantity, rules.max_quantity_lots, left // price if buys else quantity)
+        if lots < 1 or wished < 1 or kept == rules.max_orders:
+            continue
+        left -= price * lots if buys else 0
+        kept += 1
+        yield Leg(buys, good, price, lots)
+
+
+def _valued(legs: tuple[Leg, ...], market: _Market, own: _Creature) -> Action:
+    gain = expected = trend = edges = lots = needs = bought = 0
+    for buys, good, price, quantity in legs:
+        reference = market.price[good]
+        sign = 1 if buys else -1
+        needed = min(quantity, own.need[good]) if buys else 0
+        # What is bought beyond the need is worth half, since its use lies in the future if anywhere.
+        worth = (own.worth[good] * (quantity + needed) // 2) if buys else own.worth[good] * quantity
+        leg_gain = sign * (worth - price * quantity)
+        edge = sign * (price - reference) * 100 // max(reference, 1)
+        chance = min(max(50 + 4 * edge - sign * market.pressure[good] // 2, 5), 95)
+        gain += leg_gain
+        expected += leg_gain * chance
+        trend += sign * market.change[good] * quantity
+        edges += edge * quantity
+        lots += quantity
+        needs += needed
+        bought += quantity if buys else 0
+    return Action(legs, gain, expected // 100, trend, edges // lots, needs, bought, lots - bought)
+
+
+def menu_system_text(scenario_rules: str) -> str:
+    """What never changes during a run: the setting and the form of an answer."""
+    return (
+        f"{scenario_rules}\n"
+        "Answer with two letters and nothing else: an action of MENU, then a line of SAY, for example BA.\n"
+        "GAIN: what an action brings you at its limits if all is filled. EXPECT: the same times the chance of it.\n"
+        "TREND: what it earns if prices move again as they did. EDGE: percent by which it beats PRICE.\n"
+        "NEEDS: needed lots that it buys. A passes."
+    )
+
+
+def menu_public_text(public: PublicView, goods: tuple[str, ...]) -> str:
+    """The round's digest with the lines that may be said, byte for byte the same for every trader."""
+    sayings = compose_sayings(public, goods)
+    lines = [f"{LETTERS[i]} {line}" for i, line in enumerate(sayings)]
+    return "\n".join([public_text(public, goods), "SAY letter line", *lines])
+
+
+def menu_text(menu: Menu, goods: tuple[str, ...]) -> str:
+    """The lettered list of actions."""
+    lines = ["MENU letter GAIN EXPECT TREND EDGE NEEDS BUYS SELLS orders"]
+    for letter, a in zip(LETTERS, menu.actions, strict=False):
+        orders = ", ".join(
+            f"{'buy' if buys else 'sell'} {quantity} {goods[good]} {price}" for buys, good, price, quantity in a.legs
+        )
+        figures = f"{a.gain} {a.expected} {a.trend} {a.edge} {a.needs} {a.buys} {a.sells}"
+        lines.append(f"{letter} {figures} {orders or 'pass'}")
+    return "\n".join(lines)
+
+
+def creature_text(private: PrivateViews, row: int, goods: tuple[str, ...], tick_cents: int) -> str:
+    """What one trader knows of itself, in fewer words than the form `orders` takes."""
+    makes = int(private.makes[row])
+    purse, mood = int(private.cash_cents[row]) // tick_cents, int(private.mood[row])
+    lines = [f"YOU make {goods[makes] if makes >= 0 else 'nothing'}, purse {purse}, mood {mood}"]
+    lines.append("STOCK good HAVE NEED SPARE WORTH")
+    have, need, spare, worth = (
+        column[row].tolist() for column in (private.have, private.need, private.spare, private.worth_ticks)
+    )
+    lines += [f"{good} {have[g]} {need[g]} {spare[g]} {worth[g]}" for g, good in enumerate(goods)]
+    return "\n".join(lines)
+
+
+def read_choice(text: str, menu: Menu, rules: Rules) -> Decision | DecisionError:
+    """The decision that two letters name, bare, as a JSON string or in an object as its `answer`; never raises."""
+    answer = answer_in(text[:64]).strip()
+    if answer.startswith('"'):
+        try:
+            answer = json.loads(answer)
+        except ValueError:
+            return DecisionError.BAD_CHOICE
+    if len(text) > 64 or len(answer) != 2:
+        return DecisionError.BAD_CHOICE
+    action, saying = (LETTERS.find(letter) for letter in answer)
+    if not 0 <= action < len(menu.actions) or not 0 <= saying < len(menu.sayings):
+        return DecisionError.BAD_CHOICE
+    return Decision(
+        orders=tuple(
+            OrderWish(side="buy" if buys else "sell", good=rules.goods[good], price=price, quantity=quantity)
+            for buys, good, price, quantity in menu.actions[action].legs
+        ),
+        gossip=menu.sayings[saying] if saying else "",
+    )
+
+
+class MenuForm:
+    """Asks a trader of a barter for a letter of a menu that is computed for it, and a letter of a line to say."""
+
+    name = "menu"
+    stands = False
+
+    def __init__(self, seed: int, scenario_rules: str, rules: Rules, tick_cents: int) -> None:
+        self._seed = seed
+        self._rules = rules
+        self._tick_cents = tick_cents
+        self._system = menu_system_text(scenario_rules)
+        self._shared: tuple[PublicView | None, str] = (None, "")
+        self._menus: tuple[Observation | None, Menus | None] = (None, None)
+
+    def system(self) -> str:
+        """Returns the setting and the form of an answer."""
+        return self._system
+
+    def shared(self, public: PublicView) -> str:
+        """Returns the round's digest with the lines that may be said."""
+        # All prompts of a round begin with the same text, which is made once.
+        if self._shared[0] is not public:
+            self._shared = public, menu_public_text(public, self._rules.goods)
+        return self._shared[1]
+
+    def menu(self, seen: Observation, row: int) -> Menu:
+        """Returns the menu of one trader."""
+        if self._menus[0] is not seen:
+            self._menus = seen, Menus(self._seed, seen, self._rules, self._tick_cents)
+        menus = self._menus[1]
+        if menus is None:
+            raise RuntimeError("an observation has no menus")
+        return menus.of(row)
+
+    def render(self, seen: Observation, row: int, budget: int) -> Prompt | None:
+        """Returns one trader's prompt within `budget` tokens; None where it is too long even without gossip."""
+        return self._rendered(seen, row, self.menu(seen, row), seen.private.heard[row], budget)
+
+    def longest(self, seen: Observation, row: int) -> int:
+        """Returns the tokens of a trader's prompt with a menu as long as menus get, without gossip."""
+        rendered = self._rendered(seen, row, widest_menu(self._rules), (), sys.maxsize)
+        return rendered.tokens if rendered else 0
+
+    def schema(self, seen: Observation, row: int) -> dict[str, Any]:
+        """Returns the schema of an answer: all pairs of letters."""
+        return self.menu(seen, row).schema()
+
+    def read(self, text: str, cut: bool, seen: Observation, row: int) -> Reading[Decision]:
+        """Returns the decision that two letters name, or what is wrong with them."""
+        return Reading(DecisionError.TRUNCATED if cut else read_choice(text, self.menu(seen, row), self._rules))
+
+    def _rendered(
+        self, seen: Observation, row: int, choices: Menu, heard: tuple[str, ...], budget: int
+    ) -> Prompt | None:
+        own = creature_text(seen.private, row, self._rules.goods, self._tick_cents)
+        ending = menu_text(choices, self._rules.goods)
+        return render(self._system, self.shared(seen.public), own, heard, budget, ending)

@@ -1,0 +1,53 @@
+"""The form `orders`: a table of the market, the trader's own figures, and an answer that is a JSON object of orders."""
+
+import sys
+from typing import Any
+
+from swarm.agents import prompt
+from swarm.agents.decision import Decision, Reading, Rules, read_reply
+from swarm.agents.observation import Observation, PublicView
+from swarm.agents.prompt import Prompt
+
+
+class OrdersForm:
+    """Asks a trader of a barter for its orders."""
+
+    name = "orders"
+    stands = True
+
+    def __init__(self, scenario_rules: str, rules: Rules, tick_cents: int) -> None:
+        self._rules = rules
+        self._tick_cents = tick_cents
+        self._system = prompt.system_text(scenario_rules, rules)
+        self._schema = rules.schema()
+        self._shared: tuple[PublicView | None, str] = (None, "")
+
+    def system(self) -> str:
+        """Returns the setting, the market's rules and the form of an answer."""
+        return self._system
+
+    def shared(self, public: PublicView) -> str:
+        """Returns the round's digest."""
+        # All prompts of a round begin with the same text, which is made once.
+        if self._shared[0] is not public:
+            self._shared = public, prompt.public_text(public, self._rules.goods)
+        return self._shared[1]
+
+    def render(self, seen: Observation, row: int, budget: int) -> Prompt | None:
+        """Returns one trader's prompt within `budget` tokens; None where it is too long even without gossip."""
+        own = prompt.private_text(seen.private, row, self._rules.goods, self._tick_cents)
+        return prompt.render(self._system, self.shared(seen.public), own, seen.private.heard[row], budget)
+
+    def longest(self, seen: Observation, row: int) -> int:
+        """Returns the tokens of a trader's prompt without gossip."""
+        own = prompt.private_text(seen.private, row, self._rules.goods, self._tick_cents)
+        rendered = prompt.render(self._system, self.shared(seen.public), own, (), sys.maxsize)
+        return rendered.tokens if rendered else 0
+
+    def schema(self, seen: Observation, row: int) -> dict[str, Any]:
+        """Returns the schema of a decision, the same for all."""
+        return self._schema
+
+    def read(self, text: str, cut: bool, seen: Observation, row: int) -> Reading[Decision]:
+        """Returns the decision that a reply holds, or what is wrong with it."""
+        return read_reply(text, cut, self._rules, int(seen.private.makes[row]))

@@ -1,0 +1,117 @@
+"""What a mind must offer: how a trader decides. Write one file with these and an export `MIND`, and it runs.
+
+A mind asks models (`Mind`) or is a rule on columns (`Rule`). Which traders it decides for, and which are asked in a
+round, it is told; it knows no market, no cluster and no clock but its deadline.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from swarm.agents.decisions import Decisions
+from swarm.agents.memory import Memory
+from swarm.agents.observation import Int64, Observation
+from swarm.agents.plan import ShardPlan
+from swarm.agents.turns import Turns
+from swarm.coordination.assignment import OWN
+from swarm.llm.protocol import ModelClient
+from swarm.market.orders import Orders
+from swarm.schema import StrictModel
+from swarm.seeding import draw
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seats:
+    """The traders whom one mind decides for in a round: rows of `seen.private`.
+
+    `model` has for each the index into `models` of the model that staffing chose, or OWN.
+    """
+
+    seen: Observation
+    rows: Int64
+    model: Int64
+    models: tuple[str, ...] = ()
+
+    @classmethod
+    def at(cls, seen: Observation, rows: Int64) -> "Seats":
+        """Returns the seats of these rows as staffing assigned them."""
+        assigned = seen.private.assigned
+        if assigned is None:
+            return cls(seen, rows, np.full(len(rows), OWN))
+        return cls(seen, rows, assigned.model[rows], assigned.models)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def trader(self) -> Int64:
+        """The number of each seat's trader."""
+        return self.seen.private.trader[self.rows]
+
+    def seeds(self, seed: int) -> list[int]:
+        """Returns a seed for the sampling of each seat's replies, the same whoever asks."""
+        drawn = draw(seed, "request", self.seen.public.round, self.trader)
+        return [int(s) >> 1 for s in drawn.tolist()]
+
+    def chosen(self, own: str) -> list[tuple[str, "Seats"]]:
+        """Returns the seats by the model that is asked, where a mind has one of its `own`."""
+        found = []
+        for index in np.unique(self.model).tolist():
+            places = np.flatnonzero(self.model == index)
+            seats = Seats(self.seen, self.rows[places], self.model[places], self.models)
+            found.append((own if index == OWN else self.models[index], seats))
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class TurnBound:
+    """What a turn takes at most: tokens of prompts and replies, and calls of a model."""
+
+    tokens: int
+    calls: int = 1
+
+
+class Mind(Protocol):
+    """Decides by asking models. `models` are those it may ask by itself; staffing may choose another."""
+
+    name: str
+    models: frozenset[str]
+    most: TurnBound
+
+    async def decide(self, seats: Seats, models: Mapping[str, ModelClient], deadline_s: float) -> Turns:
+        """Returns a turn for each of the seats, in their order, within `deadline_s` seconds."""
+        ...
+
+    def read(self, turns: Turns, seats: Seats) -> Decisions:
+        """Returns what the turns mean; pure, and all that a replay calls."""
+        ...
+
+
+@runtime_checkable
+class Rule(Protocol):
+    """Decides on columns and asks nobody. `learns` says whether its orders depend on its `memory`."""
+
+    name: str
+    learns: bool
+
+    def orders(self, seen: Observation, memory: Memory) -> tuple[Orders, Memory]:
+        """Returns the orders of the traders that `seen.private` has, and what these have learned by then."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class MindPlugin:
+    """The one export of a mind's file.
+
+    `build(name, section, plan)` makes the mind for the traders of a shard; `section` is an instance of `Config`.
+    `models(section)` names the models that it asks, and `by_tools` says whether it has them call tools.
+    """
+
+    name: str
+    summary: str
+    Config: type[StrictModel]
+    build: Callable[[str, Any, ShardPlan], Mind | Rule]
+    models: Callable[[Any], tuple[str, ...]] = lambda _: ()
+    by_tools: bool = False

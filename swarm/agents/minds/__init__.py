@@ -1,0 +1,92 @@
+"""Minds: one file each in this folder, with one export named MIND, found by the file's name.
+
+It says what every mind's name in a config stands for, so that nobody else asks what kind of mind one is.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from swarm.agents.baselines import BASELINES
+from swarm.agents.config import TradersConfig
+from swarm.agents.mind import Mind, MindPlugin, Rule
+from swarm.agents.plan import Definition, ShardPlan
+from swarm.errors import ConfigError, suggest
+from swarm.plugins import Plugins
+
+PLUGINS = Plugins("swarm.agents.minds", "MIND", "kind of mind")
+
+
+def plugin(definition: Definition) -> MindPlugin:
+    """Returns the plug-in that makes the minds of a definition."""
+    found: MindPlugin = PLUGINS.find(definition.plugin, "traders.define")
+    return found
+
+
+def definitions(models: Sequence[str], traders: TradersConfig) -> dict[str, Definition]:
+    """Returns what each name stands for that `traders.minds` may use: rules, models, desks and what is defined.
+
+    ConfigError where a definition of the config is wrong or names a model that there is not.
+    """
+    found = {name: _defined("model", {"model": name}, f"traders.minds.{name}") for name in models}
+    found |= {desk.name: Definition("desk", desk) for desk in traders.desks}
+    found |= {str(name): _defined("rule", {"rule": name}, f"traders.minds.{name}") for name in BASELINES}
+    for name, given in traders.define.items():
+        key = f"traders.define.{name}"
+        if name in found:
+            raise ConfigError(key, f"{name!r} is the name of another mind", "give this one its own")
+        section = dict(given)
+        found[name] = own = _defined(str(section.pop("mind", "")), section, key)
+        for model in plugin(own).models(own.section):
+            if model not in models:
+                known = ", ".join(models) or "none"
+                raise ConfigError(key, f"there is no model {model!r}{suggest(model, list(models))}", f"known: {known}")
+    return found
+
+
+def models_of(names: Iterable[str], of: Mapping[str, Definition]) -> set[str]:
+    """Returns the models that these minds ask by themselves."""
+    return {model for name in set(names) for model in plugin(of[name]).models(of[name].section)}
+
+
+def models_with_tools(names: Iterable[str], of: Mapping[str, Definition]) -> set[str]:
+    """Returns the models that these minds have call tools."""
+    return models_of((name for name in names if plugin(of[name]).by_tools), of)
+
+
+def models_asked(plan: ShardPlan) -> set[str]:
+    """Returns the models that are or may be asked in a shard."""
+    own = models_of(plan.minds, plan.definitions)
+    return own | {plan.cheaper[m] for m in own if m in plan.cheaper}
+
+
+def cast(plan: ShardPlan) -> dict[str, Mind | Rule]:
+    """Returns the mind of each name in a shard, in the order of the first trader of each."""
+    made: dict[str, Mind | Rule] = {}
+    for name in dict.fromkeys(plan.minds):
+        definition = plan.definitions[name]
+        made[name] = plugin(definition).build(name, definition.section, plan)
+    return made
+
+
+def asking(plan: ShardPlan) -> dict[str, Mind]:
+    """Returns the minds of a shard that ask models."""
+    return {name: mind for name, mind in cast(plan).items() if not isinstance(mind, Rule)}
+
+
+def thinks(plan: ShardPlan) -> "np.ndarray[Any, np.dtype[np.bool_]]":
+    """Returns for each trader of a shard whether its mind asks models."""
+    names = asking(plan)
+    return np.array([mind in names for mind in plan.minds], dtype=np.bool_)
+
+
+def _defined(kind: str, section: dict[str, Any], key: str) -> Definition:
+    found: MindPlugin = PLUGINS.find(kind, f"{key}.mind")
+    try:
+        return Definition(kind, found.Config.model_validate(section))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        where = ".".join([key, *map(str, first["loc"])])
+        raise ConfigError(where, first["msg"][:1].lower() + first["msg"][1:]) from None

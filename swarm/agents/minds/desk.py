@@ -1,0 +1,97 @@
+"""The mind `desk`: a model that calls tools in several steps; smolagents is imported when it is asked."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from swarm.agents.config import DeskConfig
+from swarm.agents.decision import Decision, DecisionError, Reading, Rules, engine_failure
+from swarm.agents.decisions import Decisions, decisions_of
+from swarm.agents.desk_trace import read_trace
+from swarm.agents.mind import MindPlugin, Seats, TurnBound
+from swarm.agents.plan import ShardPlan
+from swarm.agents.turns import Calls, Turns
+from swarm.coordination.standing import default_stand
+from swarm.llm.protocol import ENGINE_FAILURES, ModelClient
+
+if TYPE_CHECKING:
+    from swarm.agents.desk import Desk
+
+
+class DeskMind:
+    """Traders who sit at one desk."""
+
+    def __init__(self, name: str, section: DeskConfig, plan: ShardPlan) -> None:
+        self.name = name
+        self.config = section
+        self.models = frozenset({section.model})
+        self.most = TurnBound(section.max_tokens, section.max_steps)
+        self._plan = plan
+        self._desks: dict[str, Desk] = {}
+
+    async def decide(self, seats: Seats, models: Mapping[str, ModelClient], deadline_s: float) -> Turns:
+        """Returns the trace of each seat's turn."""
+        parts = [self._sit(model, group, models[model], deadline_s) for model, group in seats.chosen(self.config.model)]
+        return Turns.join(await asyncio.gather(*parts))
+
+    async def _sit(self, model: str, seats: Seats, client: ModelClient, deadline_s: float) -> Turns:
+        plan = self._plan
+        if model not in self._desks:
+            # smolagents takes a second and 50 MB, which only shards with desks owe.
+            from swarm.agents.desk import Desk
+
+            reply = plan.completion_tokens[model]
+            self._desks[model] = Desk(
+                self.config, client, reply, plan.rules, plan.scenario_rules, plan.tick_cents, model
+            )
+        turns = await self._desks[model].decide(seats.seen, seats.rows.tolist(), seats.seeds(plan.seed), deadline_s)
+        calls = [(i, call) for i, turn in enumerate(turns) for call in turn.calls]
+        return Turns(
+            trader=seats.trader,
+            mind=np.zeros(len(seats), dtype=np.int64),
+            text=tuple(t.text for t in turns),
+            finish_reason=tuple(t.finish_reason for t in turns),
+            pruned_messages=np.array([t.pruned_messages for t in turns], dtype=np.int64),
+            minds=(self.name,),
+            models=(model,),
+            calls=Calls.of(
+                [i for i, _ in calls],
+                [0] * len(calls),
+                [call.prompt_digest for _, call in calls],
+                [call.reply for _, call in calls],
+            ),
+        )
+
+    def read(self, turns: Turns, seats: Seats) -> Decisions:
+        """Returns the decisions that the traces hold, checked anew."""
+        makes = seats.seen.private.makes[seats.rows].tolist()
+        spent = (turns.prompt_tokens + turns.completion_tokens).tolist()
+        rules, tokens = self._plan.rules, self.most.tokens
+        readings = [
+            read_turn(text, reason, taken, rules, made, tokens)
+            for text, reason, taken, made in zip(turns.text, turns.finish_reason, spent, makes, strict=True)
+        ]
+        traders = self._plan.traders
+        stand = default_stand(traders.standing)
+        return decisions_of(turns, readings, self._plan.rules.goods, traders.max_gossip_chars, stand)
+
+
+def read_turn(text: str, finish_reason: str, spent: int, rules: Rules, makes: int, tokens: int) -> Reading[Decision]:
+    """Returns what the trace of a turn comes to that has spent so many of its `tokens`."""
+    reading = read_trace(text, rules, makes)
+    if finish_reason in ENGINE_FAILURES:
+        return replace(reading, outcome=engine_failure(finish_reason))
+    return replace(reading, outcome=DecisionError.OVER_BUDGET) if spent > tokens else reading
+
+
+MIND = MindPlugin(
+    name="desk",
+    summary="One model that looks, orders and speaks with tools, in several calls.",
+    Config=DeskConfig,
+    build=DeskMind,
+    models=lambda section: (section.model,),
+    by_tools=True,
+)

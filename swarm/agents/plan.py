@@ -1,0 +1,50 @@
+"""What a shard is made from: everything that is the same in all rounds. It holds no state and does nothing."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from swarm.agents.config import BudgetConfig, DeskConfig, TradersConfig
+from swarm.agents.decision import Rules
+from swarm.agents.forms.protocol import Form
+from swarm.schema import StrictModel
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """What a mind's name stands for: the plug-in that makes it, and that plug-in's section."""
+
+    plugin: str
+    section: StrictModel
+
+
+@dataclass(frozen=True, slots=True)
+class ShardPlan:
+    """`minds[i]` names what decides for trader `first_trader + i`, and `definitions` says what each name stands for.
+
+    By model, `completion_tokens` is the most tokens of one reply, `form_of` the name of the form that it answers in, of
+    those in `forms`, and `cheaper`, where there is a cheaper one of its form, the cheapest.
+    """
+
+    seed: int
+    first_trader: int
+    minds: tuple[str, ...]
+    definitions: Mapping[str, Definition]
+    completion_tokens: Mapping[str, int]
+    rules: Rules
+    scenario_rules: str
+    tick_cents: int
+    traders: TradersConfig
+    budget: BudgetConfig
+    forms: Mapping[str, Form[Any]]
+    form_of: Mapping[str, str]
+    cheaper: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def desks(self) -> dict[str, DeskConfig]:
+        """The desks that some trader here sits at, by name."""
+        return {d.name: d for d in self.traders.desks if d.name in self.minds}
+
+    def form(self, model: str) -> Form[Any]:
+        """Returns the form that a model answers in."""
+        return self.forms[self.form_of[model]]

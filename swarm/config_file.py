@@ -1,0 +1,176 @@
+"""A config's file and `--set`: plain values read within bounds, checked, and what is wrong said in our words.
+
+It knows neither what keys mean, which is the models', nor what a run does with them.
+"""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, TypeVar, get_args, get_origin
+
+from pydantic import BaseModel, Tag, ValidationError
+from pydantic_core import ErrorDetails
+
+from swarm import bounded_yaml, scenarios
+from swarm.config import RunConfig
+from swarm.errors import ConfigError, suggest
+from swarm.schema import Misplaced, StrictModel, short
+
+Model = TypeVar("Model", bound=StrictModel)
+
+EXAMPLE = "configs/wood.yaml"
+MAX_PLACE_CHARACTERS = 400
+
+
+def load(path: Path, overrides: tuple[str, ...] = (), seed: int | None = None) -> RunConfig:
+    """Read a config file and apply `a.b=value` overrides; ConfigError names the first place that is wrong."""
+    try:
+        data = bounded_yaml.parse(bounded_yaml.read_text(path))
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from error
+    if not isinstance(data, dict):
+        raise ConfigError(str(path), "expected keys such as name, rounds and models", f"see {EXAMPLE}")
+    for override in overrides:
+        _override(data, override)
+    if seed is not None:
+        data["seed"] = seed
+    return resolve(data)
+
+
+def resolve(data: dict[str, Any]) -> RunConfig:
+    """Check plain values and write out every default, the scenario's included."""
+    config = _validate(RunConfig, data, "")
+    name = config.scenario.get("name")
+    known = scenarios.names()
+    if name not in known:
+        raise ConfigError(
+            "scenario.name", f"expected one of {', '.join(known)}, got {short(name)}{suggest(str(name), known)}"
+        )
+    plugin = scenarios.find(str(name))
+    section = _validate(plugin.Config, config.scenario, "scenario.")
+    if config.regions and config.regions.tilt_permille and plugin.tilted is None:
+        raise ConfigError(
+            "regions.tilt_permille", f"the regions of {name} all begin alike", "set it to 0: only their seeds differ"
+        )
+    return config.model_copy(update={"scenario": section.model_dump(mode="json")})
+
+
+def _unreadable(path: Path, error: Exception) -> ConfigError:
+    """The error that says why a file is no config."""
+    if isinstance(error, bounded_yaml.Unreadable) and error.line is not None:
+        return ConfigError(f"{path}:{error.line}", f"this is not YAML that a config may have ({error})")
+    why = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
+    return ConfigError(str(path), f"this config cannot be read ({why})", f"name a YAML file, say {EXAMPLE}")
+
+
+def _override(data: dict[str, Any], override: str) -> None:
+    place, equals, text = override.partition("=")
+    if not equals or not place:
+        raise ConfigError(f"--set {short(override)}", "expected a.b=value", "for example --set rounds=10")
+    *path, last = place.split(".")
+    if len(path) >= bounded_yaml.MAX_DEPTH or len(place) > MAX_PLACE_CHARACTERS:
+        raise ConfigError(f"--set {short(place)}", "this key is too deep or too long; no config has such a one")
+    try:
+        value = bounded_yaml.parse(text)
+    except ValueError as error:
+        raise ConfigError(f"--set {place}", f"the value is not YAML that a config may have ({error})") from error
+    here: Any = data
+    for key in path:
+        here = _child(here, key, place)
+    if isinstance(here, list):
+        here[_index(here, last, place)] = value
+    else:
+        here[last] = value
+
+
+def _child(here: Any, key: str, place: str) -> Any:
+    child = here[_index(here, key, place)] if isinstance(here, list) else here.setdefault(key, {})
+    if child is None and isinstance(here, dict):
+        child = here[key] = {}
+    if not isinstance(child, dict | list):
+        raise ConfigError(f"--set {place}", f"{key} has a value and no keys below it")
+    return child
+
+
+def _index(here: list[Any], key: str, place: str) -> int:
+    if not (key.isascii() and key.isdigit() and len(key) < 10 and int(key) < len(here)):
+        expected = f"a number from 0 to {len(here) - 1}" if here else "no index, since the list is empty,"
+        raise ConfigError(f"--set {place}", f"expected {expected} in place of {short(key)}")
+    return int(key)
+
+
+def _validate(model: type[Model], data: dict[str, Any], prefix: str) -> Model:
+    try:
+        # As JSON, so that tuples and enums read naturally and nothing is coerced.
+        return model.model_validate_json(json.dumps(data))
+    except ValidationError as error:
+        raise _config_error(model, error.errors()[0], prefix) from error
+    except (ValueError, TypeError, RecursionError) as error:
+        raise ConfigError(prefix.rstrip(".") or "config", f"expected plain values, within bounds ({error})") from error
+
+
+def _config_error(model: type[BaseModel], error: ErrorDetails, prefix: str) -> ConfigError:
+    location, parent = _resolve(model, error["loc"])
+    place = prefix + ".".join(location)
+    cause = error.get("ctx", {}).get("error")
+    if isinstance(cause, Misplaced):
+        return ConfigError(cause.place, str(cause))
+    if isinstance(cause, ValueError):
+        return ConfigError(place.rstrip(".") or "config", str(cause))
+    match error["type"]:
+        case "extra_forbidden":
+            known = list(parent.model_fields)
+            key = str(error["loc"][-1])
+            return ConfigError(place, f"there is no such key{suggest(key, known)}", f"known: {', '.join(known)}")
+        case "missing":
+            return ConfigError(place, "this key is missing", "`swarm validate --explain` says what it means")
+        case "union_tag_invalid":
+            tags = [tag.strip(" '") for tag in error["ctx"]["expected_tags"].split(",")]
+            tag = str(error["ctx"]["tag"])
+            return ConfigError(
+                f"{place}.engine", f"expected one of {', '.join(tags)}, got {short(tag)}{suggest(tag, tags)}"
+            )
+        case _:
+            message = error["msg"][0].lower() + error["msg"][1:]
+            expected = message.replace("input should be", "expected").replace("should", "must")
+            return ConfigError(place, f"{expected}, got {short(error['input'])}")
+
+
+def _resolve(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[list[str], type[BaseModel]]:
+    """A location as the file's writer sees it, without the tags of unions, and the model that its last part is in."""
+    here, tagged, place = model, dict[str, type[BaseModel]](), list[str]()
+    parent = here
+    for part in location:
+        if part in tagged:
+            here, tagged = tagged[str(part)], {}
+            parent = here
+            continue
+        if part != "[key]":
+            place.append(str(part))
+        parent = here
+        if isinstance(part, str) and part in here.model_fields:
+            annotation = here.model_fields[part].annotation
+            tagged = _tagged(annotation)
+            here = here if tagged else _model_of(annotation) or here
+    return place, parent
+
+
+def _tagged(annotation: Any) -> dict[str, type[BaseModel]]:
+    """The members of a union whose members have tags, by tag, and of lists their items; nothing for any other type."""
+    if get_origin(annotation) is Annotated:
+        member, *marks = get_args(annotation)
+        for mark in marks:
+            if isinstance(mark, Tag):
+                return {mark.tag: _model_of(member) or member}
+    found: dict[str, type[BaseModel]] = {}
+    for inner in getattr(annotation, "__args__", ()):
+        found |= _tagged(inner)
+    return found
+
+
+def _model_of(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for inner in getattr(annotation, "__args__", ()):
+        if found := _model_of(inner):
+            return found
+    return None

@@ -1,0 +1,36 @@
+"""Who thinks in a round, and with which model: columns over traders. Why it was chosen, this module does not know."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+Int64 = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+
+OWN = -1
+"""In `Assignment.model`: the mind asks the model or models that are its own."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Assignment:
+    """Row i says of trader i whether it is there, whether its mind is asked, and which model then answers.
+
+    A mind that asks no model decides in every round in which its trader is there. `model` is an index into `models`, or
+    OWN.
+    """
+
+    present: Mask
+    asked: Mask
+    model: Int64
+    models: tuple[str, ...] = ()
+
+    @classmethod
+    def everybody(cls, present: Mask) -> Self:
+        """Returns the assignment in which all who are there are asked at their own models."""
+        return cls(present, present, np.full(len(present), OWN))
+
+    def take(self, rows: Int64) -> Self:
+        """Returns the rows at these indices."""
+        return type(self)(self.present[rows], self.asked[rows], self.model[rows], self.models)

@@ -1,0 +1,89 @@
+"""The strict dialect of JSON Schema, in which OpenAI's structured outputs want every schema that is sent as strict.
+
+The root is an object; every object is closed and requires all of its properties, and one that may be left out may be
+null instead; every value has a type. `maxLength` is not among the words of the dialect, a pattern says the same. The
+rules are those of https://platform.openai.com/docs/guides/structured-outputs#supported-schemas. This module knows no
+form of decision and no endpoint.
+"""
+
+import json
+from typing import Any
+
+Schema = dict[str, Any]
+
+ANSWER = "answer"
+"""The one property of the object around a schema whose root is none."""
+
+KEYWORDS = frozenset(
+    {
+        *("type", "enum", "const", "anyOf", "$ref", "$defs", "title", "description"),
+        *("properties", "required", "additionalProperties", "items", "minItems", "maxItems"),
+        *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "pattern", "format"),
+    }
+)
+"""The words that the dialect has."""
+
+_TYPES = {str: "string", bool: "boolean", int: "integer", float: "number", type(None): "null"}
+
+
+def strict_schema(schema: Schema) -> Schema:
+    """Returns what `schema` says in the strict dialect; a root that is no object becomes the property `answer`."""
+    if needs_object(schema):
+        schema = {"type": "object", "properties": {ANSWER: schema}, "required": [ANSWER]}
+    return _strict(schema)
+
+
+def needs_object(schema: Schema) -> bool:
+    """Returns whether the dialect wants an object around the root of this schema."""
+    return bool(schema) and schema.get("type") != "object"
+
+
+def answer_in(text: str) -> str:
+    """Returns the answer within the object that `strict_schema` put around it, or the text where it is no such object.
+
+    A string comes back as it is, any other value as JSON.
+    """
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    if not isinstance(found, dict) or found.keys() != {ANSWER}:
+        return text
+    answer = found[ANSWER]
+    return answer if isinstance(answer, str) else json.dumps(answer)
+
+
+def _strict(schema: Schema) -> Schema:
+    found = {key: value for key, value in schema.items() if key in KEYWORDS}
+    if "properties" in found or found.get("type") == "object":
+        required = schema.get("required", ())
+        found["properties"] = {
+            name: _strict(value) if name in required else _or_null(_strict(value))
+            for name, value in found.get("properties", {}).items()
+        }
+        found["required"] = list(found["properties"])
+        found["additionalProperties"] = False
+    if "items" in found:
+        found["items"] = _strict(found["items"])
+    for group in ("anyOf", "$defs"):
+        if group in found:
+            inner = found[group]
+            found[group] = (
+                [_strict(s) for s in inner] if isinstance(inner, list) else {k: _strict(s) for k, s in inner.items()}
+            )
+    values = found.get("enum", [found["const"]] if "const" in found else [])
+    if values and "type" not in found:
+        types = sorted({_TYPES[type(value)] for value in values})
+        found["type"] = types[0] if len(types) == 1 else types
+    if "maxLength" in schema and "pattern" not in found:
+        # Quotes, backslashes and line breaks are left out, which some servers do not escape where a pattern holds them.
+        found["pattern"] = rf'^[^"\\\n\r\t]{{{schema.get("minLength", 0)},{schema["maxLength"]}}}$'
+    return found
+
+
+def _or_null(schema: Schema) -> Schema:
+    """A schema that takes null, too, which stands for a property that is left out."""
+    kind = schema.get("type")
+    if kind in (None, "object", "array") or "enum" in schema or "const" in schema:
+        return {"anyOf": [schema, {"type": "null"}]}
+    return schema | {"type": [*([kind] if isinstance(kind, str) else kind), "null"]}

@@ -1,0 +1,69 @@
+"""The one loader of plug-ins: a plug-in is one file with one export, found by its name.
+
+A package of ours holds a kind of plug-in, one module each. More come from installed packages, by the entry points of
+group `swarm.plugins`, and from the modules that the environment variable SWARM_PLUGINS names, separated by commas. No
+config and no run folder can name a module, so that opening somebody's run imports nothing. What a plug-in does, this
+module does not know.
+"""
+
+import importlib
+import os
+import pkgutil
+from collections.abc import Iterator
+from importlib.metadata import entry_points
+from types import ModuleType
+from typing import Any
+
+from swarm.errors import ConfigError, suggest
+
+ENTRY_POINTS = "swarm.plugins"
+VARIABLE = "SWARM_PLUGINS"
+
+
+class Plugins:
+    """All plug-ins of one kind: what modules export as `export`, which has a `name`."""
+
+    def __init__(self, package: str, export: str, noun: str, skip: tuple[str, ...] = ()) -> None:
+        """`skip` are modules of the package that hold no plug-in; `noun` is what an error calls one."""
+        self._package = package
+        self._export = export
+        self._noun = noun
+        self._skip = skip
+
+    def names(self) -> list[str]:
+        """Returns the names of all plug-ins at hand, sorted."""
+        return sorted({*self._own(), *(plugin.name for plugin in self._others())})
+
+    def find(self, name: str, key: str) -> Any:
+        """Returns the plug-in called `name`; ConfigError at `key` if there is none."""
+        if name in self._own():
+            return getattr(importlib.import_module(f"{self._package}.{name}"), self._export)
+        for plugin in self._others():
+            if plugin.name == name:
+                return plugin
+        names = self.names()
+        raise ConfigError(
+            key, f"there is no {self._noun} {name!r}{suggest(name, names)}", f"known: {', '.join(names) or 'none'}"
+        )
+
+    def _own(self) -> list[str]:
+        path = importlib.import_module(self._package).__path__
+        return [m.name for m in pkgutil.iter_modules(path) if m.name not in self._skip]
+
+    def _others(self) -> Iterator[Any]:
+        for module in _modules():
+            if (plugin := getattr(module, self._export, None)) is not None:
+                yield plugin
+
+
+def _modules() -> Iterator[ModuleType]:
+    """The modules outside of this package that hold plug-ins."""
+    for point in entry_points(group=ENTRY_POINTS):
+        yield point.load()
+    for name in filter(None, map(str.strip, os.environ.get(VARIABLE, "").split(","))):
+        try:
+            yield importlib.import_module(name)
+        except ImportError as error:
+            raise ConfigError(
+                VARIABLE, f"{name!r} cannot be imported ({error})", "name modules, or unset it"
+            ) from error

@@ -1,0 +1,275 @@
+"""A run's tables, aggregated until a page can hold them: some hundreds of points per chart, whatever the run's size.
+
+Everything here is a small polars frame in display units: prices in ticks, wealth in pebbles of 100 cents, moods from
+0 to 100. It knows nothing of charts or HTML.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from swarm.market.quality import gini
+from swarm.simulation.record import RunRecord
+
+POINTS = 240
+"""Most points that a line over rounds has."""
+
+PANEL_POINTS = 6_000
+"""Most points of all lines of a figure together."""
+
+SAMPLED_TRADERS = 1_500
+"""Most traders that are shown as a dot each."""
+
+CENTS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How many rounds one point stands for, and how many rounds there are."""
+
+    rounds: int
+    size: int
+
+    def last(self) -> pl.Expr:
+        """The last round that a row's point stands for."""
+        ends = ((pl.col("round") + self.size - 1) // self.size) * self.size
+        return ends.clip(upper_bound=self.rounds).alias("round")
+
+    def bounds(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Add where a bar begins and ends on an axis of rounds, `from` and `to`."""
+        start = ((pl.col("round") - 1) // self.size) * self.size
+        return frame.with_columns((start + 0.5).alias("from"), (pl.col("round") + 0.5).alias("to"))
+
+    def kept(self) -> pl.Expr:
+        """Tell which rounds a line of states is drawn through: the opening, every k-th and the last."""
+        return (pl.col("round") % self.size == 0) | (pl.col("round") == pl.col("round").max())
+
+
+def pace(rounds: int, series: int = 1) -> Pace:
+    """A pace at which `series` lines over `rounds` rounds stay within the bounds of a figure."""
+    points = max(40, min(POINTS, PANEL_POINTS // max(1, series)))
+    return Pace(rounds, max(1, -(-rounds // points)))
+
+
+def prices(record: RunRecord) -> tuple[pl.DataFrame, Pace]:
+    """Per point and good: clearing price (mean by volume, null without trade), reference price, lots per round."""
+    at = pace(record.summary["rounds"], len(record.summary["goods"]))
+    volume = pl.col("volume_lots")
+    frame = (
+        record.tables["prices"]
+        .group_by(at.last(), "good", maintain_order=True)
+        .agg(
+            pl.when(volume.sum() > 0)
+            .then((pl.col("clearing_ticks") * volume).sum() / volume.sum())
+            .round(2)
+            .alias("clearing"),
+            pl.col("reference_ticks").mean().round(2).alias("reference"),
+            volume.mean().round(2).alias("volume"),
+            pl.col("unfilled_buy_lots").mean().round(2).alias("demand"),
+            pl.col("unfilled_sell_lots").mean().round(2).alias("supply"),
+        )
+    )
+    return at.bounds(frame), at
+
+
+def region_prices(record: RunRecord) -> pl.DataFrame:
+    """Per kept round, region and good: the reference price."""
+    summary = record.summary
+    at = pace(summary["rounds"], len(summary["goods"]) * len(summary["regions"]["names"]))
+    found = record.tables["regions"].filter(at.kept())
+    return found.select("round", "region", "good", pl.col("reference_ticks").alias("reference"))
+
+
+def dispersion(record: RunRecord) -> pl.DataFrame:
+    """Per kept round and good: `percent`, the standard deviation of its price over regions in parts of their mean."""
+    at = pace(record.summary["rounds"], len(record.summary["goods"]))
+    first = record.tables["regions"].unique(["round", "good"], maintain_order=True).filter(at.kept())
+    return first.select("round", "good", (pl.col("price_dispersion_permille") / 10).alias("percent"))
+
+
+def traffic(record: RunRecord) -> pl.DataFrame:
+    """Per asset: what left by road, what arrived, what is under way after the last round, and what tolls took."""
+    return (
+        record.tables["road"]
+        .group_by("asset", maintain_order=True)
+        .agg(pl.col("left").sum(), pl.col("arrived").sum(), pl.col("under_way").last(), pl.col("toll").sum())
+    )
+
+
+def stacked(frame: pl.DataFrame, value: str, over: Sequence[str]) -> pl.DataFrame:
+    """Add the lower and upper end of each row's bar, `y0` and `y1`, stacked within the groups of `over`."""
+    top = pl.col(value).cum_sum().over(over)
+    return frame.with_columns((top - pl.col(value)).round(6).alias("y0"), top.round(6).alias("y1"))
+
+
+def seasons(record: RunRecord) -> pl.DataFrame:
+    """Each unbroken stretch of a season: `season`, `first`, `last`."""
+    rounds = record.tables["rounds"]
+    if rounds.is_empty() or rounds["season"].n_unique() < 2:
+        return pl.DataFrame()
+    return (
+        rounds.with_columns(pl.col("season").rle_id().alias("stretch"))
+        .group_by("stretch", "season", maintain_order=True)
+        .agg(pl.col("round").min().alias("first"), pl.col("round").max().alias("last"))
+        .drop("stretch")
+    )
+
+
+def spread(record: RunRecord, column: str, divisor: int, by: tuple[str, ...] = ()) -> pl.DataFrame:
+    """Per kept round (and `by`): tenth, half and nine tenths of the traders lie below `low`, `median`, `high`."""
+    at = pace(record.summary["rounds"], max(1, len(record.summary["kinds"])) if by else 1)
+    value = pl.col(column) / divisor
+    # Who has borrowed may own less than nothing; in any other column a negative number is one that nobody knows.
+    known = pl.lit(True) if column == "wealth_cents" else pl.col(column) >= 0
+    return (
+        record.tables["traders"]
+        .filter(at.kept() & known)
+        .group_by("round", *by)
+        .agg(
+            value.quantile(0.1, "linear").round(2).alias("low"),
+            value.median().round(2).alias("median"),
+            value.quantile(0.9, "linear").round(2).alias("high"),
+        )
+        .sort("round", *by)
+    )
+
+
+def wealth_gini(record: RunRecord) -> pl.DataFrame:
+    """Returns the Gini coefficient of wealth in each kept round."""
+    kept = record.tables["traders"].filter(pace(record.summary["rounds"]).kept())
+    rounds = kept.partition_by("round", as_dict=True, maintain_order=True)
+    found = [(round_, round(gini(rows["wealth_cents"].to_numpy()), 5)) for (round_,), rows in rounds.items()]
+    return pl.DataFrame(found, schema={"round": pl.Int64, "gini": pl.Float64}, orient="row").sort("round")
+
+
+def has_mood(record: RunRecord) -> bool:
+    """Tell whether the scenario keeps moods at all."""
+    traders = record.tables["traders"]
+    return "mood_permille" in traders.columns and bool((traders["mood_permille"] >= 0).any())
+
+
+def traded_value(record: RunRecord, by: str) -> pl.DataFrame:
+    """Value in pebbles of what each `seller` sold to each `buyer`; `by` is `kind` or `mind`."""
+    pebbles = pl.col("price_ticks") * pl.col("quantity_lots") * record.summary["tick_cents"] / CENTS
+    return (
+        record.tables["trades"]
+        .group_by(pl.col(f"seller_{by}").alias("seller"), pl.col(f"buyer_{by}").alias("buyer"))
+        .agg(pebbles.sum().alias("value"), pl.len().alias("trades"))
+        .sort("seller", "buyer")
+    )
+
+
+def profits(record: RunRecord, *, by_mind: bool = True) -> pl.DataFrame:
+    """Returns a row per trader, or per trader and mind that decided for it: kind, mind, and `profit` in pebbles.
+
+    A mind's profit is what wealth grew by in the rounds in which it decided. Where traders come and go, only those
+    count who never left: whoever comes back begins anew.
+    """
+    traders = record.tables["traders"]
+    if population := record.summary.get("population"):
+        traders = traders.filter(pl.col("trader") < population["stayed"])
+    gained = pl.col("wealth_cents").diff().over("trader", order_by="round").alias("profit")
+    # A row of the table has the mind that held in the rounds that lead to it, and the opening has no such rounds.
+    grown = traders.with_columns(gained).filter(pl.col("round") > 0)
+    keys = ("trader", "kind", "mind") if by_mind else ("trader", "kind")
+    found = grown.group_by(keys).agg((pl.col("profit").sum() / CENTS), pl.col("mind").last().alias("last_mind"))
+    mind = pl.col("mind" if by_mind else "last_mind").alias("mind")
+    return found.select("trader", "kind", mind, "profit").sort("trader", "mind")
+
+
+def boxes(profit: pl.DataFrame, by: str) -> pl.DataFrame:
+    """Quantiles of profit per group, the best median first: `group`, `traders`, `low`, `q1`, `median`, `q3`, `high`."""
+    value = pl.col("profit")
+    shares = {"low": 0.1, "q1": 0.25, "median": 0.5, "q3": 0.75, "high": 0.9}
+    return (
+        profit.group_by(pl.col(by).alias("group"))
+        .agg(
+            pl.len().alias("traders"),
+            value.mean().round(2).alias("mean"),
+            *(value.quantile(share, "linear").round(2).alias(name) for name, share in shares.items()),
+        )
+        .sort(["median", "group"], descending=[True, False])
+    )
+
+
+def dots(profit: pl.DataFrame, by: str) -> pl.DataFrame:
+    """A dot per trader, or per every k-th of them, spread over `jitter` from 0 to 1 so that few lie on each other."""
+    shown = profit.gather_every(max(1, -(-profit.height // SAMPLED_TRADERS)))
+    # Multiples of the golden ratio's fraction are spread evenly, whatever the number of traders.
+    jitter = (pl.int_range(pl.len()) * 0.618034 % 1).round(3)
+    return shown.select(pl.col(by).alias("group"), "kind", "mind", "trader", pl.col("profit").round(2), jitter=jitter)
+
+
+def errors_by_mind(record: RunRecord) -> dict[str, dict[str, int]]:
+    """Decision errors as {mind: {kind of error: count}}; late turns are not in the table and so not here."""
+    decisions = record.tables["decisions"]
+    if decisions.is_empty():
+        return {}
+    found = decisions.filter(pl.col("error") != "").group_by("mind", "error").len().sort("mind", "error")
+    errors: dict[str, dict[str, int]] = {}
+    for mind, error, count in found.iter_rows():
+        errors.setdefault(mind, {})[error] = count
+    return errors
+
+
+def turns_by_mind(record: RunRecord) -> pl.DataFrame:
+    """Per mind that was prompted: `turns`, mean tokens `prompt` and `completion`, `most` in a turn, latency in s."""
+    decisions = record.tables["decisions"]
+    if decisions.is_empty():
+        return pl.DataFrame()
+    return (
+        decisions.group_by("mind")
+        .agg(
+            pl.len().alias("turns"),
+            pl.col("prompt_tokens").mean().round(1).alias("prompt"),
+            pl.col("completion_tokens").mean().round(1).alias("completion"),
+            (pl.col("prompt_tokens") + pl.col("completion_tokens")).max().alias("most"),
+            pl.col("latency_s").quantile(0.5, "linear").alias("p50"),
+            pl.col("latency_s").quantile(0.95, "linear").alias("p95"),
+        )
+        .sort("mind")
+    )
+
+
+def traces(record: RunRecord, turns: int) -> list[list[dict[str, Any]]]:
+    """The steps of the last turns at desks, the newest round first, and in each round desks in turn."""
+    steps = record.tables.get("steps")
+    if steps is None or steps.is_empty():
+        return []
+    place = pl.int_range(pl.len()).over("round", "desk").alias("place")
+    chosen = (
+        steps.select("round", "desk", "trader")
+        .unique(maintain_order=True)
+        .with_columns(place)
+        .sort("round", "place", "desk", descending=[True, False, False])
+        .head(turns)
+    )
+    return [
+        steps.filter((pl.col("round") == row["round"]) & (pl.col("trader") == row["trader"])).sort("step").to_dicts()
+        for row in chosen.to_dicts()
+    ]
+
+
+def round_seconds(record: RunRecord) -> tuple[pl.DataFrame, Pace]:
+    """Per point and part of a round (`decide`, `clear`, `rest`): mean seconds."""
+    at = pace(record.summary["rounds"], 3)
+    parts = {
+        "decide": pl.col("decide_s"),
+        "clear": pl.col("clear_s"),
+        "rest": (pl.col("duration_s") - pl.col("decide_s") - pl.col("clear_s")).clip(lower_bound=0.0),
+    }
+    frame = (
+        record.tables["rounds"]
+        .group_by(at.last(), maintain_order=True)
+        .agg(seconds.mean().alias(part) for part, seconds in parts.items())
+        .unpivot(index="round", variable_name="part", value_name="seconds")
+        .drop_nulls()
+    )
+    return at.bounds(frame), at
+
+
+def rows(frame: pl.DataFrame, *columns: str) -> list[dict[str, Any]]:
+    """The frame as JSON-ready rows."""
+    return (frame.select(columns) if columns else frame).to_dicts()

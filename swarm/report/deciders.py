@@ -1,0 +1,212 @@
+"""Says who decided in a run and of what past it is, in the words that stand beside its results.
+
+What is no language model is never called one, whatever the mix of minds, desks, regions and forks. It reads the summary
+alone.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from swarm.report.wording import count, listed, opened
+
+Summary = Mapping[str, Any]
+
+SCRIPTED, BASELINE, EMBEDDED = "scripted policy", "baseline rule", "tiny embedded model"
+RULE_BEHIND, MODEL_BEHIND = "rule in code behind ", "model behind "
+
+_PLURALS = {
+    SCRIPTED: "scripted policies",
+    BASELINE: "baseline rules",
+    EMBEDDED: "tiny language models of this project's own, schooled to choose as rules do",
+}
+_NO_MODEL = "no language model"
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The traders of a part of a run for whom the same kind of thing decided."""
+
+    nature: str
+    traders: int
+    minds: tuple[str, ...]
+
+    @property
+    def plural(self) -> str:
+        """The nature of several of them."""
+        behind = {RULE_BEHIND: "rules in code behind ", MODEL_BEHIND: "models behind "}
+        for one, many in behind.items():
+            if self.nature.startswith(one):
+                return many + self.nature.removeprefix(one)
+        return _PLURALS[self.nature]
+
+
+def parts(summary: Summary) -> Sequence[Summary]:
+    """Returns the stretches of rounds between which a fork changed the run's config, one where there is no fork."""
+    found: Sequence[Summary] = summary.get("parts", ())
+    desks = {name: desk["model"] for name, desk in summary.get("desks", {}).items()}
+    return found or ({"minds": summary["minds"], "engines": summary["engines"], "desks": desks},)
+
+
+def is_rule(nature: str) -> bool:
+    """Tells whether such a mind is a rule in code and so no language model."""
+    return nature in (SCRIPTED, BASELINE) or nature.startswith(RULE_BEHIND)
+
+
+def nature_of_model(part: Summary, model: str) -> str:
+    """Returns what a model of the config is; a name that no model has is a baseline's."""
+    engine = part["engines"].get(model)
+    known = {None: BASELINE, "scripted": SCRIPTED, "embedded": EMBEDDED}
+    behind = RULE_BEHIND if model in part.get("rules", ()) else MODEL_BEHIND
+    return known.get(engine, f"{behind}{engine}")
+
+
+def natures(summary: Summary, mind: str) -> list[str]:
+    """Returns what a mind was, in order, where a fork made something else of it; a desk is what its model is."""
+    found = [nature_of_model(p, p.get("desks", {}).get(mind, mind)) for p in parts(summary) if mind in p["minds"]]
+    return list(dict.fromkeys(found))
+
+
+def nature(summary: Summary, mind: str) -> str:
+    """Returns what a mind was, in the words that stand next to each of its results."""
+    return ", then ".join(natures(summary, mind)) or BASELINE
+
+
+def minds(summary: Summary) -> list[str]:
+    """Returns the minds of all parts of the run."""
+    return list(dict.fromkeys(mind for part in parts(summary) for mind in part["minds"]))
+
+
+def minds_without_model(summary: Summary) -> list[str]:
+    """Returns the minds that were no language model, in the whole run or a part of it."""
+    return [mind for mind in minds(summary) if any(map(is_rule, natures(summary, mind)))]
+
+
+def groups(part: Summary) -> list[Group]:
+    """Returns who decided in a part of a run, rules before models."""
+    found: dict[str, list[str]] = {}
+    for mind in part["minds"]:
+        found.setdefault(nature_of_model(part, part.get("desks", {}).get(mind, mind)), []).append(mind)
+    ranks = {SCRIPTED: 0, BASELINE: 1, EMBEDDED: 3}
+    order = sorted(found, key=lambda name: (ranks.get(name, 2 if is_rule(name) else 4), name))
+    return [Group(name, sum(part["minds"][m] for m in found[name]), tuple(found[name])) for name in order]
+
+
+def model_tag(summary: Summary) -> str:
+    """Returns what stands next to every result by mind; empty where all minds are models."""
+    rules = minds_without_model(summary)
+    if not rules:
+        return ""
+    if len(rules) < len(minds(summary)):
+        return f"{_NO_MODEL}: {', '.join(rules)}"
+    return f"{_rules_named(summary)}, {_NO_MODEL}"
+
+
+def mind_label(summary: Summary, mind: str) -> str:
+    """Returns a mind's name and, on a line of its own, what it is."""
+    return f"{mind}\n{nature(summary, mind)}"
+
+
+def told(summary: Summary) -> list[str]:
+    """Returns a line for each part of the run that says who decided in it, and one on guests and on other models."""
+    lines = []
+    for part in parts(summary):
+        found = groups(part)
+        when = _rounds(summary, part)
+        everybody = sum(group.traders for group in found)
+        said = [f"{group.plural}, no language models" if is_rule(group.nature) else group.plural for group in found]
+        if len(found) == 1:
+            lines.append(f"{when}the traders were {said[0]} ({', '.join(found[0].minds)})")
+        elif found:
+            each = (f"{count(g.traders)} were {s} ({', '.join(g.minds)})" for g, s in zip(found, said, strict=True))
+            lines.append(f"{when}of {count(everybody)} traders {'; '.join(each)}")
+    return [*lines, *_guests(summary), *_answered(summary)]
+
+
+def notice(summary: Summary) -> tuple[str, str]:
+    """Returns heading and text of the notice that (some) results are no large language model's; empty where all are."""
+    rules = minds_without_model(summary)
+    tiny = [mind for mind in minds(summary) if EMBEDDED in natures(summary, mind)]
+    about_tiny = (
+        f"{opened(', '.join(tiny))}: each has about a million parameters, was schooled to choose as a rule does, and "
+        "picks a letter from a menu of lawful actions. What they do says little about what larger models would do."
+        if tiny
+        else ""
+    )
+    extra = " ".join(f"{opened(line)}." for line in (*_guests(summary), *_answered(summary)))
+    if not rules:
+        heading = "Tiny language models of this project's own" if tiny else ""
+        heading = heading or ("Some decisions are no language model's" if extra else "")
+        return heading, " ".join(filter(None, (about_tiny, extra)))
+    if len(parts(summary)) > 1:
+        heading = f"{opened(_rules_named(summary))}, {_NO_MODEL}, for some of the rounds or traders"
+        if all(is_rule(group.nature) for part in parts(summary) for group in groups(part)):
+            heading = f"{opened(_rules_named(summary))}, {_NO_MODEL}"
+        who = "".join(f"{opened(line)}. " for line in told(summary))
+        nothing = "Results of rules in code say nothing about what a language model would do."
+        return heading, f"{who}{nothing} {about_tiny}".rstrip()
+    traders = sum(parts(summary)[0]["minds"][mind] for mind in rules)
+    everyone = traders == summary["traders"]
+    scope = f"all {count(traders)} traders" if everyone else f"{count(traders)} of {count(summary['traders'])} traders"
+    heading = f"{opened(_rules_named(summary))}, {_NO_MODEL}" + ("" if everyone else f", for {scope}")
+    text = (
+        f"{opened(scope)} were decided for by rules in code ({', '.join(rules)}). "
+        "Their results compare these rules and say nothing about what a language model would do."
+    )
+    return heading, " ".join(filter(None, (text, about_tiny, extra)))
+
+
+def forks_told(summary: Summary) -> list[str]:
+    """Returns a line for each fork that lies in the run's past: of what, where, and with which changes."""
+    lines = []
+    before = ["", *(part.get("name", "") for part in parts(summary))]
+    for number, (round_, sha256, changes) in enumerate(summary.get("forks", ()), start=1):
+        name = before[number] if number < len(before) else ""
+        with_ = ", ".join(changes) or "no change"
+        lines.append(f"a fork of {name or 'a run'} (journal {sha256[:12]}) at round {count(round_)}, with {with_}")
+    return lines
+
+
+def seed_told(summary: Summary) -> str:
+    """Returns the run's seed; where a fork changed it, each with the rounds in which it held."""
+    seeds = [(part["seed"], part["last_round"]) for part in parts(summary) if "seed" in part]
+    if len({seed for seed, _ in seeds}) < 2:
+        return str(summary["seed"])
+    *earlier, (last, _) = seeds
+    return f"{', '.join(f'{seed} to round {count(round_)}' for seed, round_ in earlier)}, then {last}"
+
+
+def _rules_named(summary: Summary) -> str:
+    """`scripted policies`, `baseline rules` or both, as far as the run has them."""
+    found = {g.nature: g.plural for part in parts(summary) for g in groups(part) if is_rule(g.nature)}
+    return " and ".join(found[name] for name in sorted(found, key=lambda n: (n != SCRIPTED, n)))
+
+
+def _rounds(summary: Summary, part: Summary) -> str:
+    if len(parts(summary)) < 2:
+        return ""
+    return f"in rounds {count(part['first_round'])} to {count(part['last_round'])} "
+
+
+def _guests(summary: Summary) -> list[str]:
+    """A line on travellers whom a rule decides for away from home."""
+    found = summary.get("regions") or {}
+    if not found.get("travellers") or found.get("abroad") == "own":
+        return []
+    return [
+        f"away from home, a rule ({found['abroad']}), no language model, decided for {found['travellers']} travellers"
+    ]
+
+
+def _answered(summary: Summary) -> list[str]:
+    """A line on turns that a rule answered in the place of the model that the mind has."""
+    lines = []
+    for mind, answered in summary.get("answered_by", {}).items():
+        other = {
+            f"turns by {model}": turns
+            for model, turns in answered.items()
+            if any(is_rule(nature_of_model(part, model)) for part in parts(summary) if model in part["engines"])
+        }
+        if other and not all(map(is_rule, natures(summary, mind))):
+            lines.append(f"of {mind}, rules in code, no language model, answered {listed(other)}")
+    return lines

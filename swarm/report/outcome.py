@@ -1,0 +1,90 @@
+"""What the terminal says of a run that ended."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from swarm.report.deciders import forks_told, told
+from swarm.report.wording import errors_of_decisions
+
+Summary = Mapping[str, Any]
+
+
+def lines(summary: Summary) -> list[str]:
+    """Returns what the run came to, line by line, who decided in it last."""
+    return [
+        _totals(summary),
+        *_desks(summary),
+        *_attention(summary),
+        *_budget(summary),
+        *_late(summary),
+        *_regions(summary),
+        *(f"this run is {line}" for line in forks_told(summary)),
+        *told(summary),
+    ]
+
+
+def _totals(summary: Summary) -> str:
+    tokens, seconds = summary["tokens"], summary["seconds_per_round"]
+    per_turn = tokens["per_turn"]
+    errors = sum(errors_of_decisions(summary).values())
+    pace = "rounds not timed"
+    if seconds["p50"] is not None:
+        pace = f"{seconds['p50']:.3f} s a round (p95 {seconds['p95']:.3f})"
+    unexplained = sum(abs(asset["unexplained"]) for asset in summary["conservation"].values())
+    return (
+        f"{summary['rounds']} rounds, {summary['traders']} traders, {summary['trades']:,} trades, "
+        f"{tokens['prompt'] + tokens['completion']:,} tokens ({per_turn['mean']:.0f} a turn, at most "
+        f"{per_turn['max']} of {per_turn['budget']}), {errors} decision errors, "
+        f"{pace}, "
+        f"{'cash and goods conserved' if not unexplained else f'{unexplained} UNEXPLAINED'}"
+    )
+
+
+def _desks(summary: Summary) -> list[str]:
+    desks = summary["desks"].values()
+    if not desks:
+        return []
+    turns = sum(desk["turns"] for desk in desks)
+    steps = sum(desk["turns"] * desk["steps"]["mean"] for desk in desks)
+    spent = sum(desk["turns"] * desk["tokens"]["mean"] for desk in desks)
+    return [
+        f"of these at desks: {turns} turns of {steps / max(turns, 1):.1f} steps and {spent / max(turns, 1):.0f} "
+        "tokens, each desk within a budget of its own"
+    ]
+
+
+def _attention(summary: Summary) -> list[str]:
+    found = summary["attention"]
+    if not found["due"]:
+        return []
+    everything = found["asked"] + found["asleep"] + found["held_back"]
+    return [
+        f"models were asked for {found['asked']:,} of {everything:,} turns: {found['asleep']:,} had nothing to decide, "
+        f"{found['held_back']:,} were held back; {found['standing_orders']:,} standing orders"
+    ]
+
+
+def _budget(summary: Summary) -> list[str]:
+    budget, said = summary["budget"], []
+    levels = ", ".join(f"{rounds} at {name.replace('_', ' ')}" for name, rounds in budget["rounds_at_level"].items())
+    for limit, spent in (("run_tokens", "spent_tokens"), ("run_usd", "spent_usd")):
+        if budget[limit]:
+            said.append(f"budget.{limit}: {budget[spent]:,} of {budget[limit]:,} spent; rounds: {levels}")
+    return said
+
+
+def _late(summary: Summary) -> list[str]:
+    late = summary["late_turns_by_mind"]
+    return [f"late turns: {', '.join(f'{n:,} of {mind}' for mind, n in late.items())}"] if late else []
+
+
+def _regions(summary: Summary) -> list[str]:
+    regions = summary.get("regions")
+    if not regions:
+        return []
+    by_round = regions["price_dispersion_permille"]["by_round"]
+    return [
+        f"{len(regions['names'])} regions and {regions['travellers']} travellers, who carried "
+        f"{sum(regions['carried_lots'].values()):,} lots; dispersion of prices over regions "
+        f"{' to '.join(str(permille) for permille in (*by_round[:1], *by_round[-1:])) or 'none'} permille"
+    ]

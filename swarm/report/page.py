@@ -1,0 +1,75 @@
+"""Lays a report out as one HTML text.
+
+Jinja escapes all text from data; `as_json` escapes what the page's script reads.
+"""
+
+import json
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import vl_convert
+from markupsafe import Markup
+
+from swarm.report import charts, deciders, sections, surroundings, wording
+from swarm.report.parts import Figure, SectionPlugin
+from swarm.report.tiles import tiles
+from swarm.simulation.record import RunRecord
+
+# Of the three names that such a snippet may use, vl-convert 1.9 leaves `vega` and `vegaLite` null in the bundle.
+SCRIPT = "window.vegaEmbed=vegaEmbed;"
+
+
+def render(record: RunRecord, more: Sequence[SectionPlugin] = ()) -> str:
+    """Returns the report of a finished or interrupted run as the text of one self-contained HTML file.
+
+    `more` are sections besides those at hand.
+    """
+    summary = record.summary
+    found = sections.shown(record, more)
+    panels = [panel for section in found for part in section.parts if isinstance(part, Figure) for panel in part.panels]
+    drawn = {
+        "config": charts.CONFIG,
+        "shared": surroundings.shared_data(record),
+        "specs": [{**panel.spec, "datasets": panel.data} for panel in panels],
+    }
+    return template().render(
+        summary=summary,
+        wording=wording,
+        sections=found,
+        deciders=deciders,
+        tiles=tiles(summary),
+        shocks=surroundings.shock_list(summary),
+        thinned=surroundings.thinned(record),
+        vega=Markup(vega_script()),  # noqa: S704 - a library's code, made fit for a script element
+        charts=as_json(drawn),
+    )
+
+
+@cache
+def vega_script() -> str:
+    """Vega, Vega-Lite and Vega-Embed as one script; what it takes a second to bundle is kept for the next report."""
+    return str(vl_convert.javascript_bundle(SCRIPT)).replace("</script", "<\\/script")
+
+
+@cache
+def template() -> jinja2.Template:
+    """The page's template."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("page.html.jinja")
+
+
+def as_json(value: Any) -> Markup:
+    """JSON for a script element: its text holds no character that could end the element."""
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    for character in "<>&":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return Markup(text)  # noqa: S704 - escaped just above, in the way that JSON in a script needs

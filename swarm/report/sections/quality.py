@@ -1,0 +1,36 @@
+"""The measures that economists judge markets by."""
+
+from swarm.report.parts import PANELS, SectionPlugin, Table
+from swarm.report.wording import count, plain
+from swarm.simulation.measures import MEANINGS
+from swarm.simulation.record import RunRecord
+
+
+def market_quality(record: RunRecord) -> tuple[Table, ...]:
+    """The measures that economists judge markets by, for the market and for each good."""
+    summary = record.summary
+    goods = summary["goods"][:PANELS]
+
+    def shown(value: float | None) -> str:
+        if value is None:
+            return "cannot be told"
+        return count(value) if isinstance(value, int) else f"{value:.3f}"
+
+    rows = []
+    for name, found in summary["quality"].items():
+        by_good = found.get("by_good")
+        of_goods = [shown(by_good.get(good)) if by_good is not None else "" for good in goods]
+        rows.append((plain(name), shown(found["market"]), *of_goods, MEANINGS[name]))
+    return (
+        Table(
+            "Measures of the market",
+            "Of the whole run; for the market, the mean of its goods by volume. Few returns have no tail that can be "
+            "told, and gains from trade are known where the scenario says what each trade is worth.",
+            ("measure", "market", *goods, "what it says"),
+            tuple(rows),
+            words=(0, len(goods) + 2),
+        ),
+    )
+
+
+SECTION = SectionPlugin("quality", "Market quality", market_quality)

@@ -1,0 +1,160 @@
+"""The entries of a journal: a closed union with one codec, read as strictly as a config is.
+
+An entry is a command of the market, or a fact that changes nothing in it by itself: how the run began and was forked,
+what was decided, what parties did, and the end of a round. This module knows the form of each entry; what must hold
+among them, and between them and a plan, is the history's to check.
+"""
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from swarm.agents.turns import Turns
+from swarm.market import commands, records
+from swarm.market.commands import Command
+from swarm.market.orders import Int64, Orders
+from swarm.market.records import RecordError
+from swarm.simulation import party
+from swarm.simulation.party import Act
+
+JOURNAL_FORMAT = 2
+
+
+@dataclass(frozen=True, slots=True)
+class RunBegan:
+    """The first entry: the journal's format, the version of the software that began it, and the run's config."""
+
+    format: int
+    software: str
+    config_sha256: str
+    config: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Decided:
+    """What a replay needs to come to a round's decisions without any model.
+
+    `late` are the traders that no answer came from, and `pace` is the level and the number of traders that the budget's
+    governor chose, where there is one.
+    """
+
+    round: int
+    turns: Turns
+    baseline_orders: Orders
+    late: Int64
+    pace: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Acted:
+    """What a party did after a round; `refused` has the index of each act that does not hold, and why."""
+
+    round: int
+    party: str
+    acts: tuple[Act, ...]
+    refused: tuple[tuple[int, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Forked:
+    """Where a run leaves the history of another, after a round, for another config."""
+
+    round: int
+    parent_sha256: str
+    changes: tuple[str, ...]
+    config_sha256: str
+    config: dict[str, Any]
+    mechanisms: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RoundEnded:
+    """The last entry of a round: the hash of the market's state."""
+
+    round: int
+    state_sha256: str
+
+
+Entry = RunBegan | Decided | Acted | Forked | RoundEnded | Command
+
+_FACTS: dict[str, type[Any]] = {c.__name__: c for c in (RunBegan, Decided, Acted, Forked, RoundEnded)}
+KINDS: tuple[str, ...] = (*_FACTS, *commands.KINDS)
+
+
+def to_record(entry: Entry) -> list[Any]:
+    """Returns `[kind, field, field, ...]` in plain values, as msgpack takes them."""
+    if type(entry).__name__ not in _FACTS:
+        return commands.to_record(entry)  # type: ignore[arg-type]
+    return [type(entry).__name__, *(_written(getattr(entry, f.name)) for f in fields(entry))]
+
+
+def from_record(record: Any) -> Entry:
+    """Returns the entry that `to_record` wrote; RecordError names the kind, and the field that is no such entry's."""
+    kind, *values = records.listed(record, "the record") or [None]
+    if type(kind) is not str or kind not in KINDS:
+        raise records.expected("the kind", f"one of {', '.join(KINDS)}", kind)
+    try:
+        if kind not in _FACTS:
+            return commands.from_record(record)
+        entry: Entry = records.read_fields(_FACTS[kind], values, _READERS)
+    except RecordError as error:
+        raise RecordError(f"{kind}: {error}") from None
+    return entry
+
+
+def _written(value: Any) -> Any:
+    match value:
+        case Turns():
+            return value.to_record()
+        case Orders():
+            return commands.pack_orders(value)
+        case np.ndarray():
+            return value.tolist()
+        case tuple():
+            return [party.to_record(one) if isinstance(one, Act) else _written(one) for one in value]
+        case _:
+            return value
+
+
+def _turns(value: Any, _: str) -> Turns:
+    try:
+        return Turns.from_record(value)
+    except ValueError as error:
+        raise RecordError(str(error)) from None
+
+
+def _late(value: Any, name: str) -> Int64:
+    return records.ascending(records.column(value, name, low=0), name)
+
+
+def _pace(value: Any, name: str) -> tuple[int, int] | None:
+    if value is None:
+        return None
+    level, asked = records.listed(value, name, 2)
+    return records.integer(level, f"{name}.level", 0, 255), records.count(asked, f"{name}.asked")
+
+
+def _acts(value: Any, name: str) -> tuple[Act, ...]:
+    return tuple(party.from_record(one, f"{name}[{i}]") for i, one in enumerate(records.listed(value, name)))
+
+
+def _refused(value: Any, name: str) -> tuple[tuple[int, str], ...]:
+    pairs = [records.listed(pair, name, 2) for pair in records.listed(value, name)]
+    return tuple((records.count(index, name), records.text(why, name)) for index, why in pairs)
+
+
+_READERS: dict[Any, records.Read] = {
+    "round": records.round_number,
+    "turns": _turns,
+    "late": _late,
+    "pace": _pace,
+    "acts": _acts,
+    "refused": _refused,
+    "changes": records.texts,
+    "mechanisms": records.texts,
+    "config": records.plain_map,
+    "baseline_orders": commands.unpack_orders,
+    str: records.text,
+    int: records.integer,
+}

@@ -1,0 +1,70 @@
+"""Who was asked and why, what stood for those who were not, and what the run's budget made it give up."""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from swarm.coordination.governor import Level
+from swarm.coordination.standing import REASONS
+from swarm.market.orders import Int64
+from swarm.scenarios.protocol import MarketState
+from swarm.simulation.facets.protocol import Tables
+from swarm.simulation.loop import RoundOutcome
+from swarm.simulation.plan import RunPlan
+
+COUNTS = ("asked", "asleep", "held_back", "standing_orders", "cut_lots", "refused_orders", "unheard")
+"""What is counted of a round, by the names that they have there."""
+
+
+class Asking:
+    """Counts the traders that models decide for, by why they were due and what became of them."""
+
+    name = "asking"
+
+    def __init__(self) -> None:
+        self._due: Counter[str] = Counter()
+        self._counts: Counter[str] = Counter()
+        self._levels: Counter[Level] = Counter()
+        self._changes: list[tuple[int, Level]] = []
+        self._spent: tuple[int, float] = (0, 0.0)
+
+    def started(self, plan: RunPlan, opening: MarketState, named: Int64) -> None:
+        """Take note of the limits that hold at the end."""
+        self._shard = plan.last.shard
+
+    def round_done(self, outcome: RoundOutcome) -> None:
+        """Count a round."""
+        attended = outcome.attended
+        self._due.update(attended.due)
+        self._counts.update({name: getattr(attended, name) for name in COUNTS})
+        self._levels[attended.level] += 1
+        if attended.level != (self._changes[-1][1] if self._changes else Level.ALL):
+            self._changes.append((outcome.round, attended.level))
+        self._spent = attended.spent_tokens, attended.spent_usd
+
+    def tables(self) -> Tables:
+        """Returns no table: the counts of each round stand in `rounds`."""
+        return {}
+
+    def summary(self, tables: Tables) -> Mapping[str, Any]:
+        """Returns the counts, the limits of the run, what was spent against them, and the levels of its rounds."""
+        budget = self._shard.budget
+        return {
+            "attention": {
+                "max_stand_rounds": self._shard.traders.standing.max_rounds,
+                "due": {reason: self._due[reason] for reason in REASONS if self._due[reason]},
+                **{name: self._counts[name] for name in COUNTS},
+            },
+            "budget": {
+                "run_tokens": budget.run_tokens,
+                "run_usd": budget.run_usd,
+                "seconds_per_round": budget.seconds_per_round,
+                "spent_tokens": self._spent[0],
+                "spent_usd": round(self._spent[1], 6),
+                "rounds_at_level": {level.name.lower(): self._levels[level] for level in Level if self._levels[level]},
+                "changes_of_level": [[round_, level.name.lower()] for round_, level in self._changes],
+            },
+        }
+
+
+FACET = Asking

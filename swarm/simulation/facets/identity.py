@@ -1,0 +1,105 @@
+"""What run it is: its config, seed and minds, part by part where forks have changed them, and its shocks."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from swarm.market.orders import Int64
+from swarm.scenarios.protocol import MarketState
+from swarm.simulation.facets.protocol import Tables
+from swarm.simulation.loop import RoundOutcome
+from swarm.simulation.plan import RunPlan
+
+NO_MODEL = "no language model"
+"""The lab of an engine that is a rule in code."""
+
+
+class Identity:
+    """Keeps the plan and how far the run came."""
+
+    name = "identity"
+
+    def started(self, plan: RunPlan, opening: MarketState, named: Int64) -> None:
+        """Keep the plan."""
+        self._plan, self._round = plan, 0
+
+    def round_done(self, outcome: RoundOutcome) -> None:
+        """Keep the round's number."""
+        self._round = outcome.round
+
+    def tables(self) -> Tables:
+        """Returns no table."""
+        return {}
+
+    def summary(self, tables: Tables) -> Mapping[str, Any]:
+        """Returns what the run is; a key that a fork may change has the value that holds at the end."""
+        parts = self._parts()
+        plan = parts[-1][0]
+        return {
+            "name": plan.name,
+            "scenario": plan.scenario_name,
+            "seed": plan.seed,
+            "goods": list(plan.scenario.goods),
+            "tick_cents": plan.market.config.tick_cents,
+            "kinds": list(plan.scenario.kinds),
+            "shocks": self._shocks(),
+            "traders": plan.traders,
+            "minds": dict(sorted(Counter(plan.minds).items())),
+            "engines": {model.name: model.engine for part, *_ in parts for model in part.models},
+            "config_sha256": plan.config_sha256,
+            "forks": [[fork.round, fork.parent_sha256, list(fork.changes)] for fork in self._plan.forks()],
+            "parts": [_told(*part) for part in parts],
+        }
+
+    def _parts(self) -> list[tuple[RunPlan, int, int]]:
+        """The plans under which rounds were done, each with its first and last round."""
+        plans = [self._plan, *(fork.plan for fork in self._plan.forks())]
+        ends = [*(min(fork.round, self._round) for fork in self._plan.forks()), self._round]
+        begins = [1, *(end + 1 for end in ends[:-1])]
+        parts = list(zip(plans, begins, ends, strict=True))
+        return [part for part in parts if part[1] <= part[2]] or parts[:1]
+
+    def _shocks(self) -> list[dict[str, Any]]:
+        """The shocks of each part, as far as they reach into it; those of the last part to their end."""
+        found: list[dict[str, Any]] = []
+        parts = self._parts()
+        for number, (plan, begin, end) in enumerate(parts):
+            last_part = number == len(parts) - 1
+            for shock in plan.scenario.shocks:
+                first, last = (
+                    max(shock.first_round, begin),
+                    shock.last_round if last_part else min(shock.last_round, end),
+                )
+                if first > last:
+                    continue
+                told = {**asdict(shock), "first_round": first, "last_round": last}
+                before = next((s for s in found if _goes_on(s, told)), None)
+                if before is None:
+                    found.append(told)
+                else:
+                    before["last_round"] = last
+        return found
+
+
+def _told(plan: RunPlan, begin: int, end: int) -> dict[str, Any]:
+    return {
+        "first_round": begin,
+        "last_round": end,
+        "name": plan.name,
+        "seed": plan.seed,
+        "config_sha256": plan.config_sha256,
+        "minds": dict(sorted(Counter(plan.minds).items())),
+        "engines": {model.name: model.engine for model in plan.models},
+        "rules": [model.name for model in plan.models if model.lab == NO_MODEL],
+        "desks": {name: desk.model for name, desk in plan.shard.desks.items()},
+    }
+
+
+def _goes_on(before: Mapping[str, Any], told: Mapping[str, Any]) -> bool:
+    """Whether a shock is the same that a fork has cut in two."""
+    same = all(before[key] == told[key] for key in before if key not in ("first_round", "last_round"))
+    return same and bool(before["last_round"] + 1 == told["first_round"])
+
+
+FACET = Identity

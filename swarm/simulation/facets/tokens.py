@@ -1,0 +1,101 @@
+"""What calls of models cost, by round and model, in tokens and dollars, and which minds other models answered for."""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from swarm.market.orders import Int64
+from swarm.scenarios.protocol import MarketState
+from swarm.simulation.facets.protocol import Columns, Tables, known, total
+from swarm.simulation.loop import RoundOutcome
+from swarm.simulation.plan import RunPlan
+from swarm.simulation.spending import spending
+
+
+class Tokens:
+    """Keeps the table `tokens`, a row for each model that was called in a round."""
+
+    name = "tokens"
+
+    def __init__(self) -> None:
+        self._columns = Columns()
+        self._answered: dict[str, Counter[str]] = {}
+
+    def started(self, plan: RunPlan, opening: MarketState, named: Int64) -> None:
+        """Take note of who counts tokens, of which models have a price, and of a turn's budget."""
+        plans = [plan, *(fork.plan for fork in plan.forks())]
+        self._models = {model.name: model for p in plans for model in p.models}
+        self._desks = {name for p in plans for name in p.shard.desks}
+        self._budget = plan.last.shard.budget.tokens_per_turn
+
+    def round_done(self, outcome: RoundOutcome) -> None:
+        """Keep a row for each model."""
+        spent = spending(outcome.gathered.turns, outcome.plan.models)
+        self._columns.add(
+            {
+                "round": np.full(len(spent.models), outcome.round),
+                "model": np.array(spent.models, dtype=np.str_),
+                "turns": spent.turns,
+                "calls": spent.calls,
+                "prompt_tokens": spent.prompt_tokens,
+                "completion_tokens": spent.completion_tokens,
+                "cached_prompt_tokens": spent.cached_prompt_tokens,
+                "shared_prompt_tokens": spent.shared_prompt_tokens,
+                "usd": spent.usd,
+            }
+        )
+        self._keep_other_answers(outcome)
+
+    def tables(self) -> Tables:
+        """Returns what models cost."""
+        return {"tokens": self._columns.table()}
+
+    def summary(self, tables: Tables) -> Mapping[str, Any]:
+        """Returns the run's tokens, how many a turn had, and the dollars of each model that has a price."""
+        tokens, decided = tables["tokens"], tables["decisions"]
+        # A desk's turn has a budget of its own, so it is left out where turns are held against the one of a prompt.
+        single = decided.filter(~pl.col("mind").is_in(list(self._desks))) if len(decided) else decided
+        spent = known(single, "prompt_tokens") + known(single, "completion_tokens")
+        told = {
+            **{kind: total(tokens, f"{kind}_tokens") for kind in ("prompt", "completion")},
+            **{kind: total(tokens, f"{kind}_tokens") for kind in ("cached_prompt", "shared_prompt")},
+            "per_turn": {
+                "mean": float(spent.mean()) if len(spent) else 0.0,
+                "max": int(spent.max()) if len(spent) else 0,
+                "budget": self._budget,
+            },
+            "counted_by": self._counted_by(),
+            "usd": self._usd(tokens),
+        }
+        answered = {mind: dict(sorted(by.items())) for mind, by in sorted(self._answered.items())}
+        return {"tokens": told, **({"answered_by": answered} if answered else {})}
+
+    def _usd(self, tokens: pl.DataFrame) -> dict[str, float]:
+        """What each model cost whose prices are known; what a failed request cost nobody knows."""
+        usd: dict[str, float] = {}
+        for name, model in self._models.items():
+            if tokens.width and model.usd_per_million is not None and any(model.usd_per_million):
+                usd[name] = round(float(tokens.filter(pl.col("model") == name)["usd"].sum()), 6)
+        return usd
+
+    def _counted_by(self) -> str:
+        """Who counted the tokens: the engine where it has a tokenizer and tells, else the project's estimate."""
+        counters = {"estimate" if model.engine == "scripted" else "engine" for model in self._models.values()}
+        return "mixed" if len(counters) > 1 else next(iter(counters), "none")
+
+    def _keep_other_answers(self, outcome: RoundOutcome) -> None:
+        """Count the turns that ended with another model than the mind's own, as the governor may have it."""
+        turns, desks = outcome.gathered.turns, outcome.plan.shard.desks
+        last = turns.last_model
+        pairs, sizes = np.unique(np.stack([turns.mind, last]), axis=1, return_counts=True)
+        for (mind, model), turns_of in zip(pairs.T.tolist(), sizes.tolist(), strict=True):
+            name = turns.minds[mind]
+            own = desks[name].model if name in desks else name
+            if model >= 0 and turns.models[model] != own:
+                self._answered.setdefault(name, Counter())[turns.models[model]] += turns_of
+
+
+FACET = Tokens

@@ -1,0 +1,170 @@
+"""Parties: those outside the population who act between two rounds, as the road between regions does.
+
+An act is a plain value of a closed union, journalled before it holds, so that every party replays by `RecordedParty`.
+A party may read a queue or a clock; nothing of it is known to the market, which only obeys the commands made of acts.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Protocol
+
+import numpy as np
+
+from swarm.market import records
+from swarm.market.events import RoundCleared
+from swarm.market.records import RecordError
+from swarm.scenarios.protocol import Int64, MarketState
+
+MAX_TEXT_CHARS = 2_000
+"""The longest text of an act."""
+
+Account = Int64 | str
+"""Traders by number, one for each row, or the name of one account."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Move:
+    """Posts `amount` of `asset` from `source` to `target`, row by row; asset 0 is cash in cents, then goods in lots."""
+
+    cause: str
+    source: Account
+    target: Account
+    asset: Int64
+    amount: Int64
+    market: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Reprice:
+    """Multiplies the reference price of a good by `permille` / 1000."""
+
+    cause: str
+    good: int
+    permille: int
+    market: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Say:
+    """Lets some traders hear a line from `speaker` in the next round, before all gossip."""
+
+    speaker: str
+    to: Int64
+    text: str
+    market: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Announce:
+    """Puts a line among the public news of the next round."""
+
+    text: str
+    market: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Quote:
+    """Shows traders the prices of the market `of` from the next round on."""
+
+    of: str
+    prices_ticks: Int64
+    market: int = 0
+
+
+Act = Move | Reprice | Say | Announce | Quote
+"""What a party can do; `market` is the index of the market that it is done in, and is not journalled there."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MarketView:
+    """One market as parties see it after a round: traders' balances, those of `accounts` by name, and the clearing.
+
+    `movable_lots` is [traders, goods]: what each can spare of its goods.
+    """
+
+    name: str
+    goods: tuple[str, ...]
+    state: MarketState
+    named: Mapping[str, Int64]
+    cleared: RoundCleared | None
+    movable_lots: Int64
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RoundView:
+    """What parties see between two rounds: the round that has just been settled, in all markets of the run."""
+
+    round: int
+    rounds: int
+    markets: tuple[MarketView, ...]
+
+    @property
+    def is_last(self) -> bool:
+        """Whether no round follows."""
+        return self.round >= self.rounds
+
+
+class Party(Protocol):
+    """Somebody outside the population who acts between two rounds."""
+
+    name: str
+
+    def act(self, view: RoundView) -> Sequence[Act]:
+        """Returns what the party does after a round, in order."""
+        ...
+
+
+class RecordedParty:
+    """Does again what a journal says that a party did, by round."""
+
+    def __init__(self, name: str, acts: Mapping[int, Sequence[Act]]) -> None:
+        self.name = name
+        self._acts = acts
+
+    def act(self, view: RoundView) -> Sequence[Act]:
+        """Returns the recorded acts of the round."""
+        return self._acts.get(view.round, ())
+
+
+def _text(value: Any, name: str) -> str:
+    found = records.text(value, name)
+    if len(found) > MAX_TEXT_CHARS:
+        raise RecordError(f"{name}: expected at most {MAX_TEXT_CHARS} characters, got {len(found)}")
+    return found
+
+
+def _account(value: Any, name: str) -> Account:
+    return records.text(value, name) if isinstance(value, str) else records.column(value, name)
+
+
+KINDS: dict[str, type[Any]] = {c.__name__: c for c in (Move, Reprice, Say, Announce, Quote)}
+
+_READERS: dict[Any, records.Read] = {
+    "text": _text,
+    str: records.text,
+    int: records.integer,
+    Int64: records.column,
+    Account: _account,
+}
+
+
+def to_record(act: Act) -> list[Any]:
+    """Returns `[kind, field, field, ...]` without the market, in plain values."""
+    values = [getattr(act, f.name) for f in fields(act) if f.name != "market"]
+    return [type(act).__name__, *(v.tolist() if isinstance(v, np.ndarray) else v for v in values)]
+
+
+def from_record(record: Any, name: str) -> Act:
+    """Returns the act that `to_record` wrote; RecordError names the field that is no such act's."""
+    kind, *values = records.listed(record, name) or [None]
+    if type(kind) is not str or kind not in KINDS:
+        raise records.expected(name, f"one of {', '.join(KINDS)}", kind)
+    try:
+        act: Act = records.read_fields(KINDS[kind], [*values, 0], _READERS)
+    except RecordError as error:
+        raise RecordError(f"{name} ({kind}).{error}") from None
+    if isinstance(act, Move):
+        rows = {len(c) for c in (act.source, act.target, act.asset, act.amount) if not isinstance(c, str)}
+        if len(rows) > 1:
+            raise RecordError(f"{name} (Move): its columns differ in length")
+    return act
