@@ -5,7 +5,7 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 folder=$1
 if [ -s "$folder/config.yaml" ]; then
-  exec swarm run --resume "$folder" --address auto
+  exec swarm run --resume "$folder" --trust --address auto
 fi
 mapfile -t arguments <"$here/arguments"
 exec swarm run "$here/config.yaml" --out "$folder" --address auto "${arguments[@]}"

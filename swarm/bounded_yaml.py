@@ -36,11 +36,15 @@ def read_text(path: Path) -> str:
     """The text of a file; Unreadable where it is no regular file, is too long, or is not UTF-8."""
     # Opening a pipe that nobody writes to would wait for ever.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         mode = os.fstat(descriptor).st_mode
         if not stat.S_ISREG(mode):
             raise Unreadable("a folder" if stat.S_ISDIR(mode) else "no regular file")
-        content = file.read(MAX_BYTES + 1)
+        content = bytearray()
+        while len(content) <= MAX_BYTES and (more := os.read(descriptor, MAX_BYTES)):
+            content += more
+    finally:
+        os.close(descriptor)
     _bound(len(content))
     try:
         return content.decode("utf-8")

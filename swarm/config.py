@@ -163,10 +163,10 @@ class RunConfig(StrictModel):
                     f"traders.desks.{i}.model",
                     f"there is no such model{suggest(desk.model, names)}; known: {', '.join(names) or 'none'}",
                 )
-            if self.models[names.index(desk.model)].engine == "embedded":
+            if not (thinks_with := self.models[names.index(desk.model)]).takes_tools:
                 raise Misplaced(
                     f"traders.desks.{i}.model",
-                    f"{desk.model} is an embedded model, which picks letters of a menu and can call no tool",
+                    f"{desk.model} is a model of the engine {thinks_with.engine}, which can call no tool",
                 )
         try:
             known = list(definitions(names, self.traders))
@@ -261,7 +261,7 @@ class RunConfig(StrictModel):
     @property
     def minds(self) -> dict[str, int]:
         """Weights by mind, with the default filled in."""
-        named = [*(m.name for m in (*self.models, *self.traders.desks)), *self.traders.define]
+        named = [*(m.name for m in self.models), *(d.name for d in self.traders.desks), *self.traders.define]
         return self.traders.minds or dict.fromkeys(named, 1)
 
     def record(self) -> dict[str, Any]:

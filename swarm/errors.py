@@ -12,6 +12,11 @@ class SwarmError(Exception):
     """Anything a user can cause or has to know; the command line prints it as one line and exits with 2."""
 
     exit_status = 2
+    keep = ""
+    """Characters of a message that stand as they are although a terminal would act on them."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message, self.keep))
 
 
 class ConfigError(SwarmError):
@@ -26,12 +31,22 @@ class OutputError(SwarmError):
     """A file or folder cannot be written or read."""
 
 
+class TrustError(SwarmError):
+    """A run's folder demands what the user has never said yes to."""
+
+
+class ResourceError(SwarmError):
+    """The system grants this process less than is needed."""
+
+
 class ClusterError(SwarmError):
     """A Ray cluster cannot be started, reached or used."""
 
 
 class ModelError(SwarmError):
     """A model of the config cannot be used; one line for each that cannot."""
+
+    keep = "\n"
 
 
 class JournalError(SwarmError):
@@ -58,3 +73,10 @@ def suggest(word: str, known: Sequence[str]) -> str:
     """Returns a hint at the known word that is nearest to a mistyped one; empty where none is near."""
     close = difflib.get_close_matches(word[:80], known, n=1)
     return f" (did you mean {close[0]}?)" if close else ""
+
+
+def printable(text: str, keep: str = "") -> str:
+    """Returns text that a terminal only shows: whatever it would act on is written as an escape, but for `keep`."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text)

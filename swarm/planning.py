@@ -15,7 +15,7 @@ from swarm.agents.plan import ShardPlan
 from swarm.config import RunConfig
 from swarm.config_file import resolve
 from swarm.errors import ConfigError, suggest
-from swarm.llm.config import usd_per_turn
+from swarm.llm.entry import usd_per_turn
 from swarm.market import margin
 from swarm.market.config import MarketConfig, Mechanism
 from swarm.scenarios.protocol import Scenario, ScenarioPlugin
@@ -176,7 +176,7 @@ def _cheaper(config: RunConfig, asked: set[str], with_tools: set[str]) -> dict[s
         if model.name not in asked or dear is None:
             continue
         tools = model.name in with_tools
-        fit = [m for m in config.models if m.form == model.form and not (tools and m.engine == "embedded")]
+        fit = [m for m in config.models if m.form == model.form and (m.takes_tools or not tools)]
         prices = {m.name: usd_per_turn(m, config.budget.tokens_per_turn) for m in fit}
         known = {name: usd for name, usd in prices.items() if usd is not None and usd < dear}
         if known:

@@ -11,7 +11,7 @@ from swarm.agents.minds import asking, definitions, models_of
 from swarm.agents.shard import MODELS_SHARE
 from swarm.config import RunConfig
 from swarm.errors import ConfigError
-from swarm.llm.config import OpenAIModel, ScriptedModel, VllmModel
+from swarm.llm.check import are_checked, must_be_usable, warnings
 from swarm.llm.tokens import MESSAGE_OVERHEAD, count_tokens
 from swarm.planning import compose
 from swarm.scenarios.protocol import MarketState
@@ -33,7 +33,6 @@ def check_budget(config: RunConfig) -> None:
     """ConfigError where the first round's prompts leave no room for a reply; later prompts are of the same size."""
     if not config.models:
         return
-    # A plan of its own, since observing moves a scenario's state.
     plan = _to_be_observed(config)
     nothing = MarketState(
         np.zeros((plan.traders, len(plan.scenario.goods) + 1), dtype=np.int64), plan.scenario.opening_reference_ticks
@@ -115,7 +114,7 @@ def check_deadline(config: RunConfig) -> list[str]:
     of = definitions([m.name for m in config.models], config.traders)
     # What asks no model stands for itself, as something that always answers in time.
     minds = [model for name in names for model in sorted(models_of([name], of)) or [name]]
-    latency_s = {m.name: m.latency_s for m in config.models if isinstance(m, ScriptedModel)}
+    latency_s = {m.name: m.known_latency_s for m in config.models}
     slow = [m for m in dict.fromkeys(minds) if latency_s.get(m, 0.0) >= most_s]
     if slow and len(slow) == len(set(minds)):
         quickest = min(latency_s[m] for m in slow)
@@ -178,12 +177,9 @@ def check_models(config: RunConfig, plan: RunPlan, own_cluster: bool, here: bool
             "models answer over HTTP on a cluster of the run's own alone",
             "set it to null, or leave out --local and --address",
         )
-    if not any(isinstance(m, OpenAIModel | VllmModel) for m in plan.models):
+    if not are_checked(plan.models):
         return
     narrator.phase("checking the models")
-    # The check imports an HTTP client, which a run without an endpoint does not owe.
-    from swarm.llm import check
-
-    check.must_be_usable(plan.models, config.budget.tokens_per_turn, here=here)
-    for line in check.warnings(plan.models):
+    must_be_usable(plan.models, config.budget.tokens_per_turn, here=here)
+    for line in warnings(plan.models):
         log.warning("%s", line)

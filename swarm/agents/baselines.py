@@ -56,7 +56,8 @@ class Truthful:
 
     def limits(self, seen: Observation) -> tuple[Int64, Int64]:
         """The worth of a lot on both sides."""
-        return seen.private.worth_ticks, seen.private.worth_ticks
+        worth = seen.private.bartering.worth_ticks
+        return worth, worth
 
 
 class Arbitrage:
@@ -67,7 +68,8 @@ class Arbitrage:
 
     def limits(self, seen: Observation) -> tuple[Int64, Int64]:
         """Bids below worth, so that a lot which is carried is carried for a gain; asks at worth."""
-        return np.maximum(seen.private.worth_ticks - 1, 1), seen.private.worth_ticks
+        worth = seen.private.bartering.worth_ticks
+        return np.maximum(worth - 1, 1), worth
 
 
 class ZeroIntelligenceConstrained:
@@ -78,7 +80,7 @@ class ZeroIntelligenceConstrained:
 
     def limits(self, seen: Observation) -> tuple[Int64, Int64]:
         """Fresh draws each round; the ceiling of asks is twice the larger of worth and reference price."""
-        worth = seen.private.worth_ticks
+        worth = seen.private.bartering.worth_ticks
         keys = (seen.public.round, seen.private.trader[:, None], np.arange(worth.shape[1])[None, :])
         ceiling = 2 * np.maximum(worth, seen.public.reference_ticks[None, :])
         return (
@@ -119,8 +121,9 @@ class ZeroIntelligencePlus:
         """Learn from the last round's prices and own fills, then quote worth x (1 -+ margin)."""
         if seen.public.round > 1:
             self._learn(seen)
-        worth = seen.private.worth_ticks.astype(np.float64)
-        self.side = np.where(seen.private.need > 0, BUY, np.where(seen.private.spare > 0, SELL, 0))
+        barter = seen.private.bartering
+        worth = barter.worth_ticks.astype(np.float64)
+        self.side = np.where(barter.need > 0, BUY, np.where(barter.spare > 0, SELL, 0))
         self.quote = np.maximum(worth * (1 - self.side * self.margin), 1.0)
         limit = np.rint(self.quote).astype(np.int64)
         return limit, limit
@@ -139,7 +142,7 @@ class ZeroIntelligencePlus:
         base = np.where(traded, price, self.quote)
         target = base * (1 + direction * relative) + direction * absolute
         self.change = self.momentum * self.change + (1 - self.momentum) * self.rate * (target - self.quote)
-        worth = np.maximum(private.worth_ticks, 1)
+        worth = np.maximum(private.bartering.worth_ticks, 1)
         margin = np.clip(self.side * (1 - (self.quote + self.change) / worth), 0.0, 0.95)
         self.margin = np.where(self.side != 0, margin, self.margin)
 
@@ -165,25 +168,25 @@ def orders_of(
     rule: Pricing, seen: Observation, max_orders: int, max_price: int, max_quantity: int, tick_cents: int
 ) -> Orders:
     """At most one ask, for the good whose spare lots bring most, then bids for the needs with the widest gain."""
-    private, n = seen.private, len(seen.private)
+    private, barter, n = seen.private, seen.private.bartering, len(seen.private)
     # A worth never lies above `max_price`, so that an ask which is brought down to it is still no loss.
     bid_ticks, ask_ticks = (np.minimum(limit, max_price) for limit in rule.limits(seen))
     everyone = np.arange(n)
     purse: Int64 = private.cash_cents // tick_cents
     batches: list[Orders] = []
-    best_sale = np.argmax(private.spare * seen.public.reference_ticks[None, :], axis=1)
-    spare = np.minimum(private.spare[everyone, best_sale], max_quantity)
+    best_sale = np.argmax(barter.spare * seen.public.reference_ticks[None, :], axis=1)
+    spare = np.minimum(barter.spare[everyone, best_sale], max_quantity)
     batches.append(_batch(private, everyone, 0, best_sale, SELL, ask_ticks[everyone, best_sale], spare))
     gain = np.where(
-        (private.need > 0) & (np.arange(private.need.shape[1])[None, :] != private.makes[:, None]),
-        private.worth_ticks - seen.public.reference_ticks[None, :],
+        (barter.need > 0) & (np.arange(barter.need.shape[1])[None, :] != barter.makes[:, None]),
+        barter.worth_ticks - seen.public.reference_ticks[None, :],
         np.iinfo(np.int64).min,
     )
     ranked = np.argsort(-gain.astype(np.float64), axis=1, kind="stable")
     for place in range(min(max_orders - 1, ranked.shape[1])):
         good = ranked[:, place]
         limit = bid_ticks[everyone, good]
-        lots: Int64 = np.where(gain[everyone, good] > np.iinfo(np.int64).min, private.need[everyone, good], 0)
+        lots: Int64 = np.where(gain[everyone, good] > np.iinfo(np.int64).min, barter.need[everyone, good], 0)
         lots = np.minimum(np.minimum(lots, max_quantity), purse // np.maximum(limit, 1))
         purse = purse - lots * limit
         batches.append(_batch(private, everyone, place + 1, good, BUY, limit, lots))

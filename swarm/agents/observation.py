@@ -48,32 +48,63 @@ class PublicView:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class PrivateViews:
-    """What each of n traders knows of itself: row i of every column belongs to `trader[i]`.
+class Barter:
+    """What each of n traders knows of itself where goods are made, needed and swapped.
 
-    `makes` is the good it produces or -1. `have`, `need`, `spare` and `worth_ticks` are [n, goods]: lots owned, lots it
-    is short of, lots it can do without, and what the next lot is worth to it (where it has some to spare: the least it
-    should take for one). `facts` are lines for its prompt that no rule needs to read, `heard` is the gossip that was
-    routed to it, and `bought_lots` and `sold_lots` are its fills of the last round by good. `before_cash_cents` and
-    `before_have` are cash and lots as they were a round ago, where there are desks to compare them. `assigned` says who
-    is there and is asked in this round, and at which model; None: all are, at their own.
+    `makes` is the good it produces or -1. `need`, `spare` and `worth_ticks` are [n, goods]: lots it is short of, lots
+    it can do without, and what the next lot is worth to it (where it has some to spare: the least to take for one).
+    `mood` is from 0 to 100.
     """
 
-    trader: Int64
     makes: Int64
-    cash_cents: Int64
-    have: Int64
     need: Int64
     spare: Int64
     worth_ticks: Int64
     mood: Int64
+
+    def take(self, rows: Int64) -> "Barter":
+        """Returns the rows at these indices."""
+        return Barter(self.makes[rows], self.need[rows], self.spare[rows], self.worth_ticks[rows], self.mood[rows])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PrivateViews:
+    """What each of n traders knows of itself: row i of every column belongs to `trader[i]`.
+
+    `have` is [n, goods], lots owned. `facts` are lines for its prompt that no rule needs to read, `heard` is the gossip
+    that was routed to it, and `bought_lots` and `sold_lots` are its fills of the last round by good. `barter` has what
+    only markets of goods know. `before_cash_cents` and `before_have` are cash and lots as they were a round ago, where
+    there are desks to compare them. `assigned` says who is there and is asked in this round, and at which model; None:
+    all are, at their own.
+    """
+
+    trader: Int64
+    cash_cents: Int64
+    have: Int64
     bought_lots: Int64
     sold_lots: Int64
     facts: tuple[str, ...]
     heard: tuple[tuple[str, ...], ...]
+    barter: Barter | None = None
     before_cash_cents: Int64 | None = None
     before_have: Int64 | None = None
     assigned: Assignment | None = None
+
+    @property
+    def bartering(self) -> Barter:
+        """The columns of a barter; ValueError where these traders do not barter."""
+        if self.barter is None:
+            raise ValueError("these traders do not barter: there is nothing that they make, need or can spare")
+        return self.barter
+
+    def bartered(self, **columns: Int64) -> Self:
+        """Returns the same views with these columns of the barter replaced."""
+        return replace(self, barter=replace(self.bartering, **columns))
+
+    @property
+    def makes(self) -> Int64:
+        """The good that each trader makes; -1 where it makes none."""
+        return np.full(len(self.trader), -1) if self.barter is None else self.barter.makes
 
     def __len__(self) -> int:
         return len(self.trader)
@@ -86,7 +117,7 @@ class PrivateViews:
             if column is not None:
                 if isinstance(column, tuple):
                     picked[f.name] = tuple(column[i] for i in rows)
-                elif isinstance(column, Assignment):
+                elif isinstance(column, Assignment | Barter):
                     picked[f.name] = column.take(rows)
                 else:
                     picked[f.name] = column[rows]

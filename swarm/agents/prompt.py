@@ -65,16 +65,16 @@ def public_text(public: PublicView, goods: tuple[str, ...]) -> str:
 
 def private_text(private: PrivateViews, row: int, goods: tuple[str, ...], tick_cents: int) -> str:
     """What one trader knows of itself, without what it has heard."""
-    makes = int(private.makes[row])
     lines = [private.facts[row]] if private.facts[row] else []
+    purse = f"PURSE {int(private.cash_cents[row]) // tick_cents}"
+    have = private.have[row].tolist()
+    if (barter := private.barter) is None:
+        return "\n".join([*lines, purse, "STOCK good HAVE", *(f"{g} {n}" for g, n in zip(goods, have, strict=True))])
+    makes = int(barter.makes[row])
     if makes >= 0:
         lines.append(f"MAKES {goods[makes]}")
-    lines.append(f"PURSE {int(private.cash_cents[row]) // tick_cents}")
-    lines.append(f"MOOD {int(private.mood[row])} of 100")
-    lines.append("STOCK good HAVE NEED SPARE WORTH")
-    have, need, spare, worth = (
-        column[row].tolist() for column in (private.have, private.need, private.spare, private.worth_ticks)
-    )
+    lines += [purse, f"MOOD {int(barter.mood[row])} of 100", "STOCK good HAVE NEED SPARE WORTH"]
+    need, spare, worth = (column[row].tolist() for column in (barter.need, barter.spare, barter.worth_ticks))
     lines += [f"{good} {have[g]} {need[g]} {spare[g]} {worth[g]}" for g, good in enumerate(goods)]
     short = [goods[g] for g in _neediest(need) if need[g] and g != makes]
     lines.append(f"SHORT OF {', '.join(short) or 'nothing'}")

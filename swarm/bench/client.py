@@ -7,8 +7,8 @@ from time import perf_counter, process_time
 from swarm.agents.decision import Rules
 from swarm.bench.form import RUNS, Result, median_of
 from swarm.bench.instant import served
-from swarm.llm.config import OpenAIModel
-from swarm.llm.openai_client import OpenAIClient
+from swarm.llm.engines.openai.client import OpenAIClient
+from swarm.llm.engines.openai.config import OpenAIModel
 from swarm.llm.protocol import Message, ModelRequest
 from swarm.preflight import Narrator
 

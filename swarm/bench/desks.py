@@ -9,7 +9,7 @@ import numpy as np
 
 from swarm.agents.config import DeskConfig
 from swarm.agents.decision import Rules
-from swarm.agents.observation import Observation, PrivateViews, PublicView
+from swarm.agents.observation import Barter, Observation, PrivateViews, PublicView
 from swarm.bench.form import RUNS, Result, median_of
 from swarm.llm.protocol import ModelReply, ModelRequest, TokenUsage
 from swarm.preflight import Narrator, need_smolagents
@@ -39,9 +39,8 @@ def seen() -> Observation:
     row = np.arange(len(GOODS), dtype=np.int64)[None, :]
     one = np.ones(1, dtype=np.int64)
     public = PublicView(2, 60, "autumn", (), zeros + 20, zeros, zeros + 20, zeros + 5, zeros, zeros)
-    private = PrivateViews(
-        0 * one, 0 * one, 40_000 * one, row, row, row, row + 20, 50 * one, 0 * row, 0 * row, ("",), ((),)
-    )
+    barter = Barter(0 * one, row, row, row + 20, 50 * one)
+    private = PrivateViews(0 * one, 40_000 * one, row, 0 * row, 0 * row, ("",), ((),), barter)
     return Observation(public, private)
 
 

@@ -9,8 +9,9 @@ from typing import get_args
 
 from swarm.bench.form import RUNS, Result, median_of
 from swarm.config_file import resolve
-from swarm.llm.config import EmbeddedModel, Temperament
-from swarm.llm.embedded.engine import EmbeddedEngine
+from swarm.llm.engines.embedded.config import EmbeddedModel
+from swarm.llm.engines.embedded.engine import EmbeddedEngine
+from swarm.llm.entry import Temperament
 from swarm.llm.menu_policies import answer_menu
 from swarm.llm.protocol import ModelReply, ModelRequest, TokenUsage
 from swarm.planning import compose

@@ -11,12 +11,12 @@ from swarm.bench.runs import Warm, play
 from swarm.config import RunConfig
 from swarm.config_file import resolve
 from swarm.errors import ConfigError
-from swarm.llm.config import VllmModel
+from swarm.llm.engines.vllm.config import VllmModel
+from swarm.llm.engines.vllm.engine import VllmEngine
 from swarm.llm.protocol import ModelReply, ModelRequest
 from swarm.planning import compose
 from swarm.preflight import Narrator
 from swarm.runtime.ports import RunsOn
-from swarm.runtime.vllm_engine import VllmEngine
 from swarm.simulation.market import Market
 from swarm.simulation.record import Recorder
 from swarm.simulation.traders import LocalTraders, kept_open

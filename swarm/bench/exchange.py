@@ -70,23 +70,55 @@ def measure(narrator: Narrator) -> list[Result]:
 
 
 def _auctions(n: int) -> list[Result]:
+    """The two auctions and the simplest book on a batch of `n` orders, each beside its bound, measured in turn."""
+    works = _works(n)
+    if "in_machine_code" in works:
+        works["in_machine_code"]()  # compiles
+    runs: dict[str, list[float]] = {name: [] for name in works}
+    for _ in range(RUNS):
+        for name, work in works.items():
+            runs[name].append(_orders_per_s(work, n))
+    figures = (
+        (
+            f"call_auction_orders_per_s_{n}",
+            "call",
+            CALL_AIM,
+            "memory: a copy of the four columns that go in and the one that comes out; small batches are bound by "
+            "the start of some forty numpy calls",
+            "copies",
+        ),
+        (
+            f"continuous_orders_per_s_{n}",
+            "in_machine_code",
+            COMPILED_AIM,
+            "memory: a copy of the columns and one read at a random place per order",
+            "random_reads",
+        ),
+        (
+            f"continuous_python_orders_per_s_{n}",
+            "in_python",
+            PYTHON_AIM,
+            "the interpreter: a loop over the same columns that does nothing",
+            "bare_loop",
+        ),
+        (f"python_book_orders_per_s_{n}", "plain_book", None, "the interpreter; this is the yardstick", "bare_loop"),
+    )
+    missing = "numba is not installed: it is the extra `fast`"
+    return [
+        _result(name, runs[work], aim, bound, runs[least])
+        if work in runs
+        else Result(name, None, "orders/s", "higher", aim, note=missing)
+        for name, work, aim, bound, least in figures
+    ]
+
+
+def _works(n: int) -> dict[str, Callable[[], object]]:
+    """What is measured on one batch, and the least work of its kind; machine code only where there is a compiler."""
     batch = orders(n)
     columns = (batch.side, batch.limit_ticks, batch.quantity_lots, batch.priority)
     continuous_columns = (batch.kind, batch.side, batch.limit_ticks, batch.quantity_lots, batch.trader, batch.target)
     shuffled = np.random.default_rng(0).permutation(n)
     lists = [c.tolist() for c in (batch.side, batch.limit_ticks, batch.quantity_lots)]
-
-    def call() -> None:
-        call_auction.clear(*columns, REFERENCE_TICKS)
-
-    def in_python() -> None:
-        continuous.match(*continuous_columns, use_compiled=False)
-
-    def in_machine_code() -> None:
-        continuous.match(*continuous_columns, use_compiled=True)
-
-    def plain_book() -> None:
-        python_book(*lists)
 
     def copies() -> None:
         for column in (*columns, batch.quantity_lots):
@@ -102,56 +134,17 @@ def _auctions(n: int) -> list[Result]:
         for _ in zip(*(c.tolist() for c in continuous_columns), strict=True):
             pass
 
-    has_numba = compiled.kernel(continuous._walk) is not None
-    if has_numba:
-        in_machine_code()  # compiles
-    works = (call, in_python, plain_book, copies, random_reads, bare_loop, *((in_machine_code,) if has_numba else ()))
-    runs: dict[Callable[[], None], list[float]] = {work: [] for work in works}
-    for _ in range(RUNS):
-        for work, rates in runs.items():
-            rates.append(_orders_per_s(work, n))
-    results = [
-        _result(
-            f"call_auction_orders_per_s_{n}",
-            runs[call],
-            CALL_AIM,
-            "memory: a copy of the four columns that go in and the one that comes out; small batches are bound by "
-            "the start of some forty numpy calls",
-            runs[copies],
-        )
-    ]
-    if has_numba:
-        results.append(
-            _result(
-                f"continuous_orders_per_s_{n}",
-                runs[in_machine_code],
-                COMPILED_AIM,
-                "memory: a copy of the columns and one read at a random place per order",
-                runs[random_reads],
-            )
-        )
-    else:
-        missing = "numba is not installed: it is the extra `fast`"
-        results.append(Result(f"continuous_orders_per_s_{n}", None, "orders/s", "higher", COMPILED_AIM, note=missing))
-    results.append(
-        _result(
-            f"continuous_python_orders_per_s_{n}",
-            runs[in_python],
-            PYTHON_AIM,
-            "the interpreter: a loop over the same columns that does nothing",
-            runs[bare_loop],
-        )
-    )
-    results.append(
-        _result(
-            f"python_book_orders_per_s_{n}",
-            runs[plain_book],
-            None,
-            "the interpreter; this is the yardstick",
-            runs[bare_loop],
-        )
-    )
-    return results
+    works: dict[str, Callable[[], object]] = {
+        "call": lambda: call_auction.clear(*columns, REFERENCE_TICKS),
+        "in_python": lambda: continuous.match(*continuous_columns, use_compiled=False),
+        "plain_book": lambda: python_book(*lists),
+        "copies": copies,
+        "random_reads": random_reads,
+        "bare_loop": bare_loop,
+    }
+    if compiled.kernel(continuous._walk) is not None:
+        works["in_machine_code"] = lambda: continuous.match(*continuous_columns, use_compiled=True)
+    return works
 
 
 def _result(name: str, runs: list[float], aim: float | None, bound: str, bound_runs: list[float]) -> Result:
@@ -159,7 +152,7 @@ def _result(name: str, runs: list[float], aim: float | None, bound: str, bound_r
     return median_of(name, runs, "orders/s", "higher", aim=aim, bound=bound, of_bound=round(of_bound, 4))
 
 
-def _orders_per_s(work: Callable[[], None], n: int) -> float:
+def _orders_per_s(work: Callable[[], object], n: int) -> float:
     """Orders per second of this process's CPU time; short work is repeated until the clock can tell."""
     repeats = max(1, 20_000 // n)
     started = process_time()

@@ -17,7 +17,7 @@ from swarm.market.commands import CloseRound, SubmitOrders, Transfer
 from swarm.market.config import MarketConfig
 from swarm.market.ledger import CASH, ISSUE
 from swarm.market.orders import BUY, SELL, Orders
-from swarm.simulation.journal import head_path
+from swarm.simulation.journal_disk import head_path
 from swarm.simulation.market import Market, MarketPlan
 
 GOODS = 5

@@ -19,7 +19,7 @@ from typing import Any, get_args
 from aiohttp import web
 
 from swarm.errors import ConfigError
-from swarm.llm.config import Temperament
+from swarm.llm.entry import Temperament
 from swarm.llm.protocol import Message
 from swarm.llm.scripted import reply_to
 from swarm.llm.scripted_desk import is_call, order_bounds

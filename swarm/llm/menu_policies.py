@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from swarm.llm.config import Temperament
+from swarm.llm.entry import Temperament
 
 _MARKET_ROW = re.compile(r"(\S+) \d+ ([+-]\d+) \d+ \d+ \d+")
 _YOU = re.compile(r"YOU make \S+, purse (\d+), mood (\d+)")

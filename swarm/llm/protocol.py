@@ -135,6 +135,15 @@ class ModelClient(Protocol):
 
 
 @runtime_checkable
+class Mortal(Protocol):
+    """What a client offers besides `complete` if its engine is a process that can die."""
+
+    async def check_health(self) -> None:
+        """Raise if the engine is dead."""
+        ...
+
+
+@runtime_checkable
 class Connected(Protocol):
     """What a client offers besides `complete` if it keeps connections: whoever owns it opens it and closes it.
 

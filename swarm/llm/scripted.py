@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
 
-from swarm.llm.config import ScriptedModel, Temperament
+from swarm.llm.engines.scripted.config import ScriptedModel
+from swarm.llm.entry import Temperament
 from swarm.llm.menu_policies import answer_menu
 from swarm.llm.protocol import Message, ModelReply, ModelRequest, TokenUsage
 from swarm.llm.scripted_desk import is_call, next_call

@@ -7,10 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields
 from itertools import pairwise
 from math import isfinite
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast, get_args
 
 import numpy as np
 import numpy.typing as npt
+
+from swarm.market.config import Mechanism
 
 Int64 = npt.NDArray[np.int64]
 Read = Callable[[Any, str], Any]
@@ -46,9 +48,9 @@ def described(value: Any) -> str:
         return str(value)
     if isinstance(value, str):
         return repr(value[:40]) if value.isprintable() else f"a text of {len(value)} characters"
-    if isinstance(value, list | tuple | dict | bytes):
-        kind = {list: "a list", tuple: "a list", dict: "a map", bytes: "bytes"}[type(value)]
-        return f"{kind} of length {len(value)}"
+    for kind, word in ((list, "a list"), (dict, "a map"), (bytes, "bytes")):
+        if type(value) is kind:
+            return f"{word} of length {len(value)}"
     return f"a {type(value).__name__}"
 
 
@@ -179,3 +181,11 @@ def read_fields(kind: type[T], values: list[Any], readers: Mapping[Any, Read]) -
         for f, value in zip(names, values, strict=True)
     }
     return kind(**read)
+
+
+def mechanism(value: Any, name: str) -> Mechanism:
+    """Returns the name of a way to match orders."""
+    for known in get_args(Mechanism):
+        if value == known:
+            return cast(Mechanism, known)
+    raise expected(name, f"one of {', '.join(get_args(Mechanism))}", value)

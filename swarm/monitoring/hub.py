@@ -16,7 +16,6 @@ from threading import Lock
 from prometheus_client.registry import Collector
 
 from swarm import __version__
-from swarm.llm.config import OpenAIModel
 from swarm.market.orders import Int64
 from swarm.market.quality import gini
 from swarm.monitoring.counting import Counting, Names
@@ -66,7 +65,7 @@ class Hub(Collector):
             minds=tuple(dict.fromkeys(mind for p in plans for mind in sorted(set(p.minds)))),
             models=tuple(models),
             priced=tuple(name for name, model in models.items() if model.usd_per_million is not None),
-            streaming=tuple(name for name, m in models.items() if isinstance(m, OpenAIModel) and m.stream),
+            streaming=tuple(name for name, m in models.items() if m.streams),
             goods=self._goods,
         )
         self._lock = Lock()

@@ -4,7 +4,6 @@ Jinja escapes all text from data; `as_json` escapes what the page's script reads
 """
 
 import json
-from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import vl_convert
 from markupsafe import Markup
 
 from swarm.report import charts, deciders, sections, surroundings, wording
-from swarm.report.parts import Figure, SectionPlugin
+from swarm.report.parts import Figure
 from swarm.report.tiles import tiles
 from swarm.simulation.record import RunRecord
 
@@ -22,13 +21,10 @@ from swarm.simulation.record import RunRecord
 SCRIPT = "window.vegaEmbed=vegaEmbed;"
 
 
-def render(record: RunRecord, more: Sequence[SectionPlugin] = ()) -> str:
-    """Returns the report of a finished or interrupted run as the text of one self-contained HTML file.
-
-    `more` are sections besides those at hand.
-    """
+def render(record: RunRecord) -> str:
+    """Returns the report of a finished or interrupted run as the text of one self-contained HTML file."""
     summary = record.summary
-    found = sections.shown(record, more)
+    found = sections.shown(record)
     panels = [panel for section in found for part in section.parts if isinstance(part, Figure) for panel in part.panels]
     drawn = {
         "config": charts.CONFIG,

@@ -65,7 +65,7 @@ class SectionPlugin:
     `without_rounds` tells that the section also stands in the report of a run that finished no round.
     """
 
-    key: str
+    name: str
     title: str
     build: Callable[[RunRecord], tuple[Figure | Table, ...]]
     without_rounds: bool = False

@@ -10,7 +10,8 @@ from swarm.planning import compose, composed
 from swarm.simulation import history
 from swarm.simulation.entries import to_record
 from swarm.simulation.folder import RunFolder
-from swarm.simulation.journal import JournalWriter, rename
+from swarm.simulation.journal import JournalWriter
+from swarm.simulation.journal_disk import rename
 from swarm.simulation.plan import Fork
 
 KEPT = ("population", "market.tick_cents", "scenario.name")

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from swarm.config import RunConfig
+from swarm.llm import engines
 from swarm.llm.protocol import ModelClient
 from swarm.preflight import Narrator
-from swarm.runtime.clients import client_of
 from swarm.simulation.loop import Interrupted
 from swarm.simulation.market import Market, MarketPort
 from swarm.simulation.plan import RunPlan, WorldPlan
@@ -70,7 +70,7 @@ def open_ports(
         for own, journal in zip(plan.markets, journals, strict=True)
     ]
     if runs_on.local:
-        clients = clients or {m.name: client_of(m) for m in models}
+        clients = clients or {m.name: engines.in_process(m) for m in models}
         with kept_open(clients.values()) as runner, ExitStack() as stack:
             run = runner.run if len(markets) == 1 else stack.enter_context(in_background(runner))
             yield [_local_ports(own, Market(begun, journal), clients, run) for own, begun, journal in markets]

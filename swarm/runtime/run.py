@@ -16,7 +16,7 @@ from swarm.runtime.ports import Ports, RunsOn, open_ports
 from swarm.simulation import history
 from swarm.simulation.folder import RunFolder
 from swarm.simulation.history import History
-from swarm.simulation.journal import wait_for_writer
+from swarm.simulation.journal_disk import wait_for_writer
 from swarm.simulation.loop import Watcher
 from swarm.simulation.market import MarketClosing
 from swarm.simulation.plan import RunPlan, WorldPlan

@@ -4,7 +4,6 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from time import perf_counter, sleep
 from typing import Any
 
@@ -15,10 +14,9 @@ from ray.serve.handle import DeploymentHandle
 
 from swarm.config_file import resolve
 from swarm.errors import ClusterError, ConfigError, ModelError
-from swarm.llm.config import ModelConfig, VllmModel
-from swarm.llm.protocol import Connected, EngineFailure, ModelReply, ModelRequest, TokenUsage
-from swarm.llm.vllm_arguments import environment
-from swarm.runtime import clients
+from swarm.llm import engines
+from swarm.llm.config import ModelConfig
+from swarm.llm.protocol import Connected, EngineFailure, ModelReply, ModelRequest, Mortal, TokenUsage
 from swarm.runtime.gateway import Gateway
 from swarm.runtime.prefix_router import PrefixRouter
 from swarm.simulation.loop import Interrupted
@@ -51,7 +49,7 @@ class ModelReplica:
     """One replica of a model: the engine of its config behind the protocol of all models."""
 
     async def __init__(self, config: ModelConfig) -> None:  # type: ignore[misc]  # Serve awaits it
-        self.client = clients.client_of(config)
+        self.client = engines.in_process(config)
         # A language model takes its time to load, for which the deployment must wait and not the first trader.
         if isinstance(self.client, Connected):
             await self.client.open()
@@ -62,7 +60,7 @@ class ModelReplica:
 
     async def check_health(self) -> None:
         """Raise if the engine is dead: Serve then puts another replica in this one's place."""
-        if isinstance(self.client, clients.Mortal):
+        if isinstance(self.client, Mortal):
             await self.client.check_health()
 
     async def __del__(self) -> None:
@@ -141,7 +139,7 @@ def deploy(
     replica: Any = serve.deployment(ModelReplica)
     targets = [
         serve.RunTarget(
-            target=replica.options(name=m.name, **options(m)).bind(placed(m)),
+            target=replica.options(name=m.name, **options(m)).bind(m.placed()),
             name=applications[m.name],
             route_prefix=None,
         )
@@ -163,10 +161,10 @@ def build_model(args: Mapping[str, Any]) -> Any:
     [model] = resolve({"models": [dict(args)]}).models
     replica: Any = serve.deployment(ModelReplica)
     chosen = options(model)
-    if isinstance(model, VllmModel):
+    if (most := engines.of(model).deployment(model).most_http_requests) is not None:
         # Over HTTP a batch is one request, and the engine takes many at once.
-        chosen["max_ongoing_requests"] = model.max_num_seqs
-    return replica.options(name=model.name, **chosen).bind(placed(model))
+        chosen["max_ongoing_requests"] = most
+    return replica.options(name=model.name, **chosen).bind(model.placed())
 
 
 def build_gateway(args: Mapping[str, Any]) -> Any:
@@ -202,39 +200,29 @@ def api_key_of(variable: str) -> str:
 
 def options(model: ModelConfig) -> dict[str, Any]:
     """How a model's deployment is scaled, placed, watched and routed to."""
+    wanted = engines.of(model).deployment(model)
     actor: dict[str, Any] = {"num_cpus": model.num_cpus}
     chosen: dict[str, Any] = {"max_ongoing_requests": MAX_ONGOING_BATCHES, "ray_actor_options": actor}
-    if not isinstance(model, VllmModel):
-        return chosen | {"num_replicas": model.replicas}
-    hardware = model.hardware
-    actor |= {"num_gpus": hardware.gpus, "runtime_env": {"env_vars": environment(model)}}
-    if hardware.accelerator_type is not None:
-        actor["label_selector"] = {ACCELERATOR_LABEL: hardware.accelerator_type}
-    chosen |= {"health_check_period_s": HEALTH_PERIOD_S, "health_check_timeout_s": HEALTH_TIMEOUT_S}
-    if hardware.max_replicas is None:
+    if wanted.num_gpus:
+        actor["num_gpus"] = wanted.num_gpus
+    if wanted.environment:
+        actor["runtime_env"] = {"env_vars": dict(wanted.environment)}
+    if wanted.accelerator_type is not None:
+        actor["label_selector"] = {ACCELERATOR_LABEL: wanted.accelerator_type}
+    if wanted.can_die:
+        chosen |= {"health_check_period_s": HEALTH_PERIOD_S, "health_check_timeout_s": HEALTH_TIMEOUT_S}
+    if wanted.most_replicas is None:
         chosen["num_replicas"] = model.replicas
     else:
         chosen["autoscaling_config"] = {
             "min_replicas": model.replicas,
-            "max_replicas": hardware.max_replicas,
-            "target_ongoing_requests": hardware.target_ongoing_batches,
+            "max_replicas": wanted.most_replicas,
+            "target_ongoing_requests": wanted.target_ongoing_batches,
         }
-    if hardware.routing == "prefix":
+    if wanted.routing == "prefix":
         router: Any = PrefixRouter
         chosen["request_router_config"] = RequestRouterConfig(request_router_class=router)
     return chosen
-
-
-def placed(model: ModelConfig) -> ModelConfig:
-    """The model with its folders as seen from anywhere: a worker has another working directory."""
-    if not isinstance(model, VllmModel):
-        return model
-    found: dict[str, Any] = {}
-    if model.weights != "hub" and model.source:
-        found["source"] = str(Path(model.source).expanduser().absolute())
-    if model.chat_template:
-        found["chat_template"] = str(Path(model.chat_template).expanduser().absolute())
-    return model.model_copy(update=found)
 
 
 def _run(

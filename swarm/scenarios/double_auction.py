@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from swarm.agents.observation import Observation, PrivateViews, PublicView
+from swarm.agents.observation import Barter, Observation, PrivateViews, PublicView
 from swarm.market import quality
 from swarm.market.config import MarketConfig
 from swarm.market.events import RoundCleared
@@ -108,7 +108,6 @@ class DoubleAuction:
         self.period_surplus = np.zeros(traders, dtype=np.int64)
         self.surplus_ticks = np.zeros(traders, dtype=np.int64)
         self.possible_ticks = 0
-        self._previous_reference = self.opening_reference_ticks
         self.schedule: Int64 = np.zeros((traders, config.units), dtype=np.int64)
         self._begin_period(1)
 
@@ -143,13 +142,12 @@ class DoubleAuction:
             season=f"period {period} round {within + 1} of {self.config.rounds_per_period}",
             news=(),
             reference_ticks=market.reference_ticks,
-            change_ticks=market.reference_ticks - self._previous_reference if last else nothing,
+            change_ticks=market.change_ticks,
             clearing_ticks=last.clearing_ticks if last else nothing,
             volume_lots=last.volume_lots if last else nothing,
             unfilled_buy_lots=last.unfilled_buy_lots if last else nothing,
             unfilled_sell_lots=last.unfilled_sell_lots if last else nothing,
         )
-        self._previous_reference = market.reference_ticks
         bought, sold = fills_of(last, traders, 1)
         buyer = self.trader_kind == BUYER
         # One unit at a time, since the next one has another worth.
@@ -157,17 +155,19 @@ class DoubleAuction:
         worth = np.where(open_ > 0, self._next_worth(), np.where(buyer, 1, self.market.max_price_ticks))
         private = PrivateViews(
             trader=self.trader,
-            makes=self.makes,
             cash_cents=market.balances[:, CASH],
             have=market.balances[:, 1:],
-            need=np.where(buyer, open_, 0)[:, None],
-            spare=np.where(buyer, 0, np.minimum(open_, market.balances[:, 1]))[:, None],
-            worth_ticks=worth[:, None],
-            mood=np.full(traders, 50, dtype=np.int64),
             bought_lots=bought,
             sold_lots=sold,
             facts=tuple(f"YOU are a {KINDS[k]}" for k in self.trader_kind.tolist()),
             heard=((),) * traders,
+            barter=Barter(
+                makes=self.makes,
+                need=np.where(buyer, open_, 0)[:, None],
+                spare=np.where(buyer, 0, np.minimum(open_, market.balances[:, 1]))[:, None],
+                worth_ticks=worth[:, None],
+                mood=np.full(traders, 50, dtype=np.int64),
+            ),
         )
         return Observation(public, private)
 
@@ -189,14 +189,13 @@ class DoubleAuction:
         return consequences
 
     def snapshot(self) -> dict[str, Int64]:
-        """The period's schedules, what was dealt and earned, and the prices that were announced last."""
+        """The period's schedules, what was dealt and earned, as it stands."""
         return {
             "dealt": self.dealt.copy(),
             "period_surplus": self.period_surplus.copy(),
             "surplus_ticks": self.surplus_ticks.copy(),
             "possible_ticks": np.array([self.possible_ticks]),
             "schedule": self.schedule.copy(),
-            "previous_reference": self._previous_reference.copy(),
         }
 
     def restore(self, snapshot: dict[str, Int64]) -> None:
@@ -207,7 +206,6 @@ class DoubleAuction:
         self.possible_ticks = int(snapshot["possible_ticks"][0])
         if snapshot["schedule"].shape == self.schedule.shape:
             self.schedule = snapshot["schedule"].copy()
-        self._previous_reference = snapshot["previous_reference"].copy()
 
     def trader_columns(self) -> dict[str, Int64]:
         """Each trader's surplus so far, in ticks: values less prices would be, costs alike, without the prices."""

@@ -47,12 +47,20 @@ Consequence = Movement | ReferenceMove
 class MarketState:
     """What the scenario sees of the market between commands: `balances` is [traders, assets], asset 0 is cash.
 
-    `owed` has the same shape and says what traders owe where they may borrow; None where nobody may.
+    `owed` has the same shape and says what traders owe where they may borrow; None where nobody may. `previous_ticks`
+    are the reference prices at which the last round began; None before the second.
     """
 
     balances: Int64
     reference_ticks: Int64
     owed: Int64 | None = None
+    previous_ticks: Int64 | None = None
+
+    @property
+    def change_ticks(self) -> Int64:
+        """How far reference prices have moved since the last round began."""
+        before = self.reference_ticks if self.previous_ticks is None else self.previous_ticks
+        return self.reference_ticks - before
 
 
 def fills_of(last: RoundCleared | None, traders: int, goods: int) -> tuple[Int64, Int64]:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field, ValidationInfo, field_validator
 
-from swarm.agents.observation import Observation, PrivateViews, PublicView
+from swarm.agents.observation import Barter, Observation, PrivateViews, PublicView
 from swarm.market.config import MarketConfig
 from swarm.market.events import RoundCleared
 from swarm.market.ledger import CASH, ISSUE
@@ -161,7 +161,6 @@ class Wood:
         self.mood_permille = np.full(traders, MOOD_MEAN, dtype=np.int64)
         self.foods_eaten = np.zeros(traders, dtype=np.int64)
         self.invested_cents = np.zeros(traders, dtype=np.int64)
-        self._previous_reference = self.opening_reference_ticks
         self.shocks = tuple(
             ShockMark(_title(s), s.round, s.round + s.rounds - 1, s.good) for s in config.shocks if s.round <= rounds
         )
@@ -200,13 +199,12 @@ class Wood:
             season=self.season(round_),
             news=self._news(round_),
             reference_ticks=market.reference_ticks,
-            change_ticks=market.reference_ticks - self._previous_reference if last else nothing,
+            change_ticks=market.change_ticks,
             clearing_ticks=last.clearing_ticks if last else nothing,
             volume_lots=last.volume_lots if last else nothing,
             unfilled_buy_lots=last.unfilled_buy_lots if last else nothing,
             unfilled_sell_lots=last.unfilled_sell_lots if last else nothing,
         )
-        self._previous_reference = market.reference_ticks
         have = market.balances[:, 1:]
         target = self._target_stock(round_)
         own = np.arange(len(GOODS))[None, :] == self.makes[:, None]
@@ -216,17 +214,19 @@ class Wood:
         kinds = [f"YOU are {_with_article(KINDS[k])}" for k in range(len(KINDS))]
         private = PrivateViews(
             trader=self.trader,
-            makes=self.makes,
             cash_cents=market.balances[:, CASH],
             have=have,
-            need=need,
-            spare=np.maximum(have - keep, 0),
-            worth_ticks=self._worth(round_, market.balances[:, CASH], have, target, own),
-            mood=self.mood_permille // 10,
             bought_lots=bought,
             sold_lots=sold,
             facts=tuple(kinds[k] for k in self.trader_kind.tolist()),
             heard=((),) * len(self.trader),
+            barter=Barter(
+                makes=self.makes,
+                need=need,
+                spare=np.maximum(have - keep, 0),
+                worth_ticks=self._worth(round_, market.balances[:, CASH], have, target, own),
+                mood=self.mood_permille // 10,
+            ),
         )
         return Observation(public, private)
 
@@ -256,20 +256,18 @@ class Wood:
         return consequences
 
     def snapshot(self) -> dict[str, Int64]:
-        """Moods, the last meal, what is in the venture, and the prices that were announced last."""
+        """Moods, the last meal and what is in the venture."""
         return {
             "mood_permille": self.mood_permille,
             "foods_eaten": self.foods_eaten,
             "invested_cents": self.invested_cents,
-            "previous_reference": self._previous_reference,
         }
 
     def restore(self, snapshot: dict[str, Int64]) -> None:
-        """Go on with these moods, meals, investments and prices."""
+        """Go on with these moods, meals and investments."""
         self.mood_permille = snapshot["mood_permille"]
         self.foods_eaten = snapshot["foods_eaten"]
         self.invested_cents = snapshot["invested_cents"]
-        self._previous_reference = snapshot["previous_reference"]
 
     def trader_columns(self) -> dict[str, Int64]:
         """Mood in 1/1000 and the number of foods of the last meal."""

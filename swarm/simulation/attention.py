@@ -341,6 +341,10 @@ def _lean(mind: Mind, shard: ShardPlan, usd: Mapping[str, tuple[float, float]]) 
 
 def _signs(seen: Observation, market: MarketState, cleared: RoundCleared | None, heard: Mask) -> Signs:
     private = seen.private
+    # Who makes a good is never out of it, and where nobody barters nobody is out of anything.
+    need = np.zeros_like(private.have)
+    if (barter := private.barter) is not None:
+        need = np.where(np.arange(need.shape[1])[None, :] == barter.makes[:, None], 0, barter.need)
     filled = np.zeros(len(private), dtype=np.bool_)
     if cleared is not None:
         filled[cleared.trades.buyer[cleared.trades.buyer < len(filled)]] = True
@@ -348,7 +352,7 @@ def _signs(seen: Observation, market: MarketState, cleared: RoundCleared | None,
     return Signs(
         reference_ticks=market.reference_ticks,
         have=private.have,
-        need=np.where(np.arange(private.need.shape[1])[None, :] == private.makes[:, None], 0, private.need),
+        need=need,
         filled=filled,
         heard=heard,
     )

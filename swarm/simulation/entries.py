@@ -13,12 +13,14 @@ import numpy as np
 from swarm.agents.turns import Turns
 from swarm.market import commands, records
 from swarm.market.commands import Command
+from swarm.market.config import Mechanism
 from swarm.market.orders import Int64, Orders
 from swarm.market.records import RecordError
 from swarm.simulation import party
 from swarm.simulation.party import Act
 
 JOURNAL_FORMAT = 2
+MAX_VERSION_CHARS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ class Forked:
     changes: tuple[str, ...]
     config_sha256: str
     config: dict[str, Any]
-    mechanisms: tuple[str, ...]
+    mechanisms: tuple[Mechanism, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,17 @@ def _written(value: Any) -> Any:
             return value
 
 
+def _version(value: Any, name: str) -> str:
+    found = records.text(value, name)
+    if len(found) > MAX_VERSION_CHARS or not found.isprintable():
+        raise records.expected(name, "a version", value)
+    return found
+
+
+def _mechanisms(value: Any, name: str) -> tuple[Mechanism, ...]:
+    return tuple(records.mechanism(one, name) for one in records.texts(value, name))
+
+
 def _turns(value: Any, _: str) -> Turns:
     try:
         return Turns.from_record(value)
@@ -152,7 +165,8 @@ _READERS: dict[Any, records.Read] = {
     "acts": _acts,
     "refused": _refused,
     "changes": records.texts,
-    "mechanisms": records.texts,
+    "mechanisms": _mechanisms,
+    "software": _version,
     "config": records.plain_map,
     "baseline_orders": commands.unpack_orders,
     str: records.text,

@@ -14,7 +14,7 @@ import polars as pl
 import yaml
 
 from swarm.errors import OutputError
-from swarm.simulation.journal import head_path
+from swarm.simulation.journal_disk import head_path
 from swarm.simulation.record import REGION_TABLES, TABLES, RunRecord
 
 REGIONS = "regions"
@@ -224,7 +224,10 @@ class RunFolder:
         """The summary and the tables; OutputError where the folder holds no finished record."""
         try:
             summary = self._summary()
-            names = (*TABLES, *REGION_TABLES) if summary.get("regions") else TABLES
+            ours = (*TABLES, *REGION_TABLES) if summary.get("regions") else TABLES
+            # Plug-ins may have kept more.
+            others = [path.stem for path in sorted((self.path / "tables").glob("*.parquet"))]
+            names = dict.fromkeys((*ours, *others))
             tables = {name: pl.read_parquet(self.path / "tables" / f"{name}.parquet") for name in names}
         except (OSError, ValueError, pl.exceptions.PolarsError) as error:
             raise OutputError(

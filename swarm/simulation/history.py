@@ -62,6 +62,16 @@ class History:
         """The config that holds at the end of the run."""
         return self.forks[-1].config if self.forks else self.began.config
 
+    def check_forks(self, plan: RunPlan) -> None:
+        """Raises JournalError if a fork changes what the past it goes on from does not let it change."""
+        before = plan
+        for made, place in zip(plan.forks(), self.fork_places, strict=True):
+            try:
+                _check_fork(before, made.plan)
+            except RecordError as error:
+                raise _refused(self.path, place, f"Forked: config: {error}") from None
+            before = made.plan
+
     def check(self, plan: RunPlan) -> None:
         """Raises JournalError if something was decided that is not about the traders, goods and models of the plan."""
         plans = {1: plan, **{fork.round + 1: fork.plan for fork in plan.forks()}}
@@ -116,6 +126,7 @@ def recorded_plan(pasts: Sequence[History], compose: Compose) -> WorldPlan:
     run = plan.run if regional and plan.regions else markets[0]
     plan = replace(plan, markets=markets, run=replace(run, software=software[0]))
     for own, past in zip(plan.markets, pasts, strict=True):
+        past.check_forks(own)
         past.check(own)
     return plan
 
@@ -290,6 +301,20 @@ def _check_format(path: Path, record: Any) -> None:
 
 def _refused(path: Path, place: int, why: str) -> JournalError:
     return JournalError(f"{path}: record {place}: {why}; restore the journal from a copy")
+
+
+def _check_fork(past: RunPlan, future: RunPlan) -> None:
+    """RecordError if a fork has other traders, goods or accounts than its past, whose balances it goes on with."""
+    for name, before, after in (
+        ("population", past.traders, future.traders),
+        ("scenario.name", past.scenario_name, future.scenario_name),
+        ("market.tick_cents", past.market.config.tick_cents, future.market.config.tick_cents),
+        ("market.margin", past.market.config.margin is not None, future.market.config.margin is not None),
+        ("the goods", past.scenario.goods, future.scenario.goods),
+        ("the accounts", past.market.named_accounts, future.market.named_accounts),
+    ):
+        if before != after:
+            raise RecordError(f"{name}: expected {before} as in the past of this fork, got {after}")
 
 
 def _check_decided(plan: RunPlan, decided: Decided) -> None:

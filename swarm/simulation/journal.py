@@ -6,42 +6,35 @@ over the hash before it and the payload, so the last one stands for the whole hi
 is a torn tail of a crash and is not part of the history; any other damage is an error that names its offset. The CRC
 tells the two apart: without it, a damaged length that points beyond the end of the file would pass for a torn tail.
 
-Beside the journal lies its head (`journal.head`): how many records were durable when, and their hash. It is written
-after each sync, in two places in turn, so that one of them is whole at any time. A journal that has lost records which
-its head counts is refused. The head itself is not synced: after a loss of power it may lag behind, and then it
-vouches for less, but it never says more than the disk held. A snapshot is synced, and vouches for the journal up to
-its place just as the head does.
+What was durable when, its head says (`journal_disk`): a journal that has lost records which its head counts is refused.
+A snapshot is synced, and vouches for the journal up to its place just as the head does.
 """
 
-import fcntl
 import hashlib
 import os
 import struct
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from threading import Lock
-from time import monotonic, perf_counter, sleep
+from time import perf_counter
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, BinaryIO, Self
 
 import msgpack
 
 from swarm.errors import JournalError, OutputError
+from swarm.simulation import journal_disk
+from swarm.simulation.journal_disk import Committed, DiskFile, JournalFile, OpenFile
 
 MAGIC = b"SWARMJ01"
 GENESIS = hashlib.sha256(MAGIC).digest()
 MAX_PAYLOAD_BYTES = 1 << 30
 
-LOCK_PATIENCE_S = 10.0
-"""How long the end of another writer is waited for; one that was killed lets go as soon as the system has noticed."""
-
 _HEAD = struct.Struct("<I32s")
 _HEAD_CRC = struct.Struct("<I")
 _HEAD_BYTES = _HEAD.size + _HEAD_CRC.size
-_COMMIT = struct.Struct("<QQ32s")
-_COMMIT_PLACE_BYTES = 64
 
 
 @dataclass(slots=True)
@@ -57,67 +50,6 @@ class JournalStats:
     def together(cls, parts: Sequence[Self]) -> Self:
         """What keeping several journals took."""
         return cls(**{f.name: sum(getattr(part, f.name) for part in parts) for f in fields(cls)})
-
-
-@dataclass(frozen=True, slots=True)
-class Committed:
-    """How many records, and bytes of file, were durable at a sync, and the chain hash up to there."""
-
-    records: int
-    file_bytes: int
-    sha256: bytes
-
-
-class JournalFile(Protocol):
-    """The file under a writer, open for appending and locked against other writers."""
-
-    def write(self, data: bytes) -> None:
-        """Hand all of `data` to the system."""
-        ...
-
-    def sync(self) -> None:
-        """Return only when what was written is on the disk."""
-        ...
-
-    def close(self) -> None:
-        """Let go of the file."""
-        ...
-
-
-OpenFile = Callable[[Path, int | None], JournalFile]
-
-
-class DiskFile:
-    """A `JournalFile` on a disk: made anew where `keep_bytes` is None, else cut to so many bytes and continued."""
-
-    def __init__(self, path: Path, keep_bytes: int | None) -> None:
-        # Exclusive creation: a journal is never written over.
-        flags = os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT | os.O_EXCL if keep_bytes is None else 0)
-        self._descriptor = os.open(path, flags, 0o644)
-        try:
-            _lock(self._descriptor, path)
-            if keep_bytes is not None:
-                os.ftruncate(self._descriptor, keep_bytes)
-                os.lseek(self._descriptor, 0, os.SEEK_END)
-                os.fsync(self._descriptor)
-            sync_folder(path.parent)
-        except BaseException:
-            os.close(self._descriptor)
-            raise
-
-    def write(self, data: bytes) -> None:
-        """Hand all of `data` to the system."""
-        left = memoryview(data)
-        while left:
-            left = left[os.write(self._descriptor, left) :]
-
-    def sync(self) -> None:
-        """Return only when what was written is on the disk."""
-        os.fsync(self._descriptor)
-
-    def close(self) -> None:
-        """Let go of the file and of its lock."""
-        os.close(self._descriptor)
 
 
 class JournalWriter:
@@ -146,7 +78,7 @@ class JournalWriter:
         try:
             if continued is None:
                 # The head comes first, so that a journal without one is never a journal that lost it in a crash.
-                head_path(path).write_bytes(bytes(2 * _COMMIT_PLACE_BYTES))
+                journal_disk.begin_head(path)
             self._file = open_file(path, None if continued is None else continued.end)
             if continued is None:
                 self._file.write(MAGIC)
@@ -242,15 +174,9 @@ class JournalWriter:
         """Write down, outside the journal, what is durable now."""
         if self._path is None:
             return
-        place = _COMMIT.pack(durable.records, durable.file_bytes, durable.sha256)
         self._commits += 1
         with self._failing("counted in its head"):
-            descriptor = os.open(head_path(self._path), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
-            try:
-                content = place + _HEAD_CRC.pack(zlib.crc32(place))
-                os.pwrite(descriptor, content, self._commits % 2 * _COMMIT_PLACE_BYTES)
-            finally:
-                os.close(descriptor)
+            journal_disk.write_head(self._path, durable, self._commits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,11 +208,9 @@ class JournalReader:
         self.head = GENESIS
         self.records = 0
         self.end = len(MAGIC)
-        try:
-            self._data = path.read_bytes()
-        except OSError as error:
-            raise JournalError(f"{path}: no journal can be read here ({error.strerror})") from error
-        if not self._data.startswith(MAGIC):
+        with self._opened() as file:
+            begins_with = file.read(len(MAGIC))
+        if begins_with != MAGIC:
             raise JournalError(f"{path}: this is no journal that this version of swarm can read")
 
     @property
@@ -299,37 +223,46 @@ class JournalReader:
             yield self.unpacked(offset, payload)
 
     def payloads(self) -> Iterator[tuple[int, bytes]]:
-        """The offset and the packed value of each record."""
-        committed = _read_committed(self.path)
+        """The offset and the packed value of each record; what is appended meanwhile is left out."""
+        committed = journal_disk.read_committed(self.path)
         self.head, self.records, self.end = GENESIS, 0, len(MAGIC)
         offset = len(MAGIC)
-        end = len(self._data)
-        while offset < end:
-            start = offset + _HEAD_BYTES
-            if start > end:
-                break
-            head = self._data[offset : offset + _HEAD.size]
-            (crc,) = _HEAD_CRC.unpack_from(self._data, offset + _HEAD.size)
-            if zlib.crc32(head) != crc:
-                raise self._damage(offset, "the head of a record differs from its checksum")
-            length, chain = _HEAD.unpack(head)
-            if length > MAX_PAYLOAD_BYTES:
-                raise self._damage(offset, "an impossible length")
-            payload = self._data[start : start + length]
-            if len(payload) < length:
-                break
-            if hashlib.sha256(self.head + payload).digest() != chain:
-                raise self._damage(offset, "a record that does not continue the chain")
-            self.head = chain
-            self.records += 1
-            self.end = start + length
-            if committed and committed.records == self.records and committed.sha256 != chain:
-                raise self._damage(offset, "another history than the one that was durable")
-            yield offset, payload
-            offset = self.end
+        with self._opened() as file:
+            end = os.fstat(file.fileno()).st_size
+            file.seek(offset)
+            while offset + _HEAD_BYTES <= end:
+                length, chain = self._frame_head(offset, file.read(_HEAD_BYTES))
+                if offset + _HEAD_BYTES + length > end:
+                    break
+                payload = file.read(length)
+                if hashlib.sha256(self.head + payload).digest() != chain:
+                    raise self._damage(offset, "a record that does not continue the chain")
+                self.head = chain
+                self.records += 1
+                self.end = offset + _HEAD_BYTES + length
+                if committed and committed.records == self.records and committed.sha256 != chain:
+                    raise self._damage(offset, "another history than the one that was durable")
+                yield offset, payload
+                offset = self.end
         self.torn_bytes = end - offset
         if committed and committed.records > self.records:
             raise self._damage(offset, f"{self.records} records are left of {committed.records} that were durable")
+
+    def _opened(self) -> BinaryIO:
+        try:
+            return journal_disk.opened(self.path)
+        except OSError as error:
+            raise JournalError(f"{self.path}: no journal can be read here ({error.strerror})") from error
+
+    def _frame_head(self, offset: int, head: bytes) -> tuple[int, bytes]:
+        """The length and the chain hash that a frame begins with."""
+        fields_, crc = head[: _HEAD.size], head[_HEAD.size :]
+        if _HEAD_CRC.pack(zlib.crc32(fields_)) != crc:
+            raise self._damage(offset, "the head of a record differs from its checksum")
+        length, chain = _HEAD.unpack(fields_)
+        if length > MAX_PAYLOAD_BYTES:
+            raise self._damage(offset, "an impossible length")
+        return length, chain
 
     def unpacked(self, offset: int, payload: bytes) -> Any:
         """The record that `payloads` gave at `offset`."""
@@ -356,73 +289,3 @@ def packed(record: Any) -> bytes:
     """A record's bytes in a journal."""
     payload: bytes = msgpack.packb(record)
     return payload
-
-
-def sync_folder(path: Path) -> None:
-    """Make the names in a folder durable."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def rename(path: Path, to: Path) -> None:
-    """Give a closed journal another name, and its head with it, durably."""
-    head_path(path).rename(head_path(to))
-    path.rename(to)
-    sync_folder(to.parent)
-
-
-def wait_for_writer(path: Path) -> None:
-    """Return when nobody writes this journal; JournalError if somebody goes on."""
-    if path.exists():
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-        try:
-            _lock(descriptor, path)
-        finally:
-            os.close(descriptor)
-
-
-def _lock(descriptor: int, path: Path) -> None:
-    """Keep other writers out until `descriptor` is closed; a market whose cluster has died may live on for seconds."""
-    deadline = monotonic() + LOCK_PATIENCE_S
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except BlockingIOError as error:
-            if monotonic() > deadline:
-                raise JournalError(
-                    f"{path}: another process is still writing this journal; wait for it or end it"
-                ) from error
-            sleep(0.05)
-
-
-def head_path(path: Path) -> Path:
-    """Where the head of a journal lies."""
-    return path.with_name(path.name.removesuffix(".swarm") + ".head")
-
-
-def _read_committed(path: Path) -> Committed | None:
-    """What a journal's head vouches for; None where there is no head or nothing was durable yet."""
-    head = head_path(path)
-    try:
-        content = head.read_bytes()
-    except OSError:
-        return None
-    found: list[Committed] = []
-    damaged = 0
-    for place in (0, _COMMIT_PLACE_BYTES):
-        commit = content[place : place + _COMMIT.size]
-        crc = content[place + _COMMIT.size : place + _COMMIT.size + _HEAD_CRC.size]
-        if not any(commit + crc):
-            continue
-        if crc == _HEAD_CRC.pack(zlib.crc32(commit)):
-            found.append(Committed(*_COMMIT.unpack(commit)))
-        else:
-            damaged += 1
-    # One place may be torn by a crash; that both are is no crash.
-    if damaged and not found:
-        raise JournalError(f"{head}: damaged; remove it to take the journal as it is")
-    return max(found, key=lambda c: c.records, default=None)

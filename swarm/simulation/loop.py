@@ -129,6 +129,7 @@ class RoundLoop:
         self._decided: _Decided | None = None
         self._cleared: _Cleared | None = None
         self._last: RoundCleared | None = None
+        self._before: Int64 | None = None
         self._past: _Past | None = None
         self._said = Messages.none(0)
         self._hold(plan)
@@ -246,9 +247,10 @@ class RoundLoop:
 
     def _observe(self, round_: int) -> tuple[Observation, Delivery]:
         """What everybody is shown, and how it came to what it has heard."""
-        seen = self.plan.scenario.observe(round_, self._answer.state, self.cleared)
+        market = replace(self._answer.state, previous_ticks=self._before)
+        seen = self.plan.scenario.observe(round_, market, self.cleared)
         own = seen.private
-        holdings = Holdings(own.makes, own.need, own.spare, own.have)
+        holdings = _holdings(own)
         delivery = self._router.route(self._said, seen.public.reference_ticks, holdings, self.plan.present(round_))
         facts = with_debts(own.facts, self._answer.state, self.plan.scenario.goods, self.plan.shard.tick_cents)
         seen = Observation(seen.public, replace(own, facts=facts, heard=delivery.heard))
@@ -263,10 +265,18 @@ class RoundLoop:
 
     def _live(self, round_: int, reference_before_ticks: Int64, cleared: RoundCleared) -> None:
         """What happens to everybody once the round has cleared."""
+        self._before = reference_before_ticks
         if self._past is not None:
             self._past.keep(round_, reference_before_ticks, cleared)
         happens = self.plan.scenario.after_clearing(round_, self._answer.state, cleared)
         self._execute(self.plan.reaching(happens, round_))
+
+
+def _holdings(own: PrivateViews) -> Holdings:
+    """What the router ranks messages by; where nobody barters, nobody needs or can spare anything."""
+    nothing = np.zeros_like(own.have)
+    barter = own.barter
+    return Holdings(own.makes, barter.need if barter else nothing, barter.spare if barter else nothing, own.have)
 
 
 def _opening(plan: RunPlan) -> list[Consequence]:

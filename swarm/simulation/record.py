@@ -4,7 +4,7 @@ Tables are Parquet files, one row per thing that happened. Prices are in ticks, 
 lots, durations in seconds; what nobody knows is null. What is kept, each facet says for itself.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,9 +36,8 @@ class RunRecord:
 class Recorder:
     """A watcher that lets every facet keep its part of a run."""
 
-    def __init__(self, more: Sequence[Facet] = ()) -> None:
-        """`more` are facets besides those at hand."""
-        self.facets: tuple[Facet, ...] = (*(facets.find(name)() for name in facets.names()), *more)
+    def __init__(self) -> None:
+        self.facets: tuple[Facet, ...] = facets.made()
         self.rounds_done = 0
 
     def started(self, plan: RunPlan, opening: MarketState, named: Int64) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from swarm.agents.observation import Observation, PrivateViews
+from swarm.agents.observation import Barter, Observation, PrivateViews
 from swarm.market.events import RoundCleared
 from swarm.market.ledger import CASH, ROAD
 from swarm.scenarios.protocol import Consequence, Int64, MarketState, Scenario, ShockMark, fills_of
@@ -77,7 +77,7 @@ class Region:
         """
         have = market.balances[:, 1:]
         _, sold = fills_of(cleared, len(have), len(self.goods))
-        spare: Int64 = np.minimum(np.maximum(seen.private.spare - sold, 0), have)
+        spare: Int64 = np.minimum(np.maximum(seen.private.bartering.spare - sold, 0), have)
         spare[self.natives :] = have[self.natives :]
         return spare
 
@@ -102,7 +102,7 @@ class Region:
 
     def _native(self, market: MarketState) -> MarketState:
         owed = None if market.owed is None else market.owed[: self.natives]
-        return MarketState(market.balances[: self.natives], market.reference_ticks, owed)
+        return MarketState(market.balances[: self.natives], market.reference_ticks, owed, market.previous_ticks)
 
     def _guest_views(self, market: MarketState, last: RoundCleared | None) -> PrivateViews:
         """What guests know: a lot is worth its price at home less the fee, and where that is more than it costs here,
@@ -119,19 +119,21 @@ class Region:
         bought, sold = (fills[self.natives :] for fills in fills_of(last, self.natives + guests, goods))
         return PrivateViews(
             trader=seats,
-            makes=np.full(guests, -1),
             cash_cents=market.balances[self.natives :, CASH],
             have=have,
-            need=need,
-            spare=np.where(gains, 0, have),
-            worth_ticks=worth,
-            mood=np.full(guests, 50),
             bought_lots=bought,
             sold_lots=sold,
             facts=tuple(
                 f"YOU are a traveller from {home}; WORTH is what a lot brings there" for home in self.guests.homes
             ),
             heard=((),) * guests,
+            barter=Barter(
+                makes=np.full(guests, -1),
+                need=need,
+                spare=np.where(gains, 0, have),
+                worth_ticks=worth,
+                mood=np.full(guests, 50),
+            ),
         )
 
     def _prices_at_home(self, here: Int64) -> Int64:
@@ -142,11 +144,15 @@ class Region:
 
 
 def _joined(natives: PrivateViews, guests: PrivateViews) -> PrivateViews:
-    """Both, guests last."""
-    columns: dict[str, Any] = {}
+    """Both, guests last; where natives do not barter, guests do not either."""
+    columns: dict[str, Any] = {"barter": None}
     for f in fields(PrivateViews):
         one, other = getattr(natives, f.name), getattr(guests, f.name)
-        if one is not None:
+        if isinstance(one, Barter):
+            columns[f.name] = Barter(
+                *(np.concatenate([getattr(one, c.name), getattr(other, c.name)]) for c in fields(Barter))
+            )
+        elif one is not None:
             columns[f.name] = one + other if isinstance(one, tuple) else np.concatenate([one, other])
     return PrivateViews(**columns)
 

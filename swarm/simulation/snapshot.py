@@ -14,6 +14,7 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from math import prod
 from pathlib import Path
 from threading import Thread
 from time import perf_counter
@@ -22,14 +23,20 @@ from typing import Any
 import msgpack
 import numpy as np
 
+from swarm.market import records
 from swarm.market.config import Mechanism
-from swarm.simulation.journal import Committed, sync_folder
+from swarm.market.records import RecordError
+from swarm.simulation.journal_disk import Committed, read_regular, sync_folder
 
 MAGIC = b"SWARMS01"
 KEPT = 2
 """How many snapshots of a journal are kept: where the last one is damaged, or too late, there is one before it."""
 
+MAX_BYTES = 1 << 34
+"""The longest file that is read as a snapshot."""
+
 _DIGEST_BYTES = 32
+_INTEGER_BYTES = 8
 _COLUMN = "column"
 
 log = logging.getLogger(__name__)
@@ -83,14 +90,25 @@ class Snapshot:
 
     @classmethod
     def unpacked(cls, content: bytes) -> "Snapshot | None":
-        """The snapshot that a file holds; None where it is not whole."""
+        """Returns the snapshot that a file holds; None where it is damaged, RecordError where it is of another form."""
         start = len(MAGIC) + _DIGEST_BYTES
         payload = content[start:]
         if content[:start] != MAGIC + hashlib.sha256(payload).digest():
             return None
-        round_, place, config, mechanisms, columns = msgpack.unpackb(payload)
-        exchange = {name: _unpacked(value) for name, value in columns.items()}
-        return cls(round_, Committed(*place), config, tuple(mechanisms), exchange)
+        try:
+            value = msgpack.unpackb(payload)
+        except ValueError:
+            raise RecordError("the snapshot: expected msgpack") from None
+        round_, place, config, mechanisms, columns = records.listed(value, "the snapshot", 5)
+        if type(columns) is not dict:
+            raise records.expected("exchange", "a map", columns)
+        return cls(
+            records.round_number(round_, "round"),
+            _committed(place),
+            records.plain_map(config, "config"),
+            tuple(records.mechanism(one, "mechanisms") for one in records.listed(mechanisms, "mechanisms")),
+            {name: _unpacked(column, f"exchange.{name}"[:80]) for name, column in columns.items()},
+        )
 
 
 class SnapshotFolder:
@@ -117,12 +135,17 @@ class SnapshotFolder:
         found: list[tuple[Path, Snapshot]] = []
         for path in self.files():
             try:
-                snapshot = Snapshot.unpacked(path.read_bytes())
+                snapshot = Snapshot.unpacked(read_regular(path, MAX_BYTES))
             except OSError as error:
                 self.pass_over(path, f"it cannot be read ({error.strerror})")
                 continue
+            except RecordError as error:
+                self.pass_over(path, f"it holds something else ({error})")
+                continue
             if snapshot is None:
                 self.pass_over(path, "it is damaged")
+            elif path != self.path(snapshot.round):
+                self.pass_over(path, f"it is of round {snapshot.round}")
             else:
                 found.append((path, snapshot))
         found.sort(key=lambda pair: pair[1].round)
@@ -179,9 +202,21 @@ def _packed(value: Any) -> Any:
     return [_COLUMN, list(value.shape), value.astype("<i8").tobytes()]
 
 
-def _unpacked(value: Any) -> Any:
+def _unpacked(value: Any, name: str) -> Any:
     match value:
         case [str(kind), list(shape), bytes(column)] if kind == _COLUMN:
-            return np.frombuffer(column, dtype="<i8").astype(np.int64).reshape(shape)
+            lengths = [records.count(length, f"{name}.shape") for length in shape]
+            if prod(lengths) * _INTEGER_BYTES != len(column):
+                raise records.expected(name, f"the bytes of {prod(lengths)} integers", column)
+            return np.frombuffer(column, dtype="<i8").astype(np.int64).reshape(lengths)
         case _:
-            return value
+            return records.integer(value, name)
+
+
+def _committed(value: Any) -> Committed:
+    """The place of a snapshot in its journal, which has some bytes for each of its records."""
+    held, file_bytes, sha256 = records.listed(value, "place", 3)
+    held = records.integer(held, "place.records", 1, records.MAX_COUNT)
+    if type(sha256) is not bytes or len(sha256) != _DIGEST_BYTES:
+        raise records.expected("place.sha256", f"{_DIGEST_BYTES} bytes", sha256)
+    return Committed(held, records.integer(file_bytes, "place.file_bytes", held, records.MAX_COUNT), sha256)

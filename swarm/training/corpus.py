@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from swarm.config_file import resolve
-from swarm.llm.config import ScriptedModel, Temperament
-from swarm.llm.embedded import tokenizer
+from swarm.llm.engines.embedded import tokenizer
+from swarm.llm.engines.scripted.config import ScriptedModel
+from swarm.llm.entry import Temperament
 from swarm.llm.menu_policies import MenuView, choose, read_menu
 from swarm.llm.protocol import ModelReply, ModelRequest, TokenUsage
 from swarm.planning import compose

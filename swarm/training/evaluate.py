@@ -21,8 +21,10 @@ from swarm.agents.shard import Shard
 from swarm.config import RunConfig
 from swarm.config_file import resolve
 from swarm.llm import engines
-from swarm.llm.config import EmbeddedModel, ScriptedModel, Temperament
-from swarm.llm.embedded.engine import EmbeddedEngine
+from swarm.llm.engines.embedded.config import EmbeddedModel
+from swarm.llm.engines.embedded.engine import EmbeddedEngine
+from swarm.llm.engines.scripted.config import ScriptedModel
+from swarm.llm.entry import Temperament
 from swarm.llm.menu_policies import choose, read_menu
 from swarm.llm.protocol import ModelReply, ModelRequest, TokenUsage
 from swarm.market.events import Trades
@@ -191,15 +193,15 @@ def surplus(seen: Observation, trades: Trades) -> tuple[int, int]:
     meet the lowest worths of spare lots, good by good, whatever anybody has in his purse.
     """
     private = seen.private
-    bought, sold = np.zeros_like(private.need), np.zeros_like(private.need)
+    bought, sold = np.zeros_like(private.bartering.need), np.zeros_like(private.bartering.need)
     np.add.at(bought, (trades.buyer, trades.good), trades.quantity_lots)
     np.add.at(sold, (trades.seller, trades.good), trades.quantity_lots)
-    realised = (np.minimum(bought, private.need) - sold) * private.worth_ticks
+    realised = (np.minimum(bought, private.bartering.need) - sold) * private.bartering.worth_ticks
     possible = 0
-    for good in range(private.need.shape[1]):
-        wanted = np.where(private.makes == good, 0, private.need[:, good])
-        demand = -np.sort(-np.repeat(private.worth_ticks[:, good], wanted))
-        supply = np.sort(np.repeat(private.worth_ticks[:, good], private.spare[:, good]))
+    for good in range(private.bartering.need.shape[1]):
+        wanted = np.where(private.makes == good, 0, private.bartering.need[:, good])
+        demand = -np.sort(-np.repeat(private.bartering.worth_ticks[:, good], wanted))
+        supply = np.sort(np.repeat(private.bartering.worth_ticks[:, good], private.bartering.spare[:, good]))
         n = min(len(demand), len(supply))
         possible += int(np.maximum(demand[:n] - supply[:n], 0).sum())
     return int(realised.sum()), possible
@@ -339,25 +341,27 @@ def sensitivity(seeds: int) -> dict[str, Any]:
                 if place % 6:
                     continue
                 private, price = seen.private, seen.public.reference_ticks[None, :]
-                needy = (private.need.sum(1) > 0) & (private.cash_cents > 5_000)
-                buying = private.need > 0
+                needy = (private.bartering.need.sum(1) > 0) & (private.cash_cents > 5_000)
+                buying = private.bartering.need > 0
                 changed = {
                     "as it is": private,
-                    "price at twice the value": replace(
-                        private, worth_ticks=np.where(buying, np.maximum(price // 2, 1), private.worth_ticks)
+                    "price at twice the value": private.bartered(
+                        worth_ticks=np.where(buying, np.maximum(price // 2, 1), private.bartering.worth_ticks)
                     ),
-                    "value at twice the price": replace(
-                        private, worth_ticks=np.where(buying, price * 2, private.worth_ticks)
+                    "value at twice the price": private.bartered(
+                        worth_ticks=np.where(buying, price * 2, private.bartering.worth_ticks)
                     ),
-                    "no need": replace(private, need=np.zeros_like(private.need)),
+                    "no need": private.bartered(need=np.zeros_like(private.bartering.need)),
                 }
                 for name, columns in changed.items():
                     bought, _ = lots_at_market(shard, Observation(seen.public, columns), temperament)
                     shares.setdefault(f"would buy, {name}", []).append(float((bought[needy] > 0).mean()))
-                selling = private.spare > 0
+                selling = private.bartering.spare > 0
                 rich = selling.any(1)
                 for name, worth in (("cost at twice the price", price * 2), ("cost at a quarter of it", price // 4)):
-                    columns = replace(private, worth_ticks=np.where(selling, np.maximum(worth, 1), private.worth_ticks))
+                    columns = private.bartered(
+                        worth_ticks=np.where(selling, np.maximum(worth, 1), private.bartering.worth_ticks)
+                    )
                     _, sold = lots_at_market(shard, Observation(seen.public, columns), temperament)
                     shares.setdefault(f"would sell, {name}", []).append(float((sold[rich] > 0).mean()))
         report[temperament] = {name: round(float(np.mean(values)), 4) for name, values in shares.items()}

@@ -12,8 +12,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from swarm.llm.embedded import tokenizer
-from swarm.llm.embedded.tokenizer import TOKEN
+from swarm.llm.engines.embedded import tokenizer
+from swarm.llm.engines.embedded.tokenizer import TOKEN
 from swarm.training.net import EPSILON, Net
 
 OPSET = 17

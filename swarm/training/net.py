@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from swarm.llm.embedded import tokenizer
+from swarm.llm.engines.embedded import tokenizer
 
 EPSILON = 1e-5
 

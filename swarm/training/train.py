@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from swarm.llm.embedded import tokenizer
-from swarm.llm.embedded.tokenizer import TOKEN
+from swarm.llm.engines.embedded import tokenizer
+from swarm.llm.engines.embedded.tokenizer import TOKEN
 from swarm.training.corpus import HELD_OUT_FROM, MENU_ROWS, TEMPERAMENTS, Corpus, simulate_many
 from swarm.training.export import export
 from swarm.training.lesson import Lesson, Tell

@@ -9,7 +9,7 @@ import pytest
 
 from swarm.config import RuntimeConfig
 from swarm.llm.asking import asked_of
-from swarm.llm.config import ScriptedModel
+from swarm.llm.engines.scripted.config import ScriptedModel
 from swarm.llm.protocol import Message, ModelReply, ModelRequest, TokenUsage
 
 pytestmark = pytest.mark.ray

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from swarm.config import RuntimeConfig
-from swarm.llm.config import VllmModel
+from swarm.llm.engines.vllm.config import VllmModel
 from swarm.llm.protocol import Message, ModelRequest
 
 pytestmark = pytest.mark.ray

@@ -14,6 +14,7 @@ import yaml
 
 from swarm import config_file
 from swarm.config import RuntimeConfig
+from swarm.llm.engines.openai.config import OpenAIModel
 from tests.deploy.manifests import (
     ALL,
     CHART,
@@ -290,9 +291,10 @@ def test_a_run_asks_the_models_that_are_served_beside_it() -> None:
     config = config_file.resolve(yaml.safe_load(config_map()["config.yaml"]))
     [service] = by_kind(whole(), "RayService")
     address = f"http://{service['metadata']['name']}-serve-svc:8000/v1"
-    assert {m.base_url for m in config.models if m.engine == "openai"} == {address}
+    asked = [m for m in config.models if isinstance(m, OpenAIModel)]
+    assert {m.base_url for m in asked} == {address}
     served = {a["name"]: a for a in yaml.safe_load(service["spec"]["serveConfigV2"])["applications"]}
-    assert {m.model for m in config.models if m.engine == "openai"} == set(served["gateway"]["args"]["models"])
+    assert {m.model for m in asked} == set(served["gateway"]["args"]["models"])
     assert served["gateway"]["args"]["api_key_env"] == "SWARM_API_KEY"
 
 
@@ -339,7 +341,7 @@ def test_the_script_begins_a_run_or_goes_on_with_it(tmp_path: Path, begun: bool)
     subprocess.run(["bash", str(place / "run.sh"), str(folder)], env=environment, check=True, timeout=200)
     told = calls.read_text().splitlines()
     if begun:
-        assert told == ["run", "--resume", str(folder), "--address", "auto"]
+        assert told == ["run", "--resume", str(folder), "--trust", "--address", "auto"]
     else:
         assert told[:6] == ["run", str(place / "config.yaml"), "--out", str(folder), "--address", "auto"]
         assert told[6:] == ["--set", "name=two words", "--set", "rounds=3"]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.request import urlopen
 
-from swarm.llm.config import OpenAIModel
+from swarm.llm.engines.openai.config import OpenAIModel
 
 _SERVE = """
 import json, sys

@@ -10,7 +10,8 @@ from aiohttp import web
 
 from swarm.errors import ModelError
 from swarm.llm.check import must_be_usable, problems, too_slow
-from swarm.llm.config import OpenAIModel, ScriptedModel
+from swarm.llm.engines.openai.config import OpenAIModel
+from swarm.llm.engines.scripted.config import ScriptedModel
 from tests.endpoint.fake_endpoint import Serve
 
 

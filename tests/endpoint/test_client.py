@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from swarm.agents.decision import Decision, DecisionError, engine_failure, read_reply
-from swarm.llm.config import OpenAIModel
+from swarm.llm.engines.openai.client import CircuitBreaker, OpenAIClient
+from swarm.llm.engines.openai.config import OpenAIModel
 from swarm.llm.fake_model import FAULTS, FakeModel, parse_faults
-from swarm.llm.openai_client import CircuitBreaker, OpenAIClient
 from swarm.llm.protocol import ModelReply, ModelRequest
 from swarm.llm.scripted import answer
 from swarm.simulation.traders import kept_open

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from swarm.llm.openai_client import OpenAIClient
+from swarm.llm.engines.openai.client import OpenAIClient
 from swarm.llm.protocol import ModelReply, ModelRequest
 from tests.endpoint.fake_endpoint import Endpoint, Serve
 from tests.endpoint.fault_table import request

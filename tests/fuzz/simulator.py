@@ -26,7 +26,7 @@ from swarm.agents.observation import Observation
 from swarm.agents.shard import Shard, ShardAnswer
 from swarm.config_file import resolve
 from swarm.errors import ClusterError, OutputError
-from swarm.llm.config import ScriptedModel
+from swarm.llm.engines.scripted.config import ScriptedModel
 from swarm.llm.scripted import ScriptedEngine
 from swarm.market import commands
 from swarm.market.orders import Int64

@@ -20,7 +20,8 @@ from swarm.agents.shard import Shard
 from swarm.config_file import resolve
 from swarm.llm import engines
 from swarm.planning import compose, composed
-from swarm.simulation.journal import JournalReader, head_path
+from swarm.simulation.journal import JournalReader
+from swarm.simulation.journal_disk import head_path
 from swarm.simulation.market import Market
 from swarm.simulation.plan import Fork, RunPlan
 from swarm.simulation.record import Recorder, RunRecord

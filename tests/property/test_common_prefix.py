@@ -19,7 +19,7 @@ from swarm import scenarios
 from swarm.agents import desk_tools, prompt
 from swarm.agents.forms import menu
 from swarm.agents.memory import Memory
-from swarm.agents.observation import MAX_HISTORY, Observation, PastRound, PrivateViews, PublicView
+from swarm.agents.observation import MAX_HISTORY, Barter, Observation, PastRound, PrivateViews, PublicView
 from swarm.agents.shard import Shard
 from swarm.config_file import resolve
 from swarm.llm.protocol import ModelReply, ModelRequest, TokenUsage
@@ -96,19 +96,21 @@ def drawn_private(rng: np.random.Generator, goods: int, heard: Sequence[Sequence
     lines = [tuple(heard[i % len(heard)]) if heard else () for i in rng.permutation(TRADERS).tolist()]
     return PrivateViews(
         trader=np.arange(TRADERS),
-        makes=rng.integers(-1, goods, TRADERS),
         cash_cents=rng.integers(0, 10**9, TRADERS),
         have=have,
-        need=need,
-        spare=spare,
-        worth_ticks=worth + 1,
-        mood=rng.integers(0, 101, TRADERS),
         bought_lots=bought,
         sold_lots=sold,
         facts=tuple(f"{fact}{i}" if fact else "" for i in rng.permutation(TRADERS).tolist()),
         heard=tuple(lines),
         before_cash_cents=rng.integers(0, 10**9, TRADERS),
         before_have=have[::-1],
+        barter=Barter(
+            makes=rng.integers(-1, goods, TRADERS),
+            need=need,
+            spare=spare,
+            worth_ticks=worth + 1,
+            mood=rng.integers(0, 101, TRADERS),
+        ),
     )
 
 
@@ -216,7 +218,7 @@ def test_a_private_byte_in_the_common_part_is_found(monkeypatch: pytest.MonkeyPa
 
     for place in (prompt, menu):
         monkeypatch.setattr(place, "render", heard_first)
-    monkeypatch.setattr(desk_tools, "task_text", lambda seen: f"{int(seen.private.mood[0])} {asked_to(seen)}")
+    monkeypatch.setattr(desk_tools, "task_text", lambda seen: f"{int(seen.private.bartering.mood[0])} {asked_to(seen)}")
     monkeypatch.setattr("swarm.agents.desk.task_text", desk_tools.task_text)
     assert leaks(prompts_of(shards("wood")[0], seen), common) == list(FORMS)
 

@@ -16,13 +16,13 @@ from starlette.requests import Request
 
 from swarm.config_file import resolve
 from swarm.llm import engines
-from swarm.llm.config import VllmModel
+from swarm.llm.engines.vllm.config import VllmModel
+from swarm.llm.engines.vllm.engine import VllmEngine
 from swarm.llm.marks import broken, unmarked
 from swarm.llm.protocol import Message, ModelClient, ModelReply, ModelRequest, TokenUsage, folded
 from swarm.llm.tokens import count_tokens
 from swarm.planning import compose
 from swarm.runtime.gateway import Gateway
-from swarm.runtime.vllm_engine import VllmEngine
 from swarm.simulation.market import Market
 from swarm.simulation.traders import LocalTraders
 from swarm.simulation.world import run_rounds

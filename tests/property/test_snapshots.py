@@ -14,7 +14,7 @@ from swarm.market.exchange import Exchange
 from swarm.market.ledger import ISSUE
 from swarm.market.margin import ACCOUNTS, BANK, LENDER, MarginConfig
 from swarm.market.orders import BUY, CANCEL, IMMEDIATE_OR_CANCEL, LIMIT, MARKET, REPLACE, SELL, Orders
-from swarm.simulation.journal import Committed
+from swarm.simulation.journal_disk import Committed
 from swarm.simulation.snapshot import Snapshot
 
 TRADERS, GOODS = 4, 2
@@ -104,7 +104,7 @@ def same(one: Any, other: Any) -> bool:
 
 
 def through_the_disk(snapshot: dict[str, Any]) -> dict[str, Any]:
-    whole = Snapshot.unpacked(Snapshot(1, Committed(1, 8, b"x"), {}, (), snapshot).packed())
+    whole = Snapshot.unpacked(Snapshot(1, Committed(1, 8, bytes(32)), {}, (), snapshot).packed())
     assert whole is not None
     return whole.exchange
 

@@ -16,7 +16,7 @@ from swarm.agents.baselines import (
     orders_of,
     pricing,
 )
-from swarm.agents.observation import Int64, Observation, PrivateViews, PublicView
+from swarm.agents.observation import Barter, Int64, Observation, PrivateViews, PublicView
 from swarm.market.orders import BUY, SELL, Orders
 
 GOODS = 4
@@ -47,17 +47,19 @@ def observation(seed: int, traders: int = 30, round_: int = 1) -> Observation:
     )
     private = PrivateViews(
         trader=np.arange(traders),
-        makes=makes,
         cash_cents=dice.integers(0, 10_000, traders),
         have=dice.integers(0, 9, shape),
-        need=need,
-        spare=spare,
-        worth_ticks=dice.integers(1, MAX_PRICE + 1, shape),
-        mood=np.full(traders, 50),
         bought_lots=dice.integers(0, 3, shape) * traded,
         sold_lots=dice.integers(0, 3, shape) * traded,
         facts=("",) * traders,
         heard=((),) * traders,
+        barter=Barter(
+            makes=makes,
+            need=need,
+            spare=spare,
+            worth_ticks=dice.integers(1, MAX_PRICE + 1, shape),
+            mood=np.full(traders, 50),
+        ),
     )
     return Observation(public, private)
 
@@ -77,13 +79,13 @@ def orders(name: BaselineName, seed: int, rounds: int, rows: Int64) -> list[Orde
 def test_truthful_quotes_its_worth(seed: int) -> None:
     seen = observation(seed)
     bids, asks = Truthful().limits(seen)
-    assert bids.tolist() == asks.tolist() == seen.private.worth_ticks.tolist()
+    assert bids.tolist() == asks.tolist() == seen.private.bartering.worth_ticks.tolist()
 
 
 @given(seeds)
 def test_zi_c_never_quotes_at_a_loss(seed: int) -> None:
     seen = observation(seed)
-    worth = seen.private.worth_ticks
+    worth = seen.private.bartering.worth_ticks
     bids, asks = ZeroIntelligenceConstrained(seed).limits(seen)
     assert (bids >= 1).all()
     assert (bids <= worth).all()
@@ -93,7 +95,7 @@ def test_zi_c_never_quotes_at_a_loss(seed: int) -> None:
 
 def test_zi_c_draws_over_the_whole_range_and_anew_each_round_good_and_trader() -> None:
     seen = observation(1, traders=2_000)
-    private = replace(seen.private, worth_ticks=np.full((2_000, GOODS), 10))
+    private = seen.private.bartered(worth_ticks=np.full((2_000, GOODS), 10))
     public = replace(seen.public, reference_ticks=np.full(GOODS, 7))
     rule = ZeroIntelligenceConstrained(1)
     bids, asks = rule.limits(Observation(public, private))
@@ -108,11 +110,11 @@ def test_zi_c_draws_over_the_whole_range_and_anew_each_round_good_and_trader() -
 
 def test_zip_begins_with_margins_of_5_to_35_percent_and_quotes_them() -> None:
     seen = observation(3, traders=1_000)
-    private = replace(seen.private, worth_ticks=np.full((1_000, GOODS), 100_000))
+    private = seen.private.bartered(worth_ticks=np.full((1_000, GOODS), 100_000))
     rule = ZeroIntelligencePlus(3, private.trader, GOODS)
     limit, same = rule.limits(Observation(seen.public, private))
     assert limit.tolist() == same.tolist()
-    buys, sells = private.need > 0, private.spare > 0
+    buys, sells = private.bartering.need > 0, private.bartering.spare > 0
     assert ((limit[buys] >= 65_000) & (limit[buys] <= 95_000)).all()
     assert ((limit[sells] >= 105_000) & (limit[sells] <= 135_000)).all()
     assert limit[buys].std() > 5_000
@@ -127,7 +129,11 @@ def test_zip_never_quotes_at_a_loss_and_keeps_its_margins_in_bounds(seed: int) -
         limit, _ = rule.limits(seen)
         assert (rule.margin >= 0).all()
         assert (rule.margin <= 0.95).all()
-        worth, buys, sells = seen.private.worth_ticks, seen.private.need > 0, seen.private.spare > 0
+        worth, buys, sells = (
+            seen.private.bartering.worth_ticks,
+            seen.private.bartering.need > 0,
+            seen.private.bartering.spare > 0,
+        )
         assert (limit >= 1).all()
         assert (limit[buys] <= worth[buys]).all()
         assert (limit[sells] >= worth[sells]).all()
@@ -138,13 +144,8 @@ def margin_after(*, side: int, price: int, filled: bool) -> tuple[float, float]:
     first = observation(4, traders=100)
     lots = np.ones((100, GOODS), dtype=np.int64)
     private = replace(
-        first.private,
-        need=lots * (side == BUY),
-        spare=lots * (side == SELL),
-        worth_ticks=100 * lots,
-        bought_lots=lots * filled * (side == BUY),
-        sold_lots=lots * filled * (side == SELL),
-    )
+        first.private, bought_lots=lots * filled * (side == BUY), sold_lots=lots * filled * (side == SELL)
+    ).bartered(need=lots * (side == BUY), spare=lots * (side == SELL), worth_ticks=100 * lots)
     rule = ZeroIntelligencePlus(4, private.trader, GOODS)
     rule.margin = np.full((100, GOODS), 0.2)
     rule.limits(Observation(first.public, private))
@@ -192,7 +193,7 @@ def test_orders_are_affordable_within_bounds_and_sensible(seed: int, name: Basel
         np.add.at(spent, ordered.trader[buys], (ordered.limit_ticks * ordered.quantity_lots)[buys] * TICK_CENTS)
         assert (spent <= private.cash_cents).all()
         at = (ordered.trader, ordered.good)
-        assert (ordered.quantity_lots <= np.where(buys, private.need[at], private.spare[at])).all()
+        assert (ordered.quantity_lots <= np.where(buys, private.bartering.need[at], private.bartering.spare[at])).all()
         assert (ordered.good != private.makes[ordered.trader])[buys].all()
         assert (ordered.quantity_lots >= 1).all()
         assert (ordered.quantity_lots <= MAX_QUANTITY).all()
@@ -205,10 +206,8 @@ def test_orders_are_affordable_within_bounds_and_sensible(seed: int, name: Basel
 
 def test_the_ask_is_for_what_brings_most_and_bids_go_where_the_gain_is_widest() -> None:
     seen = observation(0, traders=1)
-    private = replace(
-        seen.private,
+    private = replace(seen.private, cash_cents=np.array([1_000])).bartered(
         makes=np.array([0]),
-        cash_cents=np.array([1_000]),
         need=np.array([[0, 3, 2, 9]]),
         spare=np.array([[2, 0, 0, 0]]),
         worth_ticks=np.array([[10, 30, 50, 20]]),

@@ -23,7 +23,7 @@ from swarm.agents.desk_trace import Trace, read_trace
 from swarm.agents.memory import Memory
 from swarm.agents.minds import models_asked
 from swarm.agents.minds.desk import read_turn
-from swarm.agents.observation import Observation, PastRound, PrivateViews, PublicView
+from swarm.agents.observation import Barter, Observation, PastRound, PrivateViews, PublicView
 from swarm.agents.shard import Shard
 from swarm.agents.tool_calls import ToolCall, read_calls
 from swarm.agents.turns import Turns
@@ -67,9 +67,10 @@ def seen(traders: Sequence[int] = (7,), heard: tuple[str, ...] = ()) -> Observat
         4, 9, "winter", ("It snows.",), zeros + 20, zeros + 1, zeros + 20, zeros, zeros, zeros,
         (PastRound(2, (18, 18, 18), (0, 18, 18), (0, 4, 5)), PastRound(3, (19, 19, 19), (19, 19, 19), (1, 2, 3))),
     )  # fmt: skip
+    barter = Barter(MAKES * ones, row * 0 + 1, row * 0, row * 0 + 25, 50 * ones)
     private = PrivateViews(
-        np.array(traders), MAKES * ones, 40_000 * ones, row, row * 0 + 1, row * 0, row * 0 + 25, 50 * ones,
-        row * 0, row * 0, ("",) * n, (heard,) * n, 39_000 * ones, row + 1,
+        np.array(traders), 40_000 * ones, row, row * 0, row * 0, ("",) * n, (heard,) * n,
+        barter, 39_000 * ones, row + 1,
     )  # fmt: skip
     return Observation(public, private)
 
@@ -529,7 +530,7 @@ class TestRuns:
 
     def test_a_model_that_only_picks_letters_cannot_sit_at_a_desk(self) -> None:
         tiny = {"name": "tiny", "engine": "embedded", "temperament": "value"}
-        with pytest.raises(ConfigError, match=r"traders\.desks\.0\.model: tiny is an embedded model"):
+        with pytest.raises(ConfigError, match=r"traders\.desks\.0\.model: tiny is a model of the engine embedded"):
             resolve(CONFIG | {"models": [tiny], "traders": {"desks": [{"name": "desk", "model": "tiny"}]}})
 
     def test_a_budget_below_one_step_is_refused(self) -> None:

@@ -13,10 +13,11 @@ import pytest
 from swarm.config_file import resolve
 from swarm.errors import ConfigError
 from swarm.llm import engines
-from swarm.llm.config import EmbeddedModel, Temperament
-from swarm.llm.embedded import engine as embedded_engine
-from swarm.llm.embedded import tokenizer
-from swarm.llm.embedded.engine import EmbeddedEngine
+from swarm.llm.engines.embedded import engine as embedded_engine
+from swarm.llm.engines.embedded import tokenizer
+from swarm.llm.engines.embedded.config import EmbeddedModel
+from swarm.llm.engines.embedded.engine import EmbeddedEngine
+from swarm.llm.entry import Temperament
 from swarm.llm.menu_policies import choose, read_menu
 from swarm.llm.protocol import Message, ModelReply, ModelRequest, TokenUsage
 from swarm.planning import compose

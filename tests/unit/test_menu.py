@@ -8,7 +8,7 @@ import pytest
 
 from swarm.agents.decision import Decision, DecisionError, Rules
 from swarm.agents.forms.menu import LETTERS, Menu, compose_menus, compose_sayings, menu_text, read_choice
-from swarm.agents.observation import Observation, PrivateViews, PublicView
+from swarm.agents.observation import Barter, Observation, PrivateViews, PublicView
 from swarm.config_file import resolve
 from swarm.llm import engines
 from swarm.llm.menu_policies import choose, read_menu
@@ -41,17 +41,19 @@ def observation(n: int, seed: int) -> Observation:
     makes = random.integers(-1, goods, n)
     private = PrivateViews(
         trader=np.arange(n),
-        makes=makes,
         cash_cents=random.integers(0, 40_000, n),
         have=have,
-        need=np.where(np.arange(goods) == makes[:, None], 0, random.integers(0, 4, (n, goods))),
-        spare=random.integers(0, 12, (n, goods)) * have // 12,
-        worth_ticks=random.integers(1, 90, (n, goods)),
-        mood=random.integers(1, 100, n),
         bought_lots=np.zeros((n, goods), dtype=np.int64),
         sold_lots=np.zeros((n, goods), dtype=np.int64),
         facts=("",) * n,
         heard=((),) * n,
+        barter=Barter(
+            makes=makes,
+            need=np.where(np.arange(goods) == makes[:, None], 0, random.integers(0, 4, (n, goods))),
+            spare=random.integers(0, 12, (n, goods)) * have // 12,
+            worth_ticks=random.integers(1, 90, (n, goods)),
+            mood=random.integers(1, 100, n),
+        ),
     )
     return Observation(public, private)
 
@@ -69,7 +71,7 @@ def test_every_action_is_lawful_and_affordable_together(seed: int) -> None:
             assert cost * 100 <= seen.private.cash_cents[row]
             for good in range(len(RULES.goods)):
                 sold = sum(leg.quantity for leg in action.legs if leg.good == good and not leg.buys)
-                assert sold <= seen.private.spare[row, good]
+                assert sold <= seen.private.bartering.spare[row, good]
             for leg in action.legs:
                 assert 1 <= leg.price <= RULES.max_price_ticks
                 assert leg.quantity >= 1

@@ -7,7 +7,8 @@ import pytest
 from swarm.config_file import resolve
 from swarm.errors import ConfigError
 from swarm.explain import explain
-from swarm.llm.config import OpenAIModel, ScriptedModel
+from swarm.llm.engines.openai.config import OpenAIModel
+from swarm.llm.engines.scripted.config import ScriptedModel
 from swarm.llm.fake_model import FAULTS, FakeModel, parse_faults
 
 SCRIPTED = {"name": "s", "temperament": "value"}

@@ -15,7 +15,7 @@ from swarm.agents.observation import Observation
 from swarm.agents.prompt import Prompt, private_text, public_text, render, system_text
 from swarm.agents.turns import Turns
 from swarm.config_file import resolve
-from swarm.llm.config import Temperament
+from swarm.llm.entry import Temperament
 from swarm.llm.marks import unmarked
 from swarm.llm.protocol import ModelReply, TokenUsage
 from swarm.llm.scripted import answer
@@ -94,11 +94,8 @@ def test_a_prompt_shows_every_figure_of_the_market_and_of_the_trader() -> None:
         "honey 24 +1 34 44 54",
         "firewood 25 +2 35 45 55",
     ]
-    private = replace(
-        SEEN.private,
-        cash_cents=np.full(TRADERS, 12_399),
+    private = replace(SEEN.private, cash_cents=np.full(TRADERS, 12_399), have=np.full((TRADERS, 5), 1)).bartered(
         mood=np.full(TRADERS, 47),
-        have=np.full((TRADERS, 5), 1),
         need=np.tile([0, 2, 3, 2, 0], (TRADERS, 1)),
         spare=np.full((TRADERS, 5), 4),
         worth_ticks=np.full((TRADERS, 5), 66),
@@ -119,7 +116,7 @@ def test_a_prompt_shows_every_figure_of_the_market_and_of_the_trader() -> None:
 
 
 def test_who_makes_nothing_and_needs_nothing_is_told_so() -> None:
-    private = replace(SEEN.private, makes=np.full(TRADERS, -1), need=np.zeros((TRADERS, 5), dtype=np.int64))
+    private = SEEN.private.bartered(makes=np.full(TRADERS, -1), need=np.zeros((TRADERS, 5), dtype=np.int64))
     text = private_text(replace(private, facts=("",) * TRADERS), 0, GOODS, 100)
     assert text.startswith("PURSE 400\n")
     assert text.endswith("\nSHORT OF nothing")

@@ -12,7 +12,8 @@ from swarm.config_file import resolve
 from swarm.errors import JournalError, OutputError
 from swarm.planning import compose, composed
 from swarm.simulation import history
-from swarm.simulation.journal import MAGIC, DiskFile, JournalReader, JournalWriter, head_path
+from swarm.simulation.journal import MAGIC, JournalReader, JournalWriter
+from swarm.simulation.journal_disk import DiskFile, head_path
 from swarm.simulation.market import Market, MarketPlan
 from swarm.simulation.plan import RunPlan
 from swarm.simulation.record import Recorder

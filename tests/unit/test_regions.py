@@ -25,7 +25,8 @@ from swarm.report.page import render
 from swarm.runtime.ports import RunsOn
 from swarm.runtime.run import RunResult, Session
 from swarm.simulation.folder import RunFolder
-from swarm.simulation.journal import JournalReader, JournalWriter, head_path
+from swarm.simulation.journal import JournalReader, JournalWriter
+from swarm.simulation.journal_disk import head_path
 from swarm.simulation.loop import Interrupted
 from swarm.simulation.market import Market
 from swarm.simulation.plan import run_sha256
@@ -175,11 +176,11 @@ def test_guests_neither_eat_nor_harvest_and_see_what_a_lot_brings_at_home() -> N
     region, fee = region_of(loop.plan), plan.regions.fee_permille
     prices = dict(seen.public.elsewhere)
     for row, home in enumerate(region.guests.homes, start=region.natives):
-        worth = seen.private.worth_ticks[row]
+        worth = seen.private.bartering.worth_ticks[row]
         assert worth.tolist() == [max(p * 1_000 // (1_000 + fee), 1) for p in prices[home]]
         gains = worth > seen.public.reference_ticks
-        assert (seen.private.need[row][~gains] == 0).all()
-        assert (seen.private.spare[row] == np.where(gains, 0, seen.private.have[row])).all()
+        assert (seen.private.bartering.need[row][~gains] == 0).all()
+        assert (seen.private.bartering.spare[row] == np.where(gains, 0, seen.private.have[row])).all()
 
 
 def test_the_digest_has_a_line_for_each_neighbour_where_there_are_several_markets_and_no_other(

@@ -124,7 +124,7 @@ def test_a_run_that_is_killed_again_and_again_ends_in_the_same_journal(tmp_path:
 
 
 def test_two_processes_cannot_write_one_journal(parent: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("swarm.simulation.journal.LOCK_PATIENCE_S", 0.1)
+    monkeypatch.setattr("swarm.simulation.journal_disk.LOCK_PATIENCE_S", 0.1)
     path = tmp_path / "journal.swarm"
     with (
         JournalWriter(path),
@@ -147,7 +147,7 @@ def test_a_changed_config_is_not_gone_on_with(tmp_path: Path) -> None:
 
 
 def test_there_is_nothing_to_resume_where_no_run_was(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match="config.yaml"):
+    with pytest.raises(OutputError, match=r"config\.yaml"):
         go_on(tmp_path)
 
 

@@ -12,8 +12,9 @@ from swarm.agents.forms.menu import Action, Leg, Menu
 from swarm.agents.observation import Observation
 from swarm.config_file import resolve
 from swarm.llm import engines
-from swarm.llm.config import EmbeddedModel, ScriptedModel
-from swarm.llm.embedded.engine import EmbeddedEngine
+from swarm.llm.engines.embedded.config import EmbeddedModel
+from swarm.llm.engines.embedded.engine import EmbeddedEngine
+from swarm.llm.engines.scripted.config import ScriptedModel
 from swarm.llm.protocol import Message, ModelClient, ModelReply, ModelRequest
 from swarm.llm.scripted import ScriptedEngine
 from swarm.planning import compose
@@ -40,7 +41,7 @@ class Alike:
 
     def decide(self, seen: Observation) -> Any:
         shown = seen.private.take(self.rows)
-        private = replace(shown, trader=seen.private.trader, makes=np.full_like(shown.makes, -1))
+        private = replace(shown, trader=seen.private.trader).bartered(makes=np.full(len(shown), -1))
         return self.traders.decide(Observation(seen.public, private))
 
 

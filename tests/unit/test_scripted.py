@@ -11,7 +11,8 @@ import pytest
 from swarm.agents.decision import Decision, read_decision
 from swarm.config_file import resolve
 from swarm.llm import engines
-from swarm.llm.config import ScriptedModel, Temperament
+from swarm.llm.engines.scripted.config import ScriptedModel
+from swarm.llm.entry import Temperament
 from swarm.llm.protocol import Message, ModelClient, ModelReply, ModelRequest
 from swarm.llm.scripted import ScriptedEngine, answer
 from swarm.planning import compose

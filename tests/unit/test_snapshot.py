@@ -18,7 +18,8 @@ from swarm.market.exchange import Exchange
 from swarm.planning import compose
 from swarm.simulation import snapshot
 from swarm.simulation.entries import RunBegan
-from swarm.simulation.journal import JournalReader, JournalWriter, head_path
+from swarm.simulation.journal import JournalReader, JournalWriter
+from swarm.simulation.journal_disk import head_path
 from swarm.simulation.market import Market, MarketPlan, OutOfStep
 from swarm.simulation.plan import Fork, RunPlan
 from swarm.simulation.snapshot import Snapshot, SnapshotFolder

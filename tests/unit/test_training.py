@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from swarm.errors import ConfigError
-from swarm.llm.embedded import tokenizer
+from swarm.llm.engines.embedded import tokenizer
 from swarm.training import lesson
 from swarm.training.corpus import Corpus, simulate
 from swarm.training.lesson import Lesson, train_models

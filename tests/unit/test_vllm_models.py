@@ -11,14 +11,14 @@ import pytest
 
 from swarm import config_file
 from swarm.errors import ConfigError
-from swarm.llm import vllm_check
 from swarm.llm.catalogue import CATALOGUE
-from swarm.llm.config import VllmModel
+from swarm.llm.engines.vllm import check as vllm_check
+from swarm.llm.engines.vllm.arguments import engine_arguments, environment
+from swarm.llm.engines.vllm.check import Gpu, ModelShape, shape_of
+from swarm.llm.engines.vllm.config import VllmModel
+from swarm.llm.engines.vllm.engine import gpu_to_itself
 from swarm.llm.protocol import Message, folded
-from swarm.llm.vllm_arguments import engine_arguments, environment
-from swarm.llm.vllm_check import Gpu, ModelShape, shape_of
 from swarm.preflight import check_budget
-from swarm.runtime.vllm_engine import gpu_to_itself
 
 MISSION = ("llama-3.2-3b", "phi-3.5-mini", "gemma-2-2b", "qwen-2.5-7b", "mistral-nemo")
 H100 = Gpu("H100", 80 * 2**30)

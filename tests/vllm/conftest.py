@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from swarm.agents.decision import Rules
-from swarm.llm.config import VllmModel
+from swarm.llm.engines.vllm.config import VllmModel
 from swarm.llm.protocol import Message, ModelRequest
 from tests.vllm import lookalikes
 

@@ -12,8 +12,8 @@ import psutil
 import pytest
 
 from swarm.agents.decision import Decision, read_reply
+from swarm.llm.engines.vllm.engine import VllmEngine
 from swarm.llm.protocol import Message, ModelRequest
-from swarm.runtime.vllm_engine import VllmEngine
 from tests.vllm.conftest import RULES, model, requests
 
 # The engine's libraries are full of warnings of their own.
@@ -96,7 +96,7 @@ def test_an_engine_answers_refuses_and_dies(folders: dict[str, Path], tmp_path: 
 OWNER = """
 import asyncio, sys
 from pathlib import Path
-from swarm.runtime.vllm_engine import VllmEngine
+from swarm.llm.engines.vllm.engine import VllmEngine
 from tests.vllm.conftest import model
 
 async def hold():

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from swarm.bench.engine import BLOCK_TOKENS, ROUNDS, WARM_UP_ROUNDS, Kept, config, missed_blocks
-from swarm.llm.config import VllmModel
+from swarm.llm.engines.vllm.config import VllmModel
+from swarm.llm.engines.vllm.engine import VllmEngine
 from swarm.planning import compose
-from swarm.runtime.vllm_engine import VllmEngine
 from swarm.simulation.market import Market
 from swarm.simulation.traders import LocalTraders, kept_open
 from swarm.simulation.world import run_rounds

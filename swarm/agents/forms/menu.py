@@ -150,11 +150,12 @@ class _Creature:
     """One row of the private columns as plain numbers."""
 
     def __init__(self, private: PrivateViews, row: int, tick_cents: int) -> None:
-        self.makes = int(private.makes[row])
+        barter = private.bartering
+        self.makes = int(barter.makes[row])
         self.purse = int(private.cash_cents[row]) // tick_cents
-        self.need: list[int] = private.need[row].tolist()
-        self.spare: list[int] = private.spare[row].tolist()
-        self.worth: list[int] = private.worth_ticks[row].tolist()
+        self.need: list[int] = barter.need[row].tolist()
+        self.spare: list[int] = barter.spare[row].tolist()
+        self.worth: list[int] = barter.worth_ticks[row].tolist()
 
 
 def _actions(market: _Market, own: _Creature) -> list[Action]:
@@ -282,12 +283,13 @@ def menu_text(menu: Menu, goods: tuple[str, ...]) -> str:
 
 def creature_text(private: PrivateViews, row: int, goods: tuple[str, ...], tick_cents: int) -> str:
     """What one trader knows of itself, in fewer words than the form `orders` takes."""
-    makes = int(private.makes[row])
-    purse, mood = int(private.cash_cents[row]) // tick_cents, int(private.mood[row])
+    barter = private.bartering
+    makes = int(barter.makes[row])
+    purse, mood = int(private.cash_cents[row]) // tick_cents, int(barter.mood[row])
     lines = [f"YOU make {goods[makes] if makes >= 0 else 'nothing'}, purse {purse}, mood {mood}"]
     lines.append("STOCK good HAVE NEED SPARE WORTH")
     have, need, spare, worth = (
-        column[row].tolist() for column in (private.have, private.need, private.spare, private.worth_ticks)
+        column[row].tolist() for column in (private.have, barter.need, barter.spare, barter.worth_ticks)
     )
     lines += [f"{good} {have[g]} {need[g]} {spare[g]} {worth[g]}" for g, good in enumerate(goods)]
     return "\n".join(lines)

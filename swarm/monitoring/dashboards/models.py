@@ -1,4 +1,7 @@
-"""The models, side by side by lab: throughput, latency, tokens, errors, cache and cost."""
+"""The models, side by side by lab: throughput, latency, tokens, errors, cache and cost.
+
+It knows the names of metrics, a run's and vLLM's, and nothing of engines.
+"""
 
 from typing import Any
 
@@ -11,7 +14,8 @@ BOTH = "{{lab}}: {{model}}"
 
 
 def dashboard() -> Any:
-    """The dashboard, built."""
+    """Returns the dashboard, built."""
+    # The models to choose from are those of the labs chosen, so the lab comes first.
     return board(
         "swarm-models",
         "Swarm: the models",
@@ -36,14 +40,16 @@ def dashboard() -> Any:
             *_by_lab(),
             row("Over time"),
             *_over_time(),
+            *_losses_over_time(),
             row("vLLM's own view"),
             *_vllm(),
+            *_vllm_times(),
         ],
     )
 
 
 def by_lab(of_model: str) -> str:
-    """Join the model's lab to an expression that has the labels `run` and `model`."""
+    """Returns an expression with the labels `run` and `model`, joined to the model's lab."""
     return f"({of_model}) * on (run, model) group_left (lab) {INFO}"
 
 
@@ -64,14 +70,9 @@ COST = "swarm_cost_dollars_total"
 
 
 def _side_by_side() -> list[Any]:
-    asked = f"clamp_min({_sum(REPLIES)}, 1)"
+    # So far, not lately: a comparison of models wants all that is known of them.
+    asked, completion = f"clamp_min({_sum(REPLIES)}, 1)", _sum(TOKENS, ',kind="completion"')
     median, slow = (f"histogram_quantile({q}, sum by (le, run, model) ({LATENCY}))" for q in (0.5, 0.95))
-    completion = _sum(TOKENS, ',kind="completion"')
-    # What a journal has no word of begins anew where a run is resumed, so both are taken over the time shown.
-    prompt, cached = (
-        f'sum by (run, model) (increase({TOKENS}{{{MODEL},kind="{kind}"}}[$__range]))'
-        for kind in ("prompt", "cached_prompt")
-    )
     return [
         bars(
             "Replies so far",
@@ -92,6 +93,7 @@ def _side_by_side() -> list[Any]:
             "s",
             Query(by_lab(slow), BOTH),
         ),
+        # Shares of replies or of tokens, so that a model that is asked more often does not look worse.
         bars(
             "Completion tokens a reply",
             "Tokens that a reply has on average.",
@@ -111,7 +113,7 @@ def _side_by_side() -> list[Any]:
             "Share of the prompt tokens of the time shown that the engine took from its prefix cache. 0 for engines "
             "that have none or do not tell.",
             "percentunit",
-            Query(by_lab(f"{cached} / clamp_min({prompt}, 1)"), BOTH),
+            Query(by_lab(_cached_share()), BOTH),
             decimals=0,
         ),
         bars(
@@ -129,6 +131,18 @@ def _side_by_side() -> list[Any]:
     ]
 
 
+def _cached_share() -> str:
+    """Returns the query for the share of prompt tokens that came from a cache, over the time shown.
+
+    What a journal has no word of begins anew where a run is resumed, so there is no such share since the start.
+    """
+    prompt, cached = (
+        f'sum by (run, model) (increase({TOKENS}{{{MODEL},kind="{kind}"}}[$__range]))'
+        for kind in ("prompt", "cached_prompt")
+    )
+    return f"{cached} / clamp_min({prompt}, 1)"
+
+
 def _by_lab() -> list[Any]:
     return [
         lines(
@@ -143,9 +157,8 @@ def _by_lab() -> list[Any]:
 
 
 def _over_time() -> list[Any]:
-    prompt, cached, completion = (
-        _rate(TOKENS, f',kind="{kind}"') for kind in ("prompt", "cached_prompt", "completion")
-    )
+    # Stacked where the sum over models means something: replies and tokens, not latency.
+    prompt, completion = (_rate(TOKENS, f',kind="{kind}"') for kind in ("prompt", "completion"))
     return [
         lines(
             "Replies a second",
@@ -187,6 +200,12 @@ def _over_time() -> list[Any]:
             width=8,
             stacked=True,
         ),
+    ]
+
+
+def _losses_over_time() -> list[Any]:
+    prompt, cached = (_rate(TOKENS, f',kind="{kind}"') for kind in ("prompt", "cached_prompt"))
+    return [
         lines(
             "Prompt tokens from the cache",
             "Share of prompt tokens that the engine took from its prefix cache.",
@@ -195,6 +214,7 @@ def _over_time() -> list[Any]:
             width=8,
             top=1,
         ),
+        # By kind and model there are many series; those that never counted anything are left out.
         lines(
             "Turns spoilt by kind",
             "Share of replies that were no decision, by model and kind; what never occurred is left out.",
@@ -226,28 +246,31 @@ def _over_time() -> list[Any]:
     ]
 
 
+def _of_vllm(name: str) -> str:
+    # Under Ray, the names of vLLM's series begin with ray_ and have no colon.
+    return f'{{__name__=~"(ray_)?vllm[_:]{name}"}}'
+
+
 def _vllm() -> list[Any]:
-    def series(name: str) -> str:
-        # Under Ray, the names of vLLM's series begin with ray_ and have no colon.
-        return f'{{__name__=~"(ray_)?vllm[_:]{name}"}}'
-
     def share(part: str, of: str) -> str:
-        return f"sum by (model_name) (rate({series(part)}[{RATE}])) / sum by (model_name) (rate({series(of)}[{RATE}]))"
+        part, of = (f"sum by (model_name) (rate({_of_vllm(name)}[{RATE}]))" for name in (part, of))
+        return f"{part} / {of}"
 
+    # How full an engine is, and how much of its work it is spared.
     return [
         lines(
             "Requests in the engine",
             "Requests that vLLM computes and those that wait for room in its batch.",
             "short",
-            Query(f"sum by (model_name) ({series('num_requests_running')})", "{{model_name}} running"),
-            Query(f"sum by (model_name) ({series('num_requests_waiting')})", "{{model_name}} waiting"),
+            Query(f"sum by (model_name) ({_of_vllm('num_requests_running')})", "{{model_name}} running"),
+            Query(f"sum by (model_name) ({_of_vllm('num_requests_waiting')})", "{{model_name}} waiting"),
             width=8,
         ),
         lines(
             "KV cache in use",
             "Share of the blocks of vLLM's KV cache that are taken; at 100 % requests wait or are computed anew.",
             "percentunit",
-            Query(f"max by (model_name) ({series('kv_cache_usage_perc')})", "{{model_name}}"),
+            Query(f"max by (model_name) ({_of_vllm('kv_cache_usage_perc')})", "{{model_name}}"),
             width=8,
             top=1,
         ),
@@ -259,13 +282,19 @@ def _vllm() -> list[Any]:
             width=8,
             top=1,
         ),
+    ]
+
+
+def _vllm_times() -> list[Any]:
+    # As the engine sees it: what the way to it and the wait before it take is not in these.
+    return [
         lines(
             "First token in the engine",
             "Time from a request's arrival at vLLM to the first token of its reply: median and 95th percentile.",
             "s",
             *(
                 Query(
-                    quantile(q, series("time_to_first_token_seconds_bucket"), "model_name"),
+                    quantile(q, _of_vllm("time_to_first_token_seconds_bucket"), "model_name"),
                     f"{{{{model_name}}}} {name}",
                 )
                 for q, name in ((0.5, "median"), (0.95, "95th percentile"))
@@ -276,16 +305,17 @@ def _vllm() -> list[Any]:
             "Time in the queue",
             "How long a request waits for room in the batch: 95th percentile.",
             "s",
-            Query(quantile(0.95, series("request_queue_time_seconds_bucket"), "model_name"), "{{model_name}}"),
+            Query(quantile(0.95, _of_vllm("request_queue_time_seconds_bucket"), "model_name"), "{{model_name}}"),
             width=8,
         ),
         lines(
             "Tokens a second in the engine",
             "Tokens that vLLM reads and writes.",
             "short",
-            Query(f"sum by (model_name) (rate({series('prompt_tokens_total')}[{RATE}]))", "{{model_name}} prompt"),
+            Query(f"sum by (model_name) (rate({_of_vllm('prompt_tokens_total')}[{RATE}]))", "{{model_name}} prompt"),
             Query(
-                f"sum by (model_name) (rate({series('generation_tokens_total')}[{RATE}]))", "{{model_name}} completion"
+                f"sum by (model_name) (rate({_of_vllm('generation_tokens_total')}[{RATE}]))",
+                "{{model_name}} completion",
             ),
             width=8,
         ),

@@ -1,9 +1,6 @@
-"""The report's sections: one file each in this folder, with one export named SECTION, shown in the order of ORDER."""
+"""The report's sections: one file each with one export named SECTION, in the order of ORDER; plug-ins add theirs."""
 
-import importlib
-import pkgutil
-from collections.abc import Sequence
-
+from swarm.plugins import Plugins
 from swarm.report.parts import Section, SectionPlugin
 from swarm.simulation.record import RunRecord
 
@@ -21,20 +18,20 @@ ORDER = (
     "cost",
     "conservation",
 )
-"""Files of sections from the top of the page; those that are not named stand behind them, by name."""
+"""Sections from the top of the page; those that are not named stand behind them, by name."""
 
-_NOT_SECTIONS = ("spreads",)
+SECTIONS = Plugins("swarm.report.sections", "SECTION", "section", skip=("spreads",))
 
 
 def plugins() -> list[SectionPlugin]:
     """Returns all sections at hand, in the order of the page."""
-    names = {module.name for module in pkgutil.iter_modules(__path__)} - set(_NOT_SECTIONS)
-    ordered = [name for name in ORDER if name in names] + sorted(names - set(ORDER))
-    return [importlib.import_module(f"{__name__}.{name}").SECTION for name in ordered]
+    ranks = {name: rank for rank, name in enumerate(ORDER)}
+    names = sorted(SECTIONS.names(), key=lambda name: (ranks.get(name, len(ranks)), name))
+    return [SECTIONS.find(name, "sections") for name in names]
 
 
-def shown(record: RunRecord, more: Sequence[SectionPlugin] = ()) -> list[Section]:
-    """Returns the sections that have something to show of a run, `more` of them behind those at hand."""
+def shown(record: RunRecord) -> list[Section]:
+    """Returns the sections that have something to show of a run."""
     rounds = record.summary["rounds"]
-    built = [(p, p.build(record)) for p in (*plugins(), *more) if rounds or p.without_rounds]
-    return [Section(plugin.key, plugin.title, parts) for plugin, parts in built if parts]
+    built = [(plugin, plugin.build(record)) for plugin in plugins() if rounds or plugin.without_rounds]
+    return [Section(plugin.name, plugin.title, parts) for plugin, parts in built if parts]

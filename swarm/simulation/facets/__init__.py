@@ -1,26 +1,15 @@
-"""Facets: what is kept of a run, one file each in this folder with one export named FACET, found by the file's name.
+"""Facets: what is kept of a run, one file each with one export named FACET; plug-ins add theirs.
 
 The summary begins with what the run is; otherwise the order of facets means nothing.
 """
 
-import importlib
-import pkgutil
-from collections.abc import Callable
-
+from swarm.plugins import Plugins
 from swarm.simulation.facets.protocol import Facet
 
-_NOT_FACETS = ("protocol",)
+FACETS = Plugins("swarm.simulation.facets", "FACET", "facet", skip=("protocol",))
 
 
-def names() -> list[str]:
-    """Returns the names of all facets at hand, that of the run's identity first."""
-    found = {module.name for module in pkgutil.iter_modules(__path__)} - set(_NOT_FACETS)
-    return sorted(found, key=lambda name: (name != "identity", name))
-
-
-def find(name: str) -> Callable[[], Facet]:
-    """Returns what makes the facet called `name`; KeyError if there is none."""
-    if name not in names():
-        raise KeyError(name)
-    made: Callable[[], Facet] = importlib.import_module(f"{__name__}.{name}").FACET
-    return made
+def made() -> tuple[Facet, ...]:
+    """Returns a new facet of each kind at hand, that of the run's identity first."""
+    names = sorted(FACETS.names(), key=lambda name: (name != "identity", name))
+    return tuple(FACETS.find(name, "facets")() for name in names)

@@ -83,7 +83,7 @@ class Tokens:
 
     def _counted_by(self) -> str:
         """Who counted the tokens: the engine where it has a tokenizer and tells, else the project's estimate."""
-        counters = {"estimate" if model.engine == "scripted" else "engine" for model in self._models.values()}
+        counters = {"engine" if model.counts_tokens else "estimate" for model in self._models.values()}
         return "mixed" if len(counters) > 1 else next(iter(counters), "none")
 
     def _keep_other_answers(self, outcome: RoundOutcome) -> None:

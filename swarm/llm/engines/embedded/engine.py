@@ -19,8 +19,9 @@ import numpy.typing as npt
 import onnxruntime
 
 from swarm.errors import ConfigError
-from swarm.llm.config import EmbeddedModel, Temperament
-from swarm.llm.embedded import tokenizer
+from swarm.llm.engines.embedded import tokenizer
+from swarm.llm.engines.embedded.config import EmbeddedModel
+from swarm.llm.entry import Temperament
 from swarm.llm.protocol import ModelReply, ModelRequest, TokenUsage
 from swarm.seeding import draw
 
@@ -172,7 +173,7 @@ def _bounded(lines: tokenizer.Lines) -> tokenizer.Lines:
 @lru_cache(maxsize=16)
 def _session(name: str, temperament: Temperament, threads: int) -> onnxruntime.InferenceSession:
     """The model of a temperament, loaded once per process."""
-    weights = files("swarm.llm.embedded") / "weights" / f"{temperament}.onnx"
+    weights = files("swarm.llm.engines.embedded") / "weights" / f"{temperament}.onnx"
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

@@ -18,7 +18,7 @@ from typing import Any, TypeGuard
 
 import aiohttp
 
-from swarm.llm.config import OpenAIModel
+from swarm.llm.engines.openai.config import OpenAIModel
 from swarm.llm.protocol import (
     MAX_REPLY_CHARS,
     EngineFailure,

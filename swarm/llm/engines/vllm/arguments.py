@@ -5,11 +5,11 @@ The values for a CPU were run; those for a GPU follow vLLM's documentation. This
 
 from typing import Any
 
-from swarm.llm.config import VllmModel
+from swarm.llm.engines.vllm.config import VllmModel
 
 CPU_KV_CACHE_BYTES = 128 * 2**20
 
-WORKER_EXTENSION = "swarm.runtime.vllm_worker.EndsWithItsParent"
+WORKER_EXTENSION = "swarm.llm.engines.vllm.worker.EndsWithItsParent"
 
 CPU_BLOCK_TOKENS = 32
 """The smallest block of the KV cache that vLLM's attention for CPUs takes; a prefix is cached in whole blocks."""

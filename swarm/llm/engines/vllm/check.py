@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from swarm.llm.config import VllmModel
+from swarm.llm.engines.vllm.config import VllmModel
 
 WORKSPACE_BYTES = 2**30
 """What an engine takes on a GPU besides weights and cache, at the least."""

@@ -21,10 +21,10 @@ from time import perf_counter
 from typing import Any
 
 from swarm.errors import ModelError
-from swarm.llm.config import VllmModel
+from swarm.llm.engines.vllm.arguments import engine_arguments, environment
+from swarm.llm.engines.vllm.config import VllmModel
 from swarm.llm.marks import broken
 from swarm.llm.protocol import MAX_REPLY_CHARS, FinishReason, Message, ModelReply, ModelRequest, TokenUsage, folded
-from swarm.llm.vllm_arguments import engine_arguments, environment
 
 ABORT_S = 0.5
 """Seconds that the engine gets to let go of requests whose deadline has come."""

@@ -1,0 +1,160 @@
+"""Commands that measure on this machine."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from swarm.commands.options import JsonPath
+from swarm.terminal import err, out
+
+app = typer.Typer(name="bench", help="Measure on this machine: medians of five, in one form of JSON.")
+
+
+@app.callback(invoke_without_command=True)
+def help_alone(context: typer.Context) -> None:
+    """Help, where no command is named."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+@app.command(name="round")
+def bench_round(json_path: JsonPath = None) -> None:
+    """A round of 1,000 traders in one process and over Ray, five runs of each in turn; takes about three minutes."""
+    from swarm.bench import round as round_bench
+
+    _bench("round", round_bench.measure, json_path)
+
+
+@app.command(name="turns")
+def bench_turns(json_path: JsonPath = None) -> None:
+    """CPU and time of a turn beside a model that answers at once over HTTP, and in a second; takes five minutes."""
+    from swarm.bench import turns as turns_bench
+
+    _bench("turns", turns_bench.measure, json_path)
+
+
+@app.command(name="economy")
+def bench_economy(
+    config: Annotated[
+        Path | None, typer.Option("--config", metavar="CONFIG", help="Measure the models of this config, one by one.")
+    ] = None,
+    traders: Annotated[int, typer.Option("--traders", min=1, max=100_000, metavar="N", help="How many.")] = 1_000,
+    usd_per_core_hour: Annotated[
+        float, typer.Option("--usd-per-core-hour", min=0.0, metavar="USD", help="What a core is taken to cost.")
+    ] = 0.04,
+    json_path: JsonPath = None,
+) -> None:
+    """Valid decisions, cost per million turns and seconds per round, for each model at hand; takes ten minutes."""
+    from swarm.bench import economy as economy_bench
+
+    _bench("economy", lambda narrator: economy_bench.measure(config, traders, usd_per_core_hour, narrator), json_path)
+
+
+@app.command(name="engine")
+def bench_engine(
+    folder: Annotated[
+        Path | None, typer.Option("--engine", metavar="DIR", help="A folder with a model for vLLM on the CPU.")
+    ] = None,
+    catalogue: Annotated[
+        str, typer.Option("--catalogue", metavar="NAME", help="The catalogue's entry that the model looks like.")
+    ] = "llama-3.2-3b",
+    json_path: JsonPath = None,
+) -> None:
+    """How busy the swarm keeps a real vLLM engine, and what its prefix cache misses; takes ten minutes."""
+    from swarm.bench import engine as engine_bench
+
+    if folder is None:
+        _bench("engine", lambda narrator: engine_bench.not_measured(), json_path)
+    else:
+        _bench("engine", lambda narrator: engine_bench.measure(folder, catalogue, narrator), json_path)
+
+
+@app.command(name="scale")
+def bench_scale(json_path: JsonPath = None) -> None:
+    """A round of 100,000 baselines over Ray, and the memory of a trader at 10,000; takes five minutes."""
+    from swarm.bench import scale as scale_bench
+
+    _bench("scale", scale_bench.measure, json_path)
+
+
+@app.command(name="desks")
+def bench_desks(json_path: JsonPath = None) -> None:
+    """What smolagents adds to a turn at a desk, stock and ours, with an instant model; takes a few seconds."""
+    from swarm.bench import desks as desks_bench
+
+    _bench("desks", desks_bench.measure, json_path)
+
+
+@app.command(name="client")
+def bench_client(json_path: JsonPath = None) -> None:
+    """What a call of an OpenAI-compatible endpoint costs its caller in CPU; takes a few seconds."""
+    from swarm.bench import client as client_bench
+
+    _bench("client", client_bench.measure, json_path)
+
+
+@app.command(name="embedded")
+def bench_embedded(json_path: JsonPath = None) -> None:
+    """Decisions a second of the embedded models, on one core and on four."""
+    from swarm.bench import embedded as embedded_bench
+
+    _bench("embedded", embedded_bench.measure, json_path)
+
+
+@app.command(name="metrics")
+def bench_metrics(json_path: JsonPath = None) -> None:
+    """What a run costs more with its metrics on and read every second than with them off; takes a minute or two."""
+    from swarm.bench import metrics as metrics_bench
+
+    _bench("metrics", metrics_bench.measure, json_path)
+
+
+@app.command(name="tokens")
+def bench_tokens(json_path: JsonPath = None) -> None:
+    """Tokens of prompts by the number of traders and by what they hear, and what pruning changes; takes ten minutes."""
+    from swarm.bench import tokens as tokens_bench
+
+    _bench("tokens", tokens_bench.measure, json_path)
+
+
+@app.command(name="exchange")
+def bench_exchange(json_path: JsonPath = None) -> None:
+    """Orders a second through both auctions at 1,000 to 1,000,000 orders, and a sync; takes a minute."""
+    from swarm.bench import exchange as exchange_bench
+
+    _bench("exchange", exchange_bench.measure, json_path)
+
+
+@app.command(name="recovery")
+def bench_recovery(json_path: JsonPath = None) -> None:
+    """How long a lost market takes to be back, from its journal and from a snapshot; takes half a minute."""
+    from swarm.bench import recovery as recovery_bench
+
+    _bench("recovery", recovery_bench.measure, json_path)
+
+
+def _bench(name: str, measure: Callable[[Any], list[Any]], json_path: Path | None) -> None:
+    from swarm.bench.form import machine, write_json
+    from swarm.progress import Progress
+
+    progress = Progress(err)
+    with progress.shown():
+        results = measure(progress)
+    table = Table(box=None, padding=(0, 2), header_style="dim")
+    for heading in ("figure", "median of 5", "aim", "unit", ""):
+        justify: Literal["left", "right"] = "right" if heading in ("median of 5", "aim") else "left"
+        table.add_column(heading, justify=justify, overflow="fold")
+    for result in results:
+        value = "-" if result.value is None else f"{result.value:,.6g}"
+        aim = "" if result.aim is None else f"{'<=' if result.better == 'lower' else '>='} {result.aim:,.6g}"
+        verdict = {None: "", True: "reached", False: "[yellow]short of the aim[/yellow]"}[result.reached]
+        table.add_row(result.name, value, aim, result.unit, verdict or escape(result.note))
+    out.print(table)
+    out.print("machine: " + ", ".join(f"{key} {value}" for key, value in machine().items()), style="dim")
+    if json_path is not None:
+        write_json(json_path, name, results)
+        out.say(f"written to {json_path}")

@@ -1,0 +1,50 @@
+"""Options that several commands have."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+ConfigPath = Annotated[Path, typer.Argument(metavar="CONFIG", help="A YAML file, say configs/wood.yaml.")]
+RunDirectory = Annotated[Path, typer.Argument(metavar="DIR", help="A run's folder, as `swarm run` printed it.")]
+Seed = Annotated[int | None, typer.Option("--seed", metavar="N", help="Use this seed in place of the config's.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="A.B=VALUE", help="Set one key of the config, say --set rounds=10; may stand several times."
+    ),
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        metavar="HOST:PORT",
+        envvar="RAY_ADDRESS",
+        help="Join this Ray cluster (or `auto`: the one on this machine) in place of starting one. One that asks for a "
+        "token gets that of RAY_AUTH_TOKEN_PATH.",
+    ),
+]
+JsonPath = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the results here, too.")]
+
+Trust = Annotated[
+    bool,
+    typer.Option(
+        "--trust",
+        help="Let this folder's config send what it wants where it wants; it is shown first, and remembered.",
+    ),
+]
+
+KeyHosts = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--key-host",
+        metavar="VARIABLE=HOST",
+        help="The key in this variable may go to this host; may stand several times, beside those of keys.yaml.",
+    ),
+]
+Out = Annotated[
+    Path | None,
+    typer.Option("--out", metavar="DIR", help="The run's folder, new or empty. Default: runs/<name>-<seed>-<time>."),
+]
+Local = Annotated[bool, typer.Option("--local", help="Run in this one process, without Ray.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]

@@ -1,0 +1,235 @@
+"""Commands that run, go on with, replay and report runs."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from swarm import memory
+from swarm.commands.options import Address, KeyHosts, Local, Out, Overrides, Quiet, RunDirectory, Seed, Trust
+from swarm.commands.stopping import INTERRUPTED_STATUS, StopFlag
+from swarm.errors import ConfigError, ReplayMismatch
+from swarm.terminal import err, out
+
+if TYPE_CHECKING:
+    from swarm.runtime.ports import RunsOn
+    from swarm.runtime.run import RunResult, Session
+    from swarm.simulation.folder import RunFolder
+
+app = typer.Typer()
+
+
+@app.command()
+def run(
+    config: Annotated[Path | None, typer.Argument(metavar="CONFIG", help="A YAML file, say configs/wood.yaml.")] = None,
+    seed: Seed = None,
+    overrides: Overrides = None,
+    out_dir: Out = None,
+    local: Local = False,
+    address: Address = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(
+            "--resume", metavar="DIR", help="Go on with this run, which was stopped or killed, in place of a new one."
+        ),
+    ] = None,
+    trust: Trust = False,
+    keys: KeyHosts = None,
+    quiet: Quiet = False,
+) -> None:
+    """Run a config to its end and write its folder: journal, tables, summary and report.
+
+    The same seed gives the same journal_sha256 in one process, on a Ray cluster of its own and on one that is there.
+    Ctrl-C ends a run after the round it is in; what was done until then is kept and can be replayed. --resume goes on
+    with a run that was ended or killed at any point, on any cluster or none, to the history it would have had.
+    """
+    _check_memory(local)
+    from swarm import config_file
+    from swarm import trust as trusting
+    from swarm.runtime.run import Session
+
+    hosts = trusting.key_hosts(tuple(keys or ()))
+    if resume is not None:
+        if config is not None or seed is not None or overrides or out_dir is not None:
+            raise ConfigError("--resume", "a resumed run has its config, its seed and its folder already")
+        folder = _found(resume)
+        folder.check_config()
+        found = config_file.load(folder.config)
+        trusting.check_key_hosts(found, hosts)
+        _say_trusted(trusting.must_be_trusted(folder.path, trusting.demands(found, hosts), trust))
+        _run(_runs_on(local, address), folder, quiet, Session.resume)
+        return
+    if config is None:
+        raise ConfigError("CONFIG", "expected a config, say configs/wood.yaml, or a run's folder with --resume")
+    resolved = config_file.load(config, tuple(overrides or ()), seed)
+    trusting.check_key_hosts(resolved, hosts)
+    # Who names a config on the command line trusts it, and so the folder that comes of it.
+    trusting.remember(trusting.demands(resolved))
+    folder = _new_folder(out_dir, Path("runs") / f"{resolved.name}-{resolved.seed}-{_now()}")
+    _run(_runs_on(local, address), folder, quiet, lambda session: session.execute(resolved))
+
+
+@app.command()
+def fork(
+    directory: RunDirectory,
+    at_round: Annotated[int, typer.Option("--at-round", metavar="N", help="The last round that both runs share.")],
+    seed: Seed = None,
+    overrides: Overrides = None,
+    out_dir: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="The fork's folder, new or empty. Default: <DIR>-fork-<N>-<time>."),
+    ] = None,
+    local: Local = False,
+    address: Address = None,
+    trust: Trust = False,
+    keys: KeyHosts = None,
+    quiet: Quiet = False,
+) -> None:
+    """Go on from a round of a run under a changed config: another future of the same past.
+
+    The fork's journal has the past up to that round as it was, then what was changed, so that it replays on its own.
+    """
+    _check_memory(local)
+    from swarm import config_file
+    from swarm import trust as trusting
+    from swarm.runtime.fork import fork as begin_fork
+    from swarm.runtime.run import Session
+
+    changes = (*(overrides or ()), *([] if seed is None else [f"seed={seed}"]))
+    parent = _found(directory)
+    parent.check_config()
+    found, changed = config_file.load(parent.config), config_file.load(parent.config, changes)
+    hosts = trusting.key_hosts(tuple(keys or ()))
+    trusting.check_key_hosts(changed, hosts)
+    # What the parent's config demands and the fork keeps needs a word; what stands on the command line has it.
+    own = set(trusting.demands(found, hosts))
+    kept = [demand for demand in trusting.demands(changed, hosts) if demand in own]
+    _say_trusted(trusting.must_be_trusted(parent.path, kept, trust))
+    trusting.remember(trusting.demands(changed))
+    folder = _new_folder(out_dir, directory.with_name(f"{directory.resolve().name}-fork-{at_round}-{_now()}"))
+    begin_fork(parent, at_round, changes, folder)
+    _run(_runs_on(local, address), folder, quiet, Session.resume)
+
+
+def _check_memory(local: bool) -> None:
+    what = "a run in one process" if local else "a run over Ray (--local takes less)"
+    memory.must_suffice(memory.local_gb() if local else memory.RAY_GB, what)
+
+
+def _found(directory: Path) -> "RunFolder":
+    """The folder of a run that is there, with nothing in it that leads elsewhere."""
+    from swarm.simulation.folder import RunFolder
+
+    folder = RunFolder(directory)
+    folder.check()
+    return folder
+
+
+def _say_trusted(new: Any) -> None:
+    for demand in new:
+        err.say(f"trusted from now on: {demand.text}")
+
+
+def _runs_on(local: bool, address: str | None) -> "RunsOn":
+    from swarm.runtime.ports import RunsOn
+
+    return RunsOn(local=local, address=None if local or address in (None, "", "local") else address)
+
+
+def _run(runs_on: "RunsOn", folder: "RunFolder", quiet: bool, start: Callable[["Session"], "RunResult"]) -> None:
+    """Run until the end or Ctrl-C, and say what it came to."""
+    from swarm.progress import Progress
+    from swarm.report import outcome
+    from swarm.runtime.run import Session
+    from swarm.simulation.loop import Interrupted
+
+    stop = StopFlag()
+    progress = Progress(out, quiet)
+    try:
+        with stop, progress.shown():
+            result = start(Session(runs_on, folder, (progress,), progress, stop))
+    except Interrupted:
+        err.say("stopped before the first round; nothing was recorded")
+        raise typer.Exit(INTERRUPTED_STATUS) from None
+    summary = result.record.summary
+    if not result.finished:
+        err.say(
+            f"stopped after round {summary['rounds']} of {summary['rounds_planned']}; the journal is whole up to there "
+            f"and `swarm run --resume {result.folder.path}` goes on"
+        )
+    for line in outcome.lines(summary):
+        out.say(line)
+    out.say(f"journal_sha256 {summary['journal_sha256']}")
+    out.say(f"report {result.folder.report}")
+    if not result.finished:
+        raise typer.Exit(INTERRUPTED_STATUS)
+
+
+@app.command()
+def replay(
+    directory: RunDirectory,
+    rebuild: Annotated[
+        bool, typer.Option("--rebuild", help="Also write tables, summary and report anew from the journal.")
+    ] = False,
+) -> None:
+    """Rebuild a run from its journal alone and say whether the recorded history holds.
+
+    No model is asked and no cluster is needed. Exit status 0: it holds; 1: it does not; 2: there is no whole journal.
+    """
+    _check_memory(local=True)
+    from swarm.planning import composed
+    from swarm.report.page import render
+    from swarm.simulation.replay import replay as replay_journals
+    from swarm.simulation.world_record import WorldRecorder
+
+    folder = _found(directory)
+    recorder = WorldRecorder()
+    result = replay_journals(folder.journals, composed, (recorder,))
+    place = folder.path if folder.region_journals else folder.journal
+    planned = result.plan.rounds
+    if result.torn_bytes or result.unfinished_records:
+        out.say(
+            f"the journal ends within round {result.rounds + 1}: {result.unfinished_records} records and "
+            f"{result.torn_bytes} bytes behind the last whole round are no part of the history"
+        )
+    if result.mismatch:
+        raise ReplayMismatch(f"{place}: the history does not hold: {result.mismatch}")
+    recorded = folder.recorded_sha256()
+    if recorded not in (None, result.replayed_sha256):
+        raise ReplayMismatch(
+            f"{place}: the journal replays to {result.replayed_sha256}, but summary.json says {recorded}"
+        )
+    if rebuild:
+        finished = result.rounds == planned
+        extra: dict[str, Any] = {"finished": finished, "place": "a replay of the journal", "layout": {}, "lost": {}}
+        record = recorder.finish(result.closings, extra)
+        folder.write_record(record)
+        folder.write_report(render(record))
+        out.say(f"report {folder.report}")
+    whole = "all" if result.rounds == planned else f"{result.rounds} of"
+    out.say(f"the history holds: {whole} {planned} rounds replayed")
+    out.say(f"journal_sha256 {result.replayed_sha256}")
+
+
+@app.command()
+def report(directory: RunDirectory) -> None:
+    """Write a run's report again from its summary and tables."""
+    _check_memory(local=True)
+    from swarm.report.page import render
+
+    folder = _found(directory)
+    folder.write_report(render(folder.read_record()))
+    out.say(f"report {folder.report}")
+
+
+def _new_folder(named: Path | None, generated: Path) -> "RunFolder":
+    """The folder that was named, or the first of the generated name which is free."""
+    from swarm.simulation.folder import RunFolder
+
+    return RunFolder(named) if named else RunFolder(generated, or_next=True)
+
+
+def _now() -> str:
+    return time.strftime("%Y%m%dT%H%M%S")

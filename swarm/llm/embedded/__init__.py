@@ -1,1 +1,0 @@
-"""The tiny language models that travel with the code: their tokenizer, their weights and the engine that runs them."""

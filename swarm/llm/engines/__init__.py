@@ -1,0 +1,31 @@
+"""Engines: one file or folder each, with one export named ENGINE, found by name (`swarm.llm.engines.protocol`)."""
+
+from typing import Any
+
+from swarm.llm.engines.protocol import EnginePlugin
+from swarm.llm.entry import ModelEntry
+from swarm.llm.protocol import ModelClient
+from swarm.plugins import Plugins
+
+PLUGINS = Plugins(__name__, "ENGINE", "engine", skip=("protocol",))
+
+
+def names() -> list[str]:
+    """Returns the names of all engines at hand."""
+    return PLUGINS.names()
+
+
+def find(name: str) -> EnginePlugin[Any]:
+    """Returns the engine called `name`; ConfigError says which there are where there is none."""
+    engine: EnginePlugin[Any] = PLUGINS.find(name, "models.*.engine")
+    return engine
+
+
+def of(model: ModelEntry) -> EnginePlugin[Any]:
+    """Returns the engine of a model's entry."""
+    return find(model.engine)
+
+
+def in_process(model: ModelEntry) -> ModelClient:
+    """Returns a client that runs the model in this process or below it, or reaches its endpoint from here."""
+    return of(model).client(model)

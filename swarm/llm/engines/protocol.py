@@ -1,0 +1,98 @@
+"""What an engine must offer: one file or folder under `swarm.llm.engines` with one export `ENGINE` of this type.
+
+An engine is what runs a model. Nothing outside its plug-in asks for its class or its name: what others must know of it
+stands here, or is a property of its entry. An engine's own packages are imported by its `client` and `check` alone, so
+that a run owes nothing for engines that it does not use.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, Literal, TypeVar
+
+from swarm.llm.entry import ModelEntry
+from swarm.llm.protocol import ModelClient
+
+Entry = TypeVar("Entry", bound=ModelEntry)
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """What a replica of a model needs of a cluster, in terms of no cluster's own."""
+
+    num_gpus: float = 0.0
+    accelerator_type: str | None = None
+    """Kinds of GPU that it may run on; None for any."""
+
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """What must be in its process's environment before anything is imported."""
+
+    can_die: bool = False
+    """Whether it has a process of its own whose health is looked at."""
+
+    most_replicas: int | None = None
+    """Most replicas where it grows with its load; None where it does not grow."""
+
+    target_ongoing_batches: float = 2.0
+    """Batches under way per replica from which on a growing deployment gets another."""
+
+    routing: Literal["balanced", "prefix"] = "balanced"
+    """Which replica gets a batch: the less busy one, or the one that had prompts beginning alike before."""
+
+    most_http_requests: int | None = None
+    """Requests over HTTP that one replica takes at once; None for as many as batches."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckConditions:
+    """What a check needs to know of the run: tokens of a turn, seconds to wait for, and whether engines run here."""
+
+    tokens_per_turn: int
+    timeout_s: float
+    here: bool = True
+
+
+def _nothing_wrong(models: Sequence[Any], conditions: CheckConditions) -> list[str]:
+    return []
+
+
+def _nothing_to_warn_of(models: Sequence[Any]) -> list[str]:
+    return []
+
+
+def _not_measured(models: Sequence[Any], within_s: float) -> dict[str, float]:
+    return {}
+
+
+def _plain(model: Any) -> Deployment:
+    return Deployment()
+
+
+@dataclass(frozen=True, slots=True)
+class EnginePlugin(Generic[Entry]):
+    """One engine: the keys of its entries, and what is done with an entry."""
+
+    name: str
+    """What the key `engine` of its entries calls it: the name of its file or folder."""
+
+    config: type[Entry]
+    """The class of its entries, whose key `engine` allows this name alone."""
+
+    client: Callable[[Entry], ModelClient]
+    """Returns a client that runs the model in this process or below it, or reaches its endpoint from here."""
+
+    check: Callable[[Sequence[Entry], CheckConditions], list[str]] = _nothing_wrong
+    """Returns one line for each model that cannot be used: `models: NAME: reason; remedy`. Runs before a run."""
+
+    warnings: Callable[[Sequence[Entry]], list[str]] = _nothing_to_warn_of
+    """Returns what a user should know although nothing is wrong."""
+
+    latencies_s: Callable[[Sequence[Entry], float], dict[str, float]] = _not_measured
+    """Returns the measured seconds of the shortest completion by model, at most a given bound; {} if not measured."""
+
+    deployment: Callable[[Entry], Deployment] = _plain
+    """Returns what a replica needs of a cluster."""
+
+    @property
+    def is_checked(self) -> bool:
+        """Whether there is anything to be found out about its models before a run."""
+        return self.check is not _nothing_wrong

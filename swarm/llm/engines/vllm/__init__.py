@@ -1,0 +1,38 @@
+"""The engine of models whose weights vLLM runs, on a GPU or the CPU. Only its module `engine` imports vLLM."""
+
+from collections.abc import Sequence
+
+from swarm.llm.engines.protocol import CheckConditions, Deployment, EnginePlugin
+from swarm.llm.engines.vllm import check
+from swarm.llm.engines.vllm.arguments import environment
+from swarm.llm.engines.vllm.config import VllmModel
+from swarm.llm.protocol import ModelClient
+
+
+def _client(model: VllmModel) -> ModelClient:
+    from swarm.llm.engines.vllm.engine import VllmEngine
+
+    return VllmEngine(model)
+
+
+def _check(models: Sequence[VllmModel], conditions: CheckConditions) -> list[str]:
+    gpus = check.gpus() if conditions.here and any(m.hardware.kind == "gpu" for m in models) else []
+    return check.problems(models, conditions.tokens_per_turn, conditions.here, gpus)
+
+
+def _deployment(model: VllmModel) -> Deployment:
+    hardware = model.hardware
+    return Deployment(
+        num_gpus=hardware.gpus,
+        accelerator_type=hardware.accelerator_type,
+        environment=environment(model),
+        can_die=True,
+        most_replicas=hardware.max_replicas,
+        target_ongoing_batches=hardware.target_ongoing_batches,
+        routing=hardware.routing,
+        # The engine itself works on many requests at once.
+        most_http_requests=model.max_num_seqs,
+    )
+
+
+ENGINE = EnginePlugin("vllm", VllmModel, _client, _check, check.warnings, deployment=_deployment)

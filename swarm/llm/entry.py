@@ -1,0 +1,93 @@
+"""What every model's entry in a config has, whatever its engine, and what is computed from an entry alone.
+
+It knows no engine; each engine's own keys stand beside its client under `swarm.llm.engines`.
+"""
+
+from typing import Literal, Self
+
+from pydantic import Field
+
+from swarm.llm.catalogue import CATALOGUE
+from swarm.schema import StrictModel
+
+Temperament = Literal["value", "momentum", "maker", "hoarder", "panic"]
+DecisionForm = Literal["orders", "menu"]
+UNKNOWN_LAB = "unknown"
+
+
+class ModelEntry(StrictModel):
+    """What every model has, whatever its engine."""
+
+    name: str = Field(min_length=1, max_length=40, pattern=r"^[a-z0-9][a-z0-9._-]*$")
+    """What the rest of the config and every table calls this model: lower case, digits, `.`, `_`, `-`."""
+
+    engine: str
+    """What answers the prompts."""
+
+    form: DecisionForm = "orders"
+    """What it answers with: orders as JSON, or the letters of a menu that the engine has computed."""
+
+    replicas: int = Field(default=1, ge=1, le=64)
+    """Replicas of this model's Ray Serve deployment."""
+
+    num_cpus: float = Field(default=0.0, ge=0.0, le=256.0)
+    """CPU cores that each replica reserves on the Ray cluster."""
+
+    max_completion_tokens: int = Field(default=200, ge=16, le=4_000)
+    """Most tokens of one reply; a longer reply is cut off, and is then a decision error."""
+
+    usd_per_million_prompt_tokens: float | None = Field(default=0.0, ge=0.0, le=1e6)
+    """What a million prompt tokens cost, in US dollars; null: unknown. A rule in code may be priced as the language
+    model that it stands in for."""
+
+    usd_per_million_completion_tokens: float | None = Field(default=0.0, ge=0.0, le=1e6)
+    """What a million completion tokens cost, in US dollars; null: unknown."""
+
+    @property
+    def usd_per_million(self) -> tuple[float, float] | None:
+        """What a million prompt tokens and a million completion tokens cost; None where that is unknown."""
+        prompt, completion = self.usd_per_million_prompt_tokens, self.usd_per_million_completion_tokens
+        return None if prompt is None or completion is None else (prompt, completion)
+
+    @property
+    def streams(self) -> bool:
+        """Whether replies are read as they are written, so that the time of the first token is known."""
+        return False
+
+    @property
+    def takes_tools(self) -> bool:
+        """Whether it can write the calls of tools that a desk waits for."""
+        return True
+
+    @property
+    def counts_tokens(self) -> bool:
+        """Whether tokens are counted by the engine's own tokenizer, and not estimated."""
+        return True
+
+    @property
+    def known_latency_s(self) -> float:
+        """Seconds that each batch takes at the least, where that is known before the run; else 0."""
+        return 0.0
+
+    def placed(self) -> Self:
+        """Returns the entry with its folders as seen from anywhere: a worker has another working directory."""
+        return self
+
+    @property
+    def lab(self) -> str:
+        """Who made the model, as far as the catalogue tells."""
+        return UNKNOWN_LAB
+
+
+def usd_per_turn(model: ModelEntry, tokens: int) -> float | None:
+    """What a turn of so many tokens with the longest of replies costs in US dollars; None where no price is known."""
+    price = model.usd_per_million
+    if price is None:
+        return None
+    written = min(model.max_completion_tokens, tokens)
+    return ((tokens - written) * price[0] + written * price[1]) / 1e6
+
+
+def lab_of(hub_id: str) -> str:
+    """Who made the model that the hub calls so, as far as the catalogue tells."""
+    return next((entry.lab for entry in CATALOGUE.values() if entry.hub_id == hub_id), UNKNOWN_LAB)

@@ -1,0 +1,113 @@
+"""The terminal: everything that is said to a person goes through here, and nothing of it can act on the screen.
+
+It knows nothing of runs. A stream that cannot be written to becomes an error in one line, once.
+"""
+
+import errno
+import logging
+import os
+import sys
+from typing import Any, TextIO
+
+from rich.console import Console
+from rich.markup import escape
+from rich.text import Text
+
+from swarm.errors import OutputError, printable
+
+KEPT = "\n\t"
+
+
+class Stream:
+    """Standard output or error, looked up at each write; OutputError where the system takes nothing more."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def write(self, text: str) -> int:
+        """Hands text to the stream."""
+        try:
+            return self._stream().write(text)
+        except OSError as error:
+            raise unwritable(self.name, error) from error
+
+    def flush(self) -> None:
+        """Returns when the system has taken all that was written."""
+        try:
+            self._stream().flush()
+        except OSError as error:
+            raise unwritable(self.name, error) from error
+
+    def isatty(self) -> bool:
+        """Returns whether a person looks at it."""
+        return self._stream().isatty()
+
+    def fileno(self) -> int:
+        """Returns the descriptor under it."""
+        return self._stream().fileno()
+
+    @property
+    def encoding(self) -> str:
+        """What text is written in."""
+        return str(self._stream().encoding)
+
+    def _stream(self) -> TextIO:
+        stream: TextIO = getattr(sys, self.name)
+        return stream
+
+
+def unwritable(name: str, cause: OSError) -> "Unwritable":
+    """Returns the error of a stream that takes nothing more; what is still in its buffer goes nowhere from now on."""
+    # Python would try, and complain, again at its end.
+    with open(os.devnull, "w") as nowhere:  # noqa: PTH123 - a device
+        os.dup2(nowhere.fileno(), getattr(sys, name).fileno())
+    what = "nobody reads it any more" if cause.errno == errno.EPIPE else cause.strerror or str(cause)
+    return Unwritable(f"{name}: this output cannot be written ({what}); nothing more is said", cause)
+
+
+class Unwritable(OutputError):
+    """Standard output or error takes nothing more."""
+
+    def __init__(self, message: str, cause: OSError) -> None:
+        super().__init__(message)
+        # As programs end whose reader has gone.
+        self.exit_status = 1 if cause.errno == errno.EPIPE else 2
+
+
+class Terminal(Console):
+    """A console that shows control characters, of whomever they come, as escapes."""
+
+    def __init__(self, name: str, **options: Any) -> None:
+        super().__init__(file=Stream(name), soft_wrap=True, highlight=False, **options)  # type: ignore[arg-type]
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Returns text with its markup applied and with nothing in it that a terminal would act on."""
+        return super().render_str(printable(text, KEPT), **options)
+
+    def say(self, text: str) -> None:
+        """Prints text as it is, without markup."""
+        self.print(escape(text))
+
+
+out = Terminal("stdout")
+err = Terminal("stderr", stderr=True)
+
+
+def complain(text: str) -> None:
+    """Says what went wrong, where there is still somebody to say it to."""
+    try:
+        err.print(f"[red]error[/red] {escape(text)}")
+    except OutputError:
+        return
+
+
+def log_to_terminal() -> None:
+    """Warnings of all modules come out on standard error, each as a line."""
+    handler = _Warnings()
+    handler.setLevel(logging.WARNING)
+    logging.getLogger("swarm").addHandler(handler)
+
+
+class _Warnings(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        err.print(f"[yellow]{record.levelname.lower()}[/yellow] {escape(printable(record.getMessage()))}")
