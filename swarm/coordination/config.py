@@ -1,4 +1,4 @@
-"""The coordination's sections of a config."""
+"""The coordination's sections of a config: fields with their bounds."""
 
 from typing import Literal
 

@@ -58,7 +58,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Costs:
-    """What each trader's turn would cost, expected and at worst, both [2, traders]: tokens and dollars.
+    """The cost of each trader's turn, expected and at worst, both [2, traders]: tokens and dollars.
 
     Traders stand in the order in which they would be asked.
     """
@@ -69,7 +69,7 @@ class Costs:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """What a round is run at: its level, and how many of those who are due are asked."""
+    """The pace of a round: its level, and how many of those who are due are asked."""
 
     level: Level
     count: int
@@ -90,11 +90,14 @@ class Governor:
         self._most = inf
 
     def choose(self, rounds_left: int, own: Costs, cheaper: Costs) -> Pace:
-        """The pace of a round with `rounds_left` rounds to go, it included; what the traders cost at their own models
-        and at the cheaper ones."""
+        """Returns the pace of a round with `rounds_left` rounds to go, it included.
+
+        `own` is what the traders cost at their own models, `cheaper` at the cheaper ones; both are in order of asking.
+        """
         due = own.expected.shape[1]
         if not due:
             return Pace(self.level, 0)
+        # [2] tokens and dollars: what an ordinary round is going to cost, as a moving average of what is wanted.
         now = own.expected.sum(axis=1)
         self._forecast = self._calm * now if self._forecast is None else MEMORY * now + (1 - MEMORY) * self._forecast
         left = np.maximum(self._total - self.spent, 0.0)
@@ -104,6 +107,7 @@ class Governor:
             # Back by one level at most, and only after a while and with some margin.
             eased = max(_level_of(min(share / MARGIN, count / due)), Level(self.level - 1))
             wanted = min(self.level, eased) if self._held >= DWELL_ROUNDS else self.level
+        # At the cheapest models the same money lasts longer; whether it does long enough is a question of its own.
         if wanted >= Level.CHEAPER:
             ratio = cheaper.expected.sum(axis=1) / np.maximum(now, 1e-12)
             count, share = self._affordable(left, self._forecast * ratio * rounds_left, cheaper)
@@ -112,10 +116,11 @@ class Governor:
         return Pace(wanted, 0 if wanted == Level.STANDING_ONLY else count)
 
     def keep(self, pace: Pace, tokens: float, usd: float, seconds: float, asked: int) -> None:
-        """What the round came to: the pace that it was run at, what it spent, and how long its decisions took."""
+        """Takes over what a round came to: the pace that it was run at, what it spent, how long its decisions took."""
         self._held = self._held + 1 if pace.level == self.level else 1
         self.level = pace.level
         self.spent = self.spent + np.array([tokens, usd])
+        # Down at once and in proportion, up by a factor at a time: a limit is passed for one round at most.
         limit = self.limits.seconds_per_round
         if seconds > limit:
             self._most = asked * limit / seconds * HASTE
@@ -123,17 +128,19 @@ class Governor:
             self._most = self._most * GROWTH + 1
 
     def _affordable(self, left: Float64, to_come: Float64, costs: Costs) -> tuple[int, float]:
-        """How many can be asked, and the share of what is to come that can be paid for; above 1, all of it and more.
+        """Returns how many can be asked, and the share of what is to come that can be paid for; 1 or more is all of it.
 
         Nobody is asked for whom the worst case would pass a limit.
         """
         due = costs.expected.shape[1]
+        # Of tokens and dollars, what runs out first decides.
         share = float(np.min(np.divide(left, to_come, out=np.full(2, inf), where=to_come > 0)))
         count = due
         if share < 1:
             allowed = share * costs.expected.sum(axis=1)
             # The odd part of a trader is rounded up, or a small population would never spend what it may.
             count = min(count, 1 + min(_within(costs.expected[i], allowed[i]) for i in range(2)))
+        # What turns may cost at worst must fit now, whatever is expected.
         count = min(count, *(_within(costs.worst[i], left[i]) for i in range(2)))
         if self._most < count:
             count = int(self._most)
@@ -142,7 +149,7 @@ class Governor:
 
 
 def _within(costs: Float64, most: float) -> int:
-    """How many of the first costs add up to no more than `most`."""
+    """Returns how many of the first costs add up to no more than `most`."""
     # What is left over by rounding in a long sum is no reason to turn somebody away.
     return int(np.searchsorted(np.cumsum(costs), most * (1 + 1e-12), side="right"))
 

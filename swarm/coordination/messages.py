@@ -30,7 +30,7 @@ _KEPT_LINES = 65_536
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Messages:
-    """What was said or offered in `round`, one row per message, in ascending order of `sender` and then `kind`.
+    """The messages of `round`, one row per message, in ascending order of `sender` and then `kind`.
 
     `good` is the one good that a message is about, or NO_GOOD. `side` is, for a tip, UP or DOWN, and for an offer, BUY
     or SELL, which are the same numbers; 0 for gossip.
@@ -52,7 +52,7 @@ class Messages:
 
     @classmethod
     def together(cls, parts: "Sequence[Messages]", number_of: Sequence[Int64]) -> "Messages":
-        """Several markets' messages of one round as one; `number_of` has, by part, the senders' numbers in it."""
+        """Returns several markets' messages as one; `number_of` has, by part, the senders' numbers in it."""
         sender = np.concatenate([n[part.sender] for part, n in zip(parts, number_of, strict=True)])
         good, side, kind = (np.concatenate([getattr(p, name) for p in parts]) for name in ("good", "side", "kind"))
         order = np.lexsort((kind, sender))
@@ -62,13 +62,13 @@ class Messages:
 
     @classmethod
     def none(cls, round_: int) -> "Messages":
-        """Nobody said anything."""
+        """Returns a round in which nobody said anything."""
         nothing = np.empty(0, dtype=np.int64)
         return cls(round_, nothing, nothing, nothing, nothing, ())
 
 
 def sent(round_: int, speaker: Int64, lines: Sequence[str], goods: tuple[str, ...], offers: Orders) -> Messages:
-    """The round's messages: of each speaker its line, unless it is silent, and what each of `offers` would still do."""
+    """Returns the round's messages: each speaker's line, unless it is silent, and what `offers` would still do."""
     rows: list[tuple[int, int, int, int, str]] = []
     for trader, line in zip(speaker.tolist(), lines, strict=True):
         if line:
@@ -87,15 +87,17 @@ def sent(round_: int, speaker: Int64, lines: Sequence[str], goods: tuple[str, ..
 
 
 def left_over(orders: Orders, taken: OrdersTaken, trades: Trades) -> Orders:
-    """What traders would still deal in after a clearing: for each the side of a good with most lots left, as an order.
+    """Returns what each trader would still deal in after a clearing: the side of a good with most lots left.
 
     Limits are the least generous of the trader's orders there, since the others are filled before it.
     """
+    # Trader and sequence in one number, so that one look-up finds what the exchange refused.
     span = 1 + max(int(orders.sequence.max(initial=0)), int(taken.rejected_sequence.max(initial=0)))
     refused = np.isin(orders.trader * span + orders.sequence, taken.rejected_trader * span + taken.rejected_sequence)
     live = orders.take((orders.kind == LIMIT) & ~refused)
     if not len(live):
         return live
+    # [keys] lots: one key per trader, good and side, less what was traded under it.
     goods = int(live.good.max()) + 1
     key, row = np.unique((live.trader * goods + live.good) * 2 + (live.side == SELL), return_inverse=True)
     lots = np.zeros(len(key), dtype=np.int64)
@@ -103,13 +105,14 @@ def left_over(orders: Orders, taken: OrdersTaken, trades: Trades) -> Orders:
     for trader, sells in ((trades.buyer, 0), (trades.seller, 1)):
         known = trades.good < goods
         dealt = (trader[known] * goods + trades.good[known]) * 2 + sells
-        place = np.minimum(np.searchsorted(key, dealt), len(key) - 1)
+        at = np.minimum(np.searchsorted(key, dealt), len(key) - 1)
         # What a margin desk forced upon a trader has no order here.
-        own = key[place] == dealt
-        np.subtract.at(lots, place[own], trades.quantity_lots[known][own])
+        own = key[at] == dealt
+        np.subtract.at(lots, at[own], trades.quantity_lots[known][own])
     # A bid's least generous limit is its lowest, an ask's its highest.
     limit = np.full(len(key), np.iinfo(np.int64).max)
     np.minimum.at(limit, row, live.side * live.limit_ticks)
+    # One offer per trader: the key with most lots, of equals the first.
     trader, side = key // 2 // goods, np.where(key % 2, SELL, BUY)
     most_first = np.lexsort((key, -lots, trader))
     first = most_first[np.unique(trader[most_first], return_index=True)[1]]
@@ -122,7 +125,7 @@ def left_over(orders: Orders, taken: OrdersTaken, trades: Trades) -> Orders:
 
 @lru_cache(maxsize=_KEPT_LINES)
 def subject(line: str, goods: tuple[str, ...]) -> tuple[int, int]:
-    """The one good that a line names, or NO_GOOD, and the one direction that it foretells for it, or 0.
+    """Returns the one good that a line names, or NO_GOOD, and the one direction that it foretells for it, or 0.
 
     Who names two goods or two directions, or denies one, foretells nothing that could be held against it.
     """
@@ -132,6 +135,7 @@ def subject(line: str, goods: tuple[str, ...]) -> tuple[int, int]:
     if len(found) != 1:
         return NO_GOOD, 0
     good = next(g for g, name in enumerate(goods) if name.lower() in found)
+    # The good's own words are left out, or a good called Up would always rise.
     words = {w.replace("\N{RIGHT SINGLE QUOTATION MARK}", "'") for w in _WORD.findall(lowered)} - found
     denied, up, down = (any(map(words_of.fullmatch, words)) for words_of in (_DENIAL, _UP, _DOWN))
     return good, 0 if denied or up == down else UP if up else DOWN
@@ -139,10 +143,10 @@ def subject(line: str, goods: tuple[str, ...]) -> tuple[int, int]:
 
 @lru_cache(maxsize=_KEPT_LINES)
 def shingles(line: str) -> tuple[int, ...]:
-    """64-bit hashes of a line's pairs of neighbouring words, each once; of a single word, or none, the line's own.
+    """Returns 64-bit hashes of a line's pairs of neighbouring words, each once, in ascending order.
 
-    Broder 1997, "On the resemblance and containment of documents": what two texts share of these tells how alike they
-    are.
+    A line of a single word, or none, has one hash, its own. What two texts share of
+    them tells how alike they are: Broder 1997, "On the resemblance and containment of documents".
     """
     words = _WORD.findall(line.lower())
     pairs = {" ".join(pair) for pair in pairwise(words)} or {words[0] if words else line}

@@ -64,7 +64,10 @@ class PruneReason(StrEnum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Holdings:
-    """What receivers have and want: `need`, `spare` and `have` are lots, [traders, goods], `makes` a good or -1."""
+    """The holdings and wants of receivers: `need`, `spare` and `have` are [traders, goods] in lots.
+
+    `makes` is a good, or -1.
+    """
 
     makes: Int64
     need: Int64
@@ -89,19 +92,19 @@ class Candidates:
 
 
 class Ranker(Protocol):
-    """What each candidate is worth, in 1/1000; the dearest are delivered first, and one of 0 is not delivered.
+    """Values candidates in 1/1000; the dearest are delivered first, and one of 0 is not delivered.
 
     Equal worths are ordered by the seed's draw. A trained model, or one of embeddings, is a ranker, too, as long as it
     is a function of the candidates alone.
     """
 
     def __call__(self, candidates: Candidates) -> Int64:
-        """One number from 0 to 1000 per candidate."""
+        """Returns one number from 0 to 1000 per candidate."""
         ...
 
 
 def weighted(candidates: Candidates) -> Int64:
-    """Reliability times relevance times novelty."""
+    """Returns reliability times relevance times novelty."""
     product = candidates.reliability_permille * candidates.relevance_permille * candidates.novelty_permille
     # Rounded up, so that only what is worth nothing in one respect is worth nothing.
     worth: Int64 = -(-product // PERMILLE**2)
@@ -109,7 +112,7 @@ def weighted(candidates: Candidates) -> Int64:
 
 
 def random(candidates: Candidates) -> Int64:
-    """All alike, so that the draw alone decides."""
+    """Returns the same worth for all, so that the draw alone decides."""
     return np.full(len(candidates.message), PERMILLE)
 
 
@@ -118,7 +121,7 @@ RANKERS: Mapping[str, Ranker] = {"weighted": weighted, "random": random}
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Delivery:
-    """A round's messages as they are laid before traders: by receiver, the texts, the best first.
+    """The messages of a round as they are laid before traders: by receiver, the texts, the best first.
 
     `said` counts messages, `addressed` each of them once for everybody who hears its sender; of these, those that
     were not delivered are in `pruned`. `receiver` and `tokens` have one entry per delivered message.
@@ -133,7 +136,7 @@ class Delivery:
 
     @classmethod
     def together(cls, parts: "Sequence[Delivery]", number_of: Sequence[Int64], traders: int) -> "Delivery":
-        """Several markets' deliveries as one among `traders`; `number_of` has the receivers' numbers in it, by part."""
+        """Returns several markets' deliveries as one; `number_of` has, by part, the receivers' numbers of `traders`."""
         heard: list[tuple[str, ...]] = [()] * traders
         pruned = Counter[PruneReason]()
         for part, numbers in zip(parts, number_of, strict=True):
@@ -151,12 +154,15 @@ class Delivery:
 
     @property
     def delivered(self) -> int:
-        """How many were delivered."""
+        """Returns how many were delivered."""
         return len(self.receiver)
 
 
 class Router:
-    """Routes the messages of one run; `graph` is [traders, degree], `reads` tells which traders read what they hear."""
+    """Routes the messages of one run; `graph` is [traders, degree], `reads` tells which traders read what they hear.
+
+    `route` and then `read` are called once a round each.
+    """
 
     def __init__(
         self,
@@ -180,7 +186,7 @@ class Router:
         self._hash_bits = np.uint64(64 - max(1, (len(graph) - 1).bit_length()))
 
     def succeed(self, earlier: "Router") -> None:
-        """Go on with what another router of the same traders has learned."""
+        """Goes on with what another router of the same traders has learned."""
         self.reliability_permille = earlier.reliability_permille
         self._tips, self._shown = earlier._tips, earlier._shown
         self._read.extend(earlier._read)
@@ -188,13 +194,14 @@ class Router:
     def route(
         self, messages: Messages, reference_ticks: Int64, holdings: Holdings, present: int | None = None
     ) -> Delivery:
-        """Deliver `messages` to those who hear their senders, now that the reference prices are these.
+        """Delivers `messages` to those who hear their senders, now that the reference prices are these.
 
         Where the traders from `present` on are not there, nothing is addressed to them.
         """
         if self.config is not None:
             self._judge(reference_ticks)
             self._tips, self._shown = messages, reference_ticks
+        # Two columns, a row per candidate: the message's row and the trader who might hear it.
         message, receiver = self._addressed(messages)
         if present is not None:
             there = receiver < present
@@ -204,6 +211,7 @@ class Router:
         kept = self.reads[receiver]
         pruned[PruneReason.NO_READER] = addressed - int(kept.sum())
         message, receiver = message[kept], receiver[kept]
+        # Many say the same line, so each text is counted once.
         texts, text_of = _unique(messages.text)
         tokens = np.array([count_tokens(text) + LINE_TOKENS for text in texts], dtype=np.int64)[text_of]
         if self.config is not None and len(message):
@@ -218,7 +226,7 @@ class Router:
         )
 
     def read(self, delivery: Delivery, asked: npt.NDArray[np.bool_] | None) -> Delivery:
-        """The delivery to those who are `asked` in this round, all if None: they have read it now, the others never."""
+        """Returns the delivery to those who are `asked` in this round, all if None; the others never read it."""
         keys, self._unread = self._unread, np.empty(0, dtype=np.uint64)
         if asked is not None:
             keys = keys[asked[(keys >> self._hash_bits).astype(np.int64)]]
@@ -232,7 +240,7 @@ class Router:
         return delivery
 
     def _judge(self, reference_ticks: Int64) -> None:
-        """Hold the tips that were delivered last against what the prices have done since; no move is no proof."""
+        """Holds the last tips against what the prices have done since; one that did not move counts against a tip."""
         if self._shown is None:
             return
         tips = self._tips
@@ -245,14 +253,15 @@ class Router:
         self.reliability_permille = np.clip(learned, LEAST_PERMILLE, MOST_PERMILLE)
 
     def _addressed(self, messages: Messages) -> tuple[Int64, Int64]:
-        """Message and receiver of each candidate, by receiver and in the order of its contacts."""
+        """Returns message and receiver of each candidate, by receiver and in the order of its contacts."""
+        # [traders, most]: the rows of each sender's messages, -1 where it has fewer; the graph then picks its rows.
         nth = np.arange(len(messages)) - np.searchsorted(messages.sender, messages.sender)
         most = int(nth.max(initial=-1)) + 1
         of_sender = np.full((len(self.graph), most), -1, dtype=np.int64)
         of_sender[messages.sender, nth] = np.arange(len(messages))
         offered = of_sender[self.graph].reshape(len(self.graph), -1)
-        receiver, place = np.nonzero(offered >= 0)
-        return offered[receiver, place], receiver
+        receiver, column = np.nonzero(offered >= 0)
+        return offered[receiver, column], receiver
 
     def _selected(
         self,
@@ -264,12 +273,13 @@ class Router:
         holdings: Holdings,
         pruned: Counter[PruneReason],
     ) -> tuple[Int64, Int64]:
-        """What is delivered, by receiver and the best first; it is kept in mind until it is read."""
+        """Returns what is delivered, by receiver and the best first; it is kept in mind until it is read."""
+        # Novelty is the share of a message's hashes that its receiver has not read in the rounds it remembers.
         keys, row = self._keys(messages, message, receiver)
         new = np.ones(len(keys), dtype=bool)
         for read in self._read:
-            place = np.minimum(np.searchsorted(read, keys), max(len(read) - 1, 0))
-            new &= (read[place] != keys) if len(read) else True
+            at = np.minimum(np.searchsorted(read, keys), max(len(read) - 1, 0))
+            new &= (read[at] != keys) if len(read) else True
         novelty = PERMILLE * np.bincount(row, weights=new).astype(np.int64) // np.bincount(row)
         candidates = Candidates(
             messages=messages,
@@ -282,26 +292,31 @@ class Router:
         worth = self.ranker(candidates)
         if worth.shape != message.shape:
             raise ValueError(f"a ranker gave {worth.shape} worths for {len(message)} messages")
+        # What is dropped is counted by the first reason that holds, so that the reasons add up.
         fresh = novelty > 0
         worthy = fresh & (worth > 0)
         pruned[PruneReason.STALE] = int((~fresh).sum())
         pruned[PruneReason.IRRELEVANT] = int((fresh & ~worthy).sum())
+        # By receiver, the worthiest first; equals by a draw that depends on who says what to whom, not on the batch.
         drawn = draw(self.seed, "router", messages.round, receiver, messages.sender[message], messages.kind[message])
         ranked = np.lexsort((drawn, -worth, receiver))
         ranked = ranked[worthy[ranked]]
+        # Of several contacts who say the same text, only the best is heard.
         first = _first_of_each(receiver[ranked] * len(text_of) + text_of[message[ranked]])
         pruned[PruneReason.DUPLICATE] = len(ranked) - len(first)
         ranked = ranked[first]
         fits = self._fits(receiver[ranked], tokens[message[ranked]])
         pruned[PruneReason.OVER_BUDGET] = int((~fits).sum())
         chosen = ranked[fits]
+        # What is delivered counts as read once its receiver has been asked.
         is_chosen = np.zeros(len(message), dtype=bool)
         is_chosen[chosen] = True
         self._unread = np.sort(keys[is_chosen[row]])
         return message[chosen], receiver[chosen]
 
     def _keys(self, messages: Messages, message: Int64, receiver: Int64) -> tuple[Uint64, Int64]:
-        """What the candidates say, as receiver and hash in one number each, and the candidate that says it."""
+        """Returns what the candidates say, as receiver and hash in one number each, and the candidate that says it."""
+        # Ragged lists laid flat: `row` is the candidate of each hash, `within` the hash's index in its message.
         said = [shingles(text) for text in messages.text]
         sizes = np.array([len(hashes) for hashes in said], dtype=np.int64)
         flat = np.array([h for hashes in said for h in hashes], dtype=np.uint64)
@@ -312,15 +327,16 @@ class Router:
         return (receiver[row].astype(np.uint64) << self._hash_bits) | hashes, row
 
     def _fits(self, receiver: Int64, tokens: Int64) -> npt.NDArray[np.bool_]:
-        """Which messages fit, taken in order for each receiver; one that does not fit leaves its tokens to the next."""
+        """Returns which messages fit, in each receiver's order; one that does not fit leaves its tokens to the next."""
         limit = self.config.message_tokens if self.config else None
         fits = np.ones(len(receiver), dtype=bool)
         if limit is None:
             return fits
-        place = np.arange(len(receiver)) - np.searchsorted(receiver, receiver)
+        # Everybody's first message at once, then every second one: there are few ranks and many receivers.
+        rank = np.arange(len(receiver)) - np.searchsorted(receiver, receiver)
         spent = np.zeros(len(self.graph), dtype=np.int64)
-        for n in range(int(place.max(initial=-1)) + 1):
-            rows = np.flatnonzero(place == n)
+        for n in range(int(rank.max(initial=-1)) + 1):
+            rows = np.flatnonzero(rank == n)
             fits[rows] = spent[receiver[rows]] + tokens[rows] <= limit
             taken = rows[fits[rows]]
             spent[receiver[taken]] += tokens[taken]
@@ -328,7 +344,7 @@ class Router:
 
 
 def _relevance(messages: Messages, message: Int64, receiver: Int64, holdings: Holdings) -> Int64:
-    """What a message is about, against what its receiver has, wants and makes, in 1/1000."""
+    """Returns how much a message's matter concerns what its receiver has, wants and makes, in 1/1000."""
     good, kind, side = (column[message] for column in (messages.good, messages.kind, messages.side))
     about = np.maximum(good, 0)
     needs, spares, has = (lots[receiver, about] > 0 for lots in (holdings.need, holdings.spare, holdings.have))
@@ -341,13 +357,13 @@ def _relevance(messages: Messages, message: Int64, receiver: Int64, holdings: Ho
 
 
 def _unique(texts: tuple[str, ...]) -> tuple[list[str], Int64]:
-    """Each text once, and the number of each one's text."""
+    """Returns each text once, and for each of `texts` its index among these."""
     number = {text: n for n, text in enumerate(dict.fromkeys(texts))}
     return list(number), np.array([number[text] for text in texts], dtype=np.int64)
 
 
 def _first_of_each(values: Int64) -> Int64:
-    """Indices of the first of each value, in their order."""
+    """Returns the indices of the first of each value, in their order."""
     return np.sort(np.unique(values, return_index=True)[1])
 
 

@@ -70,7 +70,7 @@ REASONS = tuple(reason.name.lower() for reason in Reason if reason)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stands:
-    """For each of some decisions, in how many rounds after its own it stands, and what wakes its trader meanwhile."""
+    """How some decisions stand, by row: in how many rounds after its own each does, and what wakes its trader."""
 
     rounds: Int64
     price_permille: Int64
@@ -82,17 +82,17 @@ class Stands:
         return len(self.rounds)
 
     def take(self, rows: Int64) -> Self:
-        """The rows at the indices `rows`."""
+        """Returns the rows at the indices `rows`."""
         return type(self)(*(getattr(self, f.name)[rows] for f in fields(self)))
 
     @classmethod
     def of(cls, rows: Sequence[tuple[int, int, int, int, int]]) -> Self:
-        """The columns of rows of plain numbers."""
+        """Returns the columns of rows of plain numbers."""
         return cls(*np.array(rows, dtype=np.int64).reshape(len(rows), 5).T.copy())
 
     @classmethod
     def concatenate(cls, parts: Sequence[Self]) -> Self:
-        """All rows of `parts`, one after another."""
+        """Returns all rows of `parts`, one after another."""
         nothing = np.empty(0, dtype=np.int64)
         return cls(*(np.concatenate([nothing, *(getattr(p, f.name) for p in parts)]) for f in fields(cls)))
 
@@ -101,15 +101,18 @@ NO_STAND = (0, 0, 0, 0, 0)
 
 
 def default_stand(config: StandingConfig) -> tuple[int, int, int, int, int]:
-    """How a decision stands whose form cannot say it."""
+    """Returns how a decision stands whose form cannot say it."""
     wake = config.wake
     return (config.max_rounds, wake.price_permille, wake.fill, wake.message, wake.need)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Signs:
-    """What of a round may wake traders: `reference_ticks` is by good, `have` and `need` are [traders, goods] in lots,
-    `filled` and `heard` tell of the last round by trader."""
+    """The signs of a round that may wake traders.
+
+    `reference_ticks` is by good, `have` and `need` are [traders, goods] in lots, `filled` and `heard` tell of the last
+    round by trader.
+    """
 
     reference_ticks: Int64
     have: Int64
@@ -119,7 +122,7 @@ class Signs:
 
     @property
     def out(self) -> Mask:
-        """[traders, goods]: what each needs and has none of."""
+        """Returns what each trader needs and has none of, as [traders, goods]."""
         out: Mask = (self.need > 0) & (self.have <= 0)
         return out
 
@@ -139,14 +142,16 @@ class Standing:
 
     @property
     def last_decided(self) -> Int64:
-        """By trader, the round of its last decision, or 0."""
+        """Returns, by trader, the round of its last decision, or 0."""
         return self._decided
 
     def reasons(self, round_: int, signs: Signs) -> Int64:
-        """By trader, the `Reason` to think in this round."""
+        """Returns, by trader, the `Reason` to think in this round."""
+        # [traders, goods]: where the price moved far enough since the trader decided; in products, without rounding.
         stands = self._stands
         move = np.abs(signs.reference_ticks[None, :] - self._reference) * 1_000
         moved = (move >= stands.price_permille[:, None] * self._reference) & self._watched
+        # The first that holds counts, in the order of `Reason`.
         reasons = np.select(
             [
                 self._decided == 0,
@@ -163,7 +168,7 @@ class Standing:
         return reasons.astype(np.int64)
 
     def decide(self, round_: int, asked: Int64, traders: Int64, stands: Stands, orders: Orders, signs: Signs) -> None:
-        """Take the round's decisions over: row i of `stands` is that of `traders[i]`.
+        """Takes the round's decisions over: row i of `stands` is that of `traders[i]`.
 
         Those of `asked` who are not among `traders` have still to think, and until then go by what they decided before.
         """
@@ -175,11 +180,13 @@ class Standing:
             getattr(self._stands, f.name)[traders] = getattr(stands, f.name)
         self._reference[traders] = signs.reference_ticks
         self._out[traders] = signs.out[traders]
+        # A trader watches the goods that it has orders in; one without orders watches all.
         theirs = orders.take(np.isin(orders.trader, traders))
         self._watched[traders] = False
         self._watched[theirs.trader, theirs.good] = True
         silent = traders[~self._watched[traders].any(axis=1)]
         self._watched[silent] = True
+        # New orders replace all that their trader had; what has stood out its time goes, too.
         kept = self._orders.take(
             (self._decided[self._orders.trader] < round_) & (self._until[self._orders.trader] > round_)
         )
@@ -187,7 +194,7 @@ class Standing:
         self._orders = Orders.concatenate([kept, standing]).in_canonical_order()
 
     def forget(self, traders: Int64) -> None:
-        """Let these be as if they had never decided; nothing of theirs stands any longer."""
+        """Makes these traders as if they had never decided, with no orders that stand."""
         for column in (self._pending, self._decided, self._until, self._reference, self._watched, self._out):
             column[traders] = 0
         for f in fields(Stands):
@@ -195,13 +202,13 @@ class Standing:
         self._orders = self._orders.take(~np.isin(self._orders.trader, traders))
 
     def orders(self, round_: int) -> Orders:
-        """The orders that stand in this round, those of its own decisions apart."""
+        """Returns the orders that stand in this round, those of its own decisions apart."""
         trader = self._orders.trader
         return self._orders.take((self._until[trader] >= round_) & (self._decided[trader] < round_))
 
 
 def covered(orders: Orders, cash_ticks: Int64, have: Int64, step_lots: int = 1) -> tuple[Orders, int]:
-    """Orders cut to what their traders have at their limits, in sequence, and how many lots of them were cut.
+    """Returns orders cut to what their traders have at their limits, in sequence, and how many lots were cut.
 
     `cash_ticks` is by trader and `have` is [traders, goods]; `orders` are in canonical order. What the market itself
     lets an order rest on is its own affair: it checks everything again.
@@ -209,9 +216,10 @@ def covered(orders: Orders, cash_ticks: Int64, have: Int64, step_lots: int = 1) 
     cash, stock = np.maximum(cash_ticks, 0), np.maximum(have, 0)
     lots = orders.quantity_lots.copy()
     starts = np.searchsorted(orders.trader, orders.trader)
-    place = np.arange(len(orders)) - starts
-    for rank in range(int(place.max(initial=-1)) + 1):
-        rows = np.flatnonzero(place == rank)
+    # All traders' first orders at once, then their second: each takes from what those before it have left.
+    ranks = np.arange(len(orders)) - starts
+    for rank in range(int(ranks.max(initial=-1)) + 1):
+        rows = np.flatnonzero(ranks == rank)
         trader, good, limit = orders.trader[rows], orders.good[rows], orders.limit_ticks[rows]
         buys = orders.side[rows] == BUY
         most = np.where(buys, cash[trader] // np.maximum(limit, 1), stock[trader, good])

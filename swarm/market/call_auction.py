@@ -1,7 +1,7 @@
 """The uniform-price call auction of one good: arrays in, arrays out.
 
 The clearing price has the most executable volume, then the least imbalance, then lies nearest the reference price,
-then is the lower one. The last lots at each side's margin are rationed by priority or pro rata.
+then is the lower one. The last lots at each side's margin are rationed by priority or pro rata. It knows no accounts.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ _NEVER = np.iinfo(np.int64).max
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Clearing:
-    """What an auction came to: `fill_lots` has one entry per order, and `price_ticks` is 0 where nothing trades."""
+    """The outcome of an auction: `fill_lots` has one entry per order; `price_ticks` is 0 where nothing trades."""
 
     price_ticks: int
     volume_lots: int
@@ -34,26 +34,29 @@ def clear(
     reference_ticks: float,
     rationing: Rationing = "priority",
 ) -> Clearing:
-    """Clear one good's orders.
+    """Returns the price at which one good's orders clear, and what each order gets.
 
     Limits and quantities are positive, and the largest quantity times the sum of all is below 2**63, so that no
     product here leaves an int64 and no sum leaves a float's 53 bits. The time taken grows with the orders and with the
     price levels between the lowest ask and the highest bid; only the orders at the two margins are sorted.
     """
+    # Only prices from the lowest ask to the highest bid can trade at all.
     bids = side == BUY
     high = int(np.where(bids, limit_ticks, 0).max(initial=0))
     low = int(np.where(bids, _NEVER, limit_ticks).min(initial=_NEVER))
     if high < low:
         return Clearing(0, 0, np.zeros(len(side), dtype=np.int64))
-    # One bin for each side and level. A side's bins begin with one for bids below `low`, which cannot trade, and end
-    # with one for asks above `high`.
+    # One bin for each side and level, so that one count takes the place of a sort. A side's bins begin with one for
+    # bids below `low`, which cannot trade, and end with one for asks above `high`.
     levels = high - low + 1
     bin_ = np.clip(limit_ticks, low - 1, high + 1)
     bin_ -= low - 1
     bin_ += bids * (levels + 2)
     lots = np.bincount(bin_, quantity_lots, 2 * (levels + 2)).astype(np.int64).reshape(2, levels + 2)
+    # [levels] lots: supply is offered at a level or below, demand is wanted there or above.
     supply = lots[0, 1:-1].cumsum()
     demand = lots[1, :0:-1].cumsum()[:0:-1]
+    # Three rules narrow the levels down; argmin takes the first, hence the lower price of two equally near ones.
     volume = np.minimum(demand, supply)
     executed = int(volume.max())
     best = np.flatnonzero(volume == executed)
@@ -63,11 +66,12 @@ def clear(
     # Each side has its own marginal level: what is better is filled whole, what is worse not at all.
     last_ask = int(np.searchsorted(supply, executed))
     last_bid = levels - 1 - int(np.searchsorted(demand[::-1], executed))
-    whole = np.zeros((2, levels + 2), dtype=np.int64)
-    whole[0, 1 : last_ask + 1] = 1
-    whole[1, last_bid + 2 :] = 1
-    fill = whole.ravel()[bin_]
+    better = np.zeros((2, levels + 2), dtype=np.int64)
+    better[0, 1 : last_ask + 1] = 1
+    better[1, last_bid + 2 :] = 1
+    fill = better.ravel()[bin_]
     fill *= quantity_lots
+    # What the better levels leave of the volume is shared among the orders of the marginal one.
     for margin, before in (
         (last_ask + 1, supply[last_ask] - lots[0, last_ask + 1]),
         (levels + 2 + last_bid + 1, demand[last_bid] - lots[1, last_bid + 1]),
@@ -79,7 +83,7 @@ def clear(
 
 
 def _by_priority(quantity: Int64, priority: Int64, available: int) -> Int64:
-    """Fill whole orders, the lowest priority number first, until `available` lots are given out; ties go by row."""
+    """Fills orders one by one, the lowest priority number first, until `available` lots are gone; ties go by row."""
     order = np.argsort(priority, kind="stable")
     before = quantity[order].cumsum() - quantity[order]
     fill = np.empty(len(quantity), dtype=np.int64)
@@ -88,7 +92,10 @@ def _by_priority(quantity: Int64, priority: Int64, available: int) -> Int64:
 
 
 def _pro_rata(quantity: Int64, priority: Int64, available: int) -> Int64:
-    """Share `available` lots in proportion to `quantity`; odd lots go to the largest remainders, then by priority."""
+    """Shares `available` lots in proportion to `quantity`; odd lots go to the largest remainders, then by priority.
+
+    This is Hamilton's method of apportionment. Since `available` is at most the sum, no order gets more than it asked.
+    """
     share, remainder = np.divmod(quantity * available, quantity.sum())
     odd_lots = available - int(share.sum())
     share[np.lexsort((priority, -remainder))[:odd_lots]] += 1
@@ -96,10 +103,11 @@ def _pro_rata(quantity: Int64, priority: Int64, available: int) -> Int64:
 
 
 def pair(buy_lots: Int64, sell_lots: Int64) -> tuple[Int64, Int64, Int64]:
-    """Match two columns of fills with equal sums into trades: (row of the buyer, row of the seller, lots).
+    """Returns trades that give both columns of fills, whose sums are equal: rows of buyers, rows of sellers, lots.
 
     Both sides are walked in the given order, so that there are at most len(buy) + len(sell) - 1 trades.
     """
+    # Laid end to end, each side's fills cut the same line of lots; a trade lies between two neighbouring cuts.
     bought = buy_lots.cumsum()
     sold = sell_lots.cumsum()
     if not len(bought) or not len(sold) or bought[-1] != sold[-1]:
@@ -113,6 +121,6 @@ def pair(buy_lots: Int64, sell_lots: Int64) -> tuple[Int64, Int64, Int64]:
 
 
 def fill_order(side: npt.NDArray[np.bool_], fill_lots: Int64, priority: Int64) -> Int64:
-    """Rows of one side's filled orders in order of priority, which is how trades are paired."""
+    """Returns the rows of one side's filled orders in order of priority, in which trades are paired."""
     rows = np.flatnonzero(side & (fill_lots > 0))
     return rows[np.argsort(priority[rows], kind="stable")]

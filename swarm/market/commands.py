@@ -19,7 +19,7 @@ MAX_ORDERS = 1 << 31
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Transfer:
-    """Post amounts between accounts outside the market: endowment, harvest, meals, spoilage, the deeds of a shock."""
+    """Posts amounts between accounts outside the market: endowment, harvest, meals, spoilage, the deeds of a shock."""
 
     number: int
     cause: str
@@ -31,7 +31,7 @@ class Transfer:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SubmitOrders:
-    """Offer a round's orders; each is accepted with a hold or rejected with a reason."""
+    """Offers a round's orders; each is accepted with a hold or rejected with a reason."""
 
     number: int
     round: int
@@ -40,7 +40,7 @@ class SubmitOrders:
 
 @dataclass(frozen=True, slots=True)
 class CloseRound:
-    """Clear every good, settle the fills, release all holds, let the reference prices drift."""
+    """Clears every good, settles the fills, releases the holds and lets the reference prices drift."""
 
     number: int
     round: int
@@ -48,7 +48,7 @@ class CloseRound:
 
 @dataclass(frozen=True, slots=True)
 class MoveReference:
-    """Multiply one good's reference price by `permille` / 1000: the consequence of a shock."""
+    """Multiplies one good's reference price by `permille` / 1000: the consequence of a shock."""
 
     number: int
     cause: str
@@ -61,7 +61,7 @@ Command = Transfer | SubmitOrders | CloseRound | MoveReference
 KINDS: dict[str, type[Any]] = {c.__name__: c for c in (Transfer, SubmitOrders, CloseRound, MoveReference)}
 
 _COLUMNS_ALWAYS = 9
-"""As many columns of a batch as were all of them before orders could stay in the book."""
+"""How many columns of a batch are written even where they are all zeros; those behind concern orders that rest."""
 
 
 def to_record(command: Command) -> list[Any]:

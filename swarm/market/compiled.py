@@ -11,10 +11,11 @@ from typing import Any
 
 @cache
 def kernel(function: Callable[..., Any]) -> Callable[..., Any] | None:
-    """`function` compiled, or None without numba; it may use nothing but numbers, loops and arrays of int64."""
+    """Returns `function` compiled, or None without numba; it uses only numbers, loops and arrays of int64."""
     try:
         from numba import njit
     except ImportError:
         return None
+    # Without the interpreter's lock, so that other threads of an actor go on meanwhile.
     compiled: Callable[..., Any] = njit(cache=True, nogil=True)(function)
     return compiled

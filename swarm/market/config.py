@@ -1,4 +1,4 @@
-"""The market's section of a config."""
+"""The market's section of a config: fields with their bounds; what they cause is the exchange's matter."""
 
 from typing import Literal
 

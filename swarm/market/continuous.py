@@ -1,7 +1,8 @@
 """The continuous double auction of one good with price-time priority: arrays in, arrays out.
 
-Time is the place in the arrays: row 0 comes first. Who comes first is the caller's business; the exchange orders a
-round's batch by the priority that the seed drew. A trade is made at the price of the order that rested.
+Time is the index in the arrays: row 0 comes first. Who comes first is the caller's business; the exchange orders a
+round's batch by the priority that the seed drew. A trade is made at the price of the order that rested. It knows
+neither accounts nor rounds.
 
 One function walks through the rows. It is written so that Python runs it on lists and numba, where it is installed,
 compiles it for arrays; so there is one set of rules and both give the same result.
@@ -40,7 +41,7 @@ HALTED = 5
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Matching:
-    """What a batch came to.
+    """The outcome of a batch.
 
     The first four arrays have one entry per trade, in the order of time: rows of the order that rested and of the one
     that came, price and lots. `filled_lots` and `status` have one entry per row. A row that stays LIVE has
@@ -69,7 +70,7 @@ def match(
     breaker_ticks: tuple[int, int] | None = None,
     use_compiled: bool | None = None,
 ) -> Matching:
-    """Match one good's orders, row by row, beginning with an empty book.
+    """Returns the trades of one good's orders, matched row by row, beginning with an empty book.
 
     `target` is the row that a CANCEL or a REPLACE means, any other number for none; it must lie before its own row and
     have the same owner. A REPLACE takes what is left of its target off the book and is a new order in its own row, with
@@ -80,38 +81,23 @@ def match(
     `use_compiled` None takes the compiled kernel for large batches if numba is installed; the result is the same.
     """
     n = len(kind)
-    priced = (kind != CANCEL) & (kind != MARKET)
-    limits = limit_ticks if priced.all() else limit_ticks[priced]
-    low, high = (int(limits.min()), int(limits.max())) if len(limits) else (1, 1)
+    level, low, high = _levels(kind, side, limit_ticks)
     width = high - low + 3
-    if width > MAX_LEVELS:
-        raise ValueError(f"limits span {width - 2} price levels; at most {MAX_LEVELS - 2} are possible")
-    bids = side == BUY
-    level = limit_ticks - (low - 1)
-    if len(limits) < n:
-        level = np.where(priced, level, np.where(bids, width - 2, 1))
-    known = np.full(n, -1, dtype=np.int64)
-    naming = np.flatnonzero(kind > IMMEDIATE_OR_CANCEL)
-    naming = naming[(target[naming] >= 0) & (target[naming] < naming)]
-    naming = naming[owner[target[naming]] == owner[naming]]
-    known[naming] = target[naming]
+    # Bids and asks lie in one row of queues, each side beginning with its best price, as `_walk` explains.
+    queue = np.where(side == BUY, width - 1 - level, width + level)
     lowest, highest = (low, high) if breaker_ticks is None else breaker_ticks
-    columns: tuple[Any, ...] = (
-        kind,
-        np.where(bids, width - 1 - level, width + level),
-        quantity_lots.copy(),
-        owner,
-        known,
-    )
     settings = (_POLICIES[self_trade], width, int(breaker_ticks is not None), lowest - low + 1, highest - low + 1)
+    columns: tuple[Any, ...] = (kind, queue, quantity_lots.copy(), owner, _own_earlier(kind, owner, target))
     walk: Any = compiled.kernel(_walk) if use_compiled or (use_compiled is None and n >= _COMPILED_FROM) else None
     if walk is None and use_compiled:
         raise ValueError("there is no compiled kernel without numba: install the extra `fast`")
     blank: Any
     if walk is None:
+        # Python reads an element of a list several times as fast as one of an array.
         walk, blank, columns = _walk, _blank_list, tuple(c.tolist() for c in columns)
     else:
         blank, columns = _blank_array, tuple(np.ascontiguousarray(c) for c in columns)
+    # Every trade uses up one of its two orders, so there are fewer than n.
     status, next_, taker, maker, lots = (blank(n) for _ in range(5))
     head, tail, live = (blank(size) for size in (2 * width, 2 * width, (2 * width >> _BLOCK_BITS) + 1))
     trades, halted = walk(*columns, *settings, status, next_, head, tail, live, taker, maker, lots)
@@ -128,6 +114,32 @@ def match(
     )
 
 
+def _levels(kind: Int64, side: Int64, limit_ticks: Int64) -> tuple[Int64, int, int]:
+    """Returns each order's price level, and the lowest and highest limit; the lowest has level 1.
+
+    An order without a limit gets the level that is most generous to the other side.
+    """
+    priced = (kind != CANCEL) & (kind != MARKET)
+    limits = limit_ticks if priced.all() else limit_ticks[priced]
+    low, high = (int(limits.min()), int(limits.max())) if len(limits) else (1, 1)
+    if high - low + 3 > MAX_LEVELS:
+        raise ValueError(f"limits span {high - low + 1} price levels; at most {MAX_LEVELS - 2} are possible")
+    level = limit_ticks - (low - 1)
+    if len(limits) < len(kind):
+        level = np.where(priced, level, np.where(side == BUY, high - low + 1, 1))
+    return level, low, high
+
+
+def _own_earlier(kind: Int64, owner: Int64, target: Int64) -> Int64:
+    """Returns, for each row, the row that it takes off: an earlier one of its own owner, or -1."""
+    known = np.full(len(kind), -1, dtype=np.int64)
+    naming = np.flatnonzero(kind > IMMEDIATE_OR_CANCEL)
+    naming = naming[(target[naming] >= 0) & (target[naming] < naming)]
+    naming = naming[owner[target[naming]] == owner[naming]]
+    known[naming] = target[naming]
+    return known
+
+
 def _blank_list(n: int) -> list[int]:
     return [0] * n
 
@@ -138,7 +150,7 @@ def _blank_array(n: int) -> Int64:
 
 def _walk(
     kind: list[int],
-    place: list[int],
+    queue: list[int],
     left: list[int],
     owner: list[int],
     target: list[int],
@@ -156,16 +168,17 @@ def _walk(
     maker: list[int],
     lots: list[int],
 ) -> tuple[int, int]:
-    """Fill `status`, `taker`, `maker` and `lots`; return the number of trades, and 1 if the breaker stopped trading.
+    """Fills `status`, `taker`, `maker` and `lots`; returns the number of trades, and 1 if the breaker stopped trading.
 
-    The book is one row of places: those below `width` hold bids, from the highest price to the lowest, the others asks,
-    from the lowest to the highest. So either side's best place is its first, an order at place p trades with places up
-    to 2 * width - 1 - p of the other side, and the last place of each side, which no order has, ends every search.
+    The book is one row of queues: those below `width` hold bids, from the highest price to the lowest, the others asks,
+    from the lowest to the highest. So either side's best queue is its first, an order of queue q trades with queues up
+    to 2 * width - 1 - q of the other side, and the last queue of each side, which no order has, ends every search.
 
-    Each place is a queue: `head` is a row plus one, or 0 for an empty place, and `next_` leads on from row to row. An
-    order that is taken off the book only loses its lots and is unlinked when its turn comes. `live` counts the places
-    in use of each block of 256, so that the search for the next best price leaps over empty blocks.
+    `head` is the first row of a queue plus one, or 0 for an empty queue, `tail` its last row, and `next_` leads on from
+    row to row. An order that is taken off the book only loses its lots and is unlinked when its turn comes. `live`
+    counts the queues in use of each block of 256, so that the search for the next best price leaps over empty blocks.
     """
+    # Nobody bids or asks yet: the best queue of each side is its last, which is marked as in use for ever.
     best_bid = width - 1
     best_ask = 2 * width - 1
     for end in (best_bid, best_ask):
@@ -173,30 +186,34 @@ def _walk(
         live[end >> _BLOCK_BITS] += 1
     trades = 0
     for row in range(len(kind)):
-        sort = kind[row]
-        if sort > IMMEDIATE_OR_CANCEL:
+        order_kind = kind[row]
+        # A CANCEL or REPLACE first takes the order off that it names, or is refused.
+        if order_kind > IMMEDIATE_OR_CANCEL:
             old = target[row]
             if old < 0 or left[old] == 0:
                 status[row] = REFUSED
                 left[row] = 0
                 continue
             left[old] = 0
-            if sort == CANCEL:
+            if order_kind == CANCEL:
                 status[old] = CANCELLED
                 left[row] = 0
                 continue
             status[old] = REPLACED
-        here = place[row]
+        # `reach` is the last queue of the other side at whose price this order still trades.
+        here = queue[row]
         reach = 2 * width - 1 - here
         best = best_ask if here < width else best_bid
         if best <= reach:
             quantity = left[row]
             halted = False
             while best <= reach and quantity > 0:
+                # The oldest order of the best queue; one without lots was taken off, and is only passed over.
                 resting = head[best] - 1
                 available = left[resting]
                 if available > 0:
                     if policy > 0 and owner[resting] == owner[row]:
+                        # Its own order: the newer one goes, this row, or the older one.
                         if policy == 1:
                             status[row] = PREVENTED
                             quantity = 0
@@ -215,6 +232,7 @@ def _walk(
                             left[resting] = 0
                             quantity -= available
                         trades += 1
+                        # The trade that trips the breaker stands; it is the last one.
                         if guarded > 0:
                             price = best - width if best >= width else width - 1 - best
                             if price < lowest or price > highest:
@@ -222,6 +240,7 @@ def _walk(
                                 break
                         if left[resting] > 0:
                             break
+                # The resting order is used up: its queue goes on with the next order, the book with the next queue.
                 following = next_[resting]
                 head[best] = following
                 if following == 0:
@@ -242,9 +261,10 @@ def _walk(
                 return trades, 1
             if quantity == 0:
                 continue
-        if MARKET <= sort <= IMMEDIATE_OR_CANCEL:
+        if MARKET <= order_kind <= IMMEDIATE_OR_CANCEL:
             left[row] = 0
             continue
+        # What is left rests at the end of its queue.
         if head[here] == 0:
             head[here] = row + 1
             live[here >> _BLOCK_BITS] += 1

@@ -1,4 +1,7 @@
-"""What an exchange says happened, in the past tense; columns are int64 arrays."""
+"""What an exchange says happened, in the past tense; columns are int64 arrays.
+
+It knows no account and no book: an event is all that the world outside a market learns of it.
+"""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -30,7 +33,7 @@ class Rejection(StrEnum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OrdersTaken:
-    """A batch was checked; `rejected` counts by reason, `rejected_trader` and `rejected_reason` name each one."""
+    """A batch was checked; the columns `rejected_*` have one entry per order that was not taken."""
 
     round: int
     accepted: int

@@ -31,24 +31,25 @@ class Ledger:
         self.held = np.zeros_like(self.balances)
 
     def account(self, name: str) -> int:
-        """The number of a named account."""
+        """Returns the number of a named account."""
         return self.names[name]
 
     def available(self, account: Int64, asset: Int64 | int) -> Int64:
-        """What the accounts have of `asset` and no hold reserves."""
+        """Returns what the accounts have of `asset` and no hold reserves."""
         available: Int64 = self.balances[account, asset] - self.held[account, asset]
         return available
 
     def hold(self, account: Int64, asset: Int64, amount: Int64) -> None:
-        """Reserve `amount`s for live orders."""
+        """Reserves `amount`s for live orders."""
+        # Not `held[...] += amount`, which would count a repeated pair of account and asset only once.
         np.add.at(self.held, (account, asset), amount)
 
     def release(self, account: Int64, asset: Int64, amount: Int64) -> None:
-        """Free what `hold` reserved."""
+        """Frees what `hold` reserved."""
         np.subtract.at(self.held, (account, asset), amount)
 
     def post(self, source: Int64, target: Int64, asset: Int64, amount: Int64) -> None:
-        """Move `amount`s of `asset` from the accounts `source` to the accounts `target`, row by row."""
+        """Moves `amount`s of `asset` from the accounts `source` to the accounts `target`, row by row."""
         if len(amount) and int(amount.min()) < 0:
             raise LedgerError("ledger: a posting has a negative amount")
         # A negative index would silently mean an account or asset at the end.
@@ -59,7 +60,7 @@ class Ledger:
         np.add.at(self.balances, (target, asset), amount)
 
     def check(self, after: str) -> None:
-        """Raise LedgerError unless sums are zero, only ISSUE and ROAD are negative and holds lie within balances."""
+        """Raises LedgerError unless sums are zero, only ISSUE and ROAD are negative and holds lie within balances."""
         # Written so that no reduction runs along the few assets, which would take several times as long.
         sums = np.einsum("ij->j", self.balances)
         if sums.any():
@@ -72,5 +73,6 @@ class Ledger:
             raise LedgerError(
                 f"ledger: after {after} account {account} is below zero: {self.balances[account].tolist()}"
             )
+        # An account that may be negative has nothing to hold.
         if (self.held < 0).any() or (self.held > np.maximum(self.balances, 0)).any():
             raise LedgerError(f"ledger: after {after} a hold is negative or larger than its balance")

@@ -81,16 +81,16 @@ class MarginDesk:
 
     @property
     def owed(self) -> Int64:
-        """[traders, assets]: what each trader owes of each asset."""
+        """Returns what each trader owes of each asset, as [traders, assets]."""
         return self.ledger.balances[: self.ledger.traders, self.assets :]
 
     @property
     def owned(self) -> Int64:
-        """[traders, assets]: what each trader has, with what it borrowed."""
+        """Returns what each trader has, with what it borrowed, as [traders, assets]."""
         return self.ledger.balances[: self.ledger.traders, : self.assets]
 
     def standing(self, reference_ticks: Int64) -> tuple[Int64, Int64]:
-        """Equity, and the value of what is owed, by trader in cents."""
+        """Returns equity, and the value of what is owed, by trader in cents."""
         marks = self._marks(reference_ticks)
         owed: Int64 = self.owed @ marks
         return self.owned @ marks - owed, owed
@@ -102,6 +102,7 @@ class MarginDesk:
 
         Where a lender is short, it serves those of the lowest `priority` first, as the auctions do.
         """
+        # [rows] cents: borrowing adds the same to what is owned and owed, so only the debt of the margin moves.
         missing = amount - self.ledger.available(account, asset)
         marks = self._marks(reference_ticks)
         equity, owed = self.standing(reference_ticks)
@@ -117,7 +118,7 @@ class MarginDesk:
             self._lend(account[rows[fits]], lent, missing[rows[fits]])
 
     def forced_orders(self, reference_ticks: Int64, max_price_ticks: int, max_quantity_lots: int) -> Orders:
-        """Orders that sell what liquidated accounts have and buy back what they owe, as far as their cash goes."""
+        """Returns orders that sell what liquidated accounts have and buy back what they owe, as far as cash goes."""
         rows: list[tuple[int, int, int, int, int, int, int]] = []
         for trader in np.flatnonzero(self.liquidating).tolist():
             cash = int(self.owned[trader, CASH])
@@ -139,12 +140,14 @@ class MarginDesk:
         return Orders(*(np.array(column, dtype=np.int64) for column in zip(*rows, strict=True)))
 
     def end_round(self, round_: int, reference_ticks: Int64) -> MarginReport:
-        """Collect what no order that rests has on hold, charge, call, and settle what is beyond hope."""
+        """Collects what no order that rests has on hold, charges, calls, and settles what is beyond hope."""
+        # What came in repays first, so that interest and calls go by what is still owed.
         everyone = np.arange(self.ledger.traders)
         for asset in range(self.assets):
             self._repay(everyone, asset, np.minimum(self.ledger.available(everyone, asset), self.owed[:, asset]))
         interest = self._charge(reference_ticks)
         self._call(round_, reference_ticks)
+        # Beyond hope is who had its time, and who has nothing left that could be sold.
         overdue = round_ - self.called_round >= self.config.grace_rounds + self.config.liquidation_rounds
         nothing_left = ~self.owned.any(axis=1)
         hopeless = np.flatnonzero((self.liquidating > 0) & (overdue | nothing_left))
@@ -158,7 +161,7 @@ class MarginDesk:
         )
 
     def _marks(self, reference_ticks: Int64) -> Int64:
-        """What a unit of each asset is worth, in cents."""
+        """Returns what a unit of each asset is worth, in cents."""
         return np.concatenate([np.ones(1, dtype=np.int64), reference_ticks * self.tick_cents])
 
     def _lend(self, account: Int64, asset: int, amount: Int64) -> None:
@@ -176,7 +179,7 @@ class MarginDesk:
         self.ledger.post(sources, targets, np.full_like(amount, asset), amount)
 
     def _charge(self, reference_ticks: Int64) -> int:
-        """Add interest to the cash that is owed; the total in cents."""
+        """Adds interest to the cash that is owed, and returns the total in cents."""
         _, owed = self.standing(reference_ticks)
         # In two parts, since a debt times the rate may leave an int64.
         millions, rest = np.divmod(owed, _MILLION)
@@ -186,6 +189,7 @@ class MarginDesk:
         return int(interest.sum())
 
     def _call(self, round_: int, reference_ticks: Int64) -> None:
+        # In products, not quotients, so that no rounding decides who is called.
         equity, owed = self.standing(reference_ticks)
         below = (owed > 0) & (equity * 1_000 < self.config.maintenance_permille * owed)
         since = np.where(self.called_round > 0, self.called_round, round_)
@@ -193,7 +197,7 @@ class MarginDesk:
         self.liquidating = (below & (round_ - since >= self.config.grace_rounds)).astype(np.int64)
 
     def _write_off(self, traders: Int64, reference_ticks: Int64) -> Int64:
-        """Settle at reference prices as far as it goes, and post the rest to DEFAULTS: [traders, assets]."""
+        """Settles at reference prices as far as it goes; returns what went to DEFAULTS, as [traders, assets]."""
         written_off = np.zeros((len(traders), self.assets), dtype=np.int64)
         marks = self._marks(reference_ticks)
         issue, defaults = self.ledger.account(ISSUE), self.ledger.account(DEFAULTS)
@@ -210,6 +214,7 @@ class MarginDesk:
                 lots = min(int(self.owed[trader, asset]), int(self.owned[trader, CASH]) // int(marks[asset]))
                 self._post(account, self._lender[asset], CASH, np.array([lots * int(marks[asset])]))
                 self._post(account, issue, asset + self.assets, np.array([lots]))
+            # The debt moves to DEFAULTS, so that the sum of each debt over all accounts stays zero.
             written_off[row] = self.owed[trader]
             for asset in range(self.assets):
                 self._post(account, defaults, asset + self.assets, written_off[row, [asset]])

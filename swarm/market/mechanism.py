@@ -17,7 +17,7 @@ Bool = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Matched:
-    """A good's round. Rows are those of `orders`, which are the given ones in the order in which they were served.
+    """What a round made of one good's orders; rows are those of `orders`, in the order in which they were served.
 
     `price_ticks` is the price that the round ends with, 0 where nothing trades. `in_force` says which orders counted to
     the end: not those taken back, replaced, or taken off so that nobody trades with himself. The last four have one
@@ -35,7 +35,7 @@ class Matched:
     halted: bool
 
     def left_lots(self, side: int) -> Int64:
-        """What the orders of one side that are in force did not get, 0 for all others."""
+        """Returns what the orders of one side that are in force did not get, 0 for all others."""
         left: Int64 = np.where(self.in_force & (self.orders.side == side), self.orders.quantity_lots, 0)
         return np.where(left > 0, left - self.fill_lots, 0)
 
@@ -43,15 +43,16 @@ class Matched:
 def match(
     orders: Orders, mechanism: Mechanism, reference_ticks: int, config: MarketConfig, resting: Orders | None = None
 ) -> Matched:
-    """Match one good's orders, which are in canonical order, behind those that rest in a continuous market's book."""
+    """Returns what becomes of one good's orders, in canonical order, behind those that rest in a continuous book."""
     if mechanism == "call":
         return _call(orders, reference_ticks, config)
+    # The seed's draw takes the part of time: who came first among a round's orders is nobody's doing.
     orders = orders.take(np.argsort(orders.priority, kind="stable"))
     return _continuous(orders if resting is None else _joined(resting, orders), reference_ticks, config)
 
 
 def take_back(orders: Orders, resting: Orders) -> Matched:
-    """A round of a good that is halted: orders that rest can be taken back, and nothing else happens."""
+    """Returns a round of a good that is halted: orders that rest can be taken back, and nothing else happens."""
     orders = _joined(resting, orders)
     nothing = np.empty(0, dtype=np.int64)
     return Matched(
@@ -72,7 +73,7 @@ def _joined(resting: Orders, orders: Orders) -> Orders:
 
 
 def allowed_ticks(reference_ticks: Int64, permille: int | None, max_price_ticks: int) -> tuple[Int64, Int64]:
-    """The lowest and highest price within `permille` / 1000 of each reference price, or within the market's bounds."""
+    """Returns the lowest and highest price within `permille` / 1000 of each reference, or the market's bounds."""
     if permille is None:
         return np.ones_like(reference_ticks), np.full_like(reference_ticks, max_price_ticks)
     low = -(-reference_ticks * (1_000 - permille) // 1_000)
@@ -86,6 +87,7 @@ def _breaker(reference_ticks: int, config: MarketConfig) -> tuple[int, int]:
 
 
 def _call(orders: Orders, reference_ticks: int, config: MarketConfig) -> Matched:
+    # Orders leave before the price is sought: those taken back, and those that would meet their own trader's.
     in_force = _not_taken_back(orders)
     if config.self_trade != "none":
         rows = np.flatnonzero(in_force)
@@ -104,6 +106,7 @@ def _call(orders: Orders, reference_ticks: int, config: MarketConfig) -> Matched
     price = cleared.price_ticks * config.price_step_ticks
     fill = np.zeros(len(orders), dtype=np.int64)
     fill[rows] = cleared.fill_lots * config.quantity_step_lots
+    # Who buys from whom does not matter at one price; the seed's priority pairs them, so that it is not the batch's.
     buys = call_auction.fill_order(orders.side == BUY, fill, orders.priority)
     sells = call_auction.fill_order(orders.side != BUY, fill, orders.priority)
     if cleared.volume_lots:
@@ -136,6 +139,7 @@ def _continuous(orders: Orders, reference_ticks: int, config: MarketConfig) -> M
         self_trade=config.self_trade,
         breaker_ticks=None if config.halt_permille is None else _breaker(reference_ticks, config),
     )
+    # The kernel knows makers and takers; the ledger asks for buyers and sellers.
     came_to_buy = orders.side[matching.taker] == BUY
     live = (matching.status == continuous.LIVE) | (matching.status == continuous.HALTED)
     return Matched(
@@ -152,11 +156,12 @@ def _continuous(orders: Orders, reference_ticks: int, config: MarketConfig) -> M
 
 
 def _target_rows(orders: Orders) -> Int64:
-    """The rows of the orders that CANCELs and REPLACEs name by their trader's sequence and round; -1 for none."""
+    """Returns the rows of the orders that CANCELs and REPLACEs name by trader, round and sequence; -1 for none."""
     target = np.full(len(orders), -1, dtype=np.int64)
     naming = np.flatnonzero(orders.kind >= CANCEL)
     if not len(naming):
         return target
+    # Few traders take orders back, so only the rows of these few are looked up one by one.
     possible = np.flatnonzero(np.isin(orders.trader, orders.trader[naming]))
     identity = (orders.trader, orders.placed_round, orders.sequence)
     named = zip(*(column[possible].tolist() for column in identity), strict=True)
@@ -168,7 +173,7 @@ def _target_rows(orders: Orders) -> Int64:
 
 
 def _not_taken_back(orders: Orders) -> Bool:
-    """Which orders are left for a call once CANCELs and REPLACEs have had their effect, in canonical order."""
+    """Returns which orders are left for a call once CANCELs and REPLACEs have had their effect, in canonical order."""
     in_force = np.ones(len(orders), dtype=np.bool_)
     target = _target_rows(orders)
     for row in np.flatnonzero(orders.kind >= CANCEL).tolist():
@@ -181,7 +186,7 @@ def _not_taken_back(orders: Orders) -> Bool:
 
 
 def own_crossings(trader: Int64, side: Int64, limit_ticks: Int64, policy: SelfTrade) -> Bool:
-    """Which orders must go so that no trader's bid meets its own ask, whatever the clearing price.
+    """Returns which orders must go so that no trader's bid meets its own ask, whatever the clearing price.
 
     Rows are in canonical order, which is also the order in which a trader's orders came. `cancel_newest` takes off an
     order that crosses an earlier one still standing; `cancel_oldest` one that is crossed by any later one.
@@ -189,16 +194,19 @@ def own_crossings(trader: Int64, side: Int64, limit_ticks: Int64, policy: SelfTr
     crossing = np.zeros(len(trader), dtype=np.bool_)
     if not len(trader):
         return crossing
+    # [orders]: the index of each order's trader among those present, and its rank among that trader's orders.
     new = np.concatenate([[True], trader[1:] != trader[:-1]])
     group = np.cumsum(new) - 1
     nth = np.arange(len(trader)) - np.flatnonzero(new)[group]
     best_bid = np.zeros(group[-1] + 1, dtype=np.int64)
     best_ask = np.full(group[-1] + 1, np.iinfo(np.int64).max)
-    places = range(int(nth.max()) + 1)
-    for place in places if policy == "cancel_newest" else reversed(places):
-        rows = np.flatnonzero(nth == place)
+    # All traders' first orders at once, then all second ones: a batch has few ranks and many traders.
+    ranks = range(int(nth.max()) + 1)
+    for rank in ranks if policy == "cancel_newest" else reversed(ranks):
+        rows = np.flatnonzero(nth == rank)
         own, limit, buys = group[rows], limit_ticks[rows], side[rows] == BUY
         crossing[rows] = np.where(buys, limit >= best_ask[own], limit <= best_bid[own])
+        # An order that goes because it is the newer one no longer stands in anybody's way.
         stands = ~crossing[rows] if policy == "cancel_newest" else np.ones(len(rows), dtype=np.bool_)
         bid, ask = stands & buys, stands & ~buys
         best_bid[own[bid]] = np.maximum(best_bid[own[bid]], limit[bid])

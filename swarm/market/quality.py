@@ -1,7 +1,8 @@
 """How good a market is and what its prices are like: the statistics that economists judge markets by.
 
+It has statistics of allocation, of dispersion between markets, of bubbles, of inequality, of returns, and of collusion.
 Every function is pure and takes arrays in any unit as long as it is one; what it returns is a plain number. Sources
-stand with each. Prices that nobody paid are the caller's to leave out.
+stand with each. Prices that nobody paid are the caller's to leave out; it knows no market and no run.
 """
 
 from dataclasses import dataclass
@@ -12,22 +13,20 @@ import numpy.typing as npt
 Numbers = npt.NDArray[np.int64] | npt.NDArray[np.floating]
 
 
-# How well it allocates
-
-
 def maximal_surplus(values: Numbers, costs: Numbers) -> float:
-    """The most that buyers and sellers can gain together.
+    """Returns the most that buyers and sellers can gain together.
 
     `values` has one entry per lot wanted and `costs` one per lot offered. The gains are exhausted when the dearest
     wants have met the cheapest offers for as long as a pair gains.
     """
+    # Supply and demand as steps: pair i gains the i-th dearest want less the i-th cheapest offer.
     lots = min(len(values), len(costs))
     gains = np.sort(values)[::-1][:lots] - np.sort(costs)[:lots]
     return float(np.maximum(gains, 0).sum())
 
 
 def efficiency(realised: float, maximal: float) -> float:
-    """Realised over maximal surplus; 1 where there was nothing to gain and nothing was lost.
+    """Returns realised over maximal surplus; 1 where there was nothing to gain and nothing was lost.
 
     Gode and Sunder 1993, "Allocative efficiency of markets with zero-intelligence traders", JPE 101(1).
     """
@@ -37,30 +36,24 @@ def efficiency(realised: float, maximal: float) -> float:
 
 
 def smiths_alpha(prices: Numbers, equilibrium: float) -> float:
-    """Root mean square distance of trade prices from the equilibrium price, in percent of it.
+    """Returns the root mean square distance of trade prices from the equilibrium price, in percent of it.
 
     Smith 1962, "An experimental study of competitive market behavior", JPE 70(2).
     """
     return float(100 * np.sqrt(np.mean((prices - equilibrium) ** 2)) / equilibrium)
 
 
-# Between markets
-
-
 def price_dispersion(prices: Numbers) -> npt.NDArray[np.float64]:
-    """For each good, the standard deviation of its price over markets, in shares of its mean; 0 is one price for all.
+    """Returns, by good, the coefficient of variation of its price over markets; 0 is one price for all.
 
-    `prices` is [markets, goods]. This is the coefficient of variation over markets.
+    `prices` is [markets, goods]. The coefficient is the standard deviation as a share of the mean.
     """
     dispersion: npt.NDArray[np.float64] = np.std(prices, axis=0) / np.mean(prices, axis=0)
     return dispersion
 
 
-# Bubbles
-
-
 def relative_absolute_deviation(prices: Numbers, fundamental: Numbers) -> float:
-    """RAD: the mean distance of a period's price from its fundamental value, over the mean fundamental value.
+    """Returns RAD: the mean distance of a period's price from its fundamental value, over the mean fundamental value.
 
     Stoeckl, Huber, Kirchler 2010, "Bubble measures in experimental asset markets", Experimental Economics 13. A
     period's price is its mean weighted by volume.
@@ -69,11 +62,11 @@ def relative_absolute_deviation(prices: Numbers, fundamental: Numbers) -> float:
 
 
 def relative_deviation(prices: Numbers, fundamental: Numbers) -> float:
-    """RD: as RAD, but with the sign, so that it tells overpricing from underpricing and hides what cancels out."""
+    """Returns RD: RAD with the sign, so that it tells overpricing from underpricing and hides what cancels out.
+
+    Source: as for `relative_absolute_deviation`.
+    """
     return float(np.mean(prices - fundamental) / abs(np.mean(fundamental)))
-
-
-# Inequality and concentration
 
 
 def gini(values: Numbers) -> float:
@@ -89,7 +82,7 @@ def gini(values: Numbers) -> float:
 
 
 def herfindahl_hirschman(amounts: Numbers) -> float:
-    """HHI of what each of several firms sold: the sum of squared shares, from 1 / n to 1; 0 where nothing was sold.
+    """Returns HHI, the sum of squared shares of what several firms sold: 1 / n to 1, and 0 where nothing was sold.
 
     Hirschman 1964, "The paternity of an index", AER 54(5). Authorities quote it times 10,000.
     """
@@ -97,17 +90,14 @@ def herfindahl_hirschman(amounts: Numbers) -> float:
     return float(np.sum((amounts / total) ** 2)) if total else 0.0
 
 
-# Stylised facts of returns
-
-
 def log_returns(prices: Numbers) -> npt.NDArray[np.float64]:
-    """Logarithms of the ratios of successive prices, which must be positive."""
+    """Returns the logarithms of the ratios of successive prices, which must be positive."""
     returns: npt.NDArray[np.float64] = np.diff(np.log(prices))
     return returns
 
 
 def hill_tail_index(returns: Numbers, share: float = 0.01) -> float:
-    """The exponent of the tail of |returns|, from its largest `share`; infinite where these are all equal.
+    """Returns the exponent of the tail of |returns|, from its largest `share`; infinite where these are all equal.
 
     Hill 1975, "A simple general approach to inference about the tail of a distribution", Annals of Statistics 3(5):
     1 over the mean log distance of the k largest from the one after them.
@@ -121,8 +111,9 @@ def hill_tail_index(returns: Numbers, share: float = 0.01) -> float:
 
 
 def autocorrelation(series: Numbers, lag: int) -> float:
-    """The sample autocorrelation at `lag`; 0 for a constant series. Of |returns| it measures volatility clustering.
+    """Returns the sample autocorrelation at `lag`; 0 for a constant series.
 
+    Of |returns| it measures the clustering of volatility.
     Cont 2001, "Empirical properties of asset returns: stylized facts and statistical issues", Quantitative Finance 1.
     """
     if not 0 < lag < len(series):
@@ -133,18 +124,18 @@ def autocorrelation(series: Numbers, lag: int) -> float:
 
 
 def autocorrelation_band(n: int) -> float:
-    """Half the width of the 95% band within which the autocorrelations of n independent draws lie: 1.96 / sqrt(n)."""
+    """Returns half the width of the 95% band around 0 of the autocorrelations of n independent draws: 1.96 / sqrt(n).
+
+    Bartlett 1946, "On the theoretical specification and sampling properties of autocorrelated time-series".
+    """
     return float(1.96 / np.sqrt(n))
 
 
 def excess_kurtosis(returns: Numbers) -> float:
-    """The fourth standardised moment less the normal distribution's 3; its standard error there is sqrt(24 / n)."""
+    """Returns the fourth standardised moment less the normal distribution's 3; its standard error is sqrt(24 / n)."""
     centred = returns - np.mean(returns)
     variance = float(np.mean(centred**2))
     return float(np.mean(centred**4)) / variance**2 - 3 if variance else 0.0
-
-
-# Collusion
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,12 +154,12 @@ class LogitOligopoly:
     mu: float = 0.25
 
     def demand(self, price: float) -> float:
-        """What one firm sells when all ask `price`."""
+        """Returns what one firm sells when all ask `price`."""
         # Over exp((quality - p) / mu), which keeps the exponent small where a market exists.
         return float(1 / (self.firms + np.exp((self.outside - self.quality + price) / self.mu)))
 
     def profit(self, price: float) -> float:
-        """What one firm earns when all ask `price`."""
+        """Returns what one firm earns when all ask `price`."""
         return (price - self.cost) * self.demand(price)
 
     @property
@@ -182,7 +173,7 @@ class LogitOligopoly:
         return self._root(share_counted=self.firms)
 
     def calvano_delta(self, price: float) -> float:
-        """The profit at a common `price`, as the share of the way from the competitive to the collusive one.
+        """Returns the profit at a common `price`, as the share of the way from the competitive to the collusive one.
 
         Delta = (profit - Nash profit) / (monopoly profit - Nash profit).
         """
@@ -190,11 +181,14 @@ class LogitOligopoly:
         return (self.profit(price) - nash) / (monopoly - nash)
 
     def lerner(self, price: float) -> float:
-        """The Lerner index: the margin over cost as a share of the price."""
+        """Returns the Lerner index: the margin over cost as a share of the price.
+
+        Lerner 1934, "The concept of monopoly and the measurement of monopoly power", RES 1(3).
+        """
         return (price - self.cost) / price
 
     def _root(self, share_counted: int) -> float:
-        """Halve the bracket of the first-order condition until no float lies between; its left side rises with p."""
+        """Halves the bracket of the first-order condition until no float lies between; its left side rises with p."""
         low, high = self.cost, self.cost + self.mu
         while self._condition(high, share_counted) < 0:
             high += high - low

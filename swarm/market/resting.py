@@ -31,7 +31,7 @@ class RestingReport:
 
     @classmethod
     def together(cls, parts: "Sequence[RestingReport]") -> "RestingReport":
-        """The books of several markets as one."""
+        """Returns the reports of several markets as one."""
         return cls(**{f.name: sum(getattr(part, f.name) for part in parts) for f in fields(cls)})
 
 
@@ -49,17 +49,17 @@ class RestingOrders:
         return len(self.orders)
 
     def of(self, good: int) -> Orders:
-        """One good's orders, the oldest first."""
+        """Returns one good's orders, the oldest first."""
         return self.orders.take(self.orders.good == good)
 
     def take_off(self, leaving: Bool) -> Orders:
-        """Forget the orders of a mask, and return them."""
+        """Forgets the orders of a mask, and returns them."""
         taken = self.orders.take(leaving)
         self.orders = self.orders.take(~leaving)
         return taken
 
     def uncovered_rows(self, trader: int, pays_cash: bool, good: int) -> list[int]:
-        """The rows of a trader's orders that offer cash, or lots of `good`; the newest first."""
+        """Returns the rows of a trader's orders that offer cash, or lots of `good`; the newest first."""
         orders = self.orders
         own = (orders.trader == trader) & ((orders.side > 0) == pays_cash)
         rows = np.flatnonzero(own if pays_cash else own & (orders.good == good))
@@ -68,12 +68,13 @@ class RestingOrders:
 
 
 def staying(matched: Matched, round_: int, rest_rounds: int) -> Orders:
-    """What is left of a continuous good's limit orders that may stay for another round, in the order of service."""
+    """Returns what is left of a good's limit orders that may stay for another round, in the order of service."""
     orders = matched.orders
     left = np.where(matched.in_force, orders.quantity_lots - matched.fill_lots, 0)
     through = good_through(orders, round_, rest_rounds)
     rows = np.flatnonzero((left > 0) & ((orders.kind == LIMIT) | (orders.kind == REPLACE)) & (through > round_))
     kept, nothing = orders.take(rows), np.zeros(len(rows), dtype=np.int64)
+    # What rests is a plain limit order for the lots it has left; its round names it together with its sequence.
     return replace(
         kept,
         quantity_lots=left[rows],
@@ -86,14 +87,17 @@ def staying(matched: Matched, round_: int, rest_rounds: int) -> Orders:
 
 
 def expiring(matched: Matched, round_: int) -> int:
-    """How many orders that rested are not filled in the last round in which they count."""
+    """Returns how many orders that rested are not filled in the last round in which they count."""
     orders = matched.orders
     left = matched.in_force & (matched.fill_lots < orders.quantity_lots)
     return int((left & (orders.placed_round > 0) & (orders.good_through <= round_)).sum())
 
 
 def good_through(orders: Orders, round_: int, rest_rounds: int) -> Int64:
-    """The last round in which each order counts: its own wish, within what the market allows an order of `round_`."""
+    """Returns the last round in which each order counts: its own wish, within what the market allows from `round_` on.
+
+    An order that rests keeps the round that it was given when it came.
+    """
     longest = round_ + rest_rounds
     wished = np.where(orders.good_through > 0, np.minimum(orders.good_through, longest), longest)
     through: Int64 = np.where(orders.placed_round > 0, orders.good_through, wished)

@@ -33,7 +33,7 @@ Outcome = Literal["created", "updated", "unchanged", "provisioned from a file, l
 
 @dataclass(frozen=True, slots=True)
 class Pushed:
-    """What became of one thing in Grafana."""
+    """The outcome of pushing one thing to Grafana."""
 
     what: str
     outcome: Outcome
@@ -41,14 +41,14 @@ class Pushed:
 
 
 class Grafana:
-    """A Grafana with the three things that a push needs; each call can be made again and changes nothing then."""
+    """A Grafana with the three things that a push needs; a call that is made again changes nothing."""
 
     def __init__(self, face: Any, url: str) -> None:
         self._face = face
         self.url = url
 
     def ensure_datasource(self, prometheus_url: str, scrape_interval_s: int) -> Outcome:
-        """The data source of the dashboards, by name; one that a file has provisioned is left as it is."""
+        """Makes the dashboards' data source, found by its name; leaves one that a file has provisioned."""
         wanted: dict[str, Any] = {
             "name": SOURCE_NAME,
             "type": "prometheus",
@@ -67,19 +67,20 @@ class Grafana:
                     f"{self.url}: there is a data source {SOURCE_NAME!r} of type {found.get('type')!r}, expected "
                     "prometheus; rename it there"
                 )
+            # Nothing is written where nothing differs, so that a push can be repeated by whoever deploys.
             if covers(found, wanted):
                 return "unchanged"
             if found.get("readOnly"):
                 return "provisioned from a file, left as it is"
             merged = {**found, **wanted, "jsonData": {**(found.get("jsonData") or {}), **wanted["jsonData"]}}
-            # Grafana has no data sources by number any more where it was told to, so the path goes by the uid.
+            # Some Grafanas take no data source by its number, so the path goes by the uid.
             self._face.datasource.update_datasource(f"uid/{found['uid']}", merged)
             return "updated"
 
         return self._written(write, "the data source")
 
     def ensure_folder(self) -> Outcome:
-        """The folder of the dashboards, by its uid."""
+        """Makes the folder of the dashboards, found by its uid."""
 
         def write() -> Outcome:
             found = self._found(lambda: self._face.folder.get_folder(FOLDER_UID))
@@ -94,7 +95,7 @@ class Grafana:
         return self._written(write, "the folder")
 
     def upsert_dashboard(self, dashboard: Mapping[str, Any]) -> Outcome:
-        """A dashboard, by its uid, in the folder; one that a file has provisioned is left as it is."""
+        """Puts a dashboard, found by its uid, into the folder; leaves one that a file has provisioned."""
 
         def write() -> Outcome:
             found = self._found(lambda: self._face.dashboard.get_dashboard(dashboard["uid"]))
@@ -116,7 +117,7 @@ class Grafana:
         return self._written(write, f"the dashboard {dashboard['uid']}")
 
     def dashboards(self) -> dict[str, str]:
-        """The uids of the dashboards that bear our tag, and the folder that each lies in."""
+        """Returns the uids of the dashboards that bear our tag, and the folder that each lies in."""
         found = self._face.search.search_dashboards(tag=TAG, type_="dash-db")
         return {entry["uid"]: entry.get("folderUid", "") for entry in found}
 
@@ -132,11 +133,12 @@ class Grafana:
         return found
 
     def _written(self, write: Callable[[], Outcome], what: str) -> Outcome:
-        """What `write` came to, tried again where somebody else wrote at the same time."""
+        """Returns what `write` came to, tried again where somebody else wrote at the same time."""
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 return write()
             except GrafanaClientError as error:
+                # Grafana says so when the version that was read is not the last one.
                 conflict = error.status_code in (HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED)
                 if not conflict or attempt == ATTEMPTS:
                     if conflict:
@@ -151,7 +153,7 @@ class Grafana:
 def push(
     server: Grafana, dashboards: Sequence[Mapping[str, Any]], prometheus_url: str, scrape_interval_s: int
 ) -> Iterator[Pushed]:
-    """Make the data source, the folder and the dashboards, and say of each what became of it."""
+    """Makes the data source, the folder and the dashboards, and yields what became of each."""
     yield Pushed(f"data source {SOURCE_NAME}", server.ensure_datasource(prometheus_url, scrape_interval_s))
     yield Pushed(f"folder {FOLDER_TITLE}", server.ensure_folder())
     outcomes: dict[str, Outcome] = {}
@@ -159,6 +161,7 @@ def push(
         uid = str(dashboard["uid"])
         outcomes[uid] = server.upsert_dashboard(sourced(dashboard))
         yield Pushed(f"dashboard {dashboard['title']}", outcomes[uid], f"{server.url}/d/{uid}")
+    # What was taken must also be found, as a person would look for it.
     there = server.dashboards()
     absent = [uid for uid, outcome in outcomes.items() if there.get(uid) is None]
     if absent:
@@ -169,7 +172,7 @@ def push(
 
 
 def sourced(dashboard: Mapping[str, Any]) -> dict[str, Any]:
-    """The dashboard with our data source chosen, so that it opens with data."""
+    """Returns the dashboard with our data source chosen, so that it opens with data."""
     variables = [
         {**v, "current": {"selected": True, "text": SOURCE_NAME, "value": SOURCE_UID}}
         if v["type"] == "datasource"
@@ -180,7 +183,7 @@ def sourced(dashboard: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def covers(found: Any, wanted: Any) -> bool:
-    """Whether `found` has all that is `wanted`; Grafana adds keys of its own to what it was given."""
+    """Returns whether `found` has all that is `wanted`; Grafana adds keys of its own to what it was given."""
     if isinstance(wanted, Mapping) and isinstance(found, Mapping):
         return all(covers(found.get(key), value) for key, value in wanted.items())
     if isinstance(wanted, list) and isinstance(found, list):
@@ -190,7 +193,8 @@ def covers(found: Any, wanted: Any) -> bool:
 
 @contextmanager
 def connected(url: str, token: str, insecure: bool = False) -> Iterator[Grafana]:
-    """Grafana at `url`; what it refuses within the block is raised as GrafanaError, in which no token stands."""
+    """Yields the Grafana at `url`; what it refuses within the block becomes a GrafanaError without the token."""
+    # All that could let the token out is refused before anything is sent.
     parts, loopback = _address(url)
     if not token.strip():
         raise ConfigError(
@@ -210,6 +214,7 @@ def connected(url: str, token: str, insecure: bool = False) -> Iterator[Grafana]
             f"over plain http the token could be read on its way to {parts.hostname}",
             "use https, or --insecure if the way is safe",
         )
+    # The library puts the address together again from its parts, and forgets the brackets of IPv6.
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
     prefix = parts.path.strip("/")
     face = GrafanaFace(
@@ -236,7 +241,7 @@ def connected(url: str, token: str, insecure: bool = False) -> Iterator[Grafana]
 
 
 def _address(url: str) -> tuple[Any, bool]:
-    """The parts of an address, and whether it is this machine's own."""
+    """Returns the parts of an address, and whether it is this machine's own."""
     try:
         parts = urlsplit(url)
         valid = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)

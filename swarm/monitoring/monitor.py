@@ -39,7 +39,7 @@ with its dashboard on (runtime.dashboard_port)."""
 
 @dataclass(frozen=True, slots=True)
 class Monitoring:
-    """What one Prometheus is to do; `folder` keeps its config and its data from one time to the next."""
+    """The task of one Prometheus; `folder` keeps its config and its data from one time to the next."""
 
     program: Path
     folder: Path
@@ -50,12 +50,12 @@ class Monitoring:
 
     @property
     def address(self) -> str:
-        """Where Prometheus answers."""
+        """Returns where Prometheus answers."""
         return f"http://127.0.0.1:{self.port}"
 
 
 def find_prometheus(named: Path | None) -> Path:
-    """The program, as named or on the PATH; ConfigError where there is none."""
+    """Returns the program, as named or on the PATH; ConfigError where there is none."""
     found = shutil.which("prometheus" if named is None else named)
     if found is None:
         raise ConfigError(
@@ -68,7 +68,8 @@ def find_prometheus(named: Path | None) -> Path:
 
 
 def target_of(text: str) -> str:
-    """HOST:PORT of a run's metrics, of which a run's whole address is another way to say it; ConfigError if neither."""
+    """Returns HOST:PORT of a run's metrics, from that or from a whole address; ConfigError if it is neither."""
+    # Without the two slashes, a host would be read as the scheme of an address.
     address = text if "//" in text else f"//{text}"
     try:
         parts = urlsplit(address)
@@ -81,7 +82,8 @@ def target_of(text: str) -> str:
 
 
 def config_text(monitoring: Monitoring) -> str:
-    """Prometheus' config: the runs, whatever Ray says it has, and the rules."""
+    """Returns Prometheus' config: the runs, whatever Ray says it has, and the rules."""
+    # In milliseconds, since Prometheus takes no fractions of a second.
     every = f"{round(monitoring.every_s * 1_000)}ms"
     config: dict[str, Any] = {
         "global": {"scrape_interval": every, "scrape_timeout": every, "evaluation_interval": every},
@@ -95,7 +97,7 @@ def config_text(monitoring: Monitoring) -> str:
 
 
 def ray_endpoints(files: Iterable[str]) -> list[dict[str, Any]]:
-    """The groups of endpoints that Ray has written into `files`, which may be patterns; what is unreadable is none."""
+    """Returns the endpoints that Ray has written into `files`, which may be patterns; skips what is unreadable."""
     groups: list[dict[str, Any]] = []
     for pattern in files:
         for file in sorted(Path("/").glob(pattern.removeprefix("/"))):
@@ -110,7 +112,7 @@ def ray_endpoints(files: Iterable[str]) -> list[dict[str, Any]]:
 
 
 def write(monitoring: Monitoring) -> Path:
-    """Write the config into the folder and return its path; OutputError where that fails."""
+    """Writes the config into the folder and returns its path; OutputError where that fails."""
     path = monitoring.folder / "prometheus.yml"
     try:
         monitoring.folder.mkdir(parents=True, exist_ok=True)
@@ -122,7 +124,7 @@ def write(monitoring: Monitoring) -> Path:
 
 
 def run(monitoring: Monitoring, should_stop: Callable[[], bool], ready: Callable[[int], None]) -> None:
-    """Run Prometheus until `should_stop`, and end it; `ready` is called with its process id once it answers."""
+    """Runs Prometheus until `should_stop`, and ends it; `ready` is called with its process id once it answers."""
     _must_be_free(monitoring.port)
     config = write(monitoring)
     log = monitoring.folder / "prometheus.log"
@@ -135,6 +137,7 @@ def run(monitoring: Monitoring, should_stop: Callable[[], bool], ready: Callable
         _wait_until_ready(monitoring, process, log, should_stop)
         if not should_stop():
             ready(process.pid)
+        # Its end is noticed within POLL_S; Ray's list is written anew more rarely, as Ray itself does.
         looked = monotonic()
         while not should_stop():
             if process.poll() is not None:
@@ -148,6 +151,7 @@ def run(monitoring: Monitoring, should_stop: Callable[[], bool], ready: Callable
 
 
 def _must_be_free(port: int) -> None:
+    # As a server does, so that connections of one that has just ended do not count as taken.
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -159,7 +163,7 @@ def _must_be_free(port: int) -> None:
 
 
 def _write_ray(monitoring: Monitoring) -> None:
-    """Say anew where Ray's endpoints are, in one step, so that Prometheus never reads half of it."""
+    """Writes Ray's endpoints anew in one step, so that Prometheus never reads half of them."""
     path = monitoring.folder / "ray.json"
     text = json.dumps(ray_endpoints(monitoring.ray_targets), indent=2) + "\n"
     if not path.is_file() or path.read_text(encoding="utf-8") != text:
@@ -192,6 +196,7 @@ def _answers(port: int) -> bool:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
+    # Asked first, since Prometheus then writes what it has in memory to its disk.
     process.terminate()
     try:
         process.wait(END_TIMEOUT_S)

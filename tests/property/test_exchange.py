@@ -317,7 +317,8 @@ class ExchangeMachine(RuleBasedStateMachine):
 
     @rule(wishes=st.lists(good_wishes | nonsense, max_size=6), late=st.integers(-2, 2))
     def submit_nonsense(self, wishes: list[Wish], late: int) -> None:
-        self.pair.submit(self.pair.model.closed + 1 + late, wishes, self.pair.next_number())
+        # The opening is round 0; what is journalled has no round before it.
+        self.pair.submit(max(self.pair.model.closed + 1 + late, 0), wishes, self.pair.next_number())
 
     @rule(
         wishes=st.lists(good_wishes, min_size=4, max_size=12, unique_by=lambda w: (w.trader, w.sequence)),
@@ -335,7 +336,7 @@ class ExchangeMachine(RuleBasedStateMachine):
 
     @rule(late=st.sampled_from([0, 0, 0, 0, -1, -3, 2]))
     def close(self, late: int) -> None:
-        self.pair.close(self.pair.model.closed + 1 + late, self.pair.next_number())
+        self.pair.close(max(self.pair.model.closed + 1 + late, 0), self.pair.next_number())
 
     @rule(good=st.integers(0, GOODS - 1), permille=st.integers(0, 3_000))
     def move_reference(self, good: int, permille: int) -> None:

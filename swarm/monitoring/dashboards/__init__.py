@@ -18,11 +18,11 @@ FOLDER = Path(__file__).parent / "json"
 """The committed files: a part of the installed package, and in a checkout a link to `dashboards/`."""
 
 
-def committed(place: Path = FOLDER) -> dict[str, dict[str, Any]]:
-    """The dashboards as they were committed, by name."""
+def committed(folder: Path = FOLDER) -> dict[str, dict[str, Any]]:
+    """Returns the dashboards as they were committed, by name."""
     found: dict[str, dict[str, Any]] = {}
     for name in NAMES:
-        path = place / f"{name}.json"
+        path = folder / f"{name}.json"
         try:
             found[name] = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
@@ -33,7 +33,7 @@ def committed(place: Path = FOLDER) -> dict[str, dict[str, Any]]:
 
 
 def built() -> dict[str, str]:
-    """The text of each dashboard's file, built from the code."""
+    """Returns the text of each dashboard's file, built from the code."""
     if importlib.util.find_spec("grafana_foundation_sdk") is None:
         raise ConfigError(
             "swarm dashboards build",
@@ -45,6 +45,7 @@ def built() -> dict[str, str]:
     from swarm.monitoring.dashboards import cluster, market, models, run
 
     modules = {"run": run, "market": market, "models": models, "cluster": cluster}
+    # Sorted keys, so that what is committed differs only where a panel does.
     return {
         name: json.dumps(modules[name].dashboard(), cls=JSONEncoder, indent=2, sort_keys=True, ensure_ascii=False)
         + "\n"
@@ -52,21 +53,21 @@ def built() -> dict[str, str]:
     }
 
 
-def write(texts: Mapping[str, str], place: Path) -> None:
-    """Write the dashboards' files."""
+def write(texts: Mapping[str, str], folder: Path) -> None:
+    """Writes the dashboards' files."""
     try:
-        place.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         for name, text in texts.items():
-            (place / f"{name}.json").write_text(text, encoding="utf-8")
+            (folder / f"{name}.json").write_text(text, encoding="utf-8")
     except OSError as error:
         raise OutputError(
-            f"{place}: the dashboards cannot be written there ({error.strerror or error}); name another folder"
+            f"{folder}: the dashboards cannot be written there ({error.strerror or error}); name another folder"
         ) from error
 
 
-def differing(texts: Mapping[str, str], place: Path) -> list[str]:
-    """The names of the dashboards whose file in `place` is absent or another than `texts` have it."""
-    files = {name: place / f"{name}.json" for name in texts}
+def differing(texts: Mapping[str, str], folder: Path) -> list[str]:
+    """Returns the names of the dashboards whose file in `folder` is absent or differs from `texts`."""
+    files = {name: folder / f"{name}.json" for name in texts}
     return [
         name for name, path in files.items() if not path.is_file() or path.read_text(encoding="utf-8") != texts[name]
     ]

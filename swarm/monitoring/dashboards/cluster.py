@@ -1,4 +1,7 @@
-"""The cluster: shards, nodes, Ray Serve and Ray's own actors, tasks and memory."""
+"""The cluster: shards, nodes, Ray Serve and Ray's own actors, tasks and memory.
+
+It knows the names of metrics, a run's and Ray's, and does not import Ray.
+"""
 
 from typing import Any
 
@@ -11,7 +14,7 @@ NODE_ADDRESS = f'{RAY},NodeAddress=~"$node"'
 
 
 def dashboard() -> Any:
-    """The dashboard, built."""
+    """Returns the dashboard, built."""
     return board(
         "swarm-cluster",
         "Swarm: the cluster",
@@ -38,6 +41,7 @@ def dashboard() -> Any:
 
 
 def _state() -> list[Any]:
+    # The run's own figures stand beside Ray's, so that one look tells whether what Ray has is what the run uses.
     return [
         number(
             "Shards",
@@ -87,12 +91,16 @@ def _state() -> list[Any]:
 
 
 def _by_process(series: str) -> str:
-    """Give a series the label `process`: the component without the folder of a program or what an actor is doing."""
+    """Returns a series with the label `process`: the component without a program's folder or what an actor does.
+
+    Ray renames a process with each call that it works on, which would make a series for each.
+    """
     program = f'label_replace({series}{{{NODE}}}, "process", "$1", "Component", ".*/([^/]+)")'
     return f'label_replace({program}, "process", "$1", "Component", "(?:ray::)?([A-Za-z_]+).*")'
 
 
 def _nodes() -> list[Any]:
+    # A node's whole load, whatever causes it; the axes end where the machine does.
     return [
         lines(
             "CPU in use",
@@ -130,6 +138,7 @@ def _nodes() -> list[Any]:
 
 
 def _processes_and_gpus() -> list[Any]:
+    # Memory that is a process's alone: shared pages, as of the object store, would be counted once for each.
     return [
         lines(
             "Memory of processes",
@@ -168,6 +177,7 @@ def _processes_and_gpus() -> list[Any]:
 
 
 def _serve() -> list[Any]:
+    # A request is a batch: shards send all prompts of a round for one model at once.
     requests = f"ray_serve_deployment_request_counter_total{{{RAY}}}"
     latency = f"ray_serve_deployment_processing_latency_ms_bucket{{{RAY}}}"
     return [

@@ -1,4 +1,7 @@
-"""The market: prices, volume, what is left unfilled, and who gets rich."""
+"""The market: prices, volume, what is left unfilled, and who gets rich.
+
+It knows the names of a run's metrics, and nothing of the exchange.
+"""
 
 from typing import Any
 
@@ -10,7 +13,7 @@ MIND = f'{RUN},mind=~"$mind"'
 
 
 def dashboard() -> Any:
-    """The dashboard, built."""
+    """Returns the dashboard, built."""
     return board(
         "swarm-market",
         "Swarm: the market",
@@ -112,6 +115,7 @@ def _depth() -> list[Any]:
             decimals=0,
             stacked=True,
         ),
+        # A good with nothing left over has no imbalance, and no division by it.
         lines(
             "Imbalance",
             "Unfilled demand less unfilled supply, as a share of both: at 1 only buyers were left over, at -1 only "
@@ -131,6 +135,7 @@ def _depth() -> list[Any]:
 
 
 def _wealth() -> list[Any]:
+    # Left open, since each panel adds the statistic that it shows. Cents become pebbles, as people count.
     wealth = f"swarm_wealth_cents{{{MIND}"
     return [
         lines(

@@ -1,4 +1,7 @@
-"""The models, side by side by lab: throughput, latency, tokens, errors, cache and cost."""
+"""The models, side by side by lab: throughput, latency, tokens, errors, cache and cost.
+
+It knows the names of metrics, a run's and vLLM's, and nothing of engines.
+"""
 
 from typing import Any
 
@@ -11,7 +14,8 @@ BOTH = "{{lab}}: {{model}}"
 
 
 def dashboard() -> Any:
-    """The dashboard, built."""
+    """Returns the dashboard, built."""
+    # The models to choose from are those of the labs chosen, so the lab comes first.
     return board(
         "swarm-models",
         "Swarm: the models",
@@ -45,7 +49,7 @@ def dashboard() -> Any:
 
 
 def by_lab(of_model: str) -> str:
-    """Join the model's lab to an expression that has the labels `run` and `model`."""
+    """Returns an expression with the labels `run` and `model`, joined to the model's lab."""
     return f"({of_model}) * on (run, model) group_left (lab) {INFO}"
 
 
@@ -66,6 +70,7 @@ COST = "swarm_cost_dollars_total"
 
 
 def _side_by_side() -> list[Any]:
+    # So far, not lately: a comparison of models wants all that is known of them.
     asked, completion = f"clamp_min({_sum(REPLIES)}, 1)", _sum(TOKENS, ',kind="completion"')
     median, slow = (f"histogram_quantile({q}, sum by (le, run, model) ({LATENCY}))" for q in (0.5, 0.95))
     return [
@@ -88,6 +93,7 @@ def _side_by_side() -> list[Any]:
             "s",
             Query(by_lab(slow), BOTH),
         ),
+        # Shares of replies or of tokens, so that a model that is asked more often does not look worse.
         bars(
             "Completion tokens a reply",
             "Tokens that a reply has on average.",
@@ -126,7 +132,10 @@ def _side_by_side() -> list[Any]:
 
 
 def _cached_share() -> str:
-    """Over the time shown: what a journal has no word of begins anew where a run is resumed."""
+    """Returns the query for the share of prompt tokens that came from a cache, over the time shown.
+
+    What a journal has no word of begins anew where a run is resumed, so there is no such share since the start.
+    """
     prompt, cached = (
         f'sum by (run, model) (increase({TOKENS}{{{MODEL},kind="{kind}"}}[$__range]))'
         for kind in ("prompt", "cached_prompt")
@@ -148,6 +157,7 @@ def _by_lab() -> list[Any]:
 
 
 def _over_time() -> list[Any]:
+    # Stacked where the sum over models means something: replies and tokens, not latency.
     prompt, completion = (_rate(TOKENS, f',kind="{kind}"') for kind in ("prompt", "completion"))
     return [
         lines(
@@ -204,6 +214,7 @@ def _losses_over_time() -> list[Any]:
             width=8,
             top=1,
         ),
+        # By kind and model there are many series; those that never counted anything are left out.
         lines(
             "Turns spoilt by kind",
             "Share of replies that were no decision, by model and kind; what never occurred is left out.",
@@ -245,6 +256,7 @@ def _vllm() -> list[Any]:
         part, of = (f"sum by (model_name) (rate({_of_vllm(name)}[{RATE}]))" for name in (part, of))
         return f"{part} / {of}"
 
+    # How full an engine is, and how much of its work it is spared.
     return [
         lines(
             "Requests in the engine",
@@ -274,6 +286,7 @@ def _vllm() -> list[Any]:
 
 
 def _vllm_times() -> list[Any]:
+    # As the engine sees it: what the way to it and the wait before it take is not in these.
     return [
         lines(
             "First token in the engine",

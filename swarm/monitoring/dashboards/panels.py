@@ -1,6 +1,7 @@
 """The panels and variables that all dashboards are made of: Grafana's builders, in one look.
 
-Every panel here has a description and a unit, because there is no other way to make one.
+Every panel here has a description and a unit, because there is no other way to make one. It knows Grafana's builders,
+but no metric of a run besides its count of rounds.
 """
 
 from collections.abc import Sequence
@@ -36,7 +37,7 @@ Builder = Any
 def board(
     uid: str, title: str, description: str, variables: Sequence[Builder], panels: Sequence[Builder]
 ) -> model.Dashboard:
-    """A dashboard with links to the others, the variables it asks for, and its panels and rows in reading order."""
+    """Returns a dashboard with links to the others, its variables, and its panels and rows in reading order."""
     made = (
         dashboard.Dashboard(title)
         .uid(uid)
@@ -56,8 +57,10 @@ def board(
         )
         .with_variable(dashboard.DatasourceVariable("datasource").label("Data source").type("prometheus"))
     )
+    # A query may use the variables above its own, so their order is the caller's.
     for variable in variables:
         made.with_variable(variable)
+    # Numbered in reading order, so that a panel's id is the same in every build.
     for number_of_panel, panel in enumerate(panels, start=1):
         panel.id(number_of_panel)
         if isinstance(panel, dashboard.Row):
@@ -68,7 +71,7 @@ def board(
 
 
 def variable(name: str, label: str, series: str, of: str, description: str, several: bool = False) -> Builder:
-    """A variable with the values that the label `of` has on `series`; `several` can be chosen at once, or all."""
+    """Returns a variable with the values of the label `of` on `series`; with `several`, many can be chosen at once."""
     made = (
         dashboard.QueryVariable(name)
         .label(label)
@@ -79,6 +82,7 @@ def variable(name: str, label: str, series: str, of: str, description: str, seve
         .refresh(model.VariableRefresh.ON_TIME_RANGE_CHANGED)
         .sort(model.VariableSort.NATURAL_ASC if several else model.VariableSort.NATURAL_DESC)
     )
+    # ".*" also finds the series that lack the label, unlike a list of all values.
     if several:
         made.multi(True).include_all(True).all_value(".*")
         made.current(model.VariableOption(selected=True, text="All", value="$__all"))
@@ -86,7 +90,7 @@ def variable(name: str, label: str, series: str, of: str, description: str, seve
 
 
 def row(title: str) -> Builder:
-    """A heading over the panels that follow."""
+    """Returns a heading over the panels that follow."""
     return dashboard.Row(title)
 
 
@@ -102,7 +106,8 @@ def number(
     steps: Sequence[tuple[float, str]] = (),
     spark: bool = False,
 ) -> Builder:
-    """The latest value of each series in large figures; from each of `steps` on it has that colour."""
+    """Returns a panel of the latest values in large figures; from each of `steps` on, a value has that colour."""
+    # Without thresholds a figure has the colour of text: green would say that somebody had judged it.
     panel = (
         stat.Panel()
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]).values(False))
@@ -128,7 +133,7 @@ def lines(
     axis: str = "",
     repeat: str | None = None,
 ) -> Builder:
-    """Series over time. The axis holds `bottom` and `top` however small the values are.
+    """Returns a panel of series over time, whose axis holds `bottom` and `top` however small the values are.
 
     The legend says the latest values where the number of series is known here, and so has room for them.
     """
@@ -152,6 +157,7 @@ def lines(
         )
         .tooltip(common.VizTooltipOptions().mode(looks.TooltipDisplayMode.MULTI).sort(looks.SortOrder.DESCENDING))
     )
+    # Only what differs from Grafana's defaults is set.
     if stacked:
         panel.stacking(common.StackingConfig().mode(looks.StackingMode.NORMAL).group("A"))
     if bottom is not None:
@@ -173,7 +179,8 @@ def bars(
     height: int = 8,
     decimals: int | None = None,
 ) -> Builder:
-    """The latest values side by side."""
+    """Returns a panel of the latest values side by side."""
+    # Bars begin at 0, or their lengths would not compare.
     panel = (
         bargauge.Panel()
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]).values(False))
@@ -190,19 +197,21 @@ def bars(
 
 
 def per_round(counter: str, by: str, run: str = 'run="$run"') -> str:
-    """What a counter gains in a round, by a label: its rate over that of rounds, which is nothing when none pass."""
+    """Returns the query for what a counter gains in a round, by a label; it has no value while no round passes."""
+    # The rate of the counter over that of rounds, so that the window's length cancels out.
     return (
         f"sum by ({by}) (rate({counter}[{RATE}])) / on () group_left () sum(rate(swarm_rounds_total{{{run}}}[{RATE}]))"
     )
 
 
 def quantile(q: float, histogram: str, by: str = "") -> str:
-    """A quantile of a histogram's observations within the rate's window."""
+    """Returns the query for a quantile of a histogram's observations within the rate's window."""
     labels = f"le, {by}" if by else "le"
     return f"histogram_quantile({q}, sum by ({labels}) (rate({histogram}[{RATE}])))"
 
 
 def _steps(steps: Sequence[tuple[float, str]]) -> Builder:
+    # Grafana wants a first mark without a value, which stands for all that is below the others.
     marks = [model.Threshold(value=None, color=GOOD if steps else "text")]
     marks += [model.Threshold(value=value, color=color) for value, color in steps]
     return dashboard.ThresholdsConfig().mode(model.ThresholdsMode.ABSOLUTE).steps(marks)

@@ -1,4 +1,7 @@
-"""The run at a glance: how far it is, how fast, what it cost, and whether anything is wrong."""
+"""The run at a glance: how far it is, how fast, what it cost, and whether anything is wrong.
+
+It knows the names of a run's metrics, and nothing of the run.
+"""
 
 from typing import Any
 
@@ -20,7 +23,7 @@ RUN = 'run="$run"'
 
 
 def dashboard() -> Any:
-    """The dashboard, built."""
+    """Returns the dashboard, built."""
     return board(
         "swarm-run",
         "Swarm: the run at a glance",
@@ -42,6 +45,7 @@ def dashboard() -> Any:
 
 
 def _state() -> list[Any]:
+    # Two rows of six figures together with `_health`.
     return [
         number(
             "Round",
@@ -63,6 +67,7 @@ def _state() -> list[Any]:
             Query(f"60 * rate(swarm_rounds_total{{{RUN}}}[{RATE}])", "rounds a minute"),
             decimals=1,
         ),
+        # Kept finite while no round passes: a figure that is far too long is noticed, an empty one is not.
         number(
             "Time left",
             "Rounds that are still to come at the present pace; 0 once all are done, very long while none passes.",
@@ -91,6 +96,7 @@ def _state() -> list[Any]:
 
 
 def _health() -> list[Any]:
+    # Colours begin where somebody should look: one cent is too much, a few spoilt turns are not.
     return [
         number(
             "Unexplained",
@@ -128,6 +134,7 @@ def _health() -> list[Any]:
             decimals=0,
             steps=[(1, FAIR), (3, BAD)],
         ),
+        # Two figures without a verdict: what is dear, or little room, depends on the run.
         number(
             "Cost",
             "What the tokens have cost so far at the config's prices. No data: the config gives no prices.",
@@ -145,8 +152,9 @@ def _health() -> list[Any]:
 
 
 def _pace() -> list[Any]:
-    decide, clear, whole = (f"swarm_{part}_duration_seconds" for part in ("decide", "clear", "round"))
-    rounds = f"rate({whole}_count{{{RUN}}}[{RATE}])"
+    decide, clear, round_ = (f"swarm_{part}_duration_seconds" for part in ("decide", "clear", "round"))
+    # Sums over counts give a mean per round, whatever the window.
+    rounds = f"rate({round_}_count{{{RUN}}}[{RATE}])"
     return [
         lines(
             "Where a round's time goes",
@@ -156,7 +164,7 @@ def _pace() -> list[Any]:
             Query(f"rate({decide}_sum{{{RUN}}}[{RATE}]) / {rounds}", "decide"),
             Query(f"rate({clear}_sum{{{RUN}}}[{RATE}]) / {rounds}", "clear"),
             Query(
-                f"(rate({whole}_sum{{{RUN}}}[{RATE}]) - rate({decide}_sum{{{RUN}}}[{RATE}]) "
+                f"(rate({round_}_sum{{{RUN}}}[{RATE}]) - rate({decide}_sum{{{RUN}}}[{RATE}]) "
                 f"- rate({clear}_sum{{{RUN}}}[{RATE}])) / {rounds}",
                 "rest",
             ),
@@ -168,8 +176,8 @@ def _pace() -> list[Any]:
             "Median and 95th percentile of rounds' durations, and the deadline by which a round's decisions must be "
             "in: at the deadline a round goes on without those that are missing.",
             "s",
-            Query(quantile(0.5, f"{whole}_bucket{{{RUN}}}"), "median"),
-            Query(quantile(0.95, f"{whole}_bucket{{{RUN}}}"), "95th percentile"),
+            Query(quantile(0.5, f"{round_}_bucket{{{RUN}}}"), "median"),
+            Query(quantile(0.95, f"{round_}_bucket{{{RUN}}}"), "95th percentile"),
             Query(f"swarm_last_round_duration_seconds{{{RUN}}}", "last round"),
             width=8,
         ),
@@ -187,6 +195,7 @@ def _pace() -> list[Any]:
 
 
 def _deeds() -> list[Any]:
+    # First what traders think, then what comes of it.
     return [
         lines(
             "Turns a second by mind",
@@ -241,6 +250,7 @@ def _deeds() -> list[Any]:
 
 def _losses() -> list[Any]:
     return [
+        # A counter has a series for each kind from the start, so what never occurred is filtered out.
         lines(
             "Turns spoilt a round by kind",
             "Turns that a model spoilt, by kind; kinds that never occurred are left out.",
@@ -272,6 +282,7 @@ def _losses() -> list[Any]:
 
 
 def _record() -> list[Any]:
+    # The last panel should be a flat line at 0.
     return [
         lines(
             "Journal",
