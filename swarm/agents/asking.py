@@ -12,7 +12,7 @@ import numpy as np
 from swarm.agents.forms.protocol import Form
 from swarm.agents.mind import Seats
 from swarm.agents.observation import Int64
-from swarm.agents.turns import PromptDigest
+from swarm.agents.turns import Call, PromptDigest
 from swarm.llm.asking import asked_of
 from swarm.llm.protocol import ModelClient, ModelReply, ModelRequest
 
@@ -24,6 +24,11 @@ class Asked:
     replies: list[ModelReply | None]
     digests: list[int]
     pruned_messages: Int64
+
+    def calls(self, model: str, seat: int) -> list[Call]:
+        """Returns the call that was made for a seat, as a list; none where its prompt fitted no budget."""
+        reply = self.replies[seat]
+        return [] if reply is None else [Call(model, self.digests[seat], reply)]
 
 
 async def ask(

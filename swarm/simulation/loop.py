@@ -21,7 +21,7 @@ from swarm.market.events import OrdersTaken, RoundCleared
 from swarm.market.ledger import CASH, ISSUE
 from swarm.market.margin import BANK, LENDER
 from swarm.market.orders import Int64, Orders
-from swarm.scenarios.protocol import Consequence, MarketState, Movement, with_debts
+from swarm.scenarios.protocol import Choices, Consequence, MarketState, Movement, Resolved, with_debts
 from swarm.seeding import draw
 from swarm.simulation.attention import Attended, Attention, counted
 from swarm.simulation.entries import Acted
@@ -166,7 +166,8 @@ class RoundLoop:
         gathered, standing, attended = self._attention.settle(seen, self._answer.state, gathered, decided - started)
         yield
         resumed = self._clock()
-        orders = _with_priority(plan.seed, round_, gathered, standing)
+        resolved = plan.scenario.resolve(round_, _choices(gathered, standing), self._answer.state)
+        orders = _with_priority(plan.seed, round_, resolved.orders)
         before = self._answer.state.reference_ticks
         self._answer = self._market.execute(
             [
@@ -177,7 +178,7 @@ class RoundLoop:
         )
         taken, last = _taken_and_cleared(self._answer.events)
         cleared = self._clock()
-        self._live(round_, before, last)
+        self._live(round_, before, last, resolved)
         self._said = _said(plan, round_, gathered, orders, taken, last)
         self.round, self._last = round_, last
         if sent := (yield):
@@ -245,11 +246,13 @@ class RoundLoop:
             [e if isinstance(e, Acted) else self._numbers.command(e, accounts) for e in entries]
         )
 
-    def _live(self, round_: int, reference_before_ticks: Int64, cleared: RoundCleared) -> None:
+    def _live(self, round_: int, reference_before_ticks: Int64, cleared: RoundCleared, resolved: Resolved) -> None:
         """What happens to everybody once the round has cleared."""
         self._before = reference_before_ticks
         if self._past is not None:
             self._past.keep(round_, reference_before_ticks, cleared)
+        if resolved.consequences:
+            self._execute(self.plan.reaching(resolved.consequences, round_))
         happens = self.plan.scenario.after_clearing(round_, self._answer.state, cleared)
         self._execute(self.plan.reaching(happens, round_))
 
@@ -323,9 +326,16 @@ class _Numbers:
         )
 
 
-def _with_priority(seed: int, round_: int, gathered: Gathered, standing: Orders) -> Orders:
-    """All orders of the round in canonical order, each with its trader's priority as the seed draws it."""
-    orders = Orders.concatenate([gathered.decisions.orders, gathered.baseline_orders, standing]).in_canonical_order()
+def _choices(gathered: Gathered, standing: Orders) -> Choices:
+    """What traders decided, orders in canonical order."""
+    turns, decisions = gathered.turns, gathered.decisions
+    orders = Orders.concatenate([decisions.orders, gathered.baseline_orders, standing]).in_canonical_order()
+    rows = [i for i, value in enumerate(decisions.chosen) if value is not None]
+    return Choices(turns.trader[rows], tuple(decisions.chosen[i] for i in rows), orders)
+
+
+def _with_priority(seed: int, round_: int, orders: Orders) -> Orders:
+    """The round's orders, each with its trader's priority as the seed draws it."""
     drawn = (draw(seed, "priority", round_, orders.trader) >> np.uint64(1)).astype(np.int64)
     return replace(orders, priority=drawn)
 
