@@ -70,7 +70,7 @@ def open_ports(
         for own, journal in zip(plan.markets, journals, strict=True)
     ]
     if runs_on.local:
-        clients = clients or {m.name: engines.in_process(m) for m in models}
+        clients = clients or engines.all_in_process(models)
         with kept_open(clients.values()) as runner, ExitStack() as stack:
             run = runner.run if len(markets) == 1 else stack.enter_context(in_background(runner))
             yield [_local_ports(own, Market(begun, journal), clients, run) for own, begun, journal in markets]

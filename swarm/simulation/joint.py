@@ -42,7 +42,6 @@ class JointSetting:
         self.kinds: tuple[str, ...] = first.kinds
         self.shocks = first.shocks
         self.trader_kind: Int64 = np.concatenate([r.scenario.trader_kind for r in regions])
-        self.makes: Int64 = np.concatenate([r.scenario.makes for r in regions])
         self.named_accounts: tuple[str, ...] = regions[0].named_accounts
         self.opening_reference_ticks: Int64 = mean_ticks([r.opening_reference_ticks for r in regions])
 

@@ -20,7 +20,7 @@ from swarm.market.events import OrdersTaken, RoundCleared
 from swarm.market.ledger import CASH, ISSUE
 from swarm.market.margin import BANK, LENDER
 from swarm.market.orders import Int64, Orders
-from swarm.scenarios.protocol import Consequence, MarketState, Movement, with_debts
+from swarm.scenarios.protocol import Choices, Consequence, MarketState, Movement, Resolved, with_debts
 from swarm.seeding import draw
 from swarm.simulation.attention import Attended, Attention, counted
 from swarm.simulation.entries import Acted
@@ -28,6 +28,7 @@ from swarm.simulation.journal import JournalStats
 from swarm.simulation.market import MarketAnswer, MarketPort
 from swarm.simulation.plan import Fork, RunPlan
 from swarm.simulation.presence import turnover
+from swarm.simulation.prompt_sizes import PromptSizes
 from swarm.simulation.road import RoadRound
 from swarm.simulation.traders import Gathered, TradersPort
 
@@ -125,6 +126,7 @@ class RoundLoop:
         self._market, self._traders = market, traders
         self._clock = clock
         self._attention = Attention(plan)
+        self._sizes = PromptSizes(plan)
         self._numbers = _Numbers()
         self._decided: _Decided | None = None
         self._cleared: _Cleared | None = None
@@ -166,6 +168,7 @@ class RoundLoop:
         delivery = self._router.read(delivery, None if assigned is None else assigned.asked)
         gathered = self._traders.decide(seen)
         decided_s = self._clock()
+        self._sizes.learn(seen, gathered.turns)
         seconds = decided_s - started_s
         gathered, standing, attended = self._attention.settle(seen, self._answer.state, gathered, seconds)
         self._decided = _Decided(round_, started_s, decided_s, seen, delivery, gathered, standing, attended)
@@ -177,7 +180,9 @@ class RoundLoop:
             raise RuntimeError(f"round {self.round + 1} is cleared before it has been decided")
         resumed_s = self._clock()
         plan, round_ = self.plan, decided.round
-        orders = _with_priority(plan.seed, round_, decided.gathered, decided.standing)
+        choices = _choices(decided.gathered, decided.standing)
+        resolved = plan.scenario.resolve(round_, choices, self._answer.state)
+        orders = _with_priority(plan.seed, round_, resolved.orders)
         before = self._answer.state.reference_ticks
         self._answer = self._market.execute(
             [
@@ -188,7 +193,7 @@ class RoundLoop:
         )
         taken, cleared = _taken_and_cleared(self._answer.events)
         clear_s = self._clock() - resumed_s
-        self._live(round_, before, cleared)
+        self._live(round_, before, cleared, resolved)
         self._said = _said(plan, round_, decided.gathered, orders, taken, cleared)
         self.round, self._last = round_, cleared
         self._cleared = _Cleared(decided, orders, taken, cleared, before, clear_s)
@@ -229,6 +234,7 @@ class RoundLoop:
         self.plan = plan
         self._router = _router(plan)
         self._attention.under(plan)
+        self._sizes.under(plan)
         self._past = (self._past or _Past()) if plan.shard.traders.desks else None
 
     def _leave_for(self, fork: Fork) -> None:
@@ -253,7 +259,8 @@ class RoundLoop:
         holdings = _holdings(own)
         delivery = self._router.route(self._said, seen.public.reference_ticks, holdings, self.plan.present(round_))
         facts = with_debts(own.facts, self._answer.state, self.plan.scenario.goods, self.plan.shard.tick_cents)
-        seen = Observation(seen.public, replace(own, facts=facts, heard=delivery.heard))
+        public = replace(seen.public, sizes=self._sizes.now)
+        seen = Observation(public, replace(own, facts=facts, heard=delivery.heard))
         return self._past.shown(seen) if self._past is not None else seen, delivery
 
     def _execute(self, entries: Sequence[Acted | Consequence]) -> None:
@@ -263,11 +270,13 @@ class RoundLoop:
             [e if isinstance(e, Acted) else self._numbers.command(e, accounts) for e in entries]
         )
 
-    def _live(self, round_: int, reference_before_ticks: Int64, cleared: RoundCleared) -> None:
+    def _live(self, round_: int, reference_before_ticks: Int64, cleared: RoundCleared, resolved: Resolved) -> None:
         """What happens to everybody once the round has cleared."""
         self._before = reference_before_ticks
         if self._past is not None:
             self._past.keep(round_, reference_before_ticks, cleared)
+        if resolved.consequences:
+            self._execute(self.plan.reaching(resolved.consequences, round_))
         happens = self.plan.scenario.after_clearing(round_, self._answer.state, cleared)
         self._execute(self.plan.reaching(happens, round_))
 
@@ -341,9 +350,16 @@ class _Numbers:
         )
 
 
-def _with_priority(seed: int, round_: int, gathered: Gathered, standing: Orders) -> Orders:
-    """All orders of the round in canonical order, each with its trader's priority as the seed draws it."""
-    orders = Orders.concatenate([gathered.decisions.orders, gathered.baseline_orders, standing]).in_canonical_order()
+def _choices(gathered: Gathered, standing: Orders) -> Choices:
+    """What traders decided, orders in canonical order."""
+    turns, decisions = gathered.turns, gathered.decisions
+    orders = Orders.concatenate([decisions.orders, gathered.baseline_orders, standing]).in_canonical_order()
+    rows = [i for i, value in enumerate(decisions.chosen) if value is not None]
+    return Choices(turns.trader[rows], tuple(decisions.chosen[i] for i in rows), orders)
+
+
+def _with_priority(seed: int, round_: int, orders: Orders) -> Orders:
+    """The round's orders, each with its trader's priority as the seed draws it."""
     drawn = (draw(seed, "priority", round_, orders.trader) >> np.uint64(1)).astype(np.int64)
     return replace(orders, priority=drawn)
 

@@ -4,15 +4,28 @@ The scenario knows nothing of guests. It is asked about those who live there, an
 neither eat nor harvest, and what a lot is worth to them is what it brings at home.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 
+from swarm.agents.decision import Rules
+from swarm.agents.forms.protocol import Form
 from swarm.agents.observation import Barter, Observation, PrivateViews
 from swarm.market.events import RoundCleared
 from swarm.market.ledger import CASH, ROAD
-from swarm.scenarios.protocol import Consequence, Int64, MarketState, Scenario, ShockMark, fills_of
+from swarm.scenarios.protocol import (
+    Barters,
+    Choices,
+    Consequence,
+    Int64,
+    MarketState,
+    Resolved,
+    Scenario,
+    ShockMark,
+    fills_of,
+)
 from swarm.simulation.plan import RunPlan
 from swarm.simulation.road import TOLL
 
@@ -47,7 +60,8 @@ class Region:
         self.goods: tuple[str, ...] = scenario.goods
         self.kinds: tuple[str, ...] = scenario.kinds + ((TRAVELLER,) if some else ())
         self.trader_kind: Int64 = np.append(scenario.trader_kind, np.full(some, len(scenario.kinds)))
-        self.makes: Int64 = np.append(scenario.makes, np.full(some, -1))
+        if isinstance(scenario, Barters):
+            self.makes: Int64 = np.append(scenario.makes, np.full(some, -1))
         self.named_accounts: tuple[str, ...] = (*scenario.named_accounts, ROAD, TOLL)
         self.opening_reference_ticks: Int64 = scenario.opening_reference_ticks
         self.shocks: tuple[ShockMark, ...] = scenario.shocks
@@ -55,6 +69,14 @@ class Region:
     def rules_text(self) -> str:
         """The setting in a few sentences."""
         return self.scenario.rules_text()
+
+    def forms(self, seed: int, rules: Rules, tick_cents: int) -> Mapping[str, Form[Any]]:
+        """Returns the scenario's forms."""
+        return self.scenario.forms(seed, rules, tick_cents)
+
+    def resolve(self, round_: int, choices: Choices, market: MarketState) -> Resolved:
+        """Returns what the scenario makes of the choices of those who live here and of guests."""
+        return self.scenario.resolve(round_, choices, self._native(market))
 
     def opening(self) -> list[Consequence]:
         """What those begin with who live here; guests bring what they have."""

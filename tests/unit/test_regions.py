@@ -36,6 +36,7 @@ from swarm.simulation.replay import replay
 from swarm.simulation.traders import Gathered, LocalTraders, TradersPort
 from swarm.simulation.world import World
 from swarm.simulation.world_record import WorldRecorder
+from tests.patience import patience
 
 CONFIG: dict[str, Any] = {
     "name": "lands",
@@ -328,7 +329,7 @@ class Meeting:
         self.traders, self.barrier = traders, barrier
 
     def decide(self, seen: Observation) -> Gathered:
-        self.barrier.wait(timeout=60)
+        self.barrier.wait(timeout=patience(60))
         return self.traders.decide(seen)
 
 

@@ -3,6 +3,7 @@
 It says what every mind's name in a config stands for, so that nobody else asks what kind of mind one is.
 """
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -85,7 +86,7 @@ def thinks(plan: ShardPlan) -> "np.ndarray[Any, np.dtype[np.bool_]]":
 def _defined(kind: str, section: dict[str, Any], key: str) -> Definition:
     found: MindPlugin = PLUGINS.find(kind, f"{key}.mind")
     try:
-        return Definition(kind, found.Config.model_validate(section))
+        return Definition(kind, found.Config.model_validate_json(json.dumps(section)))
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         where = ".".join([key, *map(str, first["loc"])])
