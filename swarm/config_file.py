@@ -4,11 +4,11 @@ It knows neither what keys mean, which is the models', nor what a run does with 
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, Tag, ValidationError
-from pydantic_core import ErrorDetails
 
 from swarm import bounded_yaml, scenarios
 from swarm.config import RunConfig
@@ -108,7 +108,7 @@ def _validate(model: type[Model], data: dict[str, Any], prefix: str) -> Model:
         raise ConfigError(prefix.rstrip(".") or "config", f"expected plain values, within bounds ({error})") from error
 
 
-def _config_error(model: type[BaseModel], error: ErrorDetails, prefix: str) -> ConfigError:
+def _config_error(model: type[BaseModel], error: Mapping[str, Any], prefix: str) -> ConfigError:
     location, parent = _resolve(model, error["loc"])
     place = prefix + ".".join(location)
     cause = error.get("ctx", {}).get("error")

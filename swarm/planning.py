@@ -21,11 +21,12 @@ from swarm.market.config import MarketConfig, Mechanism
 from swarm.scenarios.protocol import Barters, Int64, Scenario, ScenarioPlugin
 from swarm.schema import StrictModel
 from swarm.simulation.market import MarketPlan
-from swarm.simulation.plan import RunPlan, assign_minds, config_digest
+from swarm.simulation.plan import RunPlan, config_digest
 from swarm.simulation.presence import DEPARTED
 from swarm.simulation.region import Guests, Region
 from swarm.simulation.regions import RegionsPlan, choose_travellers, populations, region_seed
 from swarm.simulation.road import AWAY, HOME
+from swarm.simulation.shares import assign_minds
 from swarm.simulation.whole import whole_plan
 
 
@@ -39,7 +40,7 @@ def compose(config: RunConfig) -> RunPlan:
         return compose_regions(config).whole
     kind, section = _scenario(config)
     scenario = kind.build(section, config.seed, config.most_traders, config.rounds, config.market)
-    minds = assign_minds(config.seed, _weights(config), _groups(scenario))
+    (minds,) = assign_minds([(config.seed, _groups(scenario))], _weights(config))
     return _plan(config, config.seed, scenario, minds, config.history_record())
 
 
@@ -60,10 +61,8 @@ def compose_regions(config: RunConfig) -> RegionsPlan:
         homes = tuple(names[home] for home in travellers.region[guests, HOME].tolist())
         scenario = kind.build(own, seed, natives[number], config.rounds, config.market)
         settings.append(Region(scenario, Guests(homes, regions.fee_permille, regions.capacity_lots)))
-    minds = [
-        assign_minds(seed, _weights(config), _groups(setting.scenario))
-        for seed, setting in zip(seeds, settings, strict=True)
-    ]
+    groups = [_groups(setting.scenario) for setting in settings]
+    minds = assign_minds(list(zip(seeds, groups, strict=True)), _weights(config))
     plans = []
     for number, setting in enumerate(settings):
         abroad = [
@@ -149,6 +148,7 @@ def _plan(config: RunConfig, seed: int, scenario: Scenario, minds: tuple[str, ..
         config_record=record,
         config_sha256=config_digest(record),
         population=steps,
+        idle_minds=tuple(name for name in _weights(config) if name not in minds),
     )
 
 

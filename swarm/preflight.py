@@ -131,6 +131,16 @@ def check_deadline(config: RunConfig) -> list[str]:
     ]
 
 
+def check_shares(config: RunConfig, plan: RunPlan) -> list[str]:
+    """Returns a line on each mind that has a weight and gets no trader, since there are too few."""
+    total = sum(config.minds.values())
+    return [
+        f"traders.minds.{name}: it decides for nobody: its share of {plan.traders} traders is "
+        f"{config.minds[name]}/{total}; give it more weight, or the run more traders"
+        for name in plan.idle_minds
+    ]
+
+
 def _to_be_observed(config: RunConfig) -> RunPlan:
     """A plan whose scenario can be observed; of several regions, one with most neighbours to hear of."""
     if config.regions is None:
@@ -165,7 +175,7 @@ def check(config: RunConfig, plan: RunPlan, own_cluster: bool, here: bool, narra
     check_budget(config)
     check_desks(config)
     check_models(config, plan, own_cluster, here, narrator)
-    for line in check_deadline(config):
+    for line in (*check_deadline(config), *check_shares(config, plan)):
         log.warning("%s", line)
 
 

@@ -52,7 +52,15 @@ from swarm.agents.turns import Call, kept_text, prompt_digest
 from swarm.llm.asking import asked_of
 from swarm.llm.marks import unmarked
 from swarm.llm.protocol import FinishReason, Message, ModelClient, ModelReply, ModelRequest, Role, TokenUsage
-from swarm.llm.tokens import MESSAGE_OVERHEAD, count_tokens, count_tokens_cached
+from swarm.llm.tokens import (
+    ESTIMATED,
+    MESSAGE_OVERHEAD,
+    TokenSize,
+    count_tokens,
+    count_tokens_cached,
+    further_digits,
+    further_digits_cached,
+)
 
 THREADS = 128
 """Most traders of one desk and shard that are at it at once."""
@@ -119,7 +127,7 @@ class Desk:
         turns = []
         for row, seed in zip(rows, seeds, strict=True):
             turn = self.agent(int(seen.private.trader[row])).turn
-            call = _Call(self, loop, until, seed)
+            call = _Call(self, loop, until, seed, seen.public.sizes.get(self.model, ESTIMATED))
             turns.append(loop.run_in_executor(self._threads, turn, alone(seen, row), task, call))
         return list(await asyncio.gather(*turns))
 
@@ -137,11 +145,12 @@ class _Stopped(Exception):
 class _Call:
     """One turn's way to the model: what it may still spend, and what came of its steps."""
 
-    def __init__(self, desk: Desk, loop: asyncio.AbstractEventLoop, until: float, seed: int) -> None:
+    def __init__(self, desk: Desk, loop: asyncio.AbstractEventLoop, until: float, seed: int, size: TokenSize) -> None:
         self.desk = desk
         self.loop = loop
         self.until = until
         self.seed = seed
+        self.size = size
         self.spent = TokenUsage(0, 0)
         self.steps: list[DeskStep] = []
         self.calls: list[Call] = []
@@ -153,11 +162,12 @@ class _Call:
     def ask(self, messages: tuple[Message, ...]) -> ModelReply:
         """The model's next reply; _Stopped where there is none, no time or no budget for one."""
         left_s = self.until - perf_counter()
-        prompt = sum(
+        estimate = sum(
             (count_tokens_cached if m.role == "system" else count_tokens)(m.content) + MESSAGE_OVERHEAD
             for m in messages
         )
-        room = self.desk.config.max_tokens - self.spent.total - prompt
+        digits = sum((further_digits_cached if m.role == "system" else further_digits)(m.content) for m in messages)
+        room = self.desk.config.max_tokens - self.spent.total - self.size.of(estimate, digits)
         if room < MIN_COMPLETION_TOKENS:
             self.ended = DecisionError.OVER_BUDGET
             raise _Stopped
@@ -169,6 +179,8 @@ class _Call:
             self.spent.completion + reply.usage.completion,
             self.spent.cached_prompt + reply.usage.cached_prompt,
         )
+        # What a step's prompt took in the engine's tokens says what the next one will.
+        self.size = self.size.learned(reply.usage.prompt, estimate, digits)
         if reply.failed:
             self.finish_reason = reply.finish_reason
             raise _Stopped

@@ -1,4 +1,4 @@
-"""What a round costs in one process and over Ray, with 1,000 traders and an engine that answers at once."""
+"""The time of a round in one process and over Ray, with 1,000 traders and an engine that answers at once."""
 
 from statistics import median
 
@@ -18,18 +18,22 @@ ALLOWED_EXTRA_S = 0.05
 
 
 def config() -> RunConfig:
-    """The wood with five scripted models and 1,000 traders."""
+    """Returns the wood with five scripted models and 1,000 traders."""
     return scripted("bench-round", rounds=WARM_UP_ROUNDS + ROUNDS, population=TRADERS)
 
 
 def measure(narrator: Narrator) -> list[Result]:
-    """Local and Ray runs in turn, five of each; a run's figure is the median of its warm rounds."""
+    """Returns the figures of local and Ray runs in turn, five of each.
+
+    A run counts by the median of its warm rounds.
+    """
     seconds: dict[bool, list[float]] = {True: [], False: []}
     for attempt in range(RUNS):
         for local in (True, False):
             narrator.phase(f"run {attempt + 1} of {RUNS}, {'one process' if local else 'Ray'}")
             seconds[local].append(_round_s(local, narrator))
     local_s, ray_s = median(seconds[True]), median(seconds[False])
+    # What Ray may add: a share for its messages, and a constant for what does not depend on size.
     allowed = ALLOWED_RATIO * local_s + ALLOWED_EXTRA_S
     ratios = [r / s for r, s in zip(seconds[False], seconds[True], strict=True)]
     return [

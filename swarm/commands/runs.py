@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from swarm import memory
+from swarm import limits
 from swarm.commands.options import Address, KeyHosts, Local, Out, Overrides, Quiet, RunDirectory, Seed, Trust
 from swarm.commands.stopping import INTERRUPTED_STATUS, StopFlag
 from swarm.errors import ConfigError, ReplayMismatch
@@ -115,7 +115,7 @@ def fork(
 
 def _check_memory(local: bool) -> None:
     what = "a run in one process" if local else "a run over Ray (--local takes less)"
-    memory.must_suffice(memory.local_gb() if local else memory.RAY_GB, what)
+    limits.must_suffice(limits.local_gb() if local else limits.RAY_GB, what)
 
 
 def _found(directory: Path) -> "RunFolder":

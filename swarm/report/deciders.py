@@ -18,7 +18,7 @@ RULE_BEHIND, MODEL_BEHIND = "rule in code behind ", "model behind "
 _PLURALS = {
     SCRIPTED: "scripted policies",
     BASELINE: "baseline rules",
-    EMBEDDED: "tiny language models of this project's own, schooled to choose as rules do",
+    EMBEDDED: "tiny language models of this project's own",
 }
 _NO_MODEL = "no language model"
 
@@ -107,14 +107,17 @@ def mind_label(summary: Summary, mind: str) -> str:
     return f"{mind}\n{nature(summary, mind)}"
 
 
-def told(summary: Summary) -> list[str]:
-    """Returns a line for each part of the run that says who decided in it, and one on guests and on other models."""
+def told(summary: Summary, *, in_full: bool = True) -> list[str]:
+    """Returns a line for each part of the run that says who decided in it, and one on guests and on other models.
+
+    `in_full` says of tiny models what they are worth, too.
+    """
     lines = []
     for part in parts(summary):
         found = groups(part)
         when = _rounds(summary, part)
         everybody = sum(group.traders for group in found)
-        said = [f"{group.plural}, no language models" if is_rule(group.nature) else group.plural for group in found]
+        said = [_said(group, in_full) for group in found]
         if len(found) == 1:
             lines.append(f"{when}the traders were {said[0]} ({', '.join(found[0].minds)})")
         elif found:
@@ -128,21 +131,23 @@ def notice(summary: Summary) -> tuple[str, str]:
     rules = minds_without_model(summary)
     tiny = [mind for mind in minds(summary) if EMBEDDED in natures(summary, mind)]
     about_tiny = (
-        f"{opened(', '.join(tiny))}: each has about a million parameters, was schooled to choose as a rule does, and "
+        f"Each of {', '.join(tiny)} has about a million parameters, was schooled to choose as a rule does, and "
         "picks a letter from a menu of lawful actions. What they do says little about what larger models would do."
         if tiny
         else ""
     )
+    # What holds for some of the decisions alone: guests, and turns that a cheaper rule answered.
     extra = " ".join(f"{opened(line)}." for line in (*_guests(summary), *_answered(summary)))
     if not rules:
         heading = "Tiny language models of this project's own" if tiny else ""
         heading = heading or ("Some decisions are no language model's" if extra else "")
         return heading, " ".join(filter(None, (about_tiny, extra)))
+    # A fork changed who decides, so each part is told by itself.
     if len(parts(summary)) > 1:
         heading = f"{opened(_rules_named(summary))}, {_NO_MODEL}, for some of the rounds or traders"
         if all(is_rule(group.nature) for part in parts(summary) for group in groups(part)):
             heading = f"{opened(_rules_named(summary))}, {_NO_MODEL}"
-        who = "".join(f"{opened(line)}. " for line in told(summary))
+        who = "".join(f"{opened(line)}. " for line in told(summary, in_full=False))
         nothing = "Results of rules in code say nothing about what a language model would do."
         return heading, f"{who}{nothing} {about_tiny}".rstrip()
     traders = sum(parts(summary)[0]["minds"][mind] for mind in rules)
@@ -169,8 +174,13 @@ def forks_told(summary: Summary) -> list[str]:
 
 def seed_told(summary: Summary) -> str:
     """Returns the run's seed; where a fork changed it, each with the rounds in which it held."""
-    seeds = [(part["seed"], part["last_round"]) for part in parts(summary) if "seed" in part]
-    if len({seed for seed, _ in seeds}) < 2:
+    seeds: list[tuple[int, int]] = []
+    for part in parts(summary):
+        if "seed" in part and seeds and seeds[-1][0] == part["seed"]:
+            seeds.pop()
+        if "seed" in part:
+            seeds.append((part["seed"], part["last_round"]))
+    if len(seeds) < 2:
         return str(summary["seed"])
     *earlier, (last, _) = seeds
     return f"{', '.join(f'{seed} to round {count(round_)}' for seed, round_ in earlier)}, then {last}"
@@ -180,6 +190,12 @@ def _rules_named(summary: Summary) -> str:
     """`scripted policies`, `baseline rules` or both, as far as the run has them."""
     found = {g.nature: g.plural for part in parts(summary) for g in groups(part) if is_rule(g.nature)}
     return " and ".join(found[name] for name in sorted(found, key=lambda n: (n != SCRIPTED, n)))
+
+
+def _said(group: Group, in_full: bool) -> str:
+    if is_rule(group.nature):
+        return f"{group.plural}, no language models"
+    return group.plural + (", schooled to choose as rules do" if in_full and group.nature == EMBEDDED else "")
 
 
 def _rounds(summary: Summary, part: Summary) -> str:
@@ -193,9 +209,8 @@ def _guests(summary: Summary) -> list[str]:
     found = summary.get("regions") or {}
     if not found.get("travellers") or found.get("abroad") == "own":
         return []
-    return [
-        f"away from home, a rule ({found['abroad']}), no language model, decided for {found['travellers']} travellers"
-    ]
+    guests = f"{count(found['travellers'])} travellers"
+    return [f"away from home, a rule ({found['abroad']}), no language model, decided for {guests}"]
 
 
 def _answered(summary: Summary) -> list[str]:

@@ -31,9 +31,7 @@ def tiles(summary: Summary) -> list[Tile]:
         Tile("Trades", count(summary["trades"]), f"{summary['trades'] / rounds:,.1f} per round" if rounds else ""),
         Tile("Volume", f"{count(summary['volume_lots'])} lots", _volume_note(summary)),
         _token_tile(summary),
-        Tile("Time per round", seconds(pace["p50"]), f"median; p95 {seconds(pace['p95'])}")
-        if rounds
-        else Tile("Time per round", "none", "no round was finished"),
+        _time_tile(rounds, pace),
         Tile("Decision errors", count(errors), _error_note(summary), "bad" if errors else "good"),
         Tile(
             "Late turns",
@@ -47,6 +45,14 @@ def tiles(summary: Summary) -> list[Tile]:
         if broken
         else Tile("Conservation", "OK", f"all {len(summary['conservation'])} assets add up", "good"),
     ]
+
+
+def _time_tile(rounds: int, pace: Mapping[str, float | None]) -> Tile:
+    if not rounds:
+        return Tile("Time per round", "none", "no round was finished")
+    if pace["p50"] is None:
+        return Tile("Time per round", "not known", "taken from a journal, which has no clock")
+    return Tile("Time per round", seconds(pace["p50"]), f"median; p95 {seconds(pace['p95'])}")
 
 
 def _token_tile(summary: Summary) -> Tile:

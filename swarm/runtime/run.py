@@ -353,7 +353,7 @@ def open_all_ports(
     rounds = config.runtime.snapshot_rounds
     markets = [(plan, replace(begun, snapshot_rounds=rounds), journal) for plan, begun, journal in markets]
     if place.local:
-        clients = {m.name: engines.in_process(m) for m in models}
+        clients = engines.all_in_process(models)
         with kept_open(clients.values()) as runner, ExitStack() as stack:
             run = runner.run if len(markets) == 1 else stack.enter_context(in_background(runner))
             yield [_local_ports(own, Market(begun, journal), clients, run) for own, begun, journal in markets]

@@ -29,6 +29,7 @@ from swarm.simulation.journal import JournalStats
 from swarm.simulation.market import MarketAnswer, MarketPort
 from swarm.simulation.plan import Fork, RunPlan
 from swarm.simulation.presence import turnover
+from swarm.simulation.prompt_sizes import PromptSizes
 from swarm.simulation.traders import Gathered, TradersPort
 
 
@@ -119,6 +120,7 @@ class RoundLoop:
         self._market, self._traders, self._watchers = market, traders, watchers
         self._clock = clock
         self._attention = Attention(plan)
+        self._sizes = PromptSizes(plan)
         self._numbers = _Numbers()
         self._last: RoundCleared | None = None
         self._before: Int64 | None = None
@@ -163,6 +165,7 @@ class RoundLoop:
         delivery = self._router.read(delivery, None if assigned is None else assigned.asked)
         gathered = self._traders.decide(seen)
         decided = self._clock()
+        self._sizes.learn(seen, gathered.turns)
         gathered, standing, attended = self._attention.settle(seen, self._answer.state, gathered, decided - started)
         yield
         resumed = self._clock()
@@ -212,6 +215,7 @@ class RoundLoop:
         self.plan = plan
         self._router = _router(plan)
         self._attention.under(plan)
+        self._sizes.under(plan)
         self._past = (self._past or _Past()) if plan.shard.traders.desks else None
 
     def _leave_for(self, fork: Fork) -> None:
@@ -236,7 +240,8 @@ class RoundLoop:
         holdings = _holdings(own)
         delivery = self._router.route(self._said, seen.public.reference_ticks, holdings, self.plan.present(round_))
         facts = with_debts(own.facts, self._answer.state, self.plan.scenario.goods, self.plan.shard.tick_cents)
-        seen = Observation(seen.public, replace(own, facts=facts, heard=delivery.heard))
+        public = replace(seen.public, sizes=self._sizes.now)
+        seen = Observation(public, replace(own, facts=facts, heard=delivery.heard))
         return self._past.shown(seen) if self._past is not None else seen, delivery
 
     def _execute(self, entries: Sequence[Acted | Consequence]) -> None:

@@ -6,13 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from swarm import __version__
 from swarm.agents.plan import ShardPlan
 from swarm.llm.config import ModelConfig
 from swarm.scenarios.protocol import Consequence, Scenario
-from swarm.seeding import draw_below
 from swarm.simulation.entries import JOURNAL_FORMAT, Forked, RunBegan
 from swarm.simulation.market import MarketPlan
 from swarm.simulation.presence import PopulationStep, among, present_in
@@ -24,7 +21,7 @@ class RunPlan:
 
     `scenario` holds the state of the creatures, so a plan serves one run. `fork` says from where on another plan holds.
     `population` says how many traders are there from which round on; all of them all the time where it is empty.
-    `software` is the version that the run was begun with.
+    `software` is the version that the run was begun with, and `idle_minds` are those of the config that nobody got.
     """
 
     name: str
@@ -40,6 +37,7 @@ class RunPlan:
     fork: "Fork | None" = None
     population: tuple[PopulationStep, ...] = ()
     software: str = __version__
+    idle_minds: tuple[str, ...] = ()
 
     @property
     def traders(self) -> int:
@@ -105,20 +103,3 @@ class Fork:
 def config_digest(record: dict[str, Any]) -> str:
     """SHA-256 of a config's plain values as canonical JSON."""
     return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
-
-
-def assign_minds(seed: int, weights: dict[str, int], makes: np.ndarray) -> tuple[str, ...]:
-    """A mind for each trader, in proportion to `weights` within each kind, shuffled by the seed.
-
-    Shares are exact within each kind up to rounding, so that a mind's profit is not the luck of what it produces.
-    """
-    names = [name for name, weight in weights.items() for _ in range(weight)]
-    minds = [""] * len(makes)
-    for kind in np.unique(makes):
-        members = np.flatnonzero(makes == kind)
-        shuffled = members[np.argsort(draw_below(seed, "minds", 2**53, members), kind="stable")]
-        # Kinds start at different names, so that rounding does not always favour the first.
-        start = int(kind) % len(names)
-        for place, member in enumerate(shuffled.tolist()):
-            minds[member] = names[(start + place) % len(names)]
-    return tuple(minds)

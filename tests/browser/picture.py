@@ -19,6 +19,7 @@ from swarm.simulation.market import Market
 from swarm.simulation.record import Recorder, RunRecord
 from swarm.simulation.traders import LocalTraders
 from tests.browser.chromium import CHROMIUM, MISSING, OPTIONS
+from tests.patience import patience
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "configs" / "wood.yaml"
@@ -68,7 +69,7 @@ def main() -> None:
         width, height = SIZE
         command = [CHROMIUM, *OPTIONS, "--hide-scrollbars", f"--user-data-dir={folder}/profile"]
         command += [f"--window-size={width},{height}", f"--screenshot={shot}", page.as_uri()]
-        subprocess.run(command, check=True, capture_output=True, timeout=120)
+        subprocess.run(command, check=True, capture_output=True, timeout=patience(120))
         PICTURE.write_bytes(with_hash(shot.read_bytes(), record.summary["journal_sha256"]))
     sys.stdout.write(f"{PICTURE}: drawn from journal {record.summary['journal_sha256']}\n")
 

@@ -670,8 +670,12 @@ def test_a_resumed_run_has_metrics(tmp_path: Path) -> None:
                 read.append(get(self.address))
 
     reader = Reader()
-    resume(Place(local=True), folder, (reader,), reader, lambda: False)
+    summary = resume(Place(local=True), folder, (reader,), reader, lambda: False).record.summary
     found = parsed(read[0])
+    for kind in ("prompt", "completion"):
+        assert total(found, "swarm_tokens_total", kind=kind) == summary["tokens"][kind]
+    assert total(found, "swarm_turns_total") == 12 * 40
+    assert total(found, "swarm_fills_total") == summary["fills"]
     assert value(found, "swarm_round") == 12
     assert value(found, "swarm_rounds_total") == 12
     assert value(found, "swarm_round_duration_seconds_count") == 12 - stopped.record.summary["rounds"]

@@ -1,6 +1,6 @@
 """Margin accounts against a model in plain integers, and in the whole exchange: what is lent never goes missing."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -269,6 +269,28 @@ def test_a_short_sale_is_bought_back_by_the_seller_or_by_the_desk() -> None:
     assert desk.owed[0].tolist() == [0, 4]
     assert desk.owned[0].tolist() == [10_000, 0]
     assert desk.called_round.tolist() == [0, 0, 0]
+
+
+def test_where_the_bank_is_short_the_lowest_priority_is_lent_to_first_whatever_its_number() -> None:
+    for first in (0, 1, 2):
+        exchange = Exchange(
+            MarketConfig(margin=MarginConfig(initial_permille=1), drift_permille=0),
+            4,
+            np.array([10]),
+            (ISSUE, *ACCOUNTS),
+        )
+        ledger = exchange.ledger
+        issue, everybody = np.full(5, ledger.account(ISSUE)), np.array([0, 1, 2, 3, ledger.account(BANK)])
+        amounts = np.array([1_000, 1_000, 1_000, 90, 9_000])
+        exchange.handle(Transfer(1, "start", issue, everybody, np.array([0, 0, 0, 1, 0]), amounts))
+        batch = orders((0, BUY, 10, 10), (1, BUY, 10, 10), (2, BUY, 10, 10))
+        priority = np.array([5, 5, 5])
+        priority[first] = 1
+        taken = exchange.handle(SubmitOrders(2, 1, replace(batch, priority=priority)))
+        assert isinstance(taken, OrdersTaken)
+        # The bank has what one of the three lacks.
+        assert taken.accepted == 1
+        assert sorted({0, 1, 2} - set(taken.rejected_trader.tolist())) == [first]
 
 
 def test_without_margin_such_orders_are_refused() -> None:

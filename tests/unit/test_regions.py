@@ -35,6 +35,7 @@ from swarm.simulation.regions import Regions, RegionsPlan, region_of, run_region
 from swarm.simulation.replay import replay, replay_regions
 from swarm.simulation.traders import Gathered, LocalTraders, TradersPort
 from swarm.simulation.whole import Onlookers
+from tests.patience import patience
 
 CONFIG: dict[str, Any] = {
     "name": "lands",
@@ -334,7 +335,7 @@ class Meeting:
         self.traders, self.barrier = traders, barrier
 
     def decide(self, seen: Observation) -> Gathered:
-        self.barrier.wait(timeout=60)
+        self.barrier.wait(timeout=patience(60))
         return self.traders.decide(seen)
 
 

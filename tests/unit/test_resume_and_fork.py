@@ -20,6 +20,7 @@ from swarm.simulation.folder import RunFolder
 from swarm.simulation.history import read
 from swarm.simulation.journal import JournalReader, JournalWriter
 from swarm.simulation.replay import replay
+from tests.patience import patience
 
 SWARM = [sys.executable, "-m", "swarm"]
 CONFIG: dict[str, Any] = {
@@ -104,7 +105,7 @@ def test_a_run_that_is_killed_again_and_again_ends_in_the_same_journal(tmp_path:
         process = subprocess.Popen([*SWARM, "run", *arguments, "--local", "--quiet"], stdout=subprocess.PIPE, text=True)
         journal = folder / "journal.swarm"
         grown = (journal.stat().st_size if journal.exists() else 0) + dice.randrange(150_000)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + patience(60)
         while process.poll() is None and time.monotonic() < deadline:
             if kills < 4 and journal.exists() and journal.stat().st_size >= grown:
                 process.send_signal(signal.SIGKILL)
@@ -112,7 +113,7 @@ def test_a_run_that_is_killed_again_and_again_ends_in_the_same_journal(tmp_path:
                 kills += 1
                 break
             time.sleep(0.001)
-        process.communicate(timeout=60)
+        process.communicate(timeout=patience(60))
         if process.returncode == 0:
             break
         assert process.returncode == -signal.SIGKILL
