@@ -20,12 +20,12 @@ from swarm.agents.decisions import decisions_of
 from swarm.agents.desk import Desk, DeskTurn
 from swarm.agents.desk_tools import Refusal, Seat, alone, call_schema, quoted, system_text
 from swarm.agents.desk_trace import Trace, read_trace
+from swarm.agents.forms.calls import ToolCall, read_calls
 from swarm.agents.memory import Memory
 from swarm.agents.minds import models_asked
 from swarm.agents.minds.desk import read_turn
 from swarm.agents.observation import Barter, Observation, PastRound, PrivateViews, PublicView
 from swarm.agents.shard import Shard
-from swarm.agents.tool_calls import ToolCall, read_calls
 from swarm.agents.turns import Turns
 from swarm.config import RunConfig
 from swarm.config_file import resolve
