@@ -42,8 +42,7 @@ class Group:
 def parts(summary: Summary) -> Sequence[Summary]:
     """Returns the stretches of rounds between which a fork changed the run's config, one where there is no fork."""
     found: Sequence[Summary] = summary.get("parts", ())
-    desks = {name: desk["model"] for name, desk in summary.get("desks", {}).items()}
-    return found or ({"minds": summary["minds"], "engines": summary["engines"], "desks": desks},)
+    return found or ({key: summary[key] for key in ("minds", "engines", "asks") if key in summary},)
 
 
 def is_rule(nature: str) -> bool:
@@ -65,8 +64,7 @@ def nature_of_model(part: Summary, model: str) -> str:
 
 def nature_in(part: Summary, mind: str) -> str:
     """Returns what a mind was in a part of the run: what the models that it asks are; without any, a rule."""
-    desk = part.get("desks", {}).get(mind, mind)
-    models = part.get("models", {}).get(mind) or ([desk] if desk in part["engines"] else [])
+    models = part.get("asks", {}).get(mind) or ([mind] if mind in part["engines"] else [])
     return AND.join(sorted({nature_of_model(part, model) for model in models})) or BASELINE
 
 

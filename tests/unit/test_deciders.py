@@ -33,10 +33,10 @@ MIXES: dict[str, tuple[dict[str, Any], set[str]]] = {
         {"b", "zip"},
     ),
     "a desk with a rule": (
-        summary_of({"desk": 2, "m": 1}, {"m": "openai", "s": "scripted"}, desks={"desk": {"model": "s"}}),
+        summary_of({"desk": 2, "m": 1}, {"m": "openai", "s": "scripted"}, asks={"desk": ["s"]}),
         {"desk"},
     ),
-    "a desk with a model": (summary_of({"desk": 2}, {"m": "openai"}, desks={"desk": {"model": "m"}}), set()),
+    "a desk with a model": (summary_of({"desk": 2}, {"m": "openai"}, asks={"desk": ["m"]}), set()),
     "an engine that is no model": (
         summary_of({"a": 2}, {"a": "mine"}, parts=[part(1, 6, {"a": 2}, {"a": "mine"}, rules=["a"])]),
         {"a"},
@@ -45,7 +45,7 @@ MIXES: dict[str, tuple[dict[str, Any], set[str]]] = {
         summary_of(
             {"council": 3},
             {"a": "vllm", "b": "openai"},
-            parts=[part(1, 6, {"council": 3}, {"a": "vllm", "b": "openai"}, models={"council": ["a", "b"]})],
+            parts=[part(1, 6, {"council": 3}, {"a": "vllm", "b": "openai"}, asks={"council": ["a", "b"]})],
         ),
         set(),
     ),
@@ -53,7 +53,7 @@ MIXES: dict[str, tuple[dict[str, Any], set[str]]] = {
         summary_of(
             {"council": 3},
             {"a": "scripted"},
-            parts=[part(1, 6, {"council": 3}, {"a": "scripted", "b": "scripted"}, models={"council": ["a", "b"]})],
+            parts=[part(1, 6, {"council": 3}, {"a": "scripted", "b": "scripted"}, asks={"council": ["a", "b"]})],
         ),
         {"council"},
     ),
@@ -61,7 +61,7 @@ MIXES: dict[str, tuple[dict[str, Any], set[str]]] = {
         summary_of(
             {"cascade": 3},
             {"a": "scripted"},
-            parts=[part(1, 6, {"cascade": 3}, {"a": "scripted", "b": "vllm"}, models={"cascade": ["a", "b"]})],
+            parts=[part(1, 6, {"cascade": 3}, {"a": "scripted", "b": "vllm"}, asks={"cascade": ["a", "b"]})],
         ),
         {"cascade"},
     ),

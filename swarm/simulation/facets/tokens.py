@@ -1,14 +1,13 @@
 """What calls of models cost, by round and model, in tokens and dollars, and which minds other models answered for."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from swarm.agents.minds import asking as asking_minds
-from swarm.agents.minds import models_of
+from swarm.agents.minds import asking, own_models
 from swarm.market.orders import Int64
 from swarm.scenarios.protocol import MarketState
 from swarm.simulation.facets.protocol import Columns, Tables, known, total
@@ -25,14 +24,13 @@ class Tokens:
     def __init__(self) -> None:
         self._columns = Columns()
         self._answered: dict[str, Counter[str]] = {}
-        self._own: tuple[RunPlan | None, dict[str, set[str]]] = (None, {})
+        self._own: tuple[RunPlan | None, Mapping[str, Sequence[str]]] = (None, {})
 
     def started(self, plan: RunPlan, opening: MarketState, named: Int64) -> None:
         """Take note of who counts tokens, of which models have a price, and of a turn's budget."""
         plans = [plan, *(fork.plan for fork in plan.forks())]
         self._models = {model.name: model for p in plans for model in p.models}
-        asking = {name: mind for p in plans for name, mind in asking_minds(p.shard).items()}
-        self._several = [name for name, mind in asking.items() if mind.most.calls > 1]
+        self._several = {name for p in plans for name, mind in asking(p.shard).items() if mind.most.calls > 1}
         self._budget = plan.last.shard.budget.tokens_per_turn
 
     def round_done(self, outcome: RoundOutcome) -> None:
@@ -60,8 +58,8 @@ class Tokens:
     def summary(self, tables: Tables) -> Mapping[str, Any]:
         """Returns the run's tokens, how many a turn had, and the dollars of each model that has a price."""
         tokens, decided = tables["tokens"], tables["decisions"]
-        # A turn of several calls has a bound of its own, so only others are held against the budget of a prompt.
-        single = decided.filter(~pl.col("mind").is_in(self._several)) if len(decided) else decided
+        # A turn of several calls has a budget of its own and is not held against the one of a prompt.
+        single = decided.filter(~pl.col("mind").is_in(list(self._several))) if len(decided) else decided
         spent = known(single, "prompt_tokens") + known(single, "completion_tokens")
         told = {
             **{kind: total(tokens, f"{kind}_tokens") for kind in ("prompt", "completion")},
@@ -77,10 +75,10 @@ class Tokens:
         answered = {mind: dict(sorted(by.items())) for mind, by in sorted(self._answered.items())}
         return {"tokens": told, **({"answered_by": answered} if answered else {})}
 
-    def _models_of(self, plan: RunPlan) -> Mapping[str, set[str]]:
+    def _models_of(self, plan: RunPlan) -> Mapping[str, Sequence[str]]:
         """The models that each mind asks by itself, looked up once for each plan."""
         if self._own[0] is not plan:
-            self._own = plan, {mind: models_of([mind], plan.shard.definitions) for mind in set(plan.minds)}
+            self._own = plan, own_models(plan.shard)
         return self._own[1]
 
     def _usd(self, tokens: pl.DataFrame) -> dict[str, float]:
