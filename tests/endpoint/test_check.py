@@ -213,7 +213,7 @@ def test_the_check_asks_what_the_run_asks() -> None:
     config = resolve({"models": [{"name": "m", "engine": "openai", "base_url": "http://127.0.0.1:9/v1", "model": "x"}]})
     requests = first_requests(config)
     with picky(note) as url:
-        asked = model(url, model="x", request={"omit": ["seed"], "extra": {"reasoning_effort": "low"}})
+        asked = model(url, model="x", request={"omit": ("seed",), "extra": {"reasoning_effort": "low"}})
         assert problems([asked], 1_000, requests=requests) == []
     [body] = bodies
     assert "ROUND 1 of" in body["messages"][-1]["content"]
