@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from swarm.config_file import resolve
 from swarm.planning import compose
 from swarm.preflight import check_shares
-from swarm.runtime.run import Place, execute
+from swarm.runtime.ports import RunsOn
+from swarm.runtime.run import Session
 from swarm.simulation.folder import RunFolder
 from swarm.simulation.shares import assign_minds, largest_remainder
 
@@ -64,13 +65,13 @@ def test_a_mind_that_gets_nobody_is_said(tmp_path: Path) -> None:
         {"population": 3, "rounds": 1, "traders": {"minds": {"zip": 9, "zi_c": 9, "truthful": 9, "value": 1}}}
         | {"models": [{"name": "value", "temperament": "value"}]}
     )
-    plan = compose(config)
+    plan = compose(config).run
     assert plan.idle_minds == ("value",)
     (line,) = check_shares(config, plan)
     assert line.startswith("traders.minds.value: it decides for nobody")
-    result = execute(config, Place(local=True), RunFolder(tmp_path / "run"), (), Quiet(), lambda: False)
+    result = Session(RunsOn(local=True), RunFolder(tmp_path / "run")).execute(config)
     assert result.record.summary["minds_of_nobody"] == ["value"]
-    assert not compose(resolve({"population": 8, "traders": {"minds": {"zip": 1, "zi_c": 7}}})).idle_minds
+    assert not compose(resolve({"population": 8, "traders": {"minds": {"zip": 1, "zi_c": 7}}})).run.idle_minds
 
 
 class Quiet:

@@ -19,9 +19,10 @@ from swarm.llm.scripted import ScriptedEngine
 from swarm.llm.tokens import ESTIMATED, MESSAGE_OVERHEAD, TokenSize, count_tokens, further_digits
 from swarm.planning import compose
 from swarm.simulation import history
-from swarm.simulation.loop import RoundOutcome, run_rounds
+from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.market import Market
 from swarm.simulation.traders import LocalTraders, RecordedTraders, ResumedTraders
+from swarm.simulation.world import run_rounds
 from tests.unit.test_desks import Fake, call, read, script, turn
 
 REPLY = {"orders": 200, "menu": 16}
@@ -96,7 +97,7 @@ def run(
 ) -> tuple[str, list[RoundOutcome]]:
     """The hash of a run's journal, and its rounds; with a `path`, it goes on from what is there."""
     past = history.read(path) if path and history.begun(path) else None
-    plan = compose(resolve(data))
+    plan = compose(resolve(data)).run
     market, watch = Market(plan.market, path), Watch()
     asked = LocalTraders(plan.shard, {"m": Counting(count, "value")})
     traders = ResumedTraders(RecordedTraders({1: plan.shard}, past.decisions if past else {}), asked)
