@@ -10,7 +10,7 @@ from swarm.config import RunConfig
 from swarm.config_file import load, resolve
 from swarm.llm.config import ModelConfig
 from swarm.preflight import Narrator
-from swarm.runtime.run import Place
+from swarm.runtime.ports import RunsOn
 from swarm.simulation.loop import RoundOutcome
 
 WARM_UP_ROUNDS = 1
@@ -107,5 +107,5 @@ def _alone(config: RunConfig, model: ModelConfig, traders: int) -> RunConfig:
 
 def _run(run: RunConfig, narrator: Narrator) -> _Ledger:
     ledger = _Ledger(run.models[0])
-    play(run, Place(), narrator, ledger)
+    play(run, RunsOn(), narrator, ledger)
     return ledger

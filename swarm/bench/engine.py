@@ -16,11 +16,11 @@ from swarm.llm.engines.vllm.engine import VllmEngine
 from swarm.llm.protocol import ModelReply, ModelRequest
 from swarm.planning import compose
 from swarm.preflight import Narrator
-from swarm.runtime.run import Place
-from swarm.simulation.loop import run_rounds
+from swarm.runtime.ports import RunsOn
 from swarm.simulation.market import Market
 from swarm.simulation.record import Recorder
 from swarm.simulation.traders import LocalTraders, kept_open
+from swarm.simulation.world import run_rounds
 
 TRADERS = 512
 WARM_UP_ROUNDS = 1
@@ -121,14 +121,14 @@ def measure(folder: Path, catalogue: str, narrator: Narrator) -> list[Result]:
 
 def _over_ray(run: RunConfig, narrator: Narrator) -> float:
     watch = Warm(WARM_UP_ROUNDS)
-    play(run, Place(), narrator, watch)
+    play(run, RunsOn(), narrator, watch)
     return watch.turns_per_s
 
 
 def _in_one_process(run: RunConfig) -> tuple[float, float, float]:
     """Returns turns a second of a local run and of its prompts alone, and missed blocks per request."""
     watch = Warm(WARM_UP_ROUNDS)
-    plan = compose(run)
+    plan = compose(run).run
     [model] = run.models
     if not isinstance(model, VllmModel):
         raise TypeError(f"a run on {type(model).__name__} cannot be compared with vLLM")

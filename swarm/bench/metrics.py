@@ -20,11 +20,12 @@ from swarm.monitoring.port import exported
 from swarm.planning import compose
 from swarm.preflight import Narrator
 from swarm.scenarios.protocol import Int64, MarketState
-from swarm.simulation.loop import RoundOutcome, run_rounds
+from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.market import Market
 from swarm.simulation.plan import RunPlan
 from swarm.simulation.record import Recorder
 from swarm.simulation.traders import LocalTraders
+from swarm.simulation.world import run_rounds
 
 AIM_RATIO = 1.02
 WARM_UP_ROUNDS = 3
@@ -132,7 +133,7 @@ def _results(suffix: str, on: list[_Cost], off: list[_Cost]) -> list[Result]:
 
 
 def _run(config: RunConfig, on: bool) -> _Cost:
-    plan = compose(config)
+    plan = compose(config).run
     with tempfile.TemporaryDirectory() as name, _watched(plan, Path(name), on) as hub:
         market = Market(plan.market, Path(name) / "journal.swarm")
         clients = {model.name: engines.in_process(model) for model in plan.models}

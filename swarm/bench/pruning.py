@@ -16,10 +16,11 @@ from swarm.llm import engines
 from swarm.planning import compose
 from swarm.preflight import Narrator
 from swarm.scenarios.protocol import Int64, MarketState
-from swarm.simulation.loop import RoundOutcome, run_rounds
+from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.market import Market
 from swarm.simulation.plan import RunPlan
 from swarm.simulation.record import Recorder
+from swarm.simulation.world import run_rounds
 from swarm.training.evaluate import interval, surplus
 
 SEEDS = 20
@@ -87,7 +88,7 @@ def market(seed: int, traders: dict[str, Any]) -> dict[str, Any]:
 
 def behaviour(seed: int, traders: dict[str, Any]) -> Behaviour:
     """Returns what one such market came to."""
-    plan = compose(resolve(market(seed, traders)))
+    plan = compose(resolve(market(seed, traders))).run
     asked = Shown(plan.shard, {m.name: engines.in_process(m) for m in plan.models})
     recorder, gains, exchange = Recorder(), _Surplus(asked), Market(plan.market, None)
     run_rounds(plan, exchange, asked, (recorder, gains))

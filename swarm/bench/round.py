@@ -7,8 +7,8 @@ from swarm.bench.runs import Warm, scripted
 from swarm.config import RunConfig
 from swarm.planning import compose
 from swarm.preflight import Narrator
-from swarm.runtime.run import Place, open_ports
-from swarm.simulation.loop import run_rounds
+from swarm.runtime.ports import RunsOn, open_ports
+from swarm.simulation.world import World, never
 
 TRADERS = 1_000
 WARM_UP_ROUNDS = 3
@@ -61,6 +61,6 @@ def _round_s(local: bool, narrator: Narrator) -> float:
     run = config()
     plan = compose(run)
     watch = Warm(WARM_UP_ROUNDS)
-    with open_ports(run, plan, Place(local=local), None, narrator, lambda: False) as ports:
-        run_rounds(plan, ports.market, ports.traders, (watch,))
+    with open_ports(run, plan, RunsOn(local=local), [None], narrator, never) as ports:
+        World(plan, [(port.market, port.traders) for port in ports], (watch,)).play()
     return watch.median_s

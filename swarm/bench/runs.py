@@ -11,11 +11,11 @@ from swarm.config_file import resolve
 from swarm.llm.entry import Temperament
 from swarm.planning import compose
 from swarm.preflight import Narrator, check_models
-from swarm.runtime.run import Place, open_ports
+from swarm.runtime import play as run
+from swarm.runtime.ports import RunsOn
 from swarm.scenarios.protocol import MarketState
-from swarm.simulation.loop import RoundOutcome, Watcher, run_rounds
+from swarm.simulation.loop import RoundOutcome, Watcher
 from swarm.simulation.plan import RunPlan
-from swarm.simulation.record import Recorder
 from swarm.simulation.traders import Gathered, LocalTraders
 
 TEMPERAMENTS: tuple[Temperament, ...] = get_args(Temperament)
@@ -67,13 +67,8 @@ def scripted(name: str, **keys: Any) -> RunConfig:
     )
 
 
-def play(config: RunConfig, place: Place, narrator: Narrator, *watchers: Watcher) -> None:
-    """Plays a run with its journal and its tables, as `swarm run` has them, in a folder that ends with it."""
-    plan = compose(config)
-    check_models(config, plan, place.own_cluster, place.address is None, narrator)
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        open_ports(config, plan, place, Path(folder) / "journal.swarm", narrator, lambda: False) as ports,
-    ):
-        run_rounds(plan, ports.market, ports.traders, (Recorder(), *watchers))
-        ports.market.close()
+def play(config: RunConfig, runs_on: RunsOn, narrator: Narrator, *watchers: Watcher) -> None:
+    """Plays a whole run with its journal and its tables, as `swarm run` has them, in a folder that ends with it."""
+    check_models(config, compose(config).run, runs_on.own_cluster, runs_on.address is None, narrator)
+    with tempfile.TemporaryDirectory() as folder:
+        run.play(config, *watchers, runs_on=runs_on, journals_in=Path(folder), narrator=narrator)

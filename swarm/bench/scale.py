@@ -11,7 +11,7 @@ from swarm.bench.runs import Warm, play, scripted
 from swarm.config import RunConfig
 from swarm.config_file import resolve
 from swarm.preflight import Narrator
-from swarm.runtime.run import Place
+from swarm.runtime.ports import RunsOn
 from swarm.simulation.loop import RoundOutcome
 
 BASELINE_TRADERS = 100_000
@@ -119,5 +119,5 @@ def resident_kb() -> float:
 def _run(run: RunConfig, read: Callable[[], float] | None, narrator: Narrator) -> _Rounds:
     """Plays a run over Ray; the one whose memory is read has its tables in it, too."""
     watch = _Rounds(read)
-    play(run, Place(), narrator, watch)
+    play(run, RunsOn(), narrator, watch)
     return watch

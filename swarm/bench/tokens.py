@@ -29,9 +29,10 @@ from swarm.llm.tokens import MESSAGE_OVERHEAD, count_tokens, pieces
 from swarm.planning import compose
 from swarm.preflight import Narrator
 from swarm.scenarios.protocol import MarketState
-from swarm.simulation.loop import RoundOutcome, run_rounds
+from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.market import Market
 from swarm.simulation.plan import RunPlan
+from swarm.simulation.world import run_rounds
 
 POPULATIONS = (10, 32, 100, 316, 1_000, 3_162, 10_000)
 TRADERS = 1_000
@@ -164,7 +165,7 @@ def count(
                 "traders": traders,
             }
         )
-    )
+    ).run
     meters = {m.name: _Meter(engines.in_process(m), BlockCache()) for m in plan.models}
     asked = Shown(plan.shard, meters)
     counter = _Counter(plan, asked, meters, with_all)

@@ -13,7 +13,7 @@ from swarm.bench.runs import Warm, play
 from swarm.config import RunConfig
 from swarm.config_file import resolve
 from swarm.preflight import Narrator
-from swarm.runtime.run import Place
+from swarm.runtime.ports import RunsOn
 from swarm.simulation.loop import RoundOutcome
 
 TRADERS = 1_000
@@ -174,5 +174,5 @@ def _replies() -> dict[str, str]:
 
 def _run(run: RunConfig, local: bool, model_pid: int, narrator: Narrator) -> _Meter:
     meter = _Meter(model_pid)
-    play(run, Place(local=local), narrator, meter)
+    play(run, RunsOn(local=local), narrator, meter)
     return meter

@@ -21,9 +21,9 @@ from swarm.llm.menu_policies import MenuView, choose, read_menu
 from swarm.llm.protocol import ModelReply, ModelRequest, TokenUsage
 from swarm.planning import compose
 from swarm.seeding import draw_below
-from swarm.simulation.loop import run_rounds
 from swarm.simulation.market import Market
 from swarm.simulation.traders import LocalTraders
+from swarm.simulation.world import run_rounds
 
 TEMPERAMENTS: tuple[Temperament, ...] = ("value", "momentum", "maker", "hoarder", "panic")
 PUBLIC_LINES, PRIVATE_LINES, MENU_ROWS = 16, 24, 16
@@ -225,7 +225,7 @@ def _wood(draws: _Draws, rounds: int) -> dict[str, Any]:
 def simulate(number: int) -> Corpus:
     """Returns the examples of the market with this number."""
     # In a third of markets nobody errs, in the others 15 or 30 of 100 answers are drawn.
-    plan = compose(resolve(market_config(number)))
+    plan = compose(resolve(market_config(number))).run
     sink = _Sink()
     noise = int(draw_below(number, "noise", 3).item()) * 150
     clients = {

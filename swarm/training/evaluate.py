@@ -32,10 +32,11 @@ from swarm.market.orders import BUY
 from swarm.planning import compose
 from swarm.scenarios.double_auction import DoubleAuction
 from swarm.scenarios.protocol import MarketState
-from swarm.simulation.loop import RoundOutcome, run_rounds
+from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.market import Market
 from swarm.simulation.plan import RunPlan
 from swarm.simulation.traders import Gathered, LocalTraders
+from swarm.simulation.world import run_rounds
 from swarm.training.corpus import HELD_OUT_FROM, TEMPERAMENTS, market_config
 
 EXAMINED_FROM = HELD_OUT_FROM + 500_000
@@ -139,7 +140,7 @@ def agreement(markets: int) -> dict[str, Any]:
     for number in range(EXAMINED_FROM, EXAMINED_FROM + markets):
         config = market_config(number)
         marks = by_scenario.setdefault(config["scenario"]["name"], {t: Marks() for t in TEMPERAMENTS})
-        plan = compose(resolve(config))
+        plan = compose(resolve(config)).run
         clients = {m.name: _Examiner(m.temperament, five, marks) for m in plan.models if isinstance(m, ScriptedModel)}
         run_rounds(plan, Market(plan.market, None), LocalTraders(plan.shard, clients))
     overall = {t: _merged([marks[t] for marks in by_scenario.values()]) for t in TEMPERAMENTS}
@@ -249,7 +250,7 @@ def efficiency(scenario: str, minds: Population, seed: int) -> tuple[float, dict
     In the double auction it is the realised surplus over the largest possible one of all periods. In the Wood it is the
     same of all rounds, each at the worths of that round.
     """
-    plan = compose(economy_config(scenario, minds, seed))
+    plan = compose(economy_config(scenario, minds, seed)).run
     traders = _Watched(plan)
     run_rounds(plan, Market(plan.market, None), traders, (traders,))
     columns = {name: float(np.mean([c[name] for c in traders.columns])) for name in traders.columns[0]}
@@ -303,7 +304,7 @@ def interval(differences: npt.NDArray[np.float64]) -> tuple[float, float]:
 
 def observations(scenario: str, seed: int) -> Iterator[tuple[ShardPlan, Observation]]:
     """Yields what traders are shown in a market of the teachers that was held out."""
-    plan = compose(economy_config(scenario, populations()["their teachers"], 1_000 + seed))
+    plan = compose(economy_config(scenario, populations()["their teachers"], 1_000 + seed)).run
     traders = _Watched(plan)
     run_rounds(plan, Market(plan.market, None), traders)
     yield from ((plan.shard, seen) for seen in traders.seen[2:])

@@ -10,13 +10,16 @@ from swarm.agents.decision import DecisionError
 from swarm.config_file import resolve
 from swarm.errors import ConfigError
 from swarm.llm import engines
-from swarm.planning import compose
+from swarm.monitoring.hub import Hub
+from swarm.planning import compose, composed
 from swarm.plugins import VARIABLE
-from swarm.simulation.loop import RoundOutcome, run_rounds
+from swarm.report import deciders
+from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.market import Market
 from swarm.simulation.record import Recorder, RunRecord
 from swarm.simulation.replay import replay
 from swarm.simulation.traders import LocalTraders
+from swarm.simulation.world import run_rounds
 
 ROUNDS = 10
 MODELS = [
@@ -45,15 +48,17 @@ class Outcomes:
 
 def played(config: dict[str, Any], journal: Path) -> tuple[list[RoundOutcome], RunRecord]:
     """Plays ten rounds, and replays them from the journal alone."""
-    plan = compose(resolve({"seed": 4, "rounds": ROUNDS, "population": 12, "models": MODELS} | config))
-    outcomes, recorder = Outcomes(), Recorder()
+    plan = compose(resolve({"seed": 4, "rounds": ROUNDS, "population": 12, "models": MODELS} | config)).run
+    outcomes, recorder, hub = Outcomes(), Recorder(), Hub(plan, "process", journal.parent)
     market = Market(plan.market, journal)
     clients = {m.name: engines.in_process(m) for m in plan.models}
-    run_rounds(plan, market, LocalTraders(plan.shard, clients), (outcomes, recorder))
+    run_rounds(plan, market, LocalTraders(plan.shard, clients), (outcomes, recorder, hub))
     record = recorder.finish(market.close(), {})
-    again = replay(journal, lambda recorded: compose(resolve(recorded)))
+    again = replay(journal, composed)
     assert again.holds, again.mismatch
     assert again.rounds == ROUNDS
+    samples = [sample for family in hub.collect() for sample in family.samples]
+    assert sum(s.value for s in samples if s.name == "swarm_turns_total") == ROUNDS * plan.traders
     return outcomes.rounds, record
 
 
@@ -66,6 +71,9 @@ def test_a_council_asks_all_of_its_models_and_is_billed_for_each(tmp_path: Path)
         assert turns.models == ("cheap", "strong", "third")
         assert not any(outcome.gathered.decisions.errors)
     assert record.summary["trades"] > 0
+    assert record.summary["asks"] == {"wise": ["cheap", "strong", "third"]}
+    assert deciders.nature(record.summary, "wise") == "scripted policy"
+    assert "answered_by" not in record.summary
     usd = record.summary["tokens"]["usd"]
     assert usd["strong"] > 5 * usd["cheap"] > 0
 

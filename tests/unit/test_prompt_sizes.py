@@ -19,9 +19,10 @@ from swarm.llm.scripted import ScriptedEngine
 from swarm.llm.tokens import ESTIMATED, MESSAGE_OVERHEAD, TokenSize, count_tokens, further_digits
 from swarm.planning import compose
 from swarm.simulation import history
-from swarm.simulation.loop import RoundOutcome, run_rounds
+from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.market import Market
 from swarm.simulation.traders import LocalTraders, RecordedTraders, ResumedTraders
+from swarm.simulation.world import run_rounds
 from tests.unit.test_desks import Fake, call, read, script, turn
 
 REPLY = {"orders": 200, "menu": 16}
@@ -96,7 +97,7 @@ def run(
 ) -> tuple[str, list[RoundOutcome]]:
     """The hash of a run's journal, and its rounds; with a `path`, it goes on from what is there."""
     past = history.read(path) if path and history.begun(path) else None
-    plan = compose(resolve(data))
+    plan = compose(resolve(data)).run
     market, watch = Market(plan.market, path), Watch()
     asked = LocalTraders(plan.shard, {"m": Counting(count, "value")})
     traders = ResumedTraders(RecordedTraders({1: plan.shard}, past.decisions if past else {}), asked)
@@ -142,6 +143,18 @@ def test_without_what_was_learned_turns_would_be_over_their_tokens(monkeypatch: 
     limit = int(max(free[0].gathered.turns.prompt_tokens)) + REPLY["menu"] + 100
     _, rounds = run(config("menu", 40, limit), digits_singly)
     assert max(spent(rounds)) > limit
+
+
+def test_it_is_told_where_prompts_fit_no_turn_even_without_gossip(caplog: pytest.LogCaptureFixture) -> None:
+    _, free = run(config("menu", 3, 9_000), digits_singly, until=1)
+    assert not caplog.records
+    least = int(min(free[0].gathered.turns.prompt_tokens))
+    _, rounds = run(config("menu", 3, least), digits_singly, until=3)
+    [told] = [record.getMessage() for record in caplog.records]
+    assert "models: m: " in told
+    assert "budget.tokens_per_turn" in told
+    # Who cannot be asked within the budget is not asked again.
+    assert len(rounds[0].gathered.turns.calls) > len(rounds[2].gathered.turns.calls) == 0
 
 
 @pytest.mark.parametrize("form", ["orders", "menu"])
