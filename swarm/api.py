@@ -59,7 +59,7 @@ class Table(pl.DataFrame):
             import pandas as pd
         except ImportError as error:
             raise OutputError(
-                "pandas: it is not installed; `pip install pandas`, or 'thousand-token-wood[pandas]', or stay with polars"
+                "pandas: it is not installed; `pip install 'thousand-token-wood[pandas]'`, or stay with polars"
             ) from error
         return pd.DataFrame({name: self[name].to_list() for name in self.columns})
 
