@@ -254,6 +254,11 @@ class RunConfig(StrictModel):
         return max(step.traders for step in self.population)
 
     @property
+    def market_names(self) -> tuple[str, ...]:
+        """The names of the run's markets: of its regions, or a single one without a name."""
+        return self.regions.all_names if self.regions else ("",)
+
+    @property
     def minds(self) -> dict[str, int]:
         """Weights by mind, with the default filled in."""
         named = [*(m.name for m in self.models), *(d.name for d in self.traders.desks), *self.traders.define]

@@ -20,75 +20,81 @@ from swarm.market import margin
 from swarm.market.config import MarketConfig, Mechanism
 from swarm.scenarios.protocol import Barters, Int64, Scenario, ScenarioPlugin
 from swarm.schema import StrictModel
+from swarm.simulation.history import REGION
+from swarm.simulation.joint import joint_plan
 from swarm.simulation.market import MarketPlan
-from swarm.simulation.plan import RunPlan, assign_minds, config_digest
+from swarm.simulation.plan import RunPlan, WorldPlan, config_digest
 from swarm.simulation.presence import DEPARTED
 from swarm.simulation.region import Guests, Region
-from swarm.simulation.regions import RegionsPlan, choose_travellers, populations, region_seed
-from swarm.simulation.road import AWAY, HOME
-from swarm.simulation.whole import whole_plan
+from swarm.simulation.regions import RegionsConfig, choose_travellers, populations, region_seed
+from swarm.simulation.road import AWAY, HOME, Travellers
+from swarm.simulation.shares import assign_minds
 
 
-def compose(config: RunConfig) -> RunPlan:
-    """The plan of a run; a fresh one for each run, since it holds the scenario's state.
+def compose(config: RunConfig, past: WorldPlan | None = None) -> WorldPlan:
+    """Returns the plan of a run; a fresh one for each run, since it holds the scenarios' state.
 
-    Of a run of several regions it is the plan of the whole, which can be looked at; `compose_regions` has those that
-    can be run.
+    `past` is what the run began with that this one leaves: where regions lie and who travels stays as it was founded.
     """
+    founding_seed = past.founding_seed if past else config.seed
     if config.regions:
-        return compose_regions(config).whole
-    kind, section = _scenario(config)
-    scenario = kind.build(section, config.seed, config.most_traders, config.rounds, config.market)
-    minds = assign_minds(config.seed, _weights(config), _groups(scenario))
-    return _plan(config, config.seed, scenario, minds, config.history_record())
+        return _several(config, config.regions, founding_seed)
+    plugin, section = _scenario(config)
+    scenario = plugin.build(section, config.seed, config.most_traders, config.rounds, config.market)
+    (minds,) = assign_minds([(config.seed, _groups(scenario))], _weights(config))
+    plan = _plan(config, config.seed, scenario, minds, config.history_record())
+    return WorldPlan(plan, (plan,), founding_seed)
 
 
-def compose_regions(config: RunConfig) -> RegionsPlan:
-    """The plans of a run of several regions; fresh ones for each run."""
-    regions = config.regions
-    if regions is None:
-        raise ConfigError("regions", "expected several regions, got one market")
-    kind, section = _scenario(config)
+def composed(record: dict[str, Any], past: WorldPlan | None = None) -> WorldPlan:
+    """Returns the plan of the config of a run that a journal has."""
+    return compose(resolve(record), past)
+
+
+def _several(config: RunConfig, regions: RegionsConfig, founding_seed: int) -> WorldPlan:
+    """The plan of a run of several regions, which were founded from a seed that may be another than the config's."""
     names = regions.all_names
     natives = populations(config.most_traders, len(names))
-    travellers = choose_travellers(regions, config.seed, natives)
+    travellers = choose_travellers(regions, founding_seed, natives)
     seeds = [region_seed(config.seed, number) for number in range(len(names))]
-    settings: list[Region] = []
-    for number, seed in enumerate(seeds):
-        own = kind.tilted(section, seed, regions.tilt_permille) if kind.tilted else section
-        guests = np.flatnonzero(travellers.region[:, AWAY] == number)
-        homes = tuple(names[home] for home in travellers.region[guests, HOME].tolist())
-        scenario = kind.build(own, seed, natives[number], config.rounds, config.market)
-        settings.append(Region(scenario, Guests(homes, regions.fee_permille, regions.capacity_lots)))
-    minds = [
-        assign_minds(seed, _weights(config), _groups(setting.scenario))
-        for seed, setting in zip(seeds, settings, strict=True)
+    settings = [
+        _setting(config, regions, travellers, number, region_seed(founding_seed, number), seed, natives[number])
+        for number, seed in enumerate(seeds)
     ]
+    groups = [_groups(setting.scenario) for setting in settings]
+    minds = assign_minds(list(zip(seeds, groups, strict=True)), _weights(config))
     plans = []
     for number, setting in enumerate(settings):
+        # Guests sit behind those who live here, in the order of travellers.
         abroad = [
             ARBITRAGE if regions.abroad == "arbitrage" else minds[home][seat]
             for (home, away), (seat, _) in zip(travellers.region.tolist(), travellers.seat.tolist(), strict=True)
             if away == number
         ]
-        record = {**config.history_record(), "region": names[number]}
+        record = {**config.history_record(), REGION: names[number]}
         own_part = config.model_copy(update={"budget": config.budget.part(len(names))})
         plans.append(_plan(own_part, seeds[number], setting, (*minds[number], *abroad), record))
     first = _plan(config, config.seed, settings[0], tuple(m for own in minds for m in own), config.history_record())
-    whole, number_of = whole_plan(plans, travellers, first)
-    return RegionsPlan(regions, tuple(plans), whole, travellers, number_of)
+    run, number_of = joint_plan(plans, first, regions, travellers)
+    return WorldPlan(run, tuple(plans), founding_seed, regions, travellers, number_of)
 
 
-def composed(record: dict[str, Any]) -> RunPlan:
-    """The plan of the config that a journal has in its first record: of a run, or of one region of a run."""
-    name = record.get("region")
-    config = resolve({key: value for key, value in record.items() if key != "region"})
-    if name is None:
-        return compose(config)
-    regions = compose_regions(config)
-    if name not in regions.names:
-        raise ConfigError("region", f"the journal is of {name!r}, which is no region of its run")
-    return regions.plans[regions.names.index(name)]
+def _setting(
+    config: RunConfig,
+    regions: RegionsConfig,
+    travellers: Travellers,
+    number: int,
+    land_seed: int,
+    seed: int,
+    natives: int,
+) -> Region:
+    """The scenario of one region, on land that is drawn from `land_seed`, with the guests that come to it."""
+    plugin, section = _scenario(config)
+    own = plugin.tilted(section, land_seed, regions.tilt_permille) if plugin.tilted else section
+    guests = np.flatnonzero(travellers.region[:, AWAY] == number)
+    homes = tuple(regions.all_names[home] for home in travellers.region[guests, HOME].tolist())
+    scenario = plugin.build(own, seed, natives, config.rounds, config.market)
+    return Region(scenario, Guests(homes, regions.fee_permille, regions.capacity_lots))
 
 
 def _scenario(config: RunConfig) -> tuple[ScenarioPlugin, StrictModel]:
@@ -149,6 +155,7 @@ def _plan(config: RunConfig, seed: int, scenario: Scenario, minds: tuple[str, ..
         config_record=record,
         config_sha256=config_digest(record),
         population=steps,
+        idle_minds=tuple(name for name in _weights(config) if name not in minds),
     )
 
 

@@ -13,10 +13,10 @@ from swarm.config import RunConfig
 from swarm.errors import ConfigError
 from swarm.llm.check import are_checked, must_be_usable, warnings
 from swarm.llm.tokens import MESSAGE_OVERHEAD, count_tokens
-from swarm.planning import compose, compose_regions
+from swarm.planning import compose
 from swarm.scenarios.protocol import MarketState
 from swarm.simulation.plan import RunPlan
-from swarm.simulation.regions import region_of
+from swarm.simulation.region import region_of
 
 log = logging.getLogger(__name__)
 
@@ -131,17 +131,27 @@ def check_deadline(config: RunConfig) -> list[str]:
     ]
 
 
+def check_shares(config: RunConfig, plan: RunPlan) -> list[str]:
+    """Returns a line on each mind that has a weight and gets no trader, since there are too few."""
+    total = sum(config.minds.values())
+    return [
+        f"traders.minds.{name}: it decides for nobody: its share of {plan.traders} traders is "
+        f"{config.minds[name]}/{total}; give it more weight, or the run more traders"
+        for name in plan.idle_minds
+    ]
+
+
 def _to_be_observed(config: RunConfig) -> RunPlan:
     """A plan whose scenario can be observed; of several regions, one with most neighbours to hear of."""
-    if config.regions is None:
-        return compose(config)
-    regions = compose_regions(config)
-    neighbours = config.regions.neighbours
+    plan = compose(config)
+    if plan.regions is None:
+        return plan.run
+    neighbours = plan.regions.neighbours
     most = max(range(len(neighbours)), key=lambda region: len(neighbours[region]))
-    region_of(regions.plans[most]).elsewhere = tuple(
-        (regions.names[n], regions.plans[n].market.opening_reference_ticks) for n in neighbours[most]
+    region_of(plan.markets[most]).elsewhere = tuple(
+        (plan.names[n], plan.markets[n].market.opening_reference_ticks) for n in neighbours[most]
     )
-    return regions.plans[most]
+    return plan.markets[most]
 
 
 def check_desks(config: RunConfig) -> None:
@@ -165,7 +175,7 @@ def check(config: RunConfig, plan: RunPlan, own_cluster: bool, here: bool, narra
     check_budget(config)
     check_desks(config)
     check_models(config, plan, own_cluster, here, narrator)
-    for line in check_deadline(config):
+    for line in (*check_deadline(config), *check_shares(config, plan)):
         log.warning("%s", line)
 
 

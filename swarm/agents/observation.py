@@ -1,12 +1,14 @@
 """What traders are shown: the round's public part, the same for all, and the private columns of some of them."""
 
-from dataclasses import dataclass, fields, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from swarm.coordination.assignment import Assignment
+from swarm.llm.tokens import TokenSize
 
 Int64 = npt.NDArray[np.int64]
 
@@ -30,7 +32,8 @@ class PublicView:
     """What everybody knows in a round; arrays have one entry per good and tell of the last round.
 
     `history` has the last rounds, the newest last, where there are desks to ask for it. `elsewhere` has, where there
-    are several regions, the names of the neighbours and their prices by good after the last round.
+    are several regions, the names of the neighbours and their prices by good after the last round. `sizes` has what
+    engines make of prompts, by model, where that is more than is estimated; no prompt shows it.
     """
 
     round: int
@@ -45,6 +48,7 @@ class PublicView:
     unfilled_sell_lots: Int64
     history: tuple[PastRound, ...] = ()
     elsewhere: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    sizes: Mapping[str, TokenSize] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

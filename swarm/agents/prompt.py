@@ -5,7 +5,13 @@ from dataclasses import dataclass
 from swarm.agents.decision import Rules
 from swarm.agents.observation import PrivateViews, PublicView
 from swarm.llm.protocol import Message
-from swarm.llm.tokens import MESSAGE_OVERHEAD, count_tokens, count_tokens_cached
+from swarm.llm.tokens import (
+    MESSAGE_OVERHEAD,
+    count_tokens,
+    count_tokens_cached,
+    further_digits,
+    further_digits_cached,
+)
 
 _FORM = """Answer with one JSON object and nothing else:
 {{"thought": "few words", "orders": [{{"side": "buy", "good": "{good}", "price": 20, "quantity": 2}}], \
@@ -28,6 +34,11 @@ class Prompt:
     messages: tuple[Message, ...]
     tokens: int
     pruned_messages: int
+
+    @property
+    def further_digits(self) -> int:
+        """How many digits the estimate has counted together with others."""
+        return sum((further_digits_cached if m.role == "system" else further_digits)(m.content) for m in self.messages)
 
 
 def system_text(scenario_rules: str, rules: Rules) -> str:

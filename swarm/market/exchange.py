@@ -148,7 +148,7 @@ class Exchange:
             rows = np.flatnonzero((reason == 0) & (nth == n))
             account, asset, amount = self._needs(orders, rows)
             if self.margin:
-                self.margin.lend_for(account, asset, amount, self.reference_ticks)
+                self.margin.lend_for(account, asset, amount, self.reference_ticks, orders.priority[rows])
             affordable = amount <= self.ledger.available(account, asset)
             self.ledger.hold(account[affordable], asset[affordable], amount[affordable])
             taken[rows[affordable]] = True

@@ -136,11 +136,13 @@ def notice(summary: Summary) -> tuple[str, str]:
         if tiny
         else ""
     )
+    # What holds for some of the decisions alone: guests, and turns that a cheaper rule answered.
     extra = " ".join(f"{opened(line)}." for line in (*_guests(summary), *_answered(summary)))
     if not rules:
         heading = "Tiny language models of this project's own" if tiny else ""
         heading = heading or ("Some decisions are no language model's" if extra else "")
         return heading, " ".join(filter(None, (about_tiny, extra)))
+    # A fork changed who decides, so each part is told by itself.
     if len(parts(summary)) > 1:
         heading = f"{opened(_rules_named(summary))}, {_NO_MODEL}, for some of the rounds or traders"
         if all(is_rule(group.nature) for part in parts(summary) for group in groups(part)):

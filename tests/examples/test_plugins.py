@@ -10,13 +10,14 @@ from swarm.agents.decision import DecisionError
 from swarm.config_file import resolve
 from swarm.errors import ConfigError
 from swarm.llm import engines
-from swarm.planning import compose
+from swarm.planning import compose, composed
 from swarm.plugins import VARIABLE
-from swarm.simulation.loop import RoundOutcome, run_rounds
+from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.market import Market
 from swarm.simulation.record import Recorder, RunRecord
 from swarm.simulation.replay import replay
 from swarm.simulation.traders import LocalTraders
+from swarm.simulation.world import run_rounds
 
 ROUNDS = 10
 MODELS = [
@@ -45,13 +46,13 @@ class Outcomes:
 
 def played(config: dict[str, Any], journal: Path) -> tuple[list[RoundOutcome], RunRecord]:
     """Plays ten rounds, and replays them from the journal alone."""
-    plan = compose(resolve({"seed": 4, "rounds": ROUNDS, "population": 12, "models": MODELS} | config))
+    plan = compose(resolve({"seed": 4, "rounds": ROUNDS, "population": 12, "models": MODELS} | config)).run
     outcomes, recorder = Outcomes(), Recorder()
     market = Market(plan.market, journal)
     clients = {m.name: engines.in_process(m) for m in plan.models}
     run_rounds(plan, market, LocalTraders(plan.shard, clients), (outcomes, recorder))
     record = recorder.finish(market.close(), {})
-    again = replay(journal, lambda recorded: compose(resolve(recorded)))
+    again = replay(journal, composed)
     assert again.holds, again.mismatch
     assert again.rounds == ROUNDS
     return outcomes.rounds, record
@@ -115,7 +116,7 @@ def test_a_scenario_without_a_market_decides_by_numbers(tmp_path: Path) -> None:
 )
 def test_a_mind_that_cannot_be_made_is_refused_with_its_key(traders: dict[str, Any], key: str) -> None:
     with pytest.raises(ConfigError, match=key):
-        compose(resolve({"models": MODELS, "traders": traders}))
+        compose(resolve({"models": MODELS, "traders": traders})).run
 
 
 def test_an_unknown_plugin_is_told_which_there_are() -> None:
@@ -127,7 +128,7 @@ def test_an_unknown_plugin_is_told_which_there_are() -> None:
 
 def test_who_barters_nothing_is_decided_for_by_no_rule_of_barter() -> None:
     with pytest.raises(ConfigError, match=r"traders\.minds\.zip"):
-        compose(resolve({"models": MODELS, "scenario": {"name": "guess"}, "traders": {"minds": {"zip": 1}}}))
+        compose(resolve({"models": MODELS, "scenario": {"name": "guess"}, "traders": {"minds": {"zip": 1}}})).run
 
 
 def test_no_config_can_name_a_module(monkeypatch: pytest.MonkeyPatch) -> None:

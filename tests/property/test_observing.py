@@ -16,9 +16,9 @@ from swarm.market.events import RoundCleared
 from swarm.planning import compose
 from swarm.plugins import VARIABLE
 from swarm.scenarios.protocol import MarketState
-from swarm.simulation.loop import run_rounds
 from swarm.simulation.market import Market
 from swarm.simulation.traders import LocalTraders
+from swarm.simulation.world import run_rounds
 
 ROUNDS = 8
 CONFIGS: dict[str, dict[str, Any]] = {
@@ -78,7 +78,7 @@ def sha256(name: str, looks: list[int] | None) -> str:
         "models": [{"name": "m", "temperament": "maker"}],
         "traders": {"minds": {"m": 1, "zip": 1}},
     }
-    plan = compose(resolve(json.loads(json.dumps(shared | CONFIGS[name]))))
+    plan = compose(resolve(json.loads(json.dumps(shared | CONFIGS[name])))).run
     if looks is not None:
         object.__setattr__(plan, "scenario", Watched(plan.scenario, looks))
     market = Market(plan.market, None)

@@ -33,7 +33,7 @@ PLAN = compose(
             "scenario": {"name": "wood", "shocks": [{"kind": "mania", "round": 1, "good": "acorns"}]},
         }
     )
-)
+).run
 RULES = PLAN.shard.rules
 GOODS = RULES.goods
 assert isinstance(PLAN.scenario, Barters)

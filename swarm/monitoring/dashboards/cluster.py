@@ -198,9 +198,8 @@ def _serve() -> list[Any]:
         ),
         lines(
             "Batches that failed",
-            "Requests that ended in an exception, per second.",
+            "Requests that ended in an exception, per second; Serve has no series for them until there was one.",
             "reqps",
-            # Serve has no series for errors until there was one.
             Query(
                 f"sum by (deployment) (rate(ray_serve_deployment_error_counter_total{{{RAY}}}[{RATE}])) "
                 f"or 0 * sum by (deployment) (rate({requests}[{RATE}]))",

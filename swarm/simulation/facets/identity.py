@@ -46,6 +46,7 @@ class Identity:
             "shocks": self._shocks(),
             "traders": plan.traders,
             "minds": dict(sorted(Counter(plan.minds).items())),
+            "minds_of_nobody": list(plan.idle_minds),
             "engines": {model.name: model.engine for part, *_ in parts for model in part.models},
             "config_sha256": plan.config_sha256,
             "forks": [[fork.round, fork.parent_sha256, list(fork.changes)] for fork in self._plan.forks()],

@@ -10,8 +10,8 @@ from typing import Any
 
 import aiohttp
 
-from swarm.llm.engines.openai.client import MAX_BODY_BYTES
 from swarm.llm.engines.openai.config import OpenAIModel
+from swarm.llm.engines.openai.reading import MAX_BODY_BYTES
 from swarm.llm.engines.protocol import CheckConditions
 
 _START_OR_CORRECT = "start it, or correct its base_url"
