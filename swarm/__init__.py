@@ -11,13 +11,25 @@ What is exported here is the whole public API; it is imported when it is first u
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from swarm.version import __version__
+
 if TYPE_CHECKING:
     from swarm.api import Progress, Result, Table, fork, load, play, replay, resume, run
     from swarm.errors import SwarmError
 
-__version__ = "0.1.0"
-
-__all__ = ["Progress", "Result", "SwarmError", "Table", "fork", "load", "play", "replay", "resume", "run"]
+__all__ = [
+    "Progress",
+    "Result",
+    "SwarmError",
+    "Table",
+    "__version__",
+    "fork",
+    "load",
+    "play",
+    "replay",
+    "resume",
+    "run",
+]
 
 
 def __getattr__(name: str) -> Any:
