@@ -130,7 +130,7 @@ def _config_error(model: type[BaseModel], error: Mapping[str, Any], prefix: str)
     place = prefix + ".".join(location)
     cause = error.get("ctx", {}).get("error")
     if isinstance(cause, Misplaced):
-        return ConfigError(cause.place, str(cause))
+        return ConfigError(cause.key, str(cause))
     if isinstance(cause, ValueError):
         return ConfigError(place.rstrip(".") or "config", str(cause))
     match error["type"]:
