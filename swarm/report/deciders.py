@@ -44,8 +44,7 @@ class Group:
 def parts(summary: Summary) -> Sequence[Summary]:
     """Returns the stretches of rounds between which a fork changed the run's config, one where there is no fork."""
     found: Sequence[Summary] = summary.get("parts", ())
-    desks = {name: desk["model"] for name, desk in summary.get("desks", {}).items()}
-    return found or ({"minds": summary["minds"], "engines": summary["engines"], "desks": desks},)
+    return found or ({key: summary[key] for key in ("minds", "engines", "asks") if key in summary},)
 
 
 def is_rule(nature: str) -> bool:
@@ -61,9 +60,21 @@ def nature_of_model(part: Summary, model: str) -> str:
     return known.get(engine, f"{behind}{engine}")
 
 
+def nature_of_mind(part: Summary, mind: str) -> str:
+    """Returns what a mind is: what its models are, and of several the one that is least of a language model."""
+    models = part.get("asks", {}).get(mind, ()) or (mind,)
+    return min((nature_of_model(part, model) for model in models), key=_rank)
+
+
+def _rank(nature: str) -> tuple[int, str]:
+    """The place of a nature, rules before models."""
+    ranks = {SCRIPTED: 0, BASELINE: 1, EMBEDDED: 3}
+    return ranks.get(nature, 2 if is_rule(nature) else 4), nature
+
+
 def natures(summary: Summary, mind: str) -> list[str]:
     """Returns what a mind was, in order, where a fork made something else of it; a desk is what its model is."""
-    found = [nature_of_model(p, p.get("desks", {}).get(mind, mind)) for p in parts(summary) if mind in p["minds"]]
+    found = [nature_of_mind(p, mind) for p in parts(summary) if mind in p["minds"]]
     return list(dict.fromkeys(found))
 
 
@@ -86,9 +97,8 @@ def groups(part: Summary) -> list[Group]:
     """Returns who decided in a part of a run, rules before models."""
     found: dict[str, list[str]] = {}
     for mind in part["minds"]:
-        found.setdefault(nature_of_model(part, part.get("desks", {}).get(mind, mind)), []).append(mind)
-    ranks = {SCRIPTED: 0, BASELINE: 1, EMBEDDED: 3}
-    order = sorted(found, key=lambda name: (ranks.get(name, 2 if is_rule(name) else 4), name))
+        found.setdefault(nature_of_mind(part, mind), []).append(mind)
+    order = sorted(found, key=_rank)
     return [Group(name, sum(part["minds"][m] for m in found[name]), tuple(found[name])) for name in order]
 
 

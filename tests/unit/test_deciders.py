@@ -33,10 +33,10 @@ MIXES: dict[str, tuple[dict[str, Any], set[str]]] = {
         {"b", "zip"},
     ),
     "a desk with a rule": (
-        summary_of({"desk": 2, "m": 1}, {"m": "openai", "s": "scripted"}, desks={"desk": {"model": "s"}}),
+        summary_of({"desk": 2, "m": 1}, {"m": "openai", "s": "scripted"}, asks={"desk": ["s"]}),
         {"desk"},
     ),
-    "a desk with a model": (summary_of({"desk": 2}, {"m": "openai"}, desks={"desk": {"model": "m"}}), set()),
+    "a desk with a model": (summary_of({"desk": 2}, {"m": "openai"}, asks={"desk": ["m"]}), set()),
     "an engine that is no model": (
         summary_of({"a": 2}, {"a": "mine"}, parts=[part(1, 6, {"a": 2}, {"a": "mine"}, rules=["a"])]),
         {"a"},
