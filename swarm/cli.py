@@ -7,11 +7,12 @@ from typing import Annotated
 
 import typer
 
-from swarm import __version__, memory
+from swarm import limits
 from swarm.commands import bench, runs, services, setups
 from swarm.commands.stopping import INTERRUPTED_STATUS
 from swarm.errors import SwarmError, printable
 from swarm.terminal import complain, err, log_to_terminal, out, unwritable
+from swarm.version import __version__
 
 __all__ = ["app", "err", "main", "out"]
 
@@ -58,7 +59,7 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")
     log_to_terminal()
     try:
-        memory.must_suffice(memory.COMMAND_GB, "any command")
+        limits.must_suffice(limits.COMMAND_GB, "any command")
         status = app(arguments, standalone_mode=False)
         out.file.flush()
     except BaseException as error:
@@ -86,7 +87,7 @@ def _status_of(error: BaseException) -> int:
             return 1 if error.errno == errno.EPIPE else 2
         case MemoryError() | ImportError() | OSError() | RuntimeError() if _lacks_memory(error):
             complain(
-                f"memory: the system gave no more ({printable(str(error) or type(error).__name__)}); {memory.remedy()}"
+                f"memory: the system gave no more ({printable(str(error) or type(error).__name__)}); {limits.remedy()}"
             )
             return 2
     raise error

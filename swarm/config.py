@@ -171,7 +171,7 @@ class RunConfig(StrictModel):
         try:
             known = list(definitions(names, self.traders))
         except ConfigError as error:
-            raise Misplaced(error.place, str(error).removeprefix(f"{error.place}: ")) from None
+            raise Misplaced(error.key, str(error).removeprefix(f"{error.key}: ")) from None
         for mind, weight in self.traders.minds.items():
             if mind not in known:
                 raise Misplaced(
@@ -265,6 +265,11 @@ class RunConfig(StrictModel):
         if isinstance(self.population, int):
             return self.population
         return max(step.traders for step in self.population)
+
+    @property
+    def market_names(self) -> tuple[str, ...]:
+        """The names of the run's markets: of its regions, or a single one without a name."""
+        return self.regions.all_names if self.regions else ("",)
 
     @property
     def minds(self) -> dict[str, int]:

@@ -13,6 +13,8 @@ from typing import Literal
 
 import psutil
 
+from swarm.limits import RESERVED_FILES
+
 State = Literal["ok", "missing", "warning"]
 
 
@@ -104,13 +106,21 @@ def _disk() -> Finding:
 def _open_files() -> Finding:
     import resource
 
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    few = 0 < hard < FEW_FILES
+    soft, hard = (
+        value if value != resource.RLIM_INFINITY else -1 for value in resource.getrlimit(resource.RLIMIT_NOFILE)
+    )
+    few_hard, few_soft = 0 < hard < FEW_FILES, 0 < soft < FEW_FILES
+    advice = "a run raises the soft limit to what it needs" if few_soft else ""
+    if few_hard:
+        advice = (
+            f"Ray needs 3 for each actor, at most {max(0, hard // 3 - 20)} actors; a run has at most "
+            f"{max(1, hard - RESERVED_FILES)} connections to endpoints at once; raise it with ulimit -Hn"
+        )
     return Finding(
         "open files",
-        "warning" if few else "ok",
-        f"hard limit {'none' if hard < 0 else hard}",
-        f"Ray needs 3 for each actor: at most {hard // 3 - 20} actors; raise it with ulimit -Hn" if few else "",
+        "warning" if few_hard else "ok",
+        f"soft limit {'none' if soft < 0 else soft}, hard limit {'none' if hard < 0 else hard}",
+        advice,
     )
 
 

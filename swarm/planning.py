@@ -1,6 +1,7 @@
 """What a config comes to: the plans of a run, of one market or of several. It knows no file and no process."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -8,87 +9,92 @@ import numpy as np
 from swarm import scenarios
 from swarm.agents.baselines import ARBITRAGE
 from swarm.agents.decision import Rules
-from swarm.agents.forms.menu import MenuForm
-from swarm.agents.forms.orders import OrdersForm
-from swarm.agents.minds import definitions, models_of, models_with_tools
-from swarm.agents.plan import ShardPlan
+from swarm.agents.forms.protocol import Form
+from swarm.agents.minds import definitions, models_of, models_with_tools, plugin
+from swarm.agents.plan import Definition, ShardPlan
 from swarm.config import RunConfig
 from swarm.config_file import resolve
 from swarm.errors import ConfigError, suggest
 from swarm.llm.entry import usd_per_turn
 from swarm.market import margin
 from swarm.market.config import MarketConfig, Mechanism
-from swarm.scenarios.protocol import Scenario, ScenarioPlugin
+from swarm.scenarios.protocol import Barters, Int64, Scenario, ScenarioPlugin
 from swarm.schema import StrictModel
+from swarm.simulation.history import REGION
+from swarm.simulation.joint import joint_plan
 from swarm.simulation.market import MarketPlan
-from swarm.simulation.plan import RunPlan, assign_minds, config_digest
+from swarm.simulation.plan import RunPlan, WorldPlan, config_digest
 from swarm.simulation.presence import DEPARTED
 from swarm.simulation.region import Guests, Region
-from swarm.simulation.regions import RegionsPlan, choose_travellers, populations, region_seed
-from swarm.simulation.road import AWAY, HOME
-from swarm.simulation.whole import whole_plan
+from swarm.simulation.regions import RegionsConfig, choose_travellers, populations, region_seed
+from swarm.simulation.road import AWAY, HOME, Travellers
+from swarm.simulation.shares import assign_minds
 
 
-def compose(config: RunConfig) -> RunPlan:
-    """The plan of a run; a fresh one for each run, since it holds the scenario's state.
+def compose(config: RunConfig, past: WorldPlan | None = None) -> WorldPlan:
+    """Returns the plan of a run; a fresh one for each run, since it holds the scenarios' state.
 
-    Of a run of several regions it is the plan of the whole, which can be looked at; `compose_regions` has those that
-    can be run.
+    `past` is what the run began with that this one leaves: where regions lie and who travels stays as it was founded.
     """
+    founding_seed = past.founding_seed if past else config.seed
     if config.regions:
-        return compose_regions(config).whole
+        return _several(config, config.regions, founding_seed)
     plugin, section = _scenario(config)
     scenario = plugin.build(section, config.seed, config.most_traders, config.rounds, config.market)
-    minds = assign_minds(config.seed, _weights(config), scenario.makes)
-    return _plan(config, config.seed, scenario, minds, config.history_record())
+    (minds,) = assign_minds([(config.seed, _groups(scenario))], _weights(config))
+    plan = _plan(config, config.seed, scenario, minds, config.history_record())
+    return WorldPlan(plan, (plan,), founding_seed)
 
 
-def compose_regions(config: RunConfig) -> RegionsPlan:
-    """The plans of a run of several regions; fresh ones for each run."""
-    regions = config.regions
-    if regions is None:
-        raise ConfigError("regions", "expected several regions, got one market")
-    plugin, section = _scenario(config)
+def composed(record: dict[str, Any], past: WorldPlan | None = None) -> WorldPlan:
+    """Returns the plan of the config of a run that a journal has."""
+    return compose(resolve(record), past)
+
+
+def _several(config: RunConfig, regions: RegionsConfig, founding_seed: int) -> WorldPlan:
+    """The plan of a run of several regions, which were founded from a seed that may be another than the config's."""
     names = regions.all_names
     natives = populations(config.most_traders, len(names))
-    travellers = choose_travellers(regions, config.seed, natives)
+    travellers = choose_travellers(regions, founding_seed, natives)
     seeds = [region_seed(config.seed, number) for number in range(len(names))]
-    settings: list[Region] = []
-    for number, seed in enumerate(seeds):
-        own = plugin.tilted(section, seed, regions.tilt_permille) if plugin.tilted else section
-        guests = np.flatnonzero(travellers.region[:, AWAY] == number)
-        homes = tuple(names[home] for home in travellers.region[guests, HOME].tolist())
-        scenario = plugin.build(own, seed, natives[number], config.rounds, config.market)
-        settings.append(Region(scenario, Guests(homes, regions.fee_permille, regions.capacity_lots)))
-    minds = [
-        assign_minds(seed, _weights(config), setting.scenario.makes)
-        for seed, setting in zip(seeds, settings, strict=True)
+    settings = [
+        _setting(config, regions, travellers, number, region_seed(founding_seed, number), seed, natives[number])
+        for number, seed in enumerate(seeds)
     ]
+    groups = [_groups(setting.scenario) for setting in settings]
+    minds = assign_minds(list(zip(seeds, groups, strict=True)), _weights(config))
     plans = []
     for number, setting in enumerate(settings):
+        # Guests sit behind those who live here, in the order of travellers.
         abroad = [
             ARBITRAGE if regions.abroad == "arbitrage" else minds[home][seat]
             for (home, away), (seat, _) in zip(travellers.region.tolist(), travellers.seat.tolist(), strict=True)
             if away == number
         ]
-        record = {**config.history_record(), "region": names[number]}
+        record = {**config.history_record(), REGION: names[number]}
         own_part = config.model_copy(update={"budget": config.budget.part(len(names))})
         plans.append(_plan(own_part, seeds[number], setting, (*minds[number], *abroad), record))
     first = _plan(config, config.seed, settings[0], tuple(m for own in minds for m in own), config.history_record())
-    whole, number_of = whole_plan(plans, travellers, first)
-    return RegionsPlan(regions, tuple(plans), whole, travellers, number_of)
+    run, number_of = joint_plan(plans, first, regions, travellers)
+    return WorldPlan(run, tuple(plans), founding_seed, regions, travellers, number_of)
 
 
-def composed(record: dict[str, Any]) -> RunPlan:
-    """The plan of the config that a journal has in its first record: of a run, or of one region of a run."""
-    name = record.get("region")
-    config = resolve({key: value for key, value in record.items() if key != "region"})
-    if name is None:
-        return compose(config)
-    regions = compose_regions(config)
-    if name not in regions.names:
-        raise ConfigError("region", f"the journal is of {name!r}, which is no region of its run")
-    return regions.plans[regions.names.index(name)]
+def _setting(
+    config: RunConfig,
+    regions: RegionsConfig,
+    travellers: Travellers,
+    number: int,
+    land_seed: int,
+    seed: int,
+    natives: int,
+) -> Region:
+    """The scenario of one region, on land that is drawn from `land_seed`, with the guests that come to it."""
+    plugin, section = _scenario(config)
+    own = plugin.tilted(section, land_seed, regions.tilt_permille) if plugin.tilted else section
+    guests = np.flatnonzero(travellers.region[:, AWAY] == number)
+    homes = tuple(regions.all_names[home] for home in travellers.region[guests, HOME].tolist())
+    scenario = plugin.build(own, seed, natives, config.rounds, config.market)
+    return Region(scenario, Guests(homes, regions.fee_permille, regions.capacity_lots))
 
 
 def _scenario(config: RunConfig) -> tuple[ScenarioPlugin, StrictModel]:
@@ -112,8 +118,8 @@ def _plan(config: RunConfig, seed: int, scenario: Scenario, minds: tuple[str, ..
     of = definitions([m.name for m in config.models], config.traders)
     asked = models_of(minds, of)
     cheaper = _cheaper(config, asked, models_with_tools(minds, of))
-    setting = scenario.rules_text()
-    tick_cents = config.market.tick_cents
+    forms = scenario.forms(seed, rules, config.market.tick_cents)
+    _check_barter(scenario, minds, of)
     steps = () if isinstance(config.population, int) else config.population
     return RunPlan(
         name=config.name,
@@ -138,20 +144,18 @@ def _plan(config: RunConfig, seed: int, scenario: Scenario, minds: tuple[str, ..
             definitions={name: of[name] for name in dict.fromkeys(minds)},
             completion_tokens={m.name: m.max_completion_tokens for m in config.models},
             rules=rules,
-            scenario_rules=setting,
-            tick_cents=tick_cents,
+            scenario_rules=scenario.rules_text(),
+            tick_cents=config.market.tick_cents,
             traders=config.traders,
             budget=config.budget,
-            forms={
-                OrdersForm.name: OrdersForm(setting, rules, tick_cents),
-                MenuForm.name: MenuForm(seed, setting, rules, tick_cents),
-            },
-            form_of={m.name: m.form for m in config.models},
+            forms=forms,
+            form_of=_form_of(config, forms),
             cheaper=cheaper,
         ),
         config_record=record,
         config_sha256=config_digest(record),
         population=steps,
+        idle_minds=tuple(name for name in _weights(config) if name not in minds),
     )
 
 
@@ -175,6 +179,36 @@ def _cheaper(config: RunConfig, asked: set[str], with_tools: set[str]) -> dict[s
         if known:
             found[model.name] = min(known, key=lambda name: known[name])
     return found
+
+
+def _groups(scenario: Scenario) -> Int64:
+    """The kinds of traders over which minds are spread evenly: by what they make, where they barter."""
+    return scenario.makes if isinstance(scenario, Barters) else scenario.trader_kind
+
+
+def _form_of(config: RunConfig, forms: Mapping[str, Form[Any]]) -> dict[str, str]:
+    """The form of each model: the scenario's, if it has one alone, or the one that the model's entry names."""
+    if len(forms) == 1:
+        return dict.fromkeys((m.name for m in config.models), next(iter(forms)))
+    for i, model in enumerate(config.models):
+        if model.form not in forms:
+            raise ConfigError(
+                f"models.{i}.form",
+                f"this scenario does not ask in the form {model.form!r}",
+                f"known: {', '.join(forms)}",
+            )
+    return {m.name: m.form for m in config.models}
+
+
+def _check_barter(scenario: Scenario, minds: tuple[str, ...], of: Mapping[str, Definition]) -> None:
+    """ConfigError where a mind needs to know what traders make and need, and the scenario's do not barter."""
+    for mind in dict.fromkeys(minds):
+        if plugin(of[mind]).barters and not isinstance(scenario, Barters):
+            raise ConfigError(
+                f"traders.minds.{mind}",
+                "decides for traders who barter, and those of this scenario do not",
+                "use minds that ask a model",
+            )
 
 
 def _mechanisms(config: MarketConfig, goods: tuple[str, ...]) -> tuple[Mechanism, ...]:

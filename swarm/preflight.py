@@ -8,15 +8,17 @@ import numpy as np
 
 from swarm.agents import desk_tools
 from swarm.agents.minds import asking, definitions, models_of
+from swarm.agents.observation import Observation
 from swarm.agents.shard import MODELS_SHARE
 from swarm.config import RunConfig
 from swarm.errors import ConfigError
 from swarm.llm.check import are_checked, must_be_usable, warnings
+from swarm.llm.protocol import ModelRequest
 from swarm.llm.tokens import MESSAGE_OVERHEAD, count_tokens
-from swarm.planning import compose, compose_regions
+from swarm.planning import compose
 from swarm.scenarios.protocol import MarketState
 from swarm.simulation.plan import RunPlan
-from swarm.simulation.regions import region_of
+from swarm.simulation.region import region_of
 
 log = logging.getLogger(__name__)
 
@@ -33,13 +35,7 @@ def check_budget(config: RunConfig) -> None:
     """ConfigError where the first round's prompts leave no room for a reply; later prompts are of the same size."""
     if not config.models:
         return
-    plan = _to_be_observed(config)
-    nothing = MarketState(
-        np.zeros((plan.traders, len(plan.scenario.goods) + 1), dtype=np.int64), plan.scenario.opening_reference_ticks
-    )
-    seen = plan.scenario.observe(1, nothing, None)
-    # Guests come last, and their own minds are shown what natives are; a rule in their place reads nothing.
-    row = len(seen.private) - 1 if config.regions and config.regions.abroad == "own" else 0
+    plan, seen, row = _first_round(config)
     minds = asking(plan.shard)
     single = {model for mind in minds.values() if mind.most.calls == 1 for model in mind.models}
     single |= {plan.shard.cheaper[m] for m in single if m in plan.shard.cheaper}
@@ -63,6 +59,17 @@ def check_budget(config: RunConfig) -> None:
                 "each further step takes more, since it reads all before it",
             )
     _check_limits(config, plan)
+
+
+def _first_round(config: RunConfig) -> tuple[RunPlan, Observation, int]:
+    """A plan, what its traders see in the first round, and the row of one whose own part is as long as any."""
+    plan = _to_be_observed(config)
+    nothing = MarketState(
+        np.zeros((plan.traders, len(plan.scenario.goods) + 1), dtype=np.int64), plan.scenario.opening_reference_ticks
+    )
+    # Guests come last, and their own minds are shown what natives are; a rule in their place reads nothing.
+    seen = plan.scenario.observe(1, nothing, None)
+    return plan, seen, len(seen.private) - 1 if config.regions and config.regions.abroad == "own" else 0
 
 
 def _check_limits(config: RunConfig, plan: RunPlan) -> None:
@@ -99,6 +106,21 @@ def _check_limits(config: RunConfig, plan: RunPlan) -> None:
         )
 
 
+def first_requests(config: RunConfig) -> dict[str, ModelRequest]:
+    """Returns by model a request as the run will make it, for a trader of the first round."""
+    if not config.models:
+        return {}
+    plan, seen, row = _first_round(config)
+    found: dict[str, ModelRequest] = {}
+    for model in plan.models:
+        form = plan.shard.form(model.name)
+        budget = config.budget.tokens_per_turn - model.max_completion_tokens
+        if (rendered := form.render(seen, row, budget)) is not None:
+            schema = form.schema(seen, row)
+            found[model.name] = ModelRequest(rendered.messages, schema, model.max_completion_tokens, config.seed)
+    return found
+
+
 def models_time_s(config: RunConfig) -> float:
     """Seconds of a round after which models are no longer waited for."""
     return MODELS_SHARE * config.budget.round_deadline_s
@@ -131,17 +153,27 @@ def check_deadline(config: RunConfig) -> list[str]:
     ]
 
 
+def check_shares(config: RunConfig, plan: RunPlan) -> list[str]:
+    """Returns a line on each mind that has a weight and gets no trader, since there are too few."""
+    total = sum(config.minds.values())
+    return [
+        f"traders.minds.{name}: it decides for nobody: its share of {plan.traders} traders is "
+        f"{config.minds[name]}/{total}; give it more weight, or the run more traders"
+        for name in plan.idle_minds
+    ]
+
+
 def _to_be_observed(config: RunConfig) -> RunPlan:
     """A plan whose scenario can be observed; of several regions, one with most neighbours to hear of."""
-    if config.regions is None:
-        return compose(config)
-    regions = compose_regions(config)
-    neighbours = config.regions.neighbours
+    plan = compose(config)
+    if plan.regions is None:
+        return plan.run
+    neighbours = plan.regions.neighbours
     most = max(range(len(neighbours)), key=lambda region: len(neighbours[region]))
-    region_of(regions.plans[most]).elsewhere = tuple(
-        (regions.names[n], regions.plans[n].market.opening_reference_ticks) for n in neighbours[most]
+    region_of(plan.markets[most]).elsewhere = tuple(
+        (plan.names[n], plan.markets[n].market.opening_reference_ticks) for n in neighbours[most]
     )
-    return regions.plans[most]
+    return plan.markets[most]
 
 
 def check_desks(config: RunConfig) -> None:
@@ -165,7 +197,7 @@ def check(config: RunConfig, plan: RunPlan, own_cluster: bool, here: bool, narra
     check_budget(config)
     check_desks(config)
     check_models(config, plan, own_cluster, here, narrator)
-    for line in check_deadline(config):
+    for line in (*check_deadline(config), *check_shares(config, plan)):
         log.warning("%s", line)
 
 
@@ -180,6 +212,6 @@ def check_models(config: RunConfig, plan: RunPlan, own_cluster: bool, here: bool
     if not are_checked(plan.models):
         return
     narrator.phase("checking the models")
-    must_be_usable(plan.models, config.budget.tokens_per_turn, here=here)
+    must_be_usable(plan.models, config.budget.tokens_per_turn, here=here, requests=first_requests(config))
     for line in warnings(plan.models):
         log.warning("%s", line)

@@ -11,10 +11,12 @@ import numpy as np
 
 from swarm.agents.forms.protocol import Form
 from swarm.agents.mind import Seats
-from swarm.agents.observation import Int64
-from swarm.agents.turns import PromptDigest
+from swarm.agents.observation import Int64, Observation
+from swarm.agents.prompt import Prompt
+from swarm.agents.turns import Call, PromptDigest
 from swarm.llm.asking import asked_of
 from swarm.llm.protocol import ModelClient, ModelReply, ModelRequest
+from swarm.llm.tokens import ESTIMATED, TokenSize
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,6 +27,11 @@ class Asked:
     digests: list[int]
     pruned_messages: Int64
 
+    def calls(self, model: str, seat: int) -> list[Call]:
+        """Returns the call that was made for a seat, as a list; none where its prompt fitted no budget."""
+        reply = self.replies[seat]
+        return [] if reply is None else [Call(model, self.digests[seat], reply)]
+
 
 async def ask(
     form: Form[Any],
@@ -33,8 +40,12 @@ async def ask(
     seeds: Sequence[int],
     budget: tuple[int, int],
     deadline_s: float,
+    size: TokenSize = ESTIMATED,
 ) -> Asked:
-    """Returns what a model answers to each seat's prompt; `budget` is in tokens, of the prompt and of the reply."""
+    """Returns what a model answers to each seat's prompt.
+
+    `budget` is in tokens, of the prompt and of the reply, and `size` is what the model's engine makes of prompts.
+    """
     prompt_tokens, reply_tokens = budget
     seen, heard = seats.seen, seats.seen.private.heard
     digest = PromptDigest(form.system(), form.shared(seen.public))
@@ -45,7 +56,7 @@ async def ask(
     digests = [0] * len(seats)
     pruned = np.zeros(len(seats), dtype=np.int64)
     for i, row in enumerate(seats.rows.tolist()):
-        rendered = form.render(seen, row, prompt_tokens)
+        rendered = _fitted(form, seen, row, prompt_tokens, size)
         if rendered is None:
             pruned[i] = len(heard[row])
             continue
@@ -68,3 +79,14 @@ async def ask(
         for i, reply in zip((i for group in alike.values() for i in group), answered, strict=True):
             replies[i] = reply
     return Asked(replies, digests, pruned)
+
+
+def _fitted(form: Form[Any], seen: Observation, row: int, budget: int, size: TokenSize) -> Prompt | None:
+    """A prompt that the engine will count at most `budget` tokens for; None where even one without gossip is longer."""
+    rendered = form.render(seen, row, budget)
+    if size.as_estimated:
+        return rendered
+    # Each time at least one line of gossip less, until what is left fits or nothing does.
+    while rendered is not None and size.of(rendered.tokens, rendered.further_digits) > budget:
+        rendered = form.render(seen, row, rendered.tokens - 1)
+    return rendered

@@ -43,6 +43,11 @@ class DecisionError(StrEnum):
     ENGINE_CIRCUIT_OPEN = "engine_circuit_open"
     ENGINE_UNAUTHORIZED = "engine_unauthorized"
     ENGINE_MODEL_NOT_FOUND = "engine_model_not_found"
+    ENGINE_QUOTA = "engine_quota"
+    ENGINE_ONLY_REASONING = "engine_only_reasoning"
+    ENGINE_REFUSED = "engine_refused"
+    ENGINE_CONTENT_FILTER = "engine_content_filter"
+    ENGINE_EMPTY = "engine_empty"
     ENGINE_DEADLINE = "engine_deadline"
     TRUNCATED = "truncated"
     TOO_LONG = "too_long"
@@ -227,6 +232,8 @@ def check_decision(data: Any, rules: Rules, makes: int) -> Decision | DecisionEr
 
 def without_nulls(data: dict[str, Any], model: type[StrictModel]) -> dict[str, Any]:
     """Returns `data` without nulls for what may be left out, which a strict schema cannot say otherwise."""
+    if None not in data.values():
+        return data
     # Null orders are no decision to send none.
     may_lack = {name for name, key in model.model_fields.items() if not key.is_required()} - {"orders"}
     return {key: value for key, value in data.items() if value is not None or key not in may_lack}

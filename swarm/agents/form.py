@@ -79,7 +79,8 @@ def after_object(text: str) -> str:
 def _strict(text: str) -> Any:
     """The JSON value that `text` is, or None where it is none; `null` is no reply either."""
     try:
-        return json.loads(text, object_pairs_hook=_unique_keys, parse_constant=_no_constant)
+        # Line breaks within strings are read as they are; small models write them, and no amount has any.
+        return json.loads(text, object_pairs_hook=_unique_keys, parse_constant=_no_constant, strict=False)
     except json.JSONDecodeError:
         return None
     except RecursionError:

@@ -50,6 +50,10 @@ class Seats:
         """The number of each seat's trader."""
         return self.seen.private.trader[self.rows]
 
+    def take(self, places: Int64) -> "Seats":
+        """Returns the seats at these indices."""
+        return Seats(self.seen, self.rows[places], self.model[places], self.models)
+
     def seeds(self, seed: int) -> list[int]:
         """Returns a seed for the sampling of each seat's replies, the same whoever asks."""
         drawn = draw(seed, "request", self.seen.public.round, self.trader)
@@ -59,8 +63,7 @@ class Seats:
         """Returns the seats by the model that is asked, where a mind has one of its `own`."""
         found = []
         for index in np.unique(self.model).tolist():
-            places = np.flatnonzero(self.model == index)
-            seats = Seats(self.seen, self.rows[places], self.model[places], self.models)
+            seats = self.take(np.flatnonzero(self.model == index))
             found.append((own if index == OWN else self.models[index], seats))
         return found
 
@@ -106,7 +109,8 @@ class MindPlugin:
     """The one export of a mind's file.
 
     `build(name, section, plan)` makes the mind for the traders of a shard; `section` is an instance of `Config`.
-    `models(section)` names the models that it asks, and `by_tools` says whether it has them call tools.
+    `models(section)` names the models that it asks, `by_tools` says whether it has them call tools, and `barters`
+    whether it has to know what traders make, need and can spare.
     """
 
     name: str
@@ -115,3 +119,4 @@ class MindPlugin:
     build: Callable[[str, Any, ShardPlan], Mind | Rule]
     models: Callable[[Any], tuple[str, ...]] = lambda _: ()
     by_tools: bool = False
+    barters: bool = False

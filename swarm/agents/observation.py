@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from swarm.coordination.assignment import Assignment
+from swarm.llm.tokens import TokenSize
 
 Int64 = npt.NDArray[np.int64]
 
@@ -47,8 +48,9 @@ class PublicView:
     """What everybody knows in a round; arrays have one entry per good and tell of the last round.
 
     `history` has the last rounds, the newest last, where there are desks to ask for it. `elsewhere` has, where there
-    are several regions, the names of the neighbours and their prices by good after the last round. `members_worth` has
-    what is known of each council's members; no prompt shows it.
+    are several regions, the names of the neighbours and their prices by good after the last round. `sizes` has what
+    engines make of prompts, by model, where that is more than is estimated, and `members_worth` what is known of each
+    council's members; no prompt shows either.
     """
 
     round: int
@@ -63,6 +65,7 @@ class PublicView:
     unfilled_sell_lots: Int64
     history: tuple[PastRound, ...] = ()
     elsewhere: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    sizes: Mapping[str, TokenSize] = field(default_factory=dict)
     members_worth: Mapping[str, MembersWorth] = field(default_factory=dict)
 
 

@@ -5,7 +5,13 @@ from dataclasses import dataclass
 from swarm.agents.decision import Rules
 from swarm.agents.observation import PrivateViews, PublicView
 from swarm.llm.protocol import Message
-from swarm.llm.tokens import MESSAGE_OVERHEAD, count_tokens, count_tokens_cached
+from swarm.llm.tokens import (
+    MESSAGE_OVERHEAD,
+    count_tokens,
+    count_tokens_cached,
+    further_digits,
+    further_digits_cached,
+)
 
 _FORM = """Answer with one JSON object and nothing else:
 {{"thought": "few words", "orders": [{{"side": "buy", "good": "{good}", "price": 20, "quantity": 2}}], \
@@ -29,6 +35,11 @@ class Prompt:
     tokens: int
     pruned_messages: int
 
+    @property
+    def further_digits(self) -> int:
+        """How many digits the estimate has counted together with others."""
+        return sum((further_digits_cached if m.role == "system" else further_digits)(m.content) for m in self.messages)
+
 
 def system_text(scenario_rules: str, rules: Rules) -> str:
     """What never changes during a run: the setting, the market's rules and the form of an answer."""
@@ -46,7 +57,8 @@ def system_text(scenario_rules: str, rules: Rules) -> str:
 def public_text(public: PublicView, goods: tuple[str, ...]) -> str:
     """The round's digest, byte for byte the same for every trader."""
     lines = [f"ROUND {public.round} of {public.rounds}, {public.season}"]
-    lines += [f"NEWS {line}" for line in public.news]
+    # A title of a config may hold line breaks, and a line is all that it gets.
+    lines += [f"NEWS {' '.join(line.split())}" for line in public.news]
     lines.append("MARKET good PRICE CHANGE TRADED UNMET_BIDS UNMET_ASKS")
     rows = zip(
         goods,

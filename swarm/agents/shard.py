@@ -10,14 +10,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from swarm.agents.decisions import Decisions
+from swarm.agents.decision import DecisionError, Reading, engine_failure
+from swarm.agents.decisions import Decisions, decisions_of
 from swarm.agents.memory import Memory
 from swarm.agents.mind import Mind, Rule, Seats
 from swarm.agents.minds import cast
 from swarm.agents.observation import Int64, Observation
 from swarm.agents.plan import ShardPlan
 from swarm.agents.turns import Turns
-from swarm.llm.protocol import ModelClient, ModelReply, TokenUsage
+from swarm.llm.protocol import ENGINE_FAILURES, ModelClient, ModelReply, TokenUsage
 from swarm.market.orders import Orders
 
 log = logging.getLogger(__name__)
@@ -94,9 +95,23 @@ class Shard:
 
 def read_by_minds(minds: Mapping[str, Mind], turns: Mapping[str, Turns], seats: Mapping[str, Seats]) -> Decisions:
     """Returns what the turns of each mind mean, in the order of traders."""
-    read = [minds[name].read(own, seats[name]) for name, own in turns.items()]
+    read = [_read(minds[name], own, seats[name]) for name, own in turns.items()]
     trader = np.concatenate([np.empty(0, dtype=np.int64), *(own.trader for own in turns.values())])
     return Decisions.join(read, np.argsort(trader, kind="stable"))
+
+
+def _read(mind: Mind, turns: Turns, seats: Seats) -> Decisions:
+    """What turns mean; where a mind cannot read them, all of them are lost, in a replay as in the run."""
+    try:
+        return mind.read(turns, seats)
+    except Exception:
+        log.warning("the mind %s cannot read round %d", mind.name, seats.seen.public.round, exc_info=True)
+        failed = [reason in ENGINE_FAILURES for reason in turns.finish_reason]
+        errors = [
+            engine_failure(reason) if lost else DecisionError.WRONG_SHAPE
+            for lost, reason in zip(failed, turns.finish_reason, strict=True)
+        ]
+        return decisions_of(turns, [Reading(error) for error in errors], (), 0)
 
 
 def read_again(plan: ShardPlan, minds: Mapping[str, Mind], turns: Turns, seen: Observation) -> Decisions:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from swarm.agents.observation import Int64
 from swarm.agents.turn_record import ints, member, texts
-from swarm.llm.protocol import MAX_REPLY_CHARS, FinishReason, Message, ModelReply
+from swarm.llm.protocol import MAX_REPLY_CHARS, FinishReason, Message, ModelReply, TokenUsage
 
 Float64 = npt.NDArray[np.float64]
 
@@ -84,6 +84,11 @@ class Calls:
             ),
         )
 
+    @property
+    def usage(self) -> tuple[Int64, Int64, Int64, Int64]:
+        """The columns of a `TokenUsage`."""
+        return self.prompt_tokens, self.completion_tokens, self.cached_prompt_tokens, self.shared_prompt_tokens
+
     def take(self, rows: Int64) -> "Calls":
         """Returns the rows at these indices."""
         picked: dict[str, Any] = {}
@@ -144,6 +149,35 @@ class Turns:
         )
 
     @classmethod
+    def asked_often(
+        cls,
+        mind: str,
+        trader: Int64,
+        text: Sequence[str],
+        finish_reason: Sequence[FinishReason],
+        calls: Sequence[Sequence[Call]],
+        pruned_messages: Int64,
+    ) -> Self:
+        """Returns turns of any number of calls each, which stand in the order in which they were made."""
+        models = tuple(sorted({call.model for made in calls for call in made}))
+        rows = [(i, call) for i, made in enumerate(calls) for call in made]
+        return cls(
+            trader=trader,
+            mind=np.zeros(len(trader), dtype=np.int64),
+            text=tuple(text),
+            finish_reason=tuple(finish_reason),
+            pruned_messages=pruned_messages,
+            minds=(mind,),
+            models=models,
+            calls=Calls.of(
+                [i for i, _ in rows],
+                [models.index(call.model) for _, call in rows],
+                [call.prompt_digest for _, call in rows],
+                [call.reply for _, call in rows],
+            ),
+        )
+
+    @classmethod
     def join(cls, parts: Sequence["Turns"]) -> Self:
         """Returns all rows of `parts` sorted by trader; names that no row uses are left out, others sorted."""
         if not parts:
@@ -186,6 +220,16 @@ class Turns:
     def without_calls(self) -> "Turns":
         """Returns the same turns as turns in which no model was called."""
         return replace(self, models=(), calls=Calls.of([], [], [], []))
+
+    def made(self, turn: int) -> list[Call]:
+        """Returns the calls of one turn, as a mind that goes on asking hands them on."""
+        calls, found = self.calls, []
+        for i in np.flatnonzero(calls.turn == turn).tolist():
+            usage = TokenUsage(*(int(column[i]) for column in calls.usage))
+            told = None if np.isnan(calls.first_token_s[i]) else float(calls.first_token_s[i])
+            reply = ModelReply("", usage, calls.finish_reason[i], float(calls.latency_s[i]), told)
+            found.append(Call(self.models[int(calls.model[i])], int(calls.prompt_digest[i]), reply))
+        return found
 
     @property
     def prompt_tokens(self) -> Int64:

@@ -1,4 +1,4 @@
-"""What one call of an OpenAI-compatible endpoint costs its caller, against a server that answers at once."""
+"""The cost of one call of an OpenAI-compatible endpoint to its caller, against a server that answers at once."""
 
 import asyncio
 import json
@@ -24,7 +24,8 @@ _REPLY = {
 
 
 def measure(narrator: Narrator) -> list[Result]:
-    """1,000 calls with the prompt of a turn, five times, one after another and 64 at once."""
+    """Returns the figures of 1,000 calls with the prompt of a turn, five times, one by one and 64 at once."""
+    # Prompts differ in their first line alone, as those of a round do.
     rules = Rules(("acorns", "berries", "mushrooms", "honey", "firewood"), 3, 1_000, 100)
     system = Message("system", "You live in the Wood and trade for pebbles. " * 30)
     schema = rules.schema()
@@ -58,13 +59,14 @@ def measure(narrator: Narrator) -> list[Result]:
 
 
 def _calls(url: str, concurrency: int, requests: list[ModelRequest]) -> tuple[list[float], list[float]]:
-    """CPU milliseconds per call of this process, and calls per second, for each run."""
+    """Returns, for each run, CPU milliseconds of this process per call, and calls per second."""
     entry = {"name": "bench", "engine": "openai", "base_url": url, "model": "value", "max_concurrency": concurrency}
     client = OpenAIClient(OpenAIModel.model_validate(entry))
     cpu_ms: list[float] = []
     per_s: list[float] = []
     with asyncio.Runner() as runner:
         runner.run(client.open())
+        # Connections are open and code is warm before anything is timed.
         runner.run(client.complete(requests[:100], 60.0))
         for _ in range(RUNS):
             wall, cpu = perf_counter(), process_time()

@@ -1,4 +1,4 @@
-"""What smolagents adds to a turn at a desk: stock and ours, with two model calls, three tools and an instant model."""
+"""The cost that smolagents adds to a turn at a desk: stock and ours, two calls of an instant model, three tools."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -28,13 +28,13 @@ class _Instant:
     """A `ModelClient` that looks once and then finishes, without delay."""
 
     async def complete(self, requests: Sequence[ModelRequest], deadline_s: float) -> list[ModelReply]:
-        """The first reply to a prompt without results, the second to all others."""
+        """Returns the first reply to a prompt without results, the second to all others."""
         texts = (REPLIES[len(request.messages) > 2] for request in requests)
         return [ModelReply(text, TokenUsage(500, 20), "stop", 0.0) for text in texts]
 
 
 def seen() -> Observation:
-    """What one trader of the wood is shown."""
+    """Returns what one trader of the wood is shown."""
     zeros = np.zeros(len(GOODS), dtype=np.int64)
     row = np.arange(len(GOODS), dtype=np.int64)[None, :]
     one = np.ones(1, dtype=np.int64)
@@ -45,7 +45,7 @@ def seen() -> Observation:
 
 
 def ours() -> Callable[[], None]:
-    """A turn of one trader on the whole way that a shard goes: from the event loop to a thread and back twice."""
+    """Returns a hundred turns on all of a shard's way: from the event loop to a thread and back, twice."""
     from swarm.agents.desk import Desk
 
     desk = Desk(
@@ -71,12 +71,12 @@ def ours() -> Callable[[], None]:
 
 
 def stock() -> Callable[[], None]:
-    """A run of smolagents' own agent, made once, with its log off."""
+    """Returns a hundred runs of smolagents' own agent, made once, with its log off."""
     from smolagents import ChatMessage, LogLevel, MessageRole, Model, Tool, ToolCallingAgent
     from smolagents.monitoring import TokenUsage as AgentTokenUsage
 
     class InstantModel(Model):  # type: ignore[misc]  # smolagents ships no types
-        """The same replies, as smolagents' own models give them."""
+        """Gives the same replies, as smolagents' own models do."""
 
         def generate(self, messages: list[Any], *_: Any, **__: Any) -> Any:
             prepared = self._prepare_completion_kwargs(messages, tools_to_call_from=agent.tools_and_managed_agents)
@@ -92,6 +92,7 @@ def stock() -> Callable[[], None]:
         def forward(self) -> str:
             return "PURSE 400\nSTOCK good HAVE NEED SPARE WORTH\nacorns 1 2 0 20"
 
+    # As many tools as ours has, since each of them is described in the prompt.
     tools = [Look(), Look(), Look()]
     tools[1].name, tools[2].name = "market_data", "place_order"
     agent = ToolCallingAgent(tools=tools, model=InstantModel(), verbosity_level=LogLevel.OFF, max_steps=8)
@@ -110,7 +111,7 @@ def _repeated(turns: Callable[[int], None]) -> Callable[[], None]:
 
 
 def measure(narrator: Narrator) -> list[Result]:
-    """Both in turn, five times each; a figure is the mean of a hundred runs in a row, in wall time."""
+    """Returns the figures of both, five times in turn; each is the mean of a hundred runs in a row, in wall time."""
     need_smolagents("swarm bench desks")
     ways = {"plain": stock(), "ours": ours()}
     figures: dict[str, list[float]] = {name: [] for name in ways}
@@ -120,6 +121,7 @@ def measure(narrator: Narrator) -> list[Result]:
             begun = perf_counter()
             way()
             figures[name].append((perf_counter() - begun) * 1_000 / TURNS)
+    # Neighbours are compared, so that what else the machine does meets both.
     ratios = [plain / own for plain, own in zip(figures["plain"], figures["ours"], strict=True)]
     return [
         median_of(

@@ -1,4 +1,4 @@
-"""What a thousand traders cost with each model at hand: the table that has often been printed unmeasured."""
+"""The cost of a thousand traders with each model at hand: valid decisions, dollars, and seconds per round."""
 
 from pathlib import Path
 from statistics import median
@@ -10,7 +10,7 @@ from swarm.config import RunConfig
 from swarm.config_file import load, resolve
 from swarm.llm.config import ModelConfig
 from swarm.preflight import Narrator
-from swarm.runtime.run import Place
+from swarm.runtime.ports import RunsOn
 from swarm.simulation.loop import RoundOutcome
 
 WARM_UP_ROUNDS = 1
@@ -18,7 +18,7 @@ ROUNDS = 3
 
 
 class _Ledger(Warm):
-    """Also adds up what warm rounds came to."""
+    """A watcher that also adds up what warm rounds came to."""
 
     def __init__(self, model: ModelConfig) -> None:
         super().__init__(WARM_UP_ROUNDS)
@@ -28,8 +28,9 @@ class _Ledger(Warm):
         self._cpu_before_s = 0.0
 
     def round_done(self, outcome: RoundOutcome) -> None:
-        """Add a round once the processes are warm."""
+        """Adds a round once the processes are warm."""
         super().round_done(outcome)
+        # Of all processes: what one of them saves by asking another is no saving.
         cpu_s = cpu_seconds(0)
         if outcome.round > WARM_UP_ROUNDS:
             turns = outcome.gathered.turns
@@ -43,7 +44,7 @@ class _Ledger(Warm):
 
 
 def at_hand() -> RunConfig:
-    """The models that need nothing but this package: a rule as the control, and the five embedded ones."""
+    """Returns the models that need nothing but this package: a rule as the control, and the five embedded ones."""
     embedded = [{"name": f"embedded-{t}", "engine": "embedded", "temperament": t} for t in TEMPERAMENTS]
     return resolve(
         {
@@ -55,7 +56,10 @@ def at_hand() -> RunConfig:
 
 
 def measure(path: Path | None, traders: int, usd_per_core_hour: float, narrator: Narrator) -> list[Result]:
-    """Each model of a config by itself, five runs of each; the seller's price per token counts beside the cores'."""
+    """Returns the figures of each model of a config by itself, five runs of each.
+
+    The seller's price per token counts beside that of the cores.
+    """
     config = load(path) if path else at_hand()
     results = []
     for model in config.models:
@@ -68,6 +72,7 @@ def measure(path: Path | None, traders: int, usd_per_core_hour: float, narrator:
 
 
 def _results(model: ModelConfig, ledgers: list[_Ledger], traders: int, usd_per_core_hour: float) -> list[Result]:
+    # What the cores cost and what a seller asks for tokens, over the turns that it paid for.
     price = usd_per_core_hour / 3_600
     cost = [(ledger.cpu_s * price + ledger.usd) / ledger.turns * 1e6 for ledger in ledgers]
     name, what = f"economy_{model.name}", f"{traders:,} traders, {model.engine}"
@@ -88,6 +93,7 @@ def _results(model: ModelConfig, ledgers: list[_Ledger], traders: int, usd_per_c
 
 
 def _alone(config: RunConfig, model: ModelConfig, traders: int) -> RunConfig:
+    # All else stays as the config has it: scenario, budget, market.
     record = config.record()
     return resolve(
         record
@@ -103,5 +109,5 @@ def _alone(config: RunConfig, model: ModelConfig, traders: int) -> RunConfig:
 
 def _run(run: RunConfig, narrator: Narrator) -> _Ledger:
     ledger = _Ledger(run.models[0])
-    play(run, Place(), narrator, ledger)
+    play(run, RunsOn(), narrator, ledger)
     return ledger

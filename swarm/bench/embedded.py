@@ -1,4 +1,4 @@
-"""What a decision of an embedded model costs, from text to letters, on one core and on four: prompts of a round."""
+"""The cost of an embedded model's decision, from text to letters, on one core and on four: prompts of a round."""
 
 import asyncio
 import multiprocessing
@@ -16,9 +16,9 @@ from swarm.llm.menu_policies import answer_menu
 from swarm.llm.protocol import ModelReply, ModelRequest, TokenUsage
 from swarm.planning import compose
 from swarm.preflight import Narrator
-from swarm.simulation.loop import run_rounds
 from swarm.simulation.market import Market
 from swarm.simulation.traders import LocalTraders
+from swarm.simulation.world import run_rounds
 
 TRADERS = 1_000
 CORES = 4
@@ -35,16 +35,16 @@ class _Collector:
         self.requests: Sequence[ModelRequest] = ()
 
     async def complete(self, requests: Sequence[ModelRequest], deadline_s: float) -> list[ModelReply]:
-        """Answer at once."""
+        """Answers at once."""
         self.requests = requests
         texts = [answer_menu(self.temperament, r.messages[-1].content) for r in requests]
         return [ModelReply(text, TokenUsage(0, 2), "stop", 0.0) for text in texts]
 
 
 def prompts() -> dict[Temperament, list[ModelRequest]]:
-    """What the traders of each temperament are asked in the fourth round of a wood of 1,000."""
+    """Returns what the traders of each temperament are asked in the fourth round of a wood of 1,000."""
     models = [{"name": t, "engine": "embedded", "temperament": t} for t in TEMPERAMENTS]
-    plan = compose(resolve({"rounds": 4, "population": TRADERS, "models": models}))
+    plan = compose(resolve({"rounds": 4, "population": TRADERS, "models": models})).run
     clients = {t: _Collector(t) for t in TEMPERAMENTS}
     run_rounds(plan, Market(plan.market, None), LocalTraders(plan.shard, {str(t): c for t, c in clients.items()}))
     return {t: list(client.requests) for t, client in clients.items()}
@@ -55,7 +55,7 @@ def _engines() -> dict[Temperament, EmbeddedEngine]:
 
 
 def _answer_all(asked: dict[Temperament, list[ModelRequest]]) -> float:
-    """Seconds for one answer to each prompt, by its own model, in this process with one thread."""
+    """Returns seconds for one answer to each prompt, by its own model, in this process with one thread."""
     five = _engines()
     started = perf_counter()
     for temperament, requests in asked.items():
@@ -66,13 +66,15 @@ def _answer_all(asked: dict[Temperament, list[ModelRequest]]) -> float:
 
 
 def measure(narrator: Narrator) -> list[Result]:
-    """Five runs on one core and on four, the prompts being given; then one request at a time."""
+    """Returns the figures of one core and of four, the prompts being given; then of one request at a time."""
+    # Prompts are made beforehand, so that the model alone is timed.
     narrator.phase("collecting prompts")
     asked = prompts()
     cores = min(CORES, os.cpu_count() or 1)
     one: list[float] = []
     four: list[float] = []
     with multiprocessing.get_context("spawn").Pool(cores) as pool:
+        # Once unmeasured: weights are read, and code is warm.
         pool.map(_answer_all, [asked] * cores, chunksize=1)
         _answer_all(asked)
         for attempt in range(RUNS):

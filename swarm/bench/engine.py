@@ -1,4 +1,4 @@
-"""How busy the swarm keeps an engine: turns a second through it over the same prompts given straight to the engine."""
+"""The share of time in which an engine is busy: turns a second of a run over those of its prompts alone."""
 
 import tempfile
 from collections.abc import Sequence
@@ -16,11 +16,11 @@ from swarm.llm.engines.vllm.engine import VllmEngine
 from swarm.llm.protocol import ModelReply, ModelRequest
 from swarm.planning import compose
 from swarm.preflight import Narrator
-from swarm.runtime.run import Place
-from swarm.simulation.loop import run_rounds
+from swarm.runtime.ports import RunsOn
 from swarm.simulation.market import Market
 from swarm.simulation.record import Recorder
 from swarm.simulation.traders import LocalTraders, kept_open
+from swarm.simulation.world import run_rounds
 
 TRADERS = 512
 WARM_UP_ROUNDS = 1
@@ -39,7 +39,7 @@ class Kept:
         self.replies: list[list[ModelReply]] = []
 
     async def complete(self, requests: Sequence[ModelRequest], deadline_s: float) -> list[ModelReply]:
-        """Ask the engine."""
+        """Asks the engine."""
         replies = await self.engine.complete(requests, deadline_s)
         self.batches.append(list(requests))
         self.replies.append(replies)
@@ -47,7 +47,7 @@ class Kept:
 
 
 def config(folder: Path, catalogue: str) -> RunConfig:
-    """The wood with one vLLM engine on the CPU and weights of chance."""
+    """Returns the wood with one vLLM engine on the CPU and weights of chance."""
     if not (folder / "config.json").exists():
         raise ConfigError(f"--engine {folder}", "there is no model here", "name a folder with a config.json")
     model = {
@@ -72,7 +72,7 @@ def config(folder: Path, catalogue: str) -> RunConfig:
 
 
 def not_measured() -> list[Result]:
-    """The same figures where no engine was named."""
+    """Returns the same figures where no engine was named."""
     note = "needs the real vLLM and a model: make bench-engine"
     return [
         Result("engine_busy_ratio", None, "ratio", "higher", aim=BUSY_AIM, note=note),
@@ -81,7 +81,7 @@ def not_measured() -> list[Result]:
 
 
 def measure(folder: Path, catalogue: str, narrator: Narrator) -> list[Result]:
-    """Five times the same run over Ray, in one process, and its prompts straight to the engine."""
+    """Returns the figures of five runs over Ray, in one process, and of their prompts straight to the engine."""
     run = config(folder, catalogue)
     over_ray: list[float] = []
     local: list[float] = []
@@ -99,6 +99,7 @@ def measure(folder: Path, catalogue: str, narrator: Narrator) -> list[Result]:
         "1: the engine never waits for the swarm; on a shared machine its own speed swings by a tenth and more between "
         "the two halves of a pair"
     )
+    # Each run against the engine alone in the same pair of minutes.
     by_ray, by_one = ([a / b for a, b in zip(rates, straight, strict=True)] for rates in (over_ray, local))
     return [
         median_of(
@@ -120,19 +121,20 @@ def measure(folder: Path, catalogue: str, narrator: Narrator) -> list[Result]:
 
 def _over_ray(run: RunConfig, narrator: Narrator) -> float:
     watch = Warm(WARM_UP_ROUNDS)
-    play(run, Place(), narrator, watch)
+    play(run, RunsOn(), narrator, watch)
     return watch.turns_per_s
 
 
 def _in_one_process(run: RunConfig) -> tuple[float, float, float]:
-    """Turns a second of a local run and of its prompts alone, and the blocks of shared prefix computed per request."""
+    """Returns turns a second of a local run and of its prompts alone, and missed blocks per request."""
     watch = Warm(WARM_UP_ROUNDS)
-    plan = compose(run)
+    plan = compose(run).run
     [model] = run.models
     if not isinstance(model, VllmModel):
         raise TypeError(f"a run on {type(model).__name__} cannot be compared with vLLM")
     engine = VllmEngine(model)
     kept = Kept(engine)
+    # The market and its journal work meanwhile, as in any run; the engine is the only model.
     with tempfile.TemporaryDirectory() as folder, kept_open([engine]) as runner:
         market = Market(plan.market, Path(folder) / "journal.swarm")
         traders = LocalTraders(plan.shard, {"engine": kept}, runner.run)
@@ -150,10 +152,11 @@ def _in_one_process(run: RunConfig) -> tuple[float, float, float]:
 
 
 def missed_blocks(prompts: Sequence[Sequence[int]], replies: Sequence[ModelReply]) -> float:
-    """Blocks per request that were computed although all of a round's prompts, given as tokens, begin with them.
+    """Returns blocks per request that were computed although all prompts, given as tokens, begin with them.
 
     The first to come has to compute them; of the others each could find all whole blocks in the cache.
     """
+    # Tokens from the first on that are the same in every prompt.
     shared = 0
     for column in zip(*prompts, strict=False):
         if len(set(column)) > 1:

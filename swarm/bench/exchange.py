@@ -1,4 +1,4 @@
-"""How many orders a second the auctions take on one core and the market actor in whole rounds, and what a sync costs.
+"""The orders a second that the auctions take on one core, and the market actor in its rounds; and the cost of a sync.
 
 The auctions run on one core and are timed by the CPU time they use, so that what else the machine does matters less.
 Each figure stands beside a bound that is measured in turn with it: the least work of its kind on the same columns.
@@ -35,15 +35,15 @@ ACTOR_AIM = 1e6
 
 
 class Narrator(Protocol):
-    """Who is told what is being measured."""
+    """Somebody who is told what is being measured."""
 
     def phase(self, text: str) -> None:
-        """Something that takes a while has begun."""
+        """Takes note that something has begun which takes a while."""
         ...
 
 
 def orders(n: int) -> Orders:
-    """Limit orders of one good: half bids, half asks, limits normal around 1,000 ticks with a deviation of 25."""
+    """Returns limit orders of one good: half bids, half asks, limits normal around 1,000 ticks, deviation 25."""
     rng = np.random.default_rng(n)
     return Orders(
         trader=np.arange(n),
@@ -57,7 +57,7 @@ def orders(n: int) -> Orders:
 
 
 def measure(narrator: Narrator) -> list[Result]:
-    """Every figure, by size."""
+    """Returns every figure, by size."""
     results: list[Result] = []
     for n in SIZES:
         narrator.phase(f"auctions of {n:,} orders")
@@ -70,14 +70,16 @@ def measure(narrator: Narrator) -> list[Result]:
 
 
 def _auctions(n: int) -> list[Result]:
-    """The two auctions and the simplest book on a batch of `n` orders, each beside its bound, measured in turn."""
+    """Returns the figures of both auctions and the simplest book on `n` orders, each beside its bound."""
     works = _works(n)
     if "in_machine_code" in works:
         works["in_machine_code"]()  # compiles
+    # In turn, not one after another, so that what else the machine does meets all of them.
     runs: dict[str, list[float]] = {name: [] for name in works}
     for _ in range(RUNS):
         for name, work in works.items():
             runs[name].append(_orders_per_s(work, n))
+    # Each figure, the work that it is of, its aim, and the work that bounds it, in words and as measured.
     figures = (
         (
             f"call_auction_orders_per_s_{n}",
@@ -113,7 +115,7 @@ def _auctions(n: int) -> list[Result]:
 
 
 def _works(n: int) -> dict[str, Callable[[], object]]:
-    """What is measured on one batch, and the least work of its kind; machine code only where there is a compiler."""
+    """Returns what is measured on one batch, by name; machine code only where there is a compiler."""
     batch = orders(n)
     columns = (batch.side, batch.limit_ticks, batch.quantity_lots, batch.priority)
     continuous_columns = (batch.kind, batch.side, batch.limit_ticks, batch.quantity_lots, batch.trader, batch.target)
@@ -153,7 +155,7 @@ def _result(name: str, runs: list[float], aim: float | None, bound: str, bound_r
 
 
 def _orders_per_s(work: Callable[[], object], n: int) -> float:
-    """Orders per second of this process's CPU time; short work is repeated until the clock can tell."""
+    """Returns orders per second of this process's CPU time; short work is repeated until the clock can tell."""
     repeats = max(1, 20_000 // n)
     started = process_time()
     for _ in range(repeats):
@@ -162,7 +164,7 @@ def _orders_per_s(work: Callable[[], object], n: int) -> float:
 
 
 def python_book(side: list[int], limit: list[int], lots: list[int]) -> int:
-    """The simplest continuous book: two heaps of (price, row); returns the number of trades."""
+    """Matches as the simplest continuous book does, two heaps of (price, row); returns the number of trades."""
     left = list(lots)
     bids: list[tuple[int, int]] = []
     asks: list[tuple[int, int]] = []
@@ -184,7 +186,7 @@ def python_book(side: list[int], limit: list[int], lots: list[int]) -> int:
 
 
 def _market_of_a_run() -> list[Result]:
-    """Orders of whole rounds, as a round loop sends them to the market actor: one message, journalled and durable."""
+    """Returns the figures of rounds sent to the market actor as a round loop does: in one message, durably."""
     from swarm.runtime.adapters import RayMarket
     from swarm.runtime.cluster import own_cluster
 
@@ -195,6 +197,7 @@ def _market_of_a_run() -> list[Result]:
     ):
         for n in ROUND_SIZES:
             plan = MarketPlan(MarketConfig(), n, (REFERENCE_TICKS,), (ISSUE,))
+            # The same rounds on the same disk, with and without a message between processes.
             actor = RayMarket(plan, str(Path(folder, f"{n}.swarm").absolute()))
             runs = _rounds_per_s(actor, n)
             actor.end()
@@ -215,7 +218,7 @@ def _market_of_a_run() -> list[Result]:
 
 
 def _rounds_per_s(market: MarketPort, traders: int) -> list[float]:
-    """Orders a second in each of some rounds: submitted, closed and ended as the round loop does it."""
+    """Returns orders a second in each of some rounds: submitted, closed and ended as the round loop does it."""
     everyone, nobody = np.arange(traders), np.zeros(traders, dtype=np.int64)
     given = ((CASH, 10**12), (CASH + 1, 10**6))
     market.execute(
@@ -237,7 +240,7 @@ def _rounds_per_s(market: MarketPort, traders: int) -> list[float]:
 
 
 def _fsync() -> Result:
-    """One append of 64 KiB and its sync, in the folder where runs are written."""
+    """Returns the time of an append of 64 KiB and its sync, in the folder where runs are written."""
     seconds = []
     with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix=".bench-") as folder, Path(folder, "f").open("wb") as file:
         for _ in range(RUNS * 4):

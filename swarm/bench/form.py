@@ -10,15 +10,15 @@ from typing import Any, Literal
 
 import psutil
 
-from swarm import __version__
 from swarm.errors import OutputError
+from swarm.version import __version__
 
 RUNS = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One figure: `value` is the median of `runs`, or None where it cannot be measured here, and `note` says why.
+    """One figure, the median of `runs`; `value` is None where it cannot be measured here, and `note` says why.
 
     `aim` is what was aimed at, `bound` what limits the figure in words, and `of_bound` how much of that is reached.
     """
@@ -35,31 +35,32 @@ class Result:
 
     @property
     def reached(self) -> bool | None:
-        """Whether the aim is reached; None where there is no aim or no value."""
+        """Returns whether the aim is reached; None where there is no aim or no value."""
         if self.value is None or self.aim is None:
             return None
         return self.value <= self.aim if self.better == "lower" else self.value >= self.aim
 
 
 def median_of(name: str, runs: list[float], unit: str, better: Literal["lower", "higher"], **more: Any) -> Result:
-    """A result whose value is the median of `runs`."""
+    """Returns a result whose value is the median of `runs`."""
     return Result(name, round(median(runs), 6), unit, better, runs=tuple(round(r, 6) for r in runs), **more)
 
 
 def machine() -> dict[str, Any]:
-    """What the figures were measured on."""
+    """Returns what the figures were measured on."""
     return {
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "cores": os.cpu_count(),
         "memory_gb": round(psutil.virtual_memory().total / 2**30, 1),
+        # Who reads a figure later can tell by this whether the machine was its own.
         "load_1_min": round(os.getloadavg()[0], 2),
         "swarm": __version__,
     }
 
 
 def write_json(path: Path, bench: str, results: list[Result]) -> None:
-    """Write the results of one benchmark; OutputError where that fails."""
+    """Writes the results of one benchmark; OutputError where that fails."""
     form = {"bench": bench, "machine": machine(), "results": [asdict(r) for r in results]}
     try:
         path.write_text(json.dumps(form, indent=2) + "\n", encoding="utf-8")

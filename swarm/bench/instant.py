@@ -16,7 +16,8 @@ serve_forever(port=0, fixed_replies=replies, latency_s=latency_s, ready=lambda u
 
 @contextmanager
 def served(replies: Mapping[str, str], latency_s: float = 0.0) -> Iterator[tuple[str, int]]:
-    """Its base URL and its pid; it ends with the block. `replies` are by a text that a request has in it."""
+    """Yields its base URL and its pid; it ends with the block. `replies` are by a text that a request has in it."""
+    # In a process of its own, so that its work does not count as the caller's.
     command = [sys.executable, "-c", _SERVE, json.dumps(replies), str(latency_s)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603  # our own code
     try:

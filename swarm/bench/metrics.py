@@ -1,4 +1,4 @@
-"""What a run costs more with its metrics on and read every second than with them off, in turn on the same machine."""
+"""The cost of metrics: a run with them on and read every second against one with them off, in turn."""
 
 import subprocess
 import sys
@@ -20,11 +20,12 @@ from swarm.monitoring.port import exported
 from swarm.planning import compose
 from swarm.preflight import Narrator
 from swarm.scenarios.protocol import Int64, MarketState
-from swarm.simulation.loop import RoundOutcome, run_rounds
+from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.market import Market
 from swarm.simulation.plan import RunPlan
 from swarm.simulation.record import Recorder
 from swarm.simulation.traders import LocalTraders
+from swarm.simulation.world import run_rounds
 
 AIM_RATIO = 1.02
 WARM_UP_ROUNDS = 3
@@ -39,7 +40,7 @@ while True:
 
 @dataclass(frozen=True, slots=True)
 class _Cost:
-    """What the warm rounds of a run took, and of that the hub."""
+    """The time that the warm rounds of a run took, and the hub's part of it."""
 
     cpu_s: float
     wall_s: float
@@ -56,12 +57,12 @@ class _Timed:
         self.cpu_s = self.wall_s = 0.0
 
     def started(self, plan: RunPlan, opening: MarketState, named: Int64) -> None:
-        """Let the hub take in the opening."""
+        """Lets the hub take in the opening."""
         if self.hub is not None:
             self.hub.started(plan, opening, named)
 
     def round_done(self, outcome: RoundOutcome) -> None:
-        """Let the hub take in the round."""
+        """Lets the hub take in the round."""
         begun = thread_time()
         if self.hub is not None:
             self.hub.round_done(outcome)
@@ -72,18 +73,18 @@ class _Timed:
 
 
 def wood() -> RunConfig:
-    """The run that the README begins with: 40 traders and the five embedded models."""
+    """Returns the run that the README begins with: 40 traders and the five embedded models."""
     models = [{"name": f"tiny-{t}", "engine": "embedded", "temperament": t} for t in TEMPERAMENTS]
     return resolve({"name": "bench-metrics", "rounds": WARM_UP_ROUNDS + 60, "models": models})
 
 
 def thousand() -> RunConfig:
-    """1,000 traders and policies that answer at once, so that little else is in a round."""
+    """Returns a run of 1,000 traders and policies that answer at once, so that little else is in a round."""
     return scripted("bench-metrics", rounds=WARM_UP_ROUNDS + 15, population=1_000)
 
 
 def measure(narrator: Narrator) -> list[Result]:
-    """Runs with and without in turn, five of each; a ratio is that of two runs next to each other."""
+    """Returns the figures of runs with and without in turn; a ratio is that of two runs next to each other."""
     results: list[Result] = []
     for suffix, config in (("", wood()), ("_1000", thousand())):
         costs: dict[bool, list[_Cost]] = {True: [], False: []}
@@ -98,6 +99,7 @@ def measure(narrator: Narrator) -> list[Result]:
 
 
 def _results(suffix: str, on: list[_Cost], off: list[_Cost]) -> list[Result]:
+    # The ratios vary with the machine; the hub's own clock, in the last two, hardly does.
     pairs = list(zip(on, off, strict=True))
     bare_s = median(cost.cpu_s for cost in off)
     return [
@@ -131,7 +133,7 @@ def _results(suffix: str, on: list[_Cost], off: list[_Cost]) -> list[Result]:
 
 
 def _run(config: RunConfig, on: bool) -> _Cost:
-    plan = compose(config)
+    plan = compose(config).run
     with tempfile.TemporaryDirectory() as name, _watched(plan, Path(name), on) as hub:
         market = Market(plan.market, Path(name) / "journal.swarm")
         clients = {model.name: engines.in_process(model) for model in plan.models}
@@ -144,7 +146,7 @@ def _run(config: RunConfig, on: bool) -> _Cost:
 
 @contextmanager
 def _watched(plan: RunPlan, folder: Path, on: bool) -> Iterator[Hub | None]:
-    """The hub on a port that somebody reads, or none."""
+    """Yields the hub on a port that somebody reads, or none."""
     if not on:
         yield None
         return

@@ -19,7 +19,8 @@ class BlockCache:
         self._numbers: dict[tuple[int, tuple[str, ...]], int] = {}
 
     def computed(self, tokens: Sequence[str]) -> int:
-        """How many of a prompt's tokens are not found in the cache; they are from now on."""
+        """Returns how many of a prompt's tokens are not found in the cache, and puts them there."""
+        # After the first block that is missing, none counts as found: a cache serves prefixes alone.
         found, before, unbroken = 0, 0, True
         for start in range(0, len(tokens) - BLOCK_TOKENS + 1, BLOCK_TOKENS):
             block = (before, tuple(tokens[start : start + BLOCK_TOKENS]))

@@ -1,4 +1,4 @@
-"""How long a market that was lost takes to be back: from its journal alone, and from its last snapshot.
+"""The time that a lost market takes to be back: from its journal alone, and from its last snapshot.
 
 The market is lost as late as can be before its next snapshot is due, so that the tail is as long as it gets.
 """
@@ -28,15 +28,15 @@ REFERENCE_TICKS = 500
 
 
 class Narrator(Protocol):
-    """Who is told what is being measured."""
+    """Somebody who is told what is being measured."""
 
     def phase(self, text: str) -> None:
-        """Something that takes a while has begun."""
+        """Takes note that something has begun which takes a while."""
         ...
 
 
 def measure(narrator: Narrator) -> list[Result]:
-    """Both ways, for a thousand traders and for as many as offer five million orders."""
+    """Returns the figures of both ways, for a thousand traders and for as many as offer five million orders."""
     return [result for traders in TRADERS for result in _recovery(narrator, traders)]
 
 
@@ -48,6 +48,7 @@ def _recovery(narrator: Narrator, traders: int) -> list[Result]:
         journal, alone = Path(folder, "journal.swarm"), Path(folder, "alone.swarm")
         narrator.phase(f"a market of {ROUNDS} rounds and {ROUNDS * traders:,} orders")
         state = write(plan, journal)
+        # A copy without the snapshots that lie beside the journal.
         for source, target in ((journal, alone), (head_path(journal), head_path(alone))):
             shutil.copyfile(source, target)
         seconds: dict[Path, list[float]] = {alone: [], journal: []}
@@ -80,11 +81,12 @@ def _recovery(narrator: Narrator, traders: int) -> list[Result]:
 
 
 def write(plan: MarketPlan, journal: Path) -> str:
-    """Write the journal of a market in which everybody offers one order a round; the hash of its last state."""
+    """Writes the journal of a market in which everybody offers one order a round; returns its last state's hash."""
     market = Market(plan, journal)
     everybody = np.arange(plan.traders)
     nobody = np.zeros(plan.traders, dtype=np.int64)
     rng = np.random.default_rng(plan.traders)
+    # Enough of everything that no order is refused for lack of it.
     number = 0
     for asset in range(GOODS + 1):
         number += 1
@@ -108,6 +110,7 @@ def write(plan: MarketPlan, journal: Path) -> str:
 
 
 def _recover(plan: MarketPlan, journal: Path, expected: str) -> float:
+    # As an actor that Ray restarts: open the journal, take the last snapshot, clear what came after it.
     started = perf_counter()
     market = Market(plan, journal)
     market.catch_up(market.recorded)

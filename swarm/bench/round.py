@@ -1,4 +1,4 @@
-"""What a round costs in one process and over Ray, with 1,000 traders and an engine that answers at once."""
+"""The time of a round in one process and over Ray, with 1,000 traders and an engine that answers at once."""
 
 from statistics import median
 
@@ -7,8 +7,8 @@ from swarm.bench.runs import Warm, scripted
 from swarm.config import RunConfig
 from swarm.planning import compose
 from swarm.preflight import Narrator
-from swarm.runtime.run import Place, open_ports
-from swarm.simulation.loop import run_rounds
+from swarm.runtime.ports import RunsOn, open_ports
+from swarm.simulation.world import World, never
 
 TRADERS = 1_000
 WARM_UP_ROUNDS = 3
@@ -18,18 +18,22 @@ ALLOWED_EXTRA_S = 0.05
 
 
 def config() -> RunConfig:
-    """The wood with five scripted models and 1,000 traders."""
+    """Returns the wood with five scripted models and 1,000 traders."""
     return scripted("bench-round", rounds=WARM_UP_ROUNDS + ROUNDS, population=TRADERS)
 
 
 def measure(narrator: Narrator) -> list[Result]:
-    """Local and Ray runs in turn, five of each; a run's figure is the median of its warm rounds."""
+    """Returns the figures of local and Ray runs in turn, five of each.
+
+    A run counts by the median of its warm rounds.
+    """
     seconds: dict[bool, list[float]] = {True: [], False: []}
     for attempt in range(RUNS):
         for local in (True, False):
             narrator.phase(f"run {attempt + 1} of {RUNS}, {'one process' if local else 'Ray'}")
             seconds[local].append(_round_s(local, narrator))
     local_s, ray_s = median(seconds[True]), median(seconds[False])
+    # What Ray may add: a share for its messages, and a constant for what does not depend on size.
     allowed = ALLOWED_RATIO * local_s + ALLOWED_EXTRA_S
     ratios = [r / s for r, s in zip(seconds[False], seconds[True], strict=True)]
     return [
@@ -57,6 +61,6 @@ def _round_s(local: bool, narrator: Narrator) -> float:
     run = config()
     plan = compose(run)
     watch = Warm(WARM_UP_ROUNDS)
-    with open_ports(run, plan, Place(local=local), None, narrator, lambda: False) as ports:
-        run_rounds(plan, ports.market, ports.traders, (watch,))
+    with open_ports(run, plan, RunsOn(local=local), [None], narrator, never) as ports:
+        World(plan, [(port.market, port.traders) for port in ports], (watch,)).play()
     return watch.median_s

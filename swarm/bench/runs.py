@@ -5,16 +5,18 @@ from pathlib import Path
 from statistics import median
 from typing import Any, get_args
 
+from swarm.agents.observation import Observation
 from swarm.config import RunConfig
 from swarm.config_file import resolve
 from swarm.llm.entry import Temperament
 from swarm.planning import compose
 from swarm.preflight import Narrator, check_models
-from swarm.runtime.run import Place, open_ports
+from swarm.runtime import play as run
+from swarm.runtime.ports import RunsOn
 from swarm.scenarios.protocol import MarketState
-from swarm.simulation.loop import RoundOutcome, Watcher, run_rounds
+from swarm.simulation.loop import RoundOutcome, Watcher
 from swarm.simulation.plan import RunPlan
-from swarm.simulation.record import Recorder
+from swarm.simulation.traders import Gathered, LocalTraders
 
 TEMPERAMENTS: tuple[Temperament, ...] = get_args(Temperament)
 
@@ -28,39 +30,45 @@ class Warm:
         self.turns = 0
 
     def started(self, plan: RunPlan, opening: MarketState, named: object) -> None:
-        """Nothing to measure yet."""
+        """Has nothing to measure yet."""
 
     def round_done(self, outcome: RoundOutcome) -> None:
-        """Keep a round once the processes are warm."""
+        """Keeps a round once the processes are warm."""
         if outcome.round > self.warm_up_rounds:
             self.seconds.append(outcome.duration_s)
             self.turns += len(outcome.gathered.turns)
 
     @property
     def median_s(self) -> float:
-        """Seconds of a warm round."""
+        """Returns the median of a warm round's seconds."""
         return median(self.seconds)
 
     @property
     def turns_per_s(self) -> float:
-        """Turns a second over all warm rounds."""
+        """Returns turns a second over all warm rounds."""
         return self.turns / sum(self.seconds)
 
 
+class Shown(LocalTraders):
+    """All traders in this process, with what they were last shown."""
+
+    seen: Observation
+
+    def decide(self, seen: Observation) -> Gathered:
+        """Asks everybody."""
+        self.seen = seen
+        return super().decide(seen)
+
+
 def scripted(name: str, **keys: Any) -> RunConfig:
-    """The wood with a model for each scripted policy."""
+    """Returns the wood with a model for each scripted policy."""
     return resolve(
         {"name": name, "models": [{"name": f"scripted-{t}", "temperament": t} for t in TEMPERAMENTS], **keys}
     )
 
 
-def play(config: RunConfig, place: Place, narrator: Narrator, *watchers: Watcher) -> None:
-    """A whole run with its journal and its tables, as `swarm run` has them, in a folder that ends with it."""
-    plan = compose(config)
-    check_models(config, plan, place.own_cluster, place.address is None, narrator)
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        open_ports(config, plan, place, Path(folder) / "journal.swarm", narrator, lambda: False) as ports,
-    ):
-        run_rounds(plan, ports.market, ports.traders, (Recorder(), *watchers))
-        ports.market.close()
+def play(config: RunConfig, runs_on: RunsOn, narrator: Narrator, *watchers: Watcher) -> None:
+    """Plays a whole run with its journal and its tables, as `swarm run` has them, in a folder that ends with it."""
+    check_models(config, compose(config).run, runs_on.own_cluster, runs_on.address is None, narrator)
+    with tempfile.TemporaryDirectory() as folder:
+        run.play(config, *watchers, runs_on=runs_on, journals_in=Path(folder), narrator=narrator)

@@ -1,4 +1,4 @@
-"""How far one machine goes: a round of 100,000 traders over Ray, and the memory that a trader takes."""
+"""The reach of one machine: a round of 100,000 traders over Ray, and the memory that a trader takes."""
 
 from collections.abc import Callable
 from statistics import median
@@ -11,7 +11,7 @@ from swarm.bench.runs import Warm, play, scripted
 from swarm.config import RunConfig
 from swarm.config_file import resolve
 from swarm.preflight import Narrator
-from swarm.runtime.run import Place
+from swarm.runtime.ports import RunsOn
 from swarm.simulation.loop import RoundOutcome
 
 BASELINE_TRADERS = 100_000
@@ -23,7 +23,7 @@ KB_AIM = 50.0
 
 
 class _Rounds(Warm):
-    """Also keeps what deciding took and, where it is asked to, reads the memory after the last round."""
+    """A watcher that also keeps what deciding took and, if asked to, reads the memory after the last round."""
 
     def __init__(self, read: Callable[[], float] | None = None) -> None:
         super().__init__(WARM_UP_ROUNDS)
@@ -32,7 +32,7 @@ class _Rounds(Warm):
         self._read = read
 
     def round_done(self, outcome: RoundOutcome) -> None:
-        """Keep the round."""
+        """Keeps the round."""
         super().round_done(outcome)
         if outcome.round > WARM_UP_ROUNDS:
             self.decide_s.append(outcome.decide_s)
@@ -41,7 +41,7 @@ class _Rounds(Warm):
 
 
 def baselines(traders: int) -> RunConfig:
-    """The wood's five goods, each cleared by a call auction, with traders that read no text."""
+    """Returns the wood's five goods, each cleared by a call auction, with traders that read no text."""
     return resolve(
         {
             "name": "bench-scale",
@@ -54,7 +54,7 @@ def baselines(traders: int) -> RunConfig:
 
 
 def minds(traders: int) -> RunConfig:
-    """The wood with five scripted models, whose traders have prompts."""
+    """Returns the wood with five scripted models, whose traders have prompts."""
     return scripted(
         "bench-memory",
         rounds=WARM_UP_ROUNDS + ROUNDS,
@@ -64,7 +64,7 @@ def minds(traders: int) -> RunConfig:
 
 
 def measure(narrator: Narrator) -> list[Result]:
-    """Five runs of each: baselines at 100,000, and the memory of 10 and of 10,000 traders with models."""
+    """Returns the figures of five runs of each: 100,000 baselines, and the memory of 10 and of 10,000 traders."""
     round_s: list[float] = []
     decide_s: list[float] = []
     kb: list[float] = []
@@ -73,6 +73,7 @@ def measure(narrator: Narrator) -> list[Result]:
         watch = _run(baselines(BASELINE_TRADERS), None, narrator)
         round_s.append(watch.median_s)
         decide_s.append(median(watch.decide_s))
+        # The difference of a large and a small run is the traders' own: what Ray itself takes is in both.
         taken: dict[int, float] = {}
         for traders in (FEW, MANY):
             narrator.phase(f"run {attempt + 1} of {RUNS}, the memory of {traders:,} traders")
@@ -102,7 +103,7 @@ def measure(narrator: Narrator) -> list[Result]:
 
 
 def resident_kb() -> float:
-    """The proportional set size of this process and all below it, in kB: shared pages are counted once."""
+    """Returns the proportional set size of this process and all below it, in kB: shared pages count once."""
     here = psutil.Process()
     total = 0
     for process in [here, *here.children(recursive=True)]:
@@ -116,7 +117,7 @@ def resident_kb() -> float:
 
 
 def _run(run: RunConfig, read: Callable[[], float] | None, narrator: Narrator) -> _Rounds:
-    """A run over Ray; the one whose memory is read has its tables in it, too."""
+    """Plays a run over Ray; the one whose memory is read has its tables in it, too."""
     watch = _Rounds(read)
-    play(run, Place(), narrator, watch)
+    play(run, RunsOn(), narrator, watch)
     return watch

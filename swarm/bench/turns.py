@@ -1,4 +1,4 @@
-"""What a turn costs beside the model: 1,000 traders, and an endpoint that answers at once, or in a second."""
+"""The cost of a turn beside the model: 1,000 traders, and an endpoint that answers at once, or in a second."""
 
 import json
 from statistics import median
@@ -13,7 +13,7 @@ from swarm.bench.runs import Warm, play
 from swarm.config import RunConfig
 from swarm.config_file import resolve
 from swarm.preflight import Narrator
-from swarm.runtime.run import Place
+from swarm.runtime.ports import RunsOn
 from swarm.simulation.loop import RoundOutcome
 
 TRADERS = 1_000
@@ -37,7 +37,7 @@ CALL_CPU_MS = 0.11
 
 
 class _Meter(Warm):
-    """Also takes the time and the CPU of all processes of the run but the model's, from the end of the warm-up on."""
+    """A watcher that also takes the time and the CPU of all processes but the model's, once the run is warm."""
 
     def __init__(self, model_pid: int) -> None:
         super().__init__(WARM_UP_ROUNDS)
@@ -46,25 +46,28 @@ class _Meter(Warm):
         self._from = 0.0, 0.0
 
     def round_done(self, outcome: RoundOutcome) -> None:
-        """Start at the end of the warm-up, and read again after each round."""
+        """Starts at the end of the warm-up, and reads again after each round."""
         super().round_done(outcome)
+        # The model is a process of its own and no part of what a turn costs.
         now = perf_counter(), cpu_seconds(self._model_pid)
         if outcome.round <= WARM_UP_ROUNDS:
             self._from = now
             return
         self.wall_s, self.cpu_s = now[0] - self._from[0], now[1] - self._from[1]
+        # A turn that failed was cheap, so figures with one in them would flatter.
         failed = [error for error in outcome.gathered.decisions.errors if error is not None]
         if failed or len(outcome.gathered.turns) != outcome.plan.traders:
             raise RuntimeError(f"round {outcome.round}: {len(failed)} turns failed, the first with {failed[:1]}")
 
 
 def cpu_seconds(without: int) -> float:
-    """User and system time of this process and all below it, Ray's own included, but for the process `without`."""
+    """Returns user and system time of this process and all below it, Ray's included, but for the process `without`."""
     here = psutil.Process()
     total = 0.0
     for process in [here, *here.children(recursive=True)]:
         if process.pid == without:
             continue
+        # A process may end between being listed and being read.
         try:
             times = process.cpu_times()
         except psutil.Error:
@@ -74,7 +77,7 @@ def cpu_seconds(without: int) -> float:
 
 
 def config(url: str, traders: int, rounds: int) -> RunConfig:
-    """The wood with one model behind HTTP."""
+    """Returns the wood with one model behind HTTP."""
     return resolve(
         {
             "name": "bench-turns",
@@ -95,16 +98,20 @@ def config(url: str, traders: int, rounds: int) -> RunConfig:
 
 
 def measure(narrator: Narrator) -> list[Result]:
-    """Runs over Ray and in one process in turn, five of each, then rounds against a model that takes a second."""
+    """Returns the figures of runs over Ray and in one process, and of rounds against a model that takes a second."""
     meters: dict[bool, list[_Meter]] = {False: [], True: []}
     with served(_replies()) as (url, pid):
         for attempt in range(RUNS):
             for local in (False, True):
                 narrator.phase(f"run {attempt + 1} of {RUNS}, {'one process' if local else 'Ray'}")
                 meters[local].append(_run(config(url, TRADERS, WARM_UP_ROUNDS + ROUNDS), local, pid, narrator))
-    ray, one = meters[False], meters[True]
+    return [*_work(meters[False], meters[True]), NO_GPU, *_waiting(narrator)]
+
+
+def _work(ray: list[_Meter], one: list[_Meter]) -> list[Result]:
+    """Returns the figures of a model that answers at once, over Ray and in one process."""
     cpu_ms = [m.cpu_s / m.turns * 1_000 for m in ray]
-    results = [
+    return [
         median_of(
             f"cpu_ms_per_turn_{TRADERS}",
             cpu_ms,
@@ -114,6 +121,7 @@ def measure(narrator: Narrator) -> list[Result]:
             bound=f"the HTTP call alone takes {CALL_CPU_MS} ms",
             of_bound=round(CALL_CPU_MS / median(cpu_ms), 3),
         ),
+        # The same work without messages tells how much of it is Ray's.
         median_of(
             f"cpu_ms_per_turn_{TRADERS}_local",
             [m.cpu_s / m.turns * 1_000 for m in one],
@@ -132,7 +140,11 @@ def measure(narrator: Narrator) -> list[Result]:
         ),
         median_of(f"turns_per_s_{TRADERS}_local", [m.turns / m.wall_s for m in one], "1/s", "higher"),
     ]
-    results.append(NO_GPU)
+
+
+def _waiting(narrator: Narrator) -> list[Result]:
+    """Returns how much longer a round takes than a model that takes a second, by the number of traders."""
+    results = []
     with served(_replies(), LATENCY_S) as (url, pid):
         for traders, aim in ROUND_OVER_LATENCY_AIM.items():
             ratios = []
@@ -155,7 +167,7 @@ def measure(narrator: Narrator) -> list[Result]:
 
 
 def _replies() -> dict[str, str]:
-    """Who makes acorns sells some, and everybody else bids for one."""
+    """Returns replies by which who makes acorns sells some, and everybody else bids for one."""
     sells: dict[str, Any] = {"side": "sell", "good": "acorns", "price": 19, "quantity": 4}
     return {
         contained: json.dumps({"thought": "sell spare, eat", "orders": [order], "gossip": "acorns will rise"})
@@ -165,5 +177,5 @@ def _replies() -> dict[str, str]:
 
 def _run(run: RunConfig, local: bool, model_pid: int, narrator: Narrator) -> _Meter:
     meter = _Meter(model_pid)
-    play(run, Place(local=local), narrator, meter)
+    play(run, RunsOn(local=local), narrator, meter)
     return meter

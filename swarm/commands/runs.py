@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from swarm import memory
+from swarm import limits
 from swarm.commands.options import Address, KeyHosts, Local, Out, Overrides, Quiet, RunDirectory, Seed, Trust
 from swarm.commands.stopping import INTERRUPTED_STATUS, StopFlag
 from swarm.errors import ConfigError, ReplayMismatch
 from swarm.terminal import err, out
 
 if TYPE_CHECKING:
-    from swarm.runtime.run import Place, RunResult
+    from swarm.runtime.ports import RunsOn
+    from swarm.runtime.run import RunResult, Session
     from swarm.simulation.folder import RunFolder
 
 app = typer.Typer()
@@ -47,8 +48,7 @@ def run(
     _check_memory(local)
     from swarm import config_file
     from swarm import trust as trusting
-    from swarm.runtime.run import execute
-    from swarm.runtime.run import resume as go_on
+    from swarm.runtime.run import Session
 
     hosts = trusting.key_hosts(tuple(keys or ()))
     if resume is not None:
@@ -59,7 +59,7 @@ def run(
         found = config_file.load(folder.config)
         trusting.check_key_hosts(found, hosts)
         _say_trusted(trusting.must_be_trusted(folder.path, trusting.demands(found, hosts), trust))
-        _run(_place(local, address), quiet, lambda *how: go_on(how[0], folder, *how[1:]))
+        _run(_runs_on(local, address), folder, quiet, Session.resume)
         return
     if config is None:
         raise ConfigError("CONFIG", "expected a config, say configs/wood.yaml, or a run's folder with --resume")
@@ -68,7 +68,7 @@ def run(
     # Who names a config on the command line trusts it, and so the folder that comes of it.
     trusting.remember(trusting.demands(resolved))
     folder = _new_folder(out_dir, Path("runs") / f"{resolved.name}-{resolved.seed}-{_now()}")
-    _run(_place(local, address), quiet, lambda *how: execute(resolved, how[0], folder, *how[1:]))
+    _run(_runs_on(local, address), folder, quiet, lambda session: session.execute(resolved))
 
 
 @app.command()
@@ -94,8 +94,8 @@ def fork(
     _check_memory(local)
     from swarm import config_file
     from swarm import trust as trusting
-    from swarm.runtime.run import fork as begin_fork
-    from swarm.runtime.run import resume as go_on
+    from swarm.runtime.fork import fork as begin_fork
+    from swarm.runtime.run import Session
 
     changes = (*(overrides or ()), *([] if seed is None else [f"seed={seed}"]))
     parent = _found(directory)
@@ -110,12 +110,12 @@ def fork(
     trusting.remember(trusting.demands(changed))
     folder = _new_folder(out_dir, directory.with_name(f"{directory.resolve().name}-fork-{at_round}-{_now()}"))
     begin_fork(parent, at_round, changes, folder)
-    _run(_place(local, address), quiet, lambda *how: go_on(how[0], folder, *how[1:]))
+    _run(_runs_on(local, address), folder, quiet, Session.resume)
 
 
 def _check_memory(local: bool) -> None:
     what = "a run in one process" if local else "a run over Ray (--local takes less)"
-    memory.must_suffice(memory.local_gb() if local else memory.RAY_GB, what)
+    limits.must_suffice(limits.local_gb() if local else limits.RAY_GB, what)
 
 
 def _found(directory: Path) -> "RunFolder":
@@ -132,23 +132,24 @@ def _say_trusted(new: Any) -> None:
         err.say(f"trusted from now on: {demand.text}")
 
 
-def _place(local: bool, address: str | None) -> "Place":
-    from swarm.runtime.run import Place
+def _runs_on(local: bool, address: str | None) -> "RunsOn":
+    from swarm.runtime.ports import RunsOn
 
-    return Place(local=local, address=None if local or address in (None, "", "local") else address)
+    return RunsOn(local=local, address=None if local or address in (None, "", "local") else address)
 
 
-def _run(place: "Place", quiet: bool, start: Callable[..., "RunResult"]) -> None:
+def _run(runs_on: "RunsOn", folder: "RunFolder", quiet: bool, start: Callable[["Session"], "RunResult"]) -> None:
     """Run until the end or Ctrl-C, and say what it came to."""
     from swarm.progress import Progress
     from swarm.report import outcome
+    from swarm.runtime.run import Session
     from swarm.simulation.loop import Interrupted
 
     stop = StopFlag()
     progress = Progress(out, quiet)
     try:
         with stop, progress.shown():
-            result = start(place, (progress,), progress, stop)
+            result = start(Session(runs_on, folder, (progress,), progress, stop))
     except Interrupted:
         err.say("stopped before the first round; nothing was recorded")
         raise typer.Exit(INTERRUPTED_STATUS) from None
@@ -178,21 +179,15 @@ def replay(
     No model is asked and no cluster is needed. Exit status 0: it holds; 1: it does not; 2: there is no whole journal.
     """
     _check_memory(local=True)
-    from swarm import config_file, planning
+    from swarm.planning import composed
     from swarm.report.page import render
-    from swarm.simulation.record import Recorder
-    from swarm.simulation.replay import replay as replay_journal
-    from swarm.simulation.replay import replay_regions
+    from swarm.simulation.replay import replay as replay_journals
+    from swarm.simulation.world_record import WorldRecorder
 
     folder = _found(directory)
-    recorder, onlookers = Recorder(), None
-    if journals := folder.region_journals:
-        result, onlookers = replay_regions(
-            journals, lambda record: planning.compose_regions(config_file.resolve(record))
-        )
-    else:
-        result = replay_journal(folder.journal, planning.composed, (recorder,))
-    place = folder.path if journals else folder.journal
+    recorder = WorldRecorder()
+    result = replay_journals(folder.journals, composed, (recorder,))
+    place = folder.path if folder.region_journals else folder.journal
     planned = result.plan.rounds
     if result.torn_bytes or result.unfinished_records:
         out.say(
@@ -209,12 +204,7 @@ def replay(
     if rebuild:
         finished = result.rounds == planned
         extra: dict[str, Any] = {"finished": finished, "place": "a replay of the journal", "layout": {}, "lost": {}}
-        if onlookers is None:
-            record = recorder.finish(result.closing, extra)
-        else:
-            record, each = onlookers.finish(result.closings, extra)
-            for name, of_region in zip(onlookers.plan.names, each, strict=True):
-                folder.region(name).write_record(of_region)
+        record = recorder.finish(result.closings, extra)
         folder.write_record(record)
         folder.write_report(render(record))
         out.say(f"report {folder.report}")

@@ -29,9 +29,10 @@ def train(
 
     It needs torch: pip install 'thousand-token-wood[train]'. The weights that travel with the code came of --seed 1.
     """
-    from swarm.training.lesson import Lesson, train_models
+    from swarm.training.launch import train_models
+    from swarm.training.recipe import Recipe
 
-    record = train_models(directory, Lesson(seed=seed), out.print)
+    record = train_models(directory, Recipe(seed=seed), out.print)
     agreement = ", ".join(f"{name} {share:.3f}" for name, share in record["agreement"].items())
     out.say(f"agreement with the rules on held-out markets: {agreement}")
     out.say(f"weights {directory}")
@@ -49,7 +50,8 @@ def fake_model(
     list_faults: Annotated[bool, typer.Option("--list", help="List the faults and stop.")] = False,
 ) -> None:
     """Serve an OpenAI-compatible endpoint that answers by a rule and misbehaves at given rates, until Ctrl-C."""
-    from swarm.llm.fake_model import FAULTS, parse_faults, serve_forever
+    from swarm.llm.fake_faults import FAULTS, parse_faults
+    from swarm.llm.fake_model import serve_forever
 
     if list_faults:
         for name, meaning in FAULTS.items():

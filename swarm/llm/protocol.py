@@ -18,10 +18,16 @@ EngineFailure = Literal[
     "circuit_open",
     "unauthorized",
     "model_not_found",
+    "quota",
+    "only_reasoning",
+    "refused",
+    "content_filter",
+    "empty",
     "deadline",
 ]
 """Why an engine has no completion for a request: "error" says no more than that, "timeout" is one attempt's, and
-"deadline" is the whole call's."""
+"deadline" is the whole call's. "quota": it is used up. The four that follow cost tokens and brought no answer: the
+model only reasoned, refused, was cut off by a filter, or said nothing."""
 
 FinishReason = Literal["stop", "length"] | EngineFailure
 

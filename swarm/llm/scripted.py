@@ -224,6 +224,10 @@ def answer(temperament: Temperament, text: str, seed: int, schema: dict[str, Any
 
 def reply_to(temperament: Temperament, messages: Sequence[Message], seed: int, schema: dict[str, Any]) -> str:
     """The reply to a whole chat: a decision, letters of a menu, or a call of a tool, as the schema asks."""
+    if schema.get("type") == "integer":
+        # A number that no temperament knows the meaning of is drawn.
+        low, high = schema["minimum"], schema["maximum"]
+        return str(low + seed % (high - low + 1))
     if "enum" in schema:
         return answer_menu(temperament, messages[-1].content)
     if not is_call(schema):

@@ -95,8 +95,13 @@ class MarginDesk:
         owed: Int64 = self.owed @ marks
         return self.owned @ marks - owed, owed
 
-    def lend_for(self, account: Int64, asset: Int64, amount: Int64, reference_ticks: Int64) -> None:
-        """Lends to traders, each of whom occurs once, what they lack to hold `amount`, where their margin allows it."""
+    def lend_for(
+        self, account: Int64, asset: Int64, amount: Int64, reference_ticks: Int64, priority: Int64 | None = None
+    ) -> None:
+        """Lends to traders, each of whom occurs once, what they lack to hold `amount`, where their margin allows it.
+
+        Where a lender is short, it serves those of the lowest `priority` first, as the auctions do.
+        """
         # [rows] cents: borrowing adds the same to what is owned and owed, so only the debt of the margin moves.
         missing = amount - self.ledger.available(account, asset)
         marks = self._marks(reference_ticks)
@@ -106,7 +111,9 @@ class MarginDesk:
         may &= self.called_round[account] == 0
         for lent in range(self.assets):
             rows = np.flatnonzero(may & (asset == lent))
-            # First come, first served, in the order of accounts, while the lender has some left.
+            if priority is not None:
+                rows = rows[np.lexsort((account[rows], priority[rows]))]
+            # One after another, while the lender has some left.
             fits = missing[rows].cumsum() <= self.ledger.available(self._lender[[lent]], lent)
             self._lend(account[rows[fits]], lent, missing[rows[fits]])
 

@@ -31,9 +31,7 @@ def tiles(summary: Summary) -> list[Tile]:
         Tile("Trades", count(summary["trades"]), f"{summary['trades'] / rounds:,.1f} per round" if rounds else ""),
         Tile("Volume", f"{count(summary['volume_lots'])} lots", _volume_note(summary)),
         _token_tile(summary),
-        Tile("Time per round", seconds(pace["p50"]), f"median; p95 {seconds(pace['p95'])}")
-        if rounds
-        else Tile("Time per round", "none", "no round was finished"),
+        _time_tile(rounds, pace),
         Tile("Decision errors", count(errors), _error_note(summary), "bad" if errors else "good"),
         Tile(
             "Late turns",
@@ -49,12 +47,20 @@ def tiles(summary: Summary) -> list[Tile]:
     ]
 
 
+def _time_tile(rounds: int, pace: Mapping[str, float | None]) -> Tile:
+    if not rounds:
+        return Tile("Time per round", "none", "no round was finished")
+    if pace["p50"] is None:
+        return Tile("Time per round", "not known", "taken from a journal, which has no clock")
+    return Tile("Time per round", seconds(pace["p50"]), f"median; p95 {seconds(pace['p95'])}")
+
+
 def _token_tile(summary: Summary) -> Tile:
     turn = summary["tokens"]["per_turn"]
     if not turns_taken(summary):
         return Tile("Tokens per turn", "none", "nobody was prompted")
     if not turn["max"]:
-        return Tile("Tokens per turn", "none", "all traders sat at desks")
+        return Tile("Tokens per turn", "none", "all turns have several calls")
     about = ", estimated" if summary["tokens"].get("counted_by") == "estimate" else ""
     note = f"mean; most {count(turn['max'])}, budget {count(turn['budget'])}{about}"
     over = turn["max"] > turn["budget"]

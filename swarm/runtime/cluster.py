@@ -6,7 +6,7 @@ import secrets
 import shutil
 import signal
 import socket
-import tempfile
+import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,9 +15,10 @@ from typing import Any
 import grpc
 import psutil
 
-from swarm import __version__
 from swarm.config import RuntimeConfig
 from swarm.errors import ClusterError, ConfigError
+from swarm.runtime import temporary
+from swarm.version import __version__
 
 # These are read when ray is imported; what the user has set stays as it is.
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -68,8 +69,8 @@ def own_cluster(runtime: RuntimeConfig) -> Iterator[None]:
     """A Ray cluster on this machine that ends with the block, and with it every process it had."""
     if runtime.dashboard_port is not None:
         free_port_or_error(runtime.dashboard_port, "runtime.dashboard_port")
-    # Sockets below this folder must have short paths, which the usual place on macOS has not.
-    folder = tempfile.mkdtemp(prefix="swarm-ray-", dir="/tmp")
+    temporary.clear()
+    folder = temporary.new()
     with _private():
         try:
             try:
@@ -100,7 +101,7 @@ def joined_cluster(address: str) -> Iterator[None]:
         _init(address=address)
     except Exception as error:
         raise ClusterError(
-            f"--address {address}: this Ray cluster cannot be joined ({_first_line(error)}); "
+            f"{_named(address)}: this Ray cluster cannot be joined ({_first_line(error)}); "
             f"it must run Ray {ray.__version__} and accept this user's token: {GIVE_IT}"
         ) from error
     try:
@@ -163,13 +164,17 @@ def _must_answer(address: str) -> None:
         return
     host, colon, port = address.removeprefix("ray://").rpartition(":")
     if not colon or not port.isdigit():
-        raise ClusterError(f"--address {address}: expected HOST:PORT of a Ray head, say 10.0.0.5:6379, or auto")
+        raise ClusterError(f"{_named(address)}: expected HOST:PORT of a Ray head, say 10.0.0.5:6379, or auto")
     if address.startswith("ray://"):
         raise ClusterError(
-            f"--address {address}: Ray Client is not supported; start the run on a node of the cluster "
+            f"{_named(address)}: Ray Client is not supported; start the run on a node of the cluster "
             f"with --address {host}:6379 or auto, or hand it in with `ray job submit`"
         )
-    remedy = "start one with `ray start --head`, or leave --address out to run on a cluster of the run's own"
+    remedy = (
+        "unset this variable to run on a cluster of the run's own, or start one with `ray start --head`"
+        if _named(address).startswith("RAY_ADDRESS")
+        else "start one with `ray start --head`, or leave --address out to run on a cluster of the run's own"
+    )
     try:
         with socket.create_connection((host, int(port)), timeout=CONNECT_TIMEOUT_S) as head:
             # Ray would try for minutes to talk to something that is no head; a gRPC server says so at once.
@@ -177,10 +182,10 @@ def _must_answer(address: str) -> None:
             answer = head.recv(9)
     except OSError as error:
         raise ClusterError(
-            f"--address {address}: no Ray cluster answers there ({error.strerror or error}); {remedy}"
+            f"{_named(address)}: no Ray cluster answers there ({error.strerror or error}); {remedy}"
         ) from error
     if len(answer) < 9 or answer[3] != HTTP2_SETTINGS:
-        raise ClusterError(f"--address {address}: what answers there is no Ray head; {remedy}")
+        raise ClusterError(f"{_named(address)}: what answers there is no Ray head; {remedy}")
     _must_accept_token(address)
 
 
@@ -193,14 +198,14 @@ def _must_accept_token(address: str) -> None:
             token = AuthenticationTokenLoader.instance().get_token_for_http_header(ignore_auth_mode=True)
         except ray.exceptions.AuthenticationError as error:
             raise ClusterError(
-                f"--address {address}: this Ray cluster asks for a token, which cannot be read "
+                f"{_named(address)}: this Ray cluster asks for a token, which cannot be read "
                 f"({str(error).partition('. Ensure')[0]}); {GIVE_IT}"
             ) from error
         if not token or os.environ.get("RAY_AUTH_MODE") == "disabled":
             missing = "and RAY_AUTH_MODE is disabled here" if token else "and there is none here"
-            raise ClusterError(f"--address {address}: this Ray cluster asks for a token, {missing}; {GIVE_IT}")
+            raise ClusterError(f"{_named(address)}: this Ray cluster asks for a token, {missing}; {GIVE_IT}")
         if _refused(channel, token):
-            raise ClusterError(f"--address {address}: this Ray cluster does not accept the token here; {GIVE_IT}")
+            raise ClusterError(f"{_named(address)}: this Ray cluster does not accept the token here; {GIVE_IT}")
     # A token alone is not sent; this is how Ray itself turns sending on when it finds one for a cluster that it starts.
     os.environ["RAY_AUTH_MODE"] = "token"
     Config.initialize("")
@@ -217,21 +222,30 @@ def _refused(channel: Any, headers: Mapping[str, str]) -> bool:
 def _must_have_swarm(address: str) -> None:
     @ray.remote(num_cpus=0)
     def version() -> str:
-        import swarm
+        from swarm import version
 
-        return swarm.__version__
+        return version.__version__
 
     try:
         found = ray.get(version.remote(), timeout=60)
     except Exception as error:
         raise ClusterError(
-            f"--address {address}: its workers cannot import swarm ({_first_line(error)}); "
+            f"{_named(address)}: its workers cannot import swarm ({_first_line(error)}); "
             "install this version there, or start the cluster from this environment"
         ) from error
     if found != __version__:
-        raise ClusterError(f"--address {address}: its workers have swarm {found}, this is {__version__}")
+        raise ClusterError(f"{_named(address)}: its workers have swarm {found}, this is {__version__}")
 
 
 def _first_line(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return (lines[-1] if lines else type(error).__name__)[:200]
+
+
+def _named(address: str) -> str:
+    """An address as whoever gave it knows it: by the variable that it comes from, or by the option."""
+    # The command line reads the variable where the option is not given, so what is equal comes from it.
+    given = any(argument == "--address" or argument.startswith("--address=") for argument in sys.argv)
+    return (
+        f"RAY_ADDRESS={address}" if os.environ.get("RAY_ADDRESS") == address and not given else f"--address {address}"
+    )

@@ -6,24 +6,31 @@ the largest possible one is the market's efficiency (Smith 1962, "An experimenta
 behavior"; Gode and Sunder 1993).
 """
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
 
-from swarm.agents.observation import Barter, Observation, PrivateViews, PublicView
+from swarm.agents.decision import Rules
+from swarm.agents.forms.market import market_forms
+from swarm.agents.forms.protocol import Form
+from swarm.agents.observation import Barter, Observation
 from swarm.market import quality
 from swarm.market.config import MarketConfig
 from swarm.market.events import RoundCleared
 from swarm.market.ledger import CASH, ISSUE
 from swarm.scenarios.protocol import (
+    Choices,
     Consequence,
     Int64,
     MarketState,
     Movement,
+    Resolved,
     ScenarioPlugin,
     ShockMark,
-    fills_of,
+    private_views,
+    public_view,
 )
 from swarm.schema import StrictModel
 from swarm.seeding import draw_between
@@ -125,6 +132,14 @@ class DoubleAuction:
             f"A period has {self.config.rounds_per_period} rounds; what is not dealt by then is worth nothing."
         )
 
+    def forms(self, seed: int, rules: Rules, tick_cents: int) -> Mapping[str, Form[Any]]:
+        """Returns the forms of a market."""
+        return market_forms(self.rules_text(), seed, rules, tick_cents)
+
+    def resolve(self, round_: int, choices: Choices, market: MarketState) -> Resolved:
+        """Returns the orders, which are for the market to clear."""
+        return Resolved(choices.orders)
+
     def opening(self) -> list[Consequence]:
         """Every purse, and the sellers' first units."""
         everyone = np.ones_like(self.trader)
@@ -133,34 +148,24 @@ class DoubleAuction:
 
     def observe(self, round_: int, market: MarketState, last: RoundCleared | None) -> Observation:
         """Prices for all; for each the value or the cost of its next unit."""
-        nothing = np.zeros(1, dtype=np.int64)
         traders = len(self.trader)
         period, within = self._period(round_)
-        public = PublicView(
-            round=round_,
-            rounds=self.rounds,
-            season=f"period {period} round {within + 1} of {self.config.rounds_per_period}",
-            news=(),
-            reference_ticks=market.reference_ticks,
-            change_ticks=market.change_ticks,
-            clearing_ticks=last.clearing_ticks if last else nothing,
-            volume_lots=last.volume_lots if last else nothing,
-            unfilled_buy_lots=last.unfilled_buy_lots if last else nothing,
-            unfilled_sell_lots=last.unfilled_sell_lots if last else nothing,
+        public = public_view(
+            round_,
+            self.rounds,
+            f"period {period} round {within + 1} of {self.config.rounds_per_period}",
+            (),
+            market,
+            last,
         )
-        bought, sold = fills_of(last, traders, 1)
         buyer = self.trader_kind == BUYER
         # One unit at a time, since the next one has another worth.
         open_ = (self.dealt < self.config.units).astype(np.int64)
         worth = np.where(open_ > 0, self._next_worth(), np.where(buyer, 1, self.market.max_price_ticks))
-        private = PrivateViews(
-            trader=self.trader,
-            cash_cents=market.balances[:, CASH],
-            have=market.balances[:, 1:],
-            bought_lots=bought,
-            sold_lots=sold,
-            facts=tuple(f"YOU are a {KINDS[k]}" for k in self.trader_kind.tolist()),
-            heard=((),) * traders,
+        private = private_views(
+            market,
+            last,
+            tuple(f"YOU are a {KINDS[k]}" for k in self.trader_kind.tolist()),
             barter=Barter(
                 makes=self.makes,
                 need=np.where(buyer, open_, 0)[:, None],

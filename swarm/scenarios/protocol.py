@@ -5,16 +5,20 @@ A scenario owns what its creatures are and need; the market owns what they have.
 `swarm.seeding`, and from nothing else.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
-from swarm.agents.observation import Observation
+from swarm.agents.decision import Rules
+from swarm.agents.forms.protocol import Form
+from swarm.agents.observation import Barter, Observation, PrivateViews, PublicView
 from swarm.market.config import MarketConfig
 from swarm.market.events import RoundCleared
+from swarm.market.ledger import CASH
+from swarm.market.orders import Orders
 from swarm.schema import StrictModel
 
 Int64 = npt.NDArray[np.int64]
@@ -76,6 +80,43 @@ def fills_of(last: RoundCleared | None, traders: int, goods: int) -> tuple[Int64
     return bought, sold
 
 
+def public_view(
+    round_: int, rounds: int, season: str, news: tuple[str, ...], market: MarketState, last: RoundCleared | None
+) -> PublicView:
+    """Returns what everybody knows in a round of what the market did in the last one."""
+    nothing = np.zeros(len(market.reference_ticks), dtype=np.int64)
+    return PublicView(
+        round=round_,
+        rounds=rounds,
+        season=season,
+        news=news,
+        reference_ticks=market.reference_ticks,
+        change_ticks=market.change_ticks,
+        clearing_ticks=last.clearing_ticks if last else nothing,
+        volume_lots=last.volume_lots if last else nothing,
+        unfilled_buy_lots=last.unfilled_buy_lots if last else nothing,
+        unfilled_sell_lots=last.unfilled_sell_lots if last else nothing,
+    )
+
+
+def private_views(
+    market: MarketState, last: RoundCleared | None, facts: tuple[str, ...], barter: Barter | None = None
+) -> PrivateViews:
+    """Returns what each trader knows of what it has and of its own fills; `facts` has a line for each."""
+    traders, goods = len(facts), market.balances.shape[1] - 1
+    bought, sold = fills_of(last, traders, goods)
+    return PrivateViews(
+        trader=np.arange(traders),
+        cash_cents=market.balances[:, CASH],
+        have=market.balances[:, 1:],
+        bought_lots=bought,
+        sold_lots=sold,
+        facts=facts,
+        heard=((),) * traders,
+        barter=barter,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class ShockMark:
     """A shock as a chart shows it: from `first_round` to `last_round`."""
@@ -86,16 +127,47 @@ class ShockMark:
     good: str
 
 
-class Scenario(Protocol):
-    """One run's setting, with the state of its creatures. `kinds[trader_kind[t]]` names what trader t is."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Choices:
+    """What all traders decided in a round: `orders` of those whose form asks for orders, standing ones included.
+
+    `chosen[i]` is what `trader[i]` chose in another form, traders ascending; who spoilt its turn has no row.
+    """
+
+    trader: Int64
+    chosen: tuple[Any, ...]
+    orders: Orders
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Resolved:
+    """What choices come to: orders for the market, and what happens once these are cleared."""
+
+    orders: Orders
+    consequences: tuple[Consequence, ...] = ()
+
+
+class Setting(Protocol):
+    """What a run's setting is called by. `kinds[trader_kind[t]]` names what trader t is."""
 
     goods: tuple[str, ...]
     kinds: tuple[str, ...]
     trader_kind: Int64
-    makes: Int64
     named_accounts: tuple[str, ...]
     opening_reference_ticks: Int64
     shocks: tuple[ShockMark, ...]
+
+
+class Scenario(Setting, Protocol):
+    """One run's setting and decision, with the state of its creatures."""
+
+    def forms(self, seed: int, rules: Rules, tick_cents: int) -> Mapping[str, Form[Any]]:
+        """Returns by name the forms in which its traders can be asked; a model's config names one of several."""
+        ...
+
+    def resolve(self, round_: int, choices: Choices, market: MarketState) -> Resolved:
+        """Returns what the choices come to; pure. A scenario of a market returns the orders as they are."""
+        ...
 
     def rules_text(self) -> str:
         """The setting in a few sentences, the first bytes of every prompt."""
@@ -106,7 +178,7 @@ class Scenario(Protocol):
         ...
 
     def observe(self, round_: int, market: MarketState, last: RoundCleared | None) -> Observation:
-        """What all traders are shown in a round; the loop adds what each has heard."""
+        """Returns what all traders are shown in a round; pure. The loop adds what each has heard."""
         ...
 
     def after_clearing(self, round_: int, market: MarketState, cleared: RoundCleared) -> list[Consequence]:
@@ -124,6 +196,13 @@ class Scenario(Protocol):
     def trader_columns(self) -> dict[str, Int64]:
         """Columns of the creatures' own state for the run's tables, one entry per trader."""
         ...
+
+
+@runtime_checkable
+class Barters(Protocol):
+    """A scenario whose private views have the columns of a barter; `makes` is the good that a trader makes or -1."""
+
+    makes: Int64
 
 
 @runtime_checkable

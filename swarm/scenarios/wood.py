@@ -5,24 +5,31 @@ firewood that one kind fells. Mood reverts to its mean and never reaches zero. S
 a mechanical consequence when the round is settled.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field, ValidationInfo, field_validator
 
-from swarm.agents.observation import Barter, Observation, PrivateViews, PublicView
+from swarm.agents.decision import Rules
+from swarm.agents.forms.market import market_forms
+from swarm.agents.forms.protocol import Form
+from swarm.agents.observation import Barter, Observation
 from swarm.market.config import MarketConfig
 from swarm.market.events import RoundCleared
 from swarm.market.ledger import CASH, ISSUE
 from swarm.scenarios.protocol import (
+    Choices,
     Consequence,
     Int64,
     MarketState,
     Movement,
     ReferenceMove,
+    Resolved,
     ScenarioPlugin,
     ShockMark,
-    fills_of,
+    private_views,
+    public_view,
 )
 from swarm.schema import StrictModel
 from swarm.seeding import draw, draw_between
@@ -177,6 +184,14 @@ class Wood:
             + ". Hunger and cold spoil your mood."
         )
 
+    def forms(self, seed: int, rules: Rules, tick_cents: int) -> Mapping[str, Form[Any]]:
+        """Returns the forms of a market."""
+        return market_forms(self.rules_text(), seed, rules, tick_cents)
+
+    def resolve(self, round_: int, choices: Choices, market: MarketState) -> Resolved:
+        """Returns the orders, which are for the market to clear."""
+        return Resolved(choices.orders)
+
     def opening(self) -> list[Consequence]:
         """Every creature's purse and stock, and its first harvest."""
         everyone = np.ones_like(self.trader)
@@ -192,34 +207,17 @@ class Wood:
 
     def observe(self, round_: int, market: MarketState, last: RoundCleared | None) -> Observation:
         """Prices, seasons and news for all; purse, stores, needs and worths for each."""
-        nothing = np.zeros(len(GOODS), dtype=np.int64)
-        public = PublicView(
-            round=round_,
-            rounds=self.rounds,
-            season=self.season(round_),
-            news=self._news(round_),
-            reference_ticks=market.reference_ticks,
-            change_ticks=market.change_ticks,
-            clearing_ticks=last.clearing_ticks if last else nothing,
-            volume_lots=last.volume_lots if last else nothing,
-            unfilled_buy_lots=last.unfilled_buy_lots if last else nothing,
-            unfilled_sell_lots=last.unfilled_sell_lots if last else nothing,
-        )
+        public = public_view(round_, self.rounds, self.season(round_), self._news(round_), market, last)
         have = market.balances[:, 1:]
         target = self._target_stock(round_)
         own = np.arange(len(GOODS))[None, :] == self.makes[:, None]
         need = np.where(own, 0, np.maximum(target - have, 0))
         keep = np.where(own, np.where(np.arange(len(GOODS)) == FIREWOOD, target, 1), 2 * target)
-        bought, sold = fills_of(last, len(self.trader), len(GOODS))
         kinds = [f"YOU are {_with_article(KINDS[k])}" for k in range(len(KINDS))]
-        private = PrivateViews(
-            trader=self.trader,
-            cash_cents=market.balances[:, CASH],
-            have=have,
-            bought_lots=bought,
-            sold_lots=sold,
-            facts=tuple(kinds[k] for k in self.trader_kind.tolist()),
-            heard=((),) * len(self.trader),
+        private = private_views(
+            market,
+            last,
+            tuple(kinds[k] for k in self.trader_kind.tolist()),
             barter=Barter(
                 makes=self.makes,
                 need=need,

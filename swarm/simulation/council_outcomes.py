@@ -1,7 +1,8 @@
 """What members of councils were worth: each round's proposed actions are cleared again, and what they brought is kept.
 
 Labels come free in a market: with all other orders as they were, the round is cleared once more for each different
-action that a member proposed. All of it follows from the journal, so a replay comes to the same weights. It asks nobody.
+action that a member proposed. All of it follows from the journal, so a replay comes to the same weights. Orders that
+rest and debts from earlier rounds are left out of it.
 """
 
 from collections.abc import Mapping
@@ -52,7 +53,8 @@ class Judged:
     @property
     def right(self) -> npt.NDArray[np.bool_]:
         """[members]: whose action brought as much as the best that was proposed."""
-        return (self.gain_ticks >= self.best_ticks) & (self.action != MISSING)
+        found: npt.NDArray[np.bool_] = (self.gain_ticks >= self.best_ticks) & (self.action != MISSING)
+        return found
 
 
 @dataclass(slots=True)
@@ -84,7 +86,7 @@ class CouncilOutcomes:
     def judge(
         self, seen: Observation, turns: Turns, menus: MenuForm, before: Counterfactual, round_: int
     ) -> list[Judged]:
-        """Takes in a round and returns what was judged of it, at most as many turns of each council as its config says."""
+        """Takes in a round and returns what was judged of it, at most as many turns of a council as its config says."""
         found: list[Judged] = []
         for index, name in enumerate(turns.minds):
             if name not in self._councils:
@@ -202,7 +204,7 @@ def realised_ticks(before: Counterfactual, trader: int, action: Action, seen: Ob
 
 
 def gain_of(cleared: RoundCleared, trader: int, seen: Observation, row: int) -> int:
-    """Returns the worth of what a trader bought less its price, and the price of what it sold less its worth, in ticks."""
+    """Returns what a trader's fills gained it, in ticks: worth less price where it bought, price less worth elsewhere."""
     barter = seen.private.bartering
     worth, need = barter.worth_ticks[row].tolist(), barter.need[row].tolist()
     trades = cleared.trades

@@ -46,6 +46,15 @@ class RunFolder:
         return {part.name: RunFolder(part).journal for part in sorted((self.path / REGIONS).glob("*"))}
 
     @property
+    def journals(self) -> dict[str, Path]:
+        """The journals of all the run's markets, by name; a single one has none."""
+        return self.region_journals or {"": self.journal}
+
+    def market(self, name: str) -> "RunFolder":
+        """Where the market of this name is kept: that of a region, or the folder itself for a single one."""
+        return self.region(name) if name else self
+
+    @property
     def report(self) -> Path:
         """The report's file."""
         return self.path / "report.html"
@@ -171,6 +180,8 @@ class RunFolder:
 
     def write_record(self, record: RunRecord) -> None:
         """Write the tables and, last, the summary: a folder with a summary is whole."""
+        for name, own in record.regions.items():
+            self.region(name).write_record(own)
         tables = self.path / "tables"
         try:
             tables.mkdir(exist_ok=True)

@@ -5,14 +5,14 @@ what was decided is about traders, goods and models that the run has. The first 
 with one JournalError, which names the record and the field.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from swarm.agents.baselines import BASELINES
+from swarm.agents.minds import own_models
 from swarm.errors import ConfigError, JournalError
 from swarm.market.orders import BUY, SELL
 from swarm.market.records import RecordError, described, within
@@ -27,9 +27,13 @@ from swarm.simulation.entries import (
     from_record,
 )
 from swarm.simulation.journal import MAGIC, JournalReader
-from swarm.simulation.plan import Fork, RunPlan, config_digest
+from swarm.simulation.plan import RunPlan, WorldPlan, config_digest
 
-Compose = Callable[[dict[str, Any]], RunPlan]
+Compose = Callable[[dict[str, Any], WorldPlan | None], WorldPlan]
+"""Makes the plan of a journalled config: of a run, or of one that leaves the run of a given plan."""
+
+REGION = "region"
+"""The key that the config of a region's journal has beside those of its run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,22 +62,15 @@ class History:
         """The config that holds at the end of the run."""
         return self.forks[-1].config if self.forks else self.began.config
 
-    def plan(self, compose: Compose) -> RunPlan:
-        """Returns the recorded run's plan; `compose` makes a plan of a journalled config."""
-        then: Fork | None = None
-        for fork, place in reversed(list(zip(self.forks, self.fork_places, strict=True))):
-            future = replace(self._composed(fork.config, place, compose), fork=then)
-            then = Fork(fork.round, fork.parent_sha256, fork.changes, future)
-        plan = replace(self._composed(self.began.config, 0, compose), fork=then, software=self.began.software)
-        past = plan
+    def check_forks(self, plan: RunPlan) -> None:
+        """Raises JournalError if a fork changes what the past it goes on from does not let it change."""
+        before = plan
         for made, place in zip(plan.forks(), self.fork_places, strict=True):
             try:
-                _check_fork(past, made.plan)
+                _check_fork(before, made.plan)
             except RecordError as error:
                 raise _refused(self.path, place, f"Forked: config: {error}") from None
-            past = made.plan
-        self.check(plan)
-        return plan
+            before = made.plan
 
     def check(self, plan: RunPlan) -> None:
         """Raises JournalError if something was decided that is not about the traders, goods and models of the plan."""
@@ -93,14 +90,97 @@ class History:
                 return
             yield payload
 
-    def _composed(self, record: dict[str, Any], place: int, compose: Compose) -> RunPlan:
-        try:
-            plan = compose(record)
-        except ConfigError as error:
-            kind = "Forked" if place else "RunBegan"
-            raise _refused(self.path, place, f"{kind}: config: {error}") from None
-        # The config is what the run was given, so it is taken as it stands: keys of later versions are not in it.
-        return replace(plan, config_sha256=config_digest(record), config_record=record)
+
+def whole_pasts(journals: Mapping[str, Path], compose: Compose) -> list[History]:
+    """Returns the histories of all markets of a run, in order, up to the last round that is whole in all of them."""
+    first = read(next(iter(journals.values())))
+    names: tuple[str, ...] = (next(iter(journals)),)
+    if len(journals) > 1 or names[0]:
+        names = _composed([first], 0, None, compose, alone=False).names
+    for name in names:
+        if name not in journals:
+            raise JournalError(f"{first.path}: the journal of {name}, its neighbour, is missing")
+    found = [read(journals[name]) for name in names]
+    rounds = min(past.rounds for past in found)
+    return [past if past.rounds == rounds else read(past.path, last_round=rounds) for past in found]
+
+
+def recorded_plan(pasts: Sequence[History], compose: Compose) -> WorldPlan:
+    """Returns the plan of the recorded run whose markets' journals hold `pasts`; of one region alone, its own.
+
+    JournalError where journals are not of one run, or hold what no run of their config comes to.
+    """
+    first = pasts[0]
+    regional = REGION in first.began.config
+    _must_be_of_one_run(pasts)
+    plans = [_composed(pasts, 0, None, compose)]
+    for number in range(1, len(first.forks) + 1):
+        plans.append(_composed(pasts, number, plans[0], compose))
+    plan = plans.pop()
+    for number in reversed(range(len(first.forks))):
+        # Under a fork, what holds before it is left for what holds after it.
+        forks = [past.forks[number] for past in pasts]
+        plan = plans.pop().leaving(plan, forks[0].round, [fork.parent_sha256 for fork in forks], forks[0].changes)
+    software = [past.began.software for past in pasts]
+    markets = tuple(replace(own, software=began) for own, began in zip(plan.markets, software, strict=True))
+    run = plan.run if regional and plan.regions else markets[0]
+    plan = replace(plan, markets=markets, run=replace(run, software=software[0]))
+    for own, past in zip(plan.markets, pasts, strict=True):
+        past.check_forks(own)
+        past.check(own)
+    return plan
+
+
+def as_begun(plan: WorldPlan, pasts: Mapping[str, History]) -> WorldPlan:
+    """Returns a plan whose markets begin as their journals do, as far as these have a record."""
+    markets = []
+    for name, own in zip(plan.names, plan.markets, strict=True):
+        past = pasts.get(name)
+        if past is not None:
+            past.check(own)
+            own = replace(_as_given(own, past.began.config), software=past.began.software)
+        markets.append(own)
+    return replace(plan, markets=tuple(markets), run=plan.run if plan.regions else markets[0])
+
+
+def _must_be_of_one_run(pasts: Sequence[History]) -> None:
+    first = pasts[0]
+    for past in pasts[1:]:
+        forks = [(_of_run(fork.config), fork.round, fork.changes) for fork in past.forks]
+        of_first = [(_of_run(fork.config), fork.round, fork.changes) for fork in first.forks]
+        if _of_run(past.began.config) != _of_run(first.began.config) or forks != of_first:
+            raise JournalError(f"{past.path}: this journal is not of the run that {first.path} is of; put it back")
+
+
+def _of_run(record: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in record.items() if key != REGION}
+
+
+def _composed(
+    pasts: Sequence[History], number: int, past: WorldPlan | None, compose: Compose, *, alone: bool = True
+) -> WorldPlan:
+    """The plan of the first config of a run, or of that of a fork, counted from 1, as its journals have it."""
+    configs = [(one.forks[number - 1].config if number else one.began.config) for one in pasts]
+    first, place = pasts[0], pasts[0].fork_places[number - 1] if number else 0
+    name = configs[0].get(REGION)
+    try:
+        plan = compose(_of_run(configs[0]), past)
+        if not alone:
+            return plan
+        if plan.regions and len(pasts) == 1:
+            plan = plan.alone(str(name))
+        if [config.get(REGION, "") for config in configs] != list(plan.names) and len(pasts) > 1:
+            raise ValueError("the regions are others than the config has")
+    except (ConfigError, ValueError) as error:
+        raise _refused(first.path, place, f"{'Forked' if place else 'RunBegan'}: config: {error}") from None
+    # The config is what the run was given, so it is taken as it stands: keys of later versions are not in it.
+    markets = tuple(_as_given(own, config) for own, config in zip(plan.markets, configs, strict=True))
+    run = _as_given(plan.run, _of_run(configs[0])) if plan.regions else markets[0]
+    return replace(plan, markets=markets, run=run)
+
+
+def _as_given(plan: RunPlan, record: dict[str, Any]) -> RunPlan:
+    return replace(plan, config_sha256=config_digest(record), config_record=record)
 
 
 def begun(path: Path) -> bool:
@@ -242,7 +322,10 @@ def _check_decided(plan: RunPlan, decided: Decided) -> None:
     turns, orders = decided.turns, decided.baseline_orders
     last_trader, goods = plan.traders - 1, len(plan.scenario.goods)
     within(turns.trader, "turns.trader", 0, last_trader)
-    thinking, models = set(plan.minds) - set(BASELINES), {model.name for model in plan.models}
+    thinking, models = (
+        {name for name, asked in own_models(plan.shard).items() if asked},
+        {model.name for model in plan.models},
+    )
     if unknown := [name for name in turns.minds if name not in thinking]:
         raise RecordError(f"turns.minds: {described(unknown[0])} is no mind of this run that asks models")
     if unknown := [name for name in turns.models if name not in models]:

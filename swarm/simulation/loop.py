@@ -3,8 +3,7 @@
 It holds no balance and no clock of the market's; what it returns is the history, as tables are made from it.
 """
 
-from collections.abc import Callable, Generator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Protocol
@@ -21,7 +20,7 @@ from swarm.market.events import OrdersTaken, RoundCleared
 from swarm.market.ledger import CASH, ISSUE
 from swarm.market.margin import BANK, LENDER
 from swarm.market.orders import Int64, Orders
-from swarm.scenarios.protocol import Consequence, MarketState, Movement, with_debts
+from swarm.scenarios.protocol import Choices, Consequence, MarketState, Movement, Resolved, with_debts
 from swarm.seeding import draw
 from swarm.simulation.attention import Attended, Attention, counted
 from swarm.simulation.entries import Acted
@@ -29,6 +28,8 @@ from swarm.simulation.journal import JournalStats
 from swarm.simulation.market import MarketAnswer, MarketPort
 from swarm.simulation.plan import Fork, RunPlan
 from swarm.simulation.presence import turnover
+from swarm.simulation.prompt_sizes import PromptSizes
+from swarm.simulation.road import RoadRound
 from swarm.simulation.traders import Gathered, TradersPort
 
 
@@ -37,7 +38,8 @@ class RoundOutcome:
     """All that a round came to, under the plan that held in it; `named_balances` are in the scenario's order.
 
     `delivery` is what traders heard before they decided, which was said in the round before, and `said` what they said;
-    `journal` is what keeping the journal has taken up to the round.
+    `journal` is what keeping the journal has taken up to the round. In a world of several markets the outcome is that
+    of all of them as one, `of` has each one's own, and `road` what travelled between them.
     """
 
     plan: RunPlan
@@ -58,6 +60,8 @@ class RoundOutcome:
     duration_s: float
     decide_s: float
     clear_s: float
+    of: "tuple[RoundOutcome, ...]" = ()
+    road: RoadRound | None = None
 
 
 class Watcher(Protocol):
@@ -76,30 +80,34 @@ class Interrupted(Exception):
     """Raised by a traders port that was told to stop while it waited; the round is then as if it had not begun."""
 
 
-Outside = Callable[["RoundLoop"], Sequence[Acted | Consequence]]
-"""Says what happens at the end of a round that is no doing of its market or scenario."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Decided:
+    """A round once everybody has decided: what they saw and heard, and what came of it."""
+
+    round: int
+    started_s: float
+    decided_s: float
+    seen: Observation
+    delivery: Delivery
+    gathered: Gathered
+    standing: Orders
+    attended: Attended
 
 
-def run_rounds(
-    plan: RunPlan,
-    market: MarketPort,
-    traders: TradersPort,
-    watchers: tuple[Watcher, ...] = (),
-    should_stop: Callable[[], bool] = lambda: False,
-    outside: Outside = lambda _: (),
-) -> int:
-    """Run all rounds and return how many were finished: fewer than the plan's only if `should_stop` said so."""
-    loop = RoundLoop(plan, market, traders, watchers)
-    while loop.round < plan.last.rounds and not should_stop():
-        try:
-            loop.step(outside)
-        except Interrupted:
-            break
-    return loop.round
+@dataclass(frozen=True, slots=True, eq=False)
+class _Cleared:
+    """A round once it has been cleared and settled, and everybody has lived through it."""
+
+    decided: _Decided
+    orders: Orders
+    taken: OrdersTaken
+    cleared: RoundCleared
+    reference_before_ticks: Int64
+    clear_s: float
 
 
 class RoundLoop:
-    """A run between two rounds: `round` of them are settled, `step` makes the next one.
+    """A market's run between two rounds: `round` of them are ended, and the three phases make the next one.
 
     What it knows beside the market and the scenario is what traders said, what can be looked back on, and whose orders
     stand. All of it follows from the journal, so a run that is replayed comes to the same.
@@ -110,16 +118,18 @@ class RoundLoop:
         plan: RunPlan,
         market: MarketPort,
         traders: TradersPort,
-        watchers: tuple[Watcher, ...] = (),
         clock: Callable[[], float] = perf_counter,
     ) -> None:
         """Open the market and give everybody what they begin with; `clock` tells seconds, and times the rounds."""
         self.plan = plan
         self.round = 0
-        self._market, self._traders, self._watchers = market, traders, watchers
+        self._market, self._traders = market, traders
         self._clock = clock
         self._attention = Attention(plan)
+        self._sizes = PromptSizes(plan)
         self._numbers = _Numbers()
+        self._decided: _Decided | None = None
+        self._cleared: _Cleared | None = None
         self._last: RoundCleared | None = None
         self._before: Int64 | None = None
         self._past: _Past | None = None
@@ -128,8 +138,6 @@ class RoundLoop:
         self._opening = _opening(plan)
         opening = [self._numbers.command(c, market_accounts(plan)) for c in plan.reaching(self._opening, 0)]
         self._answer = market.execute([plan.began(), *opening])
-        for watcher in watchers:
-            watcher.started(plan, self._answer.state, self._answer.named)
 
     @property
     def answer(self) -> MarketAnswer:
@@ -141,76 +149,92 @@ class RoundLoop:
         """The last round's clearing."""
         return self._last
 
-    def step(self, outside: "Outside" = lambda _: ()) -> None:
-        """One round: observe, decide, clear, settle, live; Interrupted where it was told to stop while it waited."""
-        phases = self.phases()
-        next(phases)
-        next(phases)
-        with suppress(StopIteration):
-            phases.send(outside(self))
+    @property
+    def seen(self) -> Observation | None:
+        """What everybody is shown in the round that is under way."""
+        return self._decided.seen if self._decided else None
 
-    def phases(self) -> Generator[None, Sequence[Acted | Consequence], None]:
-        """A round in three phases: decide; clear, settle and live; take what is sent from outside, and end."""
-        started = self._clock()
+    def decide(self) -> None:
+        """The first phase: everybody observes and decides; Interrupted where it was told to stop while it waited."""
+        started_s = self._clock()
         round_ = self.round + 1
         if self.plan.fork and self.plan.fork.round == self.round:
             self._leave_for(self.plan.fork)
-        plan = self.plan
         self._come_and_go(round_)
         seen, delivery = self._observe(round_)
-        seen = self._attention.ask(seen, self._answer.state, self._last)
+        # Who is asked, and what it reads of what it has heard.
+        seen = self._attention.ask(seen, self._answer.state, self.cleared)
         assigned = seen.private.assigned
         delivery = self._router.read(delivery, None if assigned is None else assigned.asked)
         gathered = self._traders.decide(seen)
-        decided = self._clock()
-        gathered, standing, attended = self._attention.settle(seen, self._answer.state, gathered, decided - started)
-        yield
-        resumed = self._clock()
-        orders = _with_priority(plan.seed, round_, gathered, standing)
+        decided_s = self._clock()
+        self._sizes.learn(seen, gathered.turns)
+        seconds = decided_s - started_s
+        gathered, standing, attended = self._attention.settle(seen, self._answer.state, gathered, seconds)
+        self._decided = _Decided(round_, started_s, decided_s, seen, delivery, gathered, standing, attended)
+
+    def clear(self) -> None:
+        """The second phase: what was decided is journalled, cleared and settled, and everybody lives through it."""
+        decided = self._decided
+        if decided is None or self._cleared is not None:
+            raise RuntimeError(f"round {self.round + 1} is cleared before it has been decided")
+        resumed_s = self._clock()
+        plan, round_ = self.plan, decided.round
+        choices = _choices(decided.gathered, decided.standing)
+        resolved = plan.scenario.resolve(round_, choices, self._answer.state)
+        orders = _with_priority(plan.seed, round_, resolved.orders)
         before = self._answer.state.reference_ticks
         self._answer = self._market.execute(
             [
-                gathered.entry(round_),
+                decided.gathered.entry(round_),
                 SubmitOrders(self._numbers.next(), round_, orders),
                 CloseRound(self._numbers.next(), round_),
             ]
         )
-        taken, last = _taken_and_cleared(self._answer.events)
-        cleared = self._clock()
-        self._live(round_, before, last)
-        self._said = _said(plan, round_, gathered, orders, taken, last)
-        self.round, self._last = round_, last
-        if sent := (yield):
-            self._execute(sent)
-        journal = self._market.end_round(round_)
-        outcome = RoundOutcome(
+        taken, cleared = _taken_and_cleared(self._answer.events)
+        clear_s = self._clock() - resumed_s
+        self._live(round_, before, cleared, resolved)
+        self._said = _said(plan, round_, decided.gathered, orders, taken, cleared)
+        self.round, self._last = round_, cleared
+        self._cleared = _Cleared(decided, orders, taken, cleared, before, clear_s)
+
+    def end(self, acts: Sequence[Acted | Consequence] = ()) -> RoundOutcome:
+        """The third phase: what others do to the market is journalled and applied, and the round is made durable."""
+        if self._cleared is None:
+            raise RuntimeError(f"round {self.round + 1} is ended before it has been cleared")
+        decided, cleared = self._cleared.decided, self._cleared
+        self._decided = self._cleared = None
+        if acts:
+            self._execute(acts)
+        journal = self._market.end_round(self.round)
+        plan, gathered = self.plan, decided.gathered
+        return RoundOutcome(
             plan=plan,
-            round=round_,
-            season=seen.public.season,
-            delivery=delivery,
+            round=self.round,
+            season=decided.seen.public.season,
+            delivery=decided.delivery,
             said=self._said,
-            gathered=replace(gathered, late=gathered.late[gathered.late < plan.present(round_)]),
-            taken=taken,
-            submitted=len(orders),
-            cleared=last,
-            reference_before_ticks=before,
+            gathered=replace(gathered, late=gathered.late[gathered.late < plan.present(self.round)]),
+            taken=cleared.taken,
+            submitted=len(cleared.orders),
+            cleared=cleared.cleared,
+            reference_before_ticks=cleared.reference_before_ticks,
             state=self._answer.state,
             named_balances=self._answer.named,
             trader_columns=plan.scenario.trader_columns(),
-            attended=counted(attended, standing, taken),
+            attended=counted(decided.attended, decided.standing, cleared.taken),
             journal=journal,
-            duration_s=self._clock() - started,
-            decide_s=decided - started,
-            clear_s=cleared - resumed,
+            duration_s=self._clock() - decided.started_s,
+            decide_s=decided.decided_s - decided.started_s,
+            clear_s=cleared.clear_s,
         )
-        for watcher in self._watchers:
-            watcher.round_done(outcome)
 
     def _hold(self, plan: RunPlan) -> None:
         """Go by this plan from now on."""
         self.plan = plan
         self._router = _router(plan)
         self._attention.under(plan)
+        self._sizes.under(plan)
         self._past = (self._past or _Past()) if plan.shard.traders.desks else None
 
     def _leave_for(self, fork: Fork) -> None:
@@ -230,12 +254,13 @@ class RoundLoop:
     def _observe(self, round_: int) -> tuple[Observation, Delivery]:
         """What everybody is shown, and how it came to what it has heard."""
         market = replace(self._answer.state, previous_ticks=self._before)
-        seen = self.plan.scenario.observe(round_, market, self._last)
+        seen = self.plan.scenario.observe(round_, market, self.cleared)
         own = seen.private
         holdings = _holdings(own)
         delivery = self._router.route(self._said, seen.public.reference_ticks, holdings, self.plan.present(round_))
         facts = with_debts(own.facts, self._answer.state, self.plan.scenario.goods, self.plan.shard.tick_cents)
-        seen = Observation(seen.public, replace(own, facts=facts, heard=delivery.heard))
+        public = replace(seen.public, sizes=self._sizes.now)
+        seen = Observation(public, replace(own, facts=facts, heard=delivery.heard))
         return self._past.shown(seen) if self._past is not None else seen, delivery
 
     def _execute(self, entries: Sequence[Acted | Consequence]) -> None:
@@ -245,11 +270,13 @@ class RoundLoop:
             [e if isinstance(e, Acted) else self._numbers.command(e, accounts) for e in entries]
         )
 
-    def _live(self, round_: int, reference_before_ticks: Int64, cleared: RoundCleared) -> None:
+    def _live(self, round_: int, reference_before_ticks: Int64, cleared: RoundCleared, resolved: Resolved) -> None:
         """What happens to everybody once the round has cleared."""
         self._before = reference_before_ticks
         if self._past is not None:
             self._past.keep(round_, reference_before_ticks, cleared)
+        if resolved.consequences:
+            self._execute(self.plan.reaching(resolved.consequences, round_))
         happens = self.plan.scenario.after_clearing(round_, self._answer.state, cleared)
         self._execute(self.plan.reaching(happens, round_))
 
@@ -323,9 +350,16 @@ class _Numbers:
         )
 
 
-def _with_priority(seed: int, round_: int, gathered: Gathered, standing: Orders) -> Orders:
-    """All orders of the round in canonical order, each with its trader's priority as the seed draws it."""
-    orders = Orders.concatenate([gathered.decisions.orders, gathered.baseline_orders, standing]).in_canonical_order()
+def _choices(gathered: Gathered, standing: Orders) -> Choices:
+    """What traders decided, orders in canonical order."""
+    turns, decisions = gathered.turns, gathered.decisions
+    orders = Orders.concatenate([decisions.orders, gathered.baseline_orders, standing]).in_canonical_order()
+    rows = [i for i, value in enumerate(decisions.chosen) if value is not None]
+    return Choices(turns.trader[rows], tuple(decisions.chosen[i] for i in rows), orders)
+
+
+def _with_priority(seed: int, round_: int, orders: Orders) -> Orders:
+    """The round's orders, each with its trader's priority as the seed draws it."""
     drawn = (draw(seed, "priority", round_, orders.trader) >> np.uint64(1)).astype(np.int64)
     return replace(orders, priority=drawn)
 

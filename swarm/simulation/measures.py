@@ -43,6 +43,7 @@ def measures(plan: RunPlan, tables: Mapping[str, pl.DataFrame], gini_of_wealth: 
     volumes: dict[str, float] = {}
     returns: list[Any] = []
     opening = dict(zip(plan.scenario.goods, plan.scenario.opening_reference_ticks.tolist(), strict=True))
+    # Only rounds in which the good was traded have a price that anybody paid.
     for good in plan.scenario.goods if prices.width else ():
         traded = prices.filter((pl.col("good") == good) & (pl.col("clearing_ticks") > 0))
         paid, before = traded["clearing_ticks"].to_numpy(), traded["reference_before_ticks"].to_numpy()
@@ -59,6 +60,7 @@ def measures(plan: RunPlan, tables: Mapping[str, pl.DataFrame], gini_of_wealth: 
         ):
             by_good[name][good] = round(value, 6)
         returns.append(quality.log_returns(paid))
+    # The market's value is the mean of its goods by volume; what has no meaning by good stands alone.
     found: dict[str, dict[str, Any]] = {"efficiency": {"market": _efficiency(plan)}}
     found |= {name: {"market": _mean(values, volumes), "by_good": values} for name, values in by_good.items()}
     found["volume_lots"] = {"market": sum(volumes.values()), "by_good": volumes}

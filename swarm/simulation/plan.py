@@ -1,21 +1,23 @@
-"""What a run is made from, once its config has been read."""
+"""What a run is made from, once its config has been read: the plan of each of its markets, and of its world.
+
+A world has one market or several. What it comes to can be looked at as if it were one market: under `WorldPlan.run`.
+"""
 
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
-
-from swarm import __version__
 from swarm.agents.plan import ShardPlan
-from swarm.llm.config import ModelConfig
-from swarm.scenarios.protocol import Consequence, Scenario
-from swarm.seeding import draw_below
+from swarm.llm.entry import ModelEntry
+from swarm.scenarios.protocol import Consequence, Int64, Scenario
 from swarm.simulation.entries import JOURNAL_FORMAT, Forked, RunBegan
 from swarm.simulation.market import MarketPlan
 from swarm.simulation.presence import PopulationStep, among, present_in
+from swarm.simulation.regions import RegionsConfig
+from swarm.simulation.road import Travellers
+from swarm.version import __version__
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +26,7 @@ class RunPlan:
 
     `scenario` holds the state of the creatures, so a plan serves one run. `fork` says from where on another plan holds.
     `population` says how many traders are there from which round on; all of them all the time where it is empty.
-    `software` is the version that the run was begun with.
+    `software` is the version that the run was begun with, and `idle_minds` are those of the config that nobody got.
     """
 
     name: str
@@ -32,7 +34,7 @@ class RunPlan:
     rounds: int
     scenario_name: str
     scenario: Scenario
-    models: tuple[ModelConfig, ...]
+    models: tuple[ModelEntry, ...]
     market: MarketPlan
     shard: ShardPlan
     config_record: dict[str, Any]
@@ -40,6 +42,7 @@ class RunPlan:
     fork: "Fork | None" = None
     population: tuple[PopulationStep, ...] = ()
     software: str = __version__
+    idle_minds: tuple[str, ...] = ()
 
     @property
     def traders(self) -> int:
@@ -102,23 +105,66 @@ class Fork:
         )
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class WorldPlan:
+    """A run of one market or several, not yet started; like a market's plan, it serves one run.
+
+    `markets` has a plan for each market, and `run` is the plan of all of them as if they were one, which watchers see;
+    of one market both are the same. `number_of[m]` has, for each seat of market m, the number of its trader in the run;
+    a traveller has two seats and one number. `founding_seed` is what the lands and who travels are drawn from: it stays
+    when a fork has another seed. `future` is the plan that holds once `run.fork` has come.
+    """
+
+    run: RunPlan
+    markets: tuple[RunPlan, ...]
+    founding_seed: int
+    regions: RegionsConfig | None = None
+    travellers: Travellers = field(default_factory=Travellers.nobody)
+    number_of: tuple[Int64, ...] = ()
+    future: "WorldPlan | None" = None
+
+    @classmethod
+    def of(cls, plan: RunPlan) -> "WorldPlan":
+        """Returns the world of a single market."""
+        return cls(plan, (plan,), plan.seed, future=cls.of(plan.fork.plan) if plan.fork else None)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The markets' names; a single one has none."""
+        return self.regions.all_names if self.regions else ("",)
+
+    @property
+    def last(self) -> "WorldPlan":
+        """The plan that holds at the end of the run."""
+        return self.future.last if self.future else self
+
+    def leaving(
+        self, future: "WorldPlan", round_: int, parents: Sequence[str], changes: tuple[str, ...]
+    ) -> "WorldPlan":
+        """Returns this plan, left after a round for another one; `parents` are the hashes of the markets' journals."""
+        markets = tuple(
+            replace(own, fork=Fork(round_, parent, changes, then))
+            for own, parent, then in zip(self.markets, parents, future.markets, strict=True)
+        )
+        run = markets[0]
+        if self.regions:
+            run = replace(self.run, fork=Fork(round_, run_sha256(parents), changes, future.run))
+        return replace(self, run=run, markets=markets, future=future)
+
+    def alone(self, name: str) -> "WorldPlan":
+        """Returns the world that one of the regions is by itself; ValueError if there is none of that name."""
+        own = self.markets[self.names.index(name)]
+        future = self.future.alone(name) if self.future else None
+        return WorldPlan(own, (own,), self.founding_seed, future=future)
+
+
+def run_sha256(journal_sha256s: Sequence[str]) -> str:
+    """Returns the hash of a run: its journal's, or of several markets that of their journals' hashes, in order."""
+    if len(journal_sha256s) == 1:
+        return journal_sha256s[0]
+    return hashlib.sha256("".join(journal_sha256s).encode()).hexdigest()
+
+
 def config_digest(record: dict[str, Any]) -> str:
     """SHA-256 of a config's plain values as canonical JSON."""
     return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
-
-
-def assign_minds(seed: int, weights: dict[str, int], makes: np.ndarray) -> tuple[str, ...]:
-    """A mind for each trader, in proportion to `weights` within each kind, shuffled by the seed.
-
-    Shares are exact within each kind up to rounding, so that a mind's profit is not the luck of what it produces.
-    """
-    names = [name for name, weight in weights.items() for _ in range(weight)]
-    minds = [""] * len(makes)
-    for kind in np.unique(makes):
-        members = np.flatnonzero(makes == kind)
-        shuffled = members[np.argsort(draw_below(seed, "minds", 2**53, members), kind="stable")]
-        # Kinds start at different names, so that rounding does not always favour the first.
-        start = int(kind) % len(names)
-        for place, member in enumerate(shuffled.tolist()):
-            minds[member] = names[(start + place) % len(names)]
-    return tuple(minds)

@@ -5,7 +5,7 @@ lots, durations in seconds; what nobody knows is null. What is kept, each facet 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
@@ -26,10 +26,11 @@ REGION_TABLES = ("regions", "road")
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """A finished or interrupted run, ready to be written."""
+    """A finished or interrupted run, ready to be written; `regions` has a record of each of several markets."""
 
     summary: dict[str, Any]
     tables: Mapping[str, pl.DataFrame]
+    regions: "Mapping[str, RunRecord]" = field(default_factory=dict)
 
 
 class Recorder:

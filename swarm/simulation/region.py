@@ -4,19 +4,36 @@ The scenario knows nothing of guests. It is asked about those who live there, an
 neither eat nor harvest, and what a lot is worth to them is what it brings at home.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 
+from swarm.agents.decision import Rules
+from swarm.agents.forms.protocol import Form
 from swarm.agents.observation import Barter, Observation, PrivateViews
 from swarm.market.events import RoundCleared
 from swarm.market.ledger import CASH, ROAD
-from swarm.scenarios.protocol import Consequence, Int64, MarketState, Scenario, ShockMark, fills_of
+from swarm.scenarios.protocol import (
+    Barters,
+    Choices,
+    Consequence,
+    Int64,
+    MarketState,
+    Resolved,
+    Scenario,
+    ShockMark,
+    fills_of,
+)
+from swarm.simulation.plan import RunPlan
 from swarm.simulation.road import TOLL
 
 TRAVELLER = "traveller"
 """The kind of guests."""
+
+NEWS_FROM = "news from "
+"""What the keys of neighbours' prices in a snapshot begin with."""
 
 UNKNOWN = -1
 """What a column of the scenario's own says of a guest."""
@@ -39,12 +56,12 @@ class Region:
         self.guests = guests
         self.natives = len(scenario.trader_kind)
         self.elsewhere: tuple[tuple[str, tuple[int, ...]], ...] = ()
-        self.spare: Int64 = np.zeros((self.natives + len(guests.homes), len(scenario.goods)), dtype=np.int64)
         some = len(guests.homes)
         self.goods: tuple[str, ...] = scenario.goods
         self.kinds: tuple[str, ...] = scenario.kinds + ((TRAVELLER,) if some else ())
         self.trader_kind: Int64 = np.append(scenario.trader_kind, np.full(some, len(scenario.kinds)))
-        self.makes: Int64 = np.append(scenario.makes, np.full(some, -1))
+        if isinstance(scenario, Barters):
+            self.makes: Int64 = np.append(scenario.makes, np.full(some, -1))
         self.named_accounts: tuple[str, ...] = (*scenario.named_accounts, ROAD, TOLL)
         self.opening_reference_ticks: Int64 = scenario.opening_reference_ticks
         self.shocks: tuple[ShockMark, ...] = scenario.shocks
@@ -52,6 +69,14 @@ class Region:
     def rules_text(self) -> str:
         """The setting in a few sentences."""
         return self.scenario.rules_text()
+
+    def forms(self, seed: int, rules: Rules, tick_cents: int) -> Mapping[str, Form[Any]]:
+        """Returns the scenario's forms."""
+        return self.scenario.forms(seed, rules, tick_cents)
+
+    def resolve(self, round_: int, choices: Choices, market: MarketState) -> Resolved:
+        """Returns what the scenario makes of the choices of those who live here and of guests."""
+        return self.scenario.resolve(round_, choices, self._native(market))
 
     def opening(self) -> list[Consequence]:
         """What those begin with who live here; guests bring what they have."""
@@ -61,32 +86,36 @@ class Region:
         """What the scenario shows, the neighbours' prices, and a row for each guest."""
         seen = self.scenario.observe(round_, self._native(market), last)
         private = _joined(seen.private, self._guest_views(market, last)) if self.guests.homes else seen.private
-        guests_have = market.balances[self.natives :, 1:]
-        self.spare = np.concatenate([seen.private.bartering.spare, guests_have])
         return Observation(replace(seen.public, elsewhere=self.elsewhere), private)
 
     def after_clearing(self, round_: int, market: MarketState, cleared: RoundCleared) -> list[Consequence]:
         """What happens to those who live here."""
         return self.scenario.after_clearing(round_, self._native(market), cleared)
 
-    def may_be_taken(self, market: MarketState, cleared: RoundCleared | None) -> Int64:
-        """[seats, goods]: what travellers may take along after a round.
+    def may_be_taken(self, seen: Observation, market: MarketState, cleared: RoundCleared | None) -> Int64:
+        """Returns [seats, goods], what travellers may take along after a round in which they were shown `seen`.
 
         From home that is what was spare before the round and has not been sold in it, abroad all that they have.
         """
         have = market.balances[:, 1:]
         _, sold = fills_of(cleared, len(have), len(self.goods))
-        spare: Int64 = np.minimum(np.maximum(self.spare - sold, 0), have)
+        spare: Int64 = np.minimum(np.maximum(seen.private.bartering.spare - sold, 0), have)
         spare[self.natives :] = have[self.natives :]
         return spare
 
     def snapshot(self) -> dict[str, Int64]:
-        """The creatures' own state between rounds."""
-        return self.scenario.snapshot()
+        """The creatures' own state between rounds, and the news from each neighbour."""
+        news = {NEWS_FROM + name: np.array(prices, dtype=np.int64) for name, prices in self.elsewhere}
+        return {**self.scenario.snapshot(), **news}
 
     def restore(self, snapshot: dict[str, Int64]) -> None:
         """Go on from a snapshot of the same creatures."""
-        self.scenario.restore(snapshot)
+        self.scenario.restore({key: column for key, column in snapshot.items() if not key.startswith(NEWS_FROM)})
+        self.elsewhere = tuple(
+            (key.removeprefix(NEWS_FROM), tuple(column.tolist()))
+            for key, column in snapshot.items()
+            if key.startswith(NEWS_FROM)
+        )
 
     def trader_columns(self) -> dict[str, Int64]:
         """The scenario's columns, in which a guest is unknown."""
@@ -94,9 +123,8 @@ class Region:
         return {name: np.append(column, unknown) for name, column in self.scenario.trader_columns().items()}
 
     def _native(self, market: MarketState) -> MarketState:
-        return MarketState(
-            market.balances[: self.natives], market.reference_ticks, previous_ticks=market.previous_ticks
-        )
+        owed = None if market.owed is None else market.owed[: self.natives]
+        return MarketState(market.balances[: self.natives], market.reference_ticks, owed, market.previous_ticks)
 
     def _guest_views(self, market: MarketState, last: RoundCleared | None) -> PrivateViews:
         """What guests know: a lot is worth its price at home less the fee, and where that is more than it costs here,
@@ -149,3 +177,10 @@ def _joined(natives: PrivateViews, guests: PrivateViews) -> PrivateViews:
         elif one is not None:
             columns[f.name] = one + other if isinstance(one, tuple) else np.concatenate([one, other])
     return PrivateViews(**columns)
+
+
+def region_of(plan: RunPlan) -> Region:
+    """Returns the region that a plan is of."""
+    if not isinstance(plan.scenario, Region):
+        raise TypeError(f"{plan.name} is no region of a run")
+    return plan.scenario

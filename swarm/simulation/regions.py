@@ -1,34 +1,17 @@
-"""Several markets in one run: their round loops in step, the road between them, and what they come to together.
+"""Several markets in one run: what they are called, which are neighbours, who lives where, and who travels.
 
-Each region is a run of its own with its own market and journal. They meet once a round, when all have settled: the road
-looks at every market, and what it moves is journalled in each region by itself, so that one region's journal replays
-without the others.
+It knows where everybody has a seat, and neither a market nor what travels.
 """
 
-import hashlib
-from collections.abc import Callable, Generator, Mapping, Sequence
-from concurrent.futures import Executor, wait
-from contextlib import suppress
-from dataclasses import dataclass
-from typing import Literal, Protocol, TypeVar
+from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 from pydantic import Field, model_validator
 
-from swarm.market.ledger import ROAD
-from swarm.scenarios.protocol import Consequence, Int64, Movement
 from swarm.schema import StrictModel
 from swarm.seeding import draw, draw_below
-from swarm.simulation.entries import Acted
-from swarm.simulation.loop import Interrupted, RoundLoop
-from swarm.simulation.party import Act, Move, Quote
-from swarm.simulation.plan import RunPlan
-from swarm.simulation.region import Region
-from swarm.simulation.road import RegionState, Road, Travellers
-
-In = TypeVar("In")
-Phases = Generator[None, Sequence[Acted | Consequence], None]
-Neighbours = tuple[tuple[str, tuple[int, ...]], ...]
+from swarm.simulation.road import Travellers
 
 
 class RegionsConfig(StrictModel):
@@ -135,160 +118,3 @@ def choose_travellers(config: RegionsConfig, seed: int, natives: Sequence[int]) 
             next_guest[away] += 1
     columns = np.array(rows, dtype=np.int64).reshape(len(rows), 2, 2)
     return Travellers(columns[:, 0], columns[:, 1])
-
-
-@dataclass(frozen=True, slots=True)
-class RegionsPlan:
-    """A run of several regions: a plan for each, and one of the `whole` as if it were a single market.
-
-    `number_of[r]` has, for each seat of region r, the number of its trader in the whole; a traveller has one number.
-    """
-
-    config: RegionsConfig
-    plans: tuple[RunPlan, ...]
-    whole: RunPlan
-    travellers: Travellers
-    number_of: tuple[Int64, ...]
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The regions' names."""
-        return self.config.all_names
-
-    def new_road(self) -> Road:
-        """The road of this run, on which nothing is under way yet."""
-        plan = self.whole
-        return Road(
-            self.travellers,
-            len(self.plans),
-            len(plan.scenario.goods),
-            self.config.fee_permille,
-            self.config.capacity_lots,
-            plan.market.config.tick_cents,
-        )
-
-
-def region_of(plan: RunPlan) -> Region:
-    """The region that a plan is of."""
-    if not isinstance(plan.scenario, Region):
-        raise TypeError(f"{plan.name} is no region of a run")
-    return plan.scenario
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Dispatch:
-    """What reaches a region at the end of a round: its neighbours' prices, and what comes and goes on the road."""
-
-    round: int
-    elsewhere: Neighbours
-    movements: Sequence[Movement]
-
-    def told_to(self, loop: RoundLoop) -> Sequence[Acted | Consequence]:
-        """Tell the region, and say what its journal and its market are to be sent."""
-        region_of(loop.plan).elsewhere = self.elsewhere
-        acts: list[Act] = [Quote(name, np.array(prices, dtype=np.int64)) for name, prices in self.elsewhere]
-        acts += [Move(m.cause, m.source, m.target, m.asset, m.amount) for m in self.movements]
-        return [Acted(self.round, ROAD, tuple(acts)), *self.movements]
-
-    @classmethod
-    def recorded(cls, acted: Acted) -> "Dispatch":
-        """Returns the dispatch that a journal has."""
-        news = [(act.of, tuple(act.prices_ticks.tolist())) for act in acted.acts if isinstance(act, Quote)]
-        moves = [act for act in acted.acts if isinstance(act, Move)]
-        movements = [Movement(m.cause, m.source, m.target, m.asset, m.amount) for m in moves]
-        return cls(acted.round, tuple(news), movements)
-
-
-def as_recorded(acted: Mapping[int, Sequence[Acted]]) -> Callable[[RoundLoop], Sequence[Acted | Consequence]]:
-    """What the road sent one region, from its journal: so that it replays without the others."""
-
-    def outside(loop: RoundLoop) -> Sequence[Acted | Consequence]:
-        found = acted.get(loop.round)
-        return Dispatch.recorded(found[0]).told_to(loop) if found else ()
-
-    return outside
-
-
-class Regions:
-    """Round loops in step: all decide, all settle, the road moves what travellers carry, and all end their round.
-
-    `watchers` are told of each round of the whole when all regions have ended it. Regions are asked at once, in threads
-    of `pool`, so that no slow one makes the others wait in turn.
-    """
-
-    def __init__(
-        self, plan: RegionsPlan, loops: Sequence[RoundLoop], pool: Executor, watchers: Sequence["RegionsWatcher"] = ()
-    ) -> None:
-        self.plan = plan
-        self.road = plan.new_road()
-        self._loops = loops
-        self._pool = pool
-        self._watchers = watchers
-        self._road_account = plan.whole.market.named_accounts.index(ROAD)
-
-    @property
-    def round(self) -> int:
-        """How many rounds all regions have ended."""
-        return min(loop.round for loop in self._loops)
-
-    def step(self) -> None:
-        """One round of all regions; Interrupted, and nothing is journalled, if one of them was told to stop."""
-        phases = [loop.phases() for loop in self._loops]
-        self._all(next, phases)
-        self._all(next, phases)
-        dispatches = self._dispatches()
-        sent = [dispatch.told_to(loop) for dispatch, loop in zip(dispatches, self._loops, strict=True)]
-        self._all(_end, list(zip(phases, sent, strict=True)))
-        self.road.check([loop.answer.named[self._road_account] for loop in self._loops])
-        for watcher in self._watchers:
-            watcher.round_done(dispatches, self.road)
-
-    def _dispatches(self) -> list[Dispatch]:
-        loops, names = self._loops, self.plan.names
-        states = [loop.answer.state for loop in loops]
-        places = [
-            RegionState(state.balances, state.reference_ticks, region_of(loop.plan).may_be_taken(state, loop.cleared))
-            for loop, state in zip(loops, states, strict=True)
-        ]
-        moved = self.road.move(places, last_round=loops[0].round == self.plan.whole.rounds)
-        prices = [tuple(state.reference_ticks.tolist()) for state in states]
-        return [
-            Dispatch(loop.round, tuple((names[n], prices[n]) for n in near), movements)
-            for loop, near, movements in zip(loops, self.plan.config.neighbours, moved, strict=True)
-        ]
-
-    def _all(self, do: Callable[[In], None], regions: Sequence[In]) -> None:
-        """Do it for all regions at once, and raise what one of them has raised only when all are done."""
-        asked = [self._pool.submit(do, region) for region in regions]
-        wait(asked)
-        for answer in asked:
-            answer.result()
-
-
-class RegionsWatcher(Protocol):
-    """Somebody who looks on at all regions."""
-
-    def round_done(self, dispatches: Sequence[Dispatch], road: Road) -> None:
-        """A round is settled and durable in all regions, after these dispatches."""
-        ...
-
-
-def run_regions(regions: Regions, should_stop: Callable[[], bool] = lambda: False) -> int:
-    """Run all rounds and return how many were finished, as `run_rounds` does for one market."""
-    while regions.round < regions.plan.whole.rounds and not should_stop():
-        try:
-            regions.step()
-        except Interrupted:
-            break
-    return regions.round
-
-
-def run_sha256(journal_sha256s: Sequence[str]) -> str:
-    """The hash of a run of several regions: over the hashes of their journals, in the order of the regions."""
-    return hashlib.sha256("".join(journal_sha256s).encode()).hexdigest()
-
-
-def _end(phase: tuple[Phases, Sequence[Acted | Consequence]]) -> None:
-    """Let a region's round end with what it is sent."""
-    with suppress(StopIteration):
-        phase[0].send(phase[1])

@@ -5,23 +5,20 @@ the recorded one. No model is asked and no cluster is needed.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import msgpack
 
-from swarm.errors import JournalError
 from swarm.simulation.entries import Entry, RoundEnded, to_record
-from swarm.simulation.history import Compose, History, read
+from swarm.simulation.history import Compose, History, recorded_plan, whole_pasts
+from swarm.simulation.joint import joint_closing
 from swarm.simulation.journal import JournalStats, packed
-from swarm.simulation.loop import RoundLoop, Watcher, run_rounds
+from swarm.simulation.loop import Watcher
 from swarm.simulation.market import Market, MarketAnswer, MarketClosing
-from swarm.simulation.plan import RunPlan
-from swarm.simulation.regions import Regions, RegionsPlan, as_recorded, run_regions, run_sha256
+from swarm.simulation.plan import RunPlan, run_sha256
 from swarm.simulation.traders import RecordedTraders
-from swarm.simulation.whole import Onlookers
+from swarm.simulation.world import World
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +26,7 @@ class ReplayResult:
     """What a replay came to.
 
     `mismatch` says where the first record differs, or is empty. `torn_bytes` and `unfinished_records` tell what lies
-    behind the last whole round of an interrupted run and is not part of the history. Of a run of several regions,
-    `closings` has one for each.
+    behind the last whole round of an interrupted run and is not part of the history. Each market has a closing.
     """
 
     plan: RunPlan
@@ -40,8 +36,12 @@ class ReplayResult:
     mismatch: str
     torn_bytes: int
     unfinished_records: int
-    closing: MarketClosing
-    closings: tuple[MarketClosing, ...] = ()
+    closings: tuple[MarketClosing, ...]
+
+    @property
+    def closing(self) -> MarketClosing:
+        """What all markets say together at the end."""
+        return joint_closing(self.closings)
 
     @property
     def holds(self) -> bool:
@@ -90,85 +90,34 @@ def _kind(payload: bytes) -> str:
     return repr(msgpack.unpackb(payload)[0])
 
 
-def replay(journal: Path, compose: Compose, watchers: tuple[Watcher, ...] = ()) -> ReplayResult:
-    """Rebuild the run whose journal this is; `compose` makes a plan of a journalled config."""
-    history = read(journal)
-    plan = history.plan(compose)
-    market = _ComparingMarket(plan, history)
-    rounds = run_rounds(
-        plan,
-        market,
-        RecordedTraders(plan.shards_by_round(), history.decisions),
-        watchers,
-        should_stop=_after(history.rounds),
-        outside=as_recorded(history.acted),
-    )
-    market.compare_rest()
-    closing = market.close()
-    return ReplayResult(
-        plan=plan.last,
-        rounds=rounds,
-        recorded_sha256=history.sha256,
-        replayed_sha256=closing.journal_sha256,
-        mismatch=market.mismatch,
-        torn_bytes=history.torn_bytes,
-        unfinished_records=history.unfinished,
-        closing=closing,
-    )
+def replay(journals: Path | Mapping[str, Path], compose: Compose, watchers: Sequence[Watcher] = ()) -> ReplayResult:
+    """Rebuilds the run whose journals these are, by market; a path is that of a single one.
 
-
-def replay_regions(
-    journals: Mapping[str, Path], compose: Callable[[dict[str, Any]], RegionsPlan]
-) -> tuple[ReplayResult, Onlookers]:
-    """Rebuild a run of several regions from their journals, by name, and the road between them from nothing else.
-
-    What is whole is what is whole in all of them; a region that was a round ahead has that round unfinished.
+    What is whole is what is whole in all of them; a market that was a round ahead has that round unfinished. The
+    journal of one region alone goes by what it says that came from the others.
     """
-    first = read(next(iter(journals.values())))
-    plan = compose({key: value for key, value in first.config_record.items() if key != "region"})
-    for name in plan.names:
-        if name not in journals:
-            raise JournalError(f"{next(iter(journals.values()))}: the journal of {name}, its neighbour, is missing")
-    rounds = min(read(journals[name]).rounds for name in plan.names)
-    pasts = [read(journals[name], last_round=rounds) for name in plan.names]
-    # As in any replay, the config is taken as the run was given it.
-    plans = tuple(
-        replace(
-            own,
-            config_sha256=past.began.config_sha256,
-            config_record=past.began.config,
-            software=past.began.software,
-        )
-        for own, past in zip(plan.plans, pasts, strict=True)
-    )
-    plan = replace(plan, plans=plans)
-    for own, past in zip(plans, pasts, strict=True):
-        past.check(own)
-    markets = [_ComparingMarket(own, past) for own, past in zip(plans, pasts, strict=True)]
-    onlookers = Onlookers(plan)
-    loops = [
-        RoundLoop(own, market, RecordedTraders(own.shards_by_round(), past.decisions), onlookers.each(number))
-        for number, (own, market, past) in enumerate(zip(plans, markets, pasts, strict=True))
+    pasts = whole_pasts({"": journals} if isinstance(journals, Path) else journals, compose)
+    plan = recorded_plan(pasts, compose)
+    markets = [_ComparingMarket(own, past) for own, past in zip(plan.markets, pasts, strict=True)]
+    traders = [
+        RecordedTraders(own.shards_by_round(), past.decisions) for own, past in zip(plan.markets, pasts, strict=True)
     ]
-    onlookers.started()
-    with ThreadPoolExecutor(len(loops), "region") as pool:
-        done = run_regions(Regions(plan, loops, pool, (onlookers,)), _after(rounds))
+    world = World(plan, list(zip(markets, traders, strict=True)), watchers, pasts[0].acted)
+    rounds = world.play(_after(pasts[0].rounds))
     for market in markets:
         market.compare_rest()
     closings = tuple(market.close() for market in markets)
-    mismatches = [f"{name}: {m.mismatch}" for name, m in zip(plan.names, markets, strict=True) if m.mismatch]
-    result = ReplayResult(
-        plan=plan.whole,
-        rounds=done,
+    told = [f"{name}: {m.mismatch}" if name else m.mismatch for name, m in zip(plan.names, markets, strict=True)]
+    return ReplayResult(
+        plan=plan.last.run,
+        rounds=rounds,
         recorded_sha256=run_sha256([past.sha256 for past in pasts]),
         replayed_sha256=run_sha256([closing.journal_sha256 for closing in closings]),
-        mismatch="; ".join(mismatches),
+        mismatch="; ".join(one for one, market in zip(told, markets, strict=True) if market.mismatch),
         torn_bytes=sum(past.torn_bytes for past in pasts),
         unfinished_records=sum(past.unfinished for past in pasts),
-        closing=closings[0],
         closings=closings,
     )
-    return result, onlookers
 
 
 def _after(rounds: int) -> Callable[[], bool]:

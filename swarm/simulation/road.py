@@ -32,6 +32,11 @@ class Travellers:
     region: Int64
     seat: Int64
 
+    @classmethod
+    def nobody(cls) -> "Travellers":
+        """Returns no travellers."""
+        return cls(*(np.empty((0, 2), dtype=np.int64) for _ in range(2)))
+
     def __len__(self) -> int:
         return len(self.region)
 
@@ -66,6 +71,18 @@ class UnderWay:
         return total
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class RoadRound:
+    """What a round came to on the road, [assets] each; what was carried, [goods], and paid are the run's so far."""
+
+    left: Int64
+    arrived: Int64
+    toll: Int64
+    under_way: Int64
+    carried_lots: Int64
+    toll_cents: int
+
+
 class Road:
     """What is under way, and the rule by which travellers send more."""
 
@@ -82,7 +99,7 @@ class Road:
         self.carried_lots = np.zeros(goods, dtype=np.int64)
         self.toll_cents = 0
 
-    def move(self, places: Sequence[RegionState], last_round: bool = False) -> list[list[Movement]]:
+    def move(self, regions: Sequence[RegionState], last_round: bool = False) -> list[list[Movement]]:
         """By region, what arrives, what is paid and what leaves; in the last round nothing leaves any more.
 
         What arrives is not looked at before the next round, so everything stays at least one round where it came to.
@@ -91,8 +108,8 @@ class Road:
         movements = [self._by_region(arrived, region, ARRIVED) for region in range(self.regions)]
         if last_round or not len(self.travellers):
             return movements
-        goods, toll = self._goods(places)
-        cash = self._cash(places, toll, arrived)
+        goods, toll = self._goods(regions)
+        cash = self._cash(regions, toll, arrived)
         self.under_way = UnderWay(*(np.concatenate(c) for c in zip(_columns(goods), _columns(cash), strict=True)))
         self.carried_lots += goods.sums(self.goods + 1)[1:]
         self.toll_cents += int(toll.sum())
@@ -105,21 +122,33 @@ class Road:
             movements[region] += self._by_region(self.under_way, region, LEFT)
         return movements
 
+    def under(self, fee_permille: int, capacity_lots: int) -> None:
+        """Go by these from now on."""
+        self.fee_permille, self.capacity_lots = fee_permille, capacity_lots
+
+    def told(self, movements: Sequence[Movement]) -> RoadRound:
+        """Returns what a round came to in which these took place, in all regions together."""
+        sums = {cause: np.zeros(self.goods + 1, dtype=np.int64) for cause in (LEFT, ARRIVED, TOLL)}
+        for movement in movements:
+            np.add.at(sums[movement.cause], movement.asset, movement.amount)
+        under_way = self.under_way.sums(self.goods + 1)
+        return RoadRound(sums[LEFT], sums[ARRIVED], sums[TOLL], under_way, self.carried_lots.copy(), self.toll_cents)
+
     def check(self, road_balances: Sequence[Int64]) -> None:
         """LedgerError unless what all markets' accounts ROAD have together is what is under way, of every asset."""
         held, sent = np.sum(road_balances, axis=0), self.under_way.sums(self.goods + 1)
         if (held != sent).any():
             raise LedgerError(f"road: the markets' accounts have {held.tolist()} and {sent.tolist()} is under way")
 
-    def _goods(self, places: Sequence[RegionState]) -> tuple[UnderWay, Int64]:
+    def _goods(self, regions: Sequence[RegionState]) -> tuple[UnderWay, Int64]:
         """The goods that leave, and [travellers, 2] what is paid for them at either seat, in cents.
 
         Of what its seats can spare, a traveller takes the goods with the widest gain first, as far as it can carry them
         and the purse that they leave from can pay for.
         """
         everyone = np.arange(len(self.travellers))
-        price, spare = self._at_seats(places, "reference_ticks"), self._at_seats(places, "spare")
-        cash = self._at_seats(places, "balances")[:, :, CASH]
+        price, spare = self._at_seats(regions, "reference_ticks"), self._at_seats(regions, "spare")
+        cash = self._at_seats(regions, "balances")[:, :, CASH]
         left = np.full(len(everyone), self.capacity_lots)
         toll = np.zeros_like(cash)
         # For each good there is at most one way on which it gains: from the cheaper seat to the dearer one.
@@ -140,9 +169,9 @@ class Road:
             sent.append(UnderWay(everyone[rows], 1 - side[rows], good[rows] + 1, lots[rows]))
         return UnderWay(*(np.concatenate(c) for c in zip(*map(_columns, sent), strict=True))), toll
 
-    def _cash(self, places: Sequence[RegionState], toll: Int64, arrived: UnderWay) -> UnderWay:
+    def _cash(self, regions: Sequence[RegionState], toll: Int64, arrived: UnderWay) -> UnderWay:
         """The cash that leaves: half of what one purse has more than the other, with what has just come to it."""
-        cash = self._at_seats(places, "balances")[:, :, CASH] - toll
+        cash = self._at_seats(regions, "balances")[:, :, CASH] - toll
         purses = cash.copy()
         came = arrived.asset == CASH
         np.add.at(purses, (arrived.traveller[came], arrived.side[came]), arrived.amount[came])
@@ -152,10 +181,10 @@ class Road:
         rows = np.flatnonzero((more * 1_000 > purses.sum(axis=1) * UNEVEN_PERMILLE) & (amount > 0))
         return UnderWay(rows, 1 - source[rows], np.full_like(rows, CASH), amount[rows])
 
-    def _at_seats(self, places: Sequence[RegionState], column: str) -> Int64:
-        """[travellers, 2, ...]: a column of the places at every traveller's two seats."""
+    def _at_seats(self, regions: Sequence[RegionState], column: str) -> Int64:
+        """[travellers, 2, ...]: a column of the regions at every traveller's two seats."""
         region, seat = self.travellers.region, self.travellers.seat
-        columns = [getattr(place, column) for place in places]
+        columns = [getattr(state, column) for state in regions]
         found = np.zeros((*region.shape, columns[0].shape[-1]), dtype=np.int64)
         for number, values in enumerate(columns):
             here = region == number

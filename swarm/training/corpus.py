@@ -21,9 +21,9 @@ from swarm.llm.menu_policies import MenuView, choose, read_menu
 from swarm.llm.protocol import ModelReply, ModelRequest, TokenUsage
 from swarm.planning import compose
 from swarm.seeding import draw_below
-from swarm.simulation.loop import run_rounds
 from swarm.simulation.market import Market
 from swarm.simulation.traders import LocalTraders
+from swarm.simulation.world import run_rounds
 
 TEMPERAMENTS: tuple[Temperament, ...] = ("value", "momentum", "maker", "hoarder", "panic")
 PUBLIC_LINES, PRIVATE_LINES, MENU_ROWS = 16, 24, 16
@@ -56,10 +56,11 @@ class Corpus:
 
     @classmethod
     def join(cls, parts: Sequence[Self]) -> Self:
-        """All examples of `parts`."""
+        """Returns all examples of `parts`, whose rounds are numbered on."""
         columns: dict[str, Any] = {
             f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(cls) if f.name != "round_of"
         }
+        # `round_of` points into its own part's rounds and is moved to where these now begin.
         starts = np.cumsum([0, *(len(p.public) for p in parts[:-1])])
         columns["round_of"] = np.concatenate(
             [p.round_of + start for p, start in zip(parts, starts, strict=True)]
@@ -67,14 +68,14 @@ class Corpus:
         return cls(**columns)
 
     def save(self, folder: Path) -> None:
-        """Write the columns as files of a new folder."""
+        """Writes the columns as files of a new folder."""
         folder.mkdir()
         for f in fields(self):
             np.save(folder / f"{f.name}.npy", getattr(self, f.name))
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """What `save` wrote, mapped and not copied, so that several processes share it."""
+        """Returns what `save` wrote, mapped and not copied, so that several processes share it."""
         return cls(**{f.name: np.load(folder / f"{f.name}.npy", mmap_mode="r") for f in fields(cls)})
 
 
@@ -90,8 +91,9 @@ class _Sink:
         self.seen: set[str] = set()
 
     def add(self, text: str, view: MenuView) -> None:
-        """Keep a prompt, unless it was seen before."""
+        """Keeps a prompt, unless it was seen before or leaves nothing to choose."""
         public, private = tokenizer.split_prompt(text)
+        # Traders in the same state see the same text, which would otherwise weigh as often as it is seen.
         if text in self.seen or len(view.choices) < 2:
             return
         self.seen.add(text)
@@ -101,7 +103,8 @@ class _Sink:
         self.views.append(view)
 
     def corpus(self) -> Corpus:
-        """The columns of what was kept."""
+        """Returns the columns of what was kept."""
+        # figures is [prompts, MENU_ROWS, columns], answers [action or saying, prompts, teachers].
         n = len(self.views)
         figures = np.zeros((n, MENU_ROWS, len(tokenizer.COLUMNS)), dtype=np.int32)
         answers = np.zeros((2, n, len(TEMPERAMENTS)), dtype=np.int16)
@@ -134,14 +137,16 @@ class _TeachingClient:
         self.keep_permille = keep_permille
 
     async def complete(self, requests: Sequence[ModelRequest], deadline_s: float) -> list[ModelReply]:
-        """Answer every request at once."""
+        """Answers every request at once."""
         replies = []
         for request in requests:
             text = request.messages[-1].content
             view = read_menu(text)
             answer = choose(self.temperament, view)
+            # The request's seed draws, in different digits, what is kept and who errs, so that neither tells the other.
             if request.seed % 1_009 < self.keep_permille:
                 self.sink.add(text, view)
+            # Errors lead markets where no teacher would, and a model must know its way there, too.
             if request.seed // 1_009 % 1_000 < self.noise_permille:
                 pairs = request.schema["enum"]
                 answer = pairs[request.seed // 1_009_000 % len(pairs)]
@@ -150,65 +155,79 @@ class _TeachingClient:
 
 
 def market_config(number: int) -> dict[str, Any]:
-    """The config of the market with this number, and under `noise_permille` how often its traders err."""
-
-    def pick(stream: str, bound: int) -> int:
-        return int(draw_below(number, stream, bound).item())
-
-    def among(stream: str, values: Sequence[Any]) -> Any:
-        return values[pick(stream, len(values))]
-
-    rounds = 12 + pick("rounds", 30)
-    scenario: dict[str, Any]
-    if pick("scenario", 10) < 3:
-        low = 5 + pick("low", 60)
-        scenario = {
-            "name": "double_auction",
-            "rounds_per_period": 3 + pick("period", 8),
-            "units": 1 + pick("units", 4),
-            "lowest_ticks": low,
-            "highest_ticks": low + 20 + pick("span", 120),
-            "redraw": bool(pick("redraw", 2)),
-            "start_cash_ticks": among("cash", (200, 500, 1_000)),
-        }
-    else:
-        goods = ("acorns", "berries", "mushrooms", "honey", "firewood")
-        shocks = [
-            {
-                "kind": among(f"kind {i}", ("mania", "venture", "run", "blight")),
-                "round": 1 + pick(f"when {i}", rounds),
-                "rounds": 1 + pick(f"long {i}", 6),
-                "good": among(f"what {i}", goods),
-                "size_permille": 100 + pick(f"size {i}", 600),
-            }
-            for i in range(pick("shocks", 4))
-        ]
-        scenario = {
-            "name": "wood",
-            "shocks": shocks,
-            "season_rounds": 3 + pick("season", 12),
-            "start_pebbles": among("pebbles", (150, 300, 400, 400, 800)),
-            "start_stock_lots": pick("stock", 10),
-            "meal_foods": 2 + pick("meal", 3),
-            "start_price_ticks": {g: 12 + pick(f"price {g}", 36) for g in goods},
-        }
+    """Returns the config of the market with this number, which draws all that is in it."""
+    draws = _Draws(number)
+    rounds = 12 + draws.below("rounds", 30)
+    scenario = _double_auction(draws) if draws.below("scenario", 10) < 3 else _wood(draws, rounds)
     names = [f"menu-{t}" for t in TEMPERAMENTS]
-    minds = {name: pick(f"weight {name}", 4) for name in names} | {"zi_c": pick("zi_c", 3), "zip": pick("zip", 2)}
-    minds[names[pick("some", 5)]] += 1
+    minds = {name: draws.below(f"weight {name}", 4) for name in names}
+    minds |= {"zi_c": draws.below("zi_c", 3), "zip": draws.below("zip", 2)}
+    # At least one of the teachers is there.
+    minds[names[draws.below("some", 5)]] += 1
     return {
         "seed": number,
         "rounds": rounds,
-        "population": 10 + pick("population", 30),
+        "population": 10 + draws.below("population", 30),
         "scenario": scenario,
         "models": [{"name": n, "temperament": t, "form": "menu"} for n, t in zip(names, TEMPERAMENTS, strict=True)],
         "traders": {"minds": minds},
-        "market": {"drift_permille": 40 + pick("drift", 120)},
+        "market": {"drift_permille": 40 + draws.below("drift", 120)},
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Draws:
+    """Draws of one market, each from a stream of its own, so that another draw changes none of the others."""
+
+    number: int
+
+    def below(self, stream: str, bound: int) -> int:
+        return int(draw_below(self.number, stream, bound).item())
+
+    def among(self, stream: str, values: Sequence[Any]) -> Any:
+        return values[self.below(stream, len(values))]
+
+
+def _double_auction(draws: _Draws) -> dict[str, Any]:
+    low = 5 + draws.below("low", 60)
+    return {
+        "name": "double_auction",
+        "rounds_per_period": 3 + draws.below("period", 8),
+        "units": 1 + draws.below("units", 4),
+        "lowest_ticks": low,
+        "highest_ticks": low + 20 + draws.below("span", 120),
+        "redraw": bool(draws.below("redraw", 2)),
+        "start_cash_ticks": draws.among("cash", (200, 500, 1_000)),
+    }
+
+
+def _wood(draws: _Draws, rounds: int) -> dict[str, Any]:
+    goods = ("acorns", "berries", "mushrooms", "honey", "firewood")
+    shocks = [
+        {
+            "kind": draws.among(f"kind {i}", ("mania", "venture", "run", "blight")),
+            "round": 1 + draws.below(f"when {i}", rounds),
+            "rounds": 1 + draws.below(f"long {i}", 6),
+            "good": draws.among(f"what {i}", goods),
+            "size_permille": 100 + draws.below(f"size {i}", 600),
+        }
+        for i in range(draws.below("shocks", 4))
+    ]
+    return {
+        "name": "wood",
+        "shocks": shocks,
+        "season_rounds": 3 + draws.below("season", 12),
+        "start_pebbles": draws.among("pebbles", (150, 300, 400, 400, 800)),
+        "start_stock_lots": draws.below("stock", 10),
+        "meal_foods": 2 + draws.below("meal", 3),
+        "start_price_ticks": {g: 12 + draws.below(f"price {g}", 36) for g in goods},
     }
 
 
 def simulate(number: int) -> Corpus:
-    """The examples of the market with this number."""
-    plan = compose(resolve(market_config(number)))
+    """Returns the examples of the market with this number."""
+    # In a third of markets nobody errs, in the others 15 or 30 of 100 answers are drawn.
+    plan = compose(resolve(market_config(number))).run
     sink = _Sink()
     noise = int(draw_below(number, "noise", 3).item()) * 150
     clients = {
@@ -221,9 +240,10 @@ def simulate(number: int) -> Corpus:
 
 
 def simulate_many(first: int, markets: int, processes: int) -> Corpus:
-    """The examples of markets `first` .. `first + markets - 1`, in their order."""
+    """Returns the examples of markets `first` .. `first + markets - 1`, in their order."""
     numbers = range(first, first + markets)
     if processes == 1:
         return Corpus.join([simulate(n) for n in numbers])
+    # In chunks of neighbours, whose order `map` keeps, so that the corpus does not depend on the processes.
     with multiprocessing.get_context("spawn").Pool(processes) as pool:
         return Corpus.join(pool.map(simulate, numbers, chunksize=8))

@@ -1,4 +1,4 @@
-"""Examine the embedded models: agreement with their teachers, calibration, sense, and what markets they make.
+"""The examination of the embedded models: agreement with their teachers, calibration, sense, and their markets.
 
 All of it runs on markets that no model was trained on. Nothing here needs torch.
 """
@@ -7,7 +7,7 @@ import asyncio
 import multiprocessing
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from swarm.agents.memory import Memory
 from swarm.agents.minds import definitions
-from swarm.agents.observation import Int64, Observation
+from swarm.agents.observation import Int64, Observation, PrivateViews
 from swarm.agents.plan import ShardPlan
 from swarm.agents.shard import Shard
 from swarm.config import RunConfig
@@ -32,10 +32,11 @@ from swarm.market.orders import BUY
 from swarm.planning import compose
 from swarm.scenarios.double_auction import DoubleAuction
 from swarm.scenarios.protocol import MarketState
-from swarm.simulation.loop import RoundOutcome, run_rounds
+from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.market import Market
 from swarm.simulation.plan import RunPlan
 from swarm.simulation.traders import Gathered, LocalTraders
+from swarm.simulation.world import run_rounds
 from swarm.training.corpus import HELD_OUT_FROM, TEMPERAMENTS, market_config
 
 EXAMINED_FROM = HELD_OUT_FROM + 500_000
@@ -45,13 +46,13 @@ BINS = 10
 
 
 def embedded(temperament: Temperament) -> EmbeddedModel:
-    """The config of one of the five."""
+    """Returns the config of one of the five."""
     return EmbeddedModel(name=f"tiny-{temperament}", engine="embedded", temperament=temperament)
 
 
 @dataclass(slots=True)
 class Marks:
-    """What one model came to on the held-out prompts."""
+    """The marks of one model on the held-out prompts."""
 
     seen: int = 0
     action_right: int = 0
@@ -64,7 +65,7 @@ class Marks:
     right: list[bool] = field(default_factory=list)
 
     def add(self, reply: str, taught: str, confidence: float, actions: int) -> None:
-        """Mark one answer."""
+        """Marks one answer."""
         self.seen += 1
         self.action_right += reply[0] == taught[0]
         self.saying_right += reply[1] == taught[1]
@@ -76,7 +77,8 @@ class Marks:
         self.right.append(reply[0] == taught[0])
 
     def report(self) -> dict[str, Any]:
-        """Shares and errors in plain numbers."""
+        """Returns shares and errors in plain numbers."""
+        # Agreement says little without what a guess, or one letter for all, would come to.
         common = self.teacher_letters.most_common(1)[0][1] / self.seen
         return {
             "prompts": self.seen,
@@ -93,7 +95,11 @@ class Marks:
 
 
 def calibration_error(confidence: Sequence[float], right: Sequence[bool]) -> float:
-    """The expected calibration error over ten bins of equal width."""
+    """Returns the expected calibration error over ten bins of equal width.
+
+    Guo, Pleiss, Sun, Weinberger 2017, "On calibration of modern neural networks", ICML: the mean gap between confidence
+    and share of right answers, weighted by how many answers a bin has.
+    """
     sure, hit = np.array(confidence), np.array(right, dtype=np.float64)
     bins = np.minimum((sure * BINS).astype(np.int64), BINS - 1)
     gaps = [
@@ -115,8 +121,9 @@ class _Examiner:
         self.marks = marks
 
     async def complete(self, requests: Sequence[ModelRequest], deadline_s: float) -> list[ModelReply]:
-        """Answer as the teacher; of all prompts, a few are put to the five."""
+        """Answers as the teacher; a third of the prompts that leave a choice are put to the five."""
         views = [read_menu(r.messages[-1].content) for r in requests]
+        # By the request's own seed, so that the same prompts are posed in every examination.
         posed = [i for i, r in enumerate(requests) if r.seed % 3 == 0 and len(views[i].choices) > 1]
         if posed:
             for temperament, engine in self.five.items():
@@ -128,13 +135,13 @@ class _Examiner:
 
 
 def agreement(markets: int) -> dict[str, Any]:
-    """Agreement with the teachers, and calibration, on `markets` markets that were held out."""
+    """Returns agreement with the teachers, and calibration, on `markets` markets that were held out."""
     five = {t: EmbeddedEngine(embedded(t)) for t in TEMPERAMENTS}
     by_scenario: dict[str, dict[Temperament, Marks]] = {}
     for number in range(EXAMINED_FROM, EXAMINED_FROM + markets):
         config = market_config(number)
         marks = by_scenario.setdefault(config["scenario"]["name"], {t: Marks() for t in TEMPERAMENTS})
-        plan = compose(resolve(config))
+        plan = compose(resolve(config)).run
         clients = {m.name: _Examiner(m.temperament, five, marks) for m in plan.models if isinstance(m, ScriptedModel)}
         run_rounds(plan, Market(plan.market, None), LocalTraders(plan.shard, clients))
     overall = {t: _merged([marks[t] for marks in by_scenario.values()]) for t in TEMPERAMENTS}
@@ -146,22 +153,15 @@ def agreement(markets: int) -> dict[str, Any]:
 
 
 def _merged(parts: Sequence[Marks]) -> Marks:
-    whole = Marks()
+    merged = Marks()
     for part in parts:
-        whole.seen += part.seen
-        whole.action_right += part.action_right
-        whole.saying_right += part.saying_right
-        whole.both_right += part.both_right
-        whole.chance += part.chance
-        whole.letters += part.letters
-        whole.teacher_letters += part.teacher_letters
-        whole.confidence += part.confidence
-        whole.right += part.right
-    return whole
+        for f in fields(Marks):
+            setattr(merged, f.name, getattr(merged, f.name) + getattr(part, f.name))
+    return merged
 
 
 class _Watched:
-    """Traders that somebody watches: keeps what they were last shown, and what share of the surplus was realised."""
+    """Traders that are watched: keeps what they were shown, and what share of the surplus was realised."""
 
     def __init__(self, plan: RunPlan) -> None:
         self.inner = LocalTraders(plan.shard, {m.name: engines.in_process(m) for m in plan.models})
@@ -170,15 +170,15 @@ class _Watched:
         self.columns: list[dict[str, float]] = []
 
     def decide(self, seen: Observation) -> Gathered:
-        """Ask everybody."""
+        """Asks everybody."""
         self.seen.append(seen)
         return self.inner.decide(seen)
 
     def started(self, plan: RunPlan, opening: MarketState, named: Int64) -> None:
-        """Nothing to do."""
+        """Does nothing."""
 
     def round_done(self, outcome: RoundOutcome) -> None:
-        """Count the round's surplus and welfare."""
+        """Counts the round's surplus and welfare."""
         realised, possible = surplus(self.seen[-1], outcome.cleared.trades)
         self.realised += realised
         self.possible += possible
@@ -186,7 +186,7 @@ class _Watched:
 
 
 def surplus(seen: Observation, trades: Trades) -> tuple[int, int]:
-    """A round's realised surplus and the largest possible one, in ticks, at the worths that the traders were shown.
+    """Returns a round's realised surplus and the largest possible one, in ticks, at the worths shown to traders.
 
     A lot bought beyond the need counts nothing. The largest possible surplus lets the highest worths of needed lots
     meet the lowest worths of spare lots, good by good, whatever anybody has in his purse.
@@ -195,10 +195,12 @@ def surplus(seen: Observation, trades: Trades) -> tuple[int, int]:
     bought, sold = np.zeros_like(private.bartering.need), np.zeros_like(private.bartering.need)
     np.add.at(bought, (trades.buyer, trades.good), trades.quantity_lots)
     np.add.at(sold, (trades.seller, trades.good), trades.quantity_lots)
+    # [traders, goods] ticks: what was bought within the need gains its worth, what was sold loses it; prices cancel.
     realised = (np.minimum(bought, private.bartering.need) - sold) * private.bartering.worth_ticks
     possible = 0
     for good in range(private.bartering.need.shape[1]):
         wanted = np.where(private.makes == good, 0, private.bartering.need[:, good])
+        # Steps of demand and supply, lot by lot; who makes a good does not want it.
         demand = -np.sort(-np.repeat(private.bartering.worth_ticks[:, good], wanted))
         supply = np.sort(np.repeat(private.bartering.worth_ticks[:, good], private.bartering.spare[:, good]))
         n = min(len(demand), len(supply))
@@ -210,7 +212,7 @@ Population = Mapping[str, int]
 
 
 def populations() -> dict[str, Population]:
-    """Who makes up a market, by the name it has in a report."""
+    """Returns who makes up a market, by the name it has in a report."""
     tiny = {f"tiny-{t}": {f"tiny-{t}": 1} for t in TEMPERAMENTS}
     return {
         "five tiny models": {f"tiny-{t}": 1 for t in TEMPERAMENTS},
@@ -223,7 +225,7 @@ def populations() -> dict[str, Population]:
 
 
 def economy_config(scenario: str, minds: Population, seed: int) -> RunConfig:
-    """A market of forty traders."""
+    """Returns the config of a market of forty traders."""
     settings: dict[str, Any] = {"name": scenario}
     if scenario == "wood":
         settings["shocks"] = [
@@ -246,12 +248,12 @@ def economy_config(scenario: str, minds: Population, seed: int) -> RunConfig:
 
 
 def efficiency(scenario: str, minds: Population, seed: int) -> tuple[float, dict[str, float]]:
-    """A market's efficiency, and the means of what its creatures' columns say.
+    """Returns a market's efficiency, and the means of what its creatures' columns say.
 
     In the double auction it is the realised surplus over the largest possible one of all periods. In the Wood it is the
     same of all rounds, each at the worths of that round.
     """
-    plan = compose(economy_config(scenario, minds, seed))
+    plan = compose(economy_config(scenario, minds, seed)).run
     traders = _Watched(plan)
     run_rounds(plan, Market(plan.market, None), traders, (traders,))
     columns = {name: float(np.mean([c[name] for c in traders.columns])) for name in traders.columns[0]}
@@ -261,7 +263,10 @@ def efficiency(scenario: str, minds: Population, seed: int) -> tuple[float, dict
 
 
 def economics(scenario: str, seeds: int, workers: int = 1) -> dict[str, Any]:
-    """Efficiencies of populations over the same seeds, and how far each is from ZI-C's, paired, with 95% intervals."""
+    """Returns efficiencies of populations over the same seeds, and their paired distance from ZI-C's with its interval.
+
+    ZI-C: Gode and Sunder 1993, "Allocative efficiency of markets with zero-intelligence traders", JPE 101(1).
+    """
     chosen = populations()
     jobs = [(scenario, minds, seed) for minds in chosen.values() for seed in range(seeds)]
     if workers == 1:
@@ -270,6 +275,7 @@ def economics(scenario: str, seeds: int, workers: int = 1) -> dict[str, Any]:
         with multiprocessing.get_context("spawn").Pool(workers) as pool:
             flat = pool.starmap(efficiency, jobs, chunksize=1)
     found = {name: flat[i * seeds : (i + 1) * seeds] for i, name in enumerate(chosen)}
+    # Paired by seed: the same worths and shocks, so that luck in them cancels out.
     base = np.array([e for e, _ in found["zi_c"]])
     report: dict[str, Any] = {"seeds": seeds}
     for name, runs in found.items():
@@ -289,26 +295,28 @@ _T_975 = {5: 2.571, 10: 2.228, 15: 2.131, 19: 2.093, 20: 2.086, 30: 2.042}
 
 
 def interval(differences: npt.NDArray[np.float64]) -> tuple[float, float]:
-    """The mean and half the width of its 95% interval by Student's t."""
+    """Returns the mean and half the width of its 95% interval by Student's t."""
     n = len(differences)
     if n < 2:
         return float(differences.mean()), float("inf")
+    # The next smaller number of degrees in the table, which errs on the side of a wider interval.
     degrees = max((d for d in _T_975 if d <= n - 1), default=1)
     quantile = _T_975.get(degrees, 12.706)
     return float(differences.mean()), quantile * float(differences.std(ddof=1)) / float(np.sqrt(n))
 
 
 def observations(scenario: str, seed: int) -> Iterator[tuple[ShardPlan, Observation]]:
-    """What traders are shown in a market of the teachers that was held out."""
-    plan = compose(economy_config(scenario, populations()["their teachers"], 1_000 + seed))
+    """Yields what traders are shown in a market of the teachers that was held out."""
+    plan = compose(economy_config(scenario, populations()["their teachers"], 1_000 + seed)).run
     traders = _Watched(plan)
     run_rounds(plan, Market(plan.market, None), traders)
     yield from ((plan.shard, seen) for seen in traders.seen[2:])
 
 
 def lots_at_market(shard: ShardPlan, seen: Observation, temperament: Temperament) -> tuple[Int64, Int64]:
-    """By trader, lots bid for at the reference price or above it, and lots offered at it or below, by this model."""
+    """Returns, by trader, lots that this model bids for at the reference price or above, and offers at it or below."""
     model = embedded(temperament)
+    # The same traders, with this one model as the mind of all.
     plan = replace(
         shard,
         minds=(model.name,) * len(seen.private),
@@ -319,6 +327,7 @@ def lots_at_market(shard: ShardPlan, seen: Observation, temperament: Temperament
     client = EmbeddedEngine(model)
     answer = asyncio.run(Shard(plan, {model.name: client}).decide(seen, Memory.empty()))
     orders = answer.decisions.orders
+    # Positive where the order is more generous than the reference price.
     beyond = orders.side * (orders.limit_ticks - seen.public.reference_ticks[orders.good])
     orders = orders.take(beyond >= 0)
     lots = np.zeros((2, len(seen.private)), dtype=np.int64)
@@ -327,7 +336,7 @@ def lots_at_market(shard: ShardPlan, seen: Observation, temperament: Temperament
 
 
 def sensitivity(seeds: int) -> dict[str, Any]:
-    """How answers change when the prompt does: worths far below the price, as it is, far above; needs gone or urgent.
+    """Returns how answers change when the prompt does: worths far below the price, as they are, far above; no need.
 
     Shares are of traders of the Wood: those who would buy at the price or above it, of all that have a need and money,
     and those who would sell at it or below, of all that have something to spare.
@@ -336,39 +345,46 @@ def sensitivity(seeds: int) -> dict[str, Any]:
     for temperament in TEMPERAMENTS:
         shares: dict[str, list[float]] = {}
         for seed in range(seeds):
-            for place, (shard, seen) in enumerate(observations("wood", seed)):
-                if place % 6:
+            for nth, (shard, seen) in enumerate(observations("wood", seed)):
+                # Neighbouring rounds are much alike, so every sixth is enough.
+                if nth % 6:
                     continue
-                private, price = seen.private, seen.public.reference_ticks[None, :]
-                needy = (private.bartering.need.sum(1) > 0) & (private.cash_cents > 5_000)
-                buying = private.bartering.need > 0
-                changed = {
-                    "as it is": private,
-                    "price at twice the value": private.bartered(
-                        worth_ticks=np.where(buying, np.maximum(price // 2, 1), private.bartering.worth_ticks)
-                    ),
-                    "value at twice the price": private.bartered(
-                        worth_ticks=np.where(buying, price * 2, private.bartering.worth_ticks)
-                    ),
-                    "no need": private.bartered(need=np.zeros_like(private.bartering.need)),
-                }
-                for name, columns in changed.items():
+                for name, columns in _buyers_changed(seen).items():
                     bought, _ = lots_at_market(shard, Observation(seen.public, columns), temperament)
+                    needy = (seen.private.bartering.need.sum(1) > 0) & (seen.private.cash_cents > 5_000)
                     shares.setdefault(f"would buy, {name}", []).append(float((bought[needy] > 0).mean()))
-                selling = private.bartering.spare > 0
-                rich = selling.any(1)
-                for name, worth in (("cost at twice the price", price * 2), ("cost at a quarter of it", price // 4)):
-                    columns = private.bartered(
-                        worth_ticks=np.where(selling, np.maximum(worth, 1), private.bartering.worth_ticks)
-                    )
+                for name, columns in _sellers_changed(seen).items():
                     _, sold = lots_at_market(shard, Observation(seen.public, columns), temperament)
+                    rich = (seen.private.bartering.spare > 0).any(1)
                     shares.setdefault(f"would sell, {name}", []).append(float((sold[rich] > 0).mean()))
         report[temperament] = {name: round(float(np.mean(values)), 4) for name, values in shares.items()}
     return report
 
 
+def _buyers_changed(seen: Observation) -> dict[str, PrivateViews]:
+    """Returns what traders are shown where only what they would buy is worth something else, or needed no more."""
+    private, price = seen.private, seen.public.reference_ticks[None, :]
+    need, worth = private.bartering.need, private.bartering.worth_ticks
+    return {
+        "as it is": private,
+        "price at twice the value": private.bartered(worth_ticks=np.where(need > 0, np.maximum(price // 2, 1), worth)),
+        "value at twice the price": private.bartered(worth_ticks=np.where(need > 0, price * 2, worth)),
+        "no need": private.bartered(need=np.zeros_like(need)),
+    }
+
+
+def _sellers_changed(seen: Observation) -> dict[str, PrivateViews]:
+    """Returns what traders are shown where only what they would sell costs something else."""
+    private, price = seen.private, seen.public.reference_ticks[None, :]
+    spare, worth = private.bartering.spare, private.bartering.worth_ticks
+    return {
+        name: private.bartered(worth_ticks=np.where(spare > 0, np.maximum(cost, 1), worth))
+        for name, cost in (("cost at twice the price", price * 2), ("cost at a quarter of it", price // 4))
+    }
+
+
 def evaluate(markets: int = 60, seeds: int = 20, workers: int = 3) -> dict[str, Any]:
-    """Everything, in plain values."""
+    """Returns everything, in plain values."""
     return {
         "agreement": agreement(markets),
         "economics": {scenario: economics(scenario, seeds, workers) for scenario in ("wood", "double_auction")},

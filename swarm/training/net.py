@@ -2,7 +2,8 @@
 
 The tokens of a line are embedded, laid side by side and projected to one vector. The public lines attend to each other;
 the private lines attend to the public ones and to each other; a question attends to all lines and to itself, and its
-vector is read as the next token. Nothing tells a line's place, since its section, its good or its letter does.
+vector is read as the next token. Nothing tells a line's index, since its section, its good or its letter does. It
+knows tokens, but no prompt and no teacher.
 """
 
 import math
@@ -20,7 +21,7 @@ EPSILON = 1e-5
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """The network's size."""
+    """The size of the network."""
 
     width: int = 128
     layers: int = 4
@@ -57,7 +58,8 @@ class Net(nn.Module):
         self._begin()
 
     def _begin(self) -> None:
-        """Initialise; the numbers' embeddings are smooth functions of the number, so that near ones lie near."""
+        """Draws the first weights; numbers' embeddings are smooth functions of them, so that near ones lie near."""
+        # What is added to a residual is smaller the more layers add to it, as in GPT-2.
         for name, parameter in self.named_parameters():
             if parameter.dim() == 2 and "embedding" not in name:
                 scale = 0.8 / math.sqrt(parameter.shape[1])
@@ -66,6 +68,7 @@ class Net(nn.Module):
                 nn.init.normal_(parameter, 0.0, scale)
         weight = self.embedding.weight.data
         nn.init.normal_(weight, 0.0, 0.5)
+        # Sines of a squeezed number tell apart both 2 from 3 and 200 from 300; four columns give sign, size and zero.
         numbers = np.array(tokenizer.NUMBERS, dtype=np.float64)
         features = np.zeros((len(numbers), self.shape.token_width))
         squeezed = np.arcsinh(numbers / 8)
@@ -80,7 +83,7 @@ class Net(nn.Module):
         weight[tokenizer.PAD] = 0.0
 
     def forward(self, public: Tensor, private: Tensor, questions: Tensor) -> Tensor:
-        """[G, P, W], [G, K, R, W] and [G, K, Q, W] of token ids to [G, K, Q, vocabulary] of logits.
+        """Returns logits [G, K, Q, vocabulary] for token ids [G, P, W], [G, K, R, W] and [G, K, Q, W].
 
         Each of G groups has one public part and K prompts with Q questions each.
         """
@@ -90,6 +93,7 @@ class Net(nn.Module):
         n = groups * prompts
         d, heads = self.shape.width, self.shape.heads
         size = d // heads
+        # x: public lines [G, P, d], computed once a group; y: private lines and questions [G * K, R + Q, d].
         x = self.patch(self.embedding(public).flatten(-2))
         y = self.patch(self.embedding(torch.cat([private, questions], 2)).flatten(-2)).view(n, rows + asked, d)
         hidden_x = (public[:, :, 0] == 0).float() * -1e9
@@ -105,6 +109,7 @@ class Net(nn.Module):
             key_x = qkv_x[1].repeat_interleave(prompts, 0)
             value_x = qkv_x[2].repeat_interleave(prompts, 0)
             query, apart_here = qkv_y[0], apart
+            # Only the questions are read in the end, so only they go through the last layer.
             if last:
                 query, y, apart_here = query[:, :, rows:], y[:, rows:], apart[rows:]
             keys = torch.cat([key_x, qkv_y[1]], 2)

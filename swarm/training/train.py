@@ -1,6 +1,6 @@
-"""Train the five embedded models: together first, then each by itself; needs torch, which nothing else does.
+"""The training of the five embedded models: together first, then each by itself; needs torch.
 
-All five share one schooling: each prompt is asked for the letters of all five teachers and for what its tables say,
+First they are one network: each prompt is asked for the letters of all five teachers and for what its tables say,
 which action has the most of a column and what a cell holds. Then each model goes on with its own teacher alone.
 """
 
@@ -23,32 +23,34 @@ from swarm.llm.engines.embedded import tokenizer
 from swarm.llm.engines.embedded.tokenizer import TOKEN
 from swarm.training.corpus import HELD_OUT_FROM, MENU_ROWS, TEMPERAMENTS, Corpus, simulate_many
 from swarm.training.export import export
-from swarm.training.lesson import Lesson, Tell
 from swarm.training.net import Net, Shape
+from swarm.training.recipe import Recipe, Tell
 
 
-def train(out: Path, lesson: Lesson, tell: Tell) -> dict[str, Any]:
-    """Simulate, train and write the five models and `training.json` into `out`; returns what the latter holds."""
+def train(out: Path, recipe: Recipe, tell: Tell) -> dict[str, Any]:
+    """Simulates, trains, and writes the five models and `training.json` into `out`; returns what the latter holds."""
     started = perf_counter()
-    tell(f"simulating {lesson.markets} markets and {lesson.held_out_markets} held out")
-    taught = simulate_many(1 + 10_000 * lesson.seed, lesson.markets, lesson.workers)
-    held_out = simulate_many(HELD_OUT_FROM, lesson.held_out_markets, lesson.workers)
+    tell(f"simulating {recipe.markets} markets and {recipe.held_out_markets} held out")
+    # Seeds of training lie far below HELD_OUT_FROM, so that no market is both taught and examined.
+    taught = simulate_many(1 + 10_000 * recipe.seed, recipe.markets, recipe.workers)
+    held_out = simulate_many(HELD_OUT_FROM, recipe.held_out_markets, recipe.workers)
     simulated_s = perf_counter() - started
     tell(f"{len(taught)} prompts of {len(taught.public)} rounds, {len(held_out)} held out, {simulated_s:.0f} s")
+    # Through files, which the workers map: each would need a copy of its own otherwise.
     with TemporaryDirectory() as folder:
         for name, corpus in (("taught", taught), ("held_out", held_out)):
             corpus.save(Path(folder, name))
-        schooled = _school_together(Path(folder), lesson, tell)
+        shared = _train_together(Path(folder), recipe, tell)
         shared_s = perf_counter() - started - simulated_s
-        tell(f"schooled together in {shared_s:.0f} s; now each by itself")
-        with multiprocessing.get_context("spawn").Pool(lesson.workers) as pool:
-            jobs = [(Path(folder), lesson, schooled, place, out) for place in range(len(TEMPERAMENTS))]
+        tell(f"trained together in {shared_s:.0f} s; now each by itself")
+        with multiprocessing.get_context("spawn").Pool(recipe.workers) as pool:
+            jobs = [(Path(folder), recipe, shared, teacher, out) for teacher in range(len(TEMPERAMENTS))]
             marks = pool.starmap(_specialise, jobs, chunksize=1)
     agreement = dict(zip(TEMPERAMENTS, marks, strict=True))
     record = {
-        "lesson": asdict(lesson),
+        "recipe": asdict(recipe),
         "shape": asdict(Shape()),
-        "parameters": sum(tensor.numel() for tensor in schooled.values()),
+        "parameters": sum(tensor.numel() for tensor in shared.values()),
         "prompts": len(taught),
         "held_out_prompts": len(held_out),
         "agreement": agreement,
@@ -74,13 +76,14 @@ class _Batches:
         self.random = np.random.default_rng(seed)
         self.prompts = prompts
         self.rounds = rounds
+        # The prompts of each round, as runs of one sorted column.
         order = np.argsort(corpus.round_of, kind="stable")
         starts = np.searchsorted(corpus.round_of[order], np.arange(len(corpus.public) + 1))
         self.members = [order[a:b] for a, b in pairwise(starts)]
         self._queue: list[np.ndarray] = []
 
     def next(self) -> np.ndarray:
-        """[rounds, prompts]: numbers of prompts; each row is of one round."""
+        """Returns the numbers of the next prompts as [rounds, prompts]; each row is of one round."""
         while len(self._queue) < self.rounds:
             for members in self.random.permutation(np.arange(len(self.members))):
                 mixed = self.random.permutation(self.members[members])
@@ -93,7 +96,7 @@ class _Batches:
 
 
 def _grids(corpus: Corpus, rows: np.ndarray) -> tuple[Tensor, Tensor]:
-    """The public and the private token ids, without lines that are empty in the whole batch."""
+    """Returns the public and the private token ids, without lines that are empty in the whole batch."""
     public = corpus.public[corpus.round_of[rows[:, 0]]]
     private = corpus.private[rows]
     lines = int((public[..., 0] > 0).sum(1).max())
@@ -104,7 +107,7 @@ def _grids(corpus: Corpus, rows: np.ndarray) -> tuple[Tensor, Tensor]:
 
 
 def _answers(corpus: Corpus, rows: np.ndarray, teachers: list[int]) -> np.ndarray:
-    """[..., 2 per teacher]: the tokens of the letters."""
+    """Returns the tokens of the letters, as [..., 2 per teacher]."""
     letters = np.stack([corpus.actions[rows][..., teachers], corpus.sayings[rows][..., teachers]], -1)
     return (letters + tokenizer.FIRST_LETTER).reshape(*rows.shape, 2 * len(teachers)).astype(np.int64)
 
@@ -114,7 +117,10 @@ def _posed(teachers: list[int]) -> np.ndarray:
 
 
 def _reading(corpus: Corpus, rows: np.ndarray, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Two questions of reading for each prompt, [..., 2, W], and their answers, -1 where there is none."""
+    """Returns two questions of reading for each prompt, [..., 2, W], and their answers, -1 where there is none.
+
+    The first asks which action has the most of a column, the second what a cell holds.
+    """
     figures, height = corpus.figures[rows], corpus.rows[rows]
     shape = rows.shape
     asked = np.zeros((*shape, 2, tokenizer.WIDTH), dtype=np.int64)
@@ -123,8 +129,10 @@ def _reading(corpus: Corpus, rows: np.ndarray, random: np.random.Generator) -> t
     asked[..., 0, 0], asked[..., 1, 0] = TOKEN["<most>"], TOKEN["<look>"]
     asked[..., 0, 1] = first_column + columns[..., 0]
     asked[..., 1, 1] = first_column + columns[..., 1]
+    # The cell's row is drawn among those that the prompt has.
     letter = (random.random(shape) * height).astype(np.int64)
     asked[..., 1, 2] = tokenizer.FIRST_LETTER + letter
+    # [..., MENU_ROWS]: the column asked for; a tie for the most has no answer.
     column = np.take_along_axis(figures, columns[..., 0][..., None, None], -1)[..., 0]
     column = np.where(np.arange(MENU_ROWS) < height[..., None], column, -(2**30))
     most = column.argmax(-1)
@@ -144,11 +152,12 @@ class _Mean:
         self.barrier = context.Barrier(workers, timeout=600)
 
     def apply(self, rank: int, net: Net) -> None:
-        """Put the mean of all workers' gradients in place of this worker's."""
+        """Puts the mean of all workers' gradients in place of this worker's."""
         grads = [p.grad for p in net.parameters() if p.grad is not None]
         self.rows[rank] = torch.cat([g.flatten() for g in grads])
         self.barrier.wait()
         mean = self.rows.mean(0)
+        # Nobody writes the next gradients before all have read these.
         self.barrier.wait()
         start = 0
         for grad in grads:
@@ -156,38 +165,42 @@ class _Mean:
             start += grad.numel()
 
 
-def _school_together(folder: Path, lesson: Lesson, tell: Tell) -> dict[str, Tensor]:
-    """Train one network in several processes, of which this is one; returns its weights."""
+def _train_together(folder: Path, recipe: Recipe, tell: Tell) -> dict[str, Tensor]:
+    """Trains one network in several processes, of which this is one; returns its weights."""
     size = sum(p.numel() for p in Net(Shape()).parameters())
-    mean = _Mean(lesson.workers, size)
+    mean = _Mean(recipe.workers, size)
     context = torch.multiprocessing.get_context("spawn")
     others = [
-        context.Process(target=_school, args=(rank, mean, folder, lesson), daemon=True)
-        for rank in range(1, lesson.workers)
+        context.Process(target=_train_worker, args=(rank, mean, folder, recipe), daemon=True)
+        for rank in range(1, recipe.workers)
     ]
     for process in others:
         process.start()
     tell(f"{size} parameters")
-    schooled = _school(0, mean, folder, lesson, tell)
+    shared = _train_worker(0, mean, folder, recipe, tell)
     for process in others:
         process.join()
-    return schooled
+    return shared
 
 
-def _school(rank: int, mean: _Mean, folder: Path, lesson: Lesson, tell: Tell = lambda _line: None) -> dict[str, Tensor]:
-    """One worker's part: train on all five teachers and on questions of reading."""
+def _train_worker(
+    rank: int, mean: _Mean, folder: Path, recipe: Recipe, tell: Tell = lambda _line: None
+) -> dict[str, Tensor]:
+    """Trains one worker's copy on all five teachers and on questions of reading; returns its weights."""
+    # Same seed and averaged gradients: all copies have the same weights at every step.
     torch.set_num_threads(1)
-    torch.manual_seed(lesson.seed)
+    torch.manual_seed(recipe.seed)
     net = Net(Shape())
     taught = Corpus.load(folder / "taught")
     everyone = list(range(len(TEMPERAMENTS)))
     batches = _Batches(
-        taught, 1_000 * lesson.seed + rank, lesson.batch_rounds // lesson.workers, lesson.prompts_per_round
+        taught, 1_000 * recipe.seed + rank, recipe.batch_rounds // recipe.workers, recipe.prompts_per_round
     )
-    random = np.random.default_rng(1_000 * lesson.seed + 500 + rank)
+    random = np.random.default_rng(1_000 * recipe.seed + 500 + rank)
     posed = _posed(everyone)
-    optimiser = _optimiser(net, lesson.rate)
-    for step, rate in enumerate(_rates(lesson.shared_steps, lesson.rate)):
+    optimiser = _optimiser(net, recipe.rate)
+    for step, rate in enumerate(_rates(recipe.shared_steps, recipe.rate)):
+        # [rounds, prompts, questions, W]: the letters of all teachers, and two questions on the tables.
         rows = batches.next()
         reading, read = _reading(taught, rows, random)
         questions = np.concatenate([np.broadcast_to(posed, (*rows.shape, *posed.shape)), reading], 2)
@@ -195,24 +208,24 @@ def _school(rank: int, mean: _Mean, folder: Path, lesson: Lesson, tell: Tell = l
         loss = _loss(net, optimiser, *_grids(taught, rows), torch.from_numpy(questions), targets)
         mean.apply(rank, net)
         _step(net, optimiser, rate)
-        if rank == 0 and (step + 1) % max(1, lesson.shared_steps // 12) == 0:
+        if rank == 0 and (step + 1) % max(1, recipe.shared_steps // 12) == 0:
             held_out = Corpus.load(folder / "held_out")
             marks = ", ".join(f"{a:.3f}" for a in _examine(net, held_out, everyone, most=3_000))
-            tell(f"step {step + 1} of {lesson.shared_steps}: loss {loss:.3f}, agreement {marks}")
+            tell(f"step {step + 1} of {recipe.shared_steps}: loss {loss:.3f}, agreement {marks}")
     return dict(net.state_dict())
 
 
-def _specialise(folder: Path, lesson: Lesson, schooled: dict[str, Tensor], teacher: int, out: Path) -> float:
-    """Go on with one teacher alone, write the model, and return its agreement on the prompts held out."""
+def _specialise(folder: Path, recipe: Recipe, shared: dict[str, Tensor], teacher: int, out: Path) -> float:
+    """Trains on with one teacher alone, writes the model, and returns its agreement on the prompts held out."""
     torch.set_num_threads(1)
-    torch.manual_seed(lesson.seed)
+    torch.manual_seed(recipe.seed)
     net = Net(Shape())
-    net.load_state_dict(schooled)
+    net.load_state_dict(shared)
     taught = Corpus.load(folder / "taught")
-    batches = _Batches(taught, 1_000 * lesson.seed + 700 + teacher, lesson.batch_rounds, lesson.prompts_per_round)
+    batches = _Batches(taught, 1_000 * recipe.seed + 700 + teacher, recipe.batch_rounds, recipe.prompts_per_round)
     posed = _posed([teacher])
-    optimiser = _optimiser(net, lesson.own_rate)
-    for rate in _rates(lesson.own_steps, lesson.own_rate):
+    optimiser = _optimiser(net, recipe.own_rate)
+    for rate in _rates(recipe.own_steps, recipe.own_rate):
         rows = batches.next()
         questions = torch.from_numpy(np.broadcast_to(posed, (*rows.shape, *posed.shape)).copy())
         targets = torch.from_numpy(_answers(taught, rows, [teacher]))
@@ -224,6 +237,7 @@ def _specialise(folder: Path, lesson: Lesson, schooled: dict[str, Tensor], teach
 
 
 def _optimiser(net: Net, rate: float) -> torch.optim.AdamW:
+    # Norms and biases are not drawn towards zero.
     matrices = [p for p in net.parameters() if p.dim() == 2]
     others = [p for p in net.parameters() if p.dim() < 2]
     groups = [{"params": matrices, "weight_decay": 0.03}, {"params": others, "weight_decay": 0.0}]
@@ -231,7 +245,7 @@ def _optimiser(net: Net, rate: float) -> torch.optim.AdamW:
 
 
 def _rates(steps: int, peak: float) -> Iterator[float]:
-    """A short rise, then half a cosine down to a hundredth."""
+    """Yields rates that rise shortly, then fall as half a cosine to a hundredth."""
     for step in range(steps):
         rise = min(1.0, (step + 1) / min(100, 1 + steps // 10))
         yield peak * rise * (0.01 + 0.99 * 0.5 * (1 + float(np.cos(np.pi * step / steps))))
@@ -240,7 +254,7 @@ def _rates(steps: int, peak: float) -> Iterator[float]:
 def _loss(
     net: Net, optimiser: torch.optim.AdamW, public: Tensor, private: Tensor, questions: Tensor, targets: Tensor
 ) -> float:
-    """Fill in the gradients of one batch."""
+    """Fills in the gradients of one batch, and returns its loss."""
     optimiser.zero_grad(set_to_none=True)
     logits = net(public, private, questions)
     loss = functional.cross_entropy(logits.flatten(0, -2), targets.flatten(), ignore_index=-1)
@@ -257,7 +271,7 @@ def _step(net: Net, optimiser: torch.optim.AdamW, rate: float) -> None:
 
 @torch.no_grad()
 def _examine(net: Net, corpus: Corpus, teachers: list[int], most: int = 6_000) -> list[float]:
-    """The share of prompts on which the action is the teacher's, for each of `teachers`."""
+    """Returns the share of prompts on which the action is the teacher's, for each of `teachers`."""
     posed = _posed(teachers)
     batches = _Batches(corpus, 0, 64, 8)
     right = np.zeros(len(teachers))
@@ -265,6 +279,7 @@ def _examine(net: Net, corpus: Corpus, teachers: list[int], most: int = 6_000) -
     while seen < min(most, len(corpus)):
         rows = batches.next()
         questions = torch.from_numpy(np.broadcast_to(posed, (*rows.shape, *posed.shape)).copy())
+        # Every second question is for an action; letters that the menu does not have cannot be chosen.
         logits = net(*_grids(corpus, rows), questions)[..., ::2, tokenizer.FIRST_LETTER :][..., :MENU_ROWS].numpy()
         legal = np.arange(MENU_ROWS) < corpus.rows[rows][..., None, None]
         chosen = np.where(legal, logits, -np.inf).argmax(-1)

@@ -14,11 +14,12 @@ from swarm.config_file import load
 from swarm.llm import engines
 from swarm.planning import compose
 from swarm.report.page import render
-from swarm.simulation.loop import run_rounds
 from swarm.simulation.market import Market
 from swarm.simulation.record import Recorder, RunRecord
 from swarm.simulation.traders import LocalTraders
+from swarm.simulation.world import run_rounds
 from tests.browser.chromium import CHROMIUM, MISSING, OPTIONS
+from tests.patience import patience
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "configs" / "wood.yaml"
@@ -30,7 +31,7 @@ _SIGNATURE_BYTES = 8
 
 def wood() -> RunRecord:
     """Returns the record of the run that `make run` makes."""
-    plan = compose(load(CONFIG))
+    plan = compose(load(CONFIG)).run
     recorder, market = Recorder(), Market(plan.market, None)
     clients = {model.name: engines.in_process(model) for model in plan.models}
     run_rounds(plan, market, LocalTraders(plan.shard, clients), (recorder,))
@@ -68,7 +69,7 @@ def main() -> None:
         width, height = SIZE
         command = [CHROMIUM, *OPTIONS, "--hide-scrollbars", f"--user-data-dir={folder}/profile"]
         command += [f"--window-size={width},{height}", f"--screenshot={shot}", page.as_uri()]
-        subprocess.run(command, check=True, capture_output=True, timeout=120)
+        subprocess.run(command, check=True, capture_output=True, timeout=patience(120))
         PICTURE.write_bytes(with_hash(shot.read_bytes(), record.summary["journal_sha256"]))
     sys.stdout.write(f"{PICTURE}: drawn from journal {record.summary['journal_sha256']}\n")
 

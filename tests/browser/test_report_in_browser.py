@@ -10,6 +10,7 @@ import pytest
 from swarm.report.page import render
 from tests.browser.chromium import CHROMIUM, MISSING, OPTIONS
 from tests.browser.picture import wood
+from tests.patience import patience
 
 pytestmark = [
     pytest.mark.browser,
@@ -37,7 +38,7 @@ def open_in_chromium(page: Path, *options: str) -> subprocess.CompletedProcess[s
             "--dump-dom",
             page.as_uri(),
         ]
-        return subprocess.run(command, capture_output=True, text=True, timeout=90, check=True)
+        return subprocess.run(command, capture_output=True, text=True, timeout=patience(90), check=True)
 
 
 @pytest.mark.parametrize("width", [500, 1_400])

@@ -17,6 +17,8 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.patience import patience
+
 SWARM = [sys.executable, "-m", "swarm"]
 CONFIG = Path(__file__).parent / "small.yaml"
 RUN_TIMEOUT_S = 110
@@ -43,7 +45,7 @@ def swarm(environment: dict[str, str]) -> Swarm:
             env=environment,
             capture_output=True,
             text=True,
-            timeout=timeout_s,
+            timeout=patience(timeout_s),
             check=False,
         )
 

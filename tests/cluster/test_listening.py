@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from tests.cluster.conftest import CONFIG, SWARM, descendants, end_tree, free_port
+from tests.patience import patience
 
 pytestmark = pytest.mark.ray
 
@@ -156,7 +157,7 @@ def test_the_fake_model_listens_on_loopback(environment: dict[str, str]) -> None
         [*SWARM, "fake-model", "--port", "0"], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + patience(60)
         while not (found := list(listening([psutil.Process(process.pid), *descendants(process.pid)]))):
             assert process.poll() is None
             assert time.monotonic() < deadline, "it does not listen"

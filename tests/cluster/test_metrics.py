@@ -10,6 +10,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.cluster.conftest import CONFIG, SWARM, end_tree, summary
+from tests.patience import patience
 
 pytestmark = pytest.mark.ray
 
@@ -36,7 +37,7 @@ def test_a_run_over_ray_shows_what_its_summary_has(environment: dict[str, str], 
         command = [*SWARM, "run", str(CONFIG), *overrides, "--out", str(folder)]
         process = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
     try:
-        end = time.monotonic() + WAIT_S
+        end = time.monotonic() + patience(WAIT_S)
         while "keeping the metrics" not in log.read_text():
             assert time.monotonic() < end and process.poll() is None, log.read_text()
             time.sleep(0.2)

@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from tests.cluster.conftest import CONFIG, SWARM, Swarm, descendants, end_tree, summary
+from tests.patience import patience
 
 pytestmark = pytest.mark.ray
 
@@ -61,15 +62,15 @@ def test_ctrl_c_and_sigterm_end_a_run_with_a_whole_journal_and_no_process_left(
                     os.read(terminal, 65_536)
                 except OSError:
                     break
-        status = process.wait(timeout=180)
+        status = process.wait(timeout=patience(180))
         took = time.monotonic() - asked
     finally:
         os.close(terminal)
         end_tree(process)
     assert status == 130
     # On a quiet machine it takes under five seconds; on one that is shared, a test can only tell stuck from slow.
-    assert took < STUCK_S
-    _, alive = psutil.wait_procs(family, timeout=60)
+    assert took < patience(STUCK_S)
+    _, alive = psutil.wait_procs(family, timeout=patience(60))
     assert not alive, [p.cmdline()[:2] for p in alive]
     done = summary(folder)
     assert 0 < done["rounds"] < done["rounds_planned"]
@@ -94,7 +95,7 @@ def test_a_shard_that_hangs_costs_its_own_traders_only(
         shard.suspend()
         time.sleep(8)
         shard.resume()
-        _, errors = process.communicate(timeout=240)
+        _, errors = process.communicate(timeout=patience(240))
     finally:
         end_tree(process)
     assert process.returncode == 0, errors.decode()

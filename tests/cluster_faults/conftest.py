@@ -24,6 +24,7 @@ from tests.cluster.conftest import (
     swarm,
     wait_for_port,
 )
+from tests.patience import patience
 
 __all__ = ["Swarm", "environment", "swarm"]
 
@@ -181,7 +182,7 @@ def while_running(process: subprocess.Popen[bytes], folder: Path, what: Callable
 
 def finish(process: subprocess.Popen[bytes], folder: Path) -> None:
     """Wait for the run's end, which must be a good one."""
-    assert process.wait(timeout=240) == 0, log(folder).read_text()
+    assert process.wait(timeout=patience(240)) == 0, log(folder).read_text()
 
 
 def kill_one(nodes: Nodes, actor: str) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from tests.cluster.conftest import end_tree, summary
 from tests.cluster_faults.conftest import Start, Swarm, finish, get_going, kill_one, local_sha256, start_run
+from tests.patience import patience
 
 pytestmark = [pytest.mark.ray, pytest.mark.faults, pytest.mark.timeout(400)]
 
@@ -78,7 +79,7 @@ def test_a_run_whose_head_is_killed_goes_on_with_resume_on_another_cluster(
     try:
         get_going(process, folder)
         cluster.kill(cluster.head)
-        assert process.wait(timeout=120) != 0
+        assert process.wait(timeout=patience(120)) != 0
     finally:
         end_tree(process)
         cluster.end()
@@ -112,7 +113,7 @@ def test_a_head_killed_together_with_others_leaves_a_run_that_goes_on_with_resum
             else:
                 kill_one(cluster, victim)
         cluster.kill(cluster.head)
-        assert process.wait(timeout=120) != 0
+        assert process.wait(timeout=patience(120)) != 0
     finally:
         end_tree(process)
         cluster.end()

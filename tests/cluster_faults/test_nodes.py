@@ -22,6 +22,7 @@ from tests.cluster_faults.conftest import (
     wait_until,
     while_running,
 )
+from tests.patience import patience
 
 pytestmark = [pytest.mark.ray, pytest.mark.faults, pytest.mark.timeout(600)]
 
@@ -103,7 +104,7 @@ def test_shards_keep_to_nodes_with_a_label_which_some_node_must_have(nodes: Star
     nowhere = tmp_path / "nowhere"
     process = start_run(cluster, nowhere, str(CONFIG), *placed, "runtime.placement=zone=west")
     try:
-        assert process.wait(timeout=110) == 2
+        assert process.wait(timeout=patience(110)) == 2
     finally:
         end_tree(process)
     said = log(nowhere).read_text().strip().splitlines()
@@ -128,7 +129,7 @@ def test_a_token_that_is_missing_or_wrong_is_one_line(nodes: Start, tmp_path: Pa
         log(folder).unlink(missing_ok=True)
         process = start_run(cluster, folder, str(CONFIG))
         try:
-            assert process.wait(timeout=110) == 2
+            assert process.wait(timeout=patience(110)) == 2
         finally:
             end_tree(process)
         said = log(folder).read_text().strip().splitlines()

@@ -8,6 +8,7 @@ import pytest
 
 from tests.cluster.conftest import SWARM, end_tree, summary
 from tests.cluster_faults.conftest import Nodes, Swarm, size, wait_until
+from tests.patience import patience
 
 pytestmark = [pytest.mark.ray, pytest.mark.faults, pytest.mark.timeout(600)]
 
@@ -53,7 +54,7 @@ def test_markets_that_are_killed_and_a_driver_that_is_killed_change_nothing(
         end_tree(process)
     process = start_run(cluster, folder, "--resume", str(folder))
     try:
-        assert process.wait(timeout=360) == 0, folder.with_suffix(".log").read_text()
+        assert process.wait(timeout=patience(360)) == 0, folder.with_suffix(".log").read_text()
     finally:
         end_tree(process)
     assert summary(folder)["journal_sha256"] == summary(undisturbed)["journal_sha256"]

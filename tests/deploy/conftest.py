@@ -19,6 +19,7 @@ import psutil
 import pytest
 
 from tests.deploy.operations import documented
+from tests.patience import patience
 
 BIN = Path(sys.executable).parent
 START_S = 240.0
@@ -110,7 +111,7 @@ def head(home: dict[str, str]) -> Iterator[Head]:
 def _wait(url: str, environment: dict[str, str], process: subprocess.Popen[Any], log: Path) -> None:
     token = Path(environment["RAY_AUTH_TOKEN_PATH"]).read_text().strip()
     request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})
-    deadline = time.monotonic() + START_S
+    deadline = time.monotonic() + patience(START_S)
     while time.monotonic() < deadline and process.poll() is None:
         try:
             with urllib.request.urlopen(request, timeout=5):

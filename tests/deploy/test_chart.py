@@ -30,6 +30,7 @@ from tests.deploy.manifests import (
     rendered,
     rendered_text,
 )
+from tests.patience import patience
 
 VALUES_LIMIT = 150
 CHECKED = [name for name in VALIDATORS if CRD_DIR or name != "custom_resources"]
@@ -338,7 +339,7 @@ def test_the_script_begins_a_run_or_goes_on_with_it(tmp_path: Path, begun: bool)
     command.write_text(STAND_IN.format(python=sys.executable))
     command.chmod(0o755)
     environment = {"PATH": f"{command.parent}:/usr/bin:/bin", "CALLS": str(calls)}
-    subprocess.run(["bash", str(place / "run.sh"), str(folder)], env=environment, check=True, timeout=200)
+    subprocess.run(["bash", str(place / "run.sh"), str(folder)], env=environment, check=True, timeout=patience(200))
     told = calls.read_text().splitlines()
     if begun:
         assert told == ["run", "--resume", str(folder), "--trust", "--address", "auto"]

@@ -14,6 +14,7 @@ import yaml
 from tests.deploy.conftest import Head, shell
 from tests.deploy.manifests import ROOT
 from tests.deploy.operations import documented
+from tests.patience import patience
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(900)]
 
@@ -82,7 +83,7 @@ def test_models_that_are_served_answer_the_runs_that_have_their_key(head: Head, 
     assert deploy.endswith(" deploy/ray/serve.yaml")
     deployed = shell(deploy.replace("deploy/ray/serve.yaml", str(served)), head.environment, ROOT, 120)
     assert deployed.returncode == 0, deployed.stdout + deployed.stderr
-    deadline = time.monotonic() + SERVE_S
+    deadline = time.monotonic() + patience(SERVE_S)
     states: list[str] = []
     while time.monotonic() < deadline and states != ["RUNNING"] * 3:
         told = shell(documented("serve status"), head.environment, ROOT, 60).stdout

@@ -11,15 +11,16 @@ import pytest
 from swarm.config import RunConfig
 from swarm.config_file import resolve
 from swarm.errors import ModelError
-from swarm.planning import compose
-from swarm.runtime.run import Place, execute
+from swarm.planning import composed
+from swarm.runtime.ports import RunsOn
+from swarm.runtime.run import Session
 from swarm.simulation.folder import RunFolder
 from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.replay import replay
 from tests.endpoint.fake_endpoint import Serve, serving
 from tests.endpoint.fault_table import ERRORS, REPAIRS
 
-LOCAL = Place(local=True)
+LOCAL = RunsOn(local=True)
 TEMPERAMENTS = ("value", "momentum", "maker", "hoarder", "panic")
 
 
@@ -58,9 +59,9 @@ def config(url: str, population: int, rounds: int, deadline_s: float, **model: A
     )
 
 
-def run(run_config: RunConfig, out: Path, place: Place = LOCAL) -> tuple[dict[str, Any], Clock]:
+def run(run_config: RunConfig, out: Path, place: RunsOn = LOCAL) -> tuple[dict[str, Any], Clock]:
     clock = Clock()
-    result = execute(run_config, place, RunFolder(out), (clock,), Silence(), lambda: False)
+    result = Session(place, RunFolder(out), watchers=(clock,)).execute(run_config)
     assert result.finished
     summary: dict[str, Any] = json.loads((out / "summary.json").read_text())
     return summary, clock
@@ -88,7 +89,7 @@ def faulty_run(population: int, rounds: int, deadline_s: float, out: Path) -> No
     assert summary["order_rejections"].get("insufficient_goods", 0) == met["beyond_holdings"]
     assert all(flow["unexplained"] == 0 for flow in summary["conservation"].values())
 
-    replayed = replay(out / "journal.swarm", lambda record: compose(resolve(record)))
+    replayed = replay(out / "journal.swarm", composed)
     assert replayed.holds
     assert replayed.replayed_sha256 == summary["journal_sha256"]
     assert replayed.rounds == rounds
@@ -122,7 +123,7 @@ def test_desks_on_an_endpoint_with_mixed_faults_end_on_time_and_are_counted(tmp_
     faults = [kind for desk in summary["desks"].values() for kind in desk["faults"]]
     assert {"foreign_id", "bad_number"} & set(faults)
     assert all(flow["unexplained"] == 0 for flow in summary["conservation"].values())
-    assert replay(tmp_path / "run" / "journal.swarm", lambda record: compose(resolve(record))).holds
+    assert replay(tmp_path / "run" / "journal.swarm", composed).holds
 
 
 @pytest.mark.ray
@@ -131,7 +132,7 @@ def test_faults_make_the_same_history_over_ray(tmp_path: Path) -> None:
     with serving({"faults": "all=0.3", "seed": 3}) as endpoint:
         run_config = config(endpoint.url, 60, 2, 10.0)
         local, _ = run(run_config, tmp_path / "local")
-        over_ray, _ = run(run_config, tmp_path / "ray", Place())
+        over_ray, _ = run(run_config, tmp_path / "ray", RunsOn())
     assert over_ray["decision_errors"] == local["decision_errors"] != {}
     assert over_ray["journal_sha256"] == local["journal_sha256"]
 
@@ -188,7 +189,7 @@ def test_a_model_that_dies_in_mid_round_and_stays_dead_costs_its_own_traders(
             if outcome.round == 2:
                 threading.Timer(0.3, dying.end).start()
 
-    result = execute(run_config, LOCAL, RunFolder(tmp_path / "run"), (clock, Killer()), Silence(), lambda: False)
+    result = Session(LOCAL, RunFolder(tmp_path / "run"), watchers=(clock, Killer())).execute(run_config)
     assert result.finished
     summary = result.record.summary
     decisions = result.record.tables["decisions"]
@@ -205,7 +206,7 @@ def test_a_model_that_dies_in_mid_round_and_stays_dead_costs_its_own_traders(
         assert outcomes[2].attended.standing_orders + outcomes[3].attended.standing_orders > 0
         assert summary["attention"]["due"]["undecided"] > 0
     assert all(flow["unexplained"] == 0 for flow in summary["conservation"].values())
-    assert replay(tmp_path / "run" / "journal.swarm", lambda record: compose(resolve(record))).holds
+    assert replay(tmp_path / "run" / "journal.swarm", composed).holds
 
 
 def test_faults_are_the_same_in_the_same_run(serve: Serve, tmp_path: Path) -> None:

@@ -7,10 +7,11 @@ import polars as pl
 import pytest
 
 from swarm.config_file import resolve
-from swarm.planning import compose
+from swarm.planning import composed
 from swarm.plugins import VARIABLE
 from swarm.report.page import render
-from swarm.runtime.run import Place, execute
+from swarm.runtime.ports import RunsOn
+from swarm.runtime.run import Session
 from swarm.simulation.folder import RunFolder
 from swarm.simulation.record import Recorder
 from swarm.simulation.replay import replay
@@ -26,10 +27,10 @@ class Quiet:
 
 
 def test_a_facet_is_kept_shown_and_replayed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    without = execute(resolve(CONFIG), Place(local=True), RunFolder(tmp_path / "without"), (), Quiet(), lambda: False)
+    without = Session(RunsOn(local=True), RunFolder(tmp_path / "without")).execute(resolve(CONFIG))
     monkeypatch.setenv(VARIABLE, "tests.examples.activity")
     folder = RunFolder(tmp_path / "run")
-    record = execute(resolve(CONFIG), Place(local=True), folder, (), Quiet(), lambda: False).record
+    record = Session(RunsOn(local=True), folder).execute(resolve(CONFIG)).record
     assert record.summary["journal_sha256"] == without.record.summary["journal_sha256"]
     table = record.tables["activity"]
     assert table["round"].to_list() == list(range(1, 11))
@@ -39,7 +40,7 @@ def test_a_facet_is_kept_shown_and_replayed(tmp_path: Path, monkeypatch: pytest.
         assert active == len({*rows["buyer"].to_list(), *rows["seller"].to_list()})
     assert 0 < record.summary["ever_active_traders"] <= 15
     again = Recorder()
-    closing = replay(folder.journal, lambda config: compose(resolve(config)), (again,)).closing
+    closing = replay(folder.journal, composed, (again,)).closing
     assert again.finish(closing, {}).tables["activity"].equals(table)
     read = folder.read_record()
     assert read.tables["activity"].equals(table)

@@ -30,17 +30,18 @@ from swarm.llm.engines.scripted.config import ScriptedModel
 from swarm.llm.scripted import ScriptedEngine
 from swarm.market import commands
 from swarm.market.orders import Int64
-from swarm.planning import compose
+from swarm.planning import compose, composed
 from swarm.scenarios.protocol import MarketState
 from swarm.simulation import history
 from swarm.simulation.entries import Decided
-from swarm.simulation.loop import RoundOutcome, run_rounds
+from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.market import Market, MarketPlan, OutOfStep
 from swarm.simulation.plan import RunPlan
 from swarm.simulation.remote import Lost, RemoteMarket, RemoteTraders, split
 from swarm.simulation.replay import replay
 from swarm.simulation.snapshot import SnapshotFolder
 from swarm.simulation.traders import Gathered, LocalTraders, RecordedTraders, ResumedTraders
+from swarm.simulation.world import run_rounds
 
 ROUNDS = 6
 CONFIGS = 6
@@ -374,7 +375,7 @@ def simulate(seed: int) -> Result:
             world.lives += 1
             chance.calm = world.lives > MOST_LIVES
             sha256 = _live(world, record, path, witness)
-        result = replay(path, _plan)
+        result = replay(path, composed)
         if not result.holds or result.recorded_sha256 != sha256:
             raise Broken(f"the journal does not replay: {result.mismatch}")
         if result.rounds != ROUNDS or sorted(witness.rounds) != list(range(1, ROUNDS + 1)):
@@ -398,7 +399,7 @@ def undisturbed(variant: int) -> str:
 def _live(world: World, record: dict[str, Any], path: Path, witness: Witness) -> str:
     """One life of the driver: the journal's hash, or nothing where it ended before the run did."""
     past = history.read(path) if history.begun(path) else None
-    plan = past.plan(_plan) if past else _plan(record)
+    plan = history.recorded_plan([past], composed).run if past else _plan(record)
     process = MarketProcess(world, plan.market, path)
     links = ShardProcesses(world, plan, world.chance.dice.randint(1, plan.traders))
     market = RemoteMarket(process, 60.0)
@@ -450,7 +451,7 @@ class _Recomputing(RecordedTraders):
 
 def _learned_from_the_record(path: Path) -> None:
     past = history.read(path)
-    plan = past.plan(_plan)
+    plan = history.recorded_plan([past], composed).run
     run_rounds(plan, Market(plan.market, None), _Recomputing(plan, past.decisions))
 
 
@@ -467,7 +468,7 @@ def _config(variant: int) -> dict[str, Any]:
 
 
 def _plan(record: dict[str, Any]) -> RunPlan:
-    return compose(resolve(record))
+    return compose(resolve(record)).run
 
 
 def _engine(model: Any) -> ScriptedEngine:

@@ -19,13 +19,13 @@ from swarm.planning import compose, composed
 from swarm.simulation import history
 from swarm.simulation.entries import KINDS
 from swarm.simulation.journal import JournalReader, JournalWriter
-from swarm.simulation.loop import run_rounds
 from swarm.simulation.market import Market
 from swarm.simulation.plan import Fork, RunPlan
 from swarm.simulation.record import Recorder
 from swarm.simulation.replay import replay
 from swarm.simulation.snapshot import Snapshot, SnapshotFolder
 from swarm.simulation.traders import RecordedTraders, ResumedTraders
+from swarm.simulation.world import run_rounds
 from tests.golden.test_golden_runs import Phased
 
 CONFIG: dict[str, Any] = {
@@ -81,7 +81,7 @@ FACTS = {("RunBegan", 2), ("Forked", 2), ("Forked", 3), ("Decided", 2), ("Decide
 
 
 def plan_of(config: dict[str, Any]) -> RunPlan:
-    return compose(resolve(config))
+    return compose(resolve(config)).run
 
 
 @cache
@@ -140,7 +140,7 @@ def changed(records: list[Any], number: int, place: Path_, wrong: Any) -> list[A
 
 def resumed(path: Path) -> str:
     past = history.read(path)
-    plan = past.plan(composed)
+    plan = history.recorded_plan([past], composed).run
     market = Market(plan.market, path)
     try:
         traders = ResumedTraders(RecordedTraders(plan.shards_by_round(), past.decisions), Phased(plan.last))
@@ -259,7 +259,7 @@ def test_the_line_names_the_record_and_the_field(
     number = next(i for i, record in enumerate(records) if record[0] == kind)
     path = rechained(tmp_path / "journal.swarm", changed(records, number, place, wrong))
     with pytest.raises(JournalError) as error:
-        history.read(path).plan(composed)
+        history.recorded_plan([history.read(path)], composed)
     assert f"record {number}: {kind}: " in str(error.value)
     assert field in str(error.value)
 

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from swarm.config_file import resolve
-from swarm.planning import compose_regions
-from swarm.runtime.run import Place, execute
+from swarm.planning import composed
+from swarm.runtime.ports import RunsOn
+from swarm.runtime.run import Session
 from swarm.simulation.folder import RunFolder
-from swarm.simulation.replay import replay_regions
+from swarm.simulation.replay import replay
 
 PINS = Path(__file__).parent / "regions.json"
 ADVICE = "the history of a run has changed; if on purpose: python -m pytest tests/golden --regenerate-goldens"
@@ -36,7 +37,7 @@ class Quiet:
 
 def pins_of(folder: Path) -> dict[str, Any]:
     """The hashes, and figures that say in which direction a changed history went."""
-    result = execute(resolve(CONFIG), Place(local=True), RunFolder(folder), (), Quiet(), lambda: False)
+    result = Session(RunsOn(local=True), RunFolder(folder)).execute(resolve(CONFIG))
     summary = result.record.summary
     regions = summary["regions"]
     return {
@@ -60,7 +61,6 @@ def test_a_run_of_two_regions_comes_to_its_pinned_journals(run: tuple[Path, dict
 
 
 def test_it_replays_to_its_pinned_hash(run: tuple[Path, dict[str, Any]]) -> None:
-    journals = RunFolder(run[0]).region_journals
-    result, _ = replay_regions(journals, lambda record: compose_regions(resolve(record)))
+    result = replay(RunFolder(run[0]).journals, composed)
     assert result.holds, result.mismatch
     assert result.replayed_sha256 == json.loads(PINS.read_text(encoding="utf-8"))["journal_sha256"]

@@ -19,15 +19,15 @@ from swarm.agents.observation import Observation
 from swarm.agents.shard import Shard
 from swarm.config_file import resolve
 from swarm.llm import engines
-from swarm.planning import compose
+from swarm.planning import compose, composed
 from swarm.simulation.journal import JournalReader
 from swarm.simulation.journal_disk import head_path
-from swarm.simulation.loop import run_rounds
 from swarm.simulation.market import Market
 from swarm.simulation.plan import Fork, RunPlan
 from swarm.simulation.record import Recorder, RunRecord
 from swarm.simulation.replay import replay
 from swarm.simulation.traders import Gathered, gather
+from swarm.simulation.world import run_rounds
 
 FOLDER = Path(__file__).parent
 PINS = FOLDER / "pins.json"
@@ -144,9 +144,9 @@ NAMES = (*RUNS, *FORKS)
 def plan_of(name: str) -> RunPlan:
     """The plan of a run, or of a fork with the past that it shares."""
     if name in RUNS:
-        return replace(compose(resolve(RUNS[name])), software=SOFTWARE)
+        return replace(compose(resolve(RUNS[name])).run, software=SOFTWARE)
     parent, round_, changes = FORKS[name]
-    future = compose(resolve(RUNS[parent] | changes))
+    future = compose(resolve(RUNS[parent] | changes)).run
     return replace(plan_of(parent), fork=Fork(round_, "0" * 64, tuple(changes), future))
 
 
@@ -203,7 +203,7 @@ ADVICE = "the history of a run has changed; if on purpose: python -m pytest test
 def test_a_run_comes_to_its_pinned_journal_and_replays(name: str, tmp_path: Path) -> None:
     pinned = json.loads(PINS.read_text(encoding="utf-8"))[name]
     assert pins_of(name, tmp_path / "journal") == pinned, ADVICE
-    result = replay(tmp_path / "journal", lambda record: compose(resolve(record)))
+    result = replay(tmp_path / "journal", composed)
     assert result.holds, result.mismatch
     assert result.replayed_sha256 == pinned["journal_sha256"]
     if name in KEPT:
@@ -212,7 +212,7 @@ def test_a_run_comes_to_its_pinned_journal_and_replays(name: str, tmp_path: Path
 
 @pytest.mark.parametrize("name", KEPT)
 def test_a_kept_journal_replays_to_its_pinned_hash_and_stays_small(name: str) -> None:
-    result = replay(kept(name), lambda record: compose(resolve(record)))
+    result = replay(kept(name), composed)
     assert result.holds, result.mismatch
     assert result.rounds == plan_of(name).last.rounds
     assert result.recorded_sha256 == json.loads(PINS.read_text(encoding="utf-8"))[name]["journal_sha256"]
@@ -230,6 +230,6 @@ def test_the_kept_journal_holds_every_kind_of_record_and_shock() -> None:
     kinds = {"RunBegan", "Transfer", "MoveReference", "Decided", "SubmitOrders", "CloseRound", "RoundEnded"}
     assert {record[0] for record in records} == kinds
     causes = {record[2] for record in records if record[0] in ("Transfer", "MoveReference")}
-    shocks = {s.title for s in compose(resolve(RUNS[JOURNAL.stem])).scenario.shocks}
+    shocks = {s.title for s in compose(resolve(RUNS[JOURNAL.stem])).run.scenario.shocks}
     assert len(shocks) == 4
     assert shocks <= causes

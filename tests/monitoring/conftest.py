@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import patience
+
 ROOT = Path(__file__).parents[2]
 UNPACKED = ROOT / ".cache" / "prometheus"
 
@@ -22,7 +24,7 @@ class Prometheus:
     def check(self, *arguments: str | Path, text: str | None = None) -> subprocess.CompletedProcess[str]:
         """What promtool says of something, given by its arguments or, as `text`, on its standard input."""
         command = [str(self.promtool), *map(str, arguments)]
-        return subprocess.run(command, input=text, capture_output=True, text=True, timeout=240, check=False)
+        return subprocess.run(command, input=text, capture_output=True, text=True, timeout=patience(240), check=False)
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,7 @@ from tempfile import TemporaryDirectory
 
 from swarm.monitoring import dashboards
 from tests.monitoring.stage import Stage, played
+from tests.patience import patience
 
 WIDTH_PX = 1_600
 TOP_PX, ROW_PX = 84, 38
@@ -40,7 +41,7 @@ def chromium(browser: str, url: str, height_px: int, *options: str) -> str:
         command += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
         command += [f"--window-size={WIDTH_PX},{height_px}", "--virtual-time-budget=20000"]
         command += [f"--user-data-dir={profile}", *options, url]
-        return subprocess.run(command, capture_output=True, text=True, timeout=180, check=True).stdout
+        return subprocess.run(command, capture_output=True, text=True, timeout=patience(180), check=True).stdout
 
 
 def drawn(page: str) -> dict[str, object]:

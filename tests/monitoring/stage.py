@@ -20,6 +20,8 @@ from typing import Any
 
 import psutil
 
+from tests.patience import patience
+
 CONFIG = Path(__file__).parent / "stage.yaml"
 START_TIMEOUT_S = 90
 RUN_TIMEOUT_S = 300
@@ -95,7 +97,12 @@ def played(prometheus: Path, *overrides: str) -> Iterator[Stage]:
         settings = [f"models.3.base_url=http://127.0.0.1:{endpoint}/v1", f"runtime.metrics_port={swarm_metrics}"]
         run += [part for setting in (*settings, *overrides) for part in ("--set", setting)]
         ended = subprocess.run(
-            [PYTHON, *run], env=environment, capture_output=True, text=True, timeout=RUN_TIMEOUT_S, check=False
+            [PYTHON, *run],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=patience(RUN_TIMEOUT_S),
+            check=False,
         )
         if ended.returncode != 0:
             raise RuntimeError(f"the run failed: {ended.stderr[-2_000:]}")
@@ -143,7 +150,7 @@ def _process(
 
 
 def _wait_until(up: Callable[[], bool], process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + START_TIMEOUT_S
+    deadline = time.monotonic() + patience(START_TIMEOUT_S)
     while not up():
         if process.poll() is not None or time.monotonic() > deadline:
             raise RuntimeError(f"{log.stem} did not start: {log.read_text(errors='replace')[-2_000:]}")

@@ -30,15 +30,17 @@ from swarm.monitoring.hub import Hub, run_label
 from swarm.monitoring.metrics import FIXED_SETS, METRICS
 from swarm.monitoring.port import exported
 from swarm.planning import compose
-from swarm.runtime.run import Place, execute, resume
+from swarm.runtime.ports import RunsOn
+from swarm.runtime.run import Session
 from swarm.scenarios.protocol import MarketState
 from swarm.simulation.folder import RunFolder
-from swarm.simulation.loop import RoundOutcome, Watcher, run_rounds
+from swarm.simulation.loop import RoundOutcome, Watcher
 from swarm.simulation.market import Market, MarketPlan, MarketPort
 from swarm.simulation.plan import Fork, RunPlan
 from swarm.simulation.record import Recorder
 from swarm.simulation.remote import Lost, RemoteMarket
 from swarm.simulation.traders import Gathered, LocalTraders, TradersPort, gather
+from swarm.simulation.world import run_rounds
 from tests.monitoring.conftest import Prometheus
 
 CONFIG: dict[str, Any] = {
@@ -131,7 +133,7 @@ def total(found: Samples, name: str, **labels: str) -> float:
 
 
 def planned(**changes: Any) -> RunPlan:
-    return compose(resolve(CONFIG | changes))
+    return compose(resolve(CONFIG | changes)).run
 
 
 def hub_of(plan: RunPlan, folder: Path, **more: Any) -> Hub:
@@ -577,7 +579,7 @@ def taken_port() -> Iterator[int]:
 
 def execute_with(folder: Path, runtime: dict[str, Any], *watchers: Watcher, **changes: Any) -> dict[str, Any]:
     config = resolve(CONFIG | {"rounds": 3} | changes | {"runtime": runtime})
-    return execute(config, Place(local=True), RunFolder(folder), watchers, Quiet(), lambda: False).record.summary
+    return Session(RunsOn(local=True), RunFolder(folder), watchers=watchers).execute(config).record.summary
 
 
 def test_a_run_serves_its_metrics_until_its_end(tmp_path: Path) -> None:
@@ -596,7 +598,9 @@ def test_a_run_serves_its_metrics_until_its_end(tmp_path: Path) -> None:
             read.append(parsed(get(said[0].removeprefix("metrics at "))))
 
     config = resolve(CONFIG | {"rounds": 3, "runtime": {"metrics_port": 0}})
-    result = execute(config, Place(local=True), RunFolder(tmp_path / "run"), (Reader(),), Narrator(), lambda: False)
+    result = Session(
+        RunsOn(local=True), RunFolder(tmp_path / "run"), watchers=(Reader(),), narrator=Narrator()
+    ).execute(config)
     assert [value(found, "swarm_rounds_total") for found in read] == [1, 2, 3]
     assert value(read[-1], "swarm_run_info", name="small", scenario="wood", runs_on="one process", version="0.1.0") == 1
     assert value(read[-1], "swarm_shards") == 1
@@ -651,7 +655,7 @@ def test_a_resumed_run_has_metrics(tmp_path: Path) -> None:
 
     folder = RunFolder(tmp_path / "run")
     config = resolve(CONFIG | {"runtime": {"metrics_port": 0}})
-    stopped = execute(config, Place(local=True), folder, (), Quiet(), stop_after_four)
+    stopped = Session(RunsOn(local=True), folder, stop=stop_after_four).execute(config)
     assert not stopped.finished
     read: list[str] = []
 
@@ -670,8 +674,12 @@ def test_a_resumed_run_has_metrics(tmp_path: Path) -> None:
                 read.append(get(self.address))
 
     reader = Reader()
-    resume(Place(local=True), folder, (reader,), reader, lambda: False)
+    summary = Session(RunsOn(local=True), folder, watchers=(reader,), narrator=reader).resume().record.summary
     found = parsed(read[0])
+    for kind in ("prompt", "completion"):
+        assert total(found, "swarm_tokens_total", kind=kind) == summary["tokens"][kind]
+    assert total(found, "swarm_turns_total") == 12 * 40
+    assert total(found, "swarm_fills_total") == summary["fills"]
     assert value(found, "swarm_round") == 12
     assert value(found, "swarm_rounds_total") == 12
     assert value(found, "swarm_round_duration_seconds_count") == 12 - stopped.record.summary["rounds"]
@@ -698,7 +706,9 @@ def test_metrics_linger_until_told_to_stop(tmp_path: Path) -> None:
         return narrator.lingering
 
     config = resolve(CONFIG | {"rounds": 3, "runtime": {"metrics_port": 0, "metrics_linger_s": 3600}})
-    result = execute(config, Place(local=True), RunFolder(tmp_path / "run"), (), narrator, should_stop)
+    result = Session(RunsOn(local=True), RunFolder(tmp_path / "run"), narrator=narrator, stop=should_stop).execute(
+        config
+    )
     assert result.finished
     assert value(found[0], "swarm_round") == 3
     assert value(found[0], "swarm_run_finished") == 1

@@ -19,7 +19,9 @@ import psutil
 import pytest
 import yaml
 
+from swarm.monitoring.hub import run_label
 from tests.monitoring.conftest import Prometheus
+from tests.patience import patience
 
 SWARM = [sys.executable, "-m", "swarm"]
 WAIT_S = 120
@@ -65,7 +67,7 @@ def started(log: Path, *arguments: str | Path) -> Iterator[subprocess.Popen[byte
 
 def eventually(what: Callable[[], Any], log: Path) -> Any:
     """The first true answer."""
-    end = time.monotonic() + WAIT_S
+    end = time.monotonic() + patience(WAIT_S)
     while time.monotonic() < end:
         try:
             if found := what():
@@ -119,7 +121,7 @@ def test_a_run_is_read_recorded_and_alerted_on(prometheus: Prometheus, tmp_path:
             assert set(spoilt) == {"broken"}
             waiting = eventually(lambda: asked(web, 'ALERTS{alertname="SwarmModelErroring"}'), run_log)
             assert set(waiting) == {"broken"}
-            eventually(lambda: asked(web, 'swarm_run_finished{run="watched"} == 1'), run_log)
+            eventually(lambda: asked(web, f'swarm_run_finished{{run="{run_label(folder)}"}} == 1'), run_log)
             summary = json.loads((folder / "summary.json").read_text())
             assert summary["metrics_address"] == f"http://127.0.0.1:{port}/metrics"
             assert said(run_log, r"metrics at (\S+)") == summary["metrics_address"]
@@ -130,9 +132,9 @@ def test_a_run_is_read_recorded_and_alerted_on(prometheus: Prometheus, tmp_path:
             assert asked(web, 'ALERTS{alertname="SwarmLedgerBroken"}') == {}
             assert asked(web, "histogram_quantile(0.5, swarm_round_duration_seconds_bucket)")[""] >= 0.1
             run.send_signal(signal.SIGTERM)
-            assert run.wait(timeout=240) == 0
+            assert run.wait(timeout=patience(240)) == 0
         monitor.send_signal(signal.SIGINT)
-        assert monitor.wait(timeout=240) == 0, monitor_log.read_text()
+        assert monitor.wait(timeout=patience(240)) == 0, monitor_log.read_text()
     assert not psutil.pid_exists(server)
 
 
@@ -142,10 +144,10 @@ def test_a_taken_port_and_a_wrong_program_are_said(tmp_path: Path) -> None:
         listener.listen()
         port = str(listener.getsockname()[1])
         command = [*SWARM, "monitor", "--prometheus", sys.executable, "--port", port, "--dir", str(tmp_path)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=patience(240), check=False)
         assert done.returncode == 2
         assert f"error --port: port {port} cannot be used" in done.stderr
     command[command.index(port)] = str(free_port())
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=patience(240), check=False)
     assert done.returncode == 2
     assert "Prometheus does not start" in done.stderr

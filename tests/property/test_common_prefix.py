@@ -66,12 +66,12 @@ def plan_of(scenario: str) -> RunPlan:
                 "budget": {"tokens_per_turn": 5_000},
             }
         )
-    )
+    ).run
 
 
 def fresh(scenario: str) -> RunPlan:
     """A plan of its own, where a scenario's state is moved."""
-    return compose(resolve(plan_of(scenario).config_record))
+    return compose(resolve(plan_of(scenario).config_record)).run
 
 
 words = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=60)

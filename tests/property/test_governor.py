@@ -16,13 +16,15 @@ from swarm.agents.shard import Shard
 from swarm.config_file import resolve
 from swarm.coordination.governor import FLOORS, Costs, Governor, Level, Limits, Pace
 from swarm.llm import engines
-from swarm.planning import compose
+from swarm.planning import compose, composed
 from swarm.preflight import check_budget
-from swarm.simulation.loop import RoundLoop, RoundOutcome, run_rounds
+from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.market import Market
+from swarm.simulation.plan import WorldPlan
 from swarm.simulation.record import Recorder
 from swarm.simulation.replay import replay
 from swarm.simulation.traders import Gathered, LocalTraders, gather
+from swarm.simulation.world import World, run_rounds
 
 ROUNDS, TRADERS = 12, 20
 DEAR = {"usd_per_million_prompt_tokens": 3.0, "usd_per_million_completion_tokens": 15.0}
@@ -72,13 +74,11 @@ def run(
 ) -> tuple[dict[str, Any], list[RoundOutcome]]:
     config = resolve({**CONFIG, "seed": seed, "budget": budget, **changes})
     check_budget(config)
-    plan = compose(config)
+    plan = compose(config).run
     market, watch, recorder = Market(plan.market, journal), Watch(), Recorder()
     traders = TimedTraders(plan.shard, {m.name: engines.in_process(m) for m in plan.models})
     traders.seconds_per_turn = seconds_per_turn
-    loop = RoundLoop(plan, market, traders, (watch, recorder), traders.now)
-    while loop.round < plan.rounds:
-        loop.step()
+    World(WorldPlan.of(plan), [(market, traders)], (watch, recorder), clock=traders.now).play()
     return recorder.finish(market.close(), {}).summary, watch.rounds
 
 
@@ -154,7 +154,7 @@ def test_slow_rounds_have_fewer_traders_until_they_are_quick_enough(tmp_path: Pa
     assert summary["budget"]["rounds_at_level"].keys() >= {"all", "shorter"}
     # The clock is not in the journal, what it led to is.
     recorder = Recorder()
-    result = replay(path, lambda record: compose(resolve(record)), (recorder,))
+    result = replay(path, composed, (recorder,))
     assert result.holds, result.mismatch
     again = recorder.finish(result.closing, {}).summary
     assert again["budget"] == summary["budget"]
@@ -165,7 +165,7 @@ def test_a_run_on_a_budget_replays(tmp_path: Path) -> None:
     path = tmp_path / "journal.swarm"
     summary, _ = run({"run_tokens": int(0.2 * UNBOUNDED_TOKENS)}, 4, path)
     recorder = Recorder()
-    result = replay(path, lambda record: compose(resolve(record)), (recorder,))
+    result = replay(path, composed, (recorder,))
     assert result.holds, result.mismatch
     again = recorder.finish(result.closing, {}).summary
     assert again["budget"] == summary["budget"]
@@ -174,7 +174,7 @@ def test_a_run_on_a_budget_replays(tmp_path: Path) -> None:
 
 def test_what_nobody_knows_the_cost_of_is_charged_at_its_worst(tmp_path: Path) -> None:
     config = resolve({**CONFIG, "seed": 2, "budget": {"run_tokens": 60_000}})
-    plan = compose(config)
+    plan = compose(config).run
     late = np.arange(5)
 
     class Late(LocalTraders):
@@ -196,7 +196,7 @@ def test_what_nobody_knows_the_cost_of_is_charged_at_its_worst(tmp_path: Path) -
     assert charged % 1_000 == 0
     assert summary["budget"]["spent_tokens"] <= 60_000
     assert summary["attention"]["due"]["undecided"] > 5
-    assert replay(tmp_path / "journal.swarm", lambda record: compose(resolve(record))).holds
+    assert replay(tmp_path / "journal.swarm", composed).holds
 
 
 turns = st.lists(st.tuples(st.floats(1, 1e4), st.floats(1, 3), st.floats(0, 1)), min_size=0, max_size=40)

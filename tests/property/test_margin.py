@@ -1,6 +1,6 @@
 """Margin accounts against a model in plain integers, and in the whole exchange: what is lent never goes missing."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,10 +18,10 @@ from swarm.market.ledger import ISSUE, Ledger
 from swarm.market.margin import ACCOUNTS, BANK, DEFAULTS, LENDER, MarginConfig, MarginDesk
 from swarm.market.orders import BUY, SELL, Orders
 from swarm.planning import compose
-from swarm.simulation.loop import run_rounds
 from swarm.simulation.market import Market
 from swarm.simulation.record import Recorder
 from swarm.simulation.traders import LocalTraders
+from swarm.simulation.world import run_rounds
 
 TRADERS, GOODS, TICK = 4, 2, 100
 ASSETS = GOODS + 1
@@ -271,6 +271,28 @@ def test_a_short_sale_is_bought_back_by_the_seller_or_by_the_desk() -> None:
     assert desk.called_round.tolist() == [0, 0, 0]
 
 
+def test_where_the_bank_is_short_the_lowest_priority_is_lent_to_first_whatever_its_number() -> None:
+    for first in (0, 1, 2):
+        exchange = Exchange(
+            MarketConfig(margin=MarginConfig(initial_permille=1), drift_permille=0),
+            4,
+            np.array([10]),
+            (ISSUE, *ACCOUNTS),
+        )
+        ledger = exchange.ledger
+        issue, everybody = np.full(5, ledger.account(ISSUE)), np.array([0, 1, 2, 3, ledger.account(BANK)])
+        amounts = np.array([1_000, 1_000, 1_000, 90, 9_000])
+        exchange.handle(Transfer(1, "start", issue, everybody, np.array([0, 0, 0, 1, 0]), amounts))
+        batch = orders((0, BUY, 10, 10), (1, BUY, 10, 10), (2, BUY, 10, 10))
+        priority = np.array([5, 5, 5])
+        priority[first] = 1
+        taken = exchange.handle(SubmitOrders(2, 1, replace(batch, priority=priority)))
+        assert isinstance(taken, OrdersTaken)
+        # The bank has what one of the three lacks.
+        assert taken.accepted == 1
+        assert sorted({0, 1, 2} - set(taken.rejected_trader.tolist())) == [first]
+
+
 def test_without_margin_such_orders_are_refused() -> None:
     exchange = Exchange(MarketConfig(), 2, np.array([10]), (ISSUE,))
     taken, cleared = one_round(exchange, 1, (0, BUY, 10, 1), (1, SELL, 10, 1))
@@ -289,7 +311,7 @@ def test_a_wood_with_margin_accounts_conserves_everything(mechanism: str) -> Non
         "scenario": {"name": "wood", "start_pebbles": 30, "shocks": shocks},
         "market": {"mechanism": mechanism, "margin": {"interest_ppm": 20_000}},
     }
-    plan, recorder = compose(resolve(config)), Recorder()
+    plan, recorder = compose(resolve(config)).run, Recorder()
     market = Market(plan.market, None)
     run_rounds(plan, market, LocalTraders(plan.shard, {}), (recorder,))
     summary = recorder.finish(market.close(), {}).summary

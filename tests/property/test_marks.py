@@ -23,9 +23,9 @@ from swarm.llm.protocol import Message, ModelClient, ModelReply, ModelRequest, T
 from swarm.llm.tokens import count_tokens
 from swarm.planning import compose
 from swarm.runtime.gateway import Gateway
-from swarm.simulation.loop import run_rounds
 from swarm.simulation.market import Market
 from swarm.simulation.traders import LocalTraders
+from swarm.simulation.world import run_rounds
 
 # The control tokens of published chat templates and tokenizers, by who made the models.
 MARKS: dict[str, str] = {
@@ -203,7 +203,7 @@ CONFIG: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def asked() -> list[ModelRequest]:
-    plan = compose(resolve(CONFIG))
+    plan = compose(resolve(CONFIG)).run
     clients = {m.name: Evil(engines.in_process(m)) for m in plan.models}
     market = Market(plan.market, None)
     run_rounds(plan, market, LocalTraders(plan.shard, clients), ())

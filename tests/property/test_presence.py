@@ -15,13 +15,14 @@ from swarm.config_file import resolve
 from swarm.llm import engines
 from swarm.planning import compose, composed
 from swarm.scenarios.protocol import Consequence, MarketState, Movement
-from swarm.simulation.loop import RoundOutcome, run_rounds
+from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.market import Market
 from swarm.simulation.plan import RunPlan
 from swarm.simulation.presence import DEPARTED, among, turnover
 from swarm.simulation.record import Recorder
 from swarm.simulation.replay import replay
 from swarm.simulation.traders import Gathered, LocalTraders
+from swarm.simulation.world import run_rounds
 
 ROUNDS = 14
 SHOCKS = [
@@ -162,7 +163,7 @@ def test_traders_come_and_go(
         "market": market,
         "scenario": scenario,
     }
-    plan, recorder = compose(resolve(config)), Recorder()
+    plan, recorder = compose(resolve(config)).run, Recorder()
     with TemporaryDirectory() as folder:
         journal = Path(folder) / "journal.swarm"
         exchange = Market(plan.market, journal)

@@ -11,11 +11,12 @@ from swarm.llm import engines
 from swarm.market.ledger import ISSUE
 from swarm.planning import compose
 from swarm.scenarios.protocol import MarketState
-from swarm.simulation.loop import RoundOutcome, run_rounds
+from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.market import Market
 from swarm.simulation.plan import RunPlan
 from swarm.simulation.record import Recorder
 from swarm.simulation.traders import LocalTraders
+from swarm.simulation.world import run_rounds
 
 CONFIG = yaml.safe_load((Path(__file__).parents[2] / "configs" / "wood-scripted.yaml").read_text(encoding="utf-8"))
 ROUNDS, TRADERS, WINDOW = 200, 20, 10
@@ -55,7 +56,7 @@ class Witness:
 @pytest.mark.parametrize("seed", range(20))
 def test_the_wood_lives(seed: int) -> None:
     config = resolve(CONFIG | {"seed": seed, "rounds": ROUNDS, "population": TRADERS})
-    plan, witness, recorder = compose(config), Witness(), Recorder()
+    plan, witness, recorder = compose(config).run, Witness(), Recorder()
     assert {s.title.split()[1] for s in plan.scenario.shocks} == {"Great", "Hollow", "Run", "Mushrooms"}
     market = Market(plan.market, None)
     traders = LocalTraders(plan.shard, {m.name: engines.in_process(m) for m in plan.models})

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swarm.agents.observation import Observation
+from swarm.bench import pruning
 from swarm.bench import tokens as bench
 from swarm.bench.prefix_cache import BLOCK_TOKENS, BlockCache
 from swarm.coordination.messages import Messages
@@ -94,13 +95,13 @@ def test_the_meter_counts_the_tokens_of_a_request_as_the_engine_does() -> None:
 
 
 def test_markets_of_one_seed_differ_by_what_is_heard_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bench, "MARKET_ROUNDS", 12)
-    whole, again = (bench.behaviour(2, bench.WAYS["whole"]) for _ in range(2))
-    weighted, silent = (bench.behaviour(2, bench.WAYS[way]) for way in ("weighted", "silent"))
-    assert whole == again
-    assert whole.delivered == whole.addressed > weighted.delivered > silent.delivered == 0
-    assert len({m.volume_lots for m in (whole, weighted, silent)}) > 1
-    for market in (whole, weighted, silent):
+    monkeypatch.setattr(pruning, "MARKET_ROUNDS", 12)
+    all_heard, again = (pruning.behaviour(2, pruning.WAYS["everything"]) for _ in range(2))
+    weighted, silent = (pruning.behaviour(2, pruning.WAYS[way]) for way in ("weighted", "silent"))
+    assert all_heard == again
+    assert all_heard.delivered == all_heard.addressed > weighted.delivered > silent.delivered == 0
+    assert len({m.volume_lots for m in (all_heard, weighted, silent)}) > 1
+    for market in (all_heard, weighted, silent):
         assert 0 < market.efficiency < 1
         assert 0 < market.gini < 1
         assert 0 < market.price_error < 2

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from swarm import cli
+from tests.patience import patience
 
 CONFIG = Path(__file__).parents[2] / "configs" / "wood-scripted.yaml"
 
@@ -174,8 +175,8 @@ def test_a_tilde_is_the_home_folder_also_where_no_shell_has_seen_it(
 
 def test_debug_shows_the_traceback(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "swarm", "validate", str(tmp_path / "absent.yaml")]
-    plain = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    shown = subprocess.run([*command, "--debug"], capture_output=True, text=True, check=False, timeout=60)
+    plain = subprocess.run(command, capture_output=True, text=True, check=False, timeout=patience(60))
+    shown = subprocess.run([*command, "--debug"], capture_output=True, text=True, check=False, timeout=patience(60))
     assert (plain.returncode, "Traceback" in plain.stderr) == (2, False)
     assert "Traceback" in shown.stderr
 

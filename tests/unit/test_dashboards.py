@@ -17,6 +17,7 @@ from grafana_foundation_sdk.models import dashboard as model
 from swarm.errors import SwarmError
 from swarm.monitoring import dashboards
 from swarm.monitoring.metrics import METRICS
+from tests.patience import patience
 
 ROOT = Path(__file__).parents[2]
 COMMITTED = dashboards.committed()
@@ -130,7 +131,7 @@ def test_a_dashboard_that_cannot_be_read_is_named(tmp_path: Path, content: str |
 
 def test_a_wheel_carries_the_dashboards(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=100)
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=patience(100))
     [wheel] = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         for name in dashboards.NAMES:

@@ -20,27 +20,28 @@ from swarm.agents.decisions import decisions_of
 from swarm.agents.desk import Desk, DeskTurn
 from swarm.agents.desk_tools import Refusal, Seat, alone, call_schema, quoted, system_text
 from swarm.agents.desk_trace import Trace, read_trace
+from swarm.agents.forms.calls import ToolCall, read_calls
 from swarm.agents.memory import Memory
 from swarm.agents.minds import models_asked
 from swarm.agents.minds.desk import read_turn
 from swarm.agents.observation import Barter, Observation, PastRound, PrivateViews, PublicView
 from swarm.agents.shard import Shard
-from swarm.agents.tool_calls import ToolCall, read_calls
 from swarm.agents.turns import Turns
 from swarm.config import RunConfig
 from swarm.config_file import resolve
 from swarm.errors import ConfigError
 from swarm.llm import engines
 from swarm.llm.protocol import FinishReason, ModelClient, ModelReply, ModelRequest, TokenUsage
-from swarm.planning import compose
+from swarm.planning import compose, composed
 from swarm.preflight import check_budget, check_desks
 from swarm.report.page import render
 from swarm.simulation.entries import to_record
-from swarm.simulation.loop import run_rounds
 from swarm.simulation.market import Market
 from swarm.simulation.record import Recorder, RunRecord
 from swarm.simulation.replay import replay
 from swarm.simulation.traders import LocalTraders, gather
+from swarm.simulation.world import run_rounds
+from tests.patience import patience
 from tests.unit.reading import read_turns
 
 GOODS = ("acorns", "berries", "honey")
@@ -357,7 +358,7 @@ class TestTurns:
         begun = time.monotonic()
         taken = turn(Fake(script(call("market_data")), wait_s=0.12), max_steps=30, **bound)
         # Thirty steps would take 3.6 s and more.
-        assert time.monotonic() - begun < 3.6
+        assert time.monotonic() - begun < patience(3.6)
         assert read(taken).errors == (DecisionError.ENGINE_DEADLINE,)
 
     def test_a_failing_engine_ends_the_turn_and_the_trace_says_how_far_it_came(self) -> None:
@@ -435,7 +436,7 @@ def changed(**desk: Any) -> RunConfig:
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, RunRecord]:
     journal = tmp_path_factory.mktemp("run") / "journal.swarm"
-    plan, recorder = compose(resolve(CONFIG)), Recorder()
+    plan, recorder = compose(resolve(CONFIG)).run, Recorder()
     market = Market(plan.market, journal)
     clients: dict[str, ModelClient] = {m.name: engines.in_process(m) for m in plan.models}
     assert set(clients) == {"calm", "wild"}
@@ -469,7 +470,7 @@ class TestRuns:
         monkeypatch.setitem(sys.modules, "smolagents", None)
         monkeypatch.delitem(sys.modules, "swarm.agents.desk", raising=False)
         recorder = Recorder()
-        result = replay(journal, lambda data: compose(resolve(data)), (recorder,))
+        result = replay(journal, composed, (recorder,))
         assert result.holds
         assert result.replayed_sha256 == sha256
         rebuilt = recorder.finish(result.closing, {})
@@ -477,7 +478,7 @@ class TestRuns:
         assert rebuilt.summary["desks"] == record.summary["desks"]
 
     def test_one_shard_or_four_decide_the_same(self) -> None:
-        plan = compose(resolve(CONFIG))
+        plan = compose(resolve(CONFIG)).run
         clients: dict[str, ModelClient] = {m.name: engines.in_process(m) for m in plan.models}
         nothing = Market(plan.market, None).execute([]).state
         shown = plan.scenario.observe(1, nothing, None)
@@ -497,7 +498,7 @@ class TestRuns:
         assert whole.decisions.faults == split.decisions.faults
 
     def test_the_report_shows_traces_and_no_model_can_write_into_the_page(self) -> None:
-        plan, recorder = compose(resolve(CONFIG | {"rounds": 1})), Recorder()
+        plan, recorder = compose(resolve(CONFIG | {"rounds": 1})).run, Recorder()
         market = Market(plan.market, None)
         evil = '{"name": "<script>alert(1)</script>", "arguments": {}}'
         clients: dict[str, ModelClient] = {m.name: Fake(script(evil)) for m in plan.models}
@@ -540,7 +541,7 @@ class TestRuns:
     def test_a_model_that_only_sits_at_desks_is_deployed_and_its_prompts_are_not_bound_by_the_thousand(self) -> None:
         only = CONFIG | {"traders": CONFIG["traders"] | {"minds": {"risk": 1}}, "budget": {"tokens_per_turn": 250}}
         check_budget(resolve(only))
-        assert [m.name for m in compose(resolve(only)).models] == ["wild"]
+        assert [m.name for m in compose(resolve(only)).run.models] == ["wild"]
 
     def test_without_smolagents_one_line_says_what_to_do(self, monkeypatch: pytest.MonkeyPatch) -> None:
         found = importlib.util.find_spec
@@ -551,7 +552,7 @@ class TestRuns:
 
     def test_runs_without_desks_do_not_import_smolagents(self) -> None:
         code = "import sys, swarm.cli, swarm.config, swarm.runtime.run; sys.exit('smolagents' in sys.modules)"
-        subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+        subprocess.run([sys.executable, "-c", code], check=True, timeout=patience(60))
 
     def test_alone_is_one_row(self) -> None:
         assert alone(seen((4, 5, 6)), 1).private.trader.tolist() == [5]

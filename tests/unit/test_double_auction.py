@@ -7,15 +7,15 @@ from swarm.config_file import resolve
 from swarm.errors import ConfigError
 from swarm.planning import compose
 from swarm.scenarios.double_auction import DoubleAuction
-from swarm.simulation.loop import run_rounds
 from swarm.simulation.market import Market
 from swarm.simulation.traders import LocalTraders
+from swarm.simulation.world import run_rounds
 
 
 def run(mind: str, seed: int = 3, **settings: object) -> DoubleAuction:
     scenario = {"name": "double_auction", **settings}
     config = {"seed": seed, "rounds": 18, "population": 40, "scenario": scenario, "traders": {"minds": {mind: 1}}}
-    plan = compose(resolve(config))
+    plan = compose(resolve(config)).run
     run_rounds(plan, Market(plan.market, None), LocalTraders(plan.shard, {}))
     assert isinstance(plan.scenario, DoubleAuction)
     return plan.scenario

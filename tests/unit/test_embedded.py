@@ -21,9 +21,9 @@ from swarm.llm.entry import Temperament
 from swarm.llm.menu_policies import choose, read_menu
 from swarm.llm.protocol import Message, ModelReply, ModelRequest, TokenUsage
 from swarm.planning import compose
-from swarm.simulation.loop import run_rounds
 from swarm.simulation.market import Market
 from swarm.simulation.traders import LocalTraders
+from swarm.simulation.world import run_rounds
 from swarm.training.corpus import TEMPERAMENTS
 from swarm.training.evaluate import calibration_error, efficiency, interval, populations
 
@@ -54,7 +54,7 @@ def requests() -> tuple[ModelRequest, ...]:
             "scenario": {"name": scenario},
             "models": [{"name": "tiny", "engine": "embedded", "temperament": "value"}],
         }
-        plan = compose(resolve(config))
+        plan = compose(resolve(config)).run
         collector = Collector()
         run_rounds(plan, Market(plan.market, None), LocalTraders(plan.shard, {"tiny": collector}))
         kept += collector.requests[-36:]
@@ -201,7 +201,7 @@ def test_their_markets_are_more_efficient_than_random_ones(scenario: str) -> Non
 def test_a_config_may_name_an_embedded_model() -> None:
     config = resolve({"models": [{"name": "tiny", "engine": "embedded", "temperament": "panic"}]})
     assert isinstance(engines.in_process(config.models[0]), EmbeddedEngine)
-    assert compose(config).shard.form_of["tiny"] == "menu"
+    assert compose(config).run.shard.form_of["tiny"] == "menu"
 
 
 def test_calibration_and_intervals() -> None:

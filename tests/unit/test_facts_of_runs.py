@@ -13,14 +13,16 @@ from swarm.monitoring.hub import Hub
 from swarm.planning import compose
 from swarm.report import aggregates, deciders, outcome
 from swarm.report.page import render
-from swarm.runtime.run import Place, execute, fork, resume
+from swarm.runtime.fork import fork
+from swarm.runtime.ports import RunsOn
+from swarm.runtime.run import Session
 from swarm.simulation.folder import RunFolder
-from swarm.simulation.loop import run_rounds
 from swarm.simulation.market import Market
 from swarm.simulation.record import Recorder, RunRecord
 from swarm.simulation.traders import LocalTraders
+from swarm.simulation.world import run_rounds
 
-HERE = Place(local=True)
+HERE = RunsOn(local=True)
 
 
 class Quiet:
@@ -32,13 +34,13 @@ class Quiet:
 
 def played(folder: Path, stop: Callable[[], bool] = lambda: False, **config: Any) -> RunRecord:
     """Runs a config in this process."""
-    return execute(resolve(config), HERE, RunFolder(folder), (), Quiet(), stop).record
+    return Session(HERE, RunFolder(folder), stop=stop).execute(resolve(config)).record
 
 
 def forked(folder: Path, at_round: int, changes: tuple[str, ...], to: Path) -> RunRecord:
     """Forks a run and goes on to its end."""
     fork(RunFolder(folder), at_round, changes, RunFolder(to))
-    return resume(HERE, RunFolder(to), (), Quiet(), lambda: False).record
+    return Session(HERE, RunFolder(to)).resume().record
 
 
 PRICED: dict[str, Any] = {
@@ -59,7 +61,7 @@ def cost_of(table: pl.DataFrame, model: str, per_million: float) -> float:
 
 
 def test_a_cheaper_model_is_billed_where_it_answered_in_every_place() -> None:
-    plan, recorder = compose(resolve(PRICED)), Recorder()
+    plan, recorder = compose(resolve(PRICED)).run, Recorder()
     hub = Hub(plan, "one process", Path())
     market = Market(plan.market, None)
     clients = {model.name: engines.in_process(model) for model in plan.models}
@@ -209,7 +211,7 @@ def test_a_resumed_run_says_of_no_recorded_round_how_long_it_took(tmp_path: Path
 
     folder = tmp_path / "run"
     played(folder, stop_after_five, **FORKED)
-    record = resume(HERE, RunFolder(folder), (), Quiet(), lambda: False).record
+    record = Session(HERE, RunFolder(folder)).resume().record
     rounds, decided = record.tables["rounds"], record.tables["decisions"]
     assert rounds.filter(pl.col("duration_s").is_null())["round"].to_list() == [1, 2, 3, 4, 5]
     assert set(decided.filter(pl.col("latency_s").is_null())["round"]) == {1, 2, 3, 4, 5}

@@ -12,16 +12,16 @@ from swarm.report import sections
 from swarm.report.parts import Table
 from swarm.scenarios.protocol import MarketState, with_debts
 from swarm.simulation.facets.traders import wealth_cents
-from swarm.simulation.loop import run_rounds
 from swarm.simulation.market import Market
 from swarm.simulation.measures import MEANINGS, MIN_RETURNS, measures
 from swarm.simulation.plan import RunPlan
 from swarm.simulation.record import Recorder
 from swarm.simulation.traders import LocalTraders
+from swarm.simulation.world import run_rounds
 
 
 def plan_of(**config: Any) -> RunPlan:
-    return compose(resolve({"population": 6, "traders": {"minds": {"zip": 1}}, **config}))
+    return compose(resolve({"population": 6, "traders": {"minds": {"zip": 1}}, **config})).run
 
 
 def tables(

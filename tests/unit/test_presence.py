@@ -23,16 +23,19 @@ from swarm.market.quality import gini
 from swarm.planning import compose
 from swarm.report import aggregates, wording
 from swarm.report.page import render
-from swarm.runtime.run import Place, execute, fork, resume
+from swarm.runtime.fork import fork
+from swarm.runtime.ports import RunsOn
+from swarm.runtime.run import Session
 from swarm.simulation.facets.traders import wealth_cents
 from swarm.simulation.folder import RunFolder
 from swarm.simulation.journal import JournalReader
-from swarm.simulation.loop import RoundOutcome, run_rounds
+from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.market import Market
 from swarm.simulation.plan import RunPlan
 from swarm.simulation.presence import DEPARTED, PopulationStep, present_in
 from swarm.simulation.record import Recorder, RunRecord
 from swarm.simulation.traders import Gathered, LocalTraders, TradersPort, gather
+from swarm.simulation.world import run_rounds
 
 STEPS = [
     {"from_round": 1, "traders": 12},
@@ -63,7 +66,7 @@ def never() -> bool:
 
 
 def recorded(config: dict[str, Any], *watchers: Any) -> tuple[RunPlan, RunRecord]:
-    plan, recorder = compose(resolve(config)), Recorder()
+    plan, recorder = compose(resolve(config)).run, Recorder()
     market = Market(plan.market, None)
     clients = {m.name: engines.in_process(m) for m in plan.models}
     run_rounds(plan, market, LocalTraders(plan.shard, clients), (recorder, *watchers))
@@ -118,7 +121,7 @@ def test_a_schedule_that_cannot_be_is_one_clear_line(changes: dict[str, Any], li
 
 def test_a_number_of_traders_is_kept_and_journalled_as_before() -> None:
     config = resolve(CONFIG | {"population": 20})
-    plan = compose(config)
+    plan = compose(config).run
     assert config.history_record()["population"] == config.most_traders == 20
     assert plan.population == ()
     assert {plan.present(round_) for round_ in range(11)} == {20}
@@ -127,12 +130,12 @@ def test_a_number_of_traders_is_kept_and_journalled_as_before() -> None:
 
 def test_a_schedule_makes_a_plan_for_the_most_that_are_there() -> None:
     config = resolve(CONFIG)
-    plan = compose(config)
+    plan = compose(config).run
     assert (config.most_traders, plan.traders, len(plan.minds)) == (20, 20, 20)
     assert [plan.present(round_) for round_ in range(11)] == [12, *PRESENT]
     assert plan.market.named_accounts[-1] == DEPARTED
     assert config.history_record()["population"] == STEPS
-    assert compose(resolve(config.record())).config_sha256 == plan.config_sha256
+    assert compose(resolve(config.record())).run.config_sha256 == plan.config_sha256
 
 
 def test_a_step_holds_from_its_round_on() -> None:
@@ -196,7 +199,7 @@ def test_gains_that_nobody_present_could_make_are_not_held_against_a_market() ->
 
 
 def test_rules_do_not_act_for_the_absent_who_begin_anew_when_they_are_back() -> None:
-    plan = compose(resolve(CONFIG | {"population": 10, "traders": {"minds": {"zip": 1, "zi_c": 1}}}))
+    plan = compose(resolve(CONFIG | {"population": 10, "traders": {"minds": {"zip": 1, "zi_c": 1}}})).run
     market, seen = Market(plan.market, None), list[Observation]()
 
     class Traders(LocalTraders):
@@ -269,7 +272,7 @@ def test_orders_that_rest_leave_the_book_with_their_owner() -> None:
     market: dict[str, Any] = {"mechanism": "continuous", "rest_rounds": 8}
     found: list[tuple[int, list[int], int]] = []
     config = CONFIG | {"market": market, "traders": {"minds": {"zi_c": 1}}}
-    plan = compose(resolve(config))
+    plan = compose(resolve(config)).run
     exchange = Market(plan.market, None)
 
     class Watch:
@@ -291,7 +294,7 @@ def test_orders_that_rest_leave_the_book_with_their_owner() -> None:
 
 @pytest.mark.parametrize("shards", [3, 20])
 def test_the_history_does_not_depend_on_how_traders_are_spread(shards: int, record: RunRecord) -> None:
-    plan = compose(resolve(CONFIG))
+    plan = compose(resolve(CONFIG)).run
     clients = {m.name: engines.in_process(m) for m in plan.models}
     rows = np.array_split(np.arange(plan.traders), shards)
 
@@ -318,7 +321,7 @@ def test_the_history_does_not_depend_on_how_traders_are_spread(shards: int, reco
 
 
 def test_a_shard_that_is_late_has_nobody_late_who_was_not_there() -> None:
-    plan, recorder = compose(resolve(CONFIG)), Recorder()
+    plan, recorder = compose(resolve(CONFIG)).run, Recorder()
     local = LocalTraders(plan.shard, {m.name: engines.in_process(m) for m in plan.models})
 
     class Late:
@@ -339,7 +342,7 @@ def written(path: Path, **changes: Any) -> Path:
 
 def test_a_run_goes_on_from_wherever_it_was_cut_off(tmp_path: Path) -> None:
     config = written(tmp_path / "config.yaml", traders={**CONFIG["traders"], "standing": {"max_rounds": 2}})
-    execute(load(config), Place(local=True), RunFolder(tmp_path / "run"), (), Quiet(), never)
+    Session(RunsOn(local=True), RunFolder(tmp_path / "run")).execute(load(config))
     journal, head = tmp_path / "run" / "journal.swarm", tmp_path / "run" / "journal.head"
     whole = journal.read_bytes()
     reader = JournalReader(journal)
@@ -351,7 +354,7 @@ def test_a_run_goes_on_from_wherever_it_was_cut_off(tmp_path: Path) -> None:
     for cut in sorted({records[i + step][0] for i in turns for step in (0, 1)}):
         journal.write_bytes(whole[:cut])
         head.unlink(missing_ok=True)
-        result = resume(Place(local=True), RunFolder(tmp_path / "run"), (), Quiet(), never)
+        result = Session(RunsOn(local=True), RunFolder(tmp_path / "run")).resume()
         assert result.finished
         assert journal.read_bytes() == whole, cut
         assert result.record.tables["rounds"]["traders"].to_list() == PRESENT
@@ -359,12 +362,12 @@ def test_a_run_goes_on_from_wherever_it_was_cut_off(tmp_path: Path) -> None:
 
 def test_a_fork_keeps_the_schedule(tmp_path: Path) -> None:
     parent, child = RunFolder(tmp_path / "run"), RunFolder(tmp_path / "fork")
-    execute(load(written(tmp_path / "config.yaml")), Place(local=True), parent, (), Quiet(), never)
+    Session(RunsOn(local=True), parent).execute(load(written(tmp_path / "config.yaml")))
     for change in ("population=20", "population.2.traders=9"):
         with pytest.raises(ConfigError, match=r"^population: expected \[\{'from_round': 1, .* as in the past of this"):
             fork(parent, 5, (change,), child)
     fork(parent, 5, ("seed=9", "traders.minds={a: 1, zip: 1}"), child)
-    result = resume(Place(local=True), child, (), Quiet(), never)
+    result = Session(RunsOn(local=True), child).resume()
     assert result.finished
     assert result.record.tables["rounds"]["traders"].to_list() == PRESENT
     assert not any(flow["unexplained"] for flow in result.record.summary["conservation"].values())

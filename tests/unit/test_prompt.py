@@ -21,7 +21,7 @@ from swarm.llm.protocol import ModelReply, TokenUsage
 from swarm.llm.scripted import answer
 from swarm.llm.tokens import MESSAGE_OVERHEAD, count_tokens, count_tokens_cached
 from swarm.planning import compose
-from swarm.scenarios.protocol import MarketState
+from swarm.scenarios.protocol import Barters, MarketState
 from tests.unit.reading import read_turns
 
 TRADERS = 10
@@ -33,16 +33,18 @@ PLAN = compose(
             "scenario": {"name": "wood", "shocks": [{"kind": "mania", "round": 1, "good": "acorns"}]},
         }
     )
-)
+).run
 RULES = PLAN.shard.rules
 GOODS = RULES.goods
+assert isinstance(PLAN.scenario, Barters)
+MAKES = PLAN.scenario.makes
 SYSTEM = system_text(PLAN.shard.scenario_rules, RULES)
 
 
 def observation() -> Observation:
     balances = np.zeros((TRADERS, 1 + len(GOODS)), dtype=np.int64)
     balances[:, 0] = 40_000
-    balances[np.arange(TRADERS), 1 + PLAN.scenario.makes] = 6 + np.arange(TRADERS)
+    balances[np.arange(TRADERS), 1 + MAKES] = 6 + np.arange(TRADERS)
     return PLAN.scenario.observe(1, MarketState(balances, PLAN.scenario.opening_reference_ticks), None)
 
 

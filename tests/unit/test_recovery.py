@@ -10,15 +10,15 @@ import pytest
 
 from swarm.config_file import resolve
 from swarm.errors import JournalError, OutputError
-from swarm.planning import compose
+from swarm.planning import compose, composed
 from swarm.simulation import history
 from swarm.simulation.journal import MAGIC, JournalReader, JournalWriter
 from swarm.simulation.journal_disk import DiskFile, head_path
-from swarm.simulation.loop import run_rounds
 from swarm.simulation.market import Market, MarketPlan
 from swarm.simulation.plan import RunPlan
 from swarm.simulation.record import Recorder
 from swarm.simulation.traders import LocalTraders, RecordedTraders, ResumedTraders
+from swarm.simulation.world import run_rounds
 
 CONFIG: dict[str, Any] = {
     "seed": 5,
@@ -30,13 +30,13 @@ CONFIG: dict[str, Any] = {
 
 
 def new_plan(record: dict[str, Any]) -> RunPlan:
-    return compose(resolve(record))
+    return compose(resolve(record)).run
 
 
 def go_on(path: Path, config: dict[str, Any] = CONFIG, should_stop: Callable[[], bool] = lambda: False) -> str:
     """Start a run, or go on with it from whatever its journal holds."""
     past = history.read(path) if history.begun(path) else None
-    plan = past.plan(new_plan) if past else new_plan(config)
+    plan = history.recorded_plan([past], composed).run if past else new_plan(config)
     market = Market(plan.market, path)
     recorded = RecordedTraders(plan.shards_by_round(), past.decisions if past else {})
     try:

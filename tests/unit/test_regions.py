@@ -2,7 +2,6 @@
 
 import shutil
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from math import sqrt
 from pathlib import Path
@@ -20,21 +19,24 @@ from swarm.errors import ConfigError, JournalError, LedgerError
 from swarm.llm import engines
 from swarm.market.ledger import ISSUE, ROAD
 from swarm.market.quality import price_dispersion
-from swarm.planning import compose, compose_regions, composed
+from swarm.planning import compose, composed
 from swarm.preflight import check_budget
 from swarm.report.page import render
-from swarm.runtime.run import Place, RunResult, execute, fork, resume
+from swarm.runtime.ports import RunsOn
+from swarm.runtime.run import RunResult, Session
 from swarm.simulation.folder import RunFolder
 from swarm.simulation.journal import JournalReader, JournalWriter
 from swarm.simulation.journal_disk import head_path
-from swarm.simulation.loop import Interrupted, RoundLoop
+from swarm.simulation.loop import Interrupted
 from swarm.simulation.market import Market
+from swarm.simulation.plan import run_sha256
 from swarm.simulation.record import RunRecord
-from swarm.simulation.region import TRAVELLER
-from swarm.simulation.regions import Regions, RegionsPlan, region_of, run_regions, run_sha256
-from swarm.simulation.replay import replay, replay_regions
+from swarm.simulation.region import TRAVELLER, region_of
+from swarm.simulation.replay import replay
 from swarm.simulation.traders import Gathered, LocalTraders, TradersPort
-from swarm.simulation.whole import Onlookers
+from swarm.simulation.world import World
+from swarm.simulation.world_record import WorldRecorder
+from tests.patience import patience
 
 CONFIG: dict[str, Any] = {
     "name": "lands",
@@ -53,18 +55,14 @@ class Quiet:
         pass
 
 
-def compose_recorded(record: dict[str, Any]) -> RegionsPlan:
-    return compose_regions(resolve(record))
-
-
 def execute_in(folder: Path, should_stop: Callable[[], bool] = lambda: False, **changes: Any) -> RunResult:
     config = folder.with_suffix(".yaml")
     config.write_text(yaml.safe_dump(CONFIG | changes, sort_keys=False))
-    return execute(load(config), Place(local=True), RunFolder(folder), (), Quiet(), should_stop)
+    return Session(RunsOn(local=True), RunFolder(folder), stop=should_stop).execute(load(config))
 
 
 def go_on(folder: Path) -> RunResult:
-    return resume(Place(local=True), RunFolder(folder), (), Quiet(), lambda: False)
+    return Session(RunsOn(local=True), RunFolder(folder)).resume()
 
 
 def journal(folder: Path, name: str) -> Path:
@@ -85,18 +83,14 @@ def record(whole: Path) -> RunRecord:
 
 def played(
     config: dict[str, Any], wrap: Callable[[int, TradersPort], TradersPort] = lambda _, traders: traders
-) -> tuple[Regions, Onlookers, list[Market]]:
-    """The regions of a config, ready to be stepped, without a journal on disk."""
-    plan = compose_regions(resolve(config))
-    clients = {m.name: engines.in_process(m) for m in plan.whole.models}
-    markets = [Market(own.market, None) for own in plan.plans]
-    onlookers = Onlookers(plan)
-    loops = [
-        RoundLoop(own, market, wrap(number, LocalTraders(own.shard, clients)), onlookers.each(number))
-        for number, (own, market) in enumerate(zip(plan.plans, markets, strict=True))
-    ]
-    onlookers.started()
-    return Regions(plan, loops, ThreadPoolExecutor(len(loops)), (onlookers,)), onlookers, markets
+) -> tuple[World, WorldRecorder, list[Market]]:
+    """The world of a config, ready to be played, without a journal on disk."""
+    plan = compose(resolve(config))
+    clients = {m.name: engines.in_process(m) for m in plan.run.models}
+    markets = [Market(own.market, None) for own in plan.markets]
+    traders = [wrap(number, LocalTraders(own.shard, clients)) for number, own in enumerate(plan.markets)]
+    recorder = WorldRecorder()
+    return World(plan, list(zip(markets, traders, strict=True)), (recorder,)), recorder, markets
 
 
 def dispersion(seed: int, travellers: int) -> float:
@@ -108,9 +102,9 @@ def dispersion(seed: int, travellers: int) -> float:
         "traders": {"minds": {"zip": 1, "truthful": 1}},
         "regions": {"count": 3, "travellers": travellers},
     }
-    regions, onlookers, markets = played(config)
-    run_regions(regions)
-    told, _ = onlookers.finish([market.close() for market in markets], {})
+    regions, recorder, markets = played(config)
+    regions.play()
+    told = recorder.finish([market.close() for market in markets], {})
     by_round = told.summary["regions"]["price_dispersion_permille"]["by_round"]
     return float(np.mean(by_round[6:]))
 
@@ -124,16 +118,16 @@ def test_arbitrage_lowers_the_dispersion_of_prices_significantly() -> None:
 
 
 def test_regions_begin_apart_and_without_a_tilt_alike() -> None:
-    plan = compose_regions(resolve(CONFIG))
-    openings = np.array([own.market.opening_reference_ticks for own in plan.plans])
+    plan = compose(resolve(CONFIG))
+    openings = np.array([own.market.opening_reference_ticks for own in plan.markets])
     assert (price_dispersion(openings) > 0).sum() >= 4
-    alike = compose_regions(resolve(CONFIG | {"regions": {"count": 3, "tilt_permille": 0}}))
-    assert len({own.market.opening_reference_ticks for own in alike.plans}) == 1
-    assert len({own.seed for own in alike.plans}) == 3
+    alike = compose(resolve(CONFIG | {"regions": {"count": 3, "tilt_permille": 0}}))
+    assert len({own.market.opening_reference_ticks for own in alike.markets}) == 1
+    assert len({own.seed for own in alike.markets}) == 3
 
 
 def test_a_scarce_good_is_dear() -> None:
-    plans = [compose_regions(resolve(CONFIG | {"seed": seed, "population": 200})).plans for seed in range(8)]
+    plans = [compose(resolve(CONFIG | {"seed": seed, "population": 200})).markets for seed in range(8)]
     price, harvest = [], []
     for plan in (plan for some in plans for plan in some):
         region = region_of(plan)
@@ -145,42 +139,42 @@ def test_a_scarce_good_is_dear() -> None:
 
 
 def test_those_who_live_somewhere_are_spread_evenly_and_travel_on_one_road_at_most() -> None:
-    plan = compose_regions(resolve(CONFIG | {"population": 32}))
-    assert [region_of(own).natives for own in plan.plans] == [11, 11, 10]
-    assert [own.traders for own in plan.plans] == [15, 15, 14]
+    plan = compose(resolve(CONFIG | {"population": 32}))
+    assert [region_of(own).natives for own in plan.markets] == [11, 11, 10]
+    assert [own.traders for own in plan.markets] == [15, 15, 14]
     homes = list(zip(plan.travellers.region[:, 0].tolist(), plan.travellers.seat[:, 0].tolist(), strict=True))
     assert len(homes) == len(set(homes)) == 12
-    for number, own in enumerate(plan.plans):
+    for number, own in enumerate(plan.markets):
         numbers = plan.number_of[number]
         assert sorted(numbers[: region_of(own).natives].tolist()) == sorted(set(numbers[: region_of(own).natives]))
         assert own.minds[region_of(own).natives :] == ("arbitrage",) * 4
-    assert len(plan.whole.minds) == 32
-    assert "arbitrage" not in plan.whole.minds
+    assert len(plan.run.minds) == 32
+    assert "arbitrage" not in plan.run.minds
 
 
 def test_two_regions_have_one_road_and_roads_can_be_named() -> None:
     two = resolve(CONFIG | {"regions": {"count": 2, "travellers": 3}})
-    assert len(compose_regions(two).travellers) == 3
+    assert len(compose(two).travellers) == 3
     star = {"names": list(NAMES), "travellers": 2, "roads": [["north", "east"], ["north", "west"]]}
-    plan = compose_regions(resolve(CONFIG | {"regions": star}))
-    assert plan.config.neighbours == [[1], [0, 2], [1]]
-    assert [len(region_of(own).guests.homes) for own in plan.plans] == [1, 2, 1]
+    plan = compose(resolve(CONFIG | {"regions": star}))
+    assert plan.regions.neighbours == [[1], [0, 2], [1]]
+    assert [len(region_of(own).guests.homes) for own in plan.markets] == [1, 2, 1]
 
 
 def test_guests_neither_eat_nor_harvest_and_see_what_a_lot_brings_at_home() -> None:
-    regions, onlookers, _ = played(CONFIG)
+    regions, _, _ = played(CONFIG)
     for _ in range(4):
-        regions.step()
-    plan = onlookers.plan
-    for own, latest in zip(plan.plans, onlookers._latest, strict=True):
+        outcome = regions.play_round()
+    plan = regions.plan
+    for own, latest in zip(plan.markets, outcome.of, strict=True):
         region = region_of(own)
-        named = dict(zip(own.market.named_accounts, latest.last.named_balances, strict=True))
+        named = dict(zip(own.market.named_accounts, latest.named_balances, strict=True))
         assert named[ISSUE][0] == -400 * 100 * region.natives
         guests = range(region.natives, own.traders)
         assert all(region.kinds[region.trader_kind[g]] == TRAVELLER for g in guests)
-    loop = regions._loops[0]
+    loop = regions.loops[0]
     seen = loop.plan.scenario.observe(5, loop.answer.state, loop.cleared)
-    region, fee = region_of(loop.plan), plan.config.fee_permille
+    region, fee = region_of(loop.plan), plan.regions.fee_permille
     prices = dict(seen.public.elsewhere)
     for row, home in enumerate(region.guests.homes, start=region.natives):
         worth = seen.private.bartering.worth_ticks[row]
@@ -193,11 +187,11 @@ def test_guests_neither_eat_nor_harvest_and_see_what_a_lot_brings_at_home() -> N
 def test_the_digest_has_a_line_for_each_neighbour_where_there_are_several_markets_and_no_other(
     record: RunRecord,
 ) -> None:
-    one = compose(resolve({key: value for key, value in CONFIG.items() if key != "regions"}))
+    one = compose(resolve({key: value for key, value in CONFIG.items() if key != "regions"})).run
     assert "regions" not in one.config_record
     regions, _, _ = played(CONFIG)
-    regions.step()
-    loop = regions._loops[1]
+    regions.play_round()
+    loop = regions.loops[1]
     seen = loop.plan.scenario.observe(2, loop.answer.state, loop.cleared)
     lines = [line for line in public_text(seen.public, region_of(loop.plan).goods).splitlines() if "IN" in line.split()]
     assert [line.partition(":")[0] for line in lines] == ["PRICE IN east", "PRICE IN west"]
@@ -237,11 +231,12 @@ def test_a_travellers_two_seats_are_one_traders_wealth(record: RunRecord) -> Non
 
 
 def test_the_run_replays_and_so_does_each_region_without_the_others(whole: Path, tmp_path: Path) -> None:
-    result, onlookers = replay_regions(RunFolder(whole).region_journals, compose_recorded)
+    recorder = WorldRecorder()
+    result = replay(RunFolder(whole).journals, composed, (recorder,))
     assert result.holds, result.mismatch
     assert result.rounds == 8
     assert result.replayed_sha256 == RunFolder(whole).recorded_sha256()
-    assert onlookers.rounds_done == 8
+    assert recorder.rounds_done == 8
     for name in NAMES:
         alone = tmp_path / name / "journal.swarm"
         shutil.copytree(journal(whole, name).parent, alone.parent)
@@ -263,7 +258,7 @@ def test_a_dispatch_that_the_road_did_not_send_is_noticed_in_the_run_and_not_in_
     with JournalWriter(journal(folder, "north")) as writer:
         for one in records:
             writer.append(one)
-    result, _ = replay_regions(RunFolder(folder).region_journals, compose_recorded)
+    result = replay(RunFolder(folder).journals, composed)
     assert result.mismatch.startswith(f"north: record {place} is a 'Acted'")
 
 
@@ -272,7 +267,7 @@ def test_a_missing_journal_of_a_neighbour_is_named(whole: Path, tmp_path: Path) 
     shutil.copytree(whole, folder)
     shutil.rmtree(folder / "regions" / "west")
     with pytest.raises(JournalError, match="the journal of west, its neighbour, is missing"):
-        replay_regions(RunFolder(folder).region_journals, compose_recorded)
+        replay(RunFolder(folder).journals, composed)
 
 
 def borders(path: Path) -> list[int]:
@@ -303,7 +298,7 @@ def test_a_stopped_run_is_whole_in_all_regions_and_goes_on(whole: Path, tmp_path
     calls = iter(range(1_000))
     stopped = execute_in(tmp_path / "run", lambda: next(calls) >= 3)
     assert (stopped.finished, stopped.record.summary["rounds"]) == (False, 3)
-    result, _ = replay_regions(RunFolder(tmp_path / "run").region_journals, compose_recorded)
+    result = replay(RunFolder(tmp_path / "run").journals, composed)
     assert result.holds
     assert result.unfinished_records == 0
     assert result.replayed_sha256 == stopped.record.summary["journal_sha256"]
@@ -334,14 +329,14 @@ class Meeting:
         self.traders, self.barrier = traders, barrier
 
     def decide(self, seen: Observation) -> Gathered:
-        self.barrier.wait(timeout=60)
+        self.barrier.wait(timeout=patience(60))
         return self.traders.decide(seen)
 
 
 def test_all_regions_are_asked_at_once() -> None:
     barrier = Barrier(3)
     regions, _, _ = played(CONFIG, lambda _, traders: Meeting(traders, barrier))
-    regions.step()
+    regions.play_round()
     assert regions.round == 1
 
 
@@ -359,7 +354,7 @@ class Told:
 
 def test_a_round_that_one_region_is_stopped_in_has_begun_in_none() -> None:
     regions, _, markets = played(CONFIG, lambda number, traders: Told(traders, number))
-    assert run_regions(regions) == 1
+    assert regions.play() == 1
     assert {market.exchange.last_closed_round for market in markets} == {1}
 
 
@@ -369,7 +364,7 @@ def test_own_minds_abroad_have_a_turn_at_either_seat(tmp_path: Path) -> None:
     decided = result.record.tables["decisions"]
     twice = decided.group_by("round", "trader").len().filter(decided.group_by("round", "trader").len()["len"] == 2)
     assert twice.height > 0
-    replayed, _ = replay_regions(RunFolder(tmp_path / "run").region_journals, compose_recorded)
+    replayed = replay(RunFolder(tmp_path / "run").journals, composed)
     assert replayed.holds
     check_budget(resolve(CONFIG | {"regions": regions}))
 
@@ -381,11 +376,6 @@ def test_the_report_shows_regions_side_by_side(record: RunRecord) -> None:
     for name in NAMES:
         assert f"<td>{name}</td>" in html
     assert "region by region" not in render(RunRecord({**record.summary, "regions": None}, record.tables))
-
-
-def test_regions_are_not_forked(whole: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="regions: a run of several regions cannot be forked"):
-        fork(RunFolder(whole), 2, ("seed=9",), RunFolder(tmp_path / "fork"))
 
 
 @pytest.mark.parametrize(
@@ -420,11 +410,11 @@ def test_bad_input_is_told_in_one_line(changes: dict[str, Any], line: str) -> No
 
 def test_any_scenario_can_have_regions() -> None:
     config = CONFIG | {"scenario": {"name": "double_auction"}, "rounds": 7, "population": 60}
-    regions, onlookers, markets = played(config)
-    assert run_regions(regions) == 7
-    told, _ = onlookers.finish([market.close() for market in markets], {})
+    regions, recorder, markets = played(config)
+    assert regions.play() == 7
+    told = recorder.finish([market.close() for market in markets], {})
     assert not any(flow["unexplained"] for flow in told.summary["conservation"].values())
-    assert len({own.market.opening_reference_ticks for own in onlookers.plan.plans}) == 3
+    assert len({own.market.opening_reference_ticks for own in regions.plan.markets}) == 3
 
 
 def test_a_run_that_is_stopped_before_its_first_round_can_still_be_told_of(tmp_path: Path) -> None:
@@ -435,8 +425,8 @@ def test_a_run_that_is_stopped_before_its_first_round_can_still_be_told_of(tmp_p
 
 def test_the_road_is_checked_after_every_round_and_a_loss_stops_the_run() -> None:
     regions, _, _ = played(CONFIG)
-    regions.step()
+    regions.play_round()
     lost = regions.road.under_way
     regions.road.under_way = replace(lost, amount=lost.amount - (np.arange(len(lost.amount)) == 0))
     with pytest.raises(LedgerError, match="road: the markets' accounts have"):
-        regions.step()
+        regions.play_round()

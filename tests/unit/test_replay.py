@@ -15,14 +15,15 @@ from swarm.errors import JournalError
 from swarm.llm import engines
 from swarm.llm.config import ModelConfig
 from swarm.llm.protocol import MAX_REPLY_CHARS, ModelClient, ModelReply, ModelRequest, TokenUsage
-from swarm.planning import compose
+from swarm.planning import compose, composed
 from swarm.simulation.journal import JournalReader, JournalWriter
-from swarm.simulation.loop import Interrupted, run_rounds
+from swarm.simulation.loop import Interrupted
 from swarm.simulation.market import Market
 from swarm.simulation.plan import RunPlan
 from swarm.simulation.record import Recorder, RunRecord
 from swarm.simulation.replay import ReplayResult, replay
 from swarm.simulation.traders import Gathered, LocalTraders
+from swarm.simulation.world import run_rounds
 
 ROUNDS = 6
 CONFIG: dict[str, Any] = {
@@ -50,7 +51,7 @@ Clients = Callable[[ModelConfig], ModelClient]
 
 
 def new_plan(record: dict[str, Any]) -> RunPlan:
-    return compose(resolve(record))
+    return compose(resolve(record)).run
 
 
 def run(path: Path, stop_after: int = ROUNDS, clients: Clients = engines.in_process) -> tuple[str, RunRecord]:
@@ -69,7 +70,7 @@ def run(path: Path, stop_after: int = ROUNDS, clients: Clients = engines.in_proc
 
 
 def replayed(path: Path, *watchers: Recorder) -> ReplayResult:
-    return replay(path, new_plan, watchers)
+    return replay(path, composed, watchers)
 
 
 def rechained(path: Path, records: list[Any]) -> Path:

@@ -16,10 +16,10 @@ from swarm.planning import compose
 from swarm.report import aggregates, charts, wording
 from swarm.report.page import render
 from swarm.scenarios.protocol import ShockMark
-from swarm.simulation.loop import run_rounds
 from swarm.simulation.market import Market
 from swarm.simulation.record import Recorder, RunRecord
 from swarm.simulation.traders import LocalTraders
+from swarm.simulation.world import run_rounds
 
 EVIL = "</script><script>alert('&')</script>"
 SHOCK = {"kind": "mania", "round": 2, "rounds": 2, "good": "honey", "title": EVIL}
@@ -36,7 +36,7 @@ def run(stop_after: int | None = None, **changes: Any) -> RunRecord:
             {"name": "panicky", "temperament": "panic"},
         ],
     }
-    plan = compose(resolve({**settings, **changes}))
+    plan = compose(resolve({**settings, **changes})).run
     recorder, market = Recorder(), Market(plan.market, None)
     asked = iter(range(1_000_000))
     clients = {model.name: engines.in_process(model) for model in plan.models}

@@ -34,13 +34,13 @@ from swarm.errors import ConfigError
 from swarm.llm import engines
 from swarm.llm.tokens import count_tokens
 from swarm.market.orders import BUY, SELL, Int64, Orders
-from swarm.planning import compose
-from swarm.simulation.loop import run_rounds
+from swarm.planning import compose, composed
 from swarm.simulation.market import Market
 from swarm.simulation.plan import Fork
 from swarm.simulation.record import Recorder, RunRecord
 from swarm.simulation.replay import replay
 from swarm.simulation.traders import LocalTraders
+from swarm.simulation.world import run_rounds
 
 GOODS = ("acorns", "honey", "firewood")
 ACORNS, HONEY, FIREWOOD = range(3)
@@ -328,7 +328,7 @@ CONFIG: dict[str, Any] = {
 
 
 def run(journal: Path | None = None, **changes: Any) -> RunRecord:
-    plan = compose(resolve({**CONFIG, **changes}))
+    plan = compose(resolve({**CONFIG, **changes})).run
     market, recorder = Market(plan.market, journal), Recorder()
     clients = {m.name: engines.in_process(m) for m in plan.models}
     run_rounds(plan, market, LocalTraders(plan.shard, clients), (recorder,))
@@ -338,10 +338,10 @@ def run(journal: Path | None = None, **changes: Any) -> RunRecord:
 def test_a_routed_run_replays_and_its_counts_add_up_in_tables_and_summary(tmp_path: Path) -> None:
     journal = tmp_path / "journal"
     record = run(journal, traders={**CONFIG["traders"], "standing": {"max_rounds": 3}})
-    result = replay(journal, lambda r: compose(resolve(r)))
+    result = replay(journal, composed)
     assert result.holds, result.mismatch
     again = Recorder()
-    closing = replay(journal, lambda r: compose(resolve(r)), (again,)).closing
+    closing = replay(journal, composed, (again,)).closing
     assert again.finish(closing, {}).summary["messages"] == record.summary["messages"]
     rounds, messages, pruned = record.tables["rounds"], record.summary["messages"], record.summary["pruned_messages"]
     assert messages["contacts"] == 8
@@ -369,8 +369,8 @@ def test_a_router_goes_on_after_a_fork_with_what_was_learned() -> None:
     later.succeed(to)
     assert route(later, said(2, "honey will rise"), prices=(20, 25, 20)).pruned == {PruneReason.STALE: 1}
     assert later.reliability_permille[0] == 562
-    plan = compose(resolve(CONFIG))
-    future = compose(resolve({**CONFIG, "rounds": 6, "traders": {"minds": {"m": 1}, "router": {"offers": False}}}))
+    plan = compose(resolve(CONFIG)).run
+    future = compose(resolve({**CONFIG, "rounds": 6, "traders": {"minds": {"m": 1}, "router": {"offers": False}}})).run
     plan = replace(plan, fork=Fork(3, "0" * 64, (), future))
     market, recorder = Market(plan.market, None), Recorder()
     clients = {m.name: engines.in_process(m) for m in plan.models}

@@ -18,9 +18,10 @@ from swarm.llm.engines.scripted.config import ScriptedModel
 from swarm.llm.protocol import Message, ModelClient, ModelReply, ModelRequest
 from swarm.llm.scripted import ScriptedEngine
 from swarm.planning import compose
-from swarm.simulation.loop import RoundOutcome, run_rounds
+from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.market import Market
 from swarm.simulation.traders import LocalTraders
+from swarm.simulation.world import run_rounds
 
 CONFIG: dict[str, Any] = {
     "seed": 6,
@@ -69,7 +70,7 @@ class Watch:
 
 
 def run(singly: bool) -> tuple[str, list[RoundOutcome], dict[str, Any]]:
-    plan = compose(resolve(CONFIG))
+    plan = compose(resolve(CONFIG)).run
     clients: dict[str, Any] = {m.name: engines.in_process(m) for m in plan.models}
     if singly:
         clients = {name: Singly(client) for name, client in clients.items()}
@@ -94,7 +95,7 @@ def test_asked_once_comes_to_the_same_history_as_asked_singly() -> None:
 
 
 def test_traders_whose_prompts_differ_are_asked_apart() -> None:
-    plan = compose(resolve(CONFIG))
+    plan = compose(resolve(CONFIG)).run
     clients = {m.name: Singly(engines.in_process(m)) for m in plan.models}
     run_rounds(plan, Market(plan.market, None), LocalTraders(plan.shard, clients))
     assert sum(c.requests for c in clients.values()) == sum(c.samples for c in clients.values()) == 48

@@ -16,17 +16,17 @@ from swarm.llm.entry import Temperament
 from swarm.llm.protocol import Message, ModelClient, ModelReply, ModelRequest
 from swarm.llm.scripted import ScriptedEngine, answer
 from swarm.planning import compose
-from swarm.simulation.loop import run_rounds
 from swarm.simulation.market import Market
 from swarm.simulation.record import Recorder, RunRecord
 from swarm.simulation.traders import LocalTraders
+from swarm.simulation.world import run_rounds
 
 TEMPERAMENTS: tuple[Temperament, ...] = get_args(Temperament)
 SHOCKS = [
     {"kind": "mania", "round": 2, "rounds": 2, "good": "acorns"},
     {"kind": "blight", "round": 6, "good": "mushrooms"},
 ]
-RULES = compose(resolve({"models": [{"name": "m", "temperament": "value"}]})).shard.rules
+RULES = compose(resolve({"models": [{"name": "m", "temperament": "value"}]})).run.shard.rules
 SCHEMA = RULES.schema()
 
 
@@ -48,7 +48,7 @@ def run(rounds: int, **model: Any) -> tuple[list[ModelRequest], RunRecord]:
     config = resolve(
         {"population": 25, "rounds": rounds, "models": models, "scenario": {"name": "wood", "shocks": SHOCKS}}
     )
-    plan, recorder = compose(config), Recorder()
+    plan, recorder = compose(config).run, Recorder()
     asked: list[ModelRequest] = []
     market = Market(plan.market, None)
     run_rounds(

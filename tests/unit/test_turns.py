@@ -14,10 +14,11 @@ from swarm.llm import engines
 from swarm.llm.protocol import Message, ModelReply, ModelRequest, TokenUsage
 from swarm.monitoring.hub import Hub
 from swarm.planning import compose
-from swarm.simulation.loop import RoundOutcome, run_rounds
+from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.market import Market
 from swarm.simulation.record import Recorder, RunRecord
 from swarm.simulation.traders import LocalTraders
+from swarm.simulation.world import run_rounds
 
 
 def reply(prompt: int, completion: int, latency_s: float = 0.0, **more: Any) -> ModelReply:
@@ -147,7 +148,7 @@ class Outcomes:
 
 def played(config: dict[str, Any], folder: Path) -> tuple[list[RoundOutcome], RunRecord, dict[str, float]]:
     """A run's rounds, its record, and the dollars that its metrics say each model has cost."""
-    plan = compose(resolve(config))
+    plan = compose(resolve(config)).run
     outcomes, recorder, hub = Outcomes(), Recorder(), Hub(plan, "process", folder)
     market = Market(plan.market, None)
     clients = {m.name: engines.in_process(m) for m in plan.models}
@@ -230,7 +231,7 @@ def test_a_client_that_breaks_its_protocol_costs_its_turns_and_not_the_run(answe
                 "models": [{"name": "m", "temperament": "value"}, {"name": "n", "temperament": "value"}],
             }
         )
-    )
+    ).run
     clients = {"m": Unruly(answer), "n": engines.in_process(plan.models[1])}
     outcomes = Outcomes()
     run_rounds(plan, Market(plan.market, None), LocalTraders(plan.shard, clients), (outcomes,))

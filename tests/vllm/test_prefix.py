@@ -9,9 +9,9 @@ from swarm.bench.engine import BLOCK_TOKENS, ROUNDS, WARM_UP_ROUNDS, Kept, confi
 from swarm.llm.engines.vllm.config import VllmModel
 from swarm.llm.engines.vllm.engine import VllmEngine
 from swarm.planning import compose
-from swarm.simulation.loop import run_rounds
 from swarm.simulation.market import Market
 from swarm.simulation.traders import LocalTraders, kept_open
+from swarm.simulation.world import run_rounds
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -22,7 +22,7 @@ def test_what_all_prompts_share_is_computed_once(folders: dict[str, Path], say: 
     assert isinstance(model, VllmModel)
     engine = VllmEngine(model)
     kept = Kept(engine)
-    plan = compose(run)
+    plan = compose(run).run
     with kept_open([engine]) as runner:
         traders = LocalTraders(plan.shard, {"engine": kept}, runner.run)
         run_rounds(plan, Market(plan.market, None), traders)

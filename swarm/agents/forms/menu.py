@@ -91,16 +91,17 @@ class Menus:
         self._sayings = compose_sayings(seen.public, rules.goods)
         trader = seen.private.trader[:, None]
         dice = draw(seed, "menu", seen.public.round, trader, np.arange(len(LETTERS))[None, :])
-        self._order = np.argsort(dice, axis=1, kind="stable")
+        self._order: list[list[int]] = np.argsort(dice, axis=1, kind="stable").tolist()
         self._composed: dict[int, Menu] = {}
 
     def of(self, row: int) -> Menu:
         """Returns the menu of one row of the private views."""
-        if row not in self._composed:
+        found = self._composed.get(row)
+        if found is None:
             actions = _actions(self._market, _Creature(self._private, row, self._tick_cents))
-            shuffled = [actions[index] for index in self._order[row].tolist() if index < len(actions)]
-            self._composed[row] = Menu((Action(()), *shuffled), self._sayings)
-        return self._composed[row]
+            shuffled = [actions[index] for index in self._order[row] if index < len(actions)]
+            self._composed[row] = found = Menu((Action(()), *shuffled), self._sayings)
+        return found
 
 
 def compose_menus(seed: int, seen: Observation, rules: Rules, tick_cents: int) -> list[Menu]:

@@ -3,6 +3,7 @@
 It says what every mind's name in a config stands for, so that nobody else asks what kind of mind one is.
 """
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -61,6 +62,11 @@ def models_of(names: Iterable[str], of: Mapping[str, Definition]) -> set[str]:
     return {model for name in set(names) for model in plugin(of[name]).models(of[name].section)}
 
 
+def own_models(plan: ShardPlan) -> dict[str, tuple[str, ...]]:
+    """Returns by mind of a shard the models that it asks by itself, none for a rule."""
+    return {name: tuple(sorted(models_of([name], plan.definitions))) for name in dict.fromkeys(plan.minds)}
+
+
 def models_with_tools(names: Iterable[str], of: Mapping[str, Definition]) -> set[str]:
     """Returns the models that these minds have call tools."""
     return models_of((name for name in names if plugin(of[name]).by_tools), of)
@@ -95,7 +101,7 @@ def thinks(plan: ShardPlan) -> "np.ndarray[Any, np.dtype[np.bool_]]":
 def _defined(kind: str, section: dict[str, Any], key: str) -> Definition:
     found: MindPlugin = PLUGINS.find(kind, f"{key}.mind")
     try:
-        return Definition(kind, found.Config.model_validate(section))
+        return Definition(kind, found.Config.model_validate_json(json.dumps(section)))
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         where = ".".join([key, *map(str, first["loc"])])

@@ -13,7 +13,7 @@ from swarm.agents.decisions import Decisions, decisions_of
 from swarm.agents.desk_trace import read_trace
 from swarm.agents.mind import MindPlugin, Seats, TurnBound
 from swarm.agents.plan import ShardPlan
-from swarm.agents.turns import Calls, Turns
+from swarm.agents.turns import Turns
 from swarm.coordination.standing import default_stand
 from swarm.llm.protocol import ENGINE_FAILURES, ModelClient
 
@@ -48,21 +48,13 @@ class DeskMind:
                 self.config, client, reply, plan.rules, plan.scenario_rules, plan.tick_cents, model
             )
         turns = await self._desks[model].decide(seats.seen, seats.rows.tolist(), seats.seeds(plan.seed), deadline_s)
-        calls = [(i, call) for i, turn in enumerate(turns) for call in turn.calls]
-        return Turns(
-            trader=seats.trader,
-            mind=np.zeros(len(seats), dtype=np.int64),
-            text=tuple(t.text for t in turns),
-            finish_reason=tuple(t.finish_reason for t in turns),
-            pruned_messages=np.array([t.pruned_messages for t in turns], dtype=np.int64),
-            minds=(self.name,),
-            models=(model,),
-            calls=Calls.of(
-                [i for i, _ in calls],
-                [0] * len(calls),
-                [call.prompt_digest for _, call in calls],
-                [call.reply for _, call in calls],
-            ),
+        return Turns.asked_often(
+            self.name,
+            seats.trader,
+            [t.text for t in turns],
+            [t.finish_reason for t in turns],
+            [t.calls for t in turns],
+            np.array([t.pruned_messages for t in turns], dtype=np.int64),
         )
 
     def read(self, turns: Turns, seats: Seats) -> Decisions:
@@ -94,4 +86,5 @@ MIND = MindPlugin(
     build=DeskMind,
     models=lambda section: (section.model,),
     by_tools=True,
+    barters=True,
 )

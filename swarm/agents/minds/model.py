@@ -10,6 +10,7 @@ from swarm.agents.plan import ShardPlan
 from swarm.agents.turns import Turns
 from swarm.coordination.standing import default_stand
 from swarm.llm.protocol import ModelClient
+from swarm.llm.tokens import ESTIMATED
 from swarm.schema import StrictModel
 
 
@@ -39,7 +40,8 @@ class ModelMind:
         plan = self._plan
         reply = plan.completion_tokens[model]
         budget = (plan.budget.tokens_per_turn - reply, reply)
-        asked = await ask(plan.form(self.model), seats, client, seats.seeds(plan.seed), budget, deadline_s)
+        size = seats.seen.public.sizes.get(model, ESTIMATED)
+        asked = await ask(plan.form(self.model), seats, client, seats.seeds(plan.seed), budget, deadline_s, size)
         return Turns.asked_once(self.name, model, seats.trader, asked.replies, asked.digests, asked.pruned_messages)
 
     def read(self, turns: Turns, seats: Seats) -> Decisions:

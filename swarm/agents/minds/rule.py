@@ -49,4 +49,6 @@ class RuleMind:
         return orders_of(self._pricing, seen, *bounds, self._plan.tick_cents)
 
 
-MIND = MindPlugin(name="rule", summary="A pricing rule that asks no model.", Config=RuleConfig, build=RuleMind)
+MIND = MindPlugin(
+    name="rule", summary="A pricing rule that asks no model.", Config=RuleConfig, build=RuleMind, barters=True
+)

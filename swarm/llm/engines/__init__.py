@@ -1,7 +1,9 @@
 """Engines: one file or folder each, with one export named ENGINE, found by name (`swarm.llm.engines.protocol`)."""
 
+from collections.abc import Iterable
 from typing import Any
 
+from swarm import limits
 from swarm.llm.engines.protocol import EnginePlugin
 from swarm.llm.entry import ModelEntry
 from swarm.llm.protocol import ModelClient
@@ -28,4 +30,13 @@ def of(model: ModelEntry) -> EnginePlugin[Any]:
 
 def in_process(model: ModelEntry) -> ModelClient:
     """Returns a client that runs the model in this process or below it, or reaches its endpoint from here."""
-    return of(model).client(model)
+    return all_in_process([model])[model.name]
+
+
+def all_in_process(models: Iterable[ModelEntry]) -> dict[str, ModelClient]:
+    """Returns the clients of models by name; together they open no more connections than this process may."""
+    entries = {model.name: model for model in models}
+    wanted = {name: model.max_concurrency for name, model in entries.items() if hasattr(model, "max_concurrency")}
+    for name, most in limits.shares_of_connections(wanted).items():
+        entries[name] = entries[name].model_copy(update={"max_concurrency": most})
+    return {name: of(model).client(model) for name, model in entries.items()}

@@ -198,9 +198,8 @@ def _serve() -> list[Any]:
         ),
         lines(
             "Batches that failed",
-            "Requests that ended in an exception, per second.",
+            "Requests that ended in an exception, per second; Serve has no series for them until there was one.",
             "reqps",
-            # Serve has no series for errors until there was one.
             Query(
                 f"sum by (deployment) (rate(ray_serve_deployment_error_counter_total{{{RAY}}}[{RATE}])) "
                 f"or 0 * sum by (deployment) (rate({requests}[{RATE}]))",
@@ -217,6 +216,7 @@ def _serve() -> list[Any]:
             width=8,
             stacked=True,
         ),
+        # Waiting is the sign of too few replicas; that they work on much is not.
         lines(
             "Batches waiting",
             "Requests that wait in the callers for a replica with room.",

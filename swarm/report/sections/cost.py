@@ -24,6 +24,7 @@ def _turn_parts(record: RunRecord) -> tuple[Figure | Table, ...]:
         return ()
     labels = [deciders.mind_label(summary, row["mind"]) for row in turns]
     budget = summary["tokens"]["per_turn"]["budget"]
+    # Two bars a mind on one line, the completion behind the prompt.
     bars: Rows = []
     for row, label in zip(turns, labels, strict=True):
         ends = {"prompt": (0, row["prompt"]), "completion": (row["prompt"], row["prompt"] + row["completion"])}

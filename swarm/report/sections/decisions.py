@@ -12,6 +12,7 @@ def decisions(record: RunRecord) -> tuple[Table, ...]:
     errors = aggregates.errors_by_mind(record)
     turns = {row["mind"]: row["turns"] for row in aggregates.turns_by_mind(record).to_dicts()}
     kinds = sorted({kind for found in errors.values() for kind in found})
+    # A row per mind: its turns, the share of them with an error, and each kind of error.
     rows = []
     for mind in sorted(turns):
         found = errors.get(mind, {})

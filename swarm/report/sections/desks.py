@@ -14,6 +14,7 @@ def desks(record: RunRecord) -> tuple[Table, ...]:
     summary, errors = record.summary, aggregates.errors_by_mind(record)
     if not summary.get("desks"):
         return ()
+    # A row per desk.
     taken = []
     for name, desk in summary["desks"].items():
         steps, tokens = desk["steps"], desk["tokens"]
@@ -32,6 +33,7 @@ def desks(record: RunRecord) -> tuple[Table, ...]:
             )
         )
     head = ("desk", "what it is", "model", "turns", "steps", "most", "tokens", "most", "turns lost", "faults of steps")
+    # A row per step of the last few turns, which names its turn once.
     went = []
     for trace in aggregates.traces(record, TRACES):
         for step in trace[:TRACE_STEPS]:

@@ -49,6 +49,7 @@ def _profit_table(record: RunRecord, found: pl.DataFrame) -> Table:
         (mind, kind): (middle, n)
         for mind, kind, middle, n in found.group_by("mind", "kind").agg(pl.col("profit").median(), pl.len()).iter_rows()
     }
+    # A row per mind, the best median first.
     rows = []
     for row in aggregates.boxes(found, "mind").to_dicts():
         mind = row["group"]
@@ -96,6 +97,7 @@ def profit_chart(labels: Sequence[str], title: str) -> Spec:
             ),
         ],
     )
+    # The first layer with an axis of x sets it for all: from 10% to 90%, then the box, the dots and the median.
     x = alt.X("low:Q", title="profit (pebbles)", axis=amount)
     dot = charts.named("dots").mark_circle(size=26, color=charts.FIRST, opacity=0.55)
     return charts.spec(

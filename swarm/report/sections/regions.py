@@ -20,6 +20,7 @@ def regions(record: RunRecord) -> tuple[Figure | Table, ...]:
         return ()
     told, goods, last = summary["regions"], summary["goods"], summary["rounds"]
     names = told["names"]
+    # [kept rounds x regions x goods] prices, and [kept rounds x goods] how far they lie apart.
     frame = aggregates.region_prices(record)
     spec = region_price_chart(names, last)
     apart = aggregates.dispersion(record)

@@ -1,11 +1,89 @@
 """The keys of a model behind an HTTP endpoint, and which of their values make no sense."""
 
+import json
+import re
 from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, JsonValue, field_validator, model_validator
 
 from swarm.llm.entry import ModelEntry, lab_of
+from swarm.schema import StrictModel
+
+Omitted = Literal["temperature", "seed", "max_tokens", "stream_options", "n"]
+
+_WRITTEN = {
+    "model": "set model",
+    "messages": "they are the prompt and cannot be set",
+    "response_format": "set response_format",
+    "stream": "set stream",
+    "n": "it cannot be set",
+    "temperature": "set temperature",
+    "seed": "set send_seed",
+    "max_tokens": "set max_completion_tokens, and max_tokens_key for its name",
+    "max_completion_tokens": "set max_completion_tokens, and max_tokens_key for its name",
+    "stream_options": "leave it out with request.omit: [stream_options] first",
+    "tools": "tools belong to desks",
+    "tool_choice": "tools belong to desks",
+    "functions": "tools belong to desks",
+}
+"""The keys of a request that the config has keys of its own for, and which those are."""
+
+_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
+_OWN_HEADERS = frozenset(
+    {"host", "content-length", "content-type", "transfer-encoding", "connection", "accept-encoding", "expect", "te"}
+    | {"upgrade", "trailer", "keep-alive", "content-encoding"}
+)
+_SECRET = re.compile(r"auth|(?:^|[-_])key|apikey|token|secret|cookie|passw|signature|(?:^|[-_])sig(?:$|[-_])", re.I)
+_MOST_KEYS, _MOST_CHARS = 40, 4_000
+
+
+class RequestConfig(StrictModel):
+    """How requests to an endpoint differ from those that OpenAI's protocol describes."""
+
+    omit: tuple[Omitted, ...] = ()
+    """Keys that are left out, for endpoints that refuse them: temperature, seed, max_tokens (under either of its
+    names), stream_options, n."""
+
+    extra: dict[str, JsonValue] = Field(default_factory=dict)
+    """Keys that are added to each request's body, such as reasoning_effort or chat_template_kwargs."""
+
+    headers: dict[str, str] = Field(default_factory=dict)
+    """Headers that are added to each request. They are kept with the run, so keys and tokens are refused here."""
+
+    query: dict[str, str] = Field(default_factory=dict)
+    """The query behind each address, such as Azure's api-version. It is kept with the run, too."""
+
+    @field_validator("extra")
+    @classmethod
+    def _is_short(cls, extra: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        if len(extra) > _MOST_KEYS or len(json.dumps(extra)) > _MOST_CHARS:
+            raise ValueError(f"expected at most {_MOST_KEYS} keys and {_MOST_CHARS} characters")
+        return extra
+
+    @field_validator("headers")
+    @classmethod
+    def _are_headers(cls, headers: dict[str, str]) -> dict[str, str]:
+        for name, value in headers.items():
+            if not _HEADER.fullmatch(name):
+                raise ValueError(f"expected names of headers, got {name[:60]!r}")
+            if name.lower() in _OWN_HEADERS:
+                raise ValueError(f"{name} is written by the client and cannot be set")
+            if not (value.isascii() and value.isprintable()):
+                raise ValueError(f"expected printable ASCII as the value of {name}")
+        return cls._without_secrets(headers)
+
+    @field_validator("query")
+    @classmethod
+    def _without_secrets(cls, named: dict[str, str]) -> dict[str, str]:
+        if len(named) > _MOST_KEYS or sum(len(k) + len(v) for k, v in named.items()) > _MOST_CHARS:
+            raise ValueError(f"expected at most {_MOST_KEYS} entries and {_MOST_CHARS} characters")
+        if secret := next((name for name in named if _SECRET.search(name)), None):
+            raise ValueError(
+                f"{secret[:60]} may hold a secret, and what stands here is kept with the run; put the secret into an "
+                "environment variable, name that as api_key_env, and name its header as api_key_header"
+            )
+        return named
 
 
 class OpenAIModel(ModelEntry):
@@ -24,8 +102,15 @@ class OpenAIModel(ModelEntry):
     """The environment variable that holds the API key, on every machine that calls the endpoint; null: no key.
     The key itself never stands in a config."""
 
+    api_key_header: str = Field(default="Authorization", pattern=r"^[A-Za-z][A-Za-z0-9-]{0,60}$")
+    """The header that carries the key: as `Bearer KEY` under Authorization, as it is under any other (Azure:
+    api-key)."""
+
     temperature: float = Field(default=0.7, ge=0.0, le=2.0)
     """Sampling temperature."""
+
+    request: RequestConfig = RequestConfig()
+    """What else requests have or lack, for endpoints that want it so."""
 
     timeout_s: float = Field(default=60.0, gt=0.0, le=3_600.0)
     """Seconds that one attempt may take, from connecting to the last byte; the round's deadline bounds all attempts
@@ -88,5 +173,19 @@ class OpenAIModel(ModelEntry):
         if parts.scheme not in ("http", "https") or not parts.hostname or not port_is_valid:
             raise ValueError(f"expected a URL such as http://127.0.0.1:8000/v1, got {url.rpartition('@')[2][:100]!r}")
         if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
-            raise ValueError("expected a URL without a user, a query or a fragment; a key comes from api_key_env")
-        return url.rstrip("/")
+            raise ValueError(
+                "expected a URL without a user, a query or a fragment; a key comes from api_key_env, a query stands "
+                "under request.query"
+            )
+        return url.rstrip("/").removesuffix("/chat/completions")
+
+    @model_validator(mode="after")
+    def _extra_overrides_nothing(self) -> "OpenAIModel":
+        bounds = ("max_tokens", "max_completion_tokens")
+        omitted = {*self.request.omit, *(bounds if "max_tokens" in self.request.omit else ())}
+        for key, remedy in _WRITTEN.items():
+            if key in self.request.extra and key not in omitted:
+                raise ValueError(f"request.extra.{key} would override what is written from the config; {remedy}")
+        if clash := {n.lower() for n in self.request.headers} & {self.api_key_header.lower()}:
+            raise ValueError(f"request.headers.{min(clash)} is the header that carries the key of api_key_env")
+        return self

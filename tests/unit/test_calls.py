@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from swarm.agents.decision import DecisionError
 from swarm.agents.desk_trace import Trace
 from swarm.agents.form import Repair
-from swarm.agents.tool_calls import MOST_CALLS, CallsRead, ToolCall, read_calls
+from swarm.agents.forms.calls import MOST_CALLS, CallsRead, ToolCall, read_calls
 from tests.unit.test_desks import FINISH, Fake, call, read, script, turn
 
 ORDER: dict[str, Any] = {"side": "buy", "good": "berries", "price": 20, "quantity": 2}

@@ -1,0 +1,162 @@
+"""The cost of pruning messages in behaviour: the same markets with everything heard, some of it, or nothing.
+
+Minds are scripted policies, which act on what they hear as far as rules do.
+"""
+
+from dataclasses import dataclass
+from statistics import mean
+from typing import Any, Literal
+
+import numpy as np
+
+from swarm.bench.form import Result
+from swarm.bench.runs import Shown
+from swarm.config_file import resolve
+from swarm.llm import engines
+from swarm.planning import compose
+from swarm.preflight import Narrator
+from swarm.scenarios.protocol import Int64, MarketState
+from swarm.simulation.loop import RoundOutcome
+from swarm.simulation.market import Market
+from swarm.simulation.plan import RunPlan
+from swarm.simulation.record import Recorder
+from swarm.simulation.world import run_rounds
+from swarm.training.evaluate import interval, surplus
+
+SEEDS = 20
+MARKET_TRADERS = 60
+MARKET_ROUNDS = 30
+HEARING = {"hears": 8, "minds": {"momentum": 3, "panic-menu": 1, "value": 1, "maker": 1}}
+WAYS: dict[str, dict[str, Any]] = {
+    "everything": HEARING,
+    "weighted": {**HEARING, "router": {"message_tokens": 20}},
+    "random": {**HEARING, "router": {"message_tokens": 20, "ranker": "random"}},
+    "silent": {**HEARING, "hears": 0},
+}
+"""The same markets with all that contacts say, with it pruned, with it pruned by lot, and with nothing heard at all."""
+
+
+@dataclass(slots=True)
+class Behaviour:
+    """The outcome of a market, and how many deliveries were pruned on the way."""
+
+    efficiency: float
+    volume_lots: float
+    price_error: float
+    gini: float
+    delivered: int
+    addressed: int
+
+
+class _Surplus:
+    """A watcher that adds up what traders gained, and could have gained, at the worths that they were shown."""
+
+    def __init__(self, traders: Shown) -> None:
+        self.traders = traders
+        self.realised = self.possible = 0
+
+    def started(self, plan: RunPlan, opening: MarketState, named: Int64) -> None:
+        """Has nothing to add up yet."""
+
+    def round_done(self, outcome: RoundOutcome) -> None:
+        """Adds a round."""
+        realised, possible = surplus(self.traders.seen, outcome.cleared.trades)
+        self.realised += realised
+        self.possible += possible
+
+
+def market(seed: int, traders: dict[str, Any]) -> dict[str, Any]:
+    """Returns the config of a wood with two shocks, whose minds act on what they hear as far as rules do."""
+    return {
+        "seed": seed,
+        "rounds": MARKET_ROUNDS,
+        "population": MARKET_TRADERS,
+        "scenario": {
+            "name": "wood",
+            "shocks": [
+                {"kind": "mania", "round": 6, "good": "acorns"},
+                {"kind": "blight", "round": 16, "good": "mushrooms"},
+            ],
+        },
+        "models": [
+            *({"name": t, "temperament": t} for t in ("momentum", "value", "maker")),
+            {"name": "panic-menu", "temperament": "panic", "form": "menu"},
+        ],
+        "traders": traders,
+    }
+
+
+def behaviour(seed: int, traders: dict[str, Any]) -> Behaviour:
+    """Returns what one such market came to."""
+    plan = compose(resolve(market(seed, traders))).run
+    asked = Shown(plan.shard, {m.name: engines.in_process(m) for m in plan.models})
+    recorder, gains, exchange = Recorder(), _Surplus(asked), Market(plan.market, None)
+    run_rounds(plan, exchange, asked, (recorder, gains))
+    record = recorder.finish(exchange.close(), {})
+    summary = record.summary
+    errors = list(summary["quality"]["relative_absolute_deviation"]["by_good"].values())
+    # Where nothing was traded, no price was wrong.
+    return Behaviour(
+        efficiency=gains.realised / max(gains.possible, 1),
+        volume_lots=summary["volume_lots"],
+        price_error=mean(errors) if errors else 0.0,
+        gini=summary["wealth"]["gini_end"],
+        delivered=summary["messages"]["delivered"],
+        addressed=summary["messages"]["addressed"],
+    )
+
+
+MEASURES: tuple[tuple[str, str, Literal["lower", "higher"]], ...] = (
+    ("efficiency", "ratio", "higher"),
+    ("volume_lots", "lots", "higher"),
+    ("price_error", "ratio", "lower"),
+    ("gini", "ratio", "lower"),
+)
+"""Fields of `Behaviour`, each with its unit and which of two values is better."""
+
+
+def measure(narrator: Narrator) -> list[Result]:
+    """Returns what pruning changes in a market, paired by seed with the same market in which nothing is pruned."""
+    found: dict[str, list[Behaviour]] = {way: [] for way in WAYS}
+    for seed in range(1, SEEDS + 1):
+        narrator.phase(f"market {seed} of {SEEDS}, {len(WAYS)} ways to hear")
+        for way, traders in WAYS.items():
+            found[way].append(behaviour(seed, traders))
+    shares = [1 - m.delivered / m.addressed for m in found["weighted"]]
+    pruned = Result(
+        "pruned_share_of_deliveries",
+        round(mean(shares), 6),
+        "ratio",
+        "higher",
+        runs=tuple(round(s, 6) for s in shares),
+        note=(
+            f"mean of {SEEDS} seeds; {MARKET_TRADERS} traders who hear 8 others, offers included; scripted "
+            "momentum and panic, two traders of three, act on what they hear, the others do not"
+        ),
+    )
+    return [pruned, *(_difference(found, *of) for of in MEASURES)]
+
+
+def _difference(found: dict[str, list[Behaviour]], name: str, unit: str, better: Literal["lower", "higher"]) -> Result:
+    """Returns what pruning changes in one measure, with what chance and silence change in its note."""
+    columns = {way: np.array([getattr(m, name) for m in markets], dtype=np.float64) for way, markets in found.items()}
+    against = columns.pop("everything")
+    # By seed: the same shocks, worths and traders stand on both sides.
+    differences = {way: column - against for way, column in columns.items()}
+    words = {way: _interval(d) for way, d in differences.items()}
+    return Result(
+        f"pruning_{name.removesuffix('_lots')}_difference",
+        round(float(differences["weighted"].mean()), 6),
+        unit,
+        better,
+        runs=tuple(round(float(d), 6) for d in differences["weighted"]),
+        note=(
+            f"{words['weighted']}, mean and 95% interval over {SEEDS} seeds, against {against.mean():.4g} with "
+            f"nothing pruned; pruned by lot: {words['random']}; nothing heard at all: {words['silent']}"
+        ),
+    )
+
+
+def _interval(differences: Any) -> str:
+    middle, half = interval(differences)
+    return f"{middle:+.4g} ({middle - half:+.4g} to {middle + half:+.4g})"

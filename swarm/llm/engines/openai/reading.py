@@ -1,0 +1,281 @@
+"""What an endpoint's reply says, whatever its shape: from bytes to completions, or to the reason why there is none.
+
+Servers differ: content in parts, reasoning apart, refusals, errors under a status of 200, compression that nobody asked
+for. What is there is read; nothing in a body can raise. It knows no connection, no retry and no decision.
+"""
+
+import codecs
+import json
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate, pairwise
+from typing import Any, TypeGuard
+
+from swarm.llm.engines.openai.failures import Failure, error_in, refusal
+from swarm.llm.protocol import MAX_REPLY_CHARS, FinishReason, ModelRequest, TokenUsage
+from swarm.llm.tokens import MESSAGE_OVERHEAD, count_tokens, count_tokens_cached
+
+MAX_BODY_BYTES = 1_000_000
+"""Most bytes of a reply that are read; a decision has a few hundred."""
+
+_MAX_TOKENS = 10_000_000
+_GZIP, _ANY_ZLIB, _RAW_DEFLATE = b"\x1f\x8b", 47, -15
+_REASONING_KEYS = ("reasoning_content", "reasoning", "thinking")
+_MOST_PARTS = 10_000
+# Not strict: some servers write line breaks into strings as they are.
+_DECODER = json.JSONDecoder(strict=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One reply; where the reason is a failure's the text says what is wrong, and the tokens were used all the same."""
+
+    text: str
+    finish_reason: FinishReason
+    usage: TokenUsage
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What one request brought: a sample, or several of the same prompt."""
+
+    samples: tuple[Sample, ...]
+    first_token_at: float | None = None
+
+
+@dataclass(slots=True)
+class Said:
+    """What a choice says, in its parts."""
+
+    text: str = ""
+    reasoning: str = ""
+    refusal: str = ""
+    finish: Any = None
+
+    def add(self, message: Any) -> None:
+        """Adds a message, or the next piece of one; TypeError where it is none."""
+        if not isinstance(message, dict):
+            raise TypeError("message")
+        if (content := message.get("content")) is not None:
+            self._add_content(content)
+        for key in _REASONING_KEYS:
+            # Some gateways send the same reasoning under two names.
+            if isinstance(thought := message.get(key), str) and thought:
+                self.reasoning += thought
+                break
+        if isinstance(refused := message.get("refusal"), str):
+            self.refusal += refused
+
+    def _add_content(self, content: Any) -> None:
+        if isinstance(content, str):
+            self.text += content
+            return
+        if isinstance(content, dict):
+            # A server that has parsed the answer gives it back as an object.
+            if "type" not in content and "text" not in content:
+                self.text += json.dumps(content)
+                return
+            content = [content]
+        if not isinstance(content, list):
+            raise TypeError("content")
+        for part in content[:_MOST_PARTS]:
+            self._add_part(part)
+
+    def _add_part(self, part: Any) -> None:
+        if isinstance(part, str):
+            self.text += part
+        elif isinstance(part, dict):
+            kind = str(part.get("type", "text"))
+            if kind == "refusal" and isinstance(part.get("refusal"), str):
+                self.refusal += part["refusal"]
+            elif kind in ("thinking", "reasoning", "reasoning_content"):
+                self.reasoning += json.dumps(part)
+            elif isinstance(text := part.get("text"), dict):
+                # The older shape of assistants: {"text": {"value": ...}}.
+                self.text += text["value"] if isinstance(text.get("value"), str) else ""
+            elif isinstance(text, str):
+                self.text += text
+
+
+class Decompressor:
+    """Undoes gzip and deflate, whether or not they were asked for; nothing grows beyond the cap of a reply."""
+
+    def __init__(self, encoding: str) -> None:
+        self._encodings = [e for e in (p.strip().lower() for p in encoding.split(",")) if e not in ("", "identity")]
+        self._undo: Any = None
+        self._begun = False
+        self._size = 0
+
+    def refused(self) -> Failure | None:
+        """Returns why the reply cannot be read; None where it can."""
+        known = ("gzip", "x-gzip", "deflate")
+        if len(self._encodings) > 1 or any(e not in known for e in self._encodings):
+            shown = ", ".join(self._encodings)[:60]
+            return Failure("protocol", f"the reply is compressed by {shown!r}, which was not asked for")
+        return None
+
+    def feed(self, chunk: bytes) -> bytes | Failure:
+        """Returns what the next bytes mean."""
+        if not self._begun and chunk:
+            self._begun = True
+            if self._encodings or chunk[:2] == _GZIP:
+                self._undo = zlib.decompressobj(_ANY_ZLIB)
+        if self._undo is None:
+            self._size += len(chunk)
+            return _too_many(self._size) or chunk
+        try:
+            told = self._decompressed(chunk)
+        except zlib.error as error:
+            return Failure("protocol", f"the reply's compression is broken ({error})")
+        self._size += len(told)
+        return _too_many(self._size) or told
+
+    def is_cut(self) -> bool:
+        """Returns whether the compressed reply ended before its end."""
+        return self._undo is not None and not self._undo.eof
+
+    def _decompressed(self, chunk: bytes) -> bytes:
+        most = MAX_BODY_BYTES + 1
+        try:
+            told: bytes = self._undo.decompress(chunk, most)
+        except zlib.error:
+            if self._size or "deflate" not in self._encodings:
+                raise
+            # Some servers mean the bare stream by "deflate".
+            self._undo = zlib.decompressobj(_RAW_DEFLATE)
+            told = self._undo.decompress(chunk, most)
+        return told
+
+
+def _too_many(size: int) -> Failure | None:
+    if size <= MAX_BODY_BYTES:
+        return None
+    return Failure("too_large", f"a reply of more than {MAX_BODY_BYTES} bytes")
+
+
+def decoded(raw: bytes, content_type: str) -> str:
+    """Returns the text of a body: by its byte order mark or as UTF-8, else as its type says, else what can be read."""
+    try:
+        return raw.decode(json.detect_encoding(raw) if raw[:4].count(0) or raw[:1] >= b"\xef" else "utf-8")
+    except UnicodeDecodeError:
+        pass
+    charset = content_type.partition("charset=")[2].partition(";")[0].strip(" \"'")
+    try:
+        return raw.decode(codecs.lookup(charset).name if charset else "utf-8", "replace")
+    except (LookupError, ValueError, UnicodeError, AttributeError):
+        return raw.decode("utf-8", "replace")
+
+
+def parsed(text: str) -> Any:
+    """Returns the JSON value of a text, also with raw line breaks in its strings; ValueError where it is none."""
+    try:
+        return _DECODER.decode(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def read_completion(data: Any, request: ModelRequest, told: str) -> Completion | Failure:
+    """Returns what a whole reply says; `told` is its beginning, fit to be shown."""
+    if (error := error_in(data)) is not None and not (isinstance(data, dict) and data.get("choices")):
+        return refusal(200, {}, error, told)
+    try:
+        choices = data["choices"]
+        said = []
+        for choice in choices[: request.samples]:
+            if (error := error_in(choice)) is not None and not _has_text(choice):
+                return refusal(200, {}, error, told)
+            said.append(_said_by(choice))
+        if not said:
+            raise IndexError("choices")
+        usage = data.get("usage")
+    except (ValueError, RecursionError, KeyError, IndexError, TypeError, AttributeError):
+        return Failure("protocol", f"not a chat completion: {told}")
+    return completion(said, usage, request)
+
+
+def _has_text(choice: Any) -> bool:
+    message = choice.get("message")
+    return isinstance(message, dict) and bool(message.get("content"))
+
+
+def _said_by(choice: Any) -> Said:
+    said = Said(finish=choice.get("finish_reason"))
+    message = choice["message"]
+    said.add(message)
+    # A model that answers with a call of a tool has said what it wants in another form.
+    if not said.text and (calls := message.get("tool_calls")):
+        said.text = json.dumps({"tool_calls": calls})
+    return said
+
+
+def completion(
+    said: Sequence[Said], told: Any, request: ModelRequest, first_token_at: float | None = None
+) -> Completion | Failure:
+    """Returns the samples that choices come to, with the tokens of each; later ones share the first one's prompt."""
+    longest = max(len(one.text) for one in said)
+    if longest > MAX_REPLY_CHARS:
+        return Failure("too_large", f"a reply of {longest} characters")
+    whole = usage_of(told, request, "".join(one.text or one.reasoning for one in said))
+    samples = [_sample(one, told, whole) for one in said]
+    if len(said) == 1:
+        return Completion((samples[0],), first_token_at)
+    for number, tokens in enumerate(_shares(whole.completion, [one.text for one in said])):
+        usage = replace(whole, completion=tokens)
+        usage = replace(usage, cached_prompt=0, shared_prompt=whole.prompt) if number else usage
+        samples[number] = replace(samples[number], usage=usage)
+    return Completion(tuple(samples), first_token_at)
+
+
+def _sample(said: Said, told: Any, usage: TokenUsage) -> Sample:
+    """One choice as a reply, or as the reason why it is none."""
+    if said.finish == "content_filter":
+        return Sample("the endpoint's content filter cut the reply off", "content_filter", usage)
+    cut = said.finish in ("length", "max_tokens", "MAX_TOKENS")
+    if said.text and (cut or not said.text.isspace()):
+        return Sample(encodable(said.text), "length" if cut else "stop", usage)
+    if said.refusal or said.finish == "refusal":
+        return Sample(encodable(f"the model refused: {said.refusal[:200]}"), "refused", usage)
+    if said.reasoning or _reasoned(told):
+        where = "was cut off while it reasoned" if cut else "reasoned and gave no answer"
+        return Sample(f"the model {where}; see docs/models.md, reasoning models", "only_reasoning", usage)
+    return Sample("the reply is empty", "empty", usage)
+
+
+def _reasoned(told: Any) -> bool:
+    """Whether tokens went into reasoning that is not shown."""
+    details = told.get("completion_tokens_details") if isinstance(told, dict) else None
+    tokens = details.get("reasoning_tokens") if isinstance(details, dict) else None
+    return is_count(tokens) and tokens > 0
+
+
+def usage_of(told: Any, request: ModelRequest, text: str) -> TokenUsage:
+    """Returns the endpoint's count where it is one, else an estimate."""
+    if isinstance(told, dict):
+        prompt, written = told.get("prompt_tokens"), told.get("completion_tokens")
+        if is_count(prompt) and is_count(written):
+            details = told.get("prompt_tokens_details")
+            cached = details.get("cached_tokens") if isinstance(details, dict) else None
+            return TokenUsage(prompt, written, min(cached, prompt) if is_count(cached) else 0)
+    prompt = sum(
+        (count_tokens_cached if m.role == "system" else count_tokens)(m.content) + MESSAGE_OVERHEAD
+        for m in request.messages
+    )
+    return TokenUsage(prompt, min(count_tokens(text), request.max_tokens * request.samples))
+
+
+def _shares(total: int, texts: Iterable[str]) -> list[int]:
+    """The completion tokens of each choice, of which an endpoint tells the sum: in proportion to their estimates."""
+    estimates = [count_tokens(text) + 1 for text in texts]
+    ends = [total * end // sum(estimates) for end in accumulate(estimates)]
+    return [end - start for start, end in pairwise([0, *ends])]
+
+
+def is_count(value: Any) -> TypeGuard[int]:
+    """Returns whether a value may be a number of tokens."""
+    return type(value) is int and 0 <= value <= _MAX_TOKENS
+
+
+def encodable(text: str) -> str:
+    """Returns text without lone surrogates, which JSON can name and no journal can write."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,82 @@
+"""A fork: another future of a run's past, begun in a folder of its own, which a session then goes on with."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from swarm.config import RunConfig
+from swarm.config_file import load
+from swarm.errors import ConfigError
+from swarm.planning import compose, composed
+from swarm.simulation import history
+from swarm.simulation.entries import to_record
+from swarm.simulation.folder import RunFolder
+from swarm.simulation.journal import JournalWriter
+from swarm.simulation.journal_disk import rename
+from swarm.simulation.plan import Fork
+
+KEPT = ("population", "market.tick_cents", "scenario.name")
+"""Keys that a fork leaves as they are, since accounts and prices come from them."""
+
+KEPT_OF_REGIONS = ("names", "count", "roads", "travellers", "tilt_permille")
+"""Keys of `regions` that a fork leaves as they are, since lands, seats and roads come from them."""
+
+
+def fork(parent: RunFolder, at_round: int, overrides: tuple[str, ...], folder: RunFolder) -> RunConfig:
+    """Begins another future: a folder whose journals have the parent's past up to a round, and then another config.
+
+    A session goes on from there. What accounts, seats and prices come from must stay.
+    """
+    parent.check()
+    parent.check_config()
+    parent_config = load(parent.config)
+    config = load(parent.config, overrides)
+    journals = {name: parent.market(name).journal for name in parent_config.market_names}
+    pasts = history.whole_pasts(journals, composed)
+    past = history.recorded_plan(pasts, composed)
+    _must_have_one_past(parent_config, config)
+    rounds = pasts[0].rounds
+    if not 1 <= at_round <= rounds:
+        raise ConfigError("--at-round", f"expected a whole round of the parent, 1 to {rounds}, got {at_round}")
+    if config.rounds <= at_round:
+        raise ConfigError("rounds", f"expected more than {at_round}, the round of the fork, got {config.rounds}")
+    future = compose(config, past)
+    with folder.begun():
+        unfinished = {}
+        # Journals get their names when all are whole, and the config comes last: with less there is nothing to resume.
+        for name, plan in zip(future.names, future.markets, strict=True):
+            own = folder.market(name).journal
+            own.parent.mkdir(parents=True, exist_ok=True)
+            unfinished[own] = own.with_suffix(".part")
+            with JournalWriter(unfinished[own]) as writer:
+                for payload in history.up_to_round(journals[name], at_round):
+                    writer.append_payload(payload)
+                writer.append(to_record(Fork(at_round, writer.sha256, overrides, plan).entry()))
+        for own, part in unfinished.items():
+            rename(part, own)
+        folder.write_config(config.record(), future.run.config_sha256)
+    return config
+
+
+def _must_have_one_past(before: RunConfig, after: RunConfig) -> None:
+    """ConfigError at the first key that a fork changes and must not."""
+    for key in KEPT:
+        expected, got = (_at(config.record(), key) for config in (before, after))
+        if expected != got:
+            raise ConfigError(key, f"expected {expected!r} as in the past of this fork, got {got!r}")
+    if (before.market.margin is None) != (after.market.margin is None):
+        raise ConfigError(
+            "market.margin", "expected margin accounts as in the past of this fork, which debts come from"
+        )
+    if (before.regions is None) != (after.regions is None):
+        raise ConfigError("regions", "expected as many markets as in the past of this fork, which accounts come from")
+    for key in KEPT_OF_REGIONS if before.regions else ():
+        expected, got = getattr(before.regions, key), getattr(after.regions, key)
+        if expected != got:
+            raise ConfigError(f"regions.{key}", f"expected {expected!r} as in the past of this fork, got {got!r}")
+
+
+def _at(record: Mapping[str, Any], key: str) -> Any:
+    here: Any = record
+    for part in key.split("."):
+        here = here[part]
+    return here

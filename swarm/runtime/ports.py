@@ -1,0 +1,139 @@
+"""The ports of a run: its markets and their traders, in this process or on a Ray cluster."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from swarm.config import RunConfig
+from swarm.llm import engines
+from swarm.llm.protocol import ModelClient
+from swarm.preflight import Narrator
+from swarm.simulation.loop import Interrupted
+from swarm.simulation.market import Market, MarketPort
+from swarm.simulation.plan import RunPlan, WorldPlan
+from swarm.simulation.traders import AskableTraders, LocalTraders, Run, in_background, kept_open
+
+if TYPE_CHECKING:
+    from swarm.runtime.adapters import RayMarket, RayTraders
+
+
+@dataclass(frozen=True, slots=True)
+class RunsOn:
+    """Where a run runs: in this process, on the cluster at `address`, or, by default, on a cluster of its own."""
+
+    local: bool = False
+    address: str | None = None
+
+    @property
+    def own_cluster(self) -> bool:
+        """Whether the run starts a cluster of its own."""
+        return not self.local and self.address is None
+
+    def __str__(self) -> str:
+        if self.local:
+            return "one process"
+        return f"Ray at {self.address}" if self.address else "a Ray cluster of its own"
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """The two sides a round loop talks to, and what they can tell of themselves at the end."""
+
+    market: MarketPort
+    traders: AskableTraders
+    layout: Callable[[], Mapping[str, Any]]
+    losses: Callable[[], Mapping[str, int]]
+    outages_s: Callable[[], Sequence[float]] = tuple
+
+
+@contextmanager
+def open_ports(
+    config: RunConfig,
+    plan: WorldPlan,
+    runs_on: RunsOn,
+    journals: Sequence[Path | None],
+    narrator: Narrator,
+    should_stop: Callable[[], bool],
+    clients: Mapping[str, ModelClient] | None = None,
+) -> Iterator[list[Ports]]:
+    """The ports of a run's markets, each with its journal; all that was started for them ends with the block.
+
+    A market begins as the run's first plan says, and traders are asked as its last one does. In this process, `clients`
+    are asked in place of the config's models.
+    """
+    rounds, models = config.runtime.snapshot_rounds, plan.last.run.models
+    markets = [
+        (own.last, replace(own.market, snapshot_rounds=rounds), journal)
+        for own, journal in zip(plan.markets, journals, strict=True)
+    ]
+    if runs_on.local:
+        clients = clients or engines.all_in_process(models)
+        with kept_open(clients.values()) as runner, ExitStack() as stack:
+            run = runner.run if len(markets) == 1 else stack.enter_context(in_background(runner))
+            yield [_local_ports(own, Market(begun, journal), clients, run) for own, begun, journal in markets]
+        return
+    narrator.phase(f"joining Ray at {runs_on.address}" if runs_on.address else "starting Ray")
+    # Importing ray takes a second or more, which a local run does not owe.
+    from swarm.runtime import adapters, cluster, serving, shard_actors
+
+    with ExitStack() as stack:
+        stack.enter_context(cluster.sigterm_kept())
+        stack.enter_context(
+            cluster.joined_cluster(runs_on.address) if runs_on.address else cluster.own_cluster(config.runtime)
+        )
+        stop_early(should_stop)
+        labels = config.runtime.labels
+        shard_actors.nodes_with(labels)
+        narrator.phase(f"deploying {len(models)} models")
+        applications = (
+            serving.deploy(
+                uuid4().hex[:8],
+                tuple(models),
+                config.runtime.start_timeout_s,
+                should_stop,
+                config.runtime.http_port,
+            )
+            if models
+            else {}
+        )
+        if runs_on.address:
+            stack.callback(serving.withdraw, list(applications.values()))
+        traders = sum(own.traders for own, _, _ in markets)
+        size = cluster.shard_size(traders, config.runtime.traders_per_actor, cluster.cores())
+        shards = sum(-(-own.traders // size) for own, _, _ in markets)
+        many = "the market" if len(markets) == 1 else f"{len(markets)} markets"
+        narrator.phase(f"starting {many} and {shards} shards")
+        opened: list[Ports] = []
+        for own, market_plan, journal in markets:
+            ray_market = adapters.RayMarket(market_plan, str(journal.absolute()) if journal else None)
+            stack.callback(ray_market.end)
+            ray_traders = adapters.RayTraders(
+                own.shard, applications, size, labels, config.runtime.start_timeout_s, should_stop
+            )
+            stack.callback(ray_traders.end)
+            opened.append(_ray_ports(ray_market, ray_traders, size, len(applications)))
+        yield opened
+
+
+def _local_ports(plan: RunPlan, market: Market, clients: Mapping[str, ModelClient], run: Run) -> Ports:
+    traders = LocalTraders(plan.shard, clients, run)
+    return Ports(market, traders, lambda: {"shards": 1, "traders_per_shard": plan.traders}, dict)
+
+
+def _ray_ports(market: "RayMarket", traders: "RayTraders", size: int, deployments: int) -> Ports:
+    return Ports(
+        market,
+        traders,
+        lambda: {**traders.layout(), "traders_per_shard": size, "deployments": deployments},
+        lambda: {**traders.lost, **market.lost},
+        lambda: [round(seconds, 3) for seconds in market.outages_s],
+    )
+
+
+def stop_early(should_stop: Callable[[], bool]) -> None:
+    """Raise Interrupted if the run was told to stop before its first round."""
+    if should_stop():
+        raise Interrupted

@@ -1,0 +1,60 @@
+"""A mind of several models: all are asked at once, and the decision that most of them come to is taken."""
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+
+from swarm.agents.asking import ask
+from swarm.agents.decision import DecisionError, Reading
+from swarm.agents.decisions import Decisions, decisions_of
+from swarm.agents.mind import MindPlugin, Seats, TurnBound
+from swarm.agents.plan import ShardPlan
+from swarm.agents.turns import Turns, kept_text
+from swarm.llm.protocol import ModelClient
+from swarm.schema import StrictModel
+
+
+class CouncilConfig(StrictModel):
+    models: tuple[str, ...] = Field(min_length=2, max_length=9)
+
+
+class Council:
+    def __init__(self, name: str, section: CouncilConfig, plan: ShardPlan) -> None:
+        self.name, self.plan, self.members = name, plan, section.models
+        self.models = frozenset(section.models)
+        self.most = TurnBound(len(section.models) * plan.budget.tokens_per_turn, len(section.models))
+
+    async def decide(self, seats: Seats, models: Mapping[str, ModelClient], deadline_s: float) -> Turns:
+        seeds, tokens = seats.seeds(self.plan.seed), self.plan.budget.tokens_per_turn
+        replies = [self.plan.completion_tokens[m] for m in self.members]
+        asked = await asyncio.gather(
+            *(
+                ask(self.plan.form(m), seats, models[m], seeds, (tokens - n, n), deadline_s)
+                for m, n in zip(self.members, replies, strict=True)
+            )
+        )
+        calls = [
+            [c for m, a in zip(self.members, asked, strict=True) for c in a.calls(m, i)] for i in range(len(seats))
+        ]
+        said = [json.dumps([[c.model, kept_text(c.reply.text)] for c in made if not c.reply.failed]) for made in calls]
+        pruned = np.max([a.pruned_messages for a in asked], axis=0)
+        return Turns.asked_often(self.name, seats.trader, said, ["stop"] * len(seats), calls, pruned)
+
+    def read(self, turns: Turns, seats: Seats) -> Decisions:
+        readings = [self.vote(text, seats, int(row)) for text, row in zip(turns.text, seats.rows, strict=True)]
+        return decisions_of(turns, readings, self.plan.rules.goods, self.plan.traders.max_gossip_chars)
+
+    def vote(self, text: str, seats: Seats, row: int) -> Reading[Any]:
+        found = [self.plan.form(m).read(said, False, seats.seen, row) for m, said in json.loads(text)]
+        able = [r for r in found if not isinstance(r.outcome, DecisionError)]
+        votes = Counter(repr(getattr(r.outcome, "orders", r.outcome)) for r in able)
+        best = max(able, key=lambda r: votes[repr(getattr(r.outcome, "orders", r.outcome))], default=None)
+        return Reading(best.outcome if best else DecisionError.ENGINE, steps=len(found))
+
+
+MIND = MindPlugin("council", "Several models vote.", CouncilConfig, Council, models=lambda section: section.models)

@@ -1,0 +1,147 @@
+"""Each example of docs/architecture.md runs for ten rounds, and its journal replays without a model."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from swarm.agents.decision import DecisionError
+from swarm.config_file import resolve
+from swarm.errors import ConfigError
+from swarm.llm import engines
+from swarm.monitoring.hub import Hub
+from swarm.planning import compose, composed
+from swarm.plugins import VARIABLE
+from swarm.report import deciders
+from swarm.simulation.loop import RoundOutcome
+from swarm.simulation.market import Market
+from swarm.simulation.record import Recorder, RunRecord
+from swarm.simulation.replay import replay
+from swarm.simulation.traders import LocalTraders
+from swarm.simulation.world import run_rounds
+
+ROUNDS = 10
+MODELS = [
+    {"name": "cheap", "temperament": "value", "fault_rate": 0.5, "usd_per_million_prompt_tokens": 1.0},
+    {"name": "strong", "temperament": "maker", "usd_per_million_prompt_tokens": 10.0},
+    {"name": "third", "temperament": "value"},
+]
+PLUGINS = ("council", "cascade", "guess")
+
+
+@pytest.fixture(autouse=True)
+def _at_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, ",".join(f"tests.examples.{name}" for name in PLUGINS))
+
+
+class Outcomes:
+    def __init__(self) -> None:
+        self.rounds: list[RoundOutcome] = []
+
+    def started(self, *_: object) -> None:
+        pass
+
+    def round_done(self, outcome: RoundOutcome) -> None:
+        self.rounds.append(outcome)
+
+
+def played(config: dict[str, Any], journal: Path) -> tuple[list[RoundOutcome], RunRecord]:
+    """Plays ten rounds, and replays them from the journal alone."""
+    plan = compose(resolve({"seed": 4, "rounds": ROUNDS, "population": 12, "models": MODELS} | config)).run
+    outcomes, recorder, hub = Outcomes(), Recorder(), Hub(plan, "process", journal.parent)
+    market = Market(plan.market, journal)
+    clients = {m.name: engines.in_process(m) for m in plan.models}
+    run_rounds(plan, market, LocalTraders(plan.shard, clients), (outcomes, recorder, hub))
+    record = recorder.finish(market.close(), {})
+    again = replay(journal, composed)
+    assert again.holds, again.mismatch
+    assert again.rounds == ROUNDS
+    samples = [sample for family in hub.collect() for sample in family.samples]
+    assert sum(s.value for s in samples if s.name == "swarm_turns_total") == ROUNDS * plan.traders
+    return outcomes.rounds, record
+
+
+def test_a_council_asks_all_of_its_models_and_is_billed_for_each(tmp_path: Path) -> None:
+    define = {"wise": {"mind": "council", "models": ["cheap", "strong", "third"]}}
+    rounds, record = played({"traders": {"minds": {"wise": 1}, "define": define}}, tmp_path / "j")
+    for outcome in rounds:
+        turns = outcome.gathered.turns
+        assert np.bincount(turns.calls.turn).tolist() == [3] * 12
+        assert turns.models == ("cheap", "strong", "third")
+        assert not any(outcome.gathered.decisions.errors)
+    assert record.summary["trades"] > 0
+    assert record.summary["asks"] == {"wise": ["cheap", "strong", "third"]}
+    assert deciders.nature(record.summary, "wise") == "scripted policy"
+    assert "answered_by" not in record.summary
+    usd = record.summary["tokens"]["usd"]
+    assert usd["strong"] > 5 * usd["cheap"] > 0
+
+
+def test_a_cascade_asks_the_strong_model_only_where_the_cheap_one_failed(tmp_path: Path) -> None:
+    define = {"thrifty": {"mind": "cascade", "first": "cheap", "then": "strong"}}
+    rounds, _ = played({"traders": {"minds": {"thrifty": 1}, "define": define}}, tmp_path / "j")
+    asked = np.concatenate([np.bincount(outcome.gathered.turns.calls.turn) for outcome in rounds])
+    assert set(asked.tolist()) == {1, 2}
+    assert not any(error for outcome in rounds for error in outcome.gathered.decisions.errors)
+
+
+def test_a_mind_that_fails_costs_its_own_traders_and_not_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: object) -> None:
+        raise RuntimeError("out of its mind")
+
+    monkeypatch.setattr("tests.examples.council.Council.decide", fail)
+    define = {"wise": {"mind": "council", "models": ["cheap", "strong"]}}
+    rounds, _ = played({"traders": {"minds": {"wise": 1, "third": 1}, "define": define}}, tmp_path / "j")
+    for outcome in rounds:
+        turns, errors = outcome.gathered.turns, outcome.gathered.decisions.errors
+        assert {*zip(turns.mind_names, errors, strict=True)} == {("wise", DecisionError.ENGINE), ("third", None)}
+
+
+def test_a_scenario_without_a_market_decides_by_numbers(tmp_path: Path) -> None:
+    rounds, _ = played({"scenario": {"name": "guess", "prize_cents": 250}}, tmp_path / "j")
+    for outcome in rounds:
+        chosen = outcome.gathered.decisions.chosen
+        assert len({*chosen}) > 1
+        assert all(0 <= number <= 100 for number in chosen if number is not None)
+    balances = rounds[-1].state.balances
+    assert int(balances.sum()) == ROUNDS * 250
+
+
+@pytest.mark.parametrize(
+    ("traders", "key"),
+    [
+        ({"define": {"wise": {"mind": "counsel", "models": ["cheap", "strong"]}}}, "traders"),
+        ({"define": {"wise": {"mind": "council", "models": ["cheap", "dear"]}}}, "traders.define.wise"),
+        ({"define": {"wise": {"mind": "council", "models": ["cheap"]}}}, "traders.define.wise.models"),
+        ({"define": {"cheap": {"mind": "council", "models": ["cheap", "strong"]}}}, "traders.define.cheap"),
+        ({"define": {"wise": {"models": ["cheap", "strong"]}}}, "traders.define.wise"),
+        ({"minds": {"wise": 1}}, "traders.minds.wise"),
+    ],
+)
+def test_a_mind_that_cannot_be_made_is_refused_with_its_key(traders: dict[str, Any], key: str) -> None:
+    with pytest.raises(ConfigError, match=key):
+        compose(resolve({"models": MODELS, "traders": traders}))
+
+
+def test_an_unknown_plugin_is_told_which_there_are() -> None:
+    with pytest.raises(ConfigError, match=r"council.*desk.*model.*rule"):
+        resolve({"models": MODELS, "traders": {"define": {"wise": {"mind": "counsel"}}}})
+    with pytest.raises(ConfigError, match=r"double_auction.*guess.*wood"):
+        resolve({"models": MODELS, "scenario": {"name": "gues"}})
+
+
+def test_who_barters_nothing_is_decided_for_by_no_rule_of_barter() -> None:
+    with pytest.raises(ConfigError, match=r"traders\.minds\.zip"):
+        compose(resolve({"models": MODELS, "scenario": {"name": "guess"}, "traders": {"minds": {"zip": 1}}}))
+
+
+def test_no_config_can_name_a_module(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(VARIABLE)
+    with pytest.raises(ConfigError, match=r"scenario\.name"):
+        resolve({"models": MODELS, "scenario": {"name": "tests.examples.guess"}})
+    monkeypatch.setenv(VARIABLE, "no_such_module")
+    with pytest.raises(ConfigError, match="no_such_module"):
+        resolve({"models": MODELS})
