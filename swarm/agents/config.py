@@ -96,8 +96,8 @@ class CouncilConfig(StrictModel):
     half_life_calls: int = Field(default=50, ge=1, le=100_000)
     """After so many judged calls of a member, what it did before them counts half."""
 
-    judged_per_round: int = Field(default=32, ge=0, le=10_000)
-    """Most turns of a round whose proposed actions are cleared again, to see what each would have brought."""
+    judged_per_round: int = Field(default=8, ge=0, le=10_000)
+    """Most turns of a round for which the round is cleared again with each action of the menu, to see what it brings."""
 
     @model_validator(mode="after")
     def _has_different_members(self) -> Self:

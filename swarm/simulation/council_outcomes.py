@@ -1,11 +1,10 @@
 """What members of councils were worth: each round's proposed actions are cleared again, and what they brought is kept.
 
-Labels come free in a market: with all other orders as they were, the round is cleared once more for each different
-action that a member proposed. All of it follows from the journal, so a replay comes to the same weights. Orders that
+Labels come free in a market: with all other orders as they were, the round is cleared once more for each action of
+the menu. All of it follows from the journal, so a replay comes to the same weights. Orders that
 rest and debts from earlier rounds are left out of it.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -21,6 +20,8 @@ from swarm.market.counterfactual import Counterfactual
 from swarm.market.events import RoundCleared
 from swarm.market.orders import BUY, SELL, Int64, Orders
 from swarm.seeding import draw
+from swarm.simulation.market import MarketAnswer, new_exchange
+from swarm.simulation.plan import RunPlan
 
 Float64 = npt.NDArray[np.float64]
 
@@ -52,7 +53,7 @@ class Judged:
 
     @property
     def right(self) -> npt.NDArray[np.bool_]:
-        """[members]: whose action brought as much as the best that was proposed."""
+        """[members]: whose action brought as much as the best of the menu."""
         found: npt.NDArray[np.bool_] = (self.gain_ticks >= self.best_ticks) & (self.action != MISSING)
         return found
 
@@ -71,12 +72,36 @@ class _Tally:
 class CouncilOutcomes:
     """The outcomes of all councils of a run, from round to round."""
 
-    def __init__(self, councils: Mapping[str, CouncilConfig], seed: int) -> None:
-        self._councils = dict(councils)
-        self._seed = seed
+    def __init__(self, plan: RunPlan) -> None:
+        self._councils: dict[str, CouncilConfig] = {}
+        self._tallies: dict[str, _Tally] = {}
+        self.under(plan)
+
+    def under(self, plan: RunPlan) -> None:
+        """Goes by this plan from now on; what is known of a council stays while it has the same members."""
+        before, self._plan = self._councils, plan
+        self._seed = plan.seed
+        sections = {name: definition.section for name, definition in plan.shard.definitions.items()}
+        self._councils = {name: section for name, section in sections.items() if isinstance(section, CouncilConfig)}
         self._tallies = {
-            name: _Tally(np.zeros(len(c.seats)), np.zeros(len(c.seats))) for name, c in self._councils.items()
+            name: self._tallies[name]
+            if name in before and before[name].seats == council.seats
+            else _Tally(np.zeros(len(council.seats)), np.zeros(len(council.seats)))
+            for name, council in self._councils.items()
         }
+
+    def settled(self, seen: Observation, turns: Turns, orders: Orders, before: MarketAnswer) -> tuple[Judged, ...]:
+        """Takes in a round that was decided on from `before`, with all orders, and returns what was judged of it."""
+        menus = self._plan.shard.forms.get(MenuForm.name)
+        if not self._councils or not isinstance(menus, MenuForm):
+            return ()
+        market = new_exchange(self._plan.market)
+        traders, assets = before.state.balances.shape
+        market.ledger.balances[:traders, :assets] = before.state.balances
+        market.ledger.balances[traders:, :assets] = before.named
+        market.reference_ticks = before.state.reference_ticks.copy()
+        round_ = seen.public.round
+        return tuple(self.judge(seen, turns, menus, Counterfactual(market, round_, orders), round_))
 
     @property
     def worth(self) -> dict[str, MembersWorth]:
@@ -137,18 +162,14 @@ class CouncilOutcomes:
         samples = turn.actions(len(menu.actions))
         # A member that was asked several times stands for what it said first.
         action = samples[:, 0] if samples.shape[1] else np.full(len(config.seats), MISSING)
-        gains = {MISSING: 0}
-        for number in np.unique(action[action != MISSING]).tolist():
-            gains[number] = realised_ticks(before, trader, menu.actions[number], seen, row)
+        # Every action is cleared, since members that are all wrong can only be told by what none of them proposed.
+        gains = {number: realised_ticks(before, trader, a, seen, row) for number, a in enumerate(menu.actions)}
+        gains[MISSING] = 0
         overseers = frozenset(m for m, seat in enumerate(config.seats) if seat.role == "oversight")
         decided = count(turn, config.rule, len(menu.actions), overseers, config.abstain_permille).action
-        decided = MISSING if decided is None else decided
-        if decided not in gains:
-            gains[decided] = realised_ticks(before, trader, menu.actions[decided], seen, row)
         gain = np.array([gains[number] for number in action.tolist()], dtype=np.int64)
-        # Passing can always be proposed, and brings nothing.
-        best = max(0, *gains.values())
-        return Judged(round_, trader, name, action, gain, gains[decided], best)
+        best = max(gains.values())
+        return Judged(round_, trader, name, action, gain, gains[MISSING if decided is None else decided], best)
 
     def _learn(self, name: str, judged: list[Judged]) -> None:
         tally = self._tallies[name]
@@ -204,7 +225,7 @@ def realised_ticks(before: Counterfactual, trader: int, action: Action, seen: Ob
 
 
 def gain_of(cleared: RoundCleared, trader: int, seen: Observation, row: int) -> int:
-    """Returns what a trader's fills gained it, in ticks: worth less price where it bought, price less worth elsewhere."""
+    """Returns what a trader's fills gained it, in ticks: worth less price of what it bought, and the reverse."""
     barter = seen.private.bartering
     worth, need = barter.worth_ticks[row].tolist(), barter.need[row].tolist()
     trades = cleared.trades

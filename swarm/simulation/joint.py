@@ -127,6 +127,11 @@ def joint_outcome(plan: WorldPlan, outcomes: Sequence[RoundOutcome]) -> RoundOut
         decide_s=max(o.decide_s for o in outcomes),
         clear_s=max(o.clear_s for o in outcomes),
         of=tuple(outcomes),
+        judged=tuple(
+            replace(one, trader=int(numbers[one.trader]))
+            for numbers, o in zip(number_of, outcomes, strict=True)
+            for one in o.judged
+        ),
     )
 
 

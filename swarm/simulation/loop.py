@@ -23,6 +23,7 @@ from swarm.market.orders import Int64, Orders
 from swarm.scenarios.protocol import Choices, Consequence, MarketState, Movement, Resolved, with_debts
 from swarm.seeding import draw
 from swarm.simulation.attention import Attended, Attention, counted
+from swarm.simulation.council_outcomes import CouncilOutcomes, Judged
 from swarm.simulation.entries import Acted
 from swarm.simulation.journal import JournalStats
 from swarm.simulation.market import MarketAnswer, MarketPort
@@ -39,7 +40,8 @@ class RoundOutcome:
 
     `delivery` is what traders heard before they decided, which was said in the round before, and `said` what they said;
     `journal` is what keeping the journal has taken up to the round. In a world of several markets the outcome is that
-    of all of them as one, `of` has each one's own, and `road` what travelled between them.
+    of all of them as one, `of` has each one's own, and `road` what travelled between them. `judged` are turns of
+    councils for which the round was cleared again.
     """
 
     plan: RunPlan
@@ -62,6 +64,7 @@ class RoundOutcome:
     clear_s: float
     of: "tuple[RoundOutcome, ...]" = ()
     road: RoadRound | None = None
+    judged: tuple[Judged, ...] = ()
 
 
 class Watcher(Protocol):
@@ -104,6 +107,7 @@ class _Cleared:
     cleared: RoundCleared
     reference_before_ticks: Int64
     clear_s: float
+    judged: tuple[Judged, ...]
 
 
 class RoundLoop:
@@ -127,6 +131,7 @@ class RoundLoop:
         self._clock = clock
         self._attention = Attention(plan)
         self._sizes = PromptSizes(plan)
+        self._councils = CouncilOutcomes(plan)
         self._numbers = _Numbers()
         self._decided: _Decided | None = None
         self._cleared: _Cleared | None = None
@@ -183,7 +188,7 @@ class RoundLoop:
         choices = _choices(decided.gathered, decided.standing)
         resolved = plan.scenario.resolve(round_, choices, self._answer.state)
         orders = _with_priority(plan.seed, round_, resolved.orders)
-        before = self._answer.state.reference_ticks
+        decided_on, before = self._answer, self._answer.state.reference_ticks
         self._answer = self._market.execute(
             [
                 decided.gathered.entry(round_),
@@ -193,10 +198,11 @@ class RoundLoop:
         )
         taken, cleared = _taken_and_cleared(self._answer.events)
         clear_s = self._clock() - resumed_s
+        judged = self._councils.settled(decided.seen, decided.gathered.turns, orders, decided_on)
         self._live(round_, before, cleared, resolved)
         self._said = _said(plan, round_, decided.gathered, orders, taken, cleared)
         self.round, self._last = round_, cleared
-        self._cleared = _Cleared(decided, orders, taken, cleared, before, clear_s)
+        self._cleared = _Cleared(decided, orders, taken, cleared, before, clear_s, judged)
 
     def end(self, acts: Sequence[Acted | Consequence] = ()) -> RoundOutcome:
         """The third phase: what others do to the market is journalled and applied, and the round is made durable."""
@@ -227,6 +233,7 @@ class RoundLoop:
             duration_s=self._clock() - decided.started_s,
             decide_s=decided.decided_s - decided.started_s,
             clear_s=cleared.clear_s,
+            judged=cleared.judged,
         )
 
     def _hold(self, plan: RunPlan) -> None:
@@ -235,6 +242,7 @@ class RoundLoop:
         self._router = _router(plan)
         self._attention.under(plan)
         self._sizes.under(plan)
+        self._councils.under(plan)
         self._past = (self._past or _Past()) if plan.shard.traders.desks else None
 
     def _leave_for(self, fork: Fork) -> None:
@@ -259,7 +267,7 @@ class RoundLoop:
         holdings = _holdings(own)
         delivery = self._router.route(self._said, seen.public.reference_ticks, holdings, self.plan.present(round_))
         facts = with_debts(own.facts, self._answer.state, self.plan.scenario.goods, self.plan.shard.tick_cents)
-        public = replace(seen.public, sizes=self._sizes.now)
+        public = replace(seen.public, sizes=self._sizes.now, members_worth=self._councils.worth)
         seen = Observation(public, replace(own, facts=facts, heard=delivery.heard))
         return self._past.shown(seen) if self._past is not None else seen, delivery
 

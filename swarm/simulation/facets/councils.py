@@ -1,0 +1,166 @@
+"""What councils came to: who met, who was right, and whether their members failed alike."""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from swarm.agents.config import CouncilConfig
+from swarm.agents.votes import CouncilTurn, count
+from swarm.coordination.failing_alike import failing_alike
+from swarm.coordination.vote import MISSING
+from swarm.market.orders import Int64
+from swarm.scenarios.protocol import MarketState
+from swarm.simulation.council_outcomes import OPTIONS, Judged
+from swarm.simulation.facets.protocol import Tables
+from swarm.simulation.loop import RoundOutcome
+from swarm.simulation.plan import RunPlan
+
+ROWS = 200_000
+"""Most rows of the table of judged votes; what comes later is left to the journal, and counted."""
+
+_SCHEMA: dict[str, Any] = {
+    "round": pl.Int64,
+    "council": pl.String,
+    "trader": pl.Int64,
+    "member": pl.String,
+    "action": pl.Int64,
+    "gain_ticks": pl.Int64,
+    "right": pl.Boolean,
+    "council_ticks": pl.Int64,
+    "best_ticks": pl.Int64,
+}
+
+
+class Councils:
+    """Keeps the table `votes`, of judged turns, and counts of all turns."""
+
+    name = "councils"
+
+    def started(self, plan: RunPlan, opening: MarketState, named: Int64) -> None:
+        """Take note of the councils of the run and of its forks."""
+        plans = [plan, *(fork.plan for fork in plan.forks())]
+        sections = {name: d.section for p in plans for name, d in p.shard.definitions.items()}
+        self._councils = {name: c for name, c in sections.items() if isinstance(c, CouncilConfig)}
+        self._counts: dict[str, Counter[str]] = {name: Counter() for name in self._councils}
+        self._judged: dict[str, list[Judged]] = {name: [] for name in self._councils}
+        self._rows = 0
+
+    def round_done(self, outcome: RoundOutcome) -> None:
+        """Keep what was judged, and count the turns of each council by what they came to."""
+        if not self._councils:
+            return
+        turns = outcome.gathered.turns
+        for text, name in zip(turns.text, turns.mind_names, strict=True):
+            if name in self._councils:
+                self._count(name, text)
+        for one in outcome.judged:
+            if self._rows < ROWS:
+                self._judged[one.council].append(one)
+                self._rows += len(one.action)
+            else:
+                self._counts[one.council]["judged_not_kept"] += 1
+
+    def tables(self) -> Tables:
+        """Returns the judged votes, one row for each member."""
+        if not self._councils:
+            return {}
+        rows = [
+            (o.round, o.council, o.trader, _member(self._councils[name], m), *values, o.council_ticks, o.best_ticks)
+            for name, judged in self._judged.items()
+            for o in judged
+            for m, values in enumerate(zip(o.action.tolist(), o.gain_ticks.tolist(), o.right.tolist(), strict=True))
+        ]
+        return {"votes": pl.DataFrame(rows, schema=_SCHEMA, orient="row")}
+
+    def summary(self, tables: Tables) -> Mapping[str, Any]:
+        """Returns each council's turns, what its members and it were worth, and whether they failed alike."""
+        if not self._councils:
+            return {}
+        return {"councils": {name: self._summed(name) for name in self._councils}}
+
+    def _count(self, name: str, text: str) -> None:
+        config, counts = self._councils[name], self._counts[name]
+        try:
+            turn = CouncilTurn.from_text(text, len(config.seats))
+        except ValueError:
+            counts["failed"] += 1
+            return
+        overseers = frozenset(m for m, seat in enumerate(config.seats) if seat.role == "oversight")
+        # Any menu is shorter than the alphabet, and a vote beyond a menu was put down as an error.
+        found = count(turn, config.rule, 16, overseers, config.abstain_permille)
+        counts["turns"] += 1
+        counts["met"] += turn.met
+        counts["vetoed"] += found.vetoed
+        counts["abstained"] += found.abstained
+        counts["nobody_voted"] += found.action is None
+        counts["one_followed"] += turn.alone >= 0
+        counts["missing_votes"] += len(turn.faults)
+        cast = turn.actions(16)
+        cast = cast[cast != MISSING]
+        counts["unanimous"] += turn.met and len(cast) > 0 and bool((cast == cast[0]).all())
+
+    def _summed(self, name: str) -> dict[str, Any]:
+        config, judged = self._councils[name], self._judged[name]
+        names = [_member(config, m) for m in range(len(config.seats))]
+        found: dict[str, Any] = {"rule": config.rule, "members": names, **dict(sorted(self._counts[name].items()))}
+        if not judged:
+            return {**found, "judged": 0}
+        right = np.stack([one.right for one in judged])
+        gain = np.stack([one.gain_ticks for one in judged])
+        best = np.array([one.best_ticks for one in judged])
+        council = np.array([one.council_ticks for one in judged])
+        alike = failing_alike(
+            np.stack([one.action for one in judged]), right, OPTIONS, np.array([one.round for one in judged])
+        )
+        accuracy = right.mean(axis=0)
+        single = int(accuracy.argmax())
+        return {
+            **found,
+            "judged": len(judged),
+            "accuracy": _rounded(float((council >= best).mean())),
+            "regret_ticks": _rounded(float((best - council).mean())),
+            "best_single": names[single],
+            "against_best_single": _paired(
+                (council >= best).astype(np.float64) - right[:, single], np.array([one.round for one in judged])
+            ),
+            "of_member": {
+                member: {
+                    "accuracy": _rounded(float(accuracy[m])),
+                    "regret_ticks": _rounded(float((best - gain[:, m]).mean())),
+                }
+                for m, member in enumerate(names)
+            },
+            "error_correlation": _rounded(alike.correlation),
+            "n_eff": _rounded(alike.n_eff),
+            "all_wrong": _rounded(alike.all_wrong),
+            "all_wrong_if_independent": _rounded(alike.independent),
+            "all_wrong_ratio": [_rounded(v) for v in (alike.ratio, alike.ratio_low, alike.ratio_high)],
+            "same_wrong_answer": _rounded(alike.same_wrong),
+            "same_wrong_by_chance": _rounded(alike.same_wrong_by_chance),
+            "failed_alike": alike.sentence,
+        }
+
+
+def _member(config: CouncilConfig, member: int) -> str:
+    seat = config.seats[member]
+    return seat.model if seat.role in (None, seat.model) else f"{seat.model} ({seat.role})"
+
+
+def _rounded(value: float) -> float | None:
+    return None if np.isnan(value) else round(value, 4)
+
+
+def _paired(difference: "np.ndarray[Any, np.dtype[np.float64]]", rounds: Int64) -> list[float | None]:
+    """The mean difference of a turn with its 95% interval, by a bootstrap over rounds."""
+    _, cluster = np.unique(rounds, return_inverse=True)
+    sums, items = np.bincount(cluster, weights=difference), np.bincount(cluster)
+    drawn = np.random.default_rng(0).integers(0, len(items), (1_000, len(items)))
+    means = sums[drawn].sum(axis=1) / items[drawn].sum(axis=1)
+    low, high = (float(v) for v in np.quantile(means, [0.025, 0.975]))
+    return [_rounded(float(difference.mean())), _rounded(low), _rounded(high)]
+
+
+FACET = Councils
