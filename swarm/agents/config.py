@@ -97,7 +97,7 @@ class CouncilConfig(StrictModel):
     """After so many judged calls of a member, what it did before them counts half."""
 
     judged_per_round: int = Field(default=8, ge=0, le=10_000)
-    """Most turns of a round for which the round is cleared again with each action of the menu, to see what it brings."""
+    """Most turns of a round that are judged, by clearing the round again with each action of the menu."""
 
     @model_validator(mode="after")
     def _has_different_members(self) -> Self:
