@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from swarm import __version__
 from swarm.agents.plan import ShardPlan
 from swarm.llm.config import ModelConfig
 from swarm.scenarios.protocol import Consequence, Int64, Scenario
@@ -18,6 +17,7 @@ from swarm.simulation.market import MarketPlan
 from swarm.simulation.presence import PopulationStep, among, present_in
 from swarm.simulation.regions import RegionsConfig
 from swarm.simulation.road import Travellers
+from swarm.version import __version__
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,8 +109,8 @@ def test_a_folder_of_somebody_else_sends_no_key(
 ) -> None:
     asked: list[Any] = []
     monkeypatch.setenv("MY_SECRET", "sk-secret")
-    monkeypatch.setattr("swarm.runtime.run.resume", lambda *given: asked.append(given))
-    monkeypatch.setattr("swarm.runtime.run.fork", lambda *given: asked.append(given))
+    monkeypatch.setattr("swarm.runtime.run.Session.resume", lambda *given: asked.append(given))
+    monkeypatch.setattr("swarm.runtime.fork.fork", lambda *given: asked.append(given))
     folder = tmp_path / "shared"
     folder.mkdir()
     (folder / "config.yaml").write_text(yaml.safe_dump(config(api_key_env="MY_SECRET")))
