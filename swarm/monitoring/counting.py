@@ -52,8 +52,8 @@ class Counting:
         """Returns who decides for each trader under a plan."""
         if self._seats is None or self._seats.plan is not plan:
             asks = own_models(plan.shard)
-            # What asks several models is nobody's own, and what asks none is a rule.
-            model = {mind: self._model[models[0]] if len(models) == 1 else -1 for mind, models in asks.items()}
+            # Of several models the first stands for what is lost before any was asked; what asks none is a rule.
+            model = {mind: self._model[models[0]] if models else -1 for mind, models in asks.items()}
             self._seats = Seats(
                 plan,
                 np.array([self._mind[mind] for mind in plan.minds], dtype=np.int64),

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from swarm.agents.plan import ShardPlan
-from swarm.llm.config import ModelConfig
+from swarm.llm.entry import ModelEntry
 from swarm.scenarios.protocol import Consequence, Int64, Scenario
 from swarm.simulation.entries import JOURNAL_FORMAT, Forked, RunBegan
 from swarm.simulation.market import MarketPlan
@@ -34,7 +34,7 @@ class RunPlan:
     rounds: int
     scenario_name: str
     scenario: Scenario
-    models: tuple[ModelConfig, ...]
+    models: tuple[ModelEntry, ...]
     market: MarketPlan
     shard: ShardPlan
     config_record: dict[str, Any]

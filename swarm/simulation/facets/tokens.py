@@ -1,7 +1,7 @@
 """What calls of models cost, by round and model, in tokens and dollars, and which minds other models answered for."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ class Tokens:
     def __init__(self) -> None:
         self._columns = Columns()
         self._answered: dict[str, Counter[str]] = {}
+        self._own: tuple[RunPlan | None, Mapping[str, Sequence[str]]] = (None, {})
 
     def started(self, plan: RunPlan, opening: MarketState, named: Int64) -> None:
         """Take note of who counts tokens, of which models have a price, and of a turn's budget."""
@@ -74,6 +75,12 @@ class Tokens:
         answered = {mind: dict(sorted(by.items())) for mind, by in sorted(self._answered.items())}
         return {"tokens": told, **({"answered_by": answered} if answered else {})}
 
+    def _models_of(self, plan: RunPlan) -> Mapping[str, Sequence[str]]:
+        """The models that each mind asks by itself, looked up once for each plan."""
+        if self._own[0] is not plan:
+            self._own = plan, own_models(plan.shard)
+        return self._own[1]
+
     def _usd(self, tokens: pl.DataFrame) -> dict[str, float]:
         """What each model cost whose prices are known; what a failed request cost nobody knows."""
         usd: dict[str, float] = {}
@@ -89,7 +96,7 @@ class Tokens:
 
     def _keep_other_answers(self, outcome: RoundOutcome) -> None:
         """Count the turns that ended with another model than the mind's own, as the governor may have it."""
-        turns, own = outcome.gathered.turns, own_models(outcome.plan.shard)
+        turns, own = outcome.gathered.turns, self._models_of(outcome.plan)
         last = turns.last_model
         pairs, sizes = np.unique(np.stack([turns.mind, last]), axis=1, return_counts=True)
         for (mind, model), turns_of in zip(pairs.T.tolist(), sizes.tolist(), strict=True):
