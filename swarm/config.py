@@ -138,7 +138,7 @@ class RunConfig(StrictModel):
     """Where the processes live."""
 
     @model_validator(mode="after")
-    def _minds_exist(self) -> "RunConfig":
+    def _models_fit(self) -> "RunConfig":
         names = [m.name for m in self.models]
         if doubled := sorted({n for n in names if names.count(n) > 1}):
             raise Misplaced("models", f"two models are called {doubled[0]!r}; give each its own name")
@@ -146,12 +146,18 @@ class RunConfig(StrictModel):
             raise Misplaced("models", f"{clash[0]!r} is the name of a baseline; give the model another")
         if not names and not self.traders.minds:
             raise Misplaced("models", "expected at least one model, or baselines under traders.minds")
-        if (hears := self.traders.hears) is not None and hears >= self.most_traders:
-            raise Misplaced(
-                "traders.hears",
-                f"expected at most {self.most_traders - 1}, since a trader has no more others to hear among "
-                f"{self.most_traders}, got {hears}",
-            )
+        for i, model in enumerate(self.models):
+            if model.max_completion_tokens >= self.budget.tokens_per_turn:
+                raise Misplaced(
+                    f"models.{i}.max_completion_tokens",
+                    f"expected less than budget.tokens_per_turn ({self.budget.tokens_per_turn}), "
+                    f"got {model.max_completion_tokens}",
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _desks_fit(self) -> "RunConfig":
+        names = [m.name for m in self.models]
         desks = [d.name for d in self.traders.desks]
         for i, desk in enumerate(self.traders.desks):
             if desk.name in (*names, *BASELINES, *desks[:i]):
@@ -168,6 +174,11 @@ class RunConfig(StrictModel):
                     f"traders.desks.{i}.model",
                     f"{desk.model} is a model of the engine {thinks_with.engine}, which can call no tool",
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _weights_fit(self) -> "RunConfig":
+        names = [m.name for m in self.models]
         try:
             known = list(definitions(names, self.traders))
         except ConfigError as error:
@@ -181,13 +192,16 @@ class RunConfig(StrictModel):
                 raise Misplaced(f"traders.minds.{mind}", f"expected a weight from 0 to 1000, got {weight}")
         if self.traders.minds and not any(self.traders.minds.values()):
             raise Misplaced("traders.minds", "expected at least one weight above 0")
-        for i, model in enumerate(self.models):
-            if model.max_completion_tokens >= self.budget.tokens_per_turn:
-                raise Misplaced(
-                    f"models.{i}.max_completion_tokens",
-                    f"expected less than budget.tokens_per_turn ({self.budget.tokens_per_turn}), "
-                    f"got {model.max_completion_tokens}",
-                )
+        return self
+
+    @model_validator(mode="after")
+    def _hearing_fits(self) -> "RunConfig":
+        if (hears := self.traders.hears) is not None and hears >= self.most_traders:
+            raise Misplaced(
+                "traders.hears",
+                f"expected at most {self.most_traders - 1}, since a trader has no more others to hear among "
+                f"{self.most_traders}, got {hears}",
+            )
         return self
 
     @model_validator(mode="after")
