@@ -99,7 +99,8 @@ class Region:
         """
         have = market.balances[:, 1:]
         _, sold = fills_of(cleared, len(have), len(self.goods))
-        spare: Int64 = np.minimum(np.maximum(seen.private.bartering.spare - sold, 0), have)
+        barter = seen.private.barter
+        spare = np.zeros_like(have) if barter is None else np.minimum(np.maximum(barter.spare - sold, 0), have)
         spare[self.natives :] = have[self.natives :]
         return spare
 

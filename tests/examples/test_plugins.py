@@ -114,6 +114,22 @@ def test_keys_of_an_engine_of_others_are_checked_like_ours(entry: dict[str, Any]
         resolve({"models": [{"name": "polly", **entry}]})
 
 
+def test_minds_of_several_models_make_do_with_the_cheapest_where_money_is_short(tmp_path: Path) -> None:
+    define = {
+        "wise": {"mind": "council", "models": ["cheap", "strong"]},
+        "thrifty": {"mind": "cascade", "first": "cheap", "then": "strong"},
+    }
+    models = [model | {"usd_per_million_completion_tokens": 1.0} for model in MODELS[:2]]
+    lean = {
+        "models": models,
+        "budget": {"run_usd": 0.1},
+        "traders": {"minds": {"wise": 1, "thrifty": 1}, "define": define},
+    }
+    rounds, record = played(lean, tmp_path / "j")
+    assert record.summary["budget"]["spent_usd"] <= 0.1
+    assert any(outcome.gathered.turns.models == ("cheap",) for outcome in rounds)
+
+
 def test_a_mind_that_fails_costs_its_own_traders_and_not_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -164,6 +180,18 @@ def test_an_unknown_plugin_is_told_which_there_are() -> None:
 def test_who_barters_nothing_is_decided_for_by_no_rule_of_barter() -> None:
     with pytest.raises(ConfigError, match=r"traders\.minds\.zip"):
         compose(resolve({"models": MODELS, "scenario": {"name": "guess"}, "traders": {"minds": {"zip": 1}}}))
+
+
+@pytest.mark.parametrize(
+    ("config", "key"),
+    [
+        ({"market": {"margin": {}}}, r"market\.margin"),
+        ({"regions": {"names": ["a", "b"], "travellers": 2, "tilt_permille": 0}}, r"regions\.travellers"),
+    ],
+)
+def test_what_needs_goods_is_refused_where_there_are_none(config: dict[str, Any], key: str) -> None:
+    with pytest.raises(ConfigError, match=key):
+        compose(resolve({"models": MODELS, "scenario": {"name": "guess"}} | config))
 
 
 def test_no_config_can_name_a_module(monkeypatch: pytest.MonkeyPatch) -> None:

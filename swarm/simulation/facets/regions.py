@@ -35,7 +35,7 @@ class Regions:
             return
         goods = np.array(outcome.plan.scenario.goods)
         dispersion = price_dispersion(np.array([o.state.reference_ticks for o in outcome.of]))
-        self._dispersion.append(float(dispersion.mean()))
+        self._dispersion.append(float(dispersion.mean()) if len(goods) else 0.0)
         for name, own in zip(outcome.plan.scenario.config.all_names, outcome.of, strict=True):
             self._prices.add(
                 {
