@@ -69,7 +69,8 @@ def optimum(one: Task) -> int:
     goods = len(one.value)
     within = LinearConstraint(one.weight, -np.inf, one.limit)
     found = milp(-one.value.astype(np.float64), constraints=within, integrality=np.ones(goods), bounds=Bounds(0, 1))
-    return round(-found.fun)
+    best: int = round(-found.fun)
+    return best
 
 
 def bound(one: Task) -> float:
@@ -149,7 +150,8 @@ def family(
         for _ in range(tasks_each):
             one = task(random, size)
             best, most = optimum(one), bound(one)
-            passed, claimed = [], []
+            passed: list[bool] = []
+            claimed: list[float] = []
             for tier, most_steps in enumerate(STEPS):
                 claim, draft = solve(one, tier, most_steps // 10, random)
                 reached, _ = solve(one, tier, most_steps, random, draft)

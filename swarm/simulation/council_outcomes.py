@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from swarm.agents.config import CouncilConfig
-from swarm.agents.forms.menu import Action, MenuForm
+from swarm.agents.forms.menu import MOST_ACTIONS, Action, MenuForm
 from swarm.agents.observation import MembersWorth, Observation
 from swarm.agents.turns import Turns
 from swarm.agents.votes import CouncilTurn, count
@@ -25,8 +25,8 @@ from swarm.simulation.plan import RunPlan
 
 Float64 = npt.NDArray[np.float64]
 
-OPTIONS = 8
-"""Actions that a menu has about, for the odds of guessing one."""
+OPTIONS = 1 + MOST_ACTIONS
+"""Actions of a menu at most, for the odds of guessing one."""
 
 LEAST_CALLS = 20
 """Judged calls of a member before anybody is followed or weighed by them."""

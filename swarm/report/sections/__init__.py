@@ -14,6 +14,7 @@ ORDER = (
     "quality",
     "profit",
     "decisions",
+    "councils",
     "desks",
     "cost",
     "conservation",

@@ -1,0 +1,54 @@
+"""What councils came to: how often they met, who was right, and whether their members failed alike."""
+
+from typing import Any
+
+from swarm.report.parts import SectionPlugin, Table
+from swarm.report.wording import count, plain
+from swarm.simulation.record import RunRecord
+
+COUNTED = ("met", "unanimous", "one_followed", "vetoed", "abstained", "nobody_voted", "missing_votes", "failed")
+"""What is counted of a council's turns, in the order of the table."""
+
+
+def councils(record: RunRecord) -> tuple[Table, ...]:
+    """Returns a table of all councils' turns, and one for each council that was judged."""
+    found = record.summary.get("councils")
+    if not found:
+        return ()
+    rows = [
+        (name, plain(of["rule"]), count(of.get("turns", 0)), *(count(of.get(key, 0)) for key in COUNTED))
+        for name, of in found.items()
+    ]
+    turns = Table(
+        "Turns of councils",
+        "Members vote by themselves, each on the same actions in an order of its own. Where one member is surely "
+        "better than the council it is followed; a member that was late or said nonsense is a missing vote.",
+        ("council", "rule", "turns", *(plain(key) for key in COUNTED)),
+        tuple(rows),
+        words=(0, 1),
+    )
+    return (turns, *(_judged(name, of) for name, of in found.items() if of["judged"]))
+
+
+def _judged(name: str, of: dict[str, Any]) -> Table:
+    """The council beside each of its members, by what their actions would have brought."""
+    difference, low, high = of["against_best_single"]
+    verdict = "which is no difference" if low <= 0 <= high else "which is a difference"
+    rows = [(name, _share(of["accuracy"]), f"{of['regret_ticks']:.1f}")]
+    rows += [(who, _share(m["accuracy"]), f"{m['regret_ticks']:.1f}") for who, m in of["of_member"].items()]
+    return Table(
+        f"Was {name} right?",
+        f"In {count(of['judged'])} turns the round was cleared again with each action of the menu. Right is who chose "
+        f"as well as could be; regret is what the best action would have brought beyond. Beside {of['best_single']}, "
+        f"the best single member, {name} was right {100 * difference:+.1f} points more often ({100 * low:+.1f} to "
+        f"{100 * high:+.1f}), {verdict}. {of['failed_alike']}",
+        ("who", "right", "regret in ticks"),
+        tuple(rows),
+    )
+
+
+def _share(value: float) -> str:
+    return f"{100 * value:.1f}%"
+
+
+SECTION = SectionPlugin("councils", "Councils", councils)

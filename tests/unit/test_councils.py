@@ -1,0 +1,217 @@
+"""Councils: votes that count, votes that are missing, what members were worth, and one history however it is run."""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from swarm.agents.config import CouncilConfig
+from swarm.agents.decision import DecisionError
+from swarm.agents.votes import CouncilTurn, count
+from swarm.config_file import resolve
+from swarm.errors import ConfigError
+from swarm.llm.protocol import ModelReply, ModelRequest, TokenUsage
+from swarm.planning import compose, composed
+from swarm.runtime.play import Played, play
+from swarm.simulation.loop import RoundOutcome
+from swarm.simulation.replay import replay
+
+NOBODY: frozenset[int] = frozenset()
+MODELS = [
+    {"name": f"m-{t}", "temperament": t, "form": "menu"} for t in ("value", "momentum", "maker", "hoarder", "panic")
+]
+MEMBERS = [m["name"] for m in MODELS]
+
+
+def config(**council: Any) -> Any:
+    seats = {"name": "five", "members": MEMBERS, **council}
+    traders = {"councils": [seats], "minds": {"five": 3, "m-value": 1}}
+    return resolve({"seed": 5, "rounds": 8, "population": 20, "models": MODELS, "traders": traders})
+
+
+class Rounds:
+    def __init__(self) -> None:
+        self.all: list[RoundOutcome] = []
+
+    def started(self, *_: object) -> None:
+        pass
+
+    def round_done(self, outcome: RoundOutcome) -> None:
+        self.all.append(outcome)
+
+
+def turn(*votes: str | Sequence[str], weights: Sequence[int] = (), alone: int = -1, drawn: int = 1) -> CouncilTurn:
+    by_member = tuple((vote,) if isinstance(vote, str) and vote else tuple(vote) for vote in votes)
+    return CouncilTurn(by_member, tuple(weights) or (1_000,) * len(votes), alone, drawn)
+
+
+def test_most_votes_win_and_the_first_who_voted_for_it_speaks() -> None:
+    found = count(turn("CB", "BA", "CA"), "majority", 4, NOBODY)
+    assert (found.action, found.letters) == (2, "CB")
+
+
+def test_weights_outvote_heads_and_a_member_may_be_followed_alone() -> None:
+    votes = ("BA", "CA", "CA")
+    assert count(turn(*votes, weights=(3_000, 1_000, 1_000)), "weighted", 4, NOBODY).action == 1
+    assert count(turn(*votes), "weighted", 4, NOBODY).action == 2
+    assert count(turn(*votes, alone=0), "weighted", 4, NOBODY).action == 1
+    # Who is followed but did not vote leaves the others to count.
+    assert count(turn("late", "CA", "CA", alone=0), "weighted", 4, NOBODY).action == 2
+
+
+def test_a_weight_below_zero_speaks_against_and_never_for_what_nobody_chose() -> None:
+    assert count(turn("BA", "BA", "CA", weights=(-2_000, -2_000, 100)), "weighted", 5, NOBODY).action == 2
+    assert count(turn("BA", weights=(-2_000,)), "weighted", 5, NOBODY).action == 1
+
+
+def test_the_most_self_consistent_member_wins() -> None:
+    votes = turn(("BA", "CA", "DA"), ("EA", "EA", "EA"), ("BA", "BA", "CA"))
+    assert count(votes, "confident", 6, NOBODY).action == 4
+
+
+def test_errors_are_missing_votes_and_nobody_is_an_error() -> None:
+    some = turn("engine_timeout", "CA", "bad_choice")
+    assert count(some, "majority", 4, NOBODY).action == 2
+    assert some.faults == (DecisionError.ENGINE_TIMEOUT, DecisionError.BAD_CHOICE)
+    assert count(turn("late", "bad_choice"), "majority", 4, NOBODY).action is None
+    # A letter beyond the menu is no vote.
+    assert count(turn("JA", "BA"), "majority", 4, NOBODY).action == 1
+
+
+def test_oversight_vetoes_and_does_not_vote() -> None:
+    overseers = frozenset({2})
+    vetoed = count(turn("BA", "BA", "AA"), "majority", 4, overseers)
+    assert (vetoed.action, vetoed.vetoed) == (0, True)
+    assert count(turn("BA", "BA", "CA"), "majority", 4, overseers).action == 1
+    assert count(turn("late", "late", "CA"), "majority", 4, overseers).action is None
+
+
+def test_a_council_abstains_where_it_is_not_sure() -> None:
+    split = turn("BA", "CA", "DA")
+    assert count(split, "majority", 4, NOBODY, abstain_permille=600).abstained
+    assert not count(turn("BA", "BA", "BA"), "majority", 4, NOBODY, abstain_permille=600).abstained
+
+
+def test_ties_are_drawn_and_not_given_to_the_first() -> None:
+    winners = {count(turn("BA", "CA", drawn=d), "majority", 4, NOBODY).action for d in range(20)}
+    assert winners == {1, 2}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "null", '[1,[["BA"]],[1000],-1,1]', '[1,[["BA"],[3]],[1,1],-1,1]', '[1,[["BA"],["BA"]],[1,"x"],-1,1]',
+     '[1,[["BA"],["BA"]],[1,1],2,1]', '[1,[["BA"],["BA"]],[1,1],-1,-5]', '[2,[["BA"],["BA"]],[1,1],-1,1]', "[" * 5_000],
+)  # fmt: skip
+def test_what_is_no_turn_of_a_council_is_refused(text: str) -> None:
+    with pytest.raises((ValueError, RecursionError)):
+        CouncilTurn.from_text(text, 2)
+
+
+def test_a_turn_reads_as_it_was_written() -> None:
+    one = turn(("BA", "late"), "", weights=(1_500, -3), alone=1, drawn=2**62)
+    assert CouncilTurn.from_text(one.to_text(), 2) == one
+
+
+def played(tmp_path: Path, **council: Any) -> tuple[Played, list[RoundOutcome]]:
+    rounds = Rounds()
+    found = play(config(**council), rounds, journals_in=tmp_path)
+    again = replay(tmp_path / "journal.swarm", composed)
+    assert again.holds, again.mismatch
+    return found, rounds.all
+
+
+@pytest.mark.parametrize("rule", ["majority", "weighted", "confident", "dawid_skene"])
+def test_all_members_are_asked_and_billed_and_the_run_replays(rule: str, tmp_path: Path) -> None:
+    found, rounds = played(tmp_path, rule=rule)
+    for outcome in rounds:
+        turns = outcome.gathered.turns
+        own = turns.take(np.array([i for i, name in enumerate(turns.mind_names) if name == "five"]))
+        assert np.bincount(own.calls.turn).tolist() == [5] * 15
+        assert not any(outcome.gathered.decisions.errors)
+    council = found.summary["councils"]["five"]
+    assert (council["turns"], council["met"], council["judged"]) == (8 * 15, 8 * 15, 8 * 8)
+    assert set(council["of_member"]) == set(MEMBERS)
+    assert found.tables["votes"].height == 8 * 8 * 5
+
+
+def test_members_see_the_menu_in_orders_of_their_own(tmp_path: Path) -> None:
+    _, rounds = played(tmp_path)
+    digests = rounds[0].gathered.turns.calls.prompt_digest
+    assert len({*digests.tolist()}) == len(digests)
+
+
+def test_a_council_meets_in_its_share_of_turns_and_where_the_first_two_differ(tmp_path: Path) -> None:
+    half, _ = played(tmp_path / "half", when={"share_of_turns": 0.5})
+    council = half.summary["councils"]["five"]
+    assert 0.3 < council["met"] / council["turns"] < 0.7
+    _, rounds = played(tmp_path / "differ", when={"disagreement": True})
+    asked = {*np.concatenate([np.bincount(o.gathered.turns.calls.turn) for o in rounds]).tolist()}
+    assert asked == {1, 2, 5}
+    never, _ = played(tmp_path / "never", when={"stake_ticks": 10**9})
+    assert never.summary["councils"]["five"]["met"] == 0
+
+
+class Moody:
+    """A model that fails, or says what is no choice, or votes to pass."""
+
+    def __init__(self, mood: str) -> None:
+        self.mood = mood
+
+    async def complete(self, requests: Sequence[ModelRequest], deadline_s: float) -> list[ModelReply]:
+        await asyncio.sleep(0)
+        if self.mood == "raises":
+            raise RuntimeError("out of order")
+        text, reason = {"fails": ("no", "timeout"), "babbles": ("well, hm", "stop"), "passes": ("AA", "stop")}[
+            self.mood
+        ]
+        return [ModelReply(text, TokenUsage(10, 1), reason, 0.0) for r in requests for _ in range(r.samples)]  # type: ignore[arg-type]
+
+
+def test_failed_members_are_missing_votes_and_all_failed_is_a_lost_turn() -> None:
+    moods = dict(zip(MEMBERS, ("fails", "babbles", "passes", "raises", "fails"), strict=True))
+    rounds = Rounds()
+    one = config()
+    found = play(one, rounds, clients={name: Moody(mood) for name, mood in moods.items()})
+    council = found.summary["councils"]["five"]
+    assert found.rounds == 8
+    assert council["missing_votes"] == 4 * council["turns"] == 4 * 8 * 15
+    lost = play(one, clients={name: Moody("fails") for name in MEMBERS})
+    assert lost.summary["councils"]["five"]["nobody_voted"] == 8 * 15
+    assert lost.summary["decision_errors"]["engine_timeout"] == 8 * 20
+
+
+@pytest.mark.parametrize(
+    ("council", "key", "word"),
+    [
+        ({"members": ["m-value", "nobody"]}, "members", "nobody"),
+        ({"members": ["m-value"]}, "members", "2"),
+        ({"members": ["m-value", "m-value"]}, "councils", "samples"),
+        ({"rule": "loudest"}, "rule", "majority"),
+        ({"name": "m-value"}, "councils", "another"),
+        ({"half_life_calls": 0}, "half_life_calls", "1"),
+        ({"when": {"share_of_turns": 2}}, "share_of_turns", "1"),
+    ],
+)
+def test_a_council_that_cannot_be_is_refused_with_its_key(council: dict[str, Any], key: str, word: str) -> None:
+    with pytest.raises(ConfigError, match=key) as caught:
+        config(**council)
+    assert word in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_members_answer_by_menu() -> None:
+    orders = [{"name": "plain", "temperament": "value"}, *MODELS]
+    council = {"name": "five", "members": ["plain", "m-value"]}
+    with pytest.raises(ConfigError, match="menu"):
+        resolve({"models": orders, "traders": {"councils": [council], "minds": {"five": 1}}})
+
+
+def test_a_name_that_is_a_role_has_it() -> None:
+    council = CouncilConfig(name="five", members=("analyst", "oversight", "m-value"))
+    assert [seat.role for seat in council.seats] == ["analyst", "oversight", None]
+
+
+def test_plans_of_runs_have_the_models_of_their_councils() -> None:
+    assert {m.name for m in compose(config()).run.models} == set(MEMBERS)
