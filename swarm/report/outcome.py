@@ -14,7 +14,7 @@ def lines(summary: Summary) -> list[str]:
     return [
         _totals(summary),
         *_desks(summary),
-        *_attention(summary),
+        *_asking(summary),
         *_budget(summary),
         *_late(summary),
         *_regions(summary),
@@ -53,7 +53,7 @@ def _desks(summary: Summary) -> list[str]:
     ]
 
 
-def _attention(summary: Summary) -> list[str]:
+def _asking(summary: Summary) -> list[str]:
     found = summary["attention"]
     if not found["due"]:
         return []

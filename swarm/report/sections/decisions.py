@@ -50,7 +50,7 @@ def decisions(record: RunRecord) -> tuple[Table, ...]:
             amiss,
             (0, 2),
         ),
-        *_attention(summary),
+        *_asking(summary),
         *_budget(summary),
     )
 
@@ -66,7 +66,7 @@ _DUE = {
 }
 
 
-def _attention(summary: wording.Summary) -> tuple[Table, ...]:
+def _asking(summary: wording.Summary) -> tuple[Table, ...]:
     """Why traders were asked, and what stood for those who were not; nothing where everybody is always asked."""
     found = summary.get("attention", {})
     if not found.get("due"):
