@@ -1,5 +1,6 @@
 """Each example of docs/architecture.md runs for ten rounds, and its journal replays without a model."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,9 +8,12 @@ import numpy as np
 import pytest
 
 from swarm.agents.decision import DecisionError
+from swarm.agents.mind import Seats
+from swarm.agents.turns import Turns
 from swarm.config_file import resolve
-from swarm.errors import ConfigError
+from swarm.errors import ConfigError, ModelError
 from swarm.llm import engines
+from swarm.llm.check import must_be_usable
 from swarm.monitoring.hub import Hub
 from swarm.planning import compose, composed
 from swarm.plugins import VARIABLE
@@ -20,14 +24,15 @@ from swarm.simulation.record import Recorder, RunRecord
 from swarm.simulation.replay import replay
 from swarm.simulation.traders import LocalTraders
 from swarm.simulation.world import run_rounds
+from tests.examples.council import Council
 
 ROUNDS = 10
-MODELS = [
+MODELS: list[dict[str, Any]] = [
     {"name": "cheap", "temperament": "value", "fault_rate": 0.5, "usd_per_million_prompt_tokens": 1.0},
     {"name": "strong", "temperament": "maker", "usd_per_million_prompt_tokens": 10.0},
     {"name": "third", "temperament": "value"},
 ]
-PLUGINS = ("council", "cascade", "guess")
+PLUGINS = ("council", "cascade", "guess", "parrot")
 
 
 @pytest.fixture(autouse=True)
@@ -86,6 +91,33 @@ def test_a_cascade_asks_the_strong_model_only_where_the_cheap_one_failed(tmp_pat
     assert not any(error for outcome in rounds for error in outcome.gathered.decisions.errors)
 
 
+def test_an_engine_of_others_answers_like_ours(tmp_path: Path) -> None:
+    polly = {"name": "polly", "engine": "parrot", "says": "crackers", "price": 30}
+    config = {"models": [polly, MODELS[1]], "traders": {"minds": {"polly": 1, "strong": 1}}}
+    rounds, record = played(config, tmp_path / "j")
+    for outcome in rounds:
+        by_mind = zip(outcome.gathered.turns.mind_names, outcome.gathered.decisions.errors, strict=True)
+        assert {error for mind, error in by_mind if mind == "polly"} <= {None, DecisionError.OWN_GOOD}
+    assert record.summary["engines"] == {"polly": "parrot", "strong": "scripted"}
+    assert "parrot" in deciders.nature(record.summary, "polly")
+    must_be_usable([engines.find("parrot").config.model_validate(polly)], 1_000)
+    with pytest.raises(ModelError, match="swear"):
+        must_be_usable([engines.find("parrot").config.model_validate(polly | {"says": "damn"})], 1_000)
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ({"engine": "parrot", "price": 0}, r"models\.0\.price"),
+        ({"engine": "parrot", "colour": "green"}, r"models\.0\.colour.*no such key"),
+        ({"engine": "parot"}, r"models\.0\.engine.*embedded.*parrot.*did you mean parrot"),
+    ],
+)
+def test_keys_of_an_engine_of_others_are_checked_like_ours(entry: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        resolve({"models": [{"name": "polly", **entry}]})
+
+
 def test_minds_of_several_models_make_do_with_the_cheapest_where_money_is_short(tmp_path: Path) -> None:
     define = {
         "wise": {"mind": "council", "models": ["cheap", "strong"]},
@@ -102,13 +134,26 @@ def test_minds_of_several_models_make_do_with_the_cheapest_where_money_is_short(
     assert any(outcome.gathered.turns.models == ("cheap",) for outcome in rounds)
 
 
-def test_a_mind_that_fails_costs_its_own_traders_and_not_the_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def fail(*_: object) -> None:
-        raise RuntimeError("out of its mind")
+async def raises(council: Council, seats: Seats, *_: Any) -> Turns:
+    raise RuntimeError("out of its mind")
 
-    monkeypatch.setattr("tests.examples.council.Council.decide", fail)
+
+async def forgets(council: Council, seats: Seats, *rest: Any) -> Turns:
+    return (await decided(council, seats, *rest)).take(np.arange(1, len(seats)))
+
+
+async def poses(council: Council, seats: Seats, *rest: Any) -> Turns:
+    return replace(await decided(council, seats, *rest), minds=("third",))
+
+
+decided = Council.decide
+
+
+@pytest.mark.parametrize("decide", [raises, forgets, poses])
+def test_a_mind_that_fails_costs_its_own_traders_and_not_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, decide: Any
+) -> None:
+    monkeypatch.setattr(Council, "decide", decide)
     define = {"wise": {"mind": "council", "models": ["cheap", "strong"]}}
     rounds, _ = played({"traders": {"minds": {"wise": 1, "third": 1}, "define": define}}, tmp_path / "j")
     for outcome in rounds:
