@@ -25,6 +25,7 @@ from swarm.agents.votes import CouncilTurn, count
 from swarm.coordination.standing import default_stand
 from swarm.errors import ConfigError
 from swarm.llm.protocol import FinishReason, ModelClient, ModelReply
+from swarm.llm.tokens import ESTIMATED
 from swarm.seeding import draw, draw_below
 
 INSTRUCTIONS = {
@@ -181,7 +182,8 @@ class CouncilMind:
         budget = (self._plan.budget.tokens_per_turn - reply, reply)
         stream = f"council {self.name} {member} {sample}"
         seeds = draw(self._plan.seed, stream, seats.seen.public.round, seats.trader) >> np.uint64(1)
-        return await ask(self._forms[member], seats, models[model], seeds.tolist(), budget, max(left_s, 0.0))
+        size = seats.seen.public.sizes.get(model, ESTIMATED)
+        return await ask(self._forms[member], seats, models[model], seeds.tolist(), budget, max(left_s, 0.0), size)
 
     def _vote(self, member: int, asked: Asked, i: int, seats: Seats, row: int) -> _Vote:
         """One answer, its letters as the common menu has them."""
