@@ -122,7 +122,7 @@ class Attention:
     def ask(self, seen: Observation, market: MarketState, cleared: RoundCleared | None) -> Observation:
         """What traders are shown in this round, with a mark at those who are asked, and at those who are not there."""
         plan, round_ = self._plan, seen.public.round
-        there = np.arange(plan.traders) < plan.present(round_)
+        there = plan.there(round_)
         if not self._on:
             if there.all():
                 return seen

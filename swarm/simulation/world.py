@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
-from swarm.market.ledger import ROAD
+from swarm.market.ledger import CASH, ROAD
 from swarm.scenarios.protocol import Consequence, Int64, MarketState, Movement
 from swarm.simulation.entries import Acted
 from swarm.simulation.joint import joint_opening, joint_outcome
@@ -21,7 +21,7 @@ from swarm.simulation.market import MarketPort
 from swarm.simulation.party import Act, Move, Quote
 from swarm.simulation.plan import RunPlan, WorldPlan
 from swarm.simulation.region import Region, region_of
-from swarm.simulation.road import RegionState, Road, RoadRound
+from swarm.simulation.road import HOME, Mask, RegionState, Road, RoadRound
 from swarm.simulation.traders import TradersPort
 
 In = TypeVar("In")
@@ -122,17 +122,24 @@ class World:
             return [[act for one in acted for act in _held(self.loops[0], one)]], None
         loops, names = self.loops, self.plan.names
         states = [loop.answer.state for loop in loops]
-        seen = [
-            RegionState(state.balances, state.reference_ticks, _movable_lots(loop))
-            for loop, state in zip(loops, states, strict=True)
-        ]
-        moved = self.road.move(seen, last_round=loops[0].round == self.plan.run.rounds)
+        last_round = loops[0].round == self.plan.run.rounds
+        moved = self.road.move([_as_the_road_sees(loop) for loop in loops], last_round, self._staying())
         acts: list[Acts] = []
         for loop, near, movements in zip(loops, self.plan.regions.neighbours, moved, strict=True):
             done: list[Act] = [Quote(names[n], states[n].reference_ticks) for n in near]
             done += [Move(m.cause, m.source, m.target, m.asset, m.amount) for m in movements]
             acts.append(_held(loop, Acted(loop.round, ROAD, tuple(done))))
         return acts, self.road.told([m for movements in moved for m in movements])
+
+    def _staying(self) -> Mask | None:
+        """[travellers]: who is still there in the next round; None where nobody comes or goes."""
+        plan = self.plan
+        if not plan.run.population:
+            return None
+        there = plan.run.there(self.loops[0].round + 1)
+        homes = zip(plan.travellers.region[:, HOME].tolist(), plan.travellers.seat[:, HOME].tolist(), strict=True)
+        staying: Mask = there[[int(plan.number_of[region][seat]) for region, seat in homes]]
+        return staying
 
     def _all(self, do: Callable[[In], Out], markets: Sequence[In]) -> list[Out]:
         """Do it for all markets at once, and raise what one of them has raised only when all are done."""
@@ -157,11 +164,21 @@ def _new_road(plan: WorldPlan) -> Road | None:
     )
 
 
-def _movable_lots(loop: RoundLoop) -> Int64:
-    """[seats, goods]: what travellers may take along from a region in the round that is under way."""
+def _as_the_road_sees(loop: RoundLoop) -> RegionState:
+    """What may be taken from a region in the round that is under way: nothing that is on hold, or from who owes."""
     if loop.seen is None:
         raise RuntimeError("nobody has been shown anything yet")
-    return region_of(loop.plan).may_be_taken(loop.seen, loop.answer.state, loop.cleared)
+    state = loop.answer.state
+    spare = region_of(loop.plan).may_be_taken(loop.seen, state, loop.cleared)
+    purse = state.balances[:, [CASH]]
+    if state.held is not None:
+        spare = np.minimum(spare, state.balances[:, CASH + 1 :] - state.held[:, CASH + 1 :])
+        purse = purse - state.held[:, [CASH]]
+    if state.owed is not None:
+        # What a debtor has secures what it owes.
+        debtor = state.owed.any(axis=1)[:, None]
+        spare, purse = np.where(debtor, 0, spare), np.where(debtor, 0, purse)
+    return RegionState(state.balances, state.reference_ticks, spare, purse)
 
 
 def _held(loop: RoundLoop, acted: Acted) -> Acts:
