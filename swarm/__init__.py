@@ -1,3 +1,42 @@
-"""Thousand Token Wood: market simulations in which every trader thinks with a small language model."""
+"""Thousand Token Wood: market simulations in which every trader thinks with a small language model.
 
-__version__ = "0.1.0"
+    import swarm
+
+    result = swarm.run("configs/wood.yaml", changes={"rounds": 20})
+    result.tables["trades"]
+
+What is exported here is the whole public API; it is imported when it is first used, so that `import swarm` is quick.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from swarm.version import __version__
+
+if TYPE_CHECKING:
+    from swarm.api import Progress, Result, Table, fork, load, play, replay, resume, run
+    from swarm.errors import SwarmError
+
+__all__ = [
+    "Progress",
+    "Result",
+    "SwarmError",
+    "Table",
+    "__version__",
+    "fork",
+    "load",
+    "play",
+    "replay",
+    "resume",
+    "run",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'swarm' has no attribute {name!r}")
+    return getattr(importlib.import_module("swarm.errors" if name == "SwarmError" else "swarm.api"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -7,11 +7,12 @@ from typing import Annotated
 
 import typer
 
-from swarm import __version__, limits
+from swarm import limits
 from swarm.commands import bench, runs, services, setups
 from swarm.commands.stopping import INTERRUPTED_STATUS
 from swarm.errors import SwarmError, printable
 from swarm.terminal import complain, err, log_to_terminal, out, unwritable
+from swarm.version import __version__
 
 __all__ = ["app", "err", "main", "out"]
 

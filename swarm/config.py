@@ -171,7 +171,7 @@ class RunConfig(StrictModel):
         try:
             known = list(definitions(names, self.traders))
         except ConfigError as error:
-            raise Misplaced(error.place, str(error).removeprefix(f"{error.place}: ")) from None
+            raise Misplaced(error.key, str(error).removeprefix(f"{error.key}: ")) from None
         for mind, weight in self.traders.minds.items():
             if mind not in known:
                 raise Misplaced(

@@ -22,18 +22,29 @@ MAX_PLACE_CHARACTERS = 400
 
 
 def load(path: Path, overrides: tuple[str, ...] = (), seed: int | None = None) -> RunConfig:
-    """Read a config file and apply `a.b=value` overrides; ConfigError names the first place that is wrong."""
+    """Reads a config file and applies `a.b=value` overrides; ConfigError names the first key that is wrong."""
+    data = read(path)
+    for override in overrides:
+        _override(data, override)
+    if seed is not None:
+        data["seed"] = seed
+    return resolve(data)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Returns the plain values of a config file, not yet checked; ConfigError where it is no table of keys."""
     try:
         data = bounded_yaml.parse(bounded_yaml.read_text(path))
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from error
     if not isinstance(data, dict):
         raise ConfigError(str(path), "expected keys such as name, rounds and models", f"see {EXAMPLE}")
-    for override in overrides:
-        _override(data, override)
-    if seed is not None:
-        data["seed"] = seed
-    return resolve(data)
+    return data
+
+
+def as_override(key: str, value: Any) -> str:
+    """Returns a change of one key as `--set` takes it."""
+    return f"{key}={json.dumps(value)}"
 
 
 def resolve(data: dict[str, Any]) -> RunConfig:
@@ -66,13 +77,19 @@ def _override(data: dict[str, Any], override: str) -> None:
     place, equals, text = override.partition("=")
     if not equals or not place:
         raise ConfigError(f"--set {short(override)}", "expected a.b=value", "for example --set rounds=10")
-    *path, last = place.split(".")
-    if len(path) >= bounded_yaml.MAX_DEPTH or len(place) > MAX_PLACE_CHARACTERS:
-        raise ConfigError(f"--set {short(place)}", "this key is too deep or too long; no config has such a one")
     try:
         value = bounded_yaml.parse(text)
     except ValueError as error:
-        raise ConfigError(f"--set {place}", f"the value is not YAML that a config may have ({error})") from error
+        where = f"--set {place[:MAX_PLACE_CHARACTERS]}"
+        raise ConfigError(where, f"the value is not YAML that a config may have ({error})") from error
+    put(data, place, value)
+
+
+def put(data: dict[str, Any], place: str, value: Any) -> None:
+    """Puts a value at a key such as `market.tick_cents` or `models.0.name`, and makes the tables that lead there."""
+    *path, last = place.split(".")
+    if len(path) >= bounded_yaml.MAX_DEPTH or len(place) > MAX_PLACE_CHARACTERS:
+        raise ConfigError(f"--set {short(place)}", "this key is too deep or too long; no config has such a one")
     here: Any = data
     for key in path:
         here = _child(here, key, place)
@@ -113,7 +130,7 @@ def _config_error(model: type[BaseModel], error: Mapping[str, Any], prefix: str)
     place = prefix + ".".join(location)
     cause = error.get("ctx", {}).get("error")
     if isinstance(cause, Misplaced):
-        return ConfigError(cause.place, str(cause))
+        return ConfigError(cause.key, str(cause))
     if isinstance(cause, ValueError):
         return ConfigError(place.rstrip(".") or "config", str(cause))
     match error["type"]:

@@ -1,7 +1,7 @@
 """The errors a caller may want to tell apart, one class per boundary.
 
-A `SwarmError` is written for the person at the keyboard: one line that names the place, what was expected and what
-to do. Bad replies of models are not here, since they are data (`swarm.agents.decision.DecisionError`).
+A `SwarmError` is written for the person at the keyboard: one line that names the key or the file, what was expected and
+what to do. Bad replies of models are not here, since they are data (`swarm.agents.decision.DecisionError`).
 """
 
 import difflib
@@ -20,11 +20,11 @@ class SwarmError(Exception):
 
 
 class ConfigError(SwarmError):
-    """The config names something that does not exist, is of the wrong type or is out of range."""
+    """The config names something that does not exist, is of the wrong type or is out of range; `key` says where."""
 
-    def __init__(self, place: str, expected: str, remedy: str = "") -> None:
-        self.place = place
-        super().__init__(f"{place}: {expected}" + (f"; {remedy}" if remedy else ""))
+    def __init__(self, key: str, expected: str, remedy: str = "") -> None:
+        self.key = key
+        super().__init__(f"{key}: {expected}" + (f"; {remedy}" if remedy else ""))
 
 
 class OutputError(SwarmError):

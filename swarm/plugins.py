@@ -29,6 +29,7 @@ class Plugins:
         self._export = export
         self._noun = noun
         self._skip = skip
+        self._found: list[str] | None = None
 
     def names(self) -> list[str]:
         """Returns the names of all plug-ins at hand, sorted."""
@@ -47,8 +48,10 @@ class Plugins:
         )
 
     def _own(self) -> list[str]:
-        path = importlib.import_module(self._package).__path__
-        return [m.name for m in pkgutil.iter_modules(path) if m.name not in self._skip]
+        if self._found is None:
+            path = importlib.import_module(self._package).__path__
+            self._found = [m.name for m in pkgutil.iter_modules(path) if m.name not in self._skip]
+        return self._found
 
     def _others(self) -> Iterator[Any]:
         for module in _modules():

@@ -8,10 +8,12 @@ import numpy as np
 
 from swarm.agents import desk_tools
 from swarm.agents.minds import asking, definitions, models_of
+from swarm.agents.observation import Observation
 from swarm.agents.shard import MODELS_SHARE
 from swarm.config import RunConfig
 from swarm.errors import ConfigError
 from swarm.llm.check import are_checked, must_be_usable, warnings
+from swarm.llm.protocol import ModelRequest
 from swarm.llm.tokens import MESSAGE_OVERHEAD, count_tokens
 from swarm.planning import compose
 from swarm.scenarios.protocol import MarketState
@@ -33,13 +35,7 @@ def check_budget(config: RunConfig) -> None:
     """ConfigError where the first round's prompts leave no room for a reply; later prompts are of the same size."""
     if not config.models:
         return
-    plan = _to_be_observed(config)
-    nothing = MarketState(
-        np.zeros((plan.traders, len(plan.scenario.goods) + 1), dtype=np.int64), plan.scenario.opening_reference_ticks
-    )
-    seen = plan.scenario.observe(1, nothing, None)
-    # Guests come last, and their own minds are shown what natives are; a rule in their place reads nothing.
-    row = len(seen.private) - 1 if config.regions and config.regions.abroad == "own" else 0
+    plan, seen, row = _first_round(config)
     minds = asking(plan.shard)
     single = {model for mind in minds.values() if mind.most.calls == 1 for model in mind.models}
     single |= {plan.shard.cheaper[m] for m in single if m in plan.shard.cheaper}
@@ -63,6 +59,17 @@ def check_budget(config: RunConfig) -> None:
                 "each further step takes more, since it reads all before it",
             )
     _check_limits(config, plan)
+
+
+def _first_round(config: RunConfig) -> tuple[RunPlan, Observation, int]:
+    """A plan, what its traders see in the first round, and the row of one whose own part is as long as any."""
+    plan = _to_be_observed(config)
+    nothing = MarketState(
+        np.zeros((plan.traders, len(plan.scenario.goods) + 1), dtype=np.int64), plan.scenario.opening_reference_ticks
+    )
+    # Guests come last, and their own minds are shown what natives are; a rule in their place reads nothing.
+    seen = plan.scenario.observe(1, nothing, None)
+    return plan, seen, len(seen.private) - 1 if config.regions and config.regions.abroad == "own" else 0
 
 
 def _check_limits(config: RunConfig, plan: RunPlan) -> None:
@@ -97,6 +104,21 @@ def _check_limits(config: RunConfig, plan: RunPlan) -> None:
         raise ConfigError(
             "budget.run_usd", f"expected at least {most:g}, which is what one turn may cost, got {budget.run_usd:g}"
         )
+
+
+def first_requests(config: RunConfig) -> dict[str, ModelRequest]:
+    """Returns by model a request as the run will make it, for a trader of the first round."""
+    if not config.models:
+        return {}
+    plan, seen, row = _first_round(config)
+    found: dict[str, ModelRequest] = {}
+    for model in plan.models:
+        form = plan.shard.form(model.name)
+        budget = config.budget.tokens_per_turn - model.max_completion_tokens
+        if (rendered := form.render(seen, row, budget)) is not None:
+            schema = form.schema(seen, row)
+            found[model.name] = ModelRequest(rendered.messages, schema, model.max_completion_tokens, config.seed)
+    return found
 
 
 def models_time_s(config: RunConfig) -> float:
@@ -190,6 +212,6 @@ def check_models(config: RunConfig, plan: RunPlan, own_cluster: bool, here: bool
     if not are_checked(plan.models):
         return
     narrator.phase("checking the models")
-    must_be_usable(plan.models, config.budget.tokens_per_turn, here=here)
+    must_be_usable(plan.models, config.budget.tokens_per_turn, here=here, requests=first_requests(config))
     for line in warnings(plan.models):
         log.warning("%s", line)

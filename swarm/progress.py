@@ -10,6 +10,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from swarm.errors import printable
 from swarm.scenarios.protocol import Int64, MarketState
 from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.plan import RunPlan
@@ -51,7 +52,7 @@ class Progress:
         self._phase = text
         if not self.quiet:
             # Above the live table where there is one, so that an address stays to be read.
-            self.console.print(text)
+            self.console.print(text, markup=False)
 
     def started(self, plan: RunPlan, opening: MarketState, named: Int64) -> None:
         """The run has begun."""
@@ -100,7 +101,7 @@ class Progress:
     def _render(self) -> RenderableType:
         plan, last = self._plan, self._last
         if plan is None or last is None:
-            return Text(f"{self._phase} … {perf_counter() - self._begun:.0f} s", style="dim")
+            return Text(f"{printable(self._phase)} … {perf_counter() - self._begun:.0f} s", style="dim")
         table = Table(box=None, padding=(0, 2), header_style="dim")
         for heading in ("good", "price", "change", "traded", "unmet bids", "unmet asks"):
             table.add_column(heading, justify="left" if heading == "good" else "right")

@@ -16,8 +16,8 @@ class StrictModel(BaseModel):
 class Misplaced(ValueError):
     """A validator's complaint about another key than that of the model it stands in."""
 
-    def __init__(self, place: str, message: str) -> None:
-        self.place = place
+    def __init__(self, key: str, message: str) -> None:
+        self.key = key
         super().__init__(message)
 
 

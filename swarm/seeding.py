@@ -24,6 +24,7 @@ _MAX_SEED = 2**63 - 1
 
 @cache
 def _stream_state(seed: int, stream: str) -> int:
+    # Streams are told apart by name, so that a new one shifts no draw of the others.
     digest = hashlib.sha256(f"{seed}/{stream}".encode()).digest()
     return int.from_bytes(digest[:8], "little")
 
@@ -35,25 +36,27 @@ def _mix(state: Uint64) -> Uint64:
 
 
 def draw(seed: int, stream: str, *keys: Keys) -> Uint64:
-    """64 uniform bits for every combination of `keys`, which broadcast against each other."""
+    """Returns 64 uniform bits for every combination of `keys`, which broadcast against each other."""
     if not 0 <= seed <= _MAX_SEED:
         raise ValueError(f"seed {seed} is not in 0..2**63-1")
     state = np.full(1, _stream_state(seed, stream), dtype=np.uint64)
     with np.errstate(over="ignore"):
+        # Each key moves the state on before it is mixed, so that (1, 2) and (2, 1), or 0 and no key, differ.
         for key in keys:
             state = _mix(state + _GOLDEN_GAMMA * (np.asarray(key).astype(np.uint64) + np.uint64(1)))
     return state
 
 
 def draw_below(seed: int, stream: str, bound: Keys, *keys: Keys) -> Int64:
-    """Integers in 0..bound-1; the bias of taking 53 bits and scaling is below bound / 2**53."""
+    """Returns integers in 0..bound-1; the bias of taking 53 bits and scaling is below bound / 2**53."""
+    # The 53 bits that a double holds exactly, so that the product is the same on every platform.
     fraction = (draw(seed, stream, *keys) >> np.uint64(11)).astype(np.float64) * 2.0**-53
     drawn: Int64 = np.floor(fraction * np.asarray(bound)).astype(np.int64)
     return drawn
 
 
 def draw_between(seed: int, stream: str, low: Keys, high: Keys, *keys: Keys) -> Int64:
-    """Integers in low..high, both included."""
+    """Returns integers in low..high, both included."""
     low_array = np.asarray(low, dtype=np.int64)
     drawn: Int64 = low_array + draw_below(seed, stream, np.asarray(high, dtype=np.int64) - low_array + 1, *keys)
     return drawn

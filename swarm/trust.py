@@ -127,7 +127,10 @@ def _told(record: Mapping[str, Any], hosts: KeyHosts) -> Iterator[tuple[str, Any
         elif not is_loopback(url) and not (variable and _allowed(variable, url, hosts)):
             key = f" with the key in {variable}" if variable else ""
             extra = [f"{part} {', '.join(request[part])}" for part in ("headers", "query") if request.get(part)]
-            yield f"prompts go to {url}{key}{''.join(f', {part}' for part in extra)}", [url, variable, request]
+            yield (
+                f"prompts go to {url}{key}{''.join(f', {part}' for part in extra)}",
+                [url, variable, entry.get("api_key_header"), request],
+            )
     runtime = record["runtime"]
     if runtime["metrics_port"] is not None and not is_loopback(f"http://{_bracketed(runtime['metrics_host'])}"):
         yield f"metrics are shown on {runtime['metrics_host']}", ["metrics", runtime["metrics_host"]]

@@ -57,7 +57,8 @@ def system_text(scenario_rules: str, rules: Rules) -> str:
 def public_text(public: PublicView, goods: tuple[str, ...]) -> str:
     """The round's digest, byte for byte the same for every trader."""
     lines = [f"ROUND {public.round} of {public.rounds}, {public.season}"]
-    lines += [f"NEWS {line}" for line in public.news]
+    # A title of a config may hold line breaks, and a line is all that it gets.
+    lines += [f"NEWS {' '.join(line.split())}" for line in public.news]
     lines.append("MARKET good PRICE CHANGE TRADED UNMET_BIDS UNMET_ASKS")
     rows = zip(
         goods,

@@ -72,6 +72,7 @@ def measure(path: Path | None, traders: int, usd_per_core_hour: float, narrator:
 
 
 def _results(model: ModelConfig, ledgers: list[_Ledger], traders: int, usd_per_core_hour: float) -> list[Result]:
+    # What the cores cost and what a seller asks for tokens, over the turns that it paid for.
     price = usd_per_core_hour / 3_600
     cost = [(ledger.cpu_s * price + ledger.usd) / ledger.turns * 1e6 for ledger in ledgers]
     name, what = f"economy_{model.name}", f"{traders:,} traders, {model.engine}"
@@ -92,6 +93,7 @@ def _results(model: ModelConfig, ledgers: list[_Ledger], traders: int, usd_per_c
 
 
 def _alone(config: RunConfig, model: ModelConfig, traders: int) -> RunConfig:
+    # All else stays as the config has it: scenario, budget, market.
     record = config.record()
     return resolve(
         record

@@ -134,6 +134,7 @@ def _in_one_process(run: RunConfig) -> tuple[float, float, float]:
         raise TypeError(f"a run on {type(model).__name__} cannot be compared with vLLM")
     engine = VllmEngine(model)
     kept = Kept(engine)
+    # The market and its journal work meanwhile, as in any run; the engine is the only model.
     with tempfile.TemporaryDirectory() as folder, kept_open([engine]) as runner:
         market = Market(plan.market, Path(folder) / "journal.swarm")
         traders = LocalTraders(plan.shard, {"engine": kept}, runner.run)

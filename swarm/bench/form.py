@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 import psutil
 
-from swarm import __version__
 from swarm.errors import OutputError
+from swarm.version import __version__
 
 RUNS = 5
 

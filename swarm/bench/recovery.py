@@ -110,6 +110,7 @@ def write(plan: MarketPlan, journal: Path) -> str:
 
 
 def _recover(plan: MarketPlan, journal: Path, expected: str) -> float:
+    # As an actor that Ray restarts: open the journal, take the last snapshot, clear what came after it.
     started = perf_counter()
     market = Market(plan, journal)
     market.catch_up(market.recorded)

@@ -33,6 +33,7 @@ def render(folder: Path, names: Sequence[str] | None = None) -> str:
     KeyError where one of `names` is in no file.
     """
     found: dict[str, str] = {}
+    # Only machines whose figures are shown are named below them.
     machines = set()
     for file in sorted(folder.glob("*.json")):
         form = json.loads(file.read_text(encoding="utf-8"))
@@ -50,6 +51,7 @@ def render(folder: Path, names: Sequence[str] | None = None) -> str:
 
 def insert(page: str, table: str) -> str:
     """Returns `page` with `table` between the marks; ValueError where a mark is missing."""
+    # What stands before and behind the marks is somebody's prose and stays as it is.
     before, _, rest = page.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not end:

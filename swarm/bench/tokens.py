@@ -114,6 +114,7 @@ class _Counter:
     def round_done(self, outcome: RoundOutcome) -> None:
         """Takes down a round."""
         now = self._read()
+        # Meters count up through a run; a round is the difference of two readings.
         spent = [after - before for after, before in zip(now, self._before, strict=True)]
         if outcome.round >= FIRST_MEASURED:
             for column, n in zip(
@@ -182,6 +183,7 @@ def slope(narrator: Narrator) -> Result:
             narrator.phase(f"run {seed} of {RUNS}, {population} traders")
             tokens = count(population, seed, ROUTED)
             computed.append(mean(tokens.computed) + mean(tokens.completion))
+        # The exponent of a power law through the populations: 1 is linear, 2 would be everybody reading everybody.
         slopes.append(float(np.polyfit(np.log(POPULATIONS), np.log(computed), 1)[0]))
     return median_of(
         "token_slope",

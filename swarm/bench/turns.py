@@ -48,11 +48,13 @@ class _Meter(Warm):
     def round_done(self, outcome: RoundOutcome) -> None:
         """Starts at the end of the warm-up, and reads again after each round."""
         super().round_done(outcome)
+        # The model is a process of its own and no part of what a turn costs.
         now = perf_counter(), cpu_seconds(self._model_pid)
         if outcome.round <= WARM_UP_ROUNDS:
             self._from = now
             return
         self.wall_s, self.cpu_s = now[0] - self._from[0], now[1] - self._from[1]
+        # A turn that failed was cheap, so figures with one in them would flatter.
         failed = [error for error in outcome.gathered.decisions.errors if error is not None]
         if failed or len(outcome.gathered.turns) != outcome.plan.traders:
             raise RuntimeError(f"round {outcome.round}: {len(failed)} turns failed, the first with {failed[:1]}")
@@ -65,6 +67,7 @@ def cpu_seconds(without: int) -> float:
     for process in [here, *here.children(recursive=True)]:
         if process.pid == without:
             continue
+        # A process may end between being listed and being read.
         try:
             times = process.cpu_times()
         except psutil.Error:

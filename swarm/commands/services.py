@@ -50,7 +50,8 @@ def fake_model(
     list_faults: Annotated[bool, typer.Option("--list", help="List the faults and stop.")] = False,
 ) -> None:
     """Serve an OpenAI-compatible endpoint that answers by a rule and misbehaves at given rates, until Ctrl-C."""
-    from swarm.llm.fake_model import FAULTS, parse_faults, serve_forever
+    from swarm.llm.fake_faults import FAULTS, parse_faults
+    from swarm.llm.fake_model import serve_forever
 
     if list_faults:
         for name, meaning in FAULTS.items():

@@ -99,11 +99,11 @@ def check_models(config: ConfigPath, overrides: Overrides = None) -> None:
     from swarm import config_file
     from swarm.llm.check import must_be_usable, too_slow
     from swarm.planning import compose
-    from swarm.preflight import check_deadline, models_time_s
+    from swarm.preflight import check_deadline, first_requests, models_time_s
 
     resolved = config_file.load(config, tuple(overrides or ()))
     plan = compose(resolved).run
-    must_be_usable(plan.models, plan.shard.budget.tokens_per_turn)
+    must_be_usable(plan.models, plan.shard.budget.tokens_per_turn, requests=first_requests(resolved))
     for line in (*check_deadline(resolved), *too_slow(plan.models, models_time_s(resolved))):
         err.print(f"[yellow]warning[/yellow] {escape(line)}")
     names = ", ".join(f"{m.name} ({m.engine})" for m in plan.models) or "no models"

@@ -80,6 +80,7 @@ def sent(round_: int, speaker: Int64, lines: Sequence[str], goods: tuple[str, ..
         rows.append((trader, OFFER, good, side, text))
     if not rows:
         return Messages.none(round_)
+    # By sender and kind, so that the order does not depend on who spoke first.
     rows.sort(key=lambda row: row[:2])
     senders, kinds, named, sides, texts = zip(*rows, strict=True)
     sender, kind, about, direction = (np.array(column, dtype=np.int64) for column in (senders, kinds, named, sides))

@@ -228,6 +228,7 @@ class Router:
     def read(self, delivery: Delivery, asked: npt.NDArray[np.bool_] | None) -> Delivery:
         """Returns the delivery to those who are `asked` in this round, all if None; the others never read it."""
         keys, self._unread = self._unread, np.empty(0, dtype=np.uint64)
+        # Who sleeps has not read it, so that what it says is still new to it next time.
         if asked is not None:
             keys = keys[asked[(keys >> self._hash_bits).astype(np.int64)]]
             reads = asked[delivery.receiver]
@@ -345,6 +346,7 @@ class Router:
 
 def _relevance(messages: Messages, message: Int64, receiver: Int64, holdings: Holdings) -> Int64:
     """Returns how much a message's matter concerns what its receiver has, wants and makes, in 1/1000."""
+    # [candidates]: a good that a message does not name is taken as the first here, and left out in the end.
     good, kind, side = (column[message] for column in (messages.good, messages.kind, messages.side))
     about = np.maximum(good, 0)
     needs, spares, has = (lots[receiver, about] > 0 for lots in (holdings.need, holdings.spare, holdings.have))

@@ -172,6 +172,7 @@ class Standing:
 
         Those of `asked` who are not among `traders` have still to think, and until then go by what they decided before.
         """
+        # Whoever was asked is pending until an answer of its own is among the decisions.
         self._pending[asked] = True
         self._pending[traders] = False
         self._decided[traders] = round_
@@ -203,6 +204,7 @@ class Standing:
 
     def orders(self, round_: int) -> Orders:
         """Returns the orders that stand in this round, those of its own decisions apart."""
+        # A decision of this very round comes with orders of its own.
         trader = self._orders.trader
         return self._orders.take((self._until[trader] >= round_) & (self._decided[trader] < round_))
 
@@ -222,6 +224,7 @@ def covered(orders: Orders, cash_ticks: Int64, have: Int64, step_lots: int = 1) 
         rows = np.flatnonzero(ranks == rank)
         trader, good, limit = orders.trader[rows], orders.good[rows], orders.limit_ticks[rows]
         buys = orders.side[rows] == BUY
+        # Asks lock lots as bids lock cash, so that two orders never count on the same goods.
         most = np.where(buys, cash[trader] // np.maximum(limit, 1), stock[trader, good])
         lots[rows] = np.minimum(lots[rows], most) // step_lots * step_lots
         cash[trader] -= np.where(buys, lots[rows] * limit, 0)

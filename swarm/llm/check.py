@@ -1,14 +1,15 @@
 """Whether the models of a config can be used, asked before a run and not during it, each of its own engine."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from swarm.errors import ModelError
 from swarm.llm import engines
 from swarm.llm.config import ModelConfig
 from swarm.llm.engines.protocol import CheckConditions
+from swarm.llm.protocol import ModelRequest
 
-TIMEOUT_S = 10.0
-"""Seconds for which an endpoint is waited for."""
+TIMEOUT_S = 30.0
+"""Seconds for which a completion is waited for."""
 
 
 def are_checked(models: Sequence[ModelConfig]) -> bool:
@@ -17,14 +18,19 @@ def are_checked(models: Sequence[ModelConfig]) -> bool:
 
 
 def problems(
-    models: Sequence[ModelConfig], tokens_per_turn: int, timeout_s: float = TIMEOUT_S, here: bool = True
+    models: Sequence[ModelConfig],
+    tokens_per_turn: int,
+    timeout_s: float = TIMEOUT_S,
+    here: bool = True,
+    requests: Mapping[str, ModelRequest] | None = None,
 ) -> list[str]:
     """Returns one line for each model that cannot be used: its name, the reason, the way out; engine by engine.
 
     `tokens_per_turn` is what a turn may take, prompt and reply together, and so what a context must hold. `here` says
-    that engines will run on this machine; where they run elsewhere, its GPUs and packages do not count.
+    that engines will run on this machine; where they run elsewhere, its GPUs and packages do not count. `requests` are
+    the run's own, by model: an endpoint is asked one of them.
     """
-    conditions = CheckConditions(tokens_per_turn, timeout_s, here)
+    conditions = CheckConditions(tokens_per_turn, timeout_s, here, requests or {})
     return [line for name, own in _by_engine(models) for line in engines.find(name).check(own, conditions)]
 
 
@@ -33,9 +39,14 @@ def warnings(models: Sequence[ModelConfig]) -> list[str]:
     return [line for name, own in _by_engine(models) for line in engines.find(name).warnings(own)]
 
 
-def must_be_usable(models: Sequence[ModelConfig], tokens_per_turn: int, here: bool = True) -> None:
+def must_be_usable(
+    models: Sequence[ModelConfig],
+    tokens_per_turn: int,
+    here: bool = True,
+    requests: Mapping[str, ModelRequest] | None = None,
+) -> None:
     """Raises ModelError where there are `problems`."""
-    if found := problems(models, tokens_per_turn, here=here):
+    if found := problems(models, tokens_per_turn, here=here, requests=requests):
         raise ModelError("\n".join(found))
 
 

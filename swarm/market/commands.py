@@ -69,6 +69,7 @@ def to_record(command: Command) -> list[Any]:
     values: list[Any] = [type(command).__name__]
     for f in fields(command):
         value = getattr(command, f.name)
+        # Batches of orders are nearly all of a journal, so they alone are packed.
         if isinstance(value, Orders):
             values.append(pack_orders(value))
         else:

@@ -194,6 +194,7 @@ class Exchange:
             return Orders.empty()
         config = self.config
         orders = self.margin.forced_orders(self.reference_ticks, config.max_price_ticks, config.max_quantity_lots)
+        # A halted good is traded by nobody, not by force either; the order comes again in the next round.
         orders = orders.take(self._halted_through_round[orders.good] < round_)
         orders = replace(orders, good_through=np.full(len(orders), round_, dtype=np.int64))
         self.ledger.hold(*self._needs(orders, np.arange(len(orders))))
@@ -240,6 +241,7 @@ class Exchange:
                 staying.append(resting_orders.staying(matched, round_, longest))
             taken_off["expired"] += resting_orders.expiring(matched, round_)
         self._halted_through_round[totals.halted] = round_ + self.config.halt_rounds
+        # Fills are posted for all goods at once, and then the reference prices drift.
         settled = totals.joined_trades()
         self._settle(settled)
         self._resting.orders = Orders.concatenate(staying)
@@ -265,6 +267,7 @@ class Exchange:
 
     def _take_off(self, round_: int) -> Counter[str]:
         """Takes orders that rest off the books before a round is matched, and counts them by reason."""
+        # Those that a transfer has uncovered since the last round are off already, and counted here.
         counts = Counter(uncovered=self._resting.uncovered) if self._resting.uncovered else Counter[str]()
         self._resting.uncovered = 0
         if not len(self._resting):
@@ -289,6 +292,7 @@ class Exchange:
         """Takes off, the newest first, orders that rest and whose owners lack what they offer."""
         ledger = self.ledger
         for account in np.unique(accounts[accounts < ledger.traders]).tolist():
+            # What the account still covers stays; nobody else's order is touched.
             for asset in np.flatnonzero(ledger.held[account] > ledger.balances[account]).tolist():
                 leaving = np.zeros(len(self._resting), dtype=np.bool_)
                 for row in self._resting.uncovered_rows(account, asset == CASH, asset - 1):
@@ -301,6 +305,7 @@ class Exchange:
         self.ledger.release(*self._needs(orders, np.arange(len(orders))))
 
     def _settle(self, trades: Trades) -> None:
+        # Two postings a trade: cash to the seller, lots to the buyer.
         cash = np.full(len(trades.good), CASH, dtype=np.int64)
         cents = trades.price_ticks * self.config.tick_cents * trades.quantity_lots
         self.ledger.post(trades.buyer, trades.seller, cash, cents)
@@ -311,6 +316,7 @@ class Exchange:
 
         The move is in proportion to the excess: `drift_permille` where all lots of one side stayed unfilled.
         """
+        # [goods]: from the price of the round, or from the old reference where nothing was traded.
         start = np.where(totals.clearing_ticks > 0, totals.clearing_ticks, self.reference_ticks)
         unmet_demand, unmet_supply = totals.unfilled_lots[BUY], totals.unfilled_lots[SELL]
         offered = 2 * totals.volume_lots + unmet_demand + unmet_supply

@@ -52,6 +52,7 @@ class Orders:
     placed_round: Int64 = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
     def __post_init__(self) -> None:
+        # A column that was not given is zeros, whatever the length of the others.
         for name in ("kind", "target", "good_through", "target_round", "placed_round"):
             if not len(getattr(self, name)):
                 object.__setattr__(self, name, np.zeros(len(self.trader), dtype=np.int64))

@@ -118,6 +118,7 @@ def autocorrelation(series: Numbers, lag: int) -> float:
     """
     if not 0 < lag < len(series):
         raise ValueError(f"lag {lag} is not in 1..{len(series) - 1}")
+    # Over the variance of the whole series, as is usual, so that the estimate stays within -1 and 1.
     centred = series - np.mean(series)
     variance = float(centred @ centred)
     return float(centred[lag:] @ centred[:-lag]) / variance if variance else 0.0
@@ -177,6 +178,7 @@ class LogitOligopoly:
 
         Delta = (profit - Nash profit) / (monopoly profit - Nash profit).
         """
+        # 0 is the profit of competition, 1 that of a cartel; below 0 firms undercut each other further still.
         nash, monopoly = self.profit(self.nash_price), self.profit(self.monopoly_price)
         return (self.profit(price) - nash) / (monopoly - nash)
 
@@ -189,6 +191,7 @@ class LogitOligopoly:
 
     def _root(self, share_counted: int) -> float:
         """Halves the bracket of the first-order condition until no float lies between; its left side rises with p."""
+        # At cost the left side is negative; the upper end doubles its distance until it is not.
         low, high = self.cost, self.cost + self.mu
         while self._condition(high, share_counted) < 0:
             high += high - low

@@ -61,6 +61,7 @@ class RestingOrders:
     def uncovered_rows(self, trader: int, pays_cash: bool, good: int) -> list[int]:
         """Returns the rows of a trader's orders that offer cash, or lots of `good`; the newest first."""
         orders = self.orders
+        # Cash covers bids for any good; lots cover asks for their own good alone.
         own = (orders.trader == trader) & ((orders.side > 0) == pays_cash)
         rows = np.flatnonzero(own if pays_cash else own & (orders.good == good))
         newest = rows[np.argsort(orders.placed_round[rows], kind="stable")[::-1]]

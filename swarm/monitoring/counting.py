@@ -2,9 +2,11 @@
 
 from collections import Counter
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from swarm.agents.minds import own_models
 from swarm.market.orders import Int64
 from swarm.monitoring.metrics import FIXED_SETS
 from swarm.monitoring.series import Series
@@ -28,11 +30,12 @@ class Names:
 
 @dataclass(frozen=True, slots=True)
 class Seats:
-    """Who decides for each trader, as indices of names; the model is -1 where none does."""
+    """Who decides for each trader, as indices of names; the model is -1 where none or several do."""
 
     plan: RunPlan
     mind: Int64
     model: Int64
+    rule: "np.ndarray[Any, np.dtype[np.bool_]]"
 
 
 class Counting:
@@ -48,12 +51,14 @@ class Counting:
     def seats(self, plan: RunPlan) -> Seats:
         """Returns who decides for each trader under a plan."""
         if self._seats is None or self._seats.plan is not plan:
-            desks = plan.shard.desks
-            models = [desks[mind].model if mind in desks else mind for mind in plan.minds]
+            asks = own_models(plan.shard)
+            # Of several models the first stands for what is lost before any was asked; what asks none is a rule.
+            model = {mind: self._model[models[0]] if models else -1 for mind, models in asks.items()}
             self._seats = Seats(
                 plan,
                 np.array([self._mind[mind] for mind in plan.minds], dtype=np.int64),
-                np.array([self._model.get(model, -1) for model in models], dtype=np.int64),
+                np.array([model[mind] for mind in plan.minds], dtype=np.int64),
+                np.array([not asks[mind] for mind in plan.minds], dtype=np.bool_),
             )
         return self._seats
 
@@ -96,7 +101,7 @@ class Counting:
         late = counts(seats.mind[gathered.late], size)
         # A baseline has no row among the turns: all of its traders that are there decide, but for those whose shard was
         # late.
-        by_rule = seats.model < 0
+        by_rule = seats.rule.copy()
         by_rule[gathered.late] = False
         by_rule[~outcome.plan.there(outcome.round)] = False
         asked = np.array([self._mind[name] for name in turns.minds], dtype=np.int64)[turns.mind]

@@ -15,7 +15,6 @@ from threading import Lock
 
 from prometheus_client.registry import Collector
 
-from swarm import __version__
 from swarm.market.orders import Int64
 from swarm.market.quality import gini
 from swarm.monitoring.counting import Counting, Names
@@ -26,6 +25,7 @@ from swarm.scenarios.protocol import MarketState
 from swarm.simulation.facets.traders import wealth_cents
 from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.plan import RunPlan
+from swarm.version import __version__
 
 MAX_LABEL_CHARS = 64
 _NOT_PLAIN = re.compile(r"[^A-Za-z0-9._-]")

@@ -14,6 +14,8 @@ Summary = Mapping[str, Any]
 
 SCRIPTED, BASELINE, EMBEDDED = "scripted policy", "baseline rule", "tiny embedded model"
 RULE_BEHIND, MODEL_BEHIND = "rule in code behind ", "model behind "
+AND = " and "
+"""What stands between the natures of a mind that asks several models."""
 
 _PLURALS = {
     SCRIPTED: "scripted policies",
@@ -34,37 +36,41 @@ class Group:
     @property
     def plural(self) -> str:
         """The nature of several of them."""
-        behind = {RULE_BEHIND: "rules in code behind ", MODEL_BEHIND: "models behind "}
-        for one, many in behind.items():
-            if self.nature.startswith(one):
-                return many + self.nature.removeprefix(one)
-        return _PLURALS[self.nature]
+        return AND.join(map(_plural, self.nature.split(AND)))
 
 
 def parts(summary: Summary) -> Sequence[Summary]:
     """Returns the stretches of rounds between which a fork changed the run's config, one where there is no fork."""
     found: Sequence[Summary] = summary.get("parts", ())
-    desks = {name: desk["model"] for name, desk in summary.get("desks", {}).items()}
-    return found or ({"minds": summary["minds"], "engines": summary["engines"], "desks": desks},)
+    return found or ({key: summary[key] for key in ("minds", "engines", "asks") if key in summary},)
 
 
 def is_rule(nature: str) -> bool:
-    """Tells whether such a mind is a rule in code and so no language model."""
-    return nature in (SCRIPTED, BASELINE) or nature.startswith(RULE_BEHIND)
+    """Tells whether such a mind is made of rules in code alone and so is no language model."""
+    return all(map(_one_is_rule, nature.split(AND)))
+
+
+def has_rule(nature: str) -> bool:
+    """Tells whether some of what such a mind asks is a rule in code."""
+    return any(map(_one_is_rule, nature.split(AND)))
 
 
 def nature_of_model(part: Summary, model: str) -> str:
-    """Returns what a model of the config is; a name that no model has is a baseline's."""
-    engine = part["engines"].get(model)
-    known = {None: BASELINE, "scripted": SCRIPTED, "embedded": EMBEDDED}
+    """Returns what a model of the config is."""
+    engine = part["engines"][model]
     behind = RULE_BEHIND if model in part.get("rules", ()) else MODEL_BEHIND
-    return known.get(engine, f"{behind}{engine}")
+    return {"scripted": SCRIPTED, "embedded": EMBEDDED}.get(engine, f"{behind}{engine}")
+
+
+def nature_in(part: Summary, mind: str) -> str:
+    """Returns what a mind was in a part of the run: what the models that it asks are; without any, a rule."""
+    models = part.get("asks", {}).get(mind) or ([mind] if mind in part["engines"] else [])
+    return AND.join(sorted({nature_of_model(part, model) for model in models})) or BASELINE
 
 
 def natures(summary: Summary, mind: str) -> list[str]:
-    """Returns what a mind was, in order, where a fork made something else of it; a desk is what its model is."""
-    found = [nature_of_model(p, p.get("desks", {}).get(mind, mind)) for p in parts(summary) if mind in p["minds"]]
-    return list(dict.fromkeys(found))
+    """Returns what a mind was, in order, where a fork made something else of it."""
+    return list(dict.fromkeys(nature_in(part, mind) for part in parts(summary) if mind in part["minds"]))
 
 
 def nature(summary: Summary, mind: str) -> str:
@@ -79,16 +85,16 @@ def minds(summary: Summary) -> list[str]:
 
 def minds_without_model(summary: Summary) -> list[str]:
     """Returns the minds that were no language model, in the whole run or a part of it."""
-    return [mind for mind in minds(summary) if any(map(is_rule, natures(summary, mind)))]
+    return [mind for mind in minds(summary) if any(map(has_rule, natures(summary, mind)))]
 
 
 def groups(part: Summary) -> list[Group]:
     """Returns who decided in a part of a run, rules before models."""
     found: dict[str, list[str]] = {}
     for mind in part["minds"]:
-        found.setdefault(nature_of_model(part, part.get("desks", {}).get(mind, mind)), []).append(mind)
+        found.setdefault(nature_in(part, mind), []).append(mind)
     ranks = {SCRIPTED: 0, BASELINE: 1, EMBEDDED: 3}
-    order = sorted(found, key=lambda name: (ranks.get(name, 2 if is_rule(name) else 4), name))
+    order = sorted(found, key=lambda name: (ranks.get(name, 2 if has_rule(name) else 4), name))
     return [Group(name, sum(part["minds"][m] for m in found[name]), tuple(found[name])) for name in order]
 
 
@@ -97,9 +103,12 @@ def model_tag(summary: Summary) -> str:
     rules = minds_without_model(summary)
     if not rules:
         return ""
-    if len(rules) < len(minds(summary)):
-        return f"{_NO_MODEL}: {', '.join(rules)}"
-    return f"{_rules_named(summary)}, {_NO_MODEL}"
+    alone = [mind for mind in rules if all(map(is_rule, natures(summary, mind)))]
+    if len(alone) == len(minds(summary)):
+        return f"{_rules_named(summary)}, {_NO_MODEL}"
+    in_part = [mind for mind in rules if mind not in alone]
+    told_of = [", ".join(alone), f"in part {', '.join(in_part)}" if in_part else ""]
+    return f"{_NO_MODEL}: {'; '.join(filter(None, told_of))}"
 
 
 def mind_label(summary: Summary, mind: str) -> str:
@@ -129,7 +138,7 @@ def told(summary: Summary, *, in_full: bool = True) -> list[str]:
 def notice(summary: Summary) -> tuple[str, str]:
     """Returns heading and text of the notice that (some) results are no large language model's; empty where all are."""
     rules = minds_without_model(summary)
-    tiny = [mind for mind in minds(summary) if EMBEDDED in natures(summary, mind)]
+    tiny = [mind for mind in minds(summary) if any(EMBEDDED in nature.split(AND) for nature in natures(summary, mind))]
     about_tiny = (
         f"Each of {', '.join(tiny)} has about a million parameters, was schooled to choose as a rule does, and "
         "picks a letter from a menu of lawful actions. What they do says little about what larger models would do."
@@ -154,8 +163,11 @@ def notice(summary: Summary) -> tuple[str, str]:
     everyone = traders == summary["traders"]
     scope = f"all {count(traders)} traders" if everyone else f"{count(traders)} of {count(summary['traders'])} traders"
     heading = f"{opened(_rules_named(summary))}, {_NO_MODEL}" + ("" if everyone else f", for {scope}")
+    beside = (
+        "" if all(is_rule(nature) for mind in rules for nature in natures(summary, mind)) else ", some beside models"
+    )
     text = (
-        f"{opened(scope)} were decided for by rules in code ({', '.join(rules)}). "
+        f"{opened(scope)} were decided for by rules in code{beside} ({', '.join(rules)}). "
         "Their results compare these rules and say nothing about what a language model would do."
     )
     return heading, " ".join(filter(None, (text, about_tiny, extra)))
@@ -188,13 +200,28 @@ def seed_told(summary: Summary) -> str:
 
 def _rules_named(summary: Summary) -> str:
     """`scripted policies`, `baseline rules` or both, as far as the run has them."""
-    found = {g.nature: g.plural for part in parts(summary) for g in groups(part) if is_rule(g.nature)}
+    pieces = {one for part in parts(summary) for group in groups(part) for one in group.nature.split(AND)}
+    found = {one: _plural(one) for one in pieces if _one_is_rule(one)}
     return " and ".join(found[name] for name in sorted(found, key=lambda n: (n != SCRIPTED, n)))
+
+
+def _one_is_rule(nature: str) -> bool:
+    return nature in (SCRIPTED, BASELINE) or nature.startswith(RULE_BEHIND)
+
+
+def _plural(nature: str) -> str:
+    for one, many in ((RULE_BEHIND, "rules in code behind "), (MODEL_BEHIND, "models behind ")):
+        if nature.startswith(one):
+            return many + nature.removeprefix(one)
+    return _PLURALS[nature]
 
 
 def _said(group: Group, in_full: bool) -> str:
     if is_rule(group.nature):
         return f"{group.plural}, no language models"
+    if has_rule(group.nature):
+        rules = AND.join(_plural(one) for one in group.nature.split(AND) if _one_is_rule(one))
+        return f"{group.plural}, of which {rules} are no language models"
     return group.plural + (", schooled to choose as rules do" if in_full and group.nature == EMBEDDED else "")
 
 

@@ -60,7 +60,7 @@ def _token_tile(summary: Summary) -> Tile:
     if not turns_taken(summary):
         return Tile("Tokens per turn", "none", "nobody was prompted")
     if not turn["max"]:
-        return Tile("Tokens per turn", "none", "all traders sat at desks")
+        return Tile("Tokens per turn", "none", "all turns have several calls")
     about = ", estimated" if summary["tokens"].get("counted_by") == "estimate" else ""
     note = f"mean; most {count(turn['max'])}, budget {count(turn['budget'])}{about}"
     over = turn["max"] > turn["budget"]

@@ -1,4 +1,7 @@
-"""The Ray actors, which are plain classes, and the one table of their options."""
+"""The Ray actors, which are plain classes, and the one table of their options.
+
+They hold no rule of their own: each hands on to a class that runs in one process just as well.
+"""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,7 +20,7 @@ from swarm.simulation.market import Market, MarketAnswer, MarketClosing, MarketP
 
 OPTIONS: dict[str, dict[str, Any]] = {
     # A market that restarts reads its state from its journal. Ray does not know what it had done of a call, so it is
-    # the driver who asks again, with the places in the journal that make that harmless.
+    # the driver who asks again, with the indices in the journal that make that harmless.
     "market": {"num_cpus": 0, "max_restarts": -1, "max_task_retries": 0},
     # A shard keeps nothing between rounds; the driver asks again while the round lasts, and says on which node it is.
     "shard": {"num_cpus": 0, "max_restarts": -1, "max_task_retries": 0},
@@ -31,15 +34,15 @@ class MarketActor:
         self.market = Market(plan, Path(journal) if journal else None)
 
     def execute(self, entries: Sequence[Entry], at: int | None = None) -> MarketAnswer:
-        """Journal, then apply; without a place, behind all that is there."""
+        """Journals, then applies; without `at`, behind all that is there."""
         return self.market.execute(entries, at)
 
     def end_round(self, round_: int, at: int) -> JournalStats:
-        """Make the round durable, and say what the journal has taken."""
+        """Makes the round durable, and returns what the journal has taken."""
         return self.market.end_round(round_, at)
 
     def close(self) -> MarketClosing:
-        """Close the journal."""
+        """Closes the journal."""
         return self.market.close()
 
 
@@ -50,9 +53,9 @@ class ShardActor:
         self.shard = Shard(plan, {m: ServeModelClient(app) for m, app in applications.items()})
 
     async def decide(self, seen: Observation, memory: Memory) -> ShardAnswer:
-        """Decide for all traders of the shard."""
+        """Decides for all traders of the shard."""
         return await self.shard.decide(seen, memory)
 
     async def home(self) -> str:
-        """The id of the node that the shard is on, as soon as it is made."""
+        """Returns the id of the node that the shard is on, as soon as it is made."""
         return str(ray.get_runtime_context().get_node_id())

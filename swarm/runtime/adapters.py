@@ -1,4 +1,7 @@
-"""The round loop's ports over Ray: one market actor, shards that are asked all at once and must answer in time."""
+"""The round loop's ports over Ray: one market actor, shards that are asked all at once and must answer in time.
+
+It knows actors and what Ray raises; what is asked again, and when, is `simulation/remote.py`'s matter.
+"""
 
 from collections.abc import Callable, Mapping
 from time import monotonic, sleep
@@ -26,11 +29,11 @@ class _Clock:
     """The clock of both links."""
 
     def now(self) -> float:
-        """Seconds that never go back."""
+        """Returns seconds that never go back."""
         return monotonic()
 
     def pause(self, seconds: float) -> None:
-        """Wait."""
+        """Waits."""
         sleep(seconds)
 
 
@@ -44,7 +47,7 @@ class _MarketActorLink(_Clock):
         self.actor: Any = ray.remote(MarketActor).options(**options, scheduling_strategy=here).remote(plan, journal)
 
     def call(self, method: str, *arguments: Any) -> Any:
-        """The market's answer. What the market itself raised, a full disk say, is raised here as it was there."""
+        """Returns the market's answer; raises what the market itself raised, a full disk say, as it was there."""
         try:
             return ray.get(getattr(self.actor, method).remote(*arguments), timeout=MARKET_TIMEOUT_S)
         except ray.exceptions.RayTaskError as error:
@@ -52,6 +55,7 @@ class _MarketActorLink(_Clock):
                 raise error.cause from error
             raise
         except ray.exceptions.ActorUnavailableError as error:
+            # Ray is restarting it: the caller asks again until its time is over.
             raise Lost(type(error).__name__) from error
         except (ray.exceptions.RayActorError, ray.exceptions.GetTimeoutError) as error:
             raise ClusterError(
@@ -69,7 +73,7 @@ class RayMarket(RemoteMarket):
         self._actor = link.actor
 
     def end(self) -> None:
-        """End the actor."""
+        """Ends the actor."""
         ray.kill(self._actor)
 
 
@@ -80,16 +84,16 @@ class _ShardActorsLink(_Clock):
         self.shards = shards
 
     def ask(self, shard: int, seen: Observation, memory: Memory) -> Any:
-        """Send a question."""
+        """Sends a question, and returns what its answer will come under."""
         return self.shards.actors[shard].decide.remote(seen, memory)
 
     def wait(self, questions: list[Any], timeout_s: float) -> list[Any]:
-        """Those of `questions` that are answered or lost, as soon as all are or the time is over."""
+        """Returns those of `questions` that are answered or lost, as soon as all are or the time is over."""
         done, _ = ray.wait(questions, num_returns=len(questions), timeout=timeout_s)
         return list(done)
 
     def answer(self, question: Any) -> ShardAnswer:
-        """The answer to a question; Lost if its shard died over it, which Ray then restarts."""
+        """Returns the answer to a question; Lost if its shard died over it, which Ray then restarts."""
         try:
             answer: ShardAnswer = ray.get(question, timeout=MARKET_TIMEOUT_S)
         except (ray.exceptions.RayActorError, ray.exceptions.ObjectLostError) as error:
@@ -114,14 +118,14 @@ class RayTraders(RemoteTraders):
         super().__init__(parts, _ShardActorsLink(self._shards), plan.budget.round_deadline_s, should_stop)
 
     def decide(self, seen: Observation) -> Gathered:
-        """Let shards that have moved take their places, then ask all of them."""
+        """Lets shards that have moved take over, then asks all of them."""
         self._shards.between_rounds(self.overdue)
         return super().decide(seen)
 
     def layout(self) -> dict[str, Any]:
-        """How many shards there are, where, and what has moved."""
+        """Returns how many shards there are, where, and what has moved."""
         return {"shards": len(self._shards.actors), **self._shards.layout()}
 
     def end(self) -> None:
-        """End the shards."""
+        """Ends the shards."""
         self._shards.end()

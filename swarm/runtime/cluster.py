@@ -15,10 +15,10 @@ from typing import Any
 import grpc
 import psutil
 
-from swarm import __version__
 from swarm.config import RuntimeConfig
 from swarm.errors import ClusterError, ConfigError
 from swarm.runtime import temporary
+from swarm.version import __version__
 
 # These are read when ray is imported; what the user has set stays as it is.
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -222,9 +222,9 @@ def _refused(channel: Any, headers: Mapping[str, str]) -> bool:
 def _must_have_swarm(address: str) -> None:
     @ray.remote(num_cpus=0)
     def version() -> str:
-        import swarm
+        from swarm import version
 
-        return swarm.__version__
+        return version.__version__
 
     try:
         found = ray.get(version.remote(), timeout=60)

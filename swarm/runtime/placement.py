@@ -15,19 +15,20 @@ class Node:
     labels: Mapping[str, str]
 
     def has(self, labels: Mapping[str, str]) -> bool:
-        """Whether the node has all of `labels`."""
+        """Returns whether the node has all of `labels`."""
         return all(self.labels.get(key) == value for key, value in labels.items())
 
 
 def shares(shards: int, nodes: Sequence[Node], hosted: Mapping[str, int]) -> dict[str, int]:
-    """How many shards each node is to host: in proportion to its cores, rounded down or up.
+    """Returns how many shards each node is to host: in proportion to its cores, rounded down or up.
 
     Where rounding leaves a choice, nodes that host more than their rounded share already keep one, so that least moves.
     Nodes without cores, as a head that is to do no work, host none unless no node has any.
     """
     weights = {n.id: n.cpus for n in nodes} if any(n.cpus for n in nodes) else {n.id: 1.0 for n in nodes}
-    whole = sum(weights.values())
-    exact = {node: shards * weight / whole for node, weight in weights.items()}
+    # Largest remainders, as seats are given to parties.
+    total = sum(weights.values())
+    exact = {node: shards * weight / total for node, weight in weights.items()}
     share = {node: int(quota) for node, quota in exact.items()}
     could_take = [node for node in exact if exact[node] > share[node]]
     could_take.sort(key=lambda n: (hosted.get(n, 0) <= share[n], share[n] - exact[n], n))
@@ -37,7 +38,7 @@ def shares(shards: int, nodes: Sequence[Node], hosted: Mapping[str, int]) -> dic
 
 
 def moves(homes: Sequence[str | None], nodes: Sequence[Node]) -> dict[int, str]:
-    """Fewest moves, by shard the node's id, after which each node hosts its share; `homes` are where shards are now.
+    """Returns the fewest moves, node by shard, after which each node hosts its share; `homes` is where shards are.
 
     A shard without a home, or whose home is no longer among `nodes`, is given one.
     """
@@ -46,6 +47,7 @@ def moves(homes: Sequence[str | None], nodes: Sequence[Node]) -> dict[int, str]:
     alive = {n.id for n in nodes}
     hosted = Counter(home for home in homes if home in alive)
     room = {node: share - hosted[node] for node, share in shares(len(homes), nodes, hosted).items()}
+    # Free seats, one entry for each; shards without a home come before those that could stay where they are.
     targets = [node for node in sorted(room) for _ in range(max(0, room[node]))]
     chosen: dict[int, str] = {}
     for shard in [i for i, home in enumerate(homes) if home not in alive]:

@@ -1,4 +1,4 @@
-"""Which replica of a model gets a batch: the one that has answered what the batch goes on from, if it is not too busy.
+"""The choice of a replica for a batch: the one that answered what the batch goes on from, if it is not too busy.
 
 What all traders share, every replica has in its cache after the first batch. What only one replica has is the course of
 a chat: an agent that calls tools sends all that was said so far with every step. So a chat's later steps go where its
@@ -20,7 +20,8 @@ MAX_CHATS = 50_000
 
 
 def chat_of(batch: Any) -> int | None:
-    """A digest of how the chat of a batch's first request begins; None for anything that is no batch."""
+    """Returns a digest of how the chat of a batch's first request begins; None for anything that is no batch."""
+    # The rules and the first question stay as they are through all steps of a chat.
     try:
         return crc32("\n".join(m.content for m in batch[0].messages[:2]).encode())
     except (TypeError, LookupError, AttributeError, ValueError):
@@ -31,13 +32,17 @@ class PrefixRouter(RequestRouter):
     """Balanced for what is new, faithful to what is not; each caller has one and remembers its own chats."""
 
     def initialize_state(self, **_: Any) -> None:
-        """Begin with no chats; Serve calls this once."""
+        """Begins with no chats; Serve calls this once."""
         self._homes: OrderedDict[int, ReplicaID] = OrderedDict()
 
     async def choose_replicas(
         self, candidate_replicas: list[RunningReplica], pending_request: PendingRequest | None = None
     ) -> list[list[RunningReplica]]:
-        """The chat's replica first, then two of chance; those alone where the chat is new or its replica too busy."""
+        """Returns the chat's replica, then two of chance; those alone where the chat is new or its replica too busy.
+
+        Two choices balance almost as well as all: Mitzenmacher 2001, "The power of two choices in randomized load
+        balancing".
+        """
         two = random.sample(candidate_replicas, min(2, len(candidate_replicas)))
         home = self._homes.get(_chat(pending_request) or -1)
         at_home = [r for r in candidate_replicas if r.replica_id == home]
@@ -48,12 +53,13 @@ class PrefixRouter(RequestRouter):
         return [two] if lead > MAX_LEAD else [at_home, two]
 
     def on_request_routed(self, pending_request: PendingRequest, replica_id: ReplicaID, result: Any) -> None:
-        """Remember where a chat has gone."""
+        """Remembers where a chat has gone."""
         chat = _chat(pending_request)
         if chat is None:
             return
         self._homes[chat] = replica_id
         self._homes.move_to_end(chat)
+        # The chat that has been silent longest is forgotten first.
         if len(self._homes) > MAX_CHATS:
             self._homes.popitem(last=False)
 

@@ -34,7 +34,7 @@ NODE_ID_LABEL = "ray.io/node-id"
 
 
 def nodes_with(labels: Mapping[str, str]) -> list[Node]:
-    """The living nodes that have these labels; ConfigError if there is none."""
+    """Returns the living nodes that have these labels; ConfigError if there is none."""
     nodes = _living()
     if fitting := [n for n in nodes if n.has(labels)]:
         return fitting
@@ -48,25 +48,25 @@ def nodes_with(labels: Mapping[str, str]) -> list[Node]:
 
 
 class _Look:
-    """A question for the living nodes, which is asked beside the rounds: a head in trouble takes long to answer."""
+    """The question for the living nodes, asked beside the rounds: a head in trouble takes long to answer."""
 
     def __init__(self) -> None:
         self._found: list[Node] | None = None
         self._asking: Thread | None = None
 
     def begin(self) -> None:
-        """Ask, unless the last question is still open."""
+        """Asks, unless the last question is still open."""
         if self._asking is None or not self._asking.is_alive():
             self._asking = Thread(target=self._ask, daemon=True)
             self._asking.start()
 
     def found(self) -> list[Node] | None:
-        """The answer, once; None while there is none."""
+        """Returns the answer, once; None while there is none."""
         found, self._found = self._found, None
         return found
 
     def end(self) -> None:
-        """Let an open question come to its end before the connection does."""
+        """Lets an open question come to its end before the connection does."""
         if self._asking is not None:
             self._asking.join(LOOK_EVERY_S)
 
@@ -80,7 +80,7 @@ class _Look:
 
 @dataclass(slots=True)
 class _Move:
-    """A shard's next actor, which is starting."""
+    """The next actor of a shard, which is starting."""
 
     actor: Any
     ready: Any
@@ -113,7 +113,7 @@ class ShardActors:
         self._homes: list[str | None] = self._wait(should_stop)
 
     def between_rounds(self, busy: Collection[int]) -> None:
-        """Take note of nodes that have come or gone, and of actors that are ready; `busy` shards stay for now."""
+        """Takes note of nodes that have come or gone, and of actors that are ready; `busy` shards stay for now."""
         self._finish_moves(busy)
         if (nodes := self._look.found()) is not None:
             self._rearrange([n for n in nodes if n.has(self._labels)])
@@ -122,13 +122,13 @@ class ShardActors:
             self._looked_s = monotonic()
 
     def layout(self) -> dict[str, Any]:
-        """Where the shards are, by the nodes' addresses, and what has changed on the way."""
+        """Returns where the shards are, by the nodes' addresses, and what has changed on the way."""
         addresses = {n.id: n.address for n in self._nodes}
         homes = Counter(addresses.get(home or "", "unknown") for home in self._homes)
         return {"shards_by_node": dict(sorted(homes.items())), **self.events}
 
     def end(self) -> None:
-        """End all actors."""
+        """Ends all actors."""
         self._look.end()
         for actor in (*self.actors, *(m.actor for m in self._moves.values())):
             ray.kill(actor)
@@ -145,9 +145,10 @@ class ShardActors:
         return actor.remote(part, {m: app for m, app in self._applications.items() if m in models_asked(part)})
 
     def _wait(self, should_stop: Callable[[], bool]) -> list[str | None]:
-        """The node of each actor, once all are up."""
+        """Returns the node of each actor, once all are up."""
         asked = [a.home.remote() for a in self.actors]
         waiting = asked
+        # In short waits, so that Ctrl-C is heard while actors start.
         while waiting:
             _, waiting = ray.wait(waiting, num_returns=len(waiting), timeout=POLL_S)
             if should_stop():
@@ -173,6 +174,7 @@ class ShardActors:
                     self._asked_home[i] = self.actors[i].home.remote()
         for i in _done(self._asked_home):
             self._homes[i] = _answer(self._asked_home.pop(i))
+        # Nothing is moved while it is not known where everything is.
         if not self._asked_home and not self._moves:
             wanted = moves(self._homes, self._nodes)
             for i in sorted(wanted)[:MOVES_AT_ONCE]:
@@ -181,6 +183,7 @@ class ShardActors:
 
     def _finish_moves(self, busy: Collection[int]) -> None:
         for i in _done({i: move.ready for i, move in self._moves.items()}):
+            # The old actor still has a question; the new one waits for the next time between rounds.
             if i in busy:
                 continue
             move = self._moves.pop(i)
@@ -191,6 +194,7 @@ class ShardActors:
             ray.kill(self.actors[i])
             self.actors[i], self._homes[i] = move.actor, home
             self.events["shards_moved"] += 1
+        # An actor that never comes up is given up, and its shard stays where it is.
         for i, move in list(self._moves.items()):
             if monotonic() - move.begun_s > self._start_timeout_s:
                 ray.kill(self._moves.pop(i).actor)
@@ -206,7 +210,7 @@ def _living() -> list[Node]:
 
 
 def _done(asked: Mapping[int, Any]) -> list[int]:
-    """The shards whose question is answered or lost."""
+    """Returns the shards whose question is answered or lost."""
     if not asked:
         return []
     done, _ = ray.wait(list(asked.values()), num_returns=len(asked), timeout=0)
@@ -214,7 +218,7 @@ def _done(asked: Mapping[int, Any]) -> list[int]:
 
 
 def _answer(question: Any) -> str | None:
-    """A home that was asked for; None if the actor died over it."""
+    """Returns a home that was asked for; None if the actor died over it."""
     try:
         home: str = ray.get(question, timeout=POLL_S)
     except (ray.exceptions.RayActorError, ray.exceptions.GetTimeoutError):

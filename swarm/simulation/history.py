@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from swarm.agents.baselines import BASELINES
+from swarm.agents.minds import own_models
 from swarm.errors import ConfigError, JournalError
 from swarm.market.orders import BUY, SELL
 from swarm.market.records import RecordError, described, within
@@ -322,7 +322,10 @@ def _check_decided(plan: RunPlan, decided: Decided) -> None:
     turns, orders = decided.turns, decided.baseline_orders
     last_trader, goods = plan.traders - 1, len(plan.scenario.goods)
     within(turns.trader, "turns.trader", 0, last_trader)
-    thinking, models = set(plan.minds) - set(BASELINES), {model.name for model in plan.models}
+    thinking, models = (
+        {name for name, asked in own_models(plan.shard).items() if asked},
+        {model.name for model in plan.models},
+    )
     if unknown := [name for name in turns.minds if name not in thinking]:
         raise RecordError(f"turns.minds: {described(unknown[0])} is no mind of this run that asks models")
     if unknown := [name for name in turns.models if name not in models]:

@@ -11,15 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from swarm import __version__
 from swarm.agents.plan import ShardPlan
-from swarm.llm.config import ModelConfig
+from swarm.llm.entry import ModelEntry
 from swarm.scenarios.protocol import Consequence, Int64, Scenario
 from swarm.simulation.entries import JOURNAL_FORMAT, Forked, RunBegan
 from swarm.simulation.market import MarketPlan
 from swarm.simulation.presence import Mask, PopulationStep, among, present_in
 from swarm.simulation.regions import RegionsConfig
 from swarm.simulation.road import Travellers
+from swarm.version import __version__
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class RunPlan:
     rounds: int
     scenario_name: str
     scenario: Scenario
-    models: tuple[ModelConfig, ...]
+    models: tuple[ModelEntry, ...]
     market: MarketPlan
     shard: ShardPlan
     config_record: dict[str, Any]

@@ -6,17 +6,21 @@ first round is the measurement: nobody has heard anything yet, so nothing is cut
 journal, and a run that goes on cuts as it would have.
 """
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
 
 from swarm.agents.minds import asking
 from swarm.agents.observation import Observation
+from swarm.agents.prompt import Prompt
 from swarm.agents.turns import Turns
 from swarm.llm.protocol import ENGINE_FAILURES
 from swarm.llm.tokens import ESTIMATED, TokenSize
 from swarm.simulation.plan import RunPlan
+
+log = logging.getLogger(__name__)
 
 SAMPLES = 32
 """Prompts of each mind that are looked at in a round; they differ in little but numbers."""
@@ -30,6 +34,7 @@ class PromptSizes:
 
     def __init__(self, plan: RunPlan) -> None:
         self.now: Mapping[str, TokenSize] = {}
+        self._told: set[str] = set()
         self.under(plan)
 
     def under(self, plan: RunPlan) -> None:
@@ -43,24 +48,41 @@ class PromptSizes:
     def learn(self, seen: Observation, turns: Turns) -> None:
         """Hold what engines counted in a round against what was estimated."""
         sizes = dict(self.now)
+        for model, counted, prompt, heard in self._counted(seen, turns):
+            sizes[model] = sizes.get(model, ESTIMATED).learned(counted, prompt.tokens, prompt.further_digits)
+            if not heard and model not in self._told:
+                self._tell(model, counted, prompt.tokens)
+        self.now = {model: size for model, size in sizes.items() if not size.as_estimated}
+
+    def _counted(self, seen: Observation, turns: Turns) -> Iterator[tuple[str, int, Prompt, tuple[str, ...]]]:
+        """The model, its engine's count, the prompt and the gossip in it, for the first turns of each mind."""
+        calls = turns.calls
         for index, name in enumerate(turns.minds):
             if name not in self._single:
                 continue
             form = self._plan.shard.form(next(iter(self._single[name].models)))
             rows = np.flatnonzero(turns.mind == index)[:SAMPLES]
             shown = _as_shown(seen, turns, rows)
-            calls = turns.calls
             for call in np.flatnonzero(np.isin(calls.turn, rows)).tolist():
                 model, counted = turns.models[int(calls.model[call])], int(calls.prompt_tokens[call])
                 failed = calls.finish_reason[call] in ENGINE_FAILURES
                 if model not in self._measured or failed or not 0 < counted <= MOST_TOKENS:
                     continue
                 row = int(turns.trader[int(calls.turn[call])])
-                prompt = form.render(shown, row, MOST_TOKENS)
-                if prompt is not None:
-                    size = sizes.get(model, ESTIMATED)
-                    sizes[model] = size.learned(counted, prompt.tokens, prompt.further_digits)
-        self.now = {model: size for model, size in sizes.items() if not size.as_estimated}
+                if (prompt := form.render(shown, row, MOST_TOKENS)) is not None:
+                    yield model, counted, prompt, shown.private.heard[row]
+
+    def _tell(self, model: str, counted: int, estimate: int) -> None:
+        """Warn once of a model whose prompts fit no turn even without gossip, so that it will not be asked."""
+        limit, reply = self._plan.shard.budget.tokens_per_turn, self._plan.shard.completion_tokens[model]
+        if counted + reply <= limit:
+            return
+        self._told.add(model)
+        log.warning(
+            "models: %s: its engine counts %d tokens for a prompt estimated at %d, which with a reply of %d is "
+            "more than budget.tokens_per_turn (%d), so such turns are lost; raise it, or lower max_completion_tokens",
+            *(model, counted, estimate, reply, limit),
+        )
 
 
 def _as_shown(seen: Observation, turns: Turns, rows: "np.ndarray[tuple[int, ...], np.dtype[np.int64]]") -> Observation:

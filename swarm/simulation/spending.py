@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from swarm.agents.turns import Calls, Turns
-from swarm.llm.config import ModelConfig
+from swarm.llm.entry import ModelEntry
 from swarm.market.orders import Int64
 
 Float64 = npt.NDArray[np.float64]
@@ -30,7 +30,7 @@ class Spending:
     usd: Float64
 
 
-def spending(turns: Turns, models: Sequence[ModelConfig]) -> Spending:
+def spending(turns: Turns, models: Sequence[ModelEntry]) -> Spending:
     """Returns what a round's turns came to by model; a turn counts for each model that was called in it."""
     calls, size = turns.calls, len(turns.models)
 
@@ -51,20 +51,20 @@ def spending(turns: Turns, models: Sequence[ModelConfig]) -> Spending:
     )
 
 
-def usd_of_calls(calls: Calls, names: Sequence[str], models: Sequence[ModelConfig]) -> Float64:
+def usd_of_calls(calls: Calls, names: Sequence[str], models: Sequence[ModelEntry]) -> Float64:
     """Returns [calls] dollars; NaN where the price of the model that was called is unknown."""
     price = prices(names, models)[calls.model]
     usd: Float64 = (np.stack([calls.prompt_tokens, calls.completion_tokens], axis=1) * price).sum(axis=1)
     return usd
 
 
-def prices(names: Sequence[str], models: Sequence[ModelConfig]) -> Float64:
+def prices(names: Sequence[str], models: Sequence[ModelEntry]) -> Float64:
     """Returns [names, prompt or completion] dollars a token; NaN where the config gives no price."""
     known = {model.name: model.usd_per_million for model in models}
     rows = [known.get(name) or (np.nan, np.nan) for name in names]
     return np.array(rows, dtype=np.float64).reshape(-1, 2) / 1e6
 
 
-def _usd(names: Sequence[str], prompt: Int64, completion: Int64, models: Sequence[ModelConfig]) -> Float64:
+def _usd(names: Sequence[str], prompt: Int64, completion: Int64, models: Sequence[ModelEntry]) -> Float64:
     usd: Float64 = (np.stack([prompt, completion], axis=1) * prices(names, models)).sum(axis=1)
     return usd

@@ -176,7 +176,7 @@ def _as_the_road_sees(loop: RoundLoop) -> RegionState:
         purse = purse - state.held[:, [CASH]]
     if state.owed is not None:
         # What a debtor has secures what it owes.
-        debtor = state.owed.any(axis=1)[:, None]
+        debtor = state.owed.sum(axis=1, keepdims=True) > 0
         spare, purse = np.where(debtor, 0, spare), np.where(debtor, 0, purse)
     return RegionState(state.balances, state.reference_ticks, spare, purse)
 

@@ -60,6 +60,7 @@ class Corpus:
         columns: dict[str, Any] = {
             f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(cls) if f.name != "round_of"
         }
+        # `round_of` points into its own part's rounds and is moved to where these now begin.
         starts = np.cumsum([0, *(len(p.public) for p in parts[:-1])])
         columns["round_of"] = np.concatenate(
             [p.round_of + start for p, start in zip(parts, starts, strict=True)]
@@ -92,6 +93,7 @@ class _Sink:
     def add(self, text: str, view: MenuView) -> None:
         """Keeps a prompt, unless it was seen before or leaves nothing to choose."""
         public, private = tokenizer.split_prompt(text)
+        # Traders in the same state see the same text, which would otherwise weigh as often as it is seen.
         if text in self.seen or len(view.choices) < 2:
             return
         self.seen.add(text)
@@ -242,5 +244,6 @@ def simulate_many(first: int, markets: int, processes: int) -> Corpus:
     numbers = range(first, first + markets)
     if processes == 1:
         return Corpus.join([simulate(n) for n in numbers])
+    # In chunks of neighbours, whose order `map` keeps, so that the corpus does not depend on the processes.
     with multiprocessing.get_context("spawn").Pool(processes) as pool:
         return Corpus.join(pool.map(simulate, numbers, chunksize=8))

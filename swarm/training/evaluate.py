@@ -123,6 +123,7 @@ class _Examiner:
     async def complete(self, requests: Sequence[ModelRequest], deadline_s: float) -> list[ModelReply]:
         """Answers as the teacher; a third of the prompts that leave a choice are put to the five."""
         views = [read_menu(r.messages[-1].content) for r in requests]
+        # By the request's own seed, so that the same prompts are posed in every examination.
         posed = [i for i, r in enumerate(requests) if r.seed % 3 == 0 and len(views[i].choices) > 1]
         if posed:
             for temperament, engine in self.five.items():
@@ -194,10 +195,12 @@ def surplus(seen: Observation, trades: Trades) -> tuple[int, int]:
     bought, sold = np.zeros_like(private.bartering.need), np.zeros_like(private.bartering.need)
     np.add.at(bought, (trades.buyer, trades.good), trades.quantity_lots)
     np.add.at(sold, (trades.seller, trades.good), trades.quantity_lots)
+    # [traders, goods] ticks: what was bought within the need gains its worth, what was sold loses it; prices cancel.
     realised = (np.minimum(bought, private.bartering.need) - sold) * private.bartering.worth_ticks
     possible = 0
     for good in range(private.bartering.need.shape[1]):
         wanted = np.where(private.makes == good, 0, private.bartering.need[:, good])
+        # Steps of demand and supply, lot by lot; who makes a good does not want it.
         demand = -np.sort(-np.repeat(private.bartering.worth_ticks[:, good], wanted))
         supply = np.sort(np.repeat(private.bartering.worth_ticks[:, good], private.bartering.spare[:, good]))
         n = min(len(demand), len(supply))
@@ -313,6 +316,7 @@ def observations(scenario: str, seed: int) -> Iterator[tuple[ShardPlan, Observat
 def lots_at_market(shard: ShardPlan, seen: Observation, temperament: Temperament) -> tuple[Int64, Int64]:
     """Returns, by trader, lots that this model bids for at the reference price or above, and offers at it or below."""
     model = embedded(temperament)
+    # The same traders, with this one model as the mind of all.
     plan = replace(
         shard,
         minds=(model.name,) * len(seen.private),

@@ -13,7 +13,8 @@ from swarm.llm.engines.openai.config import OpenAIModel
 
 _SERVE = """
 import json, sys
-from swarm.llm.fake_model import parse_faults, serve_forever
+from swarm.llm.fake_faults import parse_faults
+from swarm.llm.fake_model import serve_forever
 options = json.loads(sys.argv[1])
 options["faults"] = parse_faults(options.get("faults", ""))
 serve_forever(port=0, ready=lambda url: print(url, flush=True), **options)

@@ -10,8 +10,10 @@ from swarm.agents.decision import DecisionError
 from swarm.config_file import resolve
 from swarm.errors import ConfigError
 from swarm.llm import engines
+from swarm.monitoring.hub import Hub
 from swarm.planning import compose, composed
 from swarm.plugins import VARIABLE
+from swarm.report import deciders
 from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.market import Market
 from swarm.simulation.record import Recorder, RunRecord
@@ -47,14 +49,16 @@ class Outcomes:
 def played(config: dict[str, Any], journal: Path) -> tuple[list[RoundOutcome], RunRecord]:
     """Plays ten rounds, and replays them from the journal alone."""
     plan = compose(resolve({"seed": 4, "rounds": ROUNDS, "population": 12, "models": MODELS} | config)).run
-    outcomes, recorder = Outcomes(), Recorder()
+    outcomes, recorder, hub = Outcomes(), Recorder(), Hub(plan, "process", journal.parent)
     market = Market(plan.market, journal)
     clients = {m.name: engines.in_process(m) for m in plan.models}
-    run_rounds(plan, market, LocalTraders(plan.shard, clients), (outcomes, recorder))
+    run_rounds(plan, market, LocalTraders(plan.shard, clients), (outcomes, recorder, hub))
     record = recorder.finish(market.close(), {})
     again = replay(journal, composed)
     assert again.holds, again.mismatch
     assert again.rounds == ROUNDS
+    samples = [sample for family in hub.collect() for sample in family.samples]
+    assert sum(s.value for s in samples if s.name == "swarm_turns_total") == ROUNDS * plan.traders
     return outcomes.rounds, record
 
 
@@ -67,6 +71,9 @@ def test_a_council_asks_all_of_its_models_and_is_billed_for_each(tmp_path: Path)
         assert turns.models == ("cheap", "strong", "third")
         assert not any(outcome.gathered.decisions.errors)
     assert record.summary["trades"] > 0
+    assert record.summary["asks"] == {"wise": ["cheap", "strong", "third"]}
+    assert deciders.nature(record.summary, "wise") == "scripted policy"
+    assert "answered_by" not in record.summary
     usd = record.summary["tokens"]["usd"]
     assert usd["strong"] > 5 * usd["cheap"] > 0
 
@@ -116,7 +123,7 @@ def test_a_scenario_without_a_market_decides_by_numbers(tmp_path: Path) -> None:
 )
 def test_a_mind_that_cannot_be_made_is_refused_with_its_key(traders: dict[str, Any], key: str) -> None:
     with pytest.raises(ConfigError, match=key):
-        compose(resolve({"models": MODELS, "traders": traders})).run
+        compose(resolve({"models": MODELS, "traders": traders}))
 
 
 def test_an_unknown_plugin_is_told_which_there_are() -> None:
@@ -128,7 +135,7 @@ def test_an_unknown_plugin_is_told_which_there_are() -> None:
 
 def test_who_barters_nothing_is_decided_for_by_no_rule_of_barter() -> None:
     with pytest.raises(ConfigError, match=r"traders\.minds\.zip"):
-        compose(resolve({"models": MODELS, "scenario": {"name": "guess"}, "traders": {"minds": {"zip": 1}}})).run
+        compose(resolve({"models": MODELS, "scenario": {"name": "guess"}, "traders": {"minds": {"zip": 1}}}))
 
 
 def test_no_config_can_name_a_module(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -130,7 +130,7 @@ def test_a_negative_amount_is_not_posted() -> None:
 def test_a_posting_to_no_account_or_of_no_asset_is_refused(row: tuple[int, int, int, int]) -> None:
     ledger = endowed()
     before = ledger.balances.copy()
-    with pytest.raises(LedgerError, match="a posting names an account or an asset that does not exist"):
+    with pytest.raises(LedgerError, match=r"posting.*does not exist"):
         post(ledger, (0, 1, CASH, 5), row)
     assert ledger.balances.tolist() == before.tolist()
 
@@ -148,14 +148,14 @@ def exchange() -> Exchange:
 
 
 def test_an_exchange_stops_at_a_transfer_that_its_source_cannot_give() -> None:
-    with pytest.raises(LedgerError, match=r"after command 2 \(Transfer\) account 0 is below zero"):
+    with pytest.raises(LedgerError, match=r"command 2 .*account 0"):
         exchange().handle(Transfer(2, "theft", *columns(((0, 1, CASH, 101),))))
 
 
 def test_an_exchange_stops_at_a_transfer_of_what_an_order_holds() -> None:
     market = exchange()
     market.handle(SubmitOrders(2, 1, Orders(one(0), one(0), one(0), one(BUY), one(10), one(10), one(0))))
-    with pytest.raises(LedgerError, match=r"after command 3 \(Transfer\) a hold is negative or larger"):
+    with pytest.raises(LedgerError, match=r"command 3 .*hold"):
         market.handle(Transfer(3, "theft", *columns(((0, 1, CASH, 1),))))
 
 

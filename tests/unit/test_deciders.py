@@ -33,13 +33,37 @@ MIXES: dict[str, tuple[dict[str, Any], set[str]]] = {
         {"b", "zip"},
     ),
     "a desk with a rule": (
-        summary_of({"desk": 2, "m": 1}, {"m": "openai", "s": "scripted"}, desks={"desk": {"model": "s"}}),
+        summary_of({"desk": 2, "m": 1}, {"m": "openai", "s": "scripted"}, asks={"desk": ["s"]}),
         {"desk"},
     ),
-    "a desk with a model": (summary_of({"desk": 2}, {"m": "openai"}, desks={"desk": {"model": "m"}}), set()),
+    "a desk with a model": (summary_of({"desk": 2}, {"m": "openai"}, asks={"desk": ["m"]}), set()),
     "an engine that is no model": (
         summary_of({"a": 2}, {"a": "mine"}, parts=[part(1, 6, {"a": 2}, {"a": "mine"}, rules=["a"])]),
         {"a"},
+    ),
+    "a council of models": (
+        summary_of(
+            {"council": 3},
+            {"a": "vllm", "b": "openai"},
+            parts=[part(1, 6, {"council": 3}, {"a": "vllm", "b": "openai"}, asks={"council": ["a", "b"]})],
+        ),
+        set(),
+    ),
+    "a council of rules": (
+        summary_of(
+            {"council": 3},
+            {"a": "scripted"},
+            parts=[part(1, 6, {"council": 3}, {"a": "scripted", "b": "scripted"}, asks={"council": ["a", "b"]})],
+        ),
+        {"council"},
+    ),
+    "a cascade from a rule to a model": (
+        summary_of(
+            {"cascade": 3},
+            {"a": "scripted"},
+            parts=[part(1, 6, {"cascade": 3}, {"a": "scripted", "b": "vllm"}, asks={"cascade": ["a", "b"]})],
+        ),
+        {"cascade"},
     ),
     "a fork from models to rules": (
         summary_of({"zip": 3}, {}, parts=[part(1, 3, {"a": 3}, {"a": "vllm"}), part(4, 6, {"zip": 3}, {})]),
@@ -63,7 +87,7 @@ def test_rules_are_never_called_models_and_models_never_rules(mix: str) -> None:
     heading, text = deciders.notice(summary)
     said = deciders.told(summary)
     for one in rules:
-        assert any(deciders.is_rule(nature) for nature in deciders.natures(summary, one))
+        assert any(deciders.has_rule(nature) for nature in deciders.natures(summary, one))
         assert one in text
         assert one in deciders.model_tag(summary) or NO in deciders.model_tag(summary)
     for one in set(deciders.minds(summary)) - rules:

@@ -9,7 +9,8 @@ from swarm.errors import ConfigError
 from swarm.explain import explain
 from swarm.llm.engines.openai.config import OpenAIModel
 from swarm.llm.engines.scripted.config import ScriptedModel
-from swarm.llm.fake_model import FAULTS, FakeModel, parse_faults
+from swarm.llm.fake_faults import FAULTS, parse_faults
+from swarm.llm.fake_model import FakeModel
 
 SCRIPTED = {"name": "s", "temperament": "value"}
 OPENAI = {"name": "o", "engine": "openai", "base_url": "http://127.0.0.1:8000/v1/", "model": "x"}

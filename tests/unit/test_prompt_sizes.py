@@ -145,6 +145,18 @@ def test_without_what_was_learned_turns_would_be_over_their_tokens(monkeypatch: 
     assert max(spent(rounds)) > limit
 
 
+def test_it_is_told_where_prompts_fit_no_turn_even_without_gossip(caplog: pytest.LogCaptureFixture) -> None:
+    _, free = run(config("menu", 3, 9_000), digits_singly, until=1)
+    assert not caplog.records
+    least = int(min(free[0].gathered.turns.prompt_tokens))
+    _, rounds = run(config("menu", 3, least), digits_singly, until=3)
+    [told] = [record.getMessage() for record in caplog.records]
+    assert "models: m: " in told
+    assert "budget.tokens_per_turn" in told
+    # Who cannot be asked within the budget is not asked again.
+    assert len(rounds[0].gathered.turns.calls) > len(rounds[2].gathered.turns.calls) == 0
+
+
 @pytest.mark.parametrize("form", ["orders", "menu"])
 def test_an_engine_that_counts_as_estimated_changes_nothing(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
     data = config(form, 40, 850 if form == "orders" else 700)

@@ -81,7 +81,7 @@ def test_a_key_is_bound_to_its_hosts(home: Path) -> None:
     trust.check_key_hosts(resolve(config(api_key_env="KEY", base_url="http://127.0.0.1/v1")), {"KEY": []})
     with pytest.raises(ConfigError, match="KEY") as refused:
         trust.check_key_hosts(bound, {"KEY": ["api.example.com"]})
-    assert refused.value.place == "models.0.base_url"
+    assert refused.value.key == "models.0.base_url"
     # What goes where its key is bound to needs no word.
     assert texts(config(api_key_env="KEY"), {"KEY": ["models.example.org"]}) == []
     home.mkdir(parents=True)
@@ -109,8 +109,8 @@ def test_a_folder_of_somebody_else_sends_no_key(
 ) -> None:
     asked: list[Any] = []
     monkeypatch.setenv("MY_SECRET", "sk-secret")
-    monkeypatch.setattr("swarm.runtime.run.resume", lambda *given: asked.append(given))
-    monkeypatch.setattr("swarm.runtime.run.fork", lambda *given: asked.append(given))
+    monkeypatch.setattr("swarm.runtime.run.Session.resume", lambda *given: asked.append(given))
+    monkeypatch.setattr("swarm.runtime.fork.fork", lambda *given: asked.append(given))
     folder = tmp_path / "shared"
     folder.mkdir()
     (folder / "config.yaml").write_text(yaml.safe_dump(config(api_key_env="MY_SECRET")))

@@ -96,7 +96,7 @@ def test_every_shipped_config_of_language_models_is_valid() -> None:
 def test_a_config_that_makes_no_sense_is_refused(keys: dict[str, Any], place: str, said: str) -> None:
     with pytest.raises(ConfigError) as refused:
         config_file.resolve(config_with(**keys))
-    assert refused.value.place == place
+    assert refused.value.key == place
     assert said in str(refused.value)
 
 

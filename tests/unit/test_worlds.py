@@ -257,7 +257,7 @@ class Debts(Accounts):
         super().round_done(outcome)
         for own in outcome.of:
             assert own.state.owed is not None
-            owing = own.state.owed.any(axis=1)
+            owing = own.state.owed.sum(axis=1) > 0
             self.natives += int(owing[: region_of(own.plan).natives].sum())
             self.guests += int(owing[region_of(own.plan).natives :].sum())
             self.left_in_debt += int((owing & ~own.plan.there(own.round + 1)).sum())

@@ -52,6 +52,11 @@ def models_of(names: Iterable[str], of: Mapping[str, Definition]) -> set[str]:
     return {model for name in set(names) for model in plugin(of[name]).models(of[name].section)}
 
 
+def own_models(plan: ShardPlan) -> dict[str, tuple[str, ...]]:
+    """Returns by mind of a shard the models that it asks by itself, none for a rule."""
+    return {name: tuple(sorted(models_of([name], plan.definitions))) for name in dict.fromkeys(plan.minds)}
+
+
 def models_with_tools(names: Iterable[str], of: Mapping[str, Definition]) -> set[str]:
     """Returns the models that these minds have call tools."""
     return models_of((name for name in names if plugin(of[name]).by_tools), of)

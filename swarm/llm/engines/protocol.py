@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeVar
 
 from swarm.llm.entry import ModelEntry
-from swarm.llm.protocol import ModelClient
+from swarm.llm.protocol import ModelClient, ModelRequest
 
 Entry = TypeVar("Entry", bound=ModelEntry)
 
@@ -49,6 +49,8 @@ class CheckConditions:
     tokens_per_turn: int
     timeout_s: float
     here: bool = True
+    requests: Mapping[str, ModelRequest] = field(default_factory=dict)
+    """A request as the run will make it, by model, as far as they are known."""
 
 
 def _nothing_wrong(models: Sequence[Any], conditions: CheckConditions) -> list[str]:

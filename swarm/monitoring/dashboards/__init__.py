@@ -40,6 +40,7 @@ def built() -> dict[str, str]:
             "building needs grafana-foundation-sdk, which is not installed",
             "`make setup` brings it; pushing the committed dashboards does without",
         )
+    # Imported here, since all but this function works without the builder.
     from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
     from swarm.monitoring.dashboards import cluster, market, models, run

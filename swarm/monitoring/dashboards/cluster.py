@@ -216,6 +216,7 @@ def _serve() -> list[Any]:
             width=8,
             stacked=True,
         ),
+        # Waiting is the sign of too few replicas; that they work on much is not.
         lines(
             "Batches waiting",
             "Requests that wait in the callers for a replica with room.",

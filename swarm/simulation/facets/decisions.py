@@ -9,7 +9,7 @@ import numpy as np
 from swarm.agents.decision import DecisionError
 from swarm.market.orders import Int64
 from swarm.scenarios.protocol import MarketState
-from swarm.simulation.facets.protocol import Columns, Tables
+from swarm.simulation.facets.protocol import Columns, Tables, markets
 from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.plan import RunPlan
 
@@ -78,7 +78,7 @@ class Decisions:
             self._errors["late"] += len(late)
         overdue = [i for i, error in enumerate(errors) if error == DecisionError.ENGINE_DEADLINE]
         self._late_by_mind.update(minds[overdue].tolist())
-        self._late_by_mind.update(outcome.plan.minds[trader] for trader in late)
+        self._late_by_mind.update(own.plan.minds[t] for own in markets(outcome) for t in own.gathered.late.tolist())
 
 
 FACET = Decisions

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from swarm.agents.minds import own_models
 from swarm.market.orders import Int64
 from swarm.scenarios.protocol import MarketState
 from swarm.simulation.facets.protocol import Tables
@@ -48,6 +49,7 @@ class Identity:
             "minds": dict(sorted(Counter(plan.minds).items())),
             "minds_of_nobody": list(plan.idle_minds),
             "engines": {model.name: model.engine for part, *_ in parts for model in part.models},
+            "asks": {mind: list(models) for mind, models in sorted(own_models(plan.shard).items())},
             "config_sha256": plan.config_sha256,
             "forks": [[fork.round, fork.parent_sha256, list(fork.changes)] for fork in self._plan.forks()],
             "parts": [_told(*part) for part in parts],
@@ -93,7 +95,7 @@ def _told(plan: RunPlan, begin: int, end: int) -> dict[str, Any]:
         "minds": dict(sorted(Counter(plan.minds).items())),
         "engines": {model.name: model.engine for model in plan.models},
         "rules": [model.name for model in plan.models if model.lab == NO_MODEL],
-        "desks": {name: desk.model for name, desk in plan.shard.desks.items()},
+        "asks": {mind: list(models) for mind, models in sorted(own_models(plan.shard).items())},
     }
 
 

@@ -60,6 +60,11 @@ class Columns:
         return frame.with_columns(pl.selectors.float().fill_nan(None))
 
 
+def markets(outcome: RoundOutcome) -> tuple[RoundOutcome, ...]:
+    """Returns the round market by market, where a traveller may have another mind than at home."""
+    return outcome.of or (outcome,)
+
+
 def total(table: pl.DataFrame, column: str) -> int:
     """Returns the sum of a column's known numbers; 0 where the table has no rows."""
     return int(table[column].sum()) if column in table.columns else 0

@@ -1,12 +1,13 @@
 """What calls of models cost, by round and model, in tokens and dollars, and which minds other models answered for."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import polars as pl
 
+from swarm.agents.minds import asking, own_models
 from swarm.market.orders import Int64
 from swarm.scenarios.protocol import MarketState
 from swarm.simulation.facets.protocol import Columns, Tables, known, total
@@ -23,12 +24,13 @@ class Tokens:
     def __init__(self) -> None:
         self._columns = Columns()
         self._answered: dict[str, Counter[str]] = {}
+        self._own: tuple[RunPlan | None, Mapping[str, Sequence[str]]] = (None, {})
 
     def started(self, plan: RunPlan, opening: MarketState, named: Int64) -> None:
         """Take note of who counts tokens, of which models have a price, and of a turn's budget."""
         plans = [plan, *(fork.plan for fork in plan.forks())]
         self._models = {model.name: model for p in plans for model in p.models}
-        self._desks = {name for p in plans for name in p.shard.desks}
+        self._several = {name for p in plans for name, mind in asking(p.shard).items() if mind.most.calls > 1}
         self._budget = plan.last.shard.budget.tokens_per_turn
 
     def round_done(self, outcome: RoundOutcome) -> None:
@@ -56,8 +58,8 @@ class Tokens:
     def summary(self, tables: Tables) -> Mapping[str, Any]:
         """Returns the run's tokens, how many a turn had, and the dollars of each model that has a price."""
         tokens, decided = tables["tokens"], tables["decisions"]
-        # A desk's turn has a budget of its own, so it is left out where turns are held against the one of a prompt.
-        single = decided.filter(~pl.col("mind").is_in(list(self._desks))) if len(decided) else decided
+        # A turn of several calls has a budget of its own and is not held against the one of a prompt.
+        single = decided.filter(~pl.col("mind").is_in(list(self._several))) if len(decided) else decided
         spent = known(single, "prompt_tokens") + known(single, "completion_tokens")
         told = {
             **{kind: total(tokens, f"{kind}_tokens") for kind in ("prompt", "completion")},
@@ -72,6 +74,12 @@ class Tokens:
         }
         answered = {mind: dict(sorted(by.items())) for mind, by in sorted(self._answered.items())}
         return {"tokens": told, **({"answered_by": answered} if answered else {})}
+
+    def _models_of(self, plan: RunPlan) -> Mapping[str, Sequence[str]]:
+        """The models that each mind asks by itself, looked up once for each plan."""
+        if self._own[0] is not plan:
+            self._own = plan, own_models(plan.shard)
+        return self._own[1]
 
     def _usd(self, tokens: pl.DataFrame) -> dict[str, float]:
         """What each model cost whose prices are known; what a failed request cost nobody knows."""
@@ -88,13 +96,12 @@ class Tokens:
 
     def _keep_other_answers(self, outcome: RoundOutcome) -> None:
         """Count the turns that ended with another model than the mind's own, as the governor may have it."""
-        turns, desks = outcome.gathered.turns, outcome.plan.shard.desks
+        turns, own = outcome.gathered.turns, self._models_of(outcome.plan)
         last = turns.last_model
         pairs, sizes = np.unique(np.stack([turns.mind, last]), axis=1, return_counts=True)
         for (mind, model), turns_of in zip(pairs.T.tolist(), sizes.tolist(), strict=True):
             name = turns.minds[mind]
-            own = desks[name].model if name in desks else name
-            if model >= 0 and turns.models[model] != own:
+            if model >= 0 and turns.models[model] not in own[name]:
                 self._answered.setdefault(name, Counter())[turns.models[model]] += turns_of
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from swarm.market.orders import Int64
 from swarm.scenarios.protocol import MarketState
-from swarm.simulation.facets.protocol import Columns, Tables
+from swarm.simulation.facets.protocol import Columns, Tables, markets
 from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.plan import RunPlan
 
@@ -28,7 +28,12 @@ class Trades:
 
     def round_done(self, outcome: RoundOutcome) -> None:
         """Keep a row for each trade."""
-        trades, minds = outcome.cleared.trades, np.array(outcome.plan.minds)
+        trades = outcome.cleared.trades
+        # [trades] minds of either side, as they decide in the market of the trade.
+        buyer_mind, seller_mind = (
+            np.concatenate([np.array(own.plan.minds)[getattr(own.cleared.trades, side)] for own in markets(outcome)])
+            for side in ("buyer", "seller")
+        )
         self._volume_lots += int(outcome.cleared.volume_lots.sum())
         self._columns.add(
             {
@@ -40,8 +45,8 @@ class Trades:
                 "seller": trades.seller,
                 "buyer_kind": self._kinds[trades.buyer],
                 "seller_kind": self._kinds[trades.seller],
-                "buyer_mind": minds[trades.buyer],
-                "seller_mind": minds[trades.seller],
+                "buyer_mind": buyer_mind,
+                "seller_mind": seller_mind,
             }
         )
 

@@ -7,10 +7,8 @@ import ipaddress
 import json
 import os
 import urllib.request
-from dataclasses import dataclass
 from typing import Any
 
-from aiohttp import BasicAuth
 from yarl import URL
 
 from swarm.llm.engines.openai.config import OpenAIModel
@@ -41,15 +39,7 @@ def url(model: OpenAIModel, path: str) -> URL:
     return whole.with_query(model.request.query) if model.request.query else whole
 
 
-@dataclass(frozen=True, slots=True)
-class Proxy:
-    """A proxy of the environment, and who one is there."""
-
-    url: URL
-    auth: BasicAuth | None
-
-
-def proxy_for(target: URL) -> Proxy | None:
+def proxy_for(target: URL) -> URL | None:
     """Returns the proxy that HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY name; loopback never has one.
 
     aiohttp's own reading of the environment would also send what it finds for a host in ~/.netrc.
@@ -61,9 +51,7 @@ def proxy_for(target: URL) -> Proxy | None:
     address = named.get(target.scheme) or named.get("all")
     if not address:
         return None
-    proxy = URL(address if "://" in address else f"http://{address}")
-    auth = BasicAuth(proxy.user, proxy.password or "") if proxy.user else None
-    return Proxy(proxy.with_user(None), auth)
+    return URL(address if "://" in address else f"http://{address}")
 
 
 def _is_loopback(host: str) -> bool:

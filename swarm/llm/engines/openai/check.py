@@ -1,89 +1,63 @@
-"""Whether endpoints serve their models, asked before a run and not during it."""
+"""Whether endpoints serve their models, asked before a run by the run's own client with a request of the run.
+
+A completion tells both ways: one that comes back well makes a model usable whatever else the endpoint says, and one
+that is refused tells why and which key to change. The listing of models is asked for hints alone: a name that was
+meant, a context that is too short.
+"""
 
 import asyncio
 import difflib
-import json
-import os
+import re
 from collections.abc import Sequence
-from time import perf_counter
+from dataclasses import replace
 from typing import Any
 
 import aiohttp
 
+from swarm.llm.engines.openai import asking
+from swarm.llm.engines.openai.client import OpenAIClient
 from swarm.llm.engines.openai.config import OpenAIModel
-from swarm.llm.engines.openai.reading import MAX_BODY_BYTES
+from swarm.llm.engines.openai.mends import mends
+from swarm.llm.engines.openai.reading import MAX_BODY_BYTES, Decompressor, decoded, parsed
 from swarm.llm.engines.protocol import CheckConditions
+from swarm.llm.protocol import Message, ModelReply, ModelRequest
 
+LISTING_TIMEOUT_S = 5.0
 _START_OR_CORRECT = "start it, or correct its base_url"
-_NO_SUCH_ROUTE = (404, 405, 501)
+_STATUS = re.compile(r"HTTP (\d{3})")
+_CONTEXT_KEYS = ("max_model_len", "context_length", "context_window", "max_context_length")
+_SCHEMA = {
+    "type": "object",
+    "properties": {"ready": {"type": "string", "enum": ["yes", "no"]}},
+    "required": ["ready"],
+    "additionalProperties": False,
+}
+_HELLO = (Message("system", "You answer in JSON."), Message("user", 'Say {"ready": "yes"} as JSON.'))
 
 
 def problems(models: Sequence[OpenAIModel], conditions: CheckConditions) -> list[str]:
     """Returns one line for each model that cannot be used: its name, the reason, the way out."""
-    return asyncio.run(_problems(list(models), conditions.tokens_per_turn, conditions.timeout_s))
+
+    async def all_of_them() -> list[str | None]:
+        return await asyncio.gather(*(_problem(model, conditions) for model in models))
+
+    return [line for line in asyncio.run(all_of_them()) if line]
 
 
 def latencies_s(models: Sequence[OpenAIModel], within_s: float) -> dict[str, float]:
     """Returns the seconds of a completion of one token by model; at most `within_s` and a little."""
-    return asyncio.run(_latencies_s(list(models), within_s))
-
-
-async def _latencies_s(models: list[OpenAIModel], within_s: float) -> dict[str, float]:
-    """Seconds of a completion of one token; at most `within_s` and a little, however long it would take."""
 
     async def latency_s(model: OpenAIModel) -> float | None:
-        endpoint = _Endpoint(session, model)
-        key = os.environ.get(model.api_key_env or "", "")
-        if key:
-            endpoint.headers["Authorization"] = f"Bearer {key}"
-        started = perf_counter()
-        try:
-            async with asyncio.timeout(within_s):
-                status, _ = await endpoint.complete_one()
-        except TimeoutError:
-            return perf_counter() - started
-        except (aiohttp.ClientError, OSError, ValueError):
-            return None
-        return perf_counter() - started if status == 200 else None
+        [reply] = await _client(model).complete([ModelRequest(_HELLO, {}, 1, 0)], within_s)
+        if reply.finish_reason in ("deadline", "timeout"):
+            return within_s
+        return None if reply.failed and not reply.usage.total else reply.latency_s
 
-    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False) as session:
-        measured = await asyncio.gather(*(latency_s(m) for m in models))
-    return {m.name: seconds for m, seconds in zip(models, measured, strict=True) if seconds is not None}
+    async def all_of_them() -> list[float | None]:
+        return await asyncio.gather(*(latency_s(model) for model in models))
 
-
-async def _problems(models: list[OpenAIModel], tokens_per_turn: int, timeout_s: float) -> list[str]:
-    async def problem(model: OpenAIModel) -> str | None:
-        try:
-            async with asyncio.timeout(timeout_s):
-                await _Endpoint(session, model).must_serve(tokens_per_turn)
-        except TimeoutError:
-            return _line(model, f"{model.base_url} does not answer within {timeout_s:g} s", _START_OR_CORRECT)
-        except (aiohttp.ClientConnectionError, OSError) as error:
-            return _line(model, f"no endpoint answers at {model.base_url} ({_reason(error)})", _START_OR_CORRECT)
-        except (aiohttp.ClientError, ValueError) as error:
-            return _line(
-                model, f"{model.base_url} does not speak HTTP ({type(error).__name__})", "correct its base_url"
-            )
-        except _UnusableError as unusable:
-            return _line(model, unusable.reason, unusable.remedy)
-        return None
-
-    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False) as session:
-        found = await asyncio.gather(*(problem(m) for m in models))
-    return [line for line in found if line]
-
-
-def _reason(error: BaseException) -> str:
-    """The system's word for a failed connection; asyncio's own repeats the address."""
-    cause = getattr(error, "os_error", error)
-    number = getattr(cause, "errno", None)
-    if isinstance(number, int) and number > 0:
-        return os.strerror(number)
-    return getattr(cause, "strerror", None) or type(cause).__name__
-
-
-def _line(model: OpenAIModel, reason: str, remedy: str) -> str:
-    return f"models: {model.name}: {reason}; {remedy}"
+    measured = zip(models, asyncio.run(all_of_them()), strict=True)
+    return {model.name: seconds for model, seconds in measured if seconds is not None}
 
 
 class _UnusableError(Exception):
@@ -95,115 +69,164 @@ class _UnusableError(Exception):
         super().__init__(reason)
 
 
-class _Endpoint:
-    """One model's endpoint, asked as the client would ask it."""
+async def _problem(model: OpenAIModel, conditions: CheckConditions) -> str | None:
+    try:
+        await _must_serve(model, conditions)
+    except _UnusableError as unusable:
+        return f"models: {model.name}: {unusable.reason}; {unusable.remedy}"
+    return None
 
-    def __init__(self, session: aiohttp.ClientSession, model: OpenAIModel) -> None:
-        self.session = session
-        self.model = model
-        self.headers = {"Accept-Encoding": "identity"}
 
-    async def must_serve(self, tokens_per_turn: int) -> None:
-        """Raise where the endpoint does not serve the model, or not with enough context."""
-        model = self.model
-        if model.api_key_env:
-            key = os.environ.get(model.api_key_env, "")
-            if not key:
-                raise _UnusableError(
-                    f"the environment variable {model.api_key_env} is not set",
-                    "put the endpoint's API key into it, or take api_key_env out if it needs none",
-                )
-            self.headers["Authorization"] = f"Bearer {key}"
-        status, listing = await self._call("GET", "/models")
-        if status in _NO_SUCH_ROUTE:
-            # Not every endpoint can list its models; a completion of one token tells as well.
-            await self._must_complete(())
-        else:
-            self._must_be_up(status)
-            known = _models_in(listing)
-            if known is None:
-                raise self._other_protocol("its /models is no list of models")
-            # Some servers take names that they do not list, such as a name without its tag.
-            if model.model not in known:
-                await self._must_complete(tuple(known))
-            self._must_fit(known.get(model.model), tokens_per_turn)
-        self._must_fit(model.context_tokens, tokens_per_turn)
+async def _must_serve(model: OpenAIModel, conditions: CheckConditions) -> None:
+    """Raises where the endpoint does not serve the model, or not with enough context."""
+    if model.api_key_env and not asking.api_key(model):
+        raise _UnusableError(
+            f"the environment variable {model.api_key_env} is not set",
+            "put the endpoint's API key into it, or take api_key_env out if it needs none",
+        )
+    _must_fit(model.context_tokens, conditions.tokens_per_turn)
+    hello = ModelRequest(_HELLO, _SCHEMA, model.max_completion_tokens, 0)
+    request = conditions.requests.get(model.name, hello)
+    within_s = min(conditions.timeout_s, model.timeout_s)
 
-    async def _must_complete(self, known: tuple[str, ...]) -> None:
-        status, reply = await self.complete_one()
-        if status in (400, 404) and (known or "model" in json.dumps(reply)):
-            close = difflib.get_close_matches(self.model.model, known, n=1)
-            shown = f"; it has {', '.join(known[:8])}{', ...' if len(known) > 8 else ''}" if known else ""
-            raise _UnusableError(
-                f"{self.model.base_url} has no model {self.model.model!r}"
-                + (f" (did you mean {close[0]}?)" if close else ""),
-                f"correct its model{shown}",
-            )
-        if status in _NO_SUCH_ROUTE:
-            raise self._other_protocol("it has neither /models nor /chat/completions")
-        self._must_be_up(status)
-        if not isinstance(reply, dict) or not isinstance(reply.get("choices"), list):
-            raise self._other_protocol("its reply is no chat completion")
+    async def ask(changed: OpenAIModel) -> ModelReply:
+        [reply] = await _client(changed).complete([replace(request, more_seeds=())], within_s)
+        return reply
 
-    async def complete_one(self) -> tuple[int, Any]:
-        """The status and the reply of the shortest completion there is."""
-        body = {
-            "model": self.model.model,
-            "messages": [{"role": "user", "content": "Say yes."}],
-            self.model.max_tokens_key: 1,
-        }
-        return await self._call("POST", "/chat/completions", body)
+    reply = await ask(model)
+    # Busy is not broken: a run waits and asks again.
+    if reply.failed and reply.finish_reason != "rate_limited":
+        if reply.finish_reason == "protocol" and _status_of(reply) in range(400, 500):
+            found = await mends(model, reply.text, ask)
+            raise _refused(model, reply, found)
+        raise await _failed(model, reply, within_s)
+    listing = await _listing(model)
+    _must_fit(None if listing is None else listing.get(model.model), conditions.tokens_per_turn)
 
-    def _must_be_up(self, status: int) -> None:
-        model = self.model
-        if status in (401, 403):
-            if model.api_key_env:
-                raise _UnusableError(
-                    f"{model.base_url} refuses the key in {model.api_key_env} (HTTP {status})",
-                    "put a valid key into it",
-                )
-            raise _UnusableError(
-                f"{model.base_url} wants an API key (HTTP {status})",
-                "put it into an environment variable and name that as api_key_env",
-            )
-        if 300 <= status < 400:
-            raise _UnusableError(f"{model.base_url} sends one elsewhere (HTTP {status})", "give the URL that it names")
-        if status != 200:
-            raise _UnusableError(
-                f"{model.base_url} is there but answers HTTP {status}", "see the endpoint's own log, or try again later"
-            )
 
-    def _must_fit(self, context: int | None, tokens_per_turn: int) -> None:
-        if context is not None and context < tokens_per_turn:
-            raise _UnusableError(
-                f"its context holds {context} tokens and budget.tokens_per_turn is {tokens_per_turn}",
-                "lower budget.tokens_per_turn, or serve the model with a longer context",
-            )
+def _client(model: OpenAIModel) -> OpenAIClient:
+    """The run's own client, but one that does not ask again: what passes is for a run to wait for."""
+    return OpenAIClient(model.model_copy(update={"retries": 0}))
 
-    def _other_protocol(self, why: str) -> _UnusableError:
-        return _UnusableError(
-            f"{self.model.base_url} does not speak OpenAI's protocol ({why})",
-            "correct its base_url, which often ends in /v1",
+
+def _status_of(reply: ModelReply) -> int:
+    found = _STATUS.match(reply.text)
+    return int(found[1]) if found else 0
+
+
+def _must_fit(context: int | None, tokens_per_turn: int) -> None:
+    if context is not None and context < tokens_per_turn:
+        raise _UnusableError(
+            f"its context holds {context} tokens and budget.tokens_per_turn is {tokens_per_turn}",
+            "lower budget.tokens_per_turn, or serve the model with a longer context",
         )
 
-    async def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> tuple[int, Any]:
-        """The status, and the JSON value of the reply or None where it is none."""
-        async with self.session.request(
-            method, self.model.base_url + path, json=body, headers=self.headers, allow_redirects=False
-        ) as response:
-            raw = bytearray()
+
+def _refused(model: OpenAIModel, reply: ModelReply, found: list[str] | None) -> _UnusableError:
+    """What to say of an endpoint that refuses what a run asks."""
+    reason = f"{model.base_url} refuses what a run asks ({reply.text})"
+    if found is None:
+        return _UnusableError(reason, "docs/models.md says which keys change what is asked, such as request.omit")
+    return _UnusableError(reason, f"set {' and '.join(found)}: then it answers")
+
+
+async def _failed(model: OpenAIModel, reply: ModelReply, within_s: float) -> _UnusableError:
+    """What to say of a model whose completion failed."""
+    where, status = model.base_url, _status_of(reply)
+    match reply.finish_reason:
+        case "timeout" | "deadline":
+            return _UnusableError(f"{where} does not answer within {within_s:g} s", _START_OR_CORRECT)
+        case "connection":
+            return _UnusableError(f"no endpoint answers at {where} ({reply.text})", _START_OR_CORRECT)
+        case "unauthorized":
+            return _locked(model, status)
+        case "model_not_found":
+            return await _not_found(model, reply)
+        case "quota":
+            return _UnusableError(f"the quota at {where} is used up ({reply.text})", "raise it, or take another model")
+        case "only_reasoning":
+            return _UnusableError(
+                f"it only reasons within max_completion_tokens ({model.max_completion_tokens})",
+                "raise that, or have it reason less by request.extra, say {reasoning_effort: low} or "
+                "{chat_template_kwargs: {enable_thinking: false}}",
+            )
+        case "empty" | "refused" | "content_filter":
+            return _UnusableError(
+                f"it gives no answer to a prompt of this run ({reply.text})", "take another model, or another scenario"
+            )
+        case "server_error":
+            told = reply.text if status else f"with an error: {reply.text}"
+            return _UnusableError(
+                f"{where} is there but answers {told}", "see the endpoint's own log, or try again later"
+            )
+    if 300 <= status < 400:
+        return _UnusableError(f"{where} sends one elsewhere (HTTP {status})", "give the URL that it names")
+    return _other_protocol(model, reply.text)
+
+
+def _locked(model: OpenAIModel, status: int) -> _UnusableError:
+    if model.api_key_env:
+        return _UnusableError(
+            f"{model.base_url} refuses the key in {model.api_key_env} (HTTP {status})",
+            "put a valid key into it; api_key_header says which header carries it",
+        )
+    return _UnusableError(
+        f"{model.base_url} wants an API key (HTTP {status})",
+        "put it into an environment variable and name that as api_key_env",
+    )
+
+
+async def _not_found(model: OpenAIModel, reply: ModelReply) -> _UnusableError:
+    """A missing model, or a server that has no such route."""
+    listing = await _listing(model)
+    if not listing and "model" not in reply.text.lower():
+        return _other_protocol(model, "it has no /chat/completions")
+    known = tuple(listing or ())
+    close = difflib.get_close_matches(model.model, known, n=1)
+    shown = f"; it has {', '.join(known[:8])}{', ...' if len(known) > 8 else ''}" if known else ""
+    return _UnusableError(
+        f"{model.base_url} has no model {model.model!r}" + (f" (did you mean {close[0]}?)" if close else ""),
+        f"correct its model{shown}",
+    )
+
+
+def _other_protocol(model: OpenAIModel, why: str) -> _UnusableError:
+    return _UnusableError(
+        f"{model.base_url} does not speak OpenAI's protocol ({why})", "correct its base_url, which often ends in /v1"
+    )
+
+
+async def _listing(model: OpenAIModel) -> dict[str, int | None] | None:
+    """The models that the endpoint lists, and the context of each where it is told; None where it lists none."""
+    address = asking.url(model, "/models")
+    try:
+        async with (
+            asyncio.timeout(LISTING_TIMEOUT_S),
+            aiohttp.ClientSession(
+                headers=asking.headers(model, asking.api_key(model)),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=False,
+            ) as session,
+            session.get(address, allow_redirects=False, proxy=asking.proxy_for(address)) as response,
+        ):
+            decompressor, raw = Decompressor(response.headers.get("Content-Encoding", "")), bytearray()
             while len(raw) <= MAX_BODY_BYTES and (chunk := await response.content.readany()):
-                raw += chunk
-            try:
-                return response.status, json.loads(raw)
-            except (ValueError, RecursionError):
-                return response.status, None
+                raw += piece if isinstance(piece := decompressor.feed(chunk), bytes) else b""
+            return _models_in(parsed(decoded(bytes(raw), ""))) if response.status == 200 else None
+    except Exception:
+        # A listing gives hints; one that cannot be had gives none.
+        return None
 
 
 def _models_in(listing: Any) -> dict[str, int | None] | None:
-    """The models of a listing and the context of each where it is told; None where it is no listing."""
-    entries = listing.get("data") if isinstance(listing, dict) else None
-    if not isinstance(entries, list) or not all(isinstance(e, dict) and isinstance(e.get("id"), str) for e in entries):
+    """The models of a listing, which may be a bare array; None where it is no listing."""
+    entries = listing.get("data") if isinstance(listing, dict) else listing
+    if not isinstance(entries, list):
         return None
-    contexts = {e["id"]: e.get("max_model_len") for e in entries}
-    return {name: length if type(length) is int else None for name, length in contexts.items()}
+    found: dict[str, int | None] = {}
+    for entry in entries:
+        name = entry.get("id", entry.get("name")) if isinstance(entry, dict) else entry
+        if isinstance(name, str):
+            told = [entry.get(key) for key in _CONTEXT_KEYS] if isinstance(entry, dict) else []
+            found[name] = next((value for value in told if type(value) is int and value > 0), None)
+    return found

@@ -5,14 +5,15 @@ one `ModelReply` within its deadline: bodies are capped before they are parsed, 
 """
 
 import asyncio
+import os
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from itertools import accumulate, islice
-from typing import Any
 
 import aiohttp
+from yarl import URL
 
 from swarm.llm.engines.openai import asking
 from swarm.llm.engines.openai.breaker import CircuitBreaker
@@ -50,7 +51,7 @@ class _Connections:
     session: aiohttp.ClientSession
     slots: asyncio.Semaphore
     probing: asyncio.Lock
-    proxy: asking.Proxy | None
+    proxy: URL | None
 
 
 class OpenAIClient:
@@ -242,16 +243,16 @@ class OpenAIClient:
                 return Failure("timeout", f"no whole reply within timeout_s of {self.config.timeout_s:g} s")
             return Failure("deadline", "no whole reply by the deadline")
         except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, OSError) as error:
-            return Failure("connection", self._told(f"{type(error).__name__}: {error}"))
+            return Failure("connection", self._told(_reason(error)))
         except Exception as error:
             # Whatever others send and a library makes of it costs this one reply.
             return Failure("protocol", self._told(f"{type(error).__name__}: {error}"))
 
     async def _post(self, connections: _Connections, body: bytes, request: ModelRequest) -> Completion | Failure:
-        proxy = connections.proxy
-        more: dict[str, Any] = {} if proxy is None else {"proxy": proxy.url, "proxy_auth": proxy.auth}
         # A redirect would carry the key to another host, so none is followed.
-        async with connections.session.post(self._url, data=body, allow_redirects=False, **more) as response:
+        async with connections.session.post(
+            self._url, data=body, allow_redirects=False, proxy=connections.proxy
+        ) as response:
             decompressor = Decompressor(response.headers.get("Content-Encoding", ""))
             if (refused := decompressor.refused()) is not None:
                 return refused
@@ -338,6 +339,14 @@ def _gathered(text: str) -> StreamedReply | Failure:
     reply = StreamedReply()
     failure = reply.feed(text.encode("utf-8", "replace"))
     return reply if failure is None else failure
+
+
+def _reason(error: BaseException) -> str:
+    """The system's word for a failed connection; asyncio's own repeats the address."""
+    number = getattr(getattr(error, "os_error", error), "errno", None)
+    if isinstance(number, int) and number > 0:
+        return os.strerror(number)
+    return f"{type(error).__name__}: {error}"
 
 
 def _left_alone(breaker: CircuitBreaker) -> Failure:

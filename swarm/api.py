@@ -1,0 +1,270 @@
+"""The Python API: run, go on with, replay, fork and play runs, with typed results; `swarm` exports what is public here.
+
+It does what the command line does, without a terminal: nothing is printed, and errors are `swarm.errors.SwarmError`.
+"""
+
+import asyncio
+import copy
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import polars as pl
+
+from swarm import config_file, planning, trust
+from swarm.config import RunConfig
+from swarm.errors import OutputError, ReplayMismatch
+from swarm.runtime.fork import fork as begin_fork
+from swarm.runtime.play import play as play_config
+from swarm.runtime.ports import RunsOn
+from swarm.runtime.run import Session
+from swarm.scenarios.protocol import Int64, MarketState
+from swarm.simulation.folder import RunFolder
+from swarm.simulation.loop import RoundOutcome
+from swarm.simulation.plan import RunPlan
+from swarm.simulation.record import RunRecord
+from swarm.simulation.replay import replay as replay_journals
+from swarm.simulation.world_record import WorldRecorder
+
+T = TypeVar("T")
+ConfigLike = RunConfig | Mapping[str, Any] | Path | str
+"""A config as `load` takes it: the path of a YAML file, plain values, or one that is loaded already."""
+
+Changes = Mapping[str, Any]
+"""Values by key, say `{"rounds": 10, "market.tick_cents": 5}`, as `--set` gives them on the command line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A round that is over: its number, how many the run has, and the price of each good in ticks."""
+
+    round: int
+    rounds: int
+    prices: Mapping[str, int]
+
+
+OnRound = Callable[[Progress], object]
+"""Who is told of each round; a notebook's progress bar, say."""
+
+
+class Table(pl.DataFrame):
+    """A table of a run: a polars DataFrame whose `to_pandas` needs no pyarrow."""
+
+    def to_pandas(self, *_: Any, **__: Any) -> Any:
+        """Returns the table as a pandas DataFrame; OutputError where pandas is not installed."""
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise OutputError(
+                "pandas: it is not installed; `pip install 'thousand-token-wood[pandas]'`, or stay with polars"
+            ) from error
+        return pd.DataFrame({name: self[name].to_list() for name in self.columns})
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A run that ended, `finished` or stopped before its last round; `folder` is None where nothing was written."""
+
+    folder: Path | None
+    summary: Mapping[str, Any]
+    tables: Mapping[str, Table]
+    finished: bool
+
+    @property
+    def journal_sha256(self) -> str:
+        """The hash that stands for the whole history."""
+        return str(self.summary["journal_sha256"])
+
+    def __repr__(self) -> str:
+        where = f" in {self.folder}" if self.folder else ""
+        return (
+            f"<{self.summary['rounds']} rounds of {self.summary['scenario']} with {self.summary['traders']} traders"
+            f"{where}; tables {', '.join(self.tables)}>"
+        )
+
+
+def load(config: ConfigLike, *, seed: int | None = None, changes: Changes | None = None) -> RunConfig:
+    """Returns a checked config, with every default written out; ConfigError names the first key that is wrong."""
+    if isinstance(config, str | Path):
+        data = config_file.read(Path(config))
+    else:
+        data = config.record() if isinstance(config, RunConfig) else copy.deepcopy(dict(config))
+    for key, value in (changes or {}).items():
+        config_file.put(data, key, value)
+    if seed is not None:
+        data["seed"] = seed
+    return config_file.resolve(data)
+
+
+def run(
+    config: ConfigLike,
+    *,
+    out: Path | str | None = None,
+    seed: int | None = None,
+    changes: Changes | None = None,
+    local: bool = True,
+    address: str | None = None,
+    progress: OnRound | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> Result:
+    """Runs a config to its end and writes its folder; in this process, unless `local` is False or `address` given.
+
+    `stop` is asked before every round; once it says yes, the run ends there, and `resume` goes on with it.
+    """
+    loaded = load(config, seed=seed, changes=changes)
+    trust.check_key_hosts(loaded, trust.key_hosts())
+    trust.remember(trust.demands(loaded))
+    folder = _new_folder(out, Path("runs") / f"{loaded.name}-{loaded.seed}-{_now()}")
+    session = _session(folder, local, address, progress, stop)
+    return _apart(lambda: _result(session.execute(loaded)))
+
+
+def resume(
+    folder: Path | str,
+    *,
+    local: bool = True,
+    address: str | None = None,
+    progress: OnRound | None = None,
+    stop: Callable[[], bool] | None = None,
+    trusted: bool = False,
+) -> Result:
+    """Goes on with a run that was stopped or killed, to the history it would have had.
+
+    `trusted` says that a folder of somebody else may do what its config demands (`swarm.errors.TrustError`).
+    """
+    kept = RunFolder(Path(folder))
+    _must_be_trusted(kept, trusted)
+    session = _session(kept, local, address, progress, stop)
+    return _apart(lambda: _result(session.resume()))
+
+
+def fork(
+    folder: Path | str,
+    at_round: int,
+    *,
+    out: Path | str | None = None,
+    seed: int | None = None,
+    changes: Changes | None = None,
+    local: bool = True,
+    address: str | None = None,
+    progress: OnRound | None = None,
+    stop: Callable[[], bool] | None = None,
+    trusted: bool = False,
+) -> Result:
+    """Runs another future of a run's past: all up to `at_round` as it was, and from there a changed config."""
+    parent = RunFolder(Path(folder))
+    changed = {**(changes or {}), **({} if seed is None else {"seed": seed})}
+    _must_be_trusted(parent, trusted)
+    trust.remember(trust.demands(load(parent.config, changes=changed)))
+    child = _new_folder(out, parent.path.with_name(f"{parent.path.resolve().name}-fork-{at_round}-{_now()}"))
+    begin_fork(parent, at_round, tuple(config_file.as_override(*change) for change in changed.items()), child)
+    session = _session(child, local, address, progress, stop)
+    return _apart(lambda: _result(session.resume()))
+
+
+def replay(folder: Path | str) -> Result:
+    """Rebuilds a run from its journals alone, and writes nothing; ReplayMismatch where the history does not hold."""
+    kept = RunFolder(Path(folder))
+    kept.check()
+    recorder = WorldRecorder()
+    result = replay_journals(kept.journals, planning.composed, (recorder,))
+    if not result.holds:
+        raise ReplayMismatch(f"{kept.path}: the history does not hold: {result.mismatch or 'its hash is another'}")
+    finished = result.rounds == result.plan.rounds
+    extra = {"finished": finished, "place": "a replay of the journal", "layout": {}, "lost": {}}
+    return _of_record(kept.path, recorder.finish(result.closings, extra), finished)
+
+
+def play(
+    config: ConfigLike,
+    *,
+    seed: int | None = None,
+    changes: Changes | None = None,
+    progress: OnRound | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> Result:
+    """Plays a config to its end in this process, and writes nothing at all."""
+    loaded = load(config, seed=seed, changes=changes)
+    trust.check_key_hosts(loaded, trust.key_hosts())
+    watchers = (_Told(progress),) if progress else ()
+    played = _apart(lambda: play_config(loaded, *watchers, stop=stop or _never))
+    return _of_record(None, played.record, played.rounds == loaded.rounds)
+
+
+def _must_be_trusted(folder: RunFolder, trusted: bool) -> None:
+    """TrustError where a folder's config demands what was never said yes to."""
+    folder.check()
+    folder.check_config()
+    config, hosts = config_file.load(folder.config), trust.key_hosts()
+    trust.check_key_hosts(config, hosts)
+    trust.must_be_trusted(folder.path, trust.demands(config, hosts), trusted)
+
+
+def _session(
+    folder: RunFolder, local: bool, address: str | None, progress: OnRound | None, stop: Callable[[], bool] | None
+) -> Session:
+    runs_on = RunsOn(local=local and address is None, address=address)
+    return Session(runs_on, folder, (_Told(progress),) if progress else (), stop=stop or _never)
+
+
+def _result(ended: Any) -> Result:
+    return _of_record(ended.folder.path, ended.record, ended.finished)
+
+
+def _of_record(folder: Path | None, record: RunRecord, finished: bool) -> Result:
+    return Result(folder, record.summary, {name: Table(table) for name, table in record.tables.items()}, finished)
+
+
+def _new_folder(named: Path | str | None, generated: Path) -> RunFolder:
+    return RunFolder(Path(named)) if named else RunFolder(generated, or_next=True)
+
+
+def _now() -> str:
+    return time.strftime("%Y%m%dT%H%M%S")
+
+
+def _never() -> bool:
+    return False
+
+
+def _apart(work: Callable[[], T]) -> T:
+    """What `work` returns or raises; on a thread of its own where this one has an event loop, as notebooks have."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return work()
+    done: list[T] = []
+    failed: list[BaseException] = []
+
+    def call() -> None:
+        try:
+            done.append(work())
+        except BaseException as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=call, name="swarm", daemon=True)
+    thread.start()
+    thread.join()
+    if failed:
+        raise failed[0]
+    return done[0]
+
+
+class _Told:
+    """A watcher that tells a callback of each round."""
+
+    def __init__(self, told: OnRound) -> None:
+        self._told = told
+        self._rounds = 0
+
+    def started(self, plan: RunPlan, opening: MarketState, named: Int64) -> None:
+        """The run has begun."""
+        self._rounds = plan.rounds
+
+    def round_done(self, outcome: RoundOutcome) -> None:
+        """A round is over."""
+        prices = zip(outcome.plan.scenario.goods, outcome.state.reference_ticks.tolist(), strict=True)
+        self._told(Progress(outcome.round, self._rounds, dict(prices)))

@@ -1,0 +1,109 @@
+"""The Python API: the page of the docs runs, results are typed, and a running event loop is no obstacle."""
+
+import asyncio
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+import yaml
+
+import swarm
+
+ROOT = Path(__file__).parents[2]
+CONFIG = ROOT / "configs" / "wood-scripted.yaml"
+SMALL: dict[str, Any] = {"rounds": 3, "population": 8}
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with the project's configs, and a user's folder of the test's own."""
+    (tmp_path / "configs").symlink_to(ROOT / "configs")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home"))
+    return tmp_path
+
+
+def test_the_page_of_the_docs_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    names: dict[str, Any] = {}
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "python.md").read_text(), re.DOTALL)
+    assert len(blocks) > 5
+    for block in blocks:
+        exec(block, names)
+    assert "rounds" in capsys.readouterr().out
+    assert names["result"].summary["rounds"] == 6
+    assert names["other"].summary["forks"]
+    assert [one.market.rationing for one in names["variants"]] == ["priority", "pro_rata"]
+    assert len(set(names["hashes"].values())) == 2
+
+
+def test_a_result_has_what_the_folder_has() -> None:
+    rounds: list[swarm.Progress] = []
+    result = swarm.run(CONFIG, changes=SMALL, out="run", progress=rounds.append)
+    assert result.finished
+    assert result.folder == Path("run")
+    assert [(one.round, one.rounds) for one in rounds] == [(1, 3), (2, 3), (3, 3)]
+    assert set(rounds[0].prices) == {"acorns", "berries", "mushrooms", "honey", "firewood"}
+    assert result.tables["trades"].equals(pl.read_parquet("run/tables/trades.parquet"))
+    assert result.journal_sha256 == swarm.replay("run").journal_sha256
+    assert "3 rounds" in repr(result)
+
+
+def test_it_runs_where_an_event_loop_runs_and_more_than_once() -> None:
+    async def notebook() -> tuple[swarm.Result, swarm.Result]:
+        return swarm.play(CONFIG, changes=SMALL), swarm.run(CONFIG, changes=SMALL, out="run")
+
+    played, ran = asyncio.run(notebook())
+    assert played.folder is None
+    assert played.journal_sha256 == ran.journal_sha256 == swarm.play(CONFIG, changes=SMALL).journal_sha256
+
+
+def test_errors_come_out_of_a_running_event_loop_too() -> None:
+    async def notebook() -> None:
+        swarm.run(CONFIG, changes=SMALL, out="full")
+
+    Path("full").mkdir()
+    Path("full/mine").write_text("")
+    with pytest.raises(swarm.SwarmError, match="not empty"):
+        asyncio.run(notebook())
+
+
+def test_a_config_is_taken_in_any_form_and_left_as_it_was() -> None:
+    plain = {"population": 8, "scenario": {"name": "wood"}, "models": [{"name": "m", "temperament": "value"}]}
+    loaded = swarm.load(plain, seed=3, changes={"models.0.temperament": "panic", "market.tick_cents": 5})
+    assert (loaded.seed, loaded.market.tick_cents, loaded.record()["models"][0]["temperament"]) == (3, 5, "panic")
+    assert plain["models"] == [{"name": "m", "temperament": "value"}]
+    assert swarm.load(loaded) == loaded
+    for wrong in ({"rounds": 0}, {"rounds": 10**5_000}, {"rouns": 1}, {"models": [{"name": object()}]}):
+        with pytest.raises(swarm.SwarmError):
+            swarm.load({**plain, **wrong})
+
+
+def test_a_folder_of_somebody_else_needs_a_word() -> None:
+    model = {"name": "m", "engine": "openai", "base_url": "https://models.example.org/v1", "model": "x"}
+    folder = Path("shared")
+    folder.mkdir()
+    (folder / "config.yaml").write_text(yaml.safe_dump({"population": 4, "models": [model]}))
+    with pytest.raises(swarm.SwarmError, match=r"models\.example\.org"):
+        swarm.resume(folder)
+    with pytest.raises(swarm.SwarmError, match=r"models\.example\.org"):
+        swarm.fork(folder, 1)
+
+
+def test_pandas_is_given_or_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = swarm.Table({"a": [1, 2]})
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(swarm.SwarmError, match="pip install"):
+        table.to_pandas()
+
+
+def test_the_import_brings_nothing_heavy_and_names_all_there_is() -> None:
+    code = "import sys, swarm; print([m for m in ('numpy', 'polars', 'pydantic', 'rich', 'ray') if m in sys.modules])"
+    heavy = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert heavy.stdout == "[]\n"
+    assert set(swarm.__all__) <= set(dir(swarm))
+    with pytest.raises(AttributeError, match="nothing"):
+        swarm.nothing  # noqa: B018
