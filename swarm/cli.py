@@ -16,7 +16,7 @@ from swarm.version import __version__
 
 __all__ = ["app", "err", "main", "out"]
 
-UNWRITABLE = (errno.EPIPE, errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EFBIG)
+UNWRITABLE = (errno.EPIPE, errno.EBADF, errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EFBIG)
 NO_MEMORY = ("cannot allocate memory", "failed to map segment", "unable to allocate", "can't start new thread")
 
 app = typer.Typer(

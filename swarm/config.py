@@ -4,7 +4,7 @@ import re
 from itertools import pairwise
 from typing import Annotated, Any
 
-from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import Discriminator, Field, JsonValue, Tag, field_validator, model_validator
 
 from swarm.agents.baselines import ARBITRAGE, BASELINES
 from swarm.agents.config import BudgetConfig, TradersConfig
@@ -131,6 +131,9 @@ class RunConfig(StrictModel):
     budget: BudgetConfig = BudgetConfig()
     """What a turn and a round may cost."""
 
+    parties: dict[str, dict[str, JsonValue]] = Field(default_factory=dict, max_length=16)
+    """Who acts between two rounds, by name: which `party` (its plug-in) each is, and that one's own keys."""
+
     regions: RegionsConfig | None = None
     """Several markets in one run, over which the population is spread evenly; null: one market."""
 
@@ -138,7 +141,7 @@ class RunConfig(StrictModel):
     """Where the processes live."""
 
     @model_validator(mode="after")
-    def _minds_exist(self) -> "RunConfig":
+    def _models_fit(self) -> "RunConfig":
         names = [m.name for m in self.models]
         if doubled := sorted({n for n in names if names.count(n) > 1}):
             raise Misplaced("models", f"two models are called {doubled[0]!r}; give each its own name")
@@ -146,12 +149,18 @@ class RunConfig(StrictModel):
             raise Misplaced("models", f"{clash[0]!r} is the name of a baseline; give the model another")
         if not names and not self.traders.minds:
             raise Misplaced("models", "expected at least one model, or baselines under traders.minds")
-        if (hears := self.traders.hears) is not None and hears >= self.most_traders:
-            raise Misplaced(
-                "traders.hears",
-                f"expected at most {self.most_traders - 1}, since a trader has no more others to hear among "
-                f"{self.most_traders}, got {hears}",
-            )
+        for i, model in enumerate(self.models):
+            if model.max_completion_tokens >= self.budget.tokens_per_turn:
+                raise Misplaced(
+                    f"models.{i}.max_completion_tokens",
+                    f"expected less than budget.tokens_per_turn ({self.budget.tokens_per_turn}), "
+                    f"got {model.max_completion_tokens}",
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _desks_fit(self) -> "RunConfig":
+        names = [m.name for m in self.models]
         desks = [d.name for d in self.traders.desks]
         for i, desk in enumerate(self.traders.desks):
             if desk.name in (*names, *BASELINES, *desks[:i]):
@@ -168,6 +177,11 @@ class RunConfig(StrictModel):
                     f"traders.desks.{i}.model",
                     f"{desk.model} is a model of the engine {thinks_with.engine}, which can call no tool",
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _weights_fit(self) -> "RunConfig":
+        names = [m.name for m in self.models]
         try:
             known = list(definitions(names, self.traders))
         except ConfigError as error:
@@ -181,13 +195,16 @@ class RunConfig(StrictModel):
                 raise Misplaced(f"traders.minds.{mind}", f"expected a weight from 0 to 1000, got {weight}")
         if self.traders.minds and not any(self.traders.minds.values()):
             raise Misplaced("traders.minds", "expected at least one weight above 0")
-        for i, model in enumerate(self.models):
-            if model.max_completion_tokens >= self.budget.tokens_per_turn:
-                raise Misplaced(
-                    f"models.{i}.max_completion_tokens",
-                    f"expected less than budget.tokens_per_turn ({self.budget.tokens_per_turn}), "
-                    f"got {model.max_completion_tokens}",
-                )
+        return self
+
+    @model_validator(mode="after")
+    def _hearing_fits(self) -> "RunConfig":
+        if (hears := self.traders.hears) is not None and hears >= self.most_traders:
+            raise Misplaced(
+                "traders.hears",
+                f"expected at most {self.most_traders - 1}, since a trader has no more others to hear among "
+                f"{self.most_traders}, got {hears}",
+            )
         return self
 
     @model_validator(mode="after")
@@ -268,9 +285,9 @@ class RunConfig(StrictModel):
     def history_record(self) -> dict[str, Any]:
         """What of the config shapes the history: all but where the processes live.
 
-        A run of one market has no `regions`, as all runs had before there were any.
+        A run of one market has no `regions`, and one without parties no `parties`, as before there were any.
         """
-        left_out = {"runtime"} if self.regions else {"runtime", "regions"}
+        left_out = {"runtime", *(key for key in ("regions", "parties") if not getattr(self, key))}
         return {key: value for key, value in self.record().items() if key not in left_out}
 
     def sha256(self) -> str:

@@ -15,8 +15,8 @@ GB = 2**30
 COMMAND_GB = 0.5
 """Address space of any command; most of what libraries reserve, here and below, is never touched."""
 
-RAY_GB = 12.0
-"""Address space that each process of Ray reserves, most of it for the object store."""
+RAY_MORE_GB = 0.5
+"""What the driver of a run over Ray takes beyond that of a run in one process: Ray's own code, and the object store."""
 
 
 RESERVED_FILES = 160

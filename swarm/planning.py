@@ -24,11 +24,11 @@ from swarm.schema import StrictModel
 from swarm.simulation.history import REGION
 from swarm.simulation.joint import joint_plan
 from swarm.simulation.market import MarketPlan
+from swarm.simulation.parties.road import AWAY, HOME, Travellers
 from swarm.simulation.plan import RunPlan, WorldPlan, config_digest
 from swarm.simulation.presence import DEPARTED
 from swarm.simulation.region import Guests, Region
 from swarm.simulation.regions import RegionsConfig, choose_travellers, populations, region_seed
-from swarm.simulation.road import AWAY, HOME, Travellers
 from swarm.simulation.shares import assign_minds
 
 
@@ -62,6 +62,10 @@ def _several(config: RunConfig, regions: RegionsConfig, founding_seed: int) -> W
         _setting(config, regions, travellers, number, region_seed(founding_seed, number), seed, natives[number])
         for number, seed in enumerate(seeds)
     ]
+    if regions.travellers and not isinstance(settings[0].scenario, Barters):
+        raise ConfigError(
+            "regions.travellers", "this scenario has no goods to carry from one region to another", "set it to 0"
+        )
     groups = [_groups(setting.scenario) for setting in settings]
     minds = assign_minds(list(zip(seeds, groups, strict=True)), _weights(config))
     plans = []
@@ -133,6 +137,7 @@ def _plan(config: RunConfig, seed: int, scenario: Scenario, minds: tuple[str, ..
     cheaper = _cheaper(config, asked, models_with_tools(minds, of))
     forms = scenario.forms(seed, rules, config.market.tick_cents)
     _check_barter(scenario, minds, of)
+    _check_margin(config, scenario)
     steps = () if isinstance(config.population, int) else config.population
     return RunPlan(
         name=config.name,
@@ -222,6 +227,12 @@ def _check_barter(scenario: Scenario, minds: tuple[str, ...], of: Mapping[str, D
                 "decides for traders who barter, and those of this scenario do not",
                 "use minds that ask a model",
             )
+
+
+def _check_margin(config: RunConfig, scenario: Scenario) -> None:
+    """ConfigError where traders may borrow and there is nothing to borrow against."""
+    if config.market.margin and not scenario.goods:
+        raise ConfigError("market.margin", "this scenario has no goods, so nobody lends in it", "set it to null")
 
 
 def _mechanisms(config: MarketConfig, goods: tuple[str, ...]) -> tuple[Mechanism, ...]:

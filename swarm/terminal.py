@@ -7,6 +7,7 @@ import errno
 import logging
 import os
 import sys
+from contextlib import suppress
 from typing import Any, TextIO
 
 from rich.console import Console
@@ -40,7 +41,8 @@ class Stream:
 
     def isatty(self) -> bool:
         """Returns whether a person looks at it."""
-        return self._stream().isatty()
+        stream = getattr(sys, self.name)
+        return stream is not None and bool(stream.isatty())
 
     def fileno(self) -> int:
         """Returns the descriptor under it."""
@@ -49,18 +51,22 @@ class Stream:
     @property
     def encoding(self) -> str:
         """What text is written in."""
-        return str(self._stream().encoding)
+        return str(getattr(getattr(sys, self.name), "encoding", None) or "utf-8")
 
     def _stream(self) -> TextIO:
-        stream: TextIO = getattr(sys, self.name)
+        stream: TextIO | None = getattr(sys, self.name)
+        if stream is None:
+            # Closed before the process began, as `>&-` does.
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         return stream
 
 
 def unwritable(name: str, cause: OSError) -> "Unwritable":
     """Returns the error of a stream that takes nothing more; what is still in its buffer goes nowhere from now on."""
     # Python would try, and complain, again at its end.
-    with open(os.devnull, "w") as nowhere:  # noqa: PTH123 - a device
-        os.dup2(nowhere.fileno(), getattr(sys, name).fileno())
+    if (stream := getattr(sys, name)) is not None:
+        with open(os.devnull, "w") as nowhere:  # noqa: PTH123 - a device
+            os.dup2(nowhere.fileno(), stream.fileno())
     what = "nobody reads it any more" if cause.errno == errno.EPIPE else cause.strerror or str(cause)
     return Unwritable(f"{name}: this output cannot be written ({what}); nothing more is said", cause)
 
@@ -110,4 +116,6 @@ def log_to_terminal() -> None:
 
 class _Warnings(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        err.print(f"[yellow]{record.levelname.lower()}[/yellow] {escape(printable(record.getMessage()))}")
+        # Where nobody can be warned, the run goes on.
+        with suppress(OutputError):
+            err.print(f"[yellow]{record.levelname.lower()}[/yellow] {escape(printable(record.getMessage()))}")

@@ -186,4 +186,8 @@ def _remembered() -> dict[str, str]:
 
 def _home() -> Path:
     """The user's own folder for this program."""
-    return Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser() / "swarm"
+    try:
+        return Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser() / "swarm"
+    except RuntimeError:
+        # A user without a home, as containers have: nothing is remembered.
+        return Path(os.devnull) / "swarm"

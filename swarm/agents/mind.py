@@ -59,12 +59,12 @@ class Seats:
         drawn = draw(seed, "request", self.seen.public.round, self.trader)
         return [int(s) >> 1 for s in drawn.tolist()]
 
-    def chosen(self, own: str) -> list[tuple[str, "Seats"]]:
-        """Returns the seats by the model that is asked, where a mind has one of its `own`."""
+    def chosen(self, *own: str) -> list[tuple[tuple[str, ...], "Seats"]]:
+        """Returns the seats by the models that they are asked at: a mind's `own`, or the one that staffing chose."""
         found = []
         for index in np.unique(self.model).tolist():
             seats = self.take(np.flatnonzero(self.model == index))
-            found.append((own if index == OWN else self.models[index], seats))
+            found.append((own if index == OWN else (self.models[index],), seats))
         return found
 
 
@@ -77,7 +77,7 @@ class TurnBound:
 
 
 class Mind(Protocol):
-    """Decides by asking models. `models` are those it may ask by itself; staffing may choose another."""
+    """Decides by asking models. `models` are those it may ask by itself; staffing may choose another in their place."""
 
     name: str
     models: frozenset[str]

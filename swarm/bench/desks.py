@@ -35,6 +35,7 @@ class _Instant:
 
 def seen() -> Observation:
     """Returns what one trader of the wood is shown."""
+    # One row: a turn at a desk is measured by itself.
     zeros = np.zeros(len(GOODS), dtype=np.int64)
     row = np.arange(len(GOODS), dtype=np.int64)[None, :]
     one = np.ones(1, dtype=np.int64)

@@ -14,11 +14,8 @@ from swarm.llm.engines.embedded.engine import EmbeddedEngine
 from swarm.llm.entry import Temperament
 from swarm.llm.menu_policies import answer_menu
 from swarm.llm.protocol import ModelReply, ModelRequest, TokenUsage
-from swarm.planning import compose
 from swarm.preflight import Narrator
-from swarm.simulation.market import Market
-from swarm.simulation.traders import LocalTraders
-from swarm.simulation.world import run_rounds
+from swarm.runtime.play import play
 
 TRADERS = 1_000
 CORES = 4
@@ -44,9 +41,9 @@ class _Collector:
 def prompts() -> dict[Temperament, list[ModelRequest]]:
     """Returns what the traders of each temperament are asked in the fourth round of a wood of 1,000."""
     models = [{"name": t, "engine": "embedded", "temperament": t} for t in TEMPERAMENTS]
-    plan = compose(resolve({"rounds": 4, "population": TRADERS, "models": models})).run
     clients = {t: _Collector(t) for t in TEMPERAMENTS}
-    run_rounds(plan, Market(plan.market, None), LocalTraders(plan.shard, {str(t): c for t, c in clients.items()}))
+    config = resolve({"rounds": 4, "population": TRADERS, "models": models})
+    play(config, clients={str(t): c for t, c in clients.items()})
     return {t: list(client.requests) for t, client in clients.items()}
 
 

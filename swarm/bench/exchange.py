@@ -165,6 +165,7 @@ def _orders_per_s(work: Callable[[], object], n: int) -> float:
 
 def python_book(side: list[int], limit: list[int], lots: list[int]) -> int:
     """Matches as the simplest continuous book does, two heaps of (price, row); returns the number of trades."""
+    # Bids lie in the heap by their negative limit, so that both heaps begin with the best price.
     left = list(lots)
     bids: list[tuple[int, int]] = []
     asks: list[tuple[int, int]] = []
@@ -241,6 +242,7 @@ def _rounds_per_s(market: MarketPort, traders: int) -> list[float]:
 
 def _fsync() -> Result:
     """Returns the time of an append of 64 KiB and its sync, in the folder where runs are written."""
+    # In the working folder: a sync in memory, as /tmp often is, would cost nothing.
     seconds = []
     with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix=".bench-") as folder, Path(folder, "f").open("wb") as file:
         for _ in range(RUNS * 4):

@@ -61,6 +61,7 @@ def machine() -> dict[str, Any]:
 
 def write_json(path: Path, bench: str, results: list[Result]) -> None:
     """Writes the results of one benchmark; OutputError where that fails."""
+    # All benchmarks write this one form, from which the tables of the docs are made.
     form = {"bench": bench, "machine": machine(), "results": [asdict(r) for r in results]}
     try:
         path.write_text(json.dumps(form, indent=2) + "\n", encoding="utf-8")

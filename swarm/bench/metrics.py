@@ -63,6 +63,7 @@ class _Timed:
 
     def round_done(self, outcome: RoundOutcome) -> None:
         """Lets the hub take in the round."""
+        # The thread's own CPU: a reading that is answered meanwhile, in another thread, is not the hub's round.
         begun = thread_time()
         if self.hub is not None:
             self.hub.round_done(outcome)

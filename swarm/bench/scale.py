@@ -36,6 +36,7 @@ class _Rounds(Warm):
         super().round_done(outcome)
         if outcome.round > WARM_UP_ROUNDS:
             self.decide_s.append(outcome.decide_s)
+        # At the end, when caches, tables and the record are as large as they get.
         if outcome.round == outcome.plan.rounds and self._read is not None:
             self.memory_kb = self._read()
 

@@ -115,7 +115,7 @@ def fork(
 
 def _check_memory(local: bool) -> None:
     what = "a run in one process" if local else "a run over Ray (--local takes less)"
-    limits.must_suffice(limits.local_gb() if local else limits.RAY_GB, what)
+    limits.must_suffice(limits.local_gb() + (0.0 if local else limits.RAY_MORE_GB), what)
 
 
 def _found(directory: Path) -> "RunFolder":
@@ -205,8 +205,9 @@ def replay(
         finished = result.rounds == planned
         extra: dict[str, Any] = {"finished": finished, "place": "a replay of the journal", "layout": {}, "lost": {}}
         record = recorder.finish(result.closings, extra)
-        folder.write_record(record)
-        folder.write_report(render(record))
+        with folder.rewritten():
+            folder.write_record(record)
+            folder.write_report(render(record))
         out.say(f"report {folder.report}")
     whole = "all" if result.rounds == planned else f"{result.rounds} of"
     out.say(f"the history holds: {whole} {planned} rounds replayed")
@@ -220,7 +221,8 @@ def report(directory: RunDirectory) -> None:
     from swarm.report.page import render
 
     folder = _found(directory)
-    folder.write_report(render(folder.read_record()))
+    with folder.rewritten():
+        folder.write_report(render(folder.read_record()))
     out.say(f"report {folder.report}")
 
 

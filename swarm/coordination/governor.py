@@ -16,7 +16,7 @@ Float64 = npt.NDArray[np.float64]
 
 
 class Level(IntEnum):
-    """What a round is spared, in the order in which it is given up; each level includes those before it."""
+    """Levels of thrift, in the order in which they are resorted to; each includes those before it."""
 
     ALL = 0
     """Everybody who has something to decide is asked."""
@@ -49,7 +49,7 @@ that took less than SPARE_TIME of it by one with GROWTH as many."""
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a run may spend in all, and how long a round's decisions may take; inf is no limit."""
+    """The limits of a run: what it may spend in all, and how long a round's decisions may take; inf is none."""
 
     tokens: float = inf
     usd: float = inf

@@ -65,6 +65,11 @@ class ModelEntry(StrictModel):
         return True
 
     @property
+    def may_count_more(self) -> bool:
+        """Whether its tokenizer may count more for a prompt than is estimated, so that this has to be learned."""
+        return True
+
+    @property
     def known_latency_s(self) -> float:
         """Seconds that each batch takes at the least, where that is known before the run; else 0."""
         return 0.0

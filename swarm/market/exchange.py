@@ -349,7 +349,7 @@ class Exchange:
 
 
 class _Totals:
-    """What a round came to, by good; a good that was not matched keeps what stands here at first."""
+    """The outcome of a round by good; a good that was not matched keeps what stands here at first."""
 
     def __init__(self, goods: int, max_price_ticks: int) -> None:
         self.clearing_ticks = np.zeros(goods, dtype=np.int64)

@@ -57,7 +57,7 @@ class MarginConfig(StrictModel):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MarginReport:
-    """What became of margin accounts at the end of a round; `written_off` is [defaulted traders, assets]."""
+    """The state of margin accounts at the end of a round; `written_off` is [defaulted traders, assets]."""
 
     interest_cents: int
     called: Int64

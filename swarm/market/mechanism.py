@@ -17,7 +17,7 @@ Bool = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Matched:
-    """What a round made of one good's orders; rows are those of `orders`, in the order in which they were served.
+    """The outcome of a round for one good; rows are those of `orders`, in the order in which they were served.
 
     `price_ticks` is the price that the round ends with, 0 where nothing trades. `in_force` says which orders counted to
     the end: not those taken back, replaced, or taken off so that nobody trades with himself. The last four have one

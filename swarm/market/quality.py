@@ -165,12 +165,12 @@ class LogitOligopoly:
 
     @property
     def nash_price(self) -> float:
-        """The price of the one-shot equilibrium, where p - cost = mu / (1 - q)."""
+        """Returns the price of the one-shot equilibrium, where p - cost = mu / (1 - q)."""
         return self._root(share_counted=1)
 
     @property
     def monopoly_price(self) -> float:
-        """The price that maximises the sum of profits, where p - cost = mu / (1 - n q)."""
+        """Returns the price that maximises the sum of profits, where p - cost = mu / (1 - n q)."""
         return self._root(share_counted=self.firms)
 
     def calvano_delta(self, price: float) -> float:

@@ -100,6 +100,7 @@ def texts(value: Any, name: str, length: int | None = None) -> tuple[str, ...]:
 def column(value: Any, name: str, length: int | None = None, low: int = LOWEST, high: int = HIGHEST) -> Int64:
     """Returns a column of integers from `low` to `high`, which a record has as a list."""
     listed(value, name, length)
+    # By type and not by isinstance, since True is an int in Python; by the set of types, since columns are long.
     if not set(map(type, value)) <= {int}:
         wrong = next(found for found in value if type(found) is not int)
         raise expected(name, "a list of integers", wrong)
@@ -131,6 +132,7 @@ def packed_column(value: Any, name: str, length: int) -> Int64:
     """Returns a column of `length` integers from its bytes, little-endian and all of one width."""
     if type(value) is not bytes:
         raise expected(name, "the bytes of a column", value)
+    # The width is not written: it follows from the bytes and the length of the batch.
     width = len(value) // length if length else 1
     if width not in (1, 2, 4, 8) or width * length != len(value):
         raise expected(name, f"bytes of {length} integers", value)
@@ -140,6 +142,7 @@ def packed_column(value: Any, name: str, length: int) -> Int64:
 def pack_column(found: Int64) -> bytes:
     """Returns the bytes of a column in the narrowest width that holds its integers."""
     low, high = found.min(initial=0), found.max(initial=0)
+    # One bit of each integer is its sign: w bytes hold -2**(8w-1) to 2**(8w-1) - 1.
     width = next(w for w in (1, 2, 4, 8) if -(1 << 8 * w - 1) <= low and high < 1 << 8 * w - 1)
     return found.astype(f"<i{width}").tobytes()
 
@@ -185,6 +188,7 @@ def read_fields(kind: type[T], values: list[Any], readers: Mapping[Any, Read]) -
 
 def mechanism(value: Any, name: str) -> Mechanism:
     """Returns the name of a way to match orders."""
+    # The known name is returned and not the value, so that what is no string never passes.
     for known in get_args(Mechanism):
         if value == known:
             return cast(Mechanism, known)

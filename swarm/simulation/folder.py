@@ -81,6 +81,13 @@ class RunFolder:
         """The folder of a run that is to go on is this process's alone while the block runs."""
         self.check()
         self.check_config()
+        with self.rewritten():
+            yield
+
+    @contextmanager
+    def rewritten(self) -> Iterator[None]:
+        """The folder, whose tables, summary and report are to be made anew, is this process's alone in the block."""
+        self.check()
         descriptor = self._locked()
         if descriptor is None:
             raise OutputError(f"{self.path}: the run in this folder is still going on; wait for it or end it")

@@ -22,7 +22,7 @@ from swarm.simulation.plan import RunPlan
 
 log = logging.getLogger(__name__)
 
-SAMPLES = 32
+SAMPLES = 16
 """Prompts of each mind that are looked at in a round; they differ in little but numbers."""
 
 MOST_TOKENS = 1_000_000
@@ -30,7 +30,7 @@ MOST_TOKENS = 1_000_000
 
 
 class PromptSizes:
-    """The sizes of a run's prompts by model, for models that have a tokenizer of their own."""
+    """The sizes of a run's prompts by model, for models whose tokenizers may count more."""
 
     def __init__(self, plan: RunPlan) -> None:
         self.now: Mapping[str, TokenSize] = {}
@@ -40,7 +40,7 @@ class PromptSizes:
     def under(self, plan: RunPlan) -> None:
         """Go by this plan from now on; what was learned of a model stays."""
         self._plan = plan
-        self._measured = frozenset(m.name for m in plan.models if m.counts_tokens)
+        self._measured = frozenset(m.name for m in plan.models if m.may_count_more)
         # What makes several calls in a turn has prompts of its own.
         minds = asking(plan.shard) if self._measured else {}
         self._single = {name: mind for name, mind in minds.items() if mind.most.calls == 1 and len(mind.models) == 1}

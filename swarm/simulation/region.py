@@ -26,8 +26,8 @@ from swarm.scenarios.protocol import (
     ShockMark,
     fills_of,
 )
+from swarm.simulation.parties.road import TOLL
 from swarm.simulation.plan import RunPlan
-from swarm.simulation.road import TOLL
 
 TRAVELLER = "traveller"
 """The kind of guests."""
@@ -99,7 +99,8 @@ class Region:
         """
         have = market.balances[:, 1:]
         _, sold = fills_of(cleared, len(have), len(self.goods))
-        spare: Int64 = np.minimum(np.maximum(seen.private.bartering.spare - sold, 0), have)
+        barter = seen.private.barter
+        spare = np.zeros_like(have) if barter is None else np.minimum(np.maximum(barter.spare - sold, 0), have)
         spare[self.natives :] = have[self.natives :]
         return spare
 

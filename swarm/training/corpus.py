@@ -19,11 +19,8 @@ from swarm.llm.engines.scripted.config import ScriptedModel
 from swarm.llm.entry import Temperament
 from swarm.llm.menu_policies import MenuView, choose, read_menu
 from swarm.llm.protocol import ModelReply, ModelRequest, TokenUsage
-from swarm.planning import compose
+from swarm.runtime.play import play
 from swarm.seeding import draw_below
-from swarm.simulation.market import Market
-from swarm.simulation.traders import LocalTraders
-from swarm.simulation.world import run_rounds
 
 TEMPERAMENTS: tuple[Temperament, ...] = ("value", "momentum", "maker", "hoarder", "panic")
 PUBLIC_LINES, PRIVATE_LINES, MENU_ROWS = 16, 24, 16
@@ -227,15 +224,15 @@ def _wood(draws: _Draws, rounds: int) -> dict[str, Any]:
 def simulate(number: int) -> Corpus:
     """Returns the examples of the market with this number."""
     # In a third of markets nobody errs, in the others 15 or 30 of 100 answers are drawn.
-    plan = compose(resolve(market_config(number))).run
+    config = resolve(market_config(number))
     sink = _Sink()
     noise = int(draw_below(number, "noise", 3).item()) * 150
     clients = {
         m.name: _TeachingClient(m.temperament, sink, noise, keep_permille=500)
-        for m in plan.models
+        for m in config.models
         if isinstance(m, ScriptedModel)
     }
-    run_rounds(plan, Market(plan.market, None), LocalTraders(plan.shard, clients))
+    play(config, clients=clients)
     return sink.corpus()
 
 

@@ -100,6 +100,7 @@ def calibration_error(confidence: Sequence[float], right: Sequence[bool]) -> flo
     Guo, Pleiss, Sun, Weinberger 2017, "On calibration of modern neural networks", ICML: the mean gap between confidence
     and share of right answers, weighted by how many answers a bin has.
     """
+    # [answers]: a confidence of exactly 1 belongs to the last bin.
     sure, hit = np.array(confidence), np.array(right, dtype=np.float64)
     bins = np.minimum((sure * BINS).astype(np.int64), BINS - 1)
     gaps = [
@@ -267,6 +268,7 @@ def economics(scenario: str, seeds: int, workers: int = 1) -> dict[str, Any]:
 
     ZI-C: Gode and Sunder 1993, "Allocative efficiency of markets with zero-intelligence traders", JPE 101(1).
     """
+    # One job is a market of one population and seed; all are independent.
     chosen = populations()
     jobs = [(scenario, minds, seed) for minds in chosen.values() for seed in range(seeds)]
     if workers == 1:

@@ -10,14 +10,9 @@ import pytest
 from aiohttp import web
 
 from swarm.config_file import resolve
-from swarm.llm.engines import in_process
 from swarm.llm.fake_model import FakeModel
-from swarm.llm.protocol import ModelClient
-from swarm.planning import compose
-from swarm.simulation.market import Market
-from swarm.simulation.record import Recorder, RunRecord
-from swarm.simulation.traders import LocalTraders
-from swarm.simulation.world import run_rounds
+from swarm.runtime.play import play
+from swarm.simulation.record import RunRecord
 from tests.unit.test_strict_schemas import violations
 
 
@@ -73,11 +68,7 @@ def config(models: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 
 def played(models: Mapping[str, Mapping[str, Any]]) -> RunRecord:
     """The record of a run with these models."""
-    plan, recorder = compose(resolve(config(models))).run, Recorder()
-    clients: dict[str, ModelClient] = {m.name: in_process(m) for m in plan.models}
-    market = Market(plan.market, None)
-    run_rounds(plan, market, LocalTraders(plan.shard, clients), (recorder,))
-    return recorder.finish(market.close(), {})
+    return play(resolve(config(models))).record
 
 
 @pytest.mark.parametrize("stream", [False, True])

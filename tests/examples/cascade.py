@@ -25,25 +25,27 @@ class Cascade:
         self.most = TurnBound(2 * plan.budget.tokens_per_turn, 2)
 
     async def decide(self, seats: Seats, models: Mapping[str, ModelClient], deadline_s: float) -> Turns:
-        first = await self.ask(self.section.first, seats, models, deadline_s / 2)
-        errors = self.read(first, seats).errors
-        lost = np.array([i for i, error in enumerate(errors) if error is not None], dtype=np.int64)
-        second = await self.ask(self.section.then, seats.take(lost), models, deadline_s / 2)
-        last = dict(zip(lost.tolist(), range(len(lost)), strict=True))
+        groups = seats.chosen(self.section.first, self.section.then)
+        return Turns.join([await self.go(names, group, models, deadline_s) for names, group in groups])
+
+    async def go(self, names: tuple[str, ...], seats: Seats, models: Mapping[str, ModelClient], left_s: float) -> Turns:
+        first = await self.ask(names[0], seats, models, left_s / 2)
+        lost = np.flatnonzero([len(names) > 1 and error is not None for error in self.read(first, seats).errors])
+        then = await self.ask(names[-1], seats.take(lost), models, left_s / 2)
+        last = {i: n for n, i in enumerate(lost.tolist())}
         return Turns.asked_often(
             self.name,
             seats.trader,
-            [second.text[last[i]] if i in last else text for i, text in enumerate(first.text)],
-            [second.finish_reason[last[i]] if i in last else why for i, why in enumerate(first.finish_reason)],
-            [first.made(i) + (second.made(last[i]) if i in last else []) for i in range(len(seats))],
+            [then.text[last[i]] if i in last else text for i, text in enumerate(first.text)],
+            [then.finish_reason[last[i]] if i in last else why for i, why in enumerate(first.finish_reason)],
+            [first.made(i) + (then.made(last[i]) if i in last else []) for i in range(len(seats))],
             first.pruned_messages,
         )
 
     async def ask(self, model: str, seats: Seats, models: Mapping[str, ModelClient], deadline_s: float) -> Turns:
-        reply = self.plan.completion_tokens[model]
-        budget = (self.plan.budget.tokens_per_turn - reply, reply)
-        seeds = seats.seeds(self.plan.seed)
-        asked = await ask(self.plan.form(model), seats, models[model], seeds, budget, deadline_s)
+        plan, reply = self.plan, self.plan.completion_tokens[model]
+        budget = (plan.budget.tokens_per_turn - reply, reply)
+        asked = await ask(plan.form(model), seats, models[model], seats.seeds(plan.seed), budget, deadline_s)
         return Turns.asked_once(self.name, model, seats.trader, asked.replies, asked.digests, asked.pruned_messages)
 
     def read(self, turns: Turns, seats: Seats) -> Decisions:

@@ -30,17 +30,14 @@ class Council:
         self.most = TurnBound(len(section.models) * plan.budget.tokens_per_turn, len(section.models))
 
     async def decide(self, seats: Seats, models: Mapping[str, ModelClient], deadline_s: float) -> Turns:
-        seeds, tokens = seats.seeds(self.plan.seed), self.plan.budget.tokens_per_turn
-        replies = [self.plan.completion_tokens[m] for m in self.members]
-        asked = await asyncio.gather(
-            *(
-                ask(self.plan.form(m), seats, models[m], seeds, (tokens - n, n), deadline_s)
-                for m, n in zip(self.members, replies, strict=True)
-            )
-        )
-        calls = [
-            [c for m, a in zip(self.members, asked, strict=True) for c in a.calls(m, i)] for i in range(len(seats))
-        ]
+        parts = [self.ask(names, group, models, deadline_s) for names, group in seats.chosen(*self.members)]
+        return Turns.join(await asyncio.gather(*parts))
+
+    async def ask(self, names: tuple[str, ...], seats: Seats, models: Mapping[str, Any], deadline_s: float) -> Turns:
+        seeds, plan = seats.seeds(self.plan.seed), self.plan
+        most = {m: (plan.budget.tokens_per_turn - n, n) for m, n in plan.completion_tokens.items()}
+        asked = await asyncio.gather(*(ask(plan.form(m), seats, models[m], seeds, most[m], deadline_s) for m in names))
+        calls = [[c for m, a in zip(names, asked, strict=True) for c in a.calls(m, i)] for i in range(len(seats))]
         said = [json.dumps([[c.model, kept_text(c.reply.text)] for c in made if not c.reply.failed]) for made in calls]
         pruned = np.max([a.pruned_messages for a in asked], axis=0)
         return Turns.asked_often(self.name, seats.trader, said, ["stop"] * len(seats), calls, pruned)

@@ -8,8 +8,9 @@ import pytest
 
 from swarm.agents.decision import DecisionError
 from swarm.config_file import resolve
-from swarm.errors import ConfigError
+from swarm.errors import ConfigError, ModelError
 from swarm.llm import engines
+from swarm.llm.check import must_be_usable
 from swarm.monitoring.hub import Hub
 from swarm.planning import compose, composed
 from swarm.plugins import VARIABLE
@@ -27,7 +28,7 @@ MODELS = [
     {"name": "strong", "temperament": "maker", "usd_per_million_prompt_tokens": 10.0},
     {"name": "third", "temperament": "value"},
 ]
-PLUGINS = ("council", "cascade", "guess")
+PLUGINS = ("council", "cascade", "guess", "parrot")
 
 
 @pytest.fixture(autouse=True)
@@ -86,6 +87,49 @@ def test_a_cascade_asks_the_strong_model_only_where_the_cheap_one_failed(tmp_pat
     assert not any(error for outcome in rounds for error in outcome.gathered.decisions.errors)
 
 
+def test_an_engine_of_others_answers_like_ours(tmp_path: Path) -> None:
+    polly = {"name": "polly", "engine": "parrot", "says": "crackers", "price": 30}
+    config = {"models": [polly, MODELS[1]], "traders": {"minds": {"polly": 1, "strong": 1}}}
+    rounds, record = played(config, tmp_path / "j")
+    for outcome in rounds:
+        by_mind = zip(outcome.gathered.turns.mind_names, outcome.gathered.decisions.errors, strict=True)
+        assert {error for mind, error in by_mind if mind == "polly"} <= {None, DecisionError.OWN_GOOD}
+    assert record.summary["engines"] == {"polly": "parrot", "strong": "scripted"}
+    assert "parrot" in deciders.nature(record.summary, "polly")
+    must_be_usable([engines.find("parrot").config.model_validate(polly)], 1_000)
+    with pytest.raises(ModelError, match="swear"):
+        must_be_usable([engines.find("parrot").config.model_validate(polly | {"says": "damn"})], 1_000)
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ({"engine": "parrot", "price": 0}, r"models\.0\.price"),
+        ({"engine": "parrot", "colour": "green"}, r"models\.0\.colour.*no such key"),
+        ({"engine": "parot"}, r"models\.0\.engine.*embedded.*parrot.*did you mean parrot"),
+    ],
+)
+def test_keys_of_an_engine_of_others_are_checked_like_ours(entry: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        resolve({"models": [{"name": "polly", **entry}]})
+
+
+def test_minds_of_several_models_make_do_with_the_cheapest_where_money_is_short(tmp_path: Path) -> None:
+    define = {
+        "wise": {"mind": "council", "models": ["cheap", "strong"]},
+        "thrifty": {"mind": "cascade", "first": "cheap", "then": "strong"},
+    }
+    models = [model | {"usd_per_million_completion_tokens": 1.0} for model in MODELS[:2]]
+    lean = {
+        "models": models,
+        "budget": {"run_usd": 0.1},
+        "traders": {"minds": {"wise": 1, "thrifty": 1}, "define": define},
+    }
+    rounds, record = played(lean, tmp_path / "j")
+    assert record.summary["budget"]["spent_usd"] <= 0.1
+    assert any(outcome.gathered.turns.models == ("cheap",) for outcome in rounds)
+
+
 def test_a_mind_that_fails_costs_its_own_traders_and_not_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -136,6 +180,18 @@ def test_an_unknown_plugin_is_told_which_there_are() -> None:
 def test_who_barters_nothing_is_decided_for_by_no_rule_of_barter() -> None:
     with pytest.raises(ConfigError, match=r"traders\.minds\.zip"):
         compose(resolve({"models": MODELS, "scenario": {"name": "guess"}, "traders": {"minds": {"zip": 1}}}))
+
+
+@pytest.mark.parametrize(
+    ("config", "key"),
+    [
+        ({"market": {"margin": {}}}, r"market\.margin"),
+        ({"regions": {"names": ["a", "b"], "travellers": 2, "tilt_permille": 0}}, r"regions\.travellers"),
+    ],
+)
+def test_what_needs_goods_is_refused_where_there_are_none(config: dict[str, Any], key: str) -> None:
+    with pytest.raises(ConfigError, match=key):
+        compose(resolve({"models": MODELS, "scenario": {"name": "guess"}} | config))
 
 
 def test_no_config_can_name_a_module(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,11 +17,8 @@ from swarm.market.exchange import Exchange
 from swarm.market.ledger import ISSUE, Ledger
 from swarm.market.margin import ACCOUNTS, BANK, DEFAULTS, LENDER, MarginConfig, MarginDesk
 from swarm.market.orders import BUY, SELL, Orders
-from swarm.planning import compose
+from swarm.runtime.play import play
 from swarm.simulation.market import Market
-from swarm.simulation.record import Recorder
-from swarm.simulation.traders import LocalTraders
-from swarm.simulation.world import run_rounds
 
 TRADERS, GOODS, TICK = 4, 2, 100
 ASSETS = GOODS + 1
@@ -311,9 +308,8 @@ def test_a_wood_with_margin_accounts_conserves_everything(mechanism: str) -> Non
         "scenario": {"name": "wood", "start_pebbles": 30, "shocks": shocks},
         "market": {"mechanism": mechanism, "margin": {"interest_ppm": 20_000}},
     }
-    plan, recorder = compose(resolve(config)).run, Recorder()
-    market = Market(plan.market, None)
-    run_rounds(plan, market, LocalTraders(plan.shard, {}), (recorder,))
-    summary = recorder.finish(market.close(), {}).summary
+    played = play(resolve(config))
+    summary, [market] = played.summary, played.markets
+    assert isinstance(market, Market)
     assert not any(flow["unexplained"] for flow in summary["conservation"].values())
     assert market.exchange.margin is not None

@@ -21,11 +21,8 @@ from swarm.llm.engines.vllm.engine import VllmEngine
 from swarm.llm.marks import broken, unmarked
 from swarm.llm.protocol import Message, ModelClient, ModelReply, ModelRequest, TokenUsage, folded
 from swarm.llm.tokens import count_tokens
-from swarm.planning import compose
 from swarm.runtime.gateway import Gateway
-from swarm.simulation.market import Market
-from swarm.simulation.traders import LocalTraders
-from swarm.simulation.world import run_rounds
+from swarm.runtime.play import play
 
 # The control tokens of published chat templates and tokenizers, by who made the models.
 MARKS: dict[str, str] = {
@@ -203,11 +200,9 @@ CONFIG: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def asked() -> list[ModelRequest]:
-    plan = compose(resolve(CONFIG)).run
-    clients = {m.name: Evil(engines.in_process(m)) for m in plan.models}
-    market = Market(plan.market, None)
-    run_rounds(plan, market, LocalTraders(plan.shard, clients), ())
-    market.close()
+    config = resolve(CONFIG)
+    clients = {m.name: Evil(engines.in_process(m)) for m in config.models}
+    play(config, clients=clients)
     return [request for client in clients.values() for request in client.asked]
 
 

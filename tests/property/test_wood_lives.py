@@ -7,16 +7,11 @@ import pytest
 import yaml
 
 from swarm.config_file import resolve
-from swarm.llm import engines
 from swarm.market.ledger import ISSUE
-from swarm.planning import compose
+from swarm.runtime.play import play
 from swarm.scenarios.protocol import MarketState
 from swarm.simulation.loop import RoundOutcome
-from swarm.simulation.market import Market
 from swarm.simulation.plan import RunPlan
-from swarm.simulation.record import Recorder
-from swarm.simulation.traders import LocalTraders
-from swarm.simulation.world import run_rounds
 
 CONFIG = yaml.safe_load((Path(__file__).parents[2] / "configs" / "wood-scripted.yaml").read_text(encoding="utf-8"))
 ROUNDS, TRADERS, WINDOW = 200, 20, 10
@@ -56,12 +51,11 @@ class Witness:
 @pytest.mark.parametrize("seed", range(20))
 def test_the_wood_lives(seed: int) -> None:
     config = resolve(CONFIG | {"seed": seed, "rounds": ROUNDS, "population": TRADERS})
-    plan, witness, recorder = compose(config).run, Witness(), Recorder()
+    witness = Witness()
+    played = play(config, witness)
+    plan, record = played.plan.run, played.record
     assert {s.title.split()[1] for s in plan.scenario.shocks} == {"Great", "Hollow", "Run", "Mushrooms"}
-    market = Market(plan.market, None)
-    traders = LocalTraders(plan.shard, {m.name: engines.in_process(m) for m in plan.models})
-    assert run_rounds(plan, market, traders, (witness, recorder)) == ROUNDS
-    record = recorder.finish(market.close(), {})
+    assert played.rounds == ROUNDS
 
     traded = np.convolve(witness.volume, np.ones(WINDOW, dtype=np.int64), mode="valid")
     assert (traded > 0).all(), "ten rounds in a row without a trade"

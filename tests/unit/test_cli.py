@@ -218,3 +218,40 @@ def test_help_names_every_command(swarm: Call) -> None:
     assert status == 0
     for command in ("run", "replay", "report", "validate", "scenarios", "models", "doctor", "bench"):
         assert re.search(rf"\b{command}\b", said)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "redirection", "status", "word"),
+    [
+        ("scenarios", ">/dev/full", 2, "No space left"),
+        ("--help", ">/dev/full", 2, "No space left"),
+        ("validate --explain", "| head -n 1 >/dev/null; exit ${PIPESTATUS[0]}", 1, "nobody reads it"),
+        ("scenarios", ">&-", 2, "Bad file descriptor"),
+        ("validate nowhere.yaml", "2>/dev/full", 2, ""),
+        ("validate nowhere.yaml", "2>&-", 2, ""),
+    ],
+)
+def test_output_that_cannot_be_written_is_one_line(arguments: str, redirection: str, status: int, word: str) -> None:
+    command = f"{sys.executable} -m swarm {arguments} {redirection}"
+    ended = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False, cwd=CONFIG.parents[1])
+    assert ended.returncode == status
+    assert ended.stderr.count("\n") == (1 if word else 0)
+    assert word in ended.stderr
+
+
+def test_words_of_the_command_line_are_shown_and_not_acted_on(swarm: Call) -> None:
+    for arguments in (
+        ["run", "\x1b[31m.yaml"],
+        ["run", CONFIG, "--\x1b[2Jbog"],
+        ["\x1b]0;title\x07"],
+        ["report", "\u202e"],
+    ):
+        status, _, complaint = swarm(*arguments)
+        assert status == 2
+        assert complaint.count("\n") == 1
+        assert complaint.rstrip("\n").isprintable()
+
+
+def test_the_bare_command_and_its_groups_say_what_there_is(swarm: Call) -> None:
+    for arguments in ([], ["bench"], ["dashboards"]):
+        assert swarm(*arguments)[0] == 0

@@ -5,20 +5,16 @@ import pytest
 
 from swarm.config_file import resolve
 from swarm.errors import ConfigError
-from swarm.planning import compose
+from swarm.runtime.play import play
 from swarm.scenarios.double_auction import DoubleAuction
-from swarm.simulation.market import Market
-from swarm.simulation.traders import LocalTraders
-from swarm.simulation.world import run_rounds
 
 
 def run(mind: str, seed: int = 3, **settings: object) -> DoubleAuction:
     scenario = {"name": "double_auction", **settings}
     config = {"seed": seed, "rounds": 18, "population": 40, "scenario": scenario, "traders": {"minds": {mind: 1}}}
-    plan = compose(resolve(config)).run
-    run_rounds(plan, Market(plan.market, None), LocalTraders(plan.shard, {}))
-    assert isinstance(plan.scenario, DoubleAuction)
-    return plan.scenario
+    auction = play(resolve(config)).plan.run.scenario
+    assert isinstance(auction, DoubleAuction)
+    return auction
 
 
 def test_truthful_traders_leave_nothing_and_random_ones_something() -> None:

@@ -21,9 +21,7 @@ from swarm.llm.entry import Temperament
 from swarm.llm.menu_policies import choose, read_menu
 from swarm.llm.protocol import Message, ModelReply, ModelRequest, TokenUsage
 from swarm.planning import compose
-from swarm.simulation.market import Market
-from swarm.simulation.traders import LocalTraders
-from swarm.simulation.world import run_rounds
+from swarm.runtime.play import play
 from swarm.training.corpus import TEMPERAMENTS
 from swarm.training.evaluate import calibration_error, efficiency, interval, populations
 
@@ -54,9 +52,8 @@ def requests() -> tuple[ModelRequest, ...]:
             "scenario": {"name": scenario},
             "models": [{"name": "tiny", "engine": "embedded", "temperament": "value"}],
         }
-        plan = compose(resolve(config)).run
         collector = Collector()
-        run_rounds(plan, Market(plan.market, None), LocalTraders(plan.shard, {"tiny": collector}))
+        play(resolve(config), clients={"tiny": collector})
         kept += collector.requests[-36:]
     return tuple(kept)
 

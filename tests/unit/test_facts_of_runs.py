@@ -109,6 +109,7 @@ def assert_sums(whole: RunRecord, each: list[RunRecord]) -> None:
         for mind in whole.summary.get("answered_by", {})
     }
     for table, by, columns in (
+        ("trades", ["round", "good", "buyer_mind", "seller_mind"], ["quantity_lots"]),
         ("tokens", ["round", "model"], ["turns", "calls", "prompt_tokens", "completion_tokens"]),
         ("decisions", ["round", "mind"], ["prompt_tokens", "completion_tokens", "steps"]),
     ):

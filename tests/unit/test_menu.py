@@ -10,13 +10,8 @@ from swarm.agents.decision import Decision, DecisionError, Rules
 from swarm.agents.forms.menu import LETTERS, Menu, compose_menus, compose_sayings, menu_text, read_choice
 from swarm.agents.observation import Barter, Observation, PrivateViews, PublicView
 from swarm.config_file import resolve
-from swarm.llm import engines
 from swarm.llm.menu_policies import choose, read_menu
-from swarm.planning import compose
-from swarm.simulation.market import Market
-from swarm.simulation.record import Recorder
-from swarm.simulation.traders import LocalTraders
-from swarm.simulation.world import run_rounds
+from swarm.runtime.play import play
 
 RULES = Rules(goods=("acorns", "berries", "firewood"), max_orders=3, max_price_ticks=1_000, max_quantity_lots=100)
 
@@ -143,12 +138,7 @@ def test_the_text_and_the_policies_agree_on_the_columns() -> None:
 
 def test_scripted_minds_trade_by_menu_and_make_no_error() -> None:
     models = [{"name": t, "temperament": t, "form": "menu"} for t in ("value", "maker")]
-    plan = compose(resolve({"rounds": 8, "population": 20, "models": models})).run
-    recorder = Recorder()
-    market = Market(plan.market, None)
-    clients = {m.name: engines.in_process(m) for m in plan.models}
-    run_rounds(plan, market, LocalTraders(plan.shard, clients), (recorder,))
-    summary = recorder.finish(market.close(), {}).summary
+    summary = play(resolve({"rounds": 8, "population": 20, "models": models})).summary
     assert not summary["decision_errors"]
     assert not summary["order_rejections"]
     assert summary["volume_lots"] > 50

@@ -68,6 +68,8 @@ def test_a_living_run_keeps_its_folder_and_a_killed_one_does_not(tmp_path: Path)
         pass
     with pytest.raises(OutputError, match="another run"), RunFolder(tmp_path / "run").begun():
         pass
+    with pytest.raises(OutputError, match="going on"), folder.rewritten():
+        pass
     holder.send_signal(signal.SIGKILL)
     holder.communicate()
     with folder.reopened():

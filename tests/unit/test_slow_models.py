@@ -9,15 +9,10 @@ import pytest
 from swarm.agents.decision import DecisionError
 from swarm.config_file import load, resolve
 from swarm.errors import ConfigError
-from swarm.llm import engines
-from swarm.planning import compose
 from swarm.preflight import check_budget, check_deadline
 from swarm.report.sections import decisions
+from swarm.runtime.play import play
 from swarm.simulation.loop import RoundOutcome
-from swarm.simulation.market import Market
-from swarm.simulation.record import Recorder
-from swarm.simulation.traders import LocalTraders
-from swarm.simulation.world import run_rounds
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 SLOW = CONFIGS / "slow-model.yaml"
@@ -41,11 +36,9 @@ def test_one_slow_model_of_five_is_late_in_each_round_and_the_others_trade() -> 
     [warning] = check_deadline(config)
     assert "slow-maker" in warning
     assert "60 s" in warning
-    plan = compose(config).run
-    market, watch, recorder = Market(plan.market, None), Watch(), Recorder()
-    run_rounds(
-        plan, market, LocalTraders(plan.shard, {m.name: engines.in_process(m) for m in plan.models}), (watch, recorder)
-    )
+    watch = Watch()
+    played = play(config, watch)
+    plan = played.plan.run
     minds = np.array(plan.minds)
     for outcome in watch.rounds:
         errors = np.array([str(e or "") for e in outcome.gathered.decisions.errors])
@@ -54,7 +47,7 @@ def test_one_slow_model_of_five_is_late_in_each_round_and_the_others_trade() -> 
         assert len(outcome.gathered.decisions.orders) > 0
         # It closes: without the deadline the slow one would have been waited for.
         assert outcome.duration_s < 30
-    summary = recorder.finish(market.close(), {}).summary
+    summary = played.summary
     assert summary["late_turns_by_mind"] == {"slow-maker": 3 * 4}
     assert summary["trades"] > 0
 
@@ -115,20 +108,15 @@ def test_the_shipped_configs_show_what_they_are_named_for(name: str, asleep: boo
     found = load(CONFIGS / f"{name}.yaml", ("rounds=8", *(["budget.run_usd=0.08"] if name == "frugal" else [])))
     check_budget(found)
     assert check_deadline(found) == []
-    plan = compose(found).run
-    market, recorder = Market(plan.market, None), Recorder()
-    run_rounds(
-        plan, market, LocalTraders(plan.shard, {m.name: engines.in_process(m) for m in plan.models}), (recorder,)
-    )
-    record = recorder.finish(market.close(), {})
+    record = play(found).record
     summary = record.summary
     titles = {part.title for part in decisions.decisions(record)}
     assert "Who was asked, and why" in titles
     assert ("What the run's budget did" in titles) is (name == "frugal")
     rounds = record.tables["rounds"]
     for column in ("asked", "asleep", "held_back", "standing_orders", "cut_lots", "refused_orders", "unheard"):
-        assert rounds[column].sum() == summary["attention"][column]
+        assert rounds[column].sum() == summary["staffing"][column]
     assert rounds["spent_tokens"][-1] == summary["budget"]["spent_tokens"]
-    assert (summary["attention"]["asleep"] > 0) is asleep
+    assert (summary["staffing"]["asleep"] > 0) is asleep
     assert summary["budget"]["rounds_at_level"].keys() >= levels
     assert summary["trades"] > 0

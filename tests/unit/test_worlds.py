@@ -21,11 +21,11 @@ from swarm.runtime.ports import IN_THIS_PROCESS
 from swarm.runtime.run import RunResult, Session
 from swarm.simulation.folder import RunFolder
 from swarm.simulation.loop import RoundOutcome
+from swarm.simulation.parties.road import RegionState, Road, Travellers
 from swarm.simulation.plan import RunPlan
 from swarm.simulation.presence import DEPARTED
 from swarm.simulation.region import region_of
 from swarm.simulation.replay import replay
-from swarm.simulation.road import RegionState, Road, Travellers
 from swarm.simulation.traders import Gathered, TradersPort
 from swarm.simulation.world_record import WorldRecorder
 

@@ -34,7 +34,9 @@ class DeskMind:
 
     async def decide(self, seats: Seats, models: Mapping[str, ModelClient], deadline_s: float) -> Turns:
         """Returns the trace of each seat's turn."""
-        parts = [self._sit(model, group, models[model], deadline_s) for model, group in seats.chosen(self.config.model)]
+        parts = [
+            self._sit(model, group, models[model], deadline_s) for (model,), group in seats.chosen(self.config.model)
+        ]
         return Turns.join(await asyncio.gather(*parts))
 
     async def _sit(self, model: str, seats: Seats, client: ModelClient, deadline_s: float) -> Turns:

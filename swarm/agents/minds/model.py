@@ -33,7 +33,7 @@ class ModelMind:
 
     async def decide(self, seats: Seats, models: Mapping[str, ModelClient], deadline_s: float) -> Turns:
         """Returns the model's reply to each seat's prompt."""
-        parts = [self._ask(model, group, models[model], deadline_s) for model, group in seats.chosen(self.model)]
+        parts = [self._ask(model, group, models[model], deadline_s) for (model,), group in seats.chosen(self.model)]
         return Turns.join(await asyncio.gather(*parts))
 
     async def _ask(self, model: str, seats: Seats, client: ModelClient, deadline_s: float) -> Turns:

@@ -33,6 +33,7 @@ def dashboard() -> Any:
             *_processes_and_gpus(),
             row("Ray Serve"),
             *_serve(),
+            *_replicas(),
             row("Ray"),
             *_ray(),
             *_ray_at_work(),
@@ -208,6 +209,11 @@ def _serve() -> list[Any]:
             width=8,
             top=0.1,
         ),
+    ]
+
+
+def _replicas() -> list[Any]:
+    return [
         lines(
             "Batches under way",
             "Requests that the replicas of each deployment work on.",

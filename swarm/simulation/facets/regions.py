@@ -11,8 +11,8 @@ from swarm.scenarios.protocol import MarketState
 from swarm.simulation.facets.protocol import Columns, Tables
 from swarm.simulation.joint import JointSetting
 from swarm.simulation.loop import RoundOutcome
+from swarm.simulation.parties.road import RoadRound
 from swarm.simulation.plan import RunPlan
-from swarm.simulation.road import RoadRound
 
 
 class Regions:
@@ -35,7 +35,7 @@ class Regions:
             return
         goods = np.array(outcome.plan.scenario.goods)
         dispersion = price_dispersion(np.array([o.state.reference_ticks for o in outcome.of]))
-        self._dispersion.append(float(dispersion.mean()))
+        self._dispersion.append(float(dispersion.mean()) if len(goods) else 0.0)
         for name, own in zip(outcome.plan.scenario.config.all_names, outcome.of, strict=True):
             self._prices.add(
                 {

@@ -97,12 +97,13 @@ class Tokens:
     def _keep_other_answers(self, outcome: RoundOutcome) -> None:
         """Count the turns that ended with another model than the mind's own, as the governor may have it."""
         turns, own = outcome.gathered.turns, self._models_of(outcome.plan)
-        last = turns.last_model
-        pairs, sizes = np.unique(np.stack([turns.mind, last]), axis=1, return_counts=True)
-        for (mind, model), turns_of in zip(pairs.T.tolist(), sizes.tolist(), strict=True):
+        # [minds, no model or a model] turns.
+        shape = len(turns.minds), len(turns.models) + 1
+        counts = np.bincount(turns.mind * shape[1] + turns.last_model + 1, minlength=shape[0] * shape[1]).reshape(shape)
+        for mind, model in np.argwhere(counts[:, 1:]).tolist():
             name = turns.minds[mind]
-            if model >= 0 and turns.models[model] not in own[name]:
-                self._answered.setdefault(name, Counter())[turns.models[model]] += turns_of
+            if turns.models[model] not in own[name]:
+                self._answered.setdefault(name, Counter())[turns.models[model]] += int(counts[mind, model + 1])
 
 
 FACET = Tokens

@@ -34,6 +34,11 @@ class EmbeddedModel(ModelEntry):
         return False
 
     @property
+    def may_count_more(self) -> bool:
+        """Its words and numbers are tokens, none shorter than the estimate's pieces."""
+        return False
+
+    @property
     def lab(self) -> str:
         """This project."""
         return "Thousand Token Wood"

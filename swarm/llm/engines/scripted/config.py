@@ -33,6 +33,11 @@ class ScriptedModel(ModelEntry):
         return self.latency_s
 
     @property
+    def may_count_more(self) -> bool:
+        """It counts by the estimate."""
+        return False
+
+    @property
     def lab(self) -> str:
         """Nobody has made a model here."""
         return "no language model"

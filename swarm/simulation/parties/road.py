@@ -14,6 +14,7 @@ import numpy.typing as npt
 from swarm.errors import LedgerError
 from swarm.market.ledger import CASH, ROAD
 from swarm.scenarios.protocol import Int64, Movement
+from swarm.simulation.party import Act, Move, Quote, RoundView
 
 TOLL = "toll"
 """The account that fees are paid to, in the market that goods leave."""
@@ -226,3 +227,31 @@ class Road:
 
 def _columns(moved: UnderWay) -> tuple[Int64, Int64, Int64, Int64]:
     return moved.traveller, moved.side, moved.asset, moved.amount
+
+
+class RoadParty:
+    """The road as a `Party`: it tells each market its neighbours' prices, and moves what travellers carry."""
+
+    name = ROAD
+
+    def __init__(self, road: Road, neighbours: Sequence[Sequence[int]]) -> None:
+        """`neighbours` has, by market, the indices of those that a road leads to."""
+        self.road = road
+        self._neighbours = neighbours
+        self.last: RoadRound | None = None
+
+    def act(self, view: RoundView) -> Sequence[Act]:
+        """Returns quotes and moves by market; `last` is then what the round came to on the road."""
+        seen = [
+            RegionState(m.state.balances, m.state.reference_ticks, m.movable_lots, m.movable_cents[:, None])
+            for m in view.markets
+        ]
+        homes = zip(*(column[:, HOME].tolist() for column in (self.road.travellers.region, self.road.travellers.seat)), strict=True)
+        staying = np.array([view.markets[region].staying[seat] for region, seat in homes], dtype=np.bool_)
+        moved = self.road.move(seen, view.is_last, staying)
+        self.last = self.road.told([movement for movements in moved for movement in movements])
+        acts: list[Act] = []
+        for number, (near, movements) in enumerate(zip(self._neighbours, moved, strict=True)):
+            acts += [Quote(view.markets[n].name, seen[n].reference_ticks, number) for n in near]
+            acts += [Move(m.cause, m.source, m.target, m.asset, m.amount, number) for m in movements]
+        return acts
