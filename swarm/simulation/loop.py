@@ -240,7 +240,7 @@ class RoundLoop:
         acted: list[Acted] = []
         holding: list[Act] = []
         for party, acts in parties:
-            judge = Judge(self._answer.state, self._answer.named, names, most_ticks, self.plan.present(self.round))
+            judge = Judge(self._answer.state, self._answer.named, names, most_ticks, self.plan.there(self.round))
             held = judge.hold(party, self.round, acts)
             self._execute([held.acted, *held.consequences])
             acted.append(held.acted)

@@ -246,7 +246,8 @@ class RoadParty:
             RegionState(m.state.balances, m.state.reference_ticks, m.movable_lots, m.movable_cents[:, None])
             for m in view.markets
         ]
-        homes = zip(*(column[:, HOME].tolist() for column in (self.road.travellers.region, self.road.travellers.seat)), strict=True)
+        who = self.road.travellers
+        homes = zip(who.region[:, HOME].tolist(), who.seat[:, HOME].tolist(), strict=True)
         staying = np.array([view.markets[region].staying[seat] for region, seat in homes], dtype=np.bool_)
         moved = self.road.move(seen, view.is_last, staying)
         self.last = self.road.told([movement for movements in moved for movement in movements])
