@@ -256,7 +256,7 @@ class RoundLoop:
         self._router = _router(plan)
         self._staff.under(plan)
         self._sizes.under(plan)
-        self._past = (self._past or _Past()) if plan.shard.traders.desks else None
+        self._past = (self._past or _Past()) if minds.look_back(plan.shard) else None
 
     def _leave_for(self, fork: Fork) -> None:
         fork.plan.scenario.restore(self.plan.scenario.snapshot())
