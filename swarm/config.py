@@ -4,7 +4,7 @@ import re
 from itertools import pairwise
 from typing import Annotated, Any
 
-from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import Discriminator, Field, JsonValue, Tag, field_validator, model_validator
 
 from swarm.agents.baselines import ARBITRAGE, BASELINES
 from swarm.agents.config import BudgetConfig, TradersConfig
@@ -130,6 +130,9 @@ class RunConfig(StrictModel):
 
     budget: BudgetConfig = BudgetConfig()
     """What a turn and a round may cost."""
+
+    parties: dict[str, dict[str, JsonValue]] = Field(default_factory=dict, max_length=16)
+    """Who acts between two rounds, by name: which `party` (its plug-in) each is, and that one's own keys."""
 
     regions: RegionsConfig | None = None
     """Several markets in one run, over which the population is spread evenly; null: one market."""
@@ -285,9 +288,9 @@ class RunConfig(StrictModel):
     def history_record(self) -> dict[str, Any]:
         """What of the config shapes the history: all but where the processes live.
 
-        A run of one market has no `regions`, as all runs had before there were any.
+        A run of one market has no `regions`, and one without parties no `parties`, as before there were any.
         """
-        left_out = {"runtime"} if self.regions else {"runtime", "regions"}
+        left_out = {"runtime", *(key for key in ("regions", "parties") if not getattr(self, key))}
         return {key: value for key, value in self.record().items() if key not in left_out}
 
     def sha256(self) -> str:

@@ -23,11 +23,11 @@ from swarm.schema import StrictModel
 from swarm.simulation.history import REGION
 from swarm.simulation.joint import joint_plan
 from swarm.simulation.market import MarketPlan
+from swarm.simulation.parties.road import AWAY, HOME, Travellers
 from swarm.simulation.plan import RunPlan, WorldPlan, config_digest
 from swarm.simulation.presence import DEPARTED
 from swarm.simulation.region import Guests, Region
 from swarm.simulation.regions import RegionsConfig, choose_travellers, populations, region_seed
-from swarm.simulation.road import AWAY, HOME, Travellers
 from swarm.simulation.shares import assign_minds
 
 

@@ -17,6 +17,7 @@ from swarm.llm.protocol import ModelRequest
 from swarm.llm.tokens import MESSAGE_OVERHEAD, count_tokens
 from swarm.planning import compose
 from swarm.scenarios.protocol import MarketState
+from swarm.simulation import parties
 from swarm.simulation.plan import RunPlan
 from swarm.simulation.region import region_of
 
@@ -196,6 +197,7 @@ def check(config: RunConfig, plan: RunPlan, own_cluster: bool, here: bool, narra
     """Raise before anything is started where the run cannot go well, and warn where a part of it cannot."""
     check_budget(config)
     check_desks(config)
+    parties.read(config.parties)
     check_models(config, plan, own_cluster, here, narrator)
     for line in (*check_deadline(config), *check_shares(config, plan)):
         log.warning("%s", line)

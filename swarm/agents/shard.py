@@ -85,12 +85,21 @@ class Shard:
     async def _decide(self, name: str, seats: Seats) -> Turns:
         """The turns of one mind; one that fails costs its own traders this round and nobody else."""
         try:
-            return await self._asking[name].decide(
+            turns = await self._asking[name].decide(
                 seats, self.clients, MODELS_SHARE * self.plan.budget.round_deadline_s
             )
+            self._check(name, turns, seats)
+            return turns
         except Exception as error:
             log.warning("the mind %s has failed in round %d", name, seats.seen.public.round, exc_info=True)
             return _failed(name, seats, type(error).__name__)
+
+    def _check(self, name: str, turns: Turns, seats: Seats) -> None:
+        """ValueError where a mind answers for other traders, in another name or with a model that the run has not."""
+        if turns.trader.tolist() != seats.trader.tolist():
+            raise ValueError(f"expected a turn for each of {len(seats)} seats in their order, got {len(turns)}")
+        if {*turns.minds} - {name} or {*turns.models} - self.plan.form_of.keys():
+            raise ValueError(f"expected turns of {name} at models of the run, got {turns.minds} at {turns.models}")
 
 
 def read_by_minds(minds: Mapping[str, Mind], turns: Mapping[str, Turns], seats: Mapping[str, Seats]) -> Decisions:

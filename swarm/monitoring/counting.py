@@ -146,7 +146,7 @@ class Counting:
             self._series.add("swarm_messages_total", n, str(reason))
         self._series.add("swarm_messages_total", delivery.delivered, "delivered")
         self._series.add("swarm_messages_total", int(turns.pruned_messages.sum()), "prompt_full")
-        self._series.add("swarm_messages_total", outcome.attended.unheard, "run_budget")
+        self._series.add("swarm_messages_total", outcome.staffed.unheard, "run_budget")
         self._series.add("swarm_messages_total", int(np.isin(delivery.receiver, gathered.late).sum()), "late")
         self._series.add("swarm_messages_total", gathered.decisions.cut_gossip, "cut_to_length")
 

@@ -238,12 +238,12 @@ def traces(record: RunRecord, turns: int) -> list[list[dict[str, Any]]]:
     steps = record.tables.get("steps")
     if steps is None or steps.is_empty():
         return []
-    place = pl.int_range(pl.len()).over("round", "desk").alias("place")
+    nth = pl.int_range(pl.len()).over("round", "desk").alias("nth")
     chosen = (
         steps.select("round", "desk", "trader")
         .unique(maintain_order=True)
-        .with_columns(place)
-        .sort("round", "place", "desk", descending=[True, False, False])
+        .with_columns(nth)
+        .sort("round", "nth", "desk", descending=[True, False, False])
         .head(turns)
     )
     return [

@@ -14,7 +14,7 @@ def lines(summary: Summary) -> list[str]:
     return [
         _totals(summary),
         *_desks(summary),
-        *_attention(summary),
+        *_staffing(summary),
         *_budget(summary),
         *_late(summary),
         *_regions(summary),
@@ -53,8 +53,8 @@ def _desks(summary: Summary) -> list[str]:
     ]
 
 
-def _attention(summary: Summary) -> list[str]:
-    found = summary["attention"]
+def _staffing(summary: Summary) -> list[str]:
+    found = summary["staffing"]
     if not found["due"]:
         return []
     everything = found["asked"] + found["asleep"] + found["held_back"]

@@ -16,6 +16,7 @@ from swarm.runtime.run import Silent
 from swarm.simulation.folder import RunFolder
 from swarm.simulation.loop import Watcher
 from swarm.simulation.market import MarketPort
+from swarm.simulation.parties import of_run
 from swarm.simulation.plan import RunPlan, WorldPlan
 from swarm.simulation.record import RunRecord
 from swarm.simulation.traders import TradersPort
@@ -72,7 +73,8 @@ def play(
     recorder = WorldRecorder()
     with open_ports(config, plan, runs_on, journals, narrator, stop, clients) as ports:
         seats = [(port.market, traders(own, port.traders)) for own, port in zip(plan.markets, ports, strict=True)]
-        rounds = World(plan, seats, (recorder, *watchers)).play(stop)
+        world = World(plan, seats, (recorder, *watchers), lambda now: of_run(now.run.config_record, now.run.seed))
+        rounds = world.play(stop)
         closings = [port.market.close() for port in ports]
     record = recorder.finish(closings, {"finished": rounds == plan.last.run.rounds})
     return Played(plan, rounds, record, tuple(port.market for port in ports))

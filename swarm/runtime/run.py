@@ -19,6 +19,7 @@ from swarm.simulation.history import History
 from swarm.simulation.journal_disk import wait_for_writer
 from swarm.simulation.loop import Watcher
 from swarm.simulation.market import MarketClosing
+from swarm.simulation.parties import of_run
 from swarm.simulation.plan import RunPlan, WorldPlan
 from swarm.simulation.record import RunRecord
 from swarm.simulation.traders import RecordedTraders, ResumedTraders, TradersPort
@@ -151,7 +152,9 @@ class Session:
                 (port.market, _traders(own, port, pasts.get(name)))
                 for own, name, port in zip(plan.markets, plan.names, ports, strict=True)
             ]
-            world = World(plan, seats, watchers)
+            whole = _whole_rounds(plan, pasts)
+            acted = [pasts[name].acted if name in pasts else {} for name in plan.names]
+            world = World(plan, seats, watchers, lambda now: of_run(now.run.config_record, now.run.seed, acted, whole))
             # What is recorded is taken in whole, however early the run is told to stop: the tables need all of it.
             recorded = max((len(past.decisions) for past in pasts.values()), default=0)
             done = world.play(from_call(recorded + 1, self.stop))

@@ -206,6 +206,13 @@ class Barters(Protocol):
 
 
 @runtime_checkable
+class HearsPrices(Protocol):
+    """A scenario that shows traders the prices of other markets, by name, as they were quoted last."""
+
+    elsewhere: tuple[tuple[str, tuple[int, ...]], ...]
+
+
+@runtime_checkable
 class KnowsValues(Protocol):
     """A scenario that knows what each trade is worth to both sides, so that the gains from trade can be told."""
 

@@ -19,15 +19,15 @@ from swarm.market.margin import MarginReport
 from swarm.market.orders import Orders
 from swarm.market.resting import RestingReport
 from swarm.scenarios.protocol import Int64, MarketState, Scenario
-from swarm.simulation.attention import Attended
 from swarm.simulation.journal import JournalStats
 from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.market import MarketAnswer, MarketClosing
+from swarm.simulation.parties.road import Travellers
 from swarm.simulation.plan import RunPlan, WorldPlan, run_sha256
 from swarm.simulation.region import Region, region_of
 from swarm.simulation.regions import RegionsConfig
-from swarm.simulation.road import Travellers
 from swarm.simulation.snapshot import SnapshotStats
+from swarm.simulation.staffing import Staffed
 from swarm.simulation.traders import Gathered, gather
 
 
@@ -119,7 +119,7 @@ def joint_outcome(plan: WorldPlan, outcomes: Sequence[RoundOutcome]) -> RoundOut
         state=state,
         named_balances=np.sum([o.named_balances for o in outcomes], axis=0),
         trader_columns=plan.run.scenario.trader_columns(),
-        attended=Attended.together([o.attended for o in outcomes]),
+        staffed=Staffed.together([o.staffed for o in outcomes]),
         delivery=Delivery.together([o.delivery for o in outcomes], number_of, plan.run.traders),
         said=Messages.together([o.said for o in outcomes], number_of),
         journal=JournalStats.together([o.journal for o in outcomes]),

@@ -20,17 +20,19 @@ from swarm.market.events import OrdersTaken, RoundCleared
 from swarm.market.ledger import CASH, ISSUE
 from swarm.market.margin import BANK, LENDER
 from swarm.market.orders import Int64, Orders
-from swarm.scenarios.protocol import Choices, Consequence, MarketState, Movement, Resolved, with_debts
+from swarm.scenarios.protocol import Choices, Consequence, HearsPrices, MarketState, Movement, Resolved, with_debts
 from swarm.seeding import draw
-from swarm.simulation.attention import Attended, Attention, counted
+from swarm.simulation.acting import Judge, PartyActs, Told, told
 from swarm.simulation.entries import Acted
 from swarm.simulation.journal import JournalStats
 from swarm.simulation.market import MarketAnswer, MarketPort
+from swarm.simulation.parties.road import RoadRound
+from swarm.simulation.party import Act
 from swarm.simulation.plan import Fork, RunPlan
 from swarm.simulation.presence import turnover
 from swarm.simulation.prompt_sizes import PromptSizes
-from swarm.simulation.road import RoadRound
-from swarm.simulation.traders import Gathered, TradersPort
+from swarm.simulation.staffing import Staff, Staffed, counted
+from swarm.simulation.traders import Gathered, KnowsPace, TradersPort
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,7 +41,7 @@ class RoundOutcome:
 
     `delivery` is what traders heard before they decided, which was said in the round before, and `said` what they said;
     `journal` is what keeping the journal has taken up to the round. In a world of several markets the outcome is that
-    of all of them as one, `of` has each one's own, and `road` what travelled between them.
+    of all of them as one, `of` has each one's own, and `road` what travelled between them. `acted` is what parties did.
     """
 
     plan: RunPlan
@@ -55,13 +57,14 @@ class RoundOutcome:
     state: MarketState
     named_balances: Int64
     trader_columns: dict[str, Int64]
-    attended: Attended
+    staffed: Staffed
     journal: JournalStats
     duration_s: float
     decide_s: float
     clear_s: float
     of: "tuple[RoundOutcome, ...]" = ()
     road: RoadRound | None = None
+    acted: tuple[Acted, ...] = ()
 
 
 class Watcher(Protocol):
@@ -91,7 +94,7 @@ class _Decided:
     delivery: Delivery
     gathered: Gathered
     standing: Orders
-    attended: Attended
+    staffed: Staffed
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -125,7 +128,7 @@ class RoundLoop:
         self.round = 0
         self._market, self._traders = market, traders
         self._clock = clock
-        self._attention = Attention(plan)
+        self._staff = Staff(plan)
         self._sizes = PromptSizes(plan)
         self._numbers = _Numbers()
         self._decided: _Decided | None = None
@@ -134,6 +137,7 @@ class RoundLoop:
         self._before: Int64 | None = None
         self._past: _Past | None = None
         self._said = Messages.none(0)
+        self._told = Told()
         self._hold(plan)
         self._opening = _opening(plan)
         opening = [self._numbers.command(c, market_accounts(plan)) for c in plan.reaching(self._opening, 0)]
@@ -163,15 +167,16 @@ class RoundLoop:
         self._come_and_go(round_)
         seen, delivery = self._observe(round_)
         # Who is asked, and what it reads of what it has heard.
-        seen = self._attention.ask(seen, self._answer.state, self.cleared)
+        recorded = self._traders.recorded_pace(round_) if isinstance(self._traders, KnowsPace) else None
+        seen = self._staff.ask(seen, self._answer.state, self.cleared, recorded)
         assigned = seen.private.assigned
         delivery = self._router.read(delivery, None if assigned is None else assigned.asked)
         gathered = self._traders.decide(seen)
         decided_s = self._clock()
         self._sizes.learn(seen, gathered.turns)
         seconds = decided_s - started_s
-        gathered, standing, attended = self._attention.settle(seen, self._answer.state, gathered, seconds)
-        self._decided = _Decided(round_, started_s, decided_s, seen, delivery, gathered, standing, attended)
+        gathered, standing, staffed = self._staff.settle(seen, self._answer.state, gathered, seconds)
+        self._decided = _Decided(round_, started_s, decided_s, seen, delivery, gathered, standing, staffed)
 
     def clear(self) -> None:
         """The second phase: what was decided is journalled, cleared and settled, and everybody lives through it."""
@@ -198,14 +203,13 @@ class RoundLoop:
         self.round, self._last = round_, cleared
         self._cleared = _Cleared(decided, orders, taken, cleared, before, clear_s)
 
-    def end(self, acts: Sequence[Acted | Consequence] = ()) -> RoundOutcome:
-        """The third phase: what others do to the market is journalled and applied, and the round is made durable."""
+    def end(self, acts: Sequence[PartyActs] = ()) -> RoundOutcome:
+        """The third phase: what parties do is judged, journalled and applied, and the round is made durable."""
         if self._cleared is None:
             raise RuntimeError(f"round {self.round + 1} is ended before it has been cleared")
         decided, cleared = self._cleared.decided, self._cleared
         self._decided = self._cleared = None
-        if acts:
-            self._execute(acts)
+        acted = self._act(acts)
         journal = self._market.end_round(self.round)
         plan, gathered = self.plan, decided.gathered
         return RoundOutcome(
@@ -222,20 +226,37 @@ class RoundLoop:
             state=self._answer.state,
             named_balances=self._answer.named,
             trader_columns=plan.scenario.trader_columns(),
-            attended=counted(decided.attended, decided.standing, cleared.taken),
+            staffed=counted(decided.staffed, decided.standing, cleared.taken),
             journal=journal,
             duration_s=self._clock() - decided.started_s,
             decide_s=decided.decided_s - decided.started_s,
             clear_s=cleared.clear_s,
+            acted=acted,
         )
+
+    def _act(self, parties: Sequence[PartyActs]) -> tuple[Acted, ...]:
+        """Parties act one after another, and traders are told of what holds in the next round."""
+        names, most_ticks = self.plan.market.named_accounts, self.plan.market.config.max_price_ticks
+        acted: list[Acted] = []
+        holding: list[Act] = []
+        for party, acts in parties:
+            judge = Judge(self._answer.state, self._answer.named, names, most_ticks, self.plan.present(self.round))
+            held = judge.hold(party, self.round, acts)
+            self._execute([held.acted, *held.consequences])
+            acted.append(held.acted)
+            holding += held.told
+        self._told = told(holding)
+        if self._told.quotes and isinstance(self.plan.scenario, HearsPrices):
+            self.plan.scenario.elsewhere = self._told.quotes
+        return tuple(acted)
 
     def _hold(self, plan: RunPlan) -> None:
         """Go by this plan from now on."""
         self.plan = plan
         self._router = _router(plan)
-        self._attention.under(plan)
+        self._staff.under(plan)
         self._sizes.under(plan)
-        self._past = (self._past or _Past()) if plan.shard.traders.desks else None
+        self._past = (self._past or _Past()) if minds.look_back(plan.shard) else None
 
     def _leave_for(self, fork: Fork) -> None:
         fork.plan.scenario.restore(self.plan.scenario.snapshot())
@@ -248,7 +269,7 @@ class RoundLoop:
         """Where their number changes, some come with what they begin with, or go and leave what they have."""
         before, now = self.plan.present(self.round), self.plan.present(round_)
         if before != now:
-            self._attention.forget(np.arange(now, before))
+            self._staff.forget(np.arange(now, before))
             self._execute(turnover(self._opening, before, now, self._answer.state.balances))
 
     def _observe(self, round_: int) -> tuple[Observation, Delivery]:
@@ -260,7 +281,7 @@ class RoundLoop:
         delivery = self._router.route(self._said, seen.public.reference_ticks, holdings, self.plan.present(round_))
         facts = with_debts(own.facts, self._answer.state, self.plan.scenario.goods, self.plan.shard.tick_cents)
         public = replace(seen.public, sizes=self._sizes.now)
-        seen = Observation(public, replace(own, facts=facts, heard=delivery.heard))
+        seen = self._told.shown(Observation(public, replace(own, facts=facts, heard=delivery.heard)))
         return self._past.shown(seen) if self._past is not None else seen, delivery
 
     def _execute(self, entries: Sequence[Acted | Consequence]) -> None:

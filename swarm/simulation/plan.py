@@ -14,9 +14,9 @@ from swarm.llm.entry import ModelEntry
 from swarm.scenarios.protocol import Consequence, Int64, Scenario
 from swarm.simulation.entries import JOURNAL_FORMAT, Forked, RunBegan
 from swarm.simulation.market import MarketPlan
+from swarm.simulation.parties.road import Travellers
 from swarm.simulation.presence import PopulationStep, among, present_in
 from swarm.simulation.regions import RegionsConfig
-from swarm.simulation.road import Travellers
 from swarm.version import __version__
 
 

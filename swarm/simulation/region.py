@@ -26,8 +26,8 @@ from swarm.scenarios.protocol import (
     ShockMark,
     fills_of,
 )
+from swarm.simulation.parties.road import TOLL
 from swarm.simulation.plan import RunPlan
-from swarm.simulation.road import TOLL
 
 TRAVELLER = "traveller"
 """The kind of guests."""

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from swarm.schema import StrictModel
 from swarm.seeding import draw, draw_below
-from swarm.simulation.road import Travellers
+from swarm.simulation.parties.road import Travellers
 
 
 class RegionsConfig(StrictModel):

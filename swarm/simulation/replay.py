@@ -10,12 +10,14 @@ from pathlib import Path
 
 import msgpack
 
+from swarm.market.ledger import ROAD
 from swarm.simulation.entries import Entry, RoundEnded, to_record
 from swarm.simulation.history import Compose, History, recorded_plan, whole_pasts
 from swarm.simulation.joint import joint_closing
 from swarm.simulation.journal import JournalStats, packed
 from swarm.simulation.loop import Watcher
 from swarm.simulation.market import Market, MarketAnswer, MarketClosing
+from swarm.simulation.parties import recorded
 from swarm.simulation.plan import RunPlan, run_sha256
 from swarm.simulation.traders import RecordedTraders
 from swarm.simulation.world import World
@@ -102,7 +104,8 @@ def replay(journals: Path | Mapping[str, Path], compose: Compose, watchers: Sequ
     traders = [
         RecordedTraders(own.shards_by_round(), past.decisions) for own, past in zip(plan.markets, pasts, strict=True)
     ]
-    world = World(plan, list(zip(markets, traders, strict=True)), watchers, pasts[0].acted)
+    others = recorded([past.acted for past in pasts], without=(ROAD,) if plan.regions else ())
+    world = World(plan, list(zip(markets, traders, strict=True)), watchers, lambda _: others)
     rounds = world.play(_after(pasts[0].rounds))
     for market in markets:
         market.compare_rest()

@@ -5,7 +5,7 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Se
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Thread
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -49,6 +49,15 @@ class TradersPort(Protocol):
 
     def decide(self, seen: Observation) -> Gathered:
         """Ask everybody; `seen.private` has one row for each trader of the run, in order."""
+        ...
+
+
+@runtime_checkable
+class KnowsPace(Protocol):
+    """Traders of a recorded run, whose journal has the pace of its rounds."""
+
+    def recorded_pace(self, round_: int) -> tuple[int, int] | None:
+        """Returns the pace of a round as the journal has it; None where it has none."""
         ...
 
 
@@ -136,6 +145,10 @@ class RecordedTraders:
         """The plan that holds in a round."""
         return next(plan for first, plan in self._plans if first <= round_)
 
+    def recorded_pace(self, round_: int) -> tuple[int, int] | None:
+        """Returns the pace of a round as the journal has it; None where it has none."""
+        return self.rounds[round_].pace if round_ in self.rounds else None
+
     def decide(self, seen: Observation) -> Gathered:
         """The recorded round."""
         plan = self.plan(seen.public.round)
@@ -161,6 +174,10 @@ class ResumedTraders:
         self._memory = Memory.empty()
         self._learner: Shard | None = None
         self._caught_up = not recorded.rounds
+
+    def recorded_pace(self, round_: int) -> tuple[int, int] | None:
+        """Returns the pace of a round as the journal has it; None where it has none."""
+        return self._recorded.recorded_pace(round_)
 
     def decide(self, seen: Observation) -> Gathered:
         """The recorded round, or ask everybody."""

@@ -4,30 +4,33 @@ All markets decide, all are cleared, the parties act, and all end their round; a
 region. Watchers are told of each round of the world as if it were one market.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor, wait
 from dataclasses import replace
 from time import perf_counter
 from typing import Protocol, TypeVar, runtime_checkable
 
-import numpy as np
-
 from swarm.market.ledger import ROAD
-from swarm.scenarios.protocol import Consequence, Int64, MarketState, Movement
-from swarm.simulation.entries import Acted
+from swarm.scenarios.protocol import Int64, MarketState
+from swarm.simulation.acting import PartyActs
 from swarm.simulation.joint import joint_opening, joint_outcome
 from swarm.simulation.loop import Interrupted, RoundLoop, RoundOutcome, Watcher
 from swarm.simulation.market import MarketPort
-from swarm.simulation.party import Act, Move, Quote
+from swarm.simulation.parties.road import Road, RoadParty
+from swarm.simulation.party import MarketView, Party, RoundView
 from swarm.simulation.plan import RunPlan, WorldPlan
-from swarm.simulation.region import Region, region_of
-from swarm.simulation.road import RegionState, Road, RoadRound
+from swarm.simulation.region import Region
 from swarm.simulation.traders import TradersPort
 
 In = TypeVar("In")
 Out = TypeVar("Out")
-Acts = Sequence[Acted | Consequence]
-Recorded = Mapping[int, Sequence[Acted]]
+Parties = Callable[[WorldPlan], Sequence[Party]]
+"""Makes the parties of a plan: anew where a fork has left for another one."""
+
+
+def nobody(_: WorldPlan) -> Sequence[Party]:
+    """Makes no parties."""
+    return ()
 
 
 def never() -> bool:
@@ -47,9 +50,8 @@ class MarketsWatcher(Protocol):
 class World:
     """A run between two rounds; `round` of them are ended in all markets.
 
-    Several markets are asked at once, in threads, so that no slow one makes the others wait in turn. What the road does
-    is decided anew from the markets, as in a replay; only a region that is replayed without the others goes by
-    `recorded`, what its journal says of them.
+    Several markets are asked at once, in threads, so that no slow one makes the others wait in turn. The road is a
+    party that is worked out anew from the markets in a replay, too; all others do again what the journals say they did.
     """
 
     def __init__(
@@ -57,14 +59,15 @@ class World:
         plan: WorldPlan,
         ports: Sequence[tuple[MarketPort, TradersPort]],
         watchers: Sequence[Watcher] = (),
-        recorded: Recorded | None = None,
+        parties: Parties = nobody,
         clock: Callable[[], float] = perf_counter,
     ) -> None:
         """Opens all markets; `clock` tells seconds, and times the rounds."""
         self.plan = plan
-        self.road = _new_road(plan) if plan.regions else None
+        self.road = _new_road(plan)
+        self._parties = parties
+        self._others = parties(plan)
         self._watchers = watchers
-        self._recorded = recorded or {}
         self._pool: Executor | None = ThreadPoolExecutor(len(ports), "region") if len(ports) > 1 else None
         self.loops = [
             RoundLoop(own, market, traders, clock) for own, (market, traders) in zip(plan.markets, ports, strict=True)
@@ -97,14 +100,13 @@ class World:
             self._leave_for(self.plan.future)
         self._all(RoundLoop.decide, self.loops)
         self._all(RoundLoop.clear, self.loops)
-        acts, road_round = self._acts()
-        outcomes = self._all(_end, list(zip(self.loops, acts, strict=True)))
+        outcomes = self._all(_end, list(zip(self.loops, self._acts(), strict=True)))
         if self.road:
             account = self.plan.run.market.named_accounts.index(ROAD)
-            self.road.check([loop.answer.named[account] for loop in self.loops])
+            self.road.road.check([loop.answer.named[account] for loop in self.loops])
         outcome = outcomes[0]
         if self.plan.regions:
-            outcome = replace(joint_outcome(self.plan, outcomes), road=road_round)
+            outcome = replace(joint_outcome(self.plan, outcomes), road=self.road.last if self.road else None)
         for watcher in self._watchers:
             watcher.round_done(outcome)
         return outcome
@@ -112,27 +114,29 @@ class World:
     def _leave_for(self, future: WorldPlan) -> None:
         """Go by another plan from now on; the loops leave by themselves."""
         self.plan = future
+        self._others = self._parties(future)
         if self.road and future.regions:
-            self.road.under(future.regions.fee_permille, future.regions.capacity_lots)
+            self.road.road.under(future.regions.fee_permille, future.regions.capacity_lots)
 
-    def _acts(self) -> tuple[list[Acts], RoadRound | None]:
-        """What parties do in each market, and what that comes to on the road where there is one."""
-        if self.road is None or self.plan.regions is None:
-            acted = [one for loop in self.loops for one in self._recorded.get(loop.round, ())]
-            return [[act for one in acted for act in _held(self.loops[0], one)]], None
-        loops, names = self.loops, self.plan.names
-        states = [loop.answer.state for loop in loops]
-        seen = [
-            RegionState(state.balances, state.reference_ticks, _movable_lots(loop))
-            for loop, state in zip(loops, states, strict=True)
-        ]
-        moved = self.road.move(seen, last_round=loops[0].round == self.plan.run.rounds)
-        acts: list[Acts] = []
-        for loop, near, movements in zip(loops, self.plan.regions.neighbours, moved, strict=True):
-            done: list[Act] = [Quote(names[n], states[n].reference_ticks) for n in near]
-            done += [Move(m.cause, m.source, m.target, m.asset, m.amount) for m in movements]
-            acts.append(_held(loop, Acted(loop.round, ROAD, tuple(done))))
-        return acts, self.road.told([m for movements in moved for m in movements])
+    def _acts(self) -> list[list[PartyActs]]:
+        """By market, what each party does in it, in the order of parties; the road is the first."""
+        parties: list[Party] = [*([self.road] if self.road else []), *self._others]
+        acts: list[list[PartyActs]] = [[] for _ in self.loops]
+        if not parties:
+            return acts
+        view = RoundView(
+            self.loops[0].round,
+            self.plan.run.rounds,
+            tuple(_market_view(loop, name) for loop, name in zip(self.loops, self.plan.names, strict=True)),
+        )
+        for party in parties:
+            done = party.act(view)
+            # The road is journalled in each region, also where nothing goes on it.
+            for number, own in enumerate(acts):
+                of_market = [act for act in done if act.market == number]
+                if of_market or party is self.road:
+                    own.append((party.name, of_market))
+        return acts
 
     def _all(self, do: Callable[[In], Out], markets: Sequence[In]) -> list[Out]:
         """Do it for all markets at once, and raise what one of them has raised only when all are done."""
@@ -143,11 +147,11 @@ class World:
         return [answer.result() for answer in asked]
 
 
-def _new_road(plan: WorldPlan) -> Road | None:
-    """The road of a run, on which nothing is under way yet."""
+def _new_road(plan: WorldPlan) -> RoadParty | None:
+    """The road of a run, on which nothing is under way yet; none where a market is alone."""
     if plan.regions is None:
         return None
-    return Road(
+    road = Road(
         plan.travellers,
         len(plan.markets),
         len(plan.run.scenario.goods),
@@ -155,25 +159,20 @@ def _new_road(plan: WorldPlan) -> Road | None:
         plan.regions.capacity_lots,
         plan.run.market.config.tick_cents,
     )
+    return RoadParty(road, plan.regions.neighbours)
 
 
-def _movable_lots(loop: RoundLoop) -> Int64:
-    """[seats, goods]: what travellers may take along from a region in the round that is under way."""
-    if loop.seen is None:
-        raise RuntimeError("nobody has been shown anything yet")
-    return region_of(loop.plan).may_be_taken(loop.seen, loop.answer.state, loop.cleared)
+def _market_view(loop: RoundLoop, name: str) -> MarketView:
+    """A market as parties see it; who lives in a region can spare less than it has."""
+    plan, state = loop.plan, loop.answer.state
+    movable = state.balances[:, 1:]
+    if isinstance(plan.scenario, Region) and loop.seen is not None:
+        movable = plan.scenario.may_be_taken(loop.seen, state, loop.cleared)
+    named = dict(zip(plan.market.named_accounts, loop.answer.named, strict=True))
+    return MarketView(name, plan.scenario.goods, state, named, loop.cleared, movable)
 
 
-def _held(loop: RoundLoop, acted: Acted) -> Acts:
-    """Let acts hold in a market: tell its traders, and return what its journal and its exchange are to be sent."""
-    news = [(act.of, tuple(np.asarray(act.prices_ticks).tolist())) for act in acted.acts if isinstance(act, Quote)]
-    if isinstance(loop.plan.scenario, Region):
-        loop.plan.scenario.elsewhere = tuple(news)
-    moves = [act for act in acted.acts if isinstance(act, Move)]
-    return [acted, *(Movement(m.cause, m.source, m.target, m.asset, m.amount) for m in moves)]
-
-
-def _end(market: tuple[RoundLoop, Acts]) -> RoundOutcome:
+def _end(market: tuple[RoundLoop, Sequence[PartyActs]]) -> RoundOutcome:
     loop, acts = market
     return loop.end(acts)
 

@@ -72,9 +72,9 @@ def test_standing_orders_and_a_budget_are_the_same_over_shards(swarm: Swarm, tmp
     assert done.returncode == 0, done.stderr
     same_history(tmp_path / "local", tmp_path / "ray")
     found = summary(tmp_path / "ray")
-    assert found["attention"] == summary(tmp_path / "local")["attention"]
-    assert found["attention"]["asleep"] > 0
-    assert found["attention"]["held_back"] > 0
+    assert found["staffing"] == summary(tmp_path / "local")["staffing"]
+    assert found["staffing"]["asleep"] > 0
+    assert found["staffing"]["held_back"] > 0
     assert found["budget"]["spent_tokens"] <= 60_000
 
 

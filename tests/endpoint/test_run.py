@@ -205,8 +205,8 @@ def test_a_model_that_dies_in_mid_round_and_stays_dead_costs_its_own_traders(
     assert set(living_rounds) == set(range(1, 8)), "the others go on"
     assert max(clock.durations_s) < 25.0
     if stand:
-        assert outcomes[2].attended.standing_orders + outcomes[3].attended.standing_orders > 0
-        assert summary["attention"]["due"]["undecided"] > 0
+        assert outcomes[2].staffed.standing_orders + outcomes[3].staffed.standing_orders > 0
+        assert summary["staffing"]["due"]["undecided"] > 0
     assert all(flow["unexplained"] == 0 for flow in summary["conservation"].values())
     assert replay(tmp_path / "run" / "journal.swarm", composed).holds
 

@@ -1,5 +1,6 @@
 """Each example of docs/architecture.md runs for ten rounds, and its journal replays without a model."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,8 @@ import numpy as np
 import pytest
 
 from swarm.agents.decision import DecisionError
+from swarm.agents.mind import Seats
+from swarm.agents.turns import Turns
 from swarm.config_file import resolve
 from swarm.errors import ConfigError, ModelError
 from swarm.llm import engines
@@ -21,9 +24,10 @@ from swarm.simulation.record import Recorder, RunRecord
 from swarm.simulation.replay import replay
 from swarm.simulation.traders import LocalTraders
 from swarm.simulation.world import run_rounds
+from tests.examples.council import Council
 
 ROUNDS = 10
-MODELS = [
+MODELS: list[dict[str, Any]] = [
     {"name": "cheap", "temperament": "value", "fault_rate": 0.5, "usd_per_million_prompt_tokens": 1.0},
     {"name": "strong", "temperament": "maker", "usd_per_million_prompt_tokens": 10.0},
     {"name": "third", "temperament": "value"},
@@ -130,13 +134,26 @@ def test_minds_of_several_models_make_do_with_the_cheapest_where_money_is_short(
     assert any(outcome.gathered.turns.models == ("cheap",) for outcome in rounds)
 
 
-def test_a_mind_that_fails_costs_its_own_traders_and_not_the_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def fail(*_: object) -> None:
-        raise RuntimeError("out of its mind")
+async def raises(council: Council, seats: Seats, *_: Any) -> Turns:
+    raise RuntimeError("out of its mind")
 
-    monkeypatch.setattr("tests.examples.council.Council.decide", fail)
+
+async def forgets(council: Council, seats: Seats, *rest: Any) -> Turns:
+    return (await decided(council, seats, *rest)).take(np.arange(1, len(seats)))
+
+
+async def poses(council: Council, seats: Seats, *rest: Any) -> Turns:
+    return replace(await decided(council, seats, *rest), minds=("third",))
+
+
+decided = Council.decide
+
+
+@pytest.mark.parametrize("decide", [raises, forgets, poses])
+def test_a_mind_that_fails_costs_its_own_traders_and_not_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, decide: Any
+) -> None:
+    monkeypatch.setattr(Council, "decide", decide)
     define = {"wise": {"mind": "council", "models": ["cheap", "strong"]}}
     rounds, _ = played({"traders": {"minds": {"wise": 1, "third": 1}, "define": define}}, tmp_path / "j")
     for outcome in rounds:

@@ -97,7 +97,7 @@ def test_no_run_spends_more_tokens_than_its_limit(seed: int, share: float, stand
     assert sum(summary["budget"]["rounds_at_level"].values()) == ROUNDS
     assert all(flow["unexplained"] == 0 for flow in summary["conservation"].values())
     for outcome in rounds:
-        assert outcome.attended.asked + outcome.attended.held_back == sum(outcome.attended.due.values())
+        assert outcome.staffed.asked + outcome.staffed.held_back == sum(outcome.staffed.due.values())
 
 
 @settings(max_examples=15, deadline=None)
@@ -112,7 +112,7 @@ def test_no_run_spends_more_dollars_than_its_limit(seed: int, share: float) -> N
 def test_a_limit_that_is_enough_changes_nothing_but_the_record_of_it() -> None:
     free, _ = run({}, 3)
     bound, rounds = run({"run_tokens": 2 * UNBOUNDED_TOKENS}, 3)
-    assert {o.attended.level for o in rounds} == {Level.ALL}
+    assert {o.staffed.level for o in rounds} == {Level.ALL}
     for key in ("trades", "volume_lots", "wealth", "decision_errors"):
         assert bound[key] == free[key]
     assert bound["budget"]["spent_tokens"] == free["budget"]["spent_tokens"] == spent(free)
@@ -123,7 +123,7 @@ def test_what_is_given_up_comes_in_the_stated_order_and_most_of_the_limit_is_use
     for share in (1.1, 0.7, 0.4, 0.2, 0.04):
         limit = int(share * spent(run({}, 3)[0]))
         summary, rounds = run({"run_tokens": limit}, 3)
-        levels.append(rounds[0].attended.level)
+        levels.append(rounds[0].staffed.level)
         assert share > 1 or limit - spent(summary) < 2_000 + 0.05 * limit, share
     assert levels == [Level.ALL, Level.FEWER, Level.SHORTER, Level.CHEAPER, Level.STANDING_ONLY]
 
@@ -132,7 +132,7 @@ def test_the_dear_model_gives_way_to_the_cheapest_of_its_form_which_need_be_no_t
     free, _ = run({}, 3)
     assert set(free["tokens"]["usd"]) == {"dear", "fair"}
     summary, rounds = run({"run_usd": 0.12 * sum(free["tokens"]["usd"].values())}, 3)
-    assert Level.CHEAPER in {o.attended.level for o in rounds}
+    assert Level.CHEAPER in {o.staffed.level for o in rounds}
     assert summary["tokens"]["usd"]["spare"] > 0
     assert summary["trades"] > 0.3 * free["trades"]
 
@@ -147,7 +147,7 @@ def test_no_one_is_left_out_for_good() -> None:
 def test_slow_rounds_have_fewer_traders_until_they_are_quick_enough(tmp_path: Path) -> None:
     path = tmp_path / "journal.swarm"
     summary, rounds = run({"seconds_per_round": 1.0}, 3, path, seconds_per_turn=0.125, rounds=30)
-    asked = [o.attended.asked for o in rounds]
+    asked = [o.staffed.asked for o in rounds]
     assert asked[0] == TRADERS
     assert all(n <= 10 for n in asked[1:])
     assert np.mean(asked[5:]) >= 5
@@ -158,7 +158,7 @@ def test_slow_rounds_have_fewer_traders_until_they_are_quick_enough(tmp_path: Pa
     assert result.holds, result.mismatch
     again = recorder.finish(result.closing, {}).summary
     assert again["budget"] == summary["budget"]
-    assert again["attention"] == summary["attention"]
+    assert again["staffing"] == summary["staffing"]
 
 
 def test_a_run_on_a_budget_replays(tmp_path: Path) -> None:
@@ -195,7 +195,7 @@ def test_what_nobody_knows_the_cost_of_is_charged_at_its_worst(tmp_path: Path) -
     assert charged > 0
     assert charged % 1_000 == 0
     assert summary["budget"]["spent_tokens"] <= 60_000
-    assert summary["attention"]["due"]["undecided"] > 5
+    assert summary["staffing"]["due"]["undecided"] > 5
     assert replay(tmp_path / "journal.swarm", composed).holds
 
 

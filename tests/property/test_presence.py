@@ -119,7 +119,7 @@ class Witness:
         exchange = self.market.exchange.snapshot()
         assert (exchange["resting"][0] < present).all(), "an order of one who left rests on"
         assert not exchange["held"][present : outcome.plan.traders].any()
-        assert outcome.attended.asked + outcome.attended.asleep + outcome.attended.held_back <= present
+        assert outcome.staffed.asked + outcome.staffed.asleep + outcome.staffed.held_back <= present
         self.rounds.append(outcome)
 
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from swarm.market.ledger import CASH, ROAD
 from swarm.scenarios.protocol import Int64, Movement
-from swarm.simulation.road import LEFT, RegionState
+from swarm.simulation.parties.road import LEFT, RegionState
 from tests.unit.test_road import GOODS, moved, road, travellers
 
 

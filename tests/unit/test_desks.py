@@ -527,7 +527,7 @@ class TestRuns:
     def test_a_wrong_desk_is_named(self, desk: dict[str, Any], place: str) -> None:
         with pytest.raises(ConfigError) as error:
             changed(**desk)
-        assert error.value.place == place
+        assert error.value.key == place
 
     def test_a_model_that_only_picks_letters_cannot_sit_at_a_desk(self) -> None:
         tiny = {"name": "tiny", "engine": "embedded", "temperament": "value"}

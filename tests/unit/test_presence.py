@@ -261,7 +261,7 @@ def test_who_comes_back_is_asked_whatever_stood_when_it_left() -> None:
 
         def round_done(self, outcome: RoundOutcome) -> None:
             asked[outcome.round] = outcome.gathered.turns.trader.tolist()
-            asleep[outcome.round] = outcome.attended.asleep
+            asleep[outcome.round] = outcome.staffed.asleep
 
     recorded(config, Watch())
     assert asked == {1: [*range(12)], 2: [], 3: [], 4: [8, 9, 10, 11], 5: [], 6: [], 7: [*range(8)]}

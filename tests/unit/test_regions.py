@@ -426,7 +426,7 @@ def test_a_run_that_is_stopped_before_its_first_round_can_still_be_told_of(tmp_p
 def test_the_road_is_checked_after_every_round_and_a_loss_stops_the_run() -> None:
     regions, _, _ = played(CONFIG)
     regions.play_round()
-    lost = regions.road.under_way
-    regions.road.under_way = replace(lost, amount=lost.amount - (np.arange(len(lost.amount)) == 0))
+    lost = regions.road.road.under_way
+    regions.road.road.under_way = replace(lost, amount=lost.amount - (np.arange(len(lost.amount)) == 0))
     with pytest.raises(LedgerError, match="road: the markets' accounts have"):
         regions.play_round()

@@ -6,7 +6,7 @@ import pytest
 from swarm.errors import LedgerError
 from swarm.market.ledger import CASH, ROAD
 from swarm.scenarios.protocol import Movement
-from swarm.simulation.road import ARRIVED, LEFT, TOLL, RegionState, Road, Travellers
+from swarm.simulation.parties.road import ARRIVED, LEFT, TOLL, RegionState, Road, Travellers
 
 GOODS = 2
 TICK_CENTS = 10

@@ -115,8 +115,8 @@ def test_the_shipped_configs_show_what_they_are_named_for(name: str, asleep: boo
     assert ("What the run's budget did" in titles) is (name == "frugal")
     rounds = record.tables["rounds"]
     for column in ("asked", "asleep", "held_back", "standing_orders", "cut_lots", "refused_orders", "unheard"):
-        assert rounds[column].sum() == summary["attention"][column]
+        assert rounds[column].sum() == summary["staffing"][column]
     assert rounds["spent_tokens"][-1] == summary["budget"]["spent_tokens"]
-    assert (summary["attention"]["asleep"] > 0) is asleep
+    assert (summary["staffing"]["asleep"] > 0) is asleep
     assert summary["budget"]["rounds_at_level"].keys() >= levels
     assert summary["trades"] > 0

@@ -245,11 +245,11 @@ def test_only_those_who_are_due_are_asked_and_everybody_is_counted() -> None:
     _, rounds, summary = run(CONFIG)
     thinkers = sum(mind != "zip" for mind in compose(resolve(CONFIG)).run.minds)
     for outcome in rounds:
-        attended = outcome.attended
-        assert attended.asked == len(outcome.gathered.turns) == sum(attended.due.values())
-        assert attended.asked + attended.asleep == thinkers
-        assert attended.held_back == 0
-    found = summary["attention"]
+        staffed = outcome.staffed
+        assert staffed.asked == len(outcome.gathered.turns) == sum(staffed.due.values())
+        assert staffed.asked + staffed.asleep == thinkers
+        assert staffed.held_back == 0
+    found = summary["staffing"]
     assert set(found["due"]) == {"first", "undecided", "over", "fill", "need", "price", "message"}
     assert found["asleep"] > 0.1 * thinkers * CONFIG["rounds"]
     assert found["standing_orders"] > 50
@@ -273,7 +273,7 @@ def test_without_the_key_nothing_of_a_run_changes() -> None:
     assert {len(o.gathered.turns) for o in rounds} == {sum(mind != "zip" for mind in rounds[0].plan.minds)}
     assert "stand" not in rounds[0].plan.shard.rules.schema()["properties"]
     assert not any('"stand"' in text for o in rounds for text in o.gathered.turns.text)
-    assert summary["attention"]["due"] == {}
+    assert summary["staffing"]["due"] == {}
 
 
 @pytest.mark.parametrize("size", [1, 6, 20])
@@ -294,7 +294,7 @@ def test_it_replays_and_goes_on_from_the_record(tmp_path: Path) -> None:
     assert result.holds, result.mismatch
     assert result.replayed_sha256 == sha256
     again = recorder.finish(result.closing, {}).summary
-    for key in ("attention", "budget", "decision_errors", "order_rejections", "wealth"):
+    for key in ("staffing", "budget", "decision_errors", "order_rejections", "wealth"):
         assert again[key] == summary[key], key
 
     plan = compose(resolve(CONFIG)).run
@@ -318,7 +318,7 @@ def test_a_fork_may_turn_it_on_and_off(tmp_path: Path) -> None:
         market, watch = Market(plan.market, path), Watch()
         run_rounds(plan, market, Phased(), (watch,))
         sha256 = market.close().journal_sha256
-        asleep = [o.attended.asleep > 0 for o in watch.rounds]
+        asleep = [o.staffed.asleep > 0 for o in watch.rounds]
         assert any(asleep[:5]) == bool(before["traders"]["standing"]["max_rounds"])
         assert any(asleep[5:]) == bool(after["traders"]["standing"]["max_rounds"])
         assert replay(path, composed).replayed_sha256 == sha256
@@ -353,8 +353,8 @@ def test_a_model_that_dies_and_stays_dead_costs_its_traders_and_their_orders_go_
     for outcome in dead[4:]:
         # What stood has stood out its time by now, so all of them are asked in vain.
         assert np.isin(theirs, outcome.gathered.turns.trader).all()
-    assert dead[0].attended.standing_orders > 0
+    assert dead[0].staffed.standing_orders > 0
     summary = recorder.finish(market.close(), {}).summary
     assert summary["decision_errors"]["engine_connection"] >= 5 * len(theirs)
-    assert summary["attention"]["due"]["undecided"] >= 5 * len(theirs)
+    assert summary["staffing"]["due"]["undecided"] >= 5 * len(theirs)
     assert all(flow["unexplained"] == 0 for flow in summary["conservation"].values())

@@ -82,6 +82,11 @@ def asking(plan: ShardPlan) -> dict[str, Mind]:
     return {name: mind for name, mind in cast(plan).items() if not isinstance(mind, Rule)}
 
 
+def look_back(plan: ShardPlan) -> bool:
+    """Says whether some mind has its models call tools, with which they may look back on earlier rounds."""
+    return any(plugin(definition).by_tools for definition in plan.definitions.values())
+
+
 def thinks(plan: ShardPlan) -> "np.ndarray[Any, np.dtype[np.bool_]]":
     """Returns for each trader of a shard whether its mind asks models."""
     names = asking(plan)

@@ -50,7 +50,7 @@ def decisions(record: RunRecord) -> tuple[Table, ...]:
             amiss,
             (0, 2),
         ),
-        *_attention(summary),
+        *_staffing(summary),
         *_budget(summary),
     )
 
@@ -66,9 +66,9 @@ _DUE = {
 }
 
 
-def _attention(summary: wording.Summary) -> tuple[Table, ...]:
+def _staffing(summary: wording.Summary) -> tuple[Table, ...]:
     """Why traders were asked, and what stood for those who were not; nothing where everybody is always asked."""
-    found = summary.get("attention", {})
+    found = summary.get("staffing", {})
     if not found.get("due"):
         return ()
     whole = found["asked"] + found["asleep"] + found["held_back"]

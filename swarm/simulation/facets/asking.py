@@ -34,13 +34,13 @@ class Asking:
 
     def round_done(self, outcome: RoundOutcome) -> None:
         """Count a round."""
-        attended = outcome.attended
-        self._due.update(attended.due)
-        self._counts.update({name: getattr(attended, name) for name in COUNTS})
-        self._levels[attended.level] += 1
-        if attended.level != (self._changes[-1][1] if self._changes else Level.ALL):
-            self._changes.append((outcome.round, attended.level))
-        self._spent = attended.spent_tokens, attended.spent_usd
+        staffed = outcome.staffed
+        self._due.update(staffed.due)
+        self._counts.update({name: getattr(staffed, name) for name in COUNTS})
+        self._levels[staffed.level] += 1
+        if staffed.level != (self._changes[-1][1] if self._changes else Level.ALL):
+            self._changes.append((outcome.round, staffed.level))
+        self._spent = staffed.spent_tokens, staffed.spent_usd
 
     def tables(self) -> Tables:
         """Returns no table: the counts of each round stand in `rounds`."""
@@ -50,7 +50,7 @@ class Asking:
         """Returns the counts, the limits of the run, what was spent against them, and the levels of its rounds."""
         budget = self._shard.budget
         return {
-            "attention": {
+            "staffing": {
                 "max_stand_rounds": self._shard.traders.standing.max_rounds,
                 "due": {reason: self._due[reason] for reason in REASONS if self._due[reason]},
                 **{name: self._counts[name] for name in COUNTS},

@@ -30,8 +30,8 @@ class Messages:
         self._pruned.update({str(reason): n for reason, n in delivery.pruned.items()})
         self._pruned["prompt_full"] += int(outcome.gathered.turns.pruned_messages.sum())
         self._pruned["cut_to_length"] += outcome.gathered.decisions.cut_gossip
-        if outcome.attended.unheard:
-            self._pruned["run_budget"] += outcome.attended.unheard
+        if outcome.staffed.unheard:
+            self._pruned["run_budget"] += outcome.staffed.unheard
         said = {"said": delivery.said, "addressed": delivery.addressed, "delivered": delivery.delivered}
         self._messages.update({**said, "tokens": int(delivery.tokens.sum())})
 

@@ -11,8 +11,8 @@ from swarm.scenarios.protocol import MarketState
 from swarm.simulation.facets.protocol import Columns, Tables
 from swarm.simulation.joint import JointSetting
 from swarm.simulation.loop import RoundOutcome
+from swarm.simulation.parties.road import RoadRound
 from swarm.simulation.plan import RunPlan
-from swarm.simulation.road import RoadRound
 
 
 class Regions:

@@ -34,7 +34,7 @@ class Rounds:
     def round_done(self, outcome: RoundOutcome) -> None:
         """Keep a row."""
         self._done = outcome.round
-        gathered, delivery, attended = outcome.gathered, outcome.delivery, outcome.attended
+        gathered, delivery, staffed = outcome.gathered, outcome.delivery, outcome.staffed
         unknown = gathered.recorded
         row = {
             "round": outcome.round,
@@ -50,11 +50,11 @@ class Rounds:
             "messages_delivered": delivery.delivered,
             "message_tokens": delivery.tokens.sum(),
             **{f"messages_{reason}": delivery.pruned.get(reason, 0) for reason in PruneReason},
-            **{f"due_{reason}": attended.due.get(reason, 0) for reason in REASONS},
-            **{name: getattr(attended, name) for name in COUNTS},
-            "level": int(attended.level),
-            "spent_tokens": attended.spent_tokens,
-            "spent_usd": float(attended.spent_usd),
+            **{f"due_{reason}": staffed.due.get(reason, 0) for reason in REASONS},
+            **{name: getattr(staffed, name) for name in COUNTS},
+            "level": int(staffed.level),
+            "spent_tokens": staffed.spent_tokens,
+            "spent_usd": float(staffed.spent_usd),
             "duration_s": np.nan if unknown else outcome.duration_s,
             "decide_s": np.nan if unknown else outcome.decide_s,
             "clear_s": np.nan if unknown else outcome.clear_s,

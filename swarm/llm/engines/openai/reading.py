@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 from typing import Any, TypeGuard
 
+from swarm.llm.engines.openai.called import Called
 from swarm.llm.engines.openai.failures import Failure, error_in, refusal
 from swarm.llm.protocol import MAX_REPLY_CHARS, FinishReason, ModelRequest, TokenUsage
 from swarm.llm.tokens import MESSAGE_OVERHEAD, count_tokens, count_tokens_cached
@@ -203,9 +204,9 @@ def _said_by(choice: Any) -> Said:
     said = Said(finish=choice.get("finish_reason"))
     message = choice["message"]
     said.add(message)
-    # A model that answers with a call of a tool has said what it wants in another form.
-    if not said.text and (calls := message.get("tool_calls")):
-        said.text = json.dumps({"tool_calls": calls})
+    called = Called()
+    called.add(message)
+    said.text = called.said_by(said.text)
     return said
 
 

@@ -7,6 +7,7 @@ without an empty line between them are read; what is no object is no chunk and i
 from collections.abc import Iterator
 from typing import Any
 
+from swarm.llm.engines.openai.called import Called
 from swarm.llm.engines.openai.failures import Failure, error_in, refusal
 from swarm.llm.engines.openai.reading import Said, parsed
 from swarm.llm.protocol import MAX_REPLY_CHARS
@@ -62,6 +63,7 @@ class StreamedReply:
 
     def __init__(self) -> None:
         self.said = Said()
+        self._called = Called()
         self.usage: Any = None
         self.done = False
         self.given_up = False
@@ -93,7 +95,7 @@ class StreamedReply:
         for data in self._events.end():
             if (failure := self._take(data)) is not None:
                 return failure
-        self.said.text = "".join(self._pieces)
+        self.said.text = self._called.said_by("".join(self._pieces))
         return None
 
     def _take(self, data: str) -> Failure | None:
@@ -122,6 +124,7 @@ class StreamedReply:
             delta = choice.get("message") or {}
         piece = Said()
         piece.add(delta)
+        self._called.add(delta)
         self.said.reasoning += piece.reasoning
         self.said.refusal += piece.refusal
         if piece.text:

@@ -13,6 +13,7 @@ import numpy as np
 from swarm.errors import LedgerError
 from swarm.market.ledger import CASH, ROAD
 from swarm.scenarios.protocol import Int64, Movement
+from swarm.simulation.party import Act, Move, Quote, RoundView
 
 TOLL = "toll"
 """The account that fees are paid to, in the market that goods leave."""
@@ -207,3 +208,26 @@ class Road:
 
 def _columns(moved: UnderWay) -> tuple[Int64, Int64, Int64, Int64]:
     return moved.traveller, moved.side, moved.asset, moved.amount
+
+
+class RoadParty:
+    """The road as a `Party`: it tells each market its neighbours' prices, and moves what travellers carry."""
+
+    name = ROAD
+
+    def __init__(self, road: Road, neighbours: Sequence[Sequence[int]]) -> None:
+        """`neighbours` has, by market, the indices of those that a road leads to."""
+        self.road = road
+        self._neighbours = neighbours
+        self.last: RoadRound | None = None
+
+    def act(self, view: RoundView) -> Sequence[Act]:
+        """Returns quotes and moves by market; `last` is then what the round came to on the road."""
+        seen = [RegionState(m.state.balances, m.state.reference_ticks, m.movable_lots) for m in view.markets]
+        moved = self.road.move(seen, last_round=view.is_last)
+        self.last = self.road.told([movement for movements in moved for movement in movements])
+        acts: list[Act] = []
+        for number, (near, movements) in enumerate(zip(self._neighbours, moved, strict=True)):
+            acts += [Quote(view.markets[n].name, seen[n].reference_ticks, number) for n in near]
+            acts += [Move(m.cause, m.source, m.target, m.asset, m.amount, number) for m in movements]
+        return acts

@@ -1,0 +1,175 @@
+"""What comes of acts in one market: which hold, what they move, and what traders are told of them in the next round.
+
+An act that the ledger would refuse is refused by name before anything is journalled, so that no party breaks a run. It
+knows accounts, prices and texts; the party, and why it acts, it does not know.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from swarm.agents.observation import Observation
+from swarm.market.ledger import ISSUE, ROAD
+from swarm.scenarios.protocol import Consequence, Int64, MarketState, Movement, ReferenceMove
+from swarm.simulation.entries import Acted
+from swarm.simulation.party import MAX_TEXT_CHARS, Account, Act, Announce, Move, Quote, Reprice, Say
+
+MAX_MOVED = 1 << 50
+"""The largest amount that a row of a move has, so that no sum of a round's rows leaves 64 bits."""
+
+MAX_ROWS = 1 << 12
+"""Rows of the largest amount that still sum up within 64 bits; a longer move has smaller amounts."""
+
+MAX_PERMILLE = 1_000_000
+MAX_SPEAKER_CHARS = 40
+
+
+PartyActs = tuple[str, Sequence[Act]]
+"""A party, by name, and what it does in one market after a round."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Told:
+    """What traders are told in the round after: lines by trader, news for all, and the prices of other markets."""
+
+    heard: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    news: tuple[str, ...] = ()
+    quotes: tuple[tuple[str, tuple[int, ...]], ...] = ()
+
+    def shown(self, seen: Observation) -> Observation:
+        """Returns the observation with what parties let traders know, before all else that they hear."""
+        if not (self.heard or self.news):
+            return seen
+        public, private = seen.public, seen.private
+        if self.news:
+            public = replace(public, news=(*public.news, *self.news))
+        if self.heard:
+            heard = tuple(self.heard.get(i, ()) + lines for i, lines in enumerate(private.heard))
+            private = replace(private, heard=heard)
+        return Observation(public, private)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Held:
+    """A party's acts in one market: the entry that is journalled, what it moves, and what it tells."""
+
+    acted: Acted
+    consequences: tuple[Consequence, ...]
+    told: tuple[Act, ...]
+
+
+class Judge:
+    """Says of one act after another whether it holds, given what accounts have and all acts before it."""
+
+    def __init__(
+        self, state: MarketState, named: Int64, names: Sequence[str], most_ticks: int, present: int | None = None
+    ) -> None:
+        """`named` has the balances of the accounts `names`, and `present` traders are there."""
+        self._traders, self._assets = state.balances.shape
+        self._present = self._traders if present is None else present
+        self._balances = np.concatenate([state.balances, named])
+        self._number = {name: self._traders + i for i, name in enumerate(names)}
+        self._most_ticks = most_ticks
+        self._may_owe = [self._number[name] for name in (ISSUE, ROAD) if name in self._number]
+
+    def hold(self, party: str, round_: int, acts: Sequence[Act]) -> Held:
+        """Returns what comes of a party's acts after a round."""
+        refused: list[tuple[int, str]] = []
+        consequences: list[Consequence] = []
+        told: list[Act] = []
+        for index, act in enumerate(acts):
+            if why := self._refusal(act):
+                refused.append((index, why))
+            elif isinstance(act, Move):
+                consequences.append(Movement(act.cause, act.source, act.target, act.asset, act.amount))
+            elif isinstance(act, Reprice):
+                consequences.append(ReferenceMove(act.cause, act.good, act.permille))
+            else:
+                told.append(act)
+        return Held(Acted(round_, party, tuple(acts), tuple(refused)), tuple(consequences), tuple(told))
+
+    def _refusal(self, act: Act) -> str:
+        """Why an act does not hold, or nothing; a move that holds is done here."""
+        match act:
+            case Move():
+                return self._refused_move(act)
+            case Reprice():
+                if not 0 <= act.good < self._assets - 1:
+                    return f"there is no good {act.good}"
+                return "" if 0 <= act.permille <= MAX_PERMILLE else f"{act.permille} permille is out of range"
+            case Say():
+                if wrong := self._unknown(np.asarray(act.to)):
+                    return wrong
+                return _wrong_text(act.text) or ("" if _is_name(act.speaker) else "the speaker has no printable name")
+            case Announce():
+                return _wrong_text(act.text)
+            case Quote():
+                ticks = np.asarray(act.prices_ticks)
+                if ticks.shape != (self._assets - 1,):
+                    return f"expected {self._assets - 1} prices, got {ticks.size}"
+                return "" if 1 <= ticks.min() <= ticks.max() <= self._most_ticks else "a price is out of range"
+
+    def _refused_move(self, move: Move) -> str:
+        source, target = self._accounts(move.source, move), self._accounts(move.target, move)
+        if isinstance(source, str):
+            return source
+        if isinstance(target, str):
+            return target
+        asset, amount = np.asarray(move.asset), np.asarray(move.amount)
+        if len({len(column) for column in (source, target, asset, amount)}) > 1:
+            return "the columns of the move differ in length"
+        if not len(amount):
+            return ""
+        if not 0 <= asset.min() <= asset.max() < self._assets:
+            return f"there is no asset {int(asset[(asset < 0) | (asset >= self._assets)][0])}"
+        if amount.min() < 0 or amount.max() > MAX_MOVED * MAX_ROWS // max(len(amount), MAX_ROWS):
+            return "an amount is negative or too large"
+        after = self._balances.copy()
+        np.subtract.at(after, (source, asset), amount)
+        np.add.at(after, (target, asset), amount)
+        below = after < 0
+        below[self._may_owe] = False
+        if below.any():
+            account, short = (int(column[0]) for column in np.nonzero(below))
+            return f"{self._named(account)} has {int(self._balances[account, short])} of asset {short}, and lacks more"
+        self._balances = after
+        return ""
+
+    def _accounts(self, side: Account, move: Move) -> "Int64 | str":
+        """The numbers of the accounts of one side of a move, or what is wrong with them."""
+        if isinstance(side, str):
+            number = self._number.get(side)
+            return f"there is no account {side[:40]!r}" if number is None else np.full(len(move.amount), number)
+        return self._unknown(np.asarray(side)) or np.asarray(side)
+
+    def _unknown(self, traders: Int64) -> str:
+        wrong = traders[(traders < 0) | (traders >= self._present)]
+        return f"there is no trader {int(wrong[0])}" if len(wrong) else ""
+
+    def _named(self, account: int) -> str:
+        if account < self._traders:
+            return f"trader {account}"
+        return next(name for name, number in self._number.items() if number == account)
+
+
+def told(acts: Sequence[Act]) -> Told:
+    """Returns what traders are told of acts that hold, in the order of the acts."""
+    heard: dict[int, tuple[str, ...]] = {}
+    for act in acts:
+        if isinstance(act, Say):
+            for trader in np.asarray(act.to).tolist():
+                heard[trader] = (*heard.get(trader, ()), f"{act.speaker}: {act.text}")
+    news = tuple(act.text for act in acts if isinstance(act, Announce))
+    quotes = tuple((act.of, tuple(np.asarray(act.prices_ticks).tolist())) for act in acts if isinstance(act, Quote))
+    return Told(heard, news, quotes)
+
+
+def _wrong_text(text: str) -> str:
+    if not text or len(text) > MAX_TEXT_CHARS:
+        return f"expected a text of 1 to {MAX_TEXT_CHARS} characters, got {len(text)}"
+    return "" if text.isprintable() else "the text has characters that do not print"
+
+
+def _is_name(name: str) -> bool:
+    return 0 < len(name) <= MAX_SPEAKER_CHARS and name.isprintable()

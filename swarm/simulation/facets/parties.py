@@ -1,0 +1,61 @@
+"""What parties did: acts by kind, and those that were refused, with the reason of the last one.
+
+Of the road it says only what was refused: what travels on it is another facet's.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from swarm.market.ledger import ROAD
+from swarm.market.orders import Int64
+from swarm.scenarios.protocol import MarketState
+from swarm.simulation.facets.protocol import Tables
+from swarm.simulation.loop import RoundOutcome
+from swarm.simulation.plan import RunPlan
+
+
+class Parties:
+    """Counts the acts of each party, and those that did not hold."""
+
+    name = "parties"
+
+    def __init__(self) -> None:
+        self._acts: dict[str, Counter[str]] = {}
+        self._refused: dict[str, Counter[str]] = {}
+        self._last_refusal: dict[str, str] = {}
+
+    def started(self, plan: RunPlan, opening: MarketState, named: Int64) -> None:
+        """Takes no note of how a run begins."""
+
+    def round_done(self, outcome: RoundOutcome) -> None:
+        """Counts a round, in all markets."""
+        for acted in (acted for one in (outcome.of or (outcome,)) for acted in one.acted):
+            kinds = [type(act).__name__ for act in acted.acts]
+            refused = {kinds[index]: why for index, why in acted.refused}
+            if acted.party == ROAD and not refused:
+                continue
+            self._acts.setdefault(acted.party, Counter()).update(kinds)
+            self._refused.setdefault(acted.party, Counter()).update(kinds[index] for index, _ in acted.refused)
+            for kind, why in refused.items():
+                self._last_refusal[acted.party] = f"{kind}: {why}"
+
+    def tables(self) -> Tables:
+        """Returns no table: the acts themselves stand in the journal."""
+        return {}
+
+    def summary(self, tables: Tables) -> Mapping[str, Any]:
+        """Returns the counts by party and kind of act."""
+        return {
+            "parties": {
+                name: {
+                    "acts": dict(sorted(acts.items())),
+                    "refused": dict(sorted(self._refused[name].items())),
+                    "last_refusal": self._last_refusal.get(name, ""),
+                }
+                for name, acts in self._acts.items()
+            }
+        }
+
+
+FACET = Parties

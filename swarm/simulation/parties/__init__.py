@@ -1,0 +1,96 @@
+"""Parties: one file each in this folder, with one export named PARTY, found by the file's name.
+
+`parties` in a config names those of a run and says what each is made of. A replay makes none of them: whatever a party
+was, `RecordedParty` does again what it did.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pydantic import ValidationError
+
+from swarm.errors import ConfigError
+from swarm.market.ledger import ROAD
+from swarm.plugins import Plugins
+from swarm.schema import StrictModel
+from swarm.simulation.entries import Acted
+from swarm.simulation.party import Act, Party, RecordedParty, RoundView
+
+NAME = re.compile("[a-z0-9_-]{1,40}")
+PLUGINS = Plugins("swarm.simulation.parties", "PARTY", "party", skip=("road",))
+
+
+@dataclass(frozen=True, slots=True)
+class PartyPlugin:
+    """The one export of a party's file: `build(name, section, seed)` makes one, and `section` is a `Config`."""
+
+    name: str
+    summary: str
+    Config: type[StrictModel]
+    build: Callable[[str, Any, int], Party]
+
+
+def made(sections: Mapping[str, Mapping[str, Any]], seed: int) -> tuple[Party, ...]:
+    """Returns the parties of a config's section `parties`, in its order; ConfigError where one is wrong."""
+    return tuple(plugin.build(name, section, seed) for name, plugin, section in read(sections))
+
+
+def read(sections: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, PartyPlugin, StrictModel]]:
+    """Returns each party's name, its plug-in and its section; ConfigError where one is wrong."""
+    found: list[tuple[str, PartyPlugin, StrictModel]] = []
+    for name, given in sections.items():
+        key = f"parties.{name}"
+        if not NAME.fullmatch(name) or name == ROAD:
+            raise ConfigError(key, "expected 1 to 40 small letters, digits, `-` or `_`, and no name of the house")
+        options = dict(given)
+        plugin: PartyPlugin = PLUGINS.find(str(options.pop("party", "")), f"{key}.party")
+        try:
+            section = plugin.Config.model_validate_json(json.dumps(options))
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join((key, *map(str, first["loc"])))
+            raise ConfigError(place, str(first["msg"]).lower(), f"these are the keys of a {plugin.name}") from None
+        found.append((name, plugin, section))
+    return found
+
+
+def recorded(acted: Sequence[Mapping[int, Iterable[Acted]]], without: tuple[str, ...] = ()) -> tuple[Party, ...]:
+    """Returns those who acted in the journals of a run's markets, who do it again; all but those `without`."""
+    acts: dict[str, dict[int, list[Act]]] = {}
+    for market, rounds in enumerate(acted):
+        for round_, entries in rounds.items():
+            for entry in entries:
+                if entry.party not in without:
+                    done = acts.setdefault(entry.party, {}).setdefault(round_, [])
+                    done += [replace(act, market=market) for act in entry.acts]
+    return tuple(RecordedParty(name, rounds) for name, rounds in acts.items())
+
+
+class ResumedParty:
+    """A party that does again what the journals say, and acts for itself from the first round that they do not have."""
+
+    def __init__(self, party: Party, recorded: RecordedParty | None, rounds: int) -> None:
+        """`rounds` is the number of the last round that all journals have ended."""
+        self.name = party.name
+        self._party, self._recorded, self._rounds = party, recorded, rounds
+
+    def act(self, view: RoundView) -> Sequence[Act]:
+        """Returns what was done in a recorded round, or what the party does."""
+        done = self._recorded.act(view) if self._recorded else ()
+        return done if done or view.round <= self._rounds else self._party.act(view)
+
+
+def resumed(parties: Sequence[Party], acted: Sequence[Mapping[int, Iterable[Acted]]], rounds: int) -> tuple[Party, ...]:
+    """Returns these parties as they go on in a run whose journals end after `rounds` whole rounds."""
+    past = {party.name: party for party in recorded(acted) if isinstance(party, RecordedParty)}
+    return tuple(ResumedParty(party, past.get(party.name), rounds) for party in parties)
+
+
+def of_run(
+    config_record: Mapping[str, Any], seed: int, acted: Sequence[Mapping[int, Iterable[Acted]]] = (), rounds: int = 0
+) -> tuple[Party, ...]:
+    """Returns the parties of a run's config, which go on after what the markets' journals have of them."""
+    return resumed(made(config_record.get("parties", {}), seed), acted, rounds)
