@@ -10,7 +10,7 @@ import typer
 from swarm import limits
 from swarm.commands.options import Address, KeyHosts, Local, Out, Overrides, Quiet, RunDirectory, Seed, Trust
 from swarm.commands.stopping import INTERRUPTED_STATUS, StopFlag
-from swarm.errors import ConfigError, ReplayMismatch
+from swarm.errors import ConfigError, OutputError, ReplayMismatch
 from swarm.terminal import err, out
 
 if TYPE_CHECKING:
@@ -218,11 +218,21 @@ def replay(
 def report(directory: RunDirectory) -> None:
     """Write a run's report again from its summary and tables."""
     _check_memory(local=True)
+    from polars.exceptions import PolarsError
+
     from swarm.report.page import render
 
     folder = _found(directory)
+    record = folder.read_record()
+    try:
+        page = render(record)
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, PolarsError) as error:
+        raise OutputError(
+            f"{folder.path}: summary and tables are not those of a run that this version reports "
+            f"({type(error).__name__}: {error}); `swarm replay --rebuild` makes them anew from the journal"
+        ) from error
     with folder.rewritten():
-        folder.write_report(render(folder.read_record()))
+        folder.write_report(page)
     out.say(f"report {folder.report}")
 
 

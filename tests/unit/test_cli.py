@@ -255,3 +255,17 @@ def test_words_of_the_command_line_are_shown_and_not_acted_on(swarm: Call) -> No
 def test_the_bare_command_and_its_groups_say_what_there_is(swarm: Call) -> None:
     for arguments in ([], ["bench"], ["dashboards"]):
         assert swarm(*arguments)[0] == 0
+
+
+def test_a_record_that_is_none_of_ours_is_told(swarm: Call, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    swarm("run", CONFIG, "--local", "-q", "--set", "rounds=2", "--set", "population=8", "--out", folder)
+    whole = json.loads((folder / "summary.json").read_text())
+    for summary in ({}, {**whole, "rounds": "many"}, {**whole, "goods": None}, {**whole, "quality": 5}):
+        (folder / "summary.json").write_text(json.dumps(summary))
+        status, _, complaint = swarm("report", folder)
+        assert (status, complaint.count("\n")) == (2, 1)
+        assert str(folder) in complaint
+    (folder / "summary.json").write_text(json.dumps(whole))
+    pl.DataFrame({"x": [1]}).write_parquet(folder / "tables" / "prices.parquet")
+    assert swarm("report", folder)[0] == 2

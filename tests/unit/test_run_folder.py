@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ CONFIG = ROOT / "configs" / "wood-scripted.yaml"
 SWARM = [sys.executable, "-m", "swarm"]
 HOLD = """
 import sys
+import time
 from pathlib import Path
 from swarm.simulation.folder import RunFolder
 with RunFolder(Path(sys.argv[1])).begun():
@@ -25,11 +27,13 @@ with RunFolder(Path(sys.argv[1])).begun():
 """
 
 
-def start(*arguments: str | Path) -> subprocess.Popen[str]:
+def start(*arguments: str | Path, cwd: Path = ROOT) -> subprocess.Popen[str]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     environment.pop("RAY_ADDRESS", None)
     pipe = subprocess.PIPE
-    return subprocess.Popen([*map(str, arguments)], env=environment, stdout=pipe, stderr=pipe, stdin=pipe, text=True)
+    return subprocess.Popen(
+        [*map(str, arguments)], env=environment, stdout=pipe, stderr=pipe, stdin=pipe, text=True, cwd=cwd
+    )
 
 
 def test_of_two_runs_started_at_once_in_one_folder_one_runs(tmp_path: Path) -> None:
@@ -144,3 +148,32 @@ def test_a_summary_that_is_none_is_told(tmp_path: Path, text: str) -> None:
     assert RunFolder(tmp_path).recorded_sha256() is None
     with pytest.raises(OutputError, match="record"):
         RunFolder(tmp_path).read_record()
+
+
+def test_runs_without_a_named_folder_never_meet(tmp_path: Path) -> None:
+    options: list[str | Path] = ["run", CONFIG, "--local", "--set", "rounds=1", "--set", "population=4"]
+    runs = [start(*SWARM, *options, cwd=tmp_path) for _ in range(3)]
+    said = [run.communicate() for run in runs]
+    assert [run.returncode for run in runs] == [0, 0, 0], said
+    assert len(list((tmp_path / "runs").iterdir())) == 3
+
+
+def test_of_two_that_go_on_with_one_run_one_does(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    options: list[str | Path] = ["--local", "--set", "rounds=4000", "--set", "population=10"]
+    begun = start(*SWARM, "run", CONFIG, *options, "--out", folder)
+    while not (folder / "journal.swarm").exists():
+        assert begun.poll() is None
+        time.sleep(0.05)
+    begun.kill()
+    begun.communicate()
+    both = [start(*SWARM, "run", "--resume", folder, "--local") for _ in range(2)]
+    while all(one.poll() is None for one in both):
+        time.sleep(0.05)
+    lost, kept = sorted(both, key=lambda one: one.poll() is None)
+    _, complaint = lost.communicate()
+    assert lost.returncode == 2
+    assert complaint.count("\n") == 1
+    assert "going on" in complaint
+    kept.kill()
+    kept.communicate()
