@@ -240,15 +240,6 @@ class RunConfig(StrictModel):
                 f"population.{len(first) - 1}.from_round",
                 f"expected at most {self.rounds}, the last of the run's rounds, got {first[-1]}",
             )
-        for place, used, back in (
-            ("regions", self.regions, "several regions"),
-            ("market.margin", self.market.margin, "margin accounts"),
-        ):
-            if used is not None:
-                raise Misplaced(
-                    "population",
-                    f"traders come and go in runs without {back} only; give one number, or set {place} to null",
-                )
         return self
 
     @model_validator(mode="after")
@@ -261,10 +252,11 @@ class RunConfig(StrictModel):
         if (regions := self.regions) is None:
             return self
         names, traders = regions.all_names, self.most_traders
-        if traders < 2 * len(names):
+        if self.fewest_traders < 2 * len(names):
             raise Misplaced(
                 "regions",
-                f"expected at least two traders in each of {len(names)} regions, got a population of {traders}",
+                f"expected at least two traders in each of {len(names)} regions, got a population of "
+                f"{self.fewest_traders}",
             )
         for region, natives in enumerate(populations(traders, len(names))):
             if regions.homes(region) > natives:
@@ -272,8 +264,6 @@ class RunConfig(StrictModel):
                     "regions.travellers",
                     f"{names[region]} would have {regions.homes(region)} travellers, and {natives} traders live there",
                 )
-        if self.market.margin is not None:
-            raise Misplaced("regions", "margin accounts lend in one market alone; set market.margin to null")
         return self
 
     @property
@@ -282,6 +272,13 @@ class RunConfig(StrictModel):
         if isinstance(self.population, int):
             return self.population
         return max(step.traders for step in self.population)
+
+    @property
+    def fewest_traders(self) -> int:
+        """How many traders there are; where they come and go, the fewest that are there in any round."""
+        if isinstance(self.population, int):
+            return self.population
+        return min(step.traders for step in self.population)
 
     @property
     def market_names(self) -> tuple[str, ...]:

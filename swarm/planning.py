@@ -1,7 +1,8 @@
 """What a config comes to: the plans of a run, of one market or of several. It knows no file and no process."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -77,10 +78,22 @@ def _several(config: RunConfig, regions: RegionsConfig, founding_seed: int) -> W
         ]
         record = {**config.history_record(), REGION: names[number]}
         own_part = config.model_copy(update={"budget": config.budget.part(len(names))})
-        plans.append(_plan(own_part, seeds[number], setting, (*minds[number], *abroad), record))
+        plan = _plan(own_part, seeds[number], setting, (*minds[number], *abroad), record)
+        plans.append(replace(plan, rank=_ranks(travellers, natives, number)))
     first = _plan(config, config.seed, settings[0], tuple(m for own in minds for m in own), config.history_record())
     run, number_of = joint_plan(plans, first, regions, travellers)
+    ranks = [_ranks(travellers, natives, number)[:own] for number, own in enumerate(natives)]
+    run = replace(run, rank=np.concatenate(ranks))
     return WorldPlan(run, tuple(plans), founding_seed, regions, travellers, number_of)
+
+
+def _ranks(travellers: Travellers, natives: Sequence[int], number: int) -> Int64:
+    """[seats]: how many traders of the run must be there before one of a region is, where each gets one in turn."""
+    regions = len(natives)
+    guests = np.flatnonzero(travellers.region[:, AWAY] == number)
+    at_home = travellers.seat[guests, HOME] * regions + travellers.region[guests, HOME]
+    ranks: Int64 = np.concatenate([np.arange(natives[number]) * regions + number, at_home])
+    return ranks
 
 
 def _setting(

@@ -192,20 +192,20 @@ class Router:
         self._read.extend(earlier._read)
 
     def route(
-        self, messages: Messages, reference_ticks: Int64, holdings: Holdings, present: int | None = None
+        self, messages: Messages, reference_ticks: Int64, holdings: Holdings, there: npt.NDArray[np.bool_] | None = None
     ) -> Delivery:
         """Delivers `messages` to those who hear their senders, now that the reference prices are these.
 
-        Where the traders from `present` on are not there, nothing is addressed to them.
+        Nothing is addressed to traders who are not `there`, by number; None: all are.
         """
         if self.config is not None:
             self._judge(reference_ticks)
             self._tips, self._shown = messages, reference_ticks
         # Two columns, a row per candidate: the message's row and the trader who might hear it.
         message, receiver = self._addressed(messages)
-        if present is not None:
-            there = receiver < present
-            message, receiver = message[there], receiver[there]
+        if there is not None:
+            reached = there[receiver]
+            message, receiver = message[reached], receiver[reached]
         addressed = len(message)
         pruned: Counter[PruneReason] = Counter()
         kept = self.reads[receiver]

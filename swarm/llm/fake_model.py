@@ -101,10 +101,9 @@ class FakeModel:
         if refused := self._refused(request):
             return refused
         raw = await request.read()
-        for contained, reply in self.fixed_replies.items():
-            if contained.encode() in raw:
-                await asyncio.sleep(self.latency_s)
-                return web.json_response(_completion(reply, "stop", 300, 40))
+        if (fixed := self._fixed(raw)) is not None:
+            await asyncio.sleep(self.latency_s)
+            return web.json_response(_completion(fixed, "stop", 300, 40))
         try:
             body = json.loads(raw)
             temperament = str(body["model"]).removeprefix("scripted-")
@@ -146,19 +145,15 @@ class FakeModel:
         written = limit if finish == "length" else min(count_tokens(text), limit)
         if body.get("stream") and fault not in ("reset", "silent", "drip", "invented_tool"):
             return await _stream(request, text, finish, usage, written)
-        completion = _completion(text, finish, usage, written)
-        for index, (another, ended) in enumerate(answers[1:], 1):
-            message = {"role": "assistant", "content": another}
-            completion["choices"].append({"index": index, "message": message, "finish_reason": ended})
-            completion["usage"]["completion_tokens"] += (
-                limit if ended == "length" else min(count_tokens(another), limit)
-            )
-        completion["usage"]["total_tokens"] = usage + completion["usage"]["completion_tokens"]
+        completion = _several(_completion(text, finish, usage, written), answers[1:], limit)
         if fault == "invented_tool":
             completion["choices"][0] |= {"finish_reason": "tool_calls", "message": _tool_call()}
         if fault in ("reset", "silent", "drip"):
             return await _stall(request, json.dumps(completion).encode(), fault)
         return web.json_response(completion)
+
+    def _fixed(self, raw: bytes) -> str | None:
+        return next((reply for part, reply in self.fixed_replies.items() if part.encode() in raw), None)
 
     def _refused(self, request: web.Request) -> web.Response | None:
         if self.api_key is None or request.headers.get("Authorization") == f"Bearer {self.api_key}":
@@ -215,6 +210,17 @@ def _completion(text: str, finish: str, prompt_tokens: int, completion_tokens: i
             "total_tokens": prompt_tokens + completion_tokens,
         },
     }
+
+
+def _several(completion: dict[str, Any], others: Sequence[tuple[str, str]], limit: int) -> dict[str, Any]:
+    """The completion with the other samples of the same prompt, whose tokens add up."""
+    usage = completion["usage"]
+    for index, (text, ended) in enumerate(others, 1):
+        message = {"role": "assistant", "content": text}
+        completion["choices"].append({"index": index, "message": message, "finish_reason": ended})
+        usage["completion_tokens"] += limit if ended == "length" else min(count_tokens(text), limit)
+    usage["total_tokens"] = usage["prompt_tokens"] + usage["completion_tokens"]
+    return completion
 
 
 def _tool_call() -> dict[str, Any]:

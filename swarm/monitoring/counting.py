@@ -103,7 +103,7 @@ class Counting:
         # late.
         by_rule = seats.rule.copy()
         by_rule[gathered.late] = False
-        by_rule[outcome.plan.present(outcome.round) :] = False
+        by_rule[~outcome.plan.there(outcome.round)] = False
         asked = np.array([self._mind[name] for name in turns.minds], dtype=np.int64)[turns.mind]
         decided = counts(asked, size) + counts(seats.mind[by_rule], size)
         for mind, turns_done, turns_lost in zip(self._names.minds, decided.tolist(), late.tolist(), strict=True):

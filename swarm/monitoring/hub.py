@@ -152,11 +152,11 @@ class Hub(Collector):
         for good, ticks in zip(self._goods, state.reference_ticks.tolist(), strict=True):
             show("swarm_price_ticks", ticks, good)
         show("swarm_round_deadline_seconds", plan.shard.budget.round_deadline_s)
-        present = plan.present(round_)
-        wealth = wealth_cents(plan, state)[:present]
+        there = plan.there(round_)
+        wealth = wealth_cents(plan, state)[there]
         show("swarm_wealth_gini", gini(wealth))
         minds = self._names.minds
-        traders, stats = spread(wealth, self._counting.seats(plan).mind[:present], len(minds))
+        traders, stats = spread(wealth, self._counting.seats(plan).mind[there], len(minds))
         for mind, n, row in zip(minds, traders.tolist(), stats.tolist(), strict=True):
             show("swarm_traders", n, mind)
             for stat, cents in zip(FIXED_SETS["stat"], row, strict=True):

@@ -11,8 +11,8 @@ from swarm.config import RunConfig
 from swarm.llm.protocol import ModelClient
 from swarm.planning import compose
 from swarm.preflight import Narrator
-from swarm.runtime.ports import RunsOn, open_ports
-from swarm.runtime.run import Silent
+from swarm.runtime.ports import IN_THIS_PROCESS, RunsOn, open_ports
+from swarm.runtime.run import SILENT
 from swarm.simulation.folder import RunFolder
 from swarm.simulation.loop import Watcher
 from swarm.simulation.market import MarketPort
@@ -52,11 +52,11 @@ class Played:
 def play(
     config: RunConfig,
     *watchers: Watcher,
-    runs_on: RunsOn = RunsOn(local=True),
+    runs_on: RunsOn = IN_THIS_PROCESS,
     journals_in: Path | None = None,
     clients: Mapping[str, ModelClient] | None = None,
     traders: Callable[[RunPlan, TradersPort], TradersPort] = lambda _, port: port,
-    narrator: Narrator = Silent(),
+    narrator: Narrator = SILENT,
     stop: Callable[[], bool] = never,
 ) -> Played:
     """Plays a config to its end, or until `stop` says so, without a folder; in this process, unless told otherwise.

@@ -38,6 +38,9 @@ class RunsOn:
         return f"Ray at {self.address}" if self.address else "a Ray cluster of its own"
 
 
+IN_THIS_PROCESS = RunsOn(local=True)
+
+
 @dataclass(frozen=True, slots=True)
 class Ports:
     """The two sides a round loop talks to, and what they can tell of themselves at the end."""

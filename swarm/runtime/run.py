@@ -40,6 +40,9 @@ class Silent:
         """Nothing is said."""
 
 
+SILENT = Silent()
+
+
 @dataclass(frozen=True, slots=True)
 class RunResult:
     """A run that ended: `finished` is False if it was told to stop before its last round."""
@@ -56,7 +59,7 @@ class Session:
     runs_on: RunsOn
     folder: RunFolder
     watchers: tuple[Watcher, ...] = ()
-    narrator: Narrator = Silent()
+    narrator: Narrator = SILENT
     stop: Callable[[], bool] = never
 
     def execute(self, config: RunConfig) -> RunResult:

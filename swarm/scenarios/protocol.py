@@ -52,13 +52,15 @@ class MarketState:
     """What the scenario sees of the market between commands: `balances` is [traders, assets], asset 0 is cash.
 
     `owed` has the same shape and says what traders owe where they may borrow; None where nobody may. `previous_ticks`
-    are the reference prices at which the last round began; None before the second.
+    are the reference prices at which the last round began; None before the second. `held` has the shape of `balances`
+    and is what orders that rest have on hold; None where nothing is.
     """
 
     balances: Int64
     reference_ticks: Int64
     owed: Int64 | None = None
     previous_ticks: Int64 | None = None
+    held: Int64 | None = None
 
     @property
     def change_ticks(self) -> Int64:

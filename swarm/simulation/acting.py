@@ -14,6 +14,7 @@ from swarm.market.ledger import ISSUE, ROAD
 from swarm.scenarios.protocol import Consequence, Int64, MarketState, Movement, ReferenceMove
 from swarm.simulation.entries import Acted
 from swarm.simulation.party import MAX_TEXT_CHARS, Account, Act, Announce, Move, Quote, Reprice, Say
+from swarm.simulation.presence import Mask
 
 MAX_MOVED = 1 << 50
 """The largest amount that a row of a move has, so that no sum of a round's rows leaves 64 bits."""
@@ -63,11 +64,11 @@ class Judge:
     """Says of one act after another whether it holds, given what accounts have and all acts before it."""
 
     def __init__(
-        self, state: MarketState, named: Int64, names: Sequence[str], most_ticks: int, present: int | None = None
+        self, state: MarketState, named: Int64, names: Sequence[str], most_ticks: int, there: Mask | None = None
     ) -> None:
-        """`named` has the balances of the accounts `names`, and `present` traders are there."""
+        """`named` has the balances of the accounts `names`, and `there` says who is there, by number."""
         self._traders, self._assets = state.balances.shape
-        self._present = self._traders if present is None else present
+        self._there = np.ones(self._traders, dtype=np.bool_) if there is None else there
         self._balances = np.concatenate([state.balances, named])
         self._number = {name: self._traders + i for i, name in enumerate(names)}
         self._most_ticks = most_ticks
@@ -144,7 +145,8 @@ class Judge:
         return self._unknown(np.asarray(side)) or np.asarray(side)
 
     def _unknown(self, traders: Int64) -> str:
-        wrong = traders[(traders < 0) | (traders >= self._present)]
+        known = (traders >= 0) & (traders < self._traders)
+        wrong = traders[~known | ~self._there[np.where(known, traders, 0)]]
         return f"there is no trader {int(wrong[0])}" if len(wrong) else ""
 
     def _named(self, account: int) -> str:

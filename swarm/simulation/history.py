@@ -138,8 +138,9 @@ def as_begun(plan: WorldPlan, pasts: Mapping[str, History]) -> WorldPlan:
         past = pasts.get(name)
         if past is not None:
             past.check(own)
-            own = replace(_as_given(own, past.began.config), software=past.began.software)
-        markets.append(own)
+            markets.append(replace(_as_given(own, past.began.config), software=past.began.software))
+        else:
+            markets.append(own)
     return replace(plan, markets=tuple(markets), run=plan.run if plan.regions else markets[0])
 
 

@@ -224,7 +224,7 @@ class RoundLoop:
             season=decided.seen.public.season,
             delivery=decided.delivery,
             said=self._said,
-            gathered=replace(gathered, late=gathered.late[gathered.late < plan.present(self.round)]),
+            gathered=replace(gathered, late=gathered.late[plan.there(self.round)[gathered.late]]),
             taken=cleared.taken,
             submitted=len(cleared.orders),
             cleared=cleared.cleared,
@@ -247,7 +247,7 @@ class RoundLoop:
         acted: list[Acted] = []
         holding: list[Act] = []
         for party, acts in parties:
-            judge = Judge(self._answer.state, self._answer.named, names, most_ticks, self.plan.present(self.round))
+            judge = Judge(self._answer.state, self._answer.named, names, most_ticks, self.plan.there(self.round))
             held = judge.hold(party, self.round, acts)
             self._execute([held.acted, *held.consequences])
             acted.append(held.acted)
@@ -275,10 +275,13 @@ class RoundLoop:
 
     def _come_and_go(self, round_: int) -> None:
         """Where their number changes, some come with what they begin with, or go and leave what they have."""
-        before, now = self.plan.present(self.round), self.plan.present(round_)
-        if before != now:
-            self._staff.forget(np.arange(now, before))
-            self._execute(turnover(self._opening, before, now, self._answer.state.balances))
+        if not self.plan.population:
+            return
+        before, now = self.plan.there(self.round), self.plan.there(round_)
+        if (before != now).any():
+            self._staff.forget(np.flatnonzero(before & ~now))
+            tick_cents = self.plan.market.config.tick_cents
+            self._execute(turnover(self._opening, before, now, self._answer.state, tick_cents))
 
     def _observe(self, round_: int) -> tuple[Observation, Delivery]:
         """What everybody is shown, and how it came to what it has heard."""
@@ -286,7 +289,8 @@ class RoundLoop:
         seen = self.plan.scenario.observe(round_, market, self.cleared)
         own = seen.private
         holdings = _holdings(own)
-        delivery = self._router.route(self._said, seen.public.reference_ticks, holdings, self.plan.present(round_))
+        there = self.plan.there(round_) if self.plan.population else None
+        delivery = self._router.route(self._said, seen.public.reference_ticks, holdings, there)
         facts = with_debts(own.facts, self._answer.state, self.plan.scenario.goods, self.plan.shard.tick_cents)
         public = replace(seen.public, sizes=self._sizes.now, members_worth=self._councils.worth)
         seen = self._told.shown(Observation(public, replace(own, facts=facts, heard=delivery.heard)))

@@ -157,6 +157,7 @@ class Market:
                 ledger.balances[: ledger.traders, :assets].copy(),
                 self.exchange.reference_ticks.copy(),
                 ledger.balances[: ledger.traders, assets:].copy() if self.exchange.margin else None,
+                held=ledger.held[: ledger.traders, :assets].copy() if ledger.held.any() else None,
             ),
             ledger.balances[ledger.traders :, :assets].copy(),
         )

@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from swarm.market import records
 from swarm.market.events import RoundCleared
@@ -79,7 +80,8 @@ Act = Move | Reprice | Say | Announce | Quote
 class MarketView:
     """One market as parties see it after a round: traders' balances, those of `accounts` by name, and the clearing.
 
-    `movable_lots` is [traders, goods]: what each can spare of its goods.
+    `movable_lots` is [traders, goods] and `movable_cents` [traders]: what each can spare of its goods and its cash.
+    `staying` is [traders]: who is still there in the next round.
     """
 
     name: str
@@ -88,6 +90,8 @@ class MarketView:
     named: Mapping[str, Int64]
     cleared: RoundCleared | None
     movable_lots: Int64
+    movable_cents: Int64
+    staying: npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

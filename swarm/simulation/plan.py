@@ -9,13 +9,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+
 from swarm.agents.plan import ShardPlan
 from swarm.llm.entry import ModelEntry
 from swarm.scenarios.protocol import Consequence, Int64, Scenario
 from swarm.simulation.entries import JOURNAL_FORMAT, Forked, RunBegan
 from swarm.simulation.market import MarketPlan
 from swarm.simulation.parties.road import Travellers
-from swarm.simulation.presence import PopulationStep, among, present_in
+from swarm.simulation.presence import Mask, PopulationStep, among, present_in
 from swarm.simulation.regions import RegionsConfig
 from swarm.version import __version__
 
@@ -25,7 +27,8 @@ class RunPlan:
     """One run, not yet started. `minds[t]` decides for trader t; `shard` describes a shard that hosts all of them.
 
     `scenario` holds the state of the creatures, so a plan serves one run. `fork` says from where on another plan holds.
-    `population` says how many traders are there from which round on; all of them all the time where it is empty.
+    `population` says how many traders are there from which round on; all of them all the time where it is empty. A
+    trader is there while more are than its `rank` says, by trader, which is its number in a single market.
     `software` is the version that the run was begun with, and `idle_minds` are those of the config that nobody got.
     """
 
@@ -43,6 +46,7 @@ class RunPlan:
     population: tuple[PopulationStep, ...] = ()
     software: str = __version__
     idle_minds: tuple[str, ...] = ()
+    rank: Int64 | None = field(default=None, compare=False)
 
     @property
     def traders(self) -> int:
@@ -50,12 +54,20 @@ class RunPlan:
         return self.market.traders
 
     def present(self, round_: int) -> int:
-        """How many traders are there in a round: those from 0 on. Round 0 is the opening."""
-        return present_in(self.population, round_) if self.population else self.traders
+        """How many traders are there in a round; round 0 is the opening."""
+        return int(np.count_nonzero(self.there(round_))) if self.population else self.traders
+
+    def there(self, round_: int) -> Mask:
+        """Returns [traders]: who is there in a round."""
+        if not self.population:
+            return np.ones(self.traders, dtype=np.bool_)
+        rank = np.arange(self.traders) if self.rank is None else self.rank
+        there: Mask = rank < present_in(self.population, round_)
+        return there
 
     def reaching(self, consequences: Sequence[Consequence], round_: int) -> Sequence[Consequence]:
-        """The consequences without what they do to traders who are not there in a round."""
-        return among(consequences, 0, self.present(round_)) if self.population else consequences
+        """Returns the consequences without what they do to traders who are not there in a round."""
+        return among(consequences, self.there(round_)) if self.population else consequences
 
     @property
     def minds(self) -> tuple[str, ...]:

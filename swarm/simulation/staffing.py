@@ -127,7 +127,7 @@ class Staff:
         A round that a journal has goes by the pace that is `recorded` of it, whatever would be chosen now.
         """
         plan, round_ = self._plan, seen.public.round
-        there = np.arange(plan.traders) < plan.present(round_)
+        there = plan.there(round_)
         if not self._on:
             if there.all():
                 return seen

@@ -10,7 +10,9 @@ from dataclasses import replace
 from time import perf_counter
 from typing import Protocol, TypeVar, runtime_checkable
 
-from swarm.market.ledger import ROAD
+import numpy as np
+
+from swarm.market.ledger import CASH, ROAD
 from swarm.scenarios.protocol import Int64, MarketState
 from swarm.simulation.acting import PartyActs
 from swarm.simulation.joint import joint_opening, joint_outcome
@@ -163,13 +165,17 @@ def _new_road(plan: WorldPlan) -> RoadParty | None:
 
 
 def _market_view(loop: RoundLoop, name: str) -> MarketView:
-    """A market as parties see it; who lives in a region can spare less than it has."""
+    """A market as parties see it; what is on hold, or secures a debt, can be spared by nobody."""
     plan, state = loop.plan, loop.answer.state
-    movable = state.balances[:, 1:]
+    free = state.balances if state.held is None else state.balances - state.held
+    if state.owed is not None:
+        free = np.where(state.owed.sum(axis=1, keepdims=True) > 0, 0, free)
+    cents, lots = free[:, CASH], free[:, CASH + 1 :]
     if isinstance(plan.scenario, Region) and loop.seen is not None:
-        movable = plan.scenario.may_be_taken(loop.seen, state, loop.cleared)
+        lots = np.minimum(lots, plan.scenario.may_be_taken(loop.seen, state, loop.cleared))
     named = dict(zip(plan.market.named_accounts, loop.answer.named, strict=True))
-    return MarketView(name, plan.scenario.goods, state, named, loop.cleared, movable)
+    staying = plan.there(loop.round + 1)
+    return MarketView(name, plan.scenario.goods, state, named, loop.cleared, lots, cents, staying)
 
 
 def _end(market: tuple[RoundLoop, Sequence[PartyActs]]) -> RoundOutcome:

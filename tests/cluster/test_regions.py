@@ -30,3 +30,23 @@ def test_a_run_of_regions_is_the_same_on_a_cluster(
         journal = Path("regions") / name / "journal.swarm"
         assert (local / journal).read_bytes() == (ray / journal).read_bytes()
     assert swarm("replay", ray).returncode == 0
+
+
+SCHEDULE = "population=[{from_round: 1, traders: 18}, {from_round: 3, traders: 30}, {from_round: 5, traders: 12}]"
+
+
+@pytest.mark.parametrize("changes", [("market.margin={}",), (SCHEDULE,), ("market.margin={}", SCHEDULE)])
+def test_lending_regions_whose_traders_come_and_go_are_forked_alike_on_a_cluster(
+    swarm: Swarm, tmp_path: Path, head: str, changes: tuple[str, ...]
+) -> None:
+    hashes = []
+    for name, where in (("local", ("--local",)), ("ray", ("--address", head))):
+        parent, child = tmp_path / name, tmp_path / f"{name}-fork"
+        keys = [word for change in changes for word in ("--set", change)]
+        done = swarm("run", CONFIG, *where, *keys, "--out", parent)
+        assert done.returncode == 0, done.stderr
+        done = swarm("fork", parent, "--at-round", "3", "--set", "seed=5", *where, "--out", child)
+        assert done.returncode == 0, done.stderr
+        hashes.append((summary(parent)["journal_sha256"], summary(child)["journal_sha256"]))
+        assert swarm("replay", child).returncode == 0
+    assert hashes[0] == hashes[1]

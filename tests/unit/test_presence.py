@@ -107,8 +107,6 @@ def record() -> RunRecord:
             "population.0.trader: there is no such key (did you mean traders?); known: from_round, traders",
         ),
         ({"rounds": 7}, "population.3.from_round: expected at most 7, the last of the run's rounds, got 8"),
-        ({"regions": {"names": ["east", "west"]}}, "population: traders come and go in runs without several regions"),
-        ({"market": {"margin": {}}}, "population: traders come and go in runs without margin accounts only; give one"),
         ({"traders": {"hears": 20}}, "traders.hears: expected at most 19"),
     ],
 )

@@ -32,7 +32,7 @@ class Quality:
 
     def summary(self, tables: Tables) -> Mapping[str, Any]:
         """Returns every measure, for the market and by good."""
-        wealth = wealth_cents(self._plan, self._state)[: self._plan.present(self._round)]
+        wealth = wealth_cents(self._plan, self._state)[self._plan.there(self._round)]
         return {"quality": measures(self._plan, tables, gini(wealth))}
 
 

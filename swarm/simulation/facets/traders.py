@@ -43,7 +43,7 @@ class Traders:
         self._always = {rounds, *(fork.round for fork in plan.forks())}
         self._population = plan.population
         self._round = 0
-        self._gini = [gini(wealth_cents(plan, opening)[: plan.present(0)])] * 2
+        self._gini = [gini(wealth_cents(plan, opening)[plan.there(0)])] * 2
         self._keep(plan, 0, opening, plan.scenario.trader_columns())
 
     def round_done(self, outcome: RoundOutcome) -> None:
@@ -61,7 +61,7 @@ class Traders:
         """Returns how unequal wealth was and is, which rounds are kept, and how many came and went."""
         if self._round:
             plan, state = self._latest
-            self._gini[1] = gini(wealth_cents(plan, state)[: plan.present(self._round)])
+            self._gini[1] = gini(wealth_cents(plan, state)[plan.there(self._round)])
         start, end = self._gini
         return {
             "wealth": {"gini_start": round(start, 6), "gini_end": round(end, 6)},
@@ -70,7 +70,7 @@ class Traders:
         }
 
     def _keep(self, plan: RunPlan, round_: int, state: MarketState, columns: Mapping[str, Int64]) -> None:
-        scenario, present = plan.scenario, plan.present(round_)
+        scenario, there = plan.scenario, plan.there(round_)
         rows: dict[str, Any] = {
             "round": np.full(plan.traders, round_),
             "trader": np.arange(plan.traders),
@@ -81,7 +81,7 @@ class Traders:
             **{f"{good}_lots": state.balances[:, g + 1] for g, good in enumerate(scenario.goods)},
             **columns,
         }
-        self._columns.add({name: column[:present] for name, column in rows.items()})
+        self._columns.add({name: column[there] for name, column in rows.items()})
 
     def _coming_and_going(self) -> dict[str, Any]:
         """How many were there from which round on, at the end, and how many never left."""

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from swarm.errors import LedgerError
 from swarm.market.ledger import CASH, ROAD
@@ -24,6 +25,9 @@ HOME, AWAY = 0, 1
 
 UNEVEN_PERMILLE = 200
 """Cash is sent once a traveller's purses differ by more than this share of both, so that small change stays put."""
+
+
+Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,11 +48,20 @@ class Travellers:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RegionState:
-    """What the road sees of a region after a round: [seats, assets], [goods], and [seats, goods] that may be taken."""
+    """What the road sees of a region after a round: [seats, assets], [goods], and [seats, goods] that may be taken.
+
+    `free_cents` is [seats, 1], the cash that may be taken; all of it where there is none.
+    """
 
     balances: Int64
     reference_ticks: Int64
     spare: Int64
+    free_cents: Int64 | None = None
+
+    @property
+    def purse_cents(self) -> Int64:
+        """[seats, 1]: the cash that may leave a seat."""
+        return self.balances[:, [CASH]] if self.free_cents is None else self.free_cents
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,17 +113,21 @@ class Road:
         self.carried_lots = np.zeros(goods, dtype=np.int64)
         self.toll_cents = 0
 
-    def move(self, regions: Sequence[RegionState], last_round: bool = False) -> list[list[Movement]]:
-        """By region, what arrives, what is paid and what leaves; in the last round nothing leaves any more.
+    def move(
+        self, regions: Sequence[RegionState], last_round: bool = False, staying: Mask | None = None
+    ) -> list[list[Movement]]:
+        """Returns by region what arrives, what is paid and what leaves; in the last round nothing leaves any more.
 
         What arrives is not looked at before the next round, so everything stays at least one round where it came to.
+        `staying` is [travellers]: who is still there in the next round; the others send nothing.
         """
         arrived, self.under_way = self.under_way, UnderWay.nothing()
         movements = [self._by_region(arrived, region, ARRIVED) for region in range(self.regions)]
         if last_round or not len(self.travellers):
             return movements
-        goods, toll = self._goods(regions)
-        cash = self._cash(regions, toll, arrived)
+        stays = np.ones(len(self.travellers), dtype=np.bool_) if staying is None else staying
+        goods, toll = self._goods(regions, stays)
+        cash = self._cash(regions, toll, arrived, stays)
         self.under_way = UnderWay(*(np.concatenate(c) for c in zip(_columns(goods), _columns(cash), strict=True)))
         self.carried_lots += goods.sums(self.goods + 1)[1:]
         self.toll_cents += int(toll.sum())
@@ -141,7 +158,7 @@ class Road:
         if (held != sent).any():
             raise LedgerError(f"road: the markets' accounts have {held.tolist()} and {sent.tolist()} is under way")
 
-    def _goods(self, regions: Sequence[RegionState]) -> tuple[UnderWay, Int64]:
+    def _goods(self, regions: Sequence[RegionState], stays: Mask) -> tuple[UnderWay, Int64]:
         """The goods that leave, and [travellers, 2] what is paid for them at either seat, in cents.
 
         Of what its seats can spare, a traveller takes the goods with the widest gain first, as far as it can carry them
@@ -149,8 +166,8 @@ class Road:
         """
         everyone = np.arange(len(self.travellers))
         price, spare = self._at_seats(regions, "reference_ticks"), self._at_seats(regions, "spare")
-        cash = self._at_seats(regions, "balances")[:, :, CASH]
-        left = np.full(len(everyone), self.capacity_lots)
+        cash = self._at_seats(regions, "purse_cents")[:, :, 0]
+        left = np.where(stays, self.capacity_lots, 0)
         toll = np.zeros_like(cash)
         # For each good there is at most one way on which it gains: from the cheaper seat to the dearer one.
         source = (price[:, HOME] > price[:, AWAY]).astype(np.int64)
@@ -170,7 +187,7 @@ class Road:
             sent.append(UnderWay(everyone[rows], 1 - side[rows], good[rows] + 1, lots[rows]))
         return UnderWay(*(np.concatenate(c) for c in zip(*map(_columns, sent), strict=True))), toll
 
-    def _cash(self, regions: Sequence[RegionState], toll: Int64, arrived: UnderWay) -> UnderWay:
+    def _cash(self, regions: Sequence[RegionState], toll: Int64, arrived: UnderWay, stays: Mask) -> UnderWay:
         """The cash that leaves: half of what one purse has more than the other, with what has just come to it."""
         cash = self._at_seats(regions, "balances")[:, :, CASH] - toll
         purses = cash.copy()
@@ -178,8 +195,10 @@ class Road:
         np.add.at(purses, (arrived.traveller[came], arrived.side[came]), arrived.amount[came])
         more = np.abs(purses[:, HOME] - purses[:, AWAY])
         source = np.where(purses[:, HOME] >= purses[:, AWAY], HOME, AWAY)
-        amount = np.minimum(more // 2, cash[np.arange(len(cash)), source])
-        rows = np.flatnonzero((more * 1_000 > purses.sum(axis=1) * UNEVEN_PERMILLE) & (amount > 0))
+        free = self._at_seats(regions, "purse_cents")[:, :, 0] - toll
+        amount = np.minimum(more // 2, free[np.arange(len(free)), source])
+        uneven = more * 1_000 > purses.sum(axis=1) * UNEVEN_PERMILLE
+        rows = np.flatnonzero(uneven & (amount > 0) & stays)
         return UnderWay(rows, 1 - source[rows], np.full_like(rows, CASH), amount[rows])
 
     def _at_seats(self, regions: Sequence[RegionState], column: str) -> Int64:
@@ -223,8 +242,14 @@ class RoadParty:
 
     def act(self, view: RoundView) -> Sequence[Act]:
         """Returns quotes and moves by market; `last` is then what the round came to on the road."""
-        seen = [RegionState(m.state.balances, m.state.reference_ticks, m.movable_lots) for m in view.markets]
-        moved = self.road.move(seen, last_round=view.is_last)
+        seen = [
+            RegionState(m.state.balances, m.state.reference_ticks, m.movable_lots, m.movable_cents[:, None])
+            for m in view.markets
+        ]
+        who = self.road.travellers
+        homes = zip(who.region[:, HOME].tolist(), who.seat[:, HOME].tolist(), strict=True)
+        staying = np.array([view.markets[region].staying[seat] for region, seat in homes], dtype=np.bool_)
+        moved = self.road.move(seen, view.is_last, staying)
         self.last = self.road.told([movement for movements in moved for movement in movements])
         acts: list[Act] = []
         for number, (near, movements) in enumerate(zip(self._neighbours, moved, strict=True)):

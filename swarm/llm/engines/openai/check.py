@@ -8,7 +8,7 @@ meant, a context that is too short.
 import asyncio
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -23,6 +23,10 @@ from swarm.llm.engines.protocol import CheckConditions
 from swarm.llm.protocol import Message, ModelReply, ModelRequest
 
 LISTING_TIMEOUT_S = 5.0
+ATTEMPTS = 3
+"""How often an endpoint is asked before its answer counts, where another may differ."""
+
+_PASSING = ("server_error", "connection", "timeout", "deadline", "too_large", "protocol")
 _START_OR_CORRECT = "start it, or correct its base_url"
 _STATUS = re.compile(r"HTTP (\d{3})")
 _CONTEXT_KEYS = ("max_model_len", "context_length", "context_window", "max_context_length")
@@ -89,19 +93,34 @@ async def _must_serve(model: OpenAIModel, conditions: CheckConditions) -> None:
     request = conditions.requests.get(model.name, hello)
     within_s = min(conditions.timeout_s, model.timeout_s)
 
-    async def ask(changed: OpenAIModel) -> ModelReply:
-        [reply] = await _client(changed).complete([replace(request, more_seeds=())], within_s)
+    async def ask(changed: OpenAIModel, number: int = 0) -> ModelReply:
+        asked = replace(request, seed=request.seed + number, more_seeds=())
+        [reply] = await _client(changed).complete([asked], within_s)
         return reply
 
     reply = await ask(model)
+    for number in range(1, ATTEMPTS):
+        if not reply.failed or _is_final(reply):
+            break
+        reply = await ask(model, number)
+    listing = await _listing(model)
     # Busy is not broken: a run waits and asks again.
     if reply.failed and reply.finish_reason != "rate_limited":
-        if reply.finish_reason == "protocol" and _status_of(reply) in range(400, 500):
+        if _status_of(reply) >= 400 and reply.finish_reason in ("protocol", "server_error"):
             found = await mends(model, reply.text, ask)
-            raise _refused(model, reply, found)
-        raise await _failed(model, reply, within_s)
-    listing = await _listing(model)
+            if found or reply.finish_reason == "protocol":
+                raise _refused(model, reply, found)
+        # An endpoint that lists the model and fails in passing may be whole again when the run begins.
+        if reply.finish_reason not in _PASSING or model.model not in (listing or ()):
+            raise _failed(model, reply, listing, within_s)
     _must_fit(None if listing is None else listing.get(model.model), conditions.tokens_per_turn)
+
+
+def _is_final(reply: ModelReply) -> bool:
+    """Whether asking again cannot help, or costs too much time."""
+    if reply.finish_reason == "protocol":
+        return _status_of(reply) >= 300 and "json_validate_failed" not in reply.text
+    return reply.finish_reason in ("unauthorized", "model_not_found", "quota", "timeout", "deadline")
 
 
 def _client(model: OpenAIModel) -> OpenAIClient:
@@ -130,7 +149,7 @@ def _refused(model: OpenAIModel, reply: ModelReply, found: list[str] | None) -> 
     return _UnusableError(reason, f"set {' and '.join(found)}: then it answers")
 
 
-async def _failed(model: OpenAIModel, reply: ModelReply, within_s: float) -> _UnusableError:
+def _failed(model: OpenAIModel, reply: ModelReply, listing: Collection[str] | None, within_s: float) -> _UnusableError:
     """What to say of a model whose completion failed."""
     where, status = model.base_url, _status_of(reply)
     match reply.finish_reason:
@@ -141,7 +160,7 @@ async def _failed(model: OpenAIModel, reply: ModelReply, within_s: float) -> _Un
         case "unauthorized":
             return _locked(model, status)
         case "model_not_found":
-            return await _not_found(model, reply)
+            return _not_found(model, reply, tuple(listing or ()))
         case "quota":
             return _UnusableError(f"the quota at {where} is used up ({reply.text})", "raise it, or take another model")
         case "only_reasoning":
@@ -176,12 +195,10 @@ def _locked(model: OpenAIModel, status: int) -> _UnusableError:
     )
 
 
-async def _not_found(model: OpenAIModel, reply: ModelReply) -> _UnusableError:
+def _not_found(model: OpenAIModel, reply: ModelReply, known: tuple[str, ...]) -> _UnusableError:
     """A missing model, or a server that has no such route."""
-    listing = await _listing(model)
-    if not listing and "model" not in reply.text.lower():
+    if not known and "model" not in reply.text.lower():
         return _other_protocol(model, "it has no /chat/completions")
-    known = tuple(listing or ())
     close = difflib.get_close_matches(model.model, known, n=1)
     shown = f"; it has {', '.join(known[:8])}{', ...' if len(known) > 8 else ''}" if known else ""
     return _UnusableError(
