@@ -29,7 +29,7 @@ MEMBERS = [m["name"] for m in MODELS]
 def config(**council: Any) -> Any:
     seats = {"name": "five", "members": MEMBERS, **council}
     traders = {"councils": [seats], "minds": {"five": 3, "m-value": 1}}
-    return resolve({"seed": 5, "rounds": 8, "population": 20, "models": MODELS, "traders": traders})
+    return resolve({"seed": 5, "rounds": 4, "population": 12, "models": MODELS, "traders": traders})
 
 
 class Rounds:
@@ -129,12 +129,12 @@ def test_all_members_are_asked_and_billed_and_the_run_replays(rule: str, tmp_pat
     for outcome in rounds:
         turns = outcome.gathered.turns
         own = turns.take(np.array([i for i, name in enumerate(turns.mind_names) if name == "five"]))
-        assert np.bincount(own.calls.turn).tolist() == [5] * 15
+        assert np.bincount(own.calls.turn).tolist() == [5] * 9
         assert not any(outcome.gathered.decisions.errors)
     council = found.summary["councils"]["five"]
-    assert (council["turns"], council["met"], council["judged"]) == (8 * 15, 8 * 15, 8 * 8)
+    assert (council["turns"], council["met"], council["judged"]) == (4 * 9, 4 * 9, 4 * 8)
     assert set(council["of_member"]) == set(MEMBERS)
-    assert found.tables["votes"].height == 8 * 8 * 5
+    assert found.tables["votes"].height == 4 * 8 * 5
 
 
 def test_members_see_the_menu_in_orders_of_their_own(tmp_path: Path) -> None:
@@ -176,11 +176,11 @@ def test_failed_members_are_missing_votes_and_all_failed_is_a_lost_turn() -> Non
     one = config()
     found = play(one, rounds, clients={name: Moody(mood) for name, mood in moods.items()})
     council = found.summary["councils"]["five"]
-    assert found.rounds == 8
-    assert council["missing_votes"] == 4 * council["turns"] == 4 * 8 * 15
+    assert found.rounds == 4
+    assert council["missing_votes"] == 4 * council["turns"] == 4 * 4 * 9
     lost = play(one, clients={name: Moody("fails") for name in MEMBERS})
-    assert lost.summary["councils"]["five"]["nobody_voted"] == 8 * 15
-    assert lost.summary["decision_errors"]["engine_timeout"] == 8 * 20
+    assert lost.summary["councils"]["five"]["nobody_voted"] == 4 * 9
+    assert lost.summary["decision_errors"]["engine_timeout"] == 4 * 12
 
 
 @pytest.mark.parametrize(
