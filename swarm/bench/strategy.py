@@ -16,7 +16,7 @@ import numpy as np
 
 from swarm.bench import routers
 from swarm.bench.bundles import PRICES, Family, family
-from swarm.bench.exchange import Narrator
+from swarm.preflight import Narrator
 from swarm.bench.form import Result
 from swarm.bench.routers import Routed, Router, Split
 from swarm.coordination.strategy_auction import gates

@@ -89,6 +89,14 @@ def bench_desks(json_path: JsonPath = None) -> None:
     _bench("desks", desks_bench.measure, json_path)
 
 
+@app.command(name="strategy")
+def bench_strategy(json_path: JsonPath = None) -> None:
+    """A strategy auction beside other routers, on tasks with a known optimum and bounded solvers; takes five minutes."""
+    from swarm.bench import strategy as strategy_bench
+
+    _bench("strategy", strategy_bench.measure, json_path)
+
+
 @app.command(name="client")
 def bench_client(json_path: JsonPath = None) -> None:
     """What a call of an OpenAI-compatible endpoint costs its caller in CPU; takes a few seconds."""

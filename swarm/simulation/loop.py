@@ -15,7 +15,7 @@ from swarm.agents.observation import MAX_HISTORY, Observation, PastRound, Privat
 from swarm.coordination.gossip import contact_graph
 from swarm.coordination.messages import Messages, left_over, sent
 from swarm.coordination.router import Delivery, Holdings, Router
-from swarm.market.commands import CloseRound, Command, MoveReference, SubmitOrders, Transfer
+from swarm.market.commands import CloseRound, SubmitOrders
 from swarm.market.events import OrdersTaken, RoundCleared
 from swarm.market.ledger import CASH, ISSUE
 from swarm.market.margin import BANK, LENDER
@@ -27,6 +27,7 @@ from swarm.simulation.council_outcomes import CouncilOutcomes, Judged
 from swarm.simulation.entries import Acted
 from swarm.simulation.journal import JournalStats
 from swarm.simulation.market import MarketAnswer, MarketPort
+from swarm.simulation.numbering import Numbers, market_accounts
 from swarm.simulation.parties.road import RoadRound
 from swarm.simulation.party import Act
 from swarm.simulation.plan import Fork, RunPlan
@@ -135,7 +136,7 @@ class RoundLoop:
         self._staff = Staff(plan)
         self._sizes = PromptSizes(plan)
         self._councils = CouncilOutcomes(plan)
-        self._numbers = _Numbers()
+        self._numbers = Numbers()
         self._decided: _Decided | None = None
         self._cleared: _Cleared | None = None
         self._last: RoundCleared | None = None
@@ -332,11 +333,6 @@ def _opening(plan: RunPlan) -> list[Consequence]:
     return [*opening, Movement("capital", ISSUE, BANK, *cash), Movement("capital", ISSUE, LENDER, goods, lots)]
 
 
-def market_accounts(plan: RunPlan) -> dict[str, int]:
-    """The numbers of the named accounts."""
-    return {name: plan.traders + i for i, name in enumerate(plan.market.named_accounts)}
-
-
 class _Past:
     """What desks may look back on: the last rounds' prices, and what everybody had a round ago."""
 
@@ -357,30 +353,6 @@ class _Past:
         columns = (reference_ticks, cleared.clearing_ticks, cleared.volume_lots)
         reference, clearing, volume = (tuple(column.tolist()) for column in columns)
         self._rounds = [*self._rounds, PastRound(round_, reference, clearing, volume)][-MAX_HISTORY:]
-
-
-class _Numbers:
-    """Numbers the run's commands."""
-
-    def __init__(self) -> None:
-        self.last = 0
-
-    def next(self) -> int:
-        self.last += 1
-        return self.last
-
-    def command(self, consequence: Consequence, accounts: dict[str, int]) -> Command:
-        number = self.next()
-        if not isinstance(consequence, Movement):
-            return MoveReference(number, consequence.cause, consequence.good, consequence.permille)
-        moving = np.flatnonzero(consequence.amount)
-        source, target = (
-            np.full(len(moving), accounts[side]) if isinstance(side, str) else side[moving]
-            for side in (consequence.source, consequence.target)
-        )
-        return Transfer(
-            number, consequence.cause, source, target, consequence.asset[moving], consequence.amount[moving]
-        )
 
 
 def _choices(gathered: Gathered, standing: Orders) -> Choices:

@@ -19,6 +19,7 @@ from swarm.simulation import history
 from swarm.simulation.folder import RunFolder
 from swarm.simulation.journal import JournalReader
 from swarm.simulation.loop import RoundOutcome
+from swarm.simulation.parties import PartyPlugin
 from swarm.simulation.party import Act, Announce, Move, Quote, Reprice, RoundView, Say
 from swarm.simulation.replay import replay
 from tests.examples import patron
@@ -162,7 +163,7 @@ class Wild:
 def test_what_the_ledger_refuses_is_refused_by_name_and_journalled(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wild = patron.PartyPlugin("patron", "", patron.PatronConfig, lambda *_: Wild())
+    wild = PartyPlugin("patron", "", patron.PatronConfig, lambda *_: Wild())
     monkeypatch.setattr(patron, "PARTY", wild)
     result, rounds = played(tmp_path, monkeypatch)
     for outcome in rounds:

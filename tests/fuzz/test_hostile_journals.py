@@ -277,7 +277,8 @@ def test_records_that_are_left_out_doubled_or_swapped_end_in_one_line(records: l
 
 @pytest.fixture
 def with_snapshots(tmp_path: Path) -> Path:
-    recorded(tmp_path / "run" if (tmp_path / "run").mkdir() is None else tmp_path)
+    (tmp_path / "run").mkdir()
+    recorded(tmp_path / "run")
     return tmp_path / "run" / "journal.swarm"
 
 

@@ -169,6 +169,9 @@ class Phased:
         self.memory = self.memory.updated(answer.memory)
         return gather([answer], np.empty(0, dtype=np.int64))
 
+    def remember(self, memory: Memory) -> None:
+        self.memory = memory
+
 
 def run(name: str, journal: Path | None) -> RunRecord:
     plan, recorder = plan_of(name), Recorder()

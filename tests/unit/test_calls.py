@@ -247,7 +247,8 @@ def test_a_desk_acts_on_a_call_in_every_form(form: str) -> None:
     assert (step.reply, step.tool) == (ONE[form], "place_order")
     # What the model sees of its own reply is no mark that was broken.
     [back] = [m.content for m in fake.asked[1].messages if m.role == "assistant"]
-    assert read_calls(back, cut=False).calls == (PLACED,)
+    found = read_calls(back, cut=False)
+    assert not isinstance(found, DecisionError) and found.calls == (PLACED,)
     assert "< " not in back
 
 

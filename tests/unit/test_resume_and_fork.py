@@ -140,7 +140,7 @@ def test_a_changed_config_is_not_gone_on_with(tmp_path: Path) -> None:
     run(folder, written(tmp_path / "config.yaml"), stop_after=2)
     config = yaml.safe_load((folder / "config.yaml").read_text())
     (folder / "config.yaml").write_text(yaml.safe_dump(config | {"seed": 5}))
-    with pytest.raises(ConfigError, match="not the config that the journal .* was begun with"):
+    with pytest.raises(ConfigError, match=r"not the config that the journal .* was begun with"):
         go_on(folder)
     # Where its processes live is no part of a history.
     (folder / "config.yaml").write_text(yaml.safe_dump(config | {"runtime": {"num_cpus": 2}}))
