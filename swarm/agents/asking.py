@@ -13,7 +13,8 @@ from swarm.agents.forms.protocol import Form
 from swarm.agents.mind import Seats
 from swarm.agents.observation import Int64, Observation
 from swarm.agents.prompt import Prompt
-from swarm.agents.turns import Call, PromptDigest
+from swarm.agents.prompt_digest import PromptDigest
+from swarm.agents.turns import Call
 from swarm.llm.asking import asked_of
 from swarm.llm.protocol import ModelClient, ModelReply, ModelRequest
 from swarm.llm.tokens import ESTIMATED, TokenSize

@@ -12,7 +12,8 @@ from swarm.agents.decision import DecisionError
 from swarm.agents.desk_trace import DeskStep, Trace
 from swarm.agents.form import Repair
 from swarm.agents.forms.calls import CallsRead, read_calls
-from swarm.agents.turns import Call, kept_text, prompt_digest
+from swarm.agents.prompt_digest import prompt_digest
+from swarm.agents.turns import Call, kept_text
 from swarm.llm.asking import asked_of
 from swarm.llm.marks import unmarked
 from swarm.llm.protocol import FinishReason, Message, ModelClient, ModelReply, ModelRequest, TokenUsage

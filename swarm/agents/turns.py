@@ -3,7 +3,6 @@
 Bills, metrics and reports read these columns and infer nothing. What an answer means, this module does not know.
 """
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Self, get_args
@@ -13,7 +12,7 @@ import numpy.typing as npt
 
 from swarm.agents.observation import Int64
 from swarm.agents.turn_record import ints, member, texts
-from swarm.llm.protocol import MAX_REPLY_CHARS, FinishReason, Message, ModelReply, TokenUsage
+from swarm.llm.protocol import MAX_REPLY_CHARS, FinishReason, ModelReply, TokenUsage
 
 Float64 = npt.NDArray[np.float64]
 
@@ -338,31 +337,6 @@ class Turns:
 def kept_text(text: str) -> str:
     """Returns what is read and journalled of a reply: valid Unicode, cut where it is endless."""
     return text[: MAX_REPLY_CHARS + 1].encode(errors="replace").decode()
-
-
-class PromptDigest:
-    """Digests prompts that begin alike: the shared beginning is hashed once."""
-
-    def __init__(self, system: str, public: str) -> None:
-        self._public = public
-        self._system = hashlib.blake2b(system.encode(errors="replace") + b"\0", digest_size=8)
-        self._shared = self._system.copy()
-        self._shared.update(public.encode(errors="replace"))
-
-    def of(self, content: str) -> int:
-        """Returns the digest of the prompt that says `content` after the system text, as a signed 64-bit integer."""
-        if content.startswith(self._public):
-            digest, rest = self._shared.copy(), content[len(self._public) :]
-        else:
-            digest, rest = self._system.copy(), content
-        digest.update(rest.encode(errors="replace"))
-        return int.from_bytes(digest.digest(), "big", signed=True)
-
-
-def prompt_digest(messages: Sequence[Message]) -> int:
-    """Returns 64 bits of BLAKE2b of all messages' texts, with a zero byte between two of them."""
-    content = "\0".join(m.content for m in messages).encode(errors="replace")
-    return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "big", signed=True)
 
 
 def _names(columns: Iterable[tuple[tuple[str, ...], Int64]]) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from swarm.agents.observation import Observation, PrivateViews
 from swarm.coordination.gossip import contact_graph
 from swarm.coordination.messages import Messages, left_over, sent
 from swarm.coordination.router import Delivery, Holdings, Router
-from swarm.market.commands import CloseRound, Command, MoveReference, SubmitOrders, Transfer
+from swarm.market.commands import CloseRound, SubmitOrders
 from swarm.market.events import OrdersTaken, RoundCleared
 from swarm.market.ledger import CASH, ISSUE
 from swarm.market.margin import BANK, LENDER
@@ -27,6 +27,7 @@ from swarm.simulation.entries import Acted
 from swarm.simulation.journal import JournalStats
 from swarm.simulation.look_back import LookBack
 from swarm.simulation.market import MarketAnswer, MarketPort
+from swarm.simulation.numbering import Numbers, market_accounts
 from swarm.simulation.parties.road import RoadRound
 from swarm.simulation.party import Act
 from swarm.simulation.plan import Fork, RunPlan
@@ -131,7 +132,7 @@ class RoundLoop:
         self._clock = clock
         self._staff = Staff(plan)
         self._sizes = PromptSizes(plan)
-        self._numbers = _Numbers()
+        self._numbers = Numbers()
         self._decided: _Decided | None = None
         self._cleared: _Cleared | None = None
         self._last: RoundCleared | None = None
@@ -323,35 +324,6 @@ def _opening(plan: RunPlan) -> list[Consequence]:
     lots = np.full_like(goods, lends.lender_lots)
     cash = np.array([CASH]), np.array([lends.bank_pebbles * 100])
     return [*opening, Movement("capital", ISSUE, BANK, *cash), Movement("capital", ISSUE, LENDER, goods, lots)]
-
-
-def market_accounts(plan: RunPlan) -> dict[str, int]:
-    """The numbers of the named accounts."""
-    return {name: plan.traders + i for i, name in enumerate(plan.market.named_accounts)}
-
-
-class _Numbers:
-    """Numbers the run's commands."""
-
-    def __init__(self) -> None:
-        self.last = 0
-
-    def next(self) -> int:
-        self.last += 1
-        return self.last
-
-    def command(self, consequence: Consequence, accounts: dict[str, int]) -> Command:
-        number = self.next()
-        if not isinstance(consequence, Movement):
-            return MoveReference(number, consequence.cause, consequence.good, consequence.permille)
-        moving = np.flatnonzero(consequence.amount)
-        source, target = (
-            np.full(len(moving), accounts[side]) if isinstance(side, str) else side[moving]
-            for side in (consequence.source, consequence.target)
-        )
-        return Transfer(
-            number, consequence.cause, source, target, consequence.asset[moving], consequence.amount[moving]
-        )
 
 
 def _choices(gathered: Gathered, standing: Orders) -> Choices:

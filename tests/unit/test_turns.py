@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from swarm.agents.decision import DecisionError
-from swarm.agents.turns import Call, Calls, PromptDigest, Turns, prompt_digest
+from swarm.agents.prompt_digest import PromptDigest, prompt_digest
+from swarm.agents.turns import Call, Calls, Turns
 from swarm.config_file import resolve
 from swarm.llm import engines
 from swarm.llm.protocol import Message, ModelReply, ModelRequest, TokenUsage

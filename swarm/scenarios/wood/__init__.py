@@ -1,0 +1,13 @@
+"""The scenario `wood`: its section in `config.py`, its creatures and their rules in `creatures.py`."""
+
+from swarm.scenarios.protocol import ScenarioPlugin
+from swarm.scenarios.wood.config import WoodConfig
+from swarm.scenarios.wood.creatures import Wood, tilted
+
+SCENARIO = ScenarioPlugin(
+    name="wood",
+    summary="Five kinds of creatures, five goods, spoiling food, cold winters, gossip and shocks.",
+    Config=WoodConfig,
+    build=Wood,
+    tilted=tilted,
+)
