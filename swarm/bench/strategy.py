@@ -16,10 +16,10 @@ import numpy as np
 
 from swarm.bench import routers
 from swarm.bench.bundles import PRICES, Family, family
-from swarm.preflight import Narrator
 from swarm.bench.form import Result
 from swarm.bench.routers import Routed, Router, Split
 from swarm.coordination.strategy_auction import gates
+from swarm.preflight import Narrator
 
 ORDERS, SEEDS, TASKS_EACH = 5, (0, 1, 2), 160
 

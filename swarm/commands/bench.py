@@ -91,7 +91,7 @@ def bench_desks(json_path: JsonPath = None) -> None:
 
 @app.command(name="strategy")
 def bench_strategy(json_path: JsonPath = None) -> None:
-    """A strategy auction beside other routers, on tasks with a known optimum and bounded solvers; takes five minutes."""
+    """A strategy auction beside other routers, on tasks with a known optimum; takes five minutes."""
     from swarm.bench import strategy as strategy_bench
 
     _bench("strategy", strategy_bench.measure, json_path)

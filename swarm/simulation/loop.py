@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from swarm.agents import minds
-from swarm.agents.observation import MAX_HISTORY, Observation, PastRound, PrivateViews
+from swarm.agents.observation import Observation, PrivateViews
 from swarm.coordination.gossip import contact_graph
 from swarm.coordination.messages import Messages, left_over, sent
 from swarm.coordination.router import Delivery, Holdings, Router
@@ -26,6 +26,7 @@ from swarm.simulation.acting import Judge, PartyActs, Told, told
 from swarm.simulation.council_outcomes import CouncilOutcomes, Judged
 from swarm.simulation.entries import Acted
 from swarm.simulation.journal import JournalStats
+from swarm.simulation.look_back import LookBack
 from swarm.simulation.market import MarketAnswer, MarketPort
 from swarm.simulation.numbering import Numbers, market_accounts
 from swarm.simulation.parties.road import RoadRound
@@ -141,7 +142,7 @@ class RoundLoop:
         self._cleared: _Cleared | None = None
         self._last: RoundCleared | None = None
         self._before: Int64 | None = None
-        self._past: _Past | None = None
+        self._past: LookBack | None = None
         self._said = Messages.none(0)
         self._told = Told()
         self._hold(plan)
@@ -264,8 +265,8 @@ class RoundLoop:
         self._router = _router(plan)
         self._staff.under(plan)
         self._sizes.under(plan)
-        self._past = (self._past or _Past()) if minds.look_back(plan.shard) else None
         self._councils.under(plan)
+        self._past = (self._past or LookBack()) if minds.look_back(plan.shard) else None
 
     def _leave_for(self, fork: Fork) -> None:
         fork.plan.scenario.restore(self.plan.scenario.snapshot())
@@ -331,28 +332,6 @@ def _opening(plan: RunPlan) -> list[Consequence]:
     lots = np.full_like(goods, lends.lender_lots)
     cash = np.array([CASH]), np.array([lends.bank_pebbles * 100])
     return [*opening, Movement("capital", ISSUE, BANK, *cash), Movement("capital", ISSUE, LENDER, goods, lots)]
-
-
-class _Past:
-    """What desks may look back on: the last rounds' prices, and what everybody had a round ago."""
-
-    def __init__(self) -> None:
-        self._rounds: list[PastRound] = []
-        self._private: PrivateViews | None = None
-
-    def shown(self, seen: Observation) -> Observation:
-        """The observation with what lies behind it."""
-        before, self._private = self._private, seen.private
-        private = seen.private
-        if before is not None:
-            private = replace(private, before_cash_cents=before.cash_cents, before_have=before.have)
-        return Observation(replace(seen.public, history=tuple(self._rounds)), private)
-
-    def keep(self, round_: int, reference_ticks: Int64, cleared: RoundCleared) -> None:
-        """Add a round and forget the oldest."""
-        columns = (reference_ticks, cleared.clearing_ticks, cleared.volume_lots)
-        reference, clearing, volume = (tuple(column.tolist()) for column in columns)
-        self._rounds = [*self._rounds, PastRound(round_, reference, clearing, volume)][-MAX_HISTORY:]
 
 
 def _choices(gathered: Gathered, standing: Orders) -> Choices:

@@ -18,9 +18,9 @@ from swarm.agents.config import TOOLS, DeskConfig
 from swarm.agents.decision import DecisionError, Rules
 from swarm.agents.decisions import decisions_of
 from swarm.agents.desk import Desk
-from swarm.agents.desk_turn import DeskTurn
 from swarm.agents.desk_tools import Refusal, Seat, alone, call_schema, quoted, system_text
 from swarm.agents.desk_trace import Trace, read_trace
+from swarm.agents.desk_turn import DeskTurn
 from swarm.agents.forms.calls import ToolCall, read_calls
 from swarm.agents.memory import Memory
 from swarm.agents.minds import models_asked

@@ -363,7 +363,13 @@ def test_what_a_message_may_not_have_is_refused_by_its_name(message: dict[str, A
 
 
 def test_a_developer_is_a_system_and_a_reply_that_is_sent_back_is_taken() -> None:
-    back: dict[str, object] = {"role": "assistant", "content": "Good day.", "refusal": None, "tool_calls": None, "annotations": []}
+    back: dict[str, object] = {
+        "role": "assistant",
+        "content": "Good day.",
+        "refusal": None,
+        "tool_calls": None,
+        "annotations": [],
+    }
     told = [{"role": "developer", "content": [{"type": "text", "text": "Be brief."}]}, back, *GOOD["messages"]]
     _, _, client = call(GOOD | {"messages": told})
     assert [(m.role, m.content) for m in client.asked[0].messages] == [
