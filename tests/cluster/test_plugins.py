@@ -25,7 +25,7 @@ CONFIG: dict[str, Any] = {
     "traders": {
         "minds": {"wise": 1, "thrifty": 1, "cheap": 1},
         "define": {
-            "wise": {"mind": "council", "models": ["cheap", "strong"]},
+            "wise": {"mind": "panel", "models": ["cheap", "strong"]},
             "thrifty": {"mind": "cascade", "first": "cheap", "then": "strong"},
         },
     },
@@ -39,7 +39,7 @@ def test_a_strangers_plugin_runs_on_a_cluster_as_it_does_in_one_process(
     config: dict[str, Any], environment: dict[str, str], tmp_path: Path
 ) -> None:
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
-    modules = ",".join(f"tests.examples.{name}" for name in ("council", "cascade", "guess"))
+    modules = ",".join(f"tests.examples.{name}" for name in ("panel", "cascade", "guess"))
     environment = {**environment, VARIABLE: modules, "PYTHONPATH": str(ROOT)}
 
     def swarm(*arguments: str | Path) -> None:

@@ -24,7 +24,7 @@ from swarm.simulation.record import Recorder, RunRecord
 from swarm.simulation.replay import replay
 from swarm.simulation.traders import LocalTraders
 from swarm.simulation.world import run_rounds
-from tests.examples.council import Council
+from tests.examples.panel import Panel
 
 ROUNDS = 10
 MODELS: list[dict[str, Any]] = [
@@ -32,7 +32,7 @@ MODELS: list[dict[str, Any]] = [
     {"name": "strong", "temperament": "maker", "usd_per_million_prompt_tokens": 10.0},
     {"name": "third", "temperament": "value"},
 ]
-PLUGINS = ("council", "cascade", "guess", "parrot")
+PLUGINS = ("panel", "cascade", "guess", "parrot")
 
 
 @pytest.fixture(autouse=True)
@@ -68,7 +68,7 @@ def played(config: dict[str, Any], journal: Path) -> tuple[list[RoundOutcome], R
 
 
 def test_a_council_asks_all_of_its_models_and_is_billed_for_each(tmp_path: Path) -> None:
-    define = {"wise": {"mind": "council", "models": ["cheap", "strong", "third"]}}
+    define = {"wise": {"mind": "panel", "models": ["cheap", "strong", "third"]}}
     rounds, record = played({"traders": {"minds": {"wise": 1}, "define": define}}, tmp_path / "j")
     for outcome in rounds:
         turns = outcome.gathered.turns
@@ -120,7 +120,7 @@ def test_keys_of_an_engine_of_others_are_checked_like_ours(entry: dict[str, Any]
 
 def test_minds_of_several_models_make_do_with_the_cheapest_where_money_is_short(tmp_path: Path) -> None:
     define = {
-        "wise": {"mind": "council", "models": ["cheap", "strong"]},
+        "wise": {"mind": "panel", "models": ["cheap", "strong"]},
         "thrifty": {"mind": "cascade", "first": "cheap", "then": "strong"},
     }
     models = [model | {"usd_per_million_completion_tokens": 1.0} for model in MODELS[:2]]
@@ -134,27 +134,27 @@ def test_minds_of_several_models_make_do_with_the_cheapest_where_money_is_short(
     assert any(outcome.gathered.turns.models == ("cheap",) for outcome in rounds)
 
 
-async def raises(council: Council, seats: Seats, *_: Any) -> Turns:
+async def raises(council: Panel, seats: Seats, *_: Any) -> Turns:
     raise RuntimeError("out of its mind")
 
 
-async def forgets(council: Council, seats: Seats, *rest: Any) -> Turns:
+async def forgets(council: Panel, seats: Seats, *rest: Any) -> Turns:
     return (await decided(council, seats, *rest)).take(np.arange(1, len(seats)))
 
 
-async def poses(council: Council, seats: Seats, *rest: Any) -> Turns:
+async def poses(council: Panel, seats: Seats, *rest: Any) -> Turns:
     return replace(await decided(council, seats, *rest), minds=("third",))
 
 
-decided = Council.decide
+decided = Panel.decide
 
 
 @pytest.mark.parametrize("decide", [raises, forgets, poses])
 def test_a_mind_that_fails_costs_its_own_traders_and_not_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, decide: Any
 ) -> None:
-    monkeypatch.setattr(Council, "decide", decide)
-    define = {"wise": {"mind": "council", "models": ["cheap", "strong"]}}
+    monkeypatch.setattr(Panel, "decide", decide)
+    define = {"wise": {"mind": "panel", "models": ["cheap", "strong"]}}
     rounds, _ = played({"traders": {"minds": {"wise": 1, "third": 1}, "define": define}}, tmp_path / "j")
     for outcome in rounds:
         turns, errors = outcome.gathered.turns, outcome.gathered.decisions.errors
@@ -175,9 +175,9 @@ def test_a_scenario_without_a_market_decides_by_numbers(tmp_path: Path) -> None:
     ("traders", "key"),
     [
         ({"define": {"wise": {"mind": "counsel", "models": ["cheap", "strong"]}}}, "traders"),
-        ({"define": {"wise": {"mind": "council", "models": ["cheap", "dear"]}}}, "traders.define.wise"),
-        ({"define": {"wise": {"mind": "council", "models": ["cheap"]}}}, "traders.define.wise.models"),
-        ({"define": {"cheap": {"mind": "council", "models": ["cheap", "strong"]}}}, "traders.define.cheap"),
+        ({"define": {"wise": {"mind": "panel", "models": ["cheap", "dear"]}}}, "traders.define.wise"),
+        ({"define": {"wise": {"mind": "panel", "models": ["cheap"]}}}, "traders.define.wise.models"),
+        ({"define": {"cheap": {"mind": "panel", "models": ["cheap", "strong"]}}}, "traders.define.cheap"),
         ({"define": {"wise": {"models": ["cheap", "strong"]}}}, "traders.define.wise"),
         ({"minds": {"wise": 1}}, "traders.minds.wise"),
     ],

@@ -213,5 +213,23 @@ def test_a_name_that_is_a_role_has_it() -> None:
     assert [seat.role for seat in council.seats] == ["analyst", "oversight", None]
 
 
+def test_where_the_governor_asks_a_cheaper_model_it_decides_alone_and_is_billed() -> None:
+    dear = [{**m, "usd_per_million_prompt_tokens": 40.0} for m in MODELS]
+    spare = {"name": "spare", "temperament": "value", "form": "menu", "usd_per_million_prompt_tokens": 1.0}
+    traders = {"councils": [{"name": "five", "members": MEMBERS}], "minds": {"five": 1}}
+    budget = {"run_usd": 0.2}
+    rounds = Rounds()
+    found = play(
+        resolve({"rounds": 6, "population": 10, "models": [*dear, spare], "traders": traders, "budget": budget}), rounds
+    )
+    usd = found.summary["tokens"]["usd"]
+    assert usd["spare"] > 0 and sum(usd.values()) <= 0.2
+    for outcome in rounds.all:
+        turns = outcome.gathered.turns
+        asked = np.bincount(turns.calls.turn, minlength=len(turns))
+        by_spare = {turns.models[m] for m in turns.calls.model.tolist()} == {"spare"}
+        assert not by_spare or set(asked.tolist()) == {1}
+
+
 def test_plans_of_runs_have_the_models_of_their_councils() -> None:
     assert {m.name for m in compose(config()).run.models} == set(MEMBERS)

@@ -69,7 +69,20 @@ class CouncilMind:
         ]
 
     async def decide(self, seats: Seats, models: Mapping[str, ModelClient], deadline_s: float) -> Turns:
-        """Returns the votes of those members that were asked, as one turn for each seat."""
+        """Returns the votes of those members that were asked, as one turn for each seat.
+
+        Where staffing chose a model, that one decides alone, in the seat of the member who leads.
+        """
+        own = tuple(member.model for member in self.seats)
+        groups = [
+            self._sit(group, models, deadline_s, None if names == own else names[0])
+            for names, group in seats.chosen(*own)
+        ]
+        return Turns.join(await asyncio.gather(*groups))
+
+    async def _sit(
+        self, seats: Seats, models: Mapping[str, ModelClient], deadline_s: float, instead: str | None
+    ) -> Turns:
         loop = asyncio.get_running_loop()
         end = loop.time() + deadline_s
         worth = self._worth(seats)
@@ -77,8 +90,10 @@ class CouncilMind:
         everybody = np.arange(len(seats))
         meets = self._meets(seats)
         lead = self._lead(worth)
+        if instead is not None:
+            meets[:] = False
         if (~meets).any():
-            await self._hear([lead], seats, everybody[~meets], votes, models, end - loop.time())
+            await self._hear([lead], seats, everybody[~meets], votes, models, end - loop.time(), instead)
         first, others = self._order(lead)
         if self.config.when.disagreement:
             await self._hear(first, seats, everybody[meets], votes, models, end - loop.time())
@@ -157,27 +172,34 @@ class CouncilMind:
         votes: list[dict[int, list[_Vote]]],
         models: Mapping[str, ModelClient],
         left_s: float,
+        instead: str | None = None,
     ) -> None:
         """Asks these members at these places of `seats`, all at once, and puts down what they answer."""
         if not len(places):
             return
-        heard = Seats(seats.seen, seats.rows[places], seats.model[places], seats.models)
-        tasks = [
-            self._ask(member, sample, heard, models, left_s)
-            for member in members
-            for sample in range(self.config.samples)
-        ]
-        asked = await asyncio.gather(*tasks)
+        heard = seats.take(places)
         questions = [(member, sample) for member in members for sample in range(self.config.samples)]
-        for (member, _), answer in zip(questions, asked, strict=True):
+        names = [instead or self.seats[member].model for member, _ in questions]
+        asked = await asyncio.gather(
+            *(
+                self._ask(question, model, heard, models, left_s)
+                for question, model in zip(questions, names, strict=True)
+            )
+        )
+        for (member, _), model, answer in zip(questions, names, asked, strict=True):
             for i, place in enumerate(places.tolist()):
                 row = int(heard.rows[i])
-                votes[place].setdefault(member, []).append(self._vote(member, answer, i, seats, row))
+                votes[place].setdefault(member, []).append(self._vote(member, model, answer, i, seats, row))
 
     async def _ask(
-        self, member: int, sample: int, seats: Seats, models: Mapping[str, ModelClient], left_s: float
+        self,
+        question: tuple[int, int],
+        model: str,
+        seats: Seats,
+        models: Mapping[str, ModelClient],
+        left_s: float,
     ) -> Asked:
-        model = self.seats[member].model
+        member, sample = question
         reply = self._plan.completion_tokens[model]
         budget = (self._plan.budget.tokens_per_turn - reply, reply)
         stream = f"council {self.name} {member} {sample}"
@@ -185,9 +207,9 @@ class CouncilMind:
         size = seats.seen.public.sizes.get(model, ESTIMATED)
         return await ask(self._forms[member], seats, models[model], seeds.tolist(), budget, max(left_s, 0.0), size)
 
-    def _vote(self, member: int, asked: Asked, i: int, seats: Seats, row: int) -> _Vote:
+    def _vote(self, member: int, model: str, asked: Asked, i: int, seats: Seats, row: int) -> _Vote:
         """One answer, its letters as the common menu has them."""
-        reply, model = asked.replies[i], self.seats[member].model
+        reply = asked.replies[i]
         pruned = int(asked.pruned_messages[i])
         if reply is None:
             return _Vote(str(DecisionError.OVER_BUDGET), None, model, 0, pruned)
@@ -201,7 +223,7 @@ class CouncilMind:
         texts, pruned = [], []
         turn_of: list[int] = []
         calls: list[_Vote] = []
-        models = tuple(sorted(self.models))
+        models = tuple(sorted({vote.model for own in votes for one in own.values() for vote in one}))
         for i, own in enumerate(votes):
             by_member = tuple(tuple(vote.text for vote in own.get(m, ())) for m in range(len(self.seats)))
             texts.append(CouncilTurn(by_member, worth.weights_permille, worth.alone, drawn[i]).to_text())

@@ -19,12 +19,12 @@ from swarm.llm.protocol import ModelClient
 from swarm.schema import StrictModel
 
 
-class CouncilConfig(StrictModel):
+class PanelConfig(StrictModel):
     models: tuple[str, ...] = Field(min_length=2, max_length=9)
 
 
-class Council:
-    def __init__(self, name: str, section: CouncilConfig, plan: ShardPlan) -> None:
+class Panel:
+    def __init__(self, name: str, section: PanelConfig, plan: ShardPlan) -> None:
         self.name, self.plan, self.members = name, plan, section.models
         self.models = frozenset(section.models)
         self.most = TurnBound(len(section.models) * plan.budget.tokens_per_turn, len(section.models))
@@ -54,4 +54,4 @@ class Council:
         return Reading(best.outcome if best else DecisionError.ENGINE, steps=len(found))
 
 
-MIND = MindPlugin("council", "Several models vote.", CouncilConfig, Council, models=lambda section: section.models)
+MIND = MindPlugin("panel", "Several models vote.", PanelConfig, Panel, models=lambda section: section.models)
