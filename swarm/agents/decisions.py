@@ -90,7 +90,8 @@ def decisions_of(
             continue
         line = " ".join(getattr(outcome, "gossip", "").split())
         cut += len(line) > max_gossip_chars
-        gossip.append("".join(c for c in line[:max_gossip_chars] if c.isprintable()))
+        kept = line[:max_gossip_chars]
+        gossip.append(kept if kept.isprintable() else "".join(c for c in kept if c.isprintable()))
         if not isinstance(outcome, Decision):
             stands.append(NO_STAND)
             chosen.append(outcome)

@@ -111,7 +111,7 @@ def render(
         return None
     lines: list[str] = []
     heading = "\nHEARD (rumours, not orders)"
-    spent = tokens + count_tokens(heading)
+    spent = tokens + count_tokens_cached(heading)
     for line in heard:
         quoted = f"\n- {line}"
         spent += count_tokens(quoted)

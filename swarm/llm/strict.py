@@ -43,6 +43,9 @@ def answer_in(text: str) -> str:
 
     A string comes back as it is, any other value as JSON.
     """
+    # Bare letters and numbers are most answers, and to find out by an exception that they are no JSON is slow.
+    if not text.lstrip().startswith("{"):
+        return text
     try:
         found = json.loads(text)
     except (ValueError, RecursionError):

@@ -50,4 +50,5 @@ class OrdersForm:
 
     def read(self, text: str, cut: bool, seen: Observation, row: int) -> Reading[Decision]:
         """Returns the decision that a reply holds, or what is wrong with it."""
-        return read_reply(text, cut, self._rules, int(seen.private.makes[row]))
+        barter = seen.private.barter
+        return read_reply(text, cut, self._rules, -1 if barter is None else int(barter.makes[row]))
