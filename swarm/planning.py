@@ -139,6 +139,7 @@ def _plan(config: RunConfig, seed: int, scenario: Scenario, minds: tuple[str, ..
     _check_barter(scenario, minds, of)
     _check_margin(config, scenario)
     steps = () if isinstance(config.population, int) else config.population
+    # Market and shard get the same rules, so that what a form refuses the market would refuse, too.
     return RunPlan(
         name=config.name,
         seed=seed,
