@@ -144,6 +144,7 @@ def _plan(config: RunConfig, seed: int, scenario: Scenario, minds: tuple[str, ..
     staffed = _staffed(config, asked, with_tools)
     plugin, _ = staffing.read(config.traders.staffing, config.budget.governed)
     steps = () if isinstance(config.population, int) else config.population
+    # Market and shard get the same rules, so that what a form refuses the market would refuse, too.
     return RunPlan(
         name=config.name,
         seed=seed,

@@ -216,6 +216,7 @@ def read(path: Path, last_round: int | None = None) -> History:
                 acted[entry.round] = (*acted.get(entry.round, ()), entry)
             case Forked():
                 forks[place] = entry
+        # Whole is what ends with a round; before the first one the opening is.
         ended = isinstance(entry, RoundEnded) and (last_round is None or entry.round <= last_round)
         if ended:
             rounds = order.rounds

@@ -218,6 +218,7 @@ class RoundLoop:
         """The third phase: what parties do is judged, journalled and applied, and the round is made durable."""
         if self._cleared is None:
             raise RuntimeError(f"round {self.round + 1} is ended before it has been cleared")
+        # What parties do belongs to the round, so it is journalled before the round's end is.
         decided, cleared = self._cleared.decided, self._cleared
         self._decided = self._cleared = None
         acted = self._act(acts)

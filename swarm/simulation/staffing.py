@@ -150,6 +150,7 @@ class Staff:
         reasons = np.where(self._thinks & there, self._standing.reasons(round_, signs), Reason.ASLEEP)
         due = np.flatnonzero(reasons != Reason.ASLEEP)
         drawn = draw(plan.seed, "wake", round_, due) if len(due) else np.empty(0, dtype=np.uint64)
+        # Who has waited longest is asked first; to lack what one needs counts as waiting, and the seed parts others.
         waited = round_ - self._standing.last_decided[due] + NEED_COUNTS_ROUNDS * signs.out[due].any(axis=1)
         ranked = due[np.lexsort((drawn, -waited))]
         if self._plugin.name != "everybody":
