@@ -148,6 +148,11 @@ class TradersConfig(StrictModel):
     standing: StandingConfig = StandingConfig()
     """Orders that stand, so that not every trader has to think in every round."""
 
+    @property
+    def own_minds(self) -> list[str]:
+        """The names of the minds that this section defines."""
+        return [*(desk.name for desk in self.desks), *(council.name for council in self.councils), *self.define]
+
     def contacts(self, traders: int) -> int:
         """How many others each of `traders` hears."""
         return min(DEFAULT_CONTACTS, traders - 1) if self.hears is None else self.hears
