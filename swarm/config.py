@@ -9,6 +9,7 @@ from pydantic import Discriminator, Field, JsonValue, Tag, field_validator, mode
 from swarm.agents.baselines import ARBITRAGE, BASELINES
 from swarm.agents.config import BudgetConfig, TradersConfig
 from swarm.agents.minds import definitions, models_with_tools
+from swarm.coordination import staffing
 from swarm.errors import ConfigError, suggest
 from swarm.llm.config import ModelConfig
 from swarm.market.config import MarketConfig
@@ -185,6 +186,21 @@ class RunConfig(StrictModel):
         return self
 
     @model_validator(mode="after")
+    def _staffing_fits(self) -> "RunConfig":
+        names = [m.name for m in self.models]
+        try:
+            plugin, section = staffing.read(self.traders.staffing, self.budget.governed)
+        except ConfigError as error:
+            raise Misplaced(error.key, str(error).removeprefix(f"{error.key}: ")) from None
+        for model in plugin.models(section):
+            if model not in names:
+                raise Misplaced(
+                    staffing.KEY,
+                    f"there is no model {model!r}{suggest(model, names)}; known: {', '.join(names) or 'none'}",
+                )
+        return self
+
+    @model_validator(mode="after")
     def _hearing_fits(self) -> "RunConfig":
         if (hears := self.traders.hears) is not None and hears >= self.most_traders:
             raise Misplaced(
@@ -284,10 +300,14 @@ class RunConfig(StrictModel):
     def history_record(self) -> dict[str, Any]:
         """What of the config shapes the history: all but where the processes live.
 
-        A run of one market has no `regions`, and one without parties no `parties`, as before there were any.
+        A run of one market has no `regions`, one without parties no `parties`, and one whose staffing is the default
+        no `traders.staffing`.
         """
         left_out = {"runtime", *(key for key in ("regions", "parties") if not getattr(self, key))}
-        return {key: value for key, value in self.record().items() if key not in left_out}
+        kept = {key: value for key, value in self.record().items() if key not in left_out}
+        if not self.traders.staffing:
+            del kept["traders"]["staffing"]
+        return kept
 
     def sha256(self) -> str:
         """The digest of `history_record`, the same wherever a run's processes live."""

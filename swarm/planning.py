@@ -15,12 +15,14 @@ from swarm.agents.minds import definitions, models_of, models_with_tools, plugin
 from swarm.agents.plan import Definition, ShardPlan
 from swarm.config import RunConfig
 from swarm.config_file import resolve
+from swarm.coordination import staffing
 from swarm.errors import ConfigError, suggest
 from swarm.llm.entry import usd_per_turn
 from swarm.market import margin
 from swarm.market.config import MarketConfig, Mechanism
 from swarm.scenarios.protocol import Barters, Int64, Scenario, ScenarioPlugin
 from swarm.schema import StrictModel
+from swarm.simulation.compute import COMPUTE
 from swarm.simulation.history import REGION
 from swarm.simulation.joint import joint_plan
 from swarm.simulation.market import MarketPlan
@@ -134,25 +136,30 @@ def _plan(config: RunConfig, seed: int, scenario: Scenario, minds: tuple[str, ..
     )
     of = definitions([m.name for m in config.models], config.traders)
     asked = models_of(minds, of)
-    cheaper = _cheaper(config, asked, models_with_tools(minds, of))
+    with_tools = models_with_tools(minds, of)
+    cheaper = _cheaper(config, asked, with_tools)
     forms = scenario.forms(seed, rules, config.market.tick_cents)
     _check_barter(scenario, minds, of)
     _check_margin(config, scenario)
+    staffed = _staffed(config, asked, with_tools)
+    plugin, _ = staffing.read(config.traders.staffing, config.budget.governed)
     steps = () if isinstance(config.population, int) else config.population
+    # Market and shard get the same rules, so that what a form refuses the market would refuse, too.
     return RunPlan(
         name=config.name,
         seed=seed,
         rounds=config.rounds,
         scenario_name=config.scenario["name"],
         scenario=scenario,
-        models=tuple(m for m in config.models if m.name in asked | set(cheaper.values())),
+        models=tuple(m for m in config.models if m.name in asked | staffed | set(cheaper.values())),
         market=MarketPlan(
             config.market,
             len(minds),
             tuple(scenario.opening_reference_ticks.tolist()),
             scenario.named_accounts
             + (margin.ACCOUNTS if config.market.margin else ())
-            + ((DEPARTED,) if steps else ()),
+            + ((DEPARTED,) if steps else ())
+            + ((COMPUTE,) if plugin.charges else ()),
             _mechanisms(config.market, scenario.goods),
         ),
         shard=ShardPlan(
@@ -196,6 +203,20 @@ def _cheaper(config: RunConfig, asked: set[str], with_tools: set[str]) -> dict[s
         known = {name: usd for name, usd in prices.items() if usd is not None and usd < dear}
         if known:
             found[model.name] = min(known, key=lambda name: known[name])
+    return found
+
+
+def _staffed(config: RunConfig, asked: set[str], with_tools: set[str]) -> set[str]:
+    """The models that the staffing may choose; ConfigError where one cannot take the place of those that are asked."""
+    found = {*staffing.models_of(config.traders.staffing)}
+    entries = {model.name: model for model in config.models}
+    for name in sorted(found):
+        if with_tools and not entries[name].takes_tools:
+            raise ConfigError(staffing.KEY, f"{name} can call no tool, and some minds have theirs call tools")
+        if other := sorted(model for model in asked if entries[model].form != entries[name].form):
+            raise ConfigError(
+                staffing.KEY, f"{name} answers in another form than {other[0]}", "give both the same models[].form"
+            )
     return found
 
 

@@ -91,6 +91,7 @@ def _check_limits(config: RunConfig, plan: RunPlan) -> None:
             f"nobody knows what {unpriced[0]} costs",
             "give its entry usd_per_million_prompt_tokens and usd_per_million_completion_tokens; 0 is a price",
         )
+    # Dollars of one turn that is all of the dearest tokens: a budget below it can pay for nobody.
     most = max(max(m.usd_per_million or (0.0,)) for m in plan.models) * dearest / 1e6
     if not most:
         raise ConfigError(

@@ -148,6 +148,11 @@ class TradersConfig(StrictModel):
     standing: StandingConfig = StandingConfig()
     """Orders that stand, so that not every trader has to think in every round."""
 
+    staffing: dict[str, JsonValue] | None = Field(default=None, max_length=32)
+    """Who of those that are due is asked, and at which model: `name` is `everybody`, `governor` (as many as the run's
+    budget allows) or a plug-in's, the other keys are that one's; null: governor where the budget has a limit of the
+    run, else everybody."""
+
     @property
     def own_minds(self) -> list[str]:
         """The names of the minds that this section defines."""

@@ -129,6 +129,7 @@ class Rules:
             "required": ["side", "good", "price", "quantity"],
             "additionalProperties": False,
         }
+        # Offered only where decisions may stand: a key that means nothing invites a small model to fill it.
         standing = {
             "stand": {"type": "integer", "minimum": 0, "maximum": self.max_stand_rounds},
             "wake": {

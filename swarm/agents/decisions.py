@@ -88,6 +88,7 @@ def decisions_of(
             stands.append(NO_STAND)
             chosen.append(None)
             continue
+        # A line of gossip is one line, cut where it is too long, and that is counted.
         line = " ".join(getattr(outcome, "gossip", "").split())
         cut += len(line) > max_gossip_chars
         gossip.append("".join(c for c in line[:max_gossip_chars] if c.isprintable()))
@@ -100,6 +101,7 @@ def decisions_of(
         for sequence, order in enumerate(outcome.orders):
             side = BUY if order.side == "buy" else SELL
             rows.append((trader, sequence, good_number[order.good], side, order.price, order.quantity, 0))
+    # [orders, 7]: trader, sequence, good, side, limit, lots and a priority that the loop draws later.
     columns = np.array(rows, dtype=np.int64).reshape(len(rows), 7)
     return Decisions(
         Orders(*(columns[:, c].copy() for c in range(7))),

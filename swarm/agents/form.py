@@ -142,6 +142,7 @@ def _only_object(text: str) -> tuple[Any, list[Repair]]:
         end = _matching_brace(text, start)
         if end is None:
             raise MalformedReplyError("several_answers" if found else "truncated")
+        # A comma before a closing brace is the one fault of form that is mended without a guess.
         candidate, at = text[start:end], end
         value, repairs = _strict(candidate), list[Repair]()
         if value is None:
@@ -154,6 +155,7 @@ def _only_object(text: str) -> tuple[Any, list[Repair]]:
         found = value, start, end, repairs
     if found is None or text.find("{", at) >= 0:
         raise MalformedReplyError("not_json")
+    # What stands around the object is counted as a repair, since a stricter reader would have refused it.
     value, start, end, repairs = found
     before, after = text[:start].strip(), text[end:]
     if before.endswith("["):

@@ -99,6 +99,7 @@ def count(turn: CouncilTurn, rule: str, actions: int, overseers: frozenset[int],
     cast = chosen[voters]
     if cast.size == 0 or (cast == MISSING).all():
         return Count(None, "", 0.0)
+    # [actions], the same in a replay, since the draw is part of the turn.
     drawn = np.random.default_rng(turn.drawn).random(actions)
     if turn.alone >= 0 and (chosen[turn.alone] != MISSING).any():
         action = _most(chosen[turn.alone], actions, drawn)
@@ -110,6 +111,7 @@ def count(turn: CouncilTurn, rule: str, actions: int, overseers: frozenset[int],
         probability = float((cast[cast != MISSING] == action).mean())
     else:
         action, probability = _weighed(turn, voters, cast, actions, drawn)
+    # A veto comes before a doubt, so that both are counted for what they are.
     if any((chosen[m] == PASS).any() for m in overseers) and action != PASS:
         return Count(PASS, _letters(turn, chosen, PASS), probability, vetoed=True)
     if 1_000 * probability < abstain_permille and action != PASS:

@@ -146,6 +146,7 @@ def family(
     """
     random = np.random.default_rng(seed)
     difficulty, known, right, bids = [], [], [], []
+    # [tasks] and [tasks, tiers], task by task, since each needs its own optimum and bound.
     for number, size in enumerate(goods):
         for _ in range(tasks_each):
             one = task(random, size)

@@ -194,6 +194,7 @@ def replay(
             f"the journal ends within round {result.rounds + 1}: {result.unfinished_records} records and "
             f"{result.torn_bytes} bytes behind the last whole round are no part of the history"
         )
+    # The history must be what the journal says and what the summary said when the run ended.
     if result.mismatch:
         raise ReplayMismatch(f"{place}: the history does not hold: {result.mismatch}")
     recorded = folder.recorded_sha256()

@@ -92,6 +92,7 @@ def monitor(
     A run shows its metrics with --set runtime.metrics_port=9464. Ray's own endpoints are found where Ray runs with its
     dashboard (runtime.dashboard_port), also if it starts later. deploy/local has the same with Grafana, for Docker.
     """
+    # Only this command owes the import of what runs Prometheus.
     from swarm.monitoring import monitor as monitoring
 
     found = tuple(map(monitoring.target_of, targets or [f"127.0.0.1:{monitoring.USUAL_METRICS_PORT}"]))

@@ -14,6 +14,15 @@ OWN = -1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Chosen:
+    """Those who are asked in a round, by number and ascending; `model` is an index into `models`, or OWN."""
+
+    trader: Int64
+    model: Int64
+    models: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Assignment:
     """Row i says of trader i whether it is there, whether its mind is asked, and which model then answers.
 
@@ -30,6 +39,14 @@ class Assignment:
     def everybody(cls, present: Mask) -> Self:
         """Returns the assignment in which all who are there are asked at their own models."""
         return cls(present, present, np.full(len(present), OWN))
+
+    @classmethod
+    def of(cls, present: Mask, chosen: Chosen) -> Self:
+        """Returns the assignment in which those are asked whom a staffing chose."""
+        asked, model = np.zeros(len(present), dtype=np.bool_), np.full(len(present), OWN)
+        asked[chosen.trader] = True
+        model[chosen.trader] = chosen.model
+        return cls(present, asked, model, chosen.models)
 
     def take(self, rows: Int64) -> Self:
         """Returns the rows at these indices."""

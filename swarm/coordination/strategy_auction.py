@@ -88,6 +88,7 @@ def fit_min_max(parts: Float64) -> Float64:
     if not tasks:
         return np.full(width, 1 / width)
     signed = parts * np.where(np.arange(width) == COST, 1.0, -1.0)
+    # One row for each task and candidate: its score is at most Q, unless another one was chosen.
     # Columns: weights, Q, and x[task, candidate]. Scores lie in [-1, 1], so 2 frees a row that is not chosen.
     columns = width + 1 + tasks * candidates
     chosen = np.zeros((tasks * candidates, columns))

@@ -88,6 +88,7 @@ def spoilt(text: str, fault: str | None, schema: dict[str, Any], limit: int) -> 
         return json.dumps(call if is_call(schema) else json.loads(text) | {"orders": [order]})
 
     head = '{"thought": "I sell", "orders": [{"side": "sell", "good": "' + order["good"] + '", "price": '
+    # Each fault was seen of a real server or model; what runs on ends at the limit of tokens.
     match fault:
         case "whitespace":
             return text + "\n" * limit, "length"

@@ -9,10 +9,11 @@ from uuid import uuid4
 
 from swarm.config import RunConfig
 from swarm.llm import engines
+from swarm.llm.config import ModelConfig
 from swarm.llm.protocol import ModelClient
 from swarm.preflight import Narrator
 from swarm.simulation.loop import Interrupted
-from swarm.simulation.market import Market, MarketPort
+from swarm.simulation.market import Market, MarketPlan, MarketPort
 from swarm.simulation.plan import RunPlan, WorldPlan
 from swarm.simulation.traders import AskableTraders, LocalTraders, Run, in_background, kept_open
 
@@ -78,6 +79,20 @@ def open_ports(
             run = runner.run if len(markets) == 1 else stack.enter_context(in_background(runner))
             yield [_local_ports(own, Market(begun, journal), clients, run) for own, begun, journal in markets]
         return
+    with _ray_ports_of(config, models, markets, runs_on, narrator, should_stop) as opened:
+        yield opened
+
+
+@contextmanager
+def _ray_ports_of(
+    config: RunConfig,
+    models: Sequence[ModelConfig],
+    markets: Sequence[tuple[RunPlan, MarketPlan, Path | None]],
+    runs_on: RunsOn,
+    narrator: Narrator,
+    should_stop: Callable[[], bool],
+) -> Iterator[list[Ports]]:
+    """The ports of markets on a cluster: the one at an address, or one of the run's own."""
     narrator.phase(f"joining Ray at {runs_on.address}" if runs_on.address else "starting Ray")
     # Importing ray takes a second or more, which a local run does not owe.
     from swarm.runtime import adapters, cluster, serving, shard_actors
@@ -88,6 +103,7 @@ def open_ports(
             cluster.joined_cluster(runs_on.address) if runs_on.address else cluster.own_cluster(config.runtime)
         )
         stop_early(should_stop)
+        # Models come before shards, which ask for them by the names of their applications.
         labels = config.runtime.labels
         shard_actors.nodes_with(labels)
         narrator.phase(f"deploying {len(models)} models")
@@ -109,6 +125,7 @@ def open_ports(
         shards = sum(-(-own.traders // size) for own, _, _ in markets)
         many = "the market" if len(markets) == 1 else f"{len(markets)} markets"
         narrator.phase(f"starting {many} and {shards} shards")
+        # Everything that is started is ended in the reverse order, also where a later start fails.
         opened: list[Ports] = []
         for own, market_plan, journal in markets:
             ray_market = adapters.RayMarket(market_plan, str(journal.absolute()) if journal else None)

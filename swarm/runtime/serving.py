@@ -136,6 +136,7 @@ def deploy(
         logging_config={"log_level": "ERROR", "enable_access_log": False},
     )
     applications = {m.name: f"swarm-{run_id}-{m.name}" for m in models}
+    # All models are deployed at once, since each takes its time to load weights.
     replica: Any = serve.deployment(ModelReplica)
     targets = [
         serve.RunTarget(

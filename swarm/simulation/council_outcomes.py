@@ -95,6 +95,7 @@ class CouncilOutcomes:
         menus = self._plan.shard.forms.get(MenuForm.name)
         if not self._councils or not isinstance(menus, MenuForm):
             return ()
+        # A market as it stood before the round: [traders, assets] and [named accounts, assets] are all that it holds.
         market = new_exchange(self._plan.market)
         traders, assets = before.state.balances.shape
         market.ledger.balances[:traders, :assets] = before.state.balances

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from swarm.agents.turns import Turns
+from swarm.coordination.assignment import OWN, Chosen
 from swarm.market import commands, records
 from swarm.market.commands import Command
 from swarm.market.config import Mechanism
@@ -37,8 +38,8 @@ class RunBegan:
 class Decided:
     """What a replay needs to come to a round's decisions without any model.
 
-    `late` are the traders that no answer came from, and `pace` is the level and the number of traders that the budget's
-    governor chose, where there is one.
+    `late` are the traders that no answer came from. What the staffing chose is `pace`, the level and how many of those
+    who are due are asked, or `chosen`, each one by name with its model; with neither, all were asked at their own.
     """
 
     round: int
@@ -46,6 +47,7 @@ class Decided:
     baseline_orders: Orders
     late: Int64
     pace: tuple[int, int] | None = None
+    chosen: Chosen | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,7 +90,8 @@ def to_record(entry: Entry) -> list[Any]:
     """Returns `[kind, field, field, ...]` in plain values, as msgpack takes them."""
     if type(entry).__name__ not in _FACTS:
         return commands.to_record(entry)  # type: ignore[arg-type]
-    return [type(entry).__name__, *(_written(getattr(entry, f.name)) for f in fields(entry))]
+    record = [type(entry).__name__, *(_written(getattr(entry, f.name)) for f in fields(entry))]
+    return record[:-1] if _is_short(entry) else record
 
 
 def from_record(record: Any) -> Entry:
@@ -99,10 +102,21 @@ def from_record(record: Any) -> Entry:
     try:
         if kind not in _FACTS:
             return commands.from_record(record)
+        if kind == Decided.__name__ and len(values) == len(fields(Decided)) - 1:
+            values = [*values, _NOBODY_CHOSEN]
         entry: Entry = records.read_fields(_FACTS[kind], values, _READERS)
     except RecordError as error:
         raise RecordError(f"{kind}: {error}") from None
     return entry
+
+
+_NOBODY_CHOSEN = object()
+"""Stands for the last field of a Decided that is not written."""
+
+
+def _is_short(entry: Entry) -> bool:
+    """Whether the last field is left out: where no staffing has named whom it asks, in nearly all runs."""
+    return isinstance(entry, Decided) and entry.chosen is None
 
 
 def _written(value: Any) -> Any:
@@ -111,6 +125,9 @@ def _written(value: Any) -> Any:
             return value.to_record()
         case Orders():
             return commands.pack_orders(value)
+        case Chosen():
+            packed = [records.pack_column(column) for column in (value.trader, value.model)]
+            return [len(value.trader), *packed, list(value.models)]
         case np.ndarray():
             return value.tolist()
         case tuple():
@@ -148,6 +165,19 @@ def _pace(value: Any, name: str) -> tuple[int, int] | None:
     return records.integer(level, f"{name}.level", 0, 255), records.count(asked, f"{name}.asked")
 
 
+def _chosen(value: Any, name: str) -> Chosen | None:
+    if value is _NOBODY_CHOSEN:
+        return None
+    length, trader, model, models = records.listed(value, name, 4)
+    asked = records.count(length, f"{name}.asked")
+    names = records.texts(models, f"{name}.models")
+    number = records.packed_column(trader, f"{name}.trader", asked)
+    # No trader has a number below zero, and none is named twice.
+    number = records.ascending(records.within(number, f"{name}.trader", 0, records.HIGHEST), f"{name}.trader")
+    which = records.packed_column(model, f"{name}.model", asked)
+    return Chosen(number, records.within(which, f"{name}.model", OWN, len(names) - 1), names)
+
+
 def _acts(value: Any, name: str) -> tuple[Act, ...]:
     return tuple(party.from_record(one, f"{name}[{i}]") for i, one in enumerate(records.listed(value, name)))
 
@@ -162,6 +192,7 @@ _READERS: dict[Any, records.Read] = {
     "turns": _turns,
     "late": _late,
     "pace": _pace,
+    "chosen": _chosen,
     "acts": _acts,
     "refused": _refused,
     "changes": records.texts,

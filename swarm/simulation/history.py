@@ -216,6 +216,7 @@ def read(path: Path, last_round: int | None = None) -> History:
                 acted[entry.round] = (*acted.get(entry.round, ()), entry)
             case Forked():
                 forks[place] = entry
+        # Whole is what ends with a round; before the first one the opening is.
         ended = isinstance(entry, RoundEnded) and (last_round is None or entry.round <= last_round)
         if ended:
             rounds = order.rounds
@@ -332,6 +333,10 @@ def _check_decided(plan: RunPlan, decided: Decided) -> None:
     if unknown := [name for name in turns.models if name not in models]:
         raise RecordError(f"turns.models: {described(unknown[0])} is no model of this run")
     within(decided.late, "late", 0, last_trader)
+    if decided.chosen is not None:
+        within(decided.chosen.trader, "chosen.trader", 0, last_trader)
+        if unknown := [name for name in decided.chosen.models if name not in models]:
+            raise RecordError(f"chosen.models: {described(unknown[0])} is no model of this run")
     within(orders.trader, "baseline_orders.trader", 0, last_trader)
     within(orders.good, "baseline_orders.good", 0, goods - 1)
     if not np.isin(orders.side, (BUY, SELL)).all():

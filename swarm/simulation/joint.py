@@ -106,6 +106,7 @@ def joint_closing(closings: Sequence[MarketClosing]) -> MarketClosing:
 def joint_outcome(plan: WorldPlan, outcomes: Sequence[RoundOutcome]) -> RoundOutcome:
     """Returns one round of all markets as a round of one, which has each market's own in `of`."""
     first, number_of = outcomes[0], plan.number_of
+    # Rows get the numbers that traders have in the run; a traveller's two seats become one trader.
     state = _state(plan, [o.state for o in outcomes])
     return RoundOutcome(
         plan=plan.run,

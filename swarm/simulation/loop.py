@@ -23,6 +23,7 @@ from swarm.market.orders import Int64, Orders
 from swarm.scenarios.protocol import Choices, Consequence, HearsPrices, MarketState, Movement, Resolved, with_debts
 from swarm.seeding import draw
 from swarm.simulation.acting import Judge, PartyActs, Told, told
+from swarm.simulation.compute import COMPUTE, Charged, charged
 from swarm.simulation.council_outcomes import CouncilOutcomes, Judged
 from swarm.simulation.entries import Acted
 from swarm.simulation.journal import JournalStats
@@ -35,7 +36,7 @@ from swarm.simulation.plan import Fork, RunPlan
 from swarm.simulation.presence import turnover
 from swarm.simulation.prompt_sizes import PromptSizes
 from swarm.simulation.staffing import Staff, Staffed, counted
-from swarm.simulation.traders import Gathered, KnowsPace, TradersPort
+from swarm.simulation.traders import Gathered, KnowsRounds, TradersPort
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,6 +114,7 @@ class _Cleared:
     reference_before_ticks: Int64
     clear_s: float
     judged: tuple[Judged, ...]
+    charged: Charged
 
 
 class RoundLoop:
@@ -174,7 +176,7 @@ class RoundLoop:
         self._come_and_go(round_)
         seen, delivery = self._observe(round_)
         # Who is asked, and what it reads of what it has heard.
-        recorded = self._traders.recorded_pace(round_) if isinstance(self._traders, KnowsPace) else None
+        recorded = self._traders.recorded(round_) if isinstance(self._traders, KnowsRounds) else None
         seen = self._staff.ask(seen, self._answer.state, self.cleared, recorded)
         assigned = seen.private.assigned
         delivery = self._router.read(delivery, None if assigned is None else assigned.asked)
@@ -182,7 +184,7 @@ class RoundLoop:
         decided_s = self._clock()
         self._sizes.learn(seen, gathered.turns)
         seconds = decided_s - started_s
-        gathered, standing, staffed = self._staff.settle(seen, self._answer.state, gathered, seconds)
+        gathered, standing, staffed = self._staff.take(seen, self._answer.state, gathered, seconds)
         self._decided = _Decided(round_, started_s, decided_s, seen, delivery, gathered, standing, staffed)
 
     def clear(self) -> None:
@@ -207,14 +209,16 @@ class RoundLoop:
         clear_s = self._clock() - resumed_s
         judged = self._councils.settled(decided.seen, decided.gathered.turns, orders, decided_on)
         self._live(round_, before, cleared, resolved)
+        paid = self._charge(decided, cleared)
         self._said = _said(plan, round_, decided.gathered, orders, taken, cleared)
         self.round, self._last = round_, cleared
-        self._cleared = _Cleared(decided, orders, taken, cleared, before, clear_s, judged)
+        self._cleared = _Cleared(decided, orders, taken, cleared, before, clear_s, judged, paid)
 
     def end(self, acts: Sequence[PartyActs] = ()) -> RoundOutcome:
         """The third phase: what parties do is judged, journalled and applied, and the round is made durable."""
         if self._cleared is None:
             raise RuntimeError(f"round {self.round + 1} is ended before it has been cleared")
+        # What parties do belongs to the round, so it is journalled before the round's end is.
         decided, cleared = self._cleared.decided, self._cleared
         self._decided = self._cleared = None
         acted = self._act(acts)
@@ -234,7 +238,7 @@ class RoundLoop:
             state=self._answer.state,
             named_balances=self._answer.named,
             trader_columns=plan.scenario.trader_columns(),
-            staffed=counted(decided.staffed, decided.standing, cleared.taken),
+            staffed=counted(decided.staffed, decided.standing, cleared.taken, cleared.charged),
             journal=journal,
             duration_s=self._clock() - decided.started_s,
             decide_s=decided.decided_s - decided.started_s,
@@ -304,6 +308,16 @@ class RoundLoop:
         self._answer = self._market.execute(
             [e if isinstance(e, Acted) else self._numbers.command(e, accounts) for e in entries]
         )
+
+    def _charge(self, decided: _Decided, cleared: RoundCleared) -> Charged:
+        """Traders pay for their turns, where a staffing charges for them; all others' rounds end as they are."""
+        if COMPUTE not in self.plan.market.named_accounts:
+            return Charged()
+        account = self.plan.market.named_accounts.index(COMPUTE)
+        charges = self._staff.settle(decided.round, decided.gathered.turns, cleared)
+        due = charged(charges, self._answer.state, int(self._answer.named[account][CASH]))
+        self._execute(due.movements)
+        return due
 
     def _live(self, round_: int, reference_before_ticks: Int64, cleared: RoundCleared, resolved: Resolved) -> None:
         """What happens to everybody once the round has cleared."""

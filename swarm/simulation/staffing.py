@@ -15,16 +15,20 @@ import numpy.typing as npt
 
 from swarm.agents.minds import thinks
 from swarm.agents.observation import Int64, Observation
-from swarm.coordination.assignment import Assignment
+from swarm.agents.turns import Turns
+from swarm.coordination.assignment import OWN, Assignment, Chosen
 from swarm.coordination.governor import Level, Pace
-from swarm.coordination.staffing import Due, Spent, find
+from swarm.coordination.staffing import KEY, Charges, Due, Paced, Setup, Spent, TurnCosts, read
 from swarm.coordination.standing import REASONS, Mask, Reason, Signs, Standing, covered
+from swarm.errors import ConfigError
 from swarm.market.events import OrdersTaken, RoundCleared
 from swarm.market.ledger import CASH
 from swarm.market.orders import Orders
 from swarm.scenarios.protocol import MarketState
 from swarm.seeding import draw
 from swarm.simulation.bill import Bill, limits
+from swarm.simulation.compute import Charged, earned
+from swarm.simulation.entries import Decided
 from swarm.simulation.plan import RunPlan
 from swarm.simulation.traders import Gathered
 
@@ -45,7 +49,7 @@ class Staffed:
     `due` is by reason; of them `asked` were asked and `held_back` were not, for the budget's sake. `standing_orders`
     were put in for traders that did not decide, after `cut_lots` had been cut off them, and `refused_orders` of them
     did not pass the market. `unheard` counts messages that the level left undelivered, and what is spent is the run's
-    so far.
+    so far. The cents are those of the round, where traders are charged for their turns.
     """
 
     due: Mapping[str, int] = field(default_factory=dict)
@@ -56,6 +60,9 @@ class Staffed:
     cut_lots: int = 0
     refused_orders: int = 0
     unheard: int = 0
+    paid_cents: int = 0
+    given_back_cents: int = 0
+    unpaid_cents: int = 0
     level: Level = Level.ALL
     spent_tokens: int = 0
     spent_usd: float = 0.0
@@ -75,7 +82,8 @@ class Staffed:
 class _Asking:
     """A round between the question and the answer: `ranked` are those who are due, first who would be asked first.
 
-    `thinking` is how many traders are there that models decide for.
+    Of them `asked` are asked, as the pace has it or, where there is one, as was `chosen`. `thinking` is how
+    many traders are there that models decide for.
     """
 
     reasons: Int64
@@ -83,6 +91,8 @@ class _Asking:
     thinking: int
     signs: Signs
     pace: Pace
+    chosen: Chosen | None
+    asked: Int64
     heard_lines: Int64
 
 
@@ -102,14 +112,17 @@ class Staff:
         shard = plan.shard
         self._thinks = thinks(shard)
         self._governed = shard.budget.governed
-        self._on = bool(shard.traders.standing.max_rounds or self._governed)
+        self._plugin, section = read(shard.traders.staffing, self._governed)
+        staffed = self._governed or shard.traders.staffing is not None
+        self._on = bool(shard.traders.standing.max_rounds or staffed)
         if before != plan.minds or not self._on:
             self._standing = Standing(plan.traders, len(plan.scenario.goods))
         self._bill = Bill(plan)
         # Half of the traders whose decisions may stand for four rounds are due in a round, more or less.
         calm = 4 / (4 + shard.traders.standing.max_rounds)
-        name = "governor" if self._governed else "everybody"
-        self._staffing = find(name).build(limits(shard), self._spent, calm)
+        usd = {model.name: model.usd_per_million or (0.0, 0.0) for model in plan.models}
+        setup = Setup(plan.seed, plan.traders, limits(shard), self._spent, calm, usd)
+        self._staffing = self._plugin.build(section, setup)
 
     def forget(self, traders: Int64) -> None:
         """Let nothing stand of these, who leave."""
@@ -120,11 +133,11 @@ class Staff:
         seen: Observation,
         market: MarketState,
         cleared: RoundCleared | None,
-        recorded: tuple[int, int] | None = None,
+        recorded: Decided | None = None,
     ) -> Observation:
         """Returns what traders are shown in this round, with a mark at those who are asked, and who are not there.
 
-        A round that a journal has goes by the pace that is `recorded` of it, whatever would be chosen now.
+        A round that a journal has goes by what is `recorded` of it, whatever would be chosen now.
         """
         plan, round_ = self._plan, seen.public.round
         there = plan.there(round_)
@@ -137,17 +150,28 @@ class Staff:
         reasons = np.where(self._thinks & there, self._standing.reasons(round_, signs), Reason.ASLEEP)
         due = np.flatnonzero(reasons != Reason.ASLEEP)
         drawn = draw(plan.seed, "wake", round_, due) if len(due) else np.empty(0, dtype=np.uint64)
+        # Who has waited longest is asked first; to lack what one needs counts as waiting, and the seed parts others.
         waited = round_ - self._standing.last_decided[due] + NEED_COUNTS_ROUNDS * signs.out[due].any(axis=1)
         ranked = due[np.lexsort((drawn, -waited))]
-        if self._governed:
+        if self._plugin.name != "everybody":
             self._bill.open(seen)
-        costs = (self._bill.costs(ranked, cheaper) for cheaper in (False, True))
-        chosen = self._staffing.assign(Due(round_, plan.rounds - round_ + 1, len(due), *costs))
-        pace = _paced(recorded) or chosen
-        self._asking = _Asking(reasons, ranked, int((self._thinks & there).sum()), signs, pace, heard_lines)
-        asked = np.zeros(len(there), dtype=np.bool_)
-        asked[ranked[: pace.count]] = True
-        assigned = self._bill.assigned(there, asked, pace.level >= Level.CHEAPER)
+        costs = TurnCosts(*(self._bill.costs(ranked, cheaper) for cheaper in (False, True)))
+        wanted = self._staffing.assign(Due(round_, plan.rounds - round_ + 1, ranked), costs)
+        if recorded is not None:
+            wanted = recorded.chosen or _paced(recorded.pace, len(ranked))
+        # Short or long, what is chosen comes to a pace and to those who are asked.
+        chosen, pace = None, wanted
+        if isinstance(pace, Chosen):
+            chosen, pace = self._checked(pace, ranked), Pace(Level.ALL, len(pace.trader))
+        asking = ranked[: pace.count] if chosen is None else chosen.trader
+        thinking = int((self._thinks & there).sum())
+        self._asking = _Asking(reasons, ranked, thinking, signs, pace, chosen, asking, heard_lines)
+        if chosen is None:
+            asked = np.zeros(len(there), dtype=np.bool_)
+            asked[asking] = True
+            assigned = self._bill.assigned(there, asked, pace.level >= Level.CHEAPER)
+        else:
+            assigned = Assignment.of(there, chosen)
         private = replace(seen.private, assigned=assigned)
         if pace.level < Level.SHORTER:
             return Observation(seen.public, private)
@@ -156,13 +180,30 @@ class Staff:
             replace(seen.public, history=seen.public.history[-HISTORY_ROUNDS:]), replace(private, heard=heard)
         )
 
-    def settle(
+    def settle(self, round_: int, turns: Turns, cleared: RoundCleared) -> Sequence[Charges]:
+        """Returns what traders are charged for a round's turns."""
+        calls, config = turns.calls, self._plan.market.config
+        spent = Spent(
+            round_, turns.models, turns.trader[calls.turn], calls.model, calls.prompt_tokens, calls.completion_tokens
+        )
+        return self._staffing.settle(spent, earned(cleared, self._plan.traders, config.tick_cents))
+
+    def _checked(self, chosen: Chosen, due: Int64) -> Chosen:
+        """The same; ConfigError where somebody is asked who is not due, or at a model that the run has not."""
+        models = {model.name for model in self._plan.models}
+        if unknown := [name for name in chosen.models if name not in models]:
+            raise ConfigError(KEY, f"{self._plugin.name} chose {unknown[0]!r}, which is no model of this run")
+        in_order = (np.diff(chosen.trader) > 0).all() and len(chosen.trader) == len(chosen.model)
+        if not in_order or not np.isin(chosen.trader, due).all():
+            raise ConfigError(KEY, f"{self._plugin.name} chose others than are due, or not in ascending order")
+        if len(chosen.model) and not OWN <= chosen.model.min() <= chosen.model.max() < len(chosen.models):
+            raise ConfigError(KEY, f"{self._plugin.name} chose a model that it does not name")
+        return chosen
+
+    def take(
         self, seen: Observation, market: MarketState, gathered: Gathered, seconds: float
     ) -> tuple[Gathered, Orders, Staffed]:
-        """What was gathered with the pace that held, the orders that stand for the others, and what the round came to.
-
-        A recorded round has its pace; any other gets the one that `ask` chose.
-        """
+        """Returns what was gathered with what the staffing chose, the orders that stand, and what the round came to."""
         plan, round_ = self._plan, seen.public.round
         turns, decisions = gathered.turns, gathered.decisions
         asking = self._asking
@@ -171,14 +212,12 @@ class Staff:
             tokens, usd = self._spent
             everybody = Staffed(asked=len(turns), spent_tokens=round(tokens), spent_usd=usd)
             return gathered, Orders.empty(), everybody
-        pace = _paced(gathered.pace) or asking.pace
-        if self._governed:
-            gathered = replace(gathered, pace=(int(pace.level), pace.count))
-        asked = asking.ranked[: pace.count]
+        pace, asked = asking.pace, asking.asked
+        gathered = self._noted(gathered, asking)
         before = self._spent
         self._charge(gathered, asked, pace.level)
         tokens, usd = self._spent[0] - before[0], self._spent[1] - before[1]
-        self._staffing.settle(Spent(pace, tokens, usd, seconds, len(turns)))
+        self._staffing.keep(Paced(pace, tokens, usd, seconds, len(turns)))
         errors = np.array([error is not None for error in decisions.errors], dtype=np.bool_)
         decided = np.flatnonzero(~errors)
         self._standing.decide(
@@ -210,6 +249,16 @@ class Staff:
         )
         return gathered, put_in, staffed
 
+    def _noted(self, gathered: Gathered, asking: _Asking) -> Gathered:
+        """What was gathered, with what the journal has to know of who was asked: nothing, where all were as usual."""
+        chosen, pace = asking.chosen, asking.pace
+        everybody = len(asking.asked) == len(asking.ranked)
+        if chosen is not None:
+            return gathered if everybody and (chosen.model == OWN).all() else replace(gathered, chosen=chosen)
+        if self._plugin.keeps_budget or not everybody or pace.level > Level.ALL:
+            return replace(gathered, pace=(int(pace.level), pace.count))
+        return gathered
+
     def _charge(self, gathered: Gathered, asked: Int64, level: Level) -> None:
         """Add what the round's turns cost. What nobody knows is taken at its worst."""
         tokens, usd = self._bill.of(gathered, level)
@@ -218,15 +267,21 @@ class Staff:
         self._spent = (self._spent[0] + tokens + float(worst[0]), self._spent[1] + usd + float(worst[1]))
 
 
-def counted(staffed: Staffed, standing: Orders, taken: OrdersTaken) -> Staffed:
-    """The same once the market has said which of the standing orders it refused."""
+def counted(staffed: Staffed, standing: Orders, taken: OrdersTaken, charged: Charged) -> Staffed:
+    """The same once the market has said which of the standing orders it refused, and traders have paid."""
     refused = int(np.isin(taken.rejected_trader, standing.trader).sum())
-    return replace(staffed, refused_orders=refused)
+    return replace(
+        staffed,
+        refused_orders=refused,
+        paid_cents=charged.paid_cents,
+        given_back_cents=charged.given_back_cents,
+        unpaid_cents=charged.unpaid_cents,
+    )
 
 
-def _paced(recorded: tuple[int, int] | None) -> Pace | None:
-    """The pace of a round as a journal has it."""
-    return Pace(Level(recorded[0]), recorded[1]) if recorded else None
+def _paced(recorded: tuple[int, int] | None, due: int) -> Pace:
+    """The pace of a round as a journal has it; where it has none, all who were due were asked."""
+    return Pace(Level(recorded[0]), recorded[1]) if recorded else Pace(Level.ALL, due)
 
 
 def _signs(seen: Observation, market: MarketState, cleared: RoundCleared | None, heard: Mask) -> Signs:

@@ -17,6 +17,7 @@ from swarm.agents.observation import Int64, Observation
 from swarm.agents.plan import ShardPlan
 from swarm.agents.shard import Shard, ShardAnswer, read_again
 from swarm.agents.turns import Turns
+from swarm.coordination.assignment import Chosen
 from swarm.errors import JournalError
 from swarm.llm.protocol import Connected, ModelClient
 from swarm.market.orders import Orders
@@ -27,8 +28,8 @@ from swarm.simulation.entries import Decided
 class Gathered:
     """What came back in time: answers of shards, and the traders whose shard did not answer, in ascending order.
 
-    `pace` is the level that the budget's governor chose for the round and how many traders it let be asked, once that
-    is known: a journal tells it, and for traders that were asked the round loop fills it in. What was `recorded` comes
+    `pace` or `chosen` is what the staffing chose for the round, once that is known: a journal tells it, and for traders
+    that were asked the round loop fills it in. What was `recorded` comes
     from a journal, which has no word of latencies, caches and clocks.
     """
 
@@ -37,11 +38,12 @@ class Gathered:
     baseline_orders: Orders
     late: Int64
     pace: tuple[int, int] | None = None
+    chosen: Chosen | None = None
     recorded: bool = False
 
     def entry(self, round_: int) -> Decided:
         """Returns what the journal has of it."""
-        return Decided(round_, self.turns, self.baseline_orders, self.late, self.pace)
+        return Decided(round_, self.turns, self.baseline_orders, self.late, self.pace, self.chosen)
 
 
 class TradersPort(Protocol):
@@ -53,11 +55,11 @@ class TradersPort(Protocol):
 
 
 @runtime_checkable
-class KnowsPace(Protocol):
-    """Traders of a recorded run, whose journal has the pace of its rounds."""
+class KnowsRounds(Protocol):
+    """Traders of a recorded run, whose journal says who was asked in its rounds."""
 
-    def recorded_pace(self, round_: int) -> tuple[int, int] | None:
-        """Returns the pace of a round as the journal has it; None where it has none."""
+    def recorded(self, round_: int) -> Decided | None:
+        """Returns a round as the journal has it; None where it has none."""
         ...
 
 
@@ -145,9 +147,9 @@ class RecordedTraders:
         """The plan that holds in a round."""
         return next(plan for first, plan in self._plans if first <= round_)
 
-    def recorded_pace(self, round_: int) -> tuple[int, int] | None:
-        """Returns the pace of a round as the journal has it; None where it has none."""
-        return self.rounds[round_].pace if round_ in self.rounds else None
+    def recorded(self, round_: int) -> Decided | None:
+        """Returns a round as the journal has it; None where it has none."""
+        return self.rounds.get(round_)
 
     def decide(self, seen: Observation) -> Gathered:
         """The recorded round."""
@@ -159,7 +161,15 @@ class RecordedTraders:
             decisions = read_again(plan, self._minds[1], decided.turns, seen)
         except ValueError as error:
             raise JournalError(f"the decisions of round {seen.public.round}: {error}") from error
-        return Gathered(decided.turns, decisions, decided.baseline_orders, decided.late, decided.pace, recorded=True)
+        return Gathered(
+            decided.turns,
+            decisions,
+            decided.baseline_orders,
+            decided.late,
+            decided.pace,
+            decided.chosen,
+            recorded=True,
+        )
 
 
 class ResumedTraders:
@@ -175,9 +185,9 @@ class ResumedTraders:
         self._learner: Shard | None = None
         self._caught_up = not recorded.rounds
 
-    def recorded_pace(self, round_: int) -> tuple[int, int] | None:
-        """Returns the pace of a round as the journal has it; None where it has none."""
-        return self._recorded.recorded_pace(round_)
+    def recorded(self, round_: int) -> Decided | None:
+        """Returns a round as the journal has it; None where it has none."""
+        return self._recorded.recorded(round_)
 
     def decide(self, seen: Observation) -> Gathered:
         """The recorded round, or ask everybody."""

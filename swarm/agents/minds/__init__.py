@@ -14,6 +14,7 @@ from swarm.agents.baselines import BASELINES
 from swarm.agents.config import CouncilConfig, DeskConfig, TradersConfig
 from swarm.agents.mind import Mind, MindPlugin, Rule
 from swarm.agents.plan import Definition, ShardPlan
+from swarm.coordination import staffing
 from swarm.errors import ConfigError, suggest
 from swarm.plugins import Plugins
 
@@ -77,7 +78,7 @@ def models_with_tools(names: Iterable[str], of: Mapping[str, Definition]) -> set
 def models_asked(plan: ShardPlan) -> set[str]:
     """Returns the models that are or may be asked in a shard."""
     own = models_of(plan.minds, plan.definitions)
-    return own | {plan.cheaper[m] for m in own if m in plan.cheaper}
+    return own | {plan.cheaper[m] for m in own if m in plan.cheaper} | {*staffing.models_of(plan.traders.staffing)}
 
 
 def cast(plan: ShardPlan) -> dict[str, Mind | Rule]:

@@ -224,6 +224,7 @@ class CouncilMind:
         turn_of: list[int] = []
         calls: list[_Vote] = []
         models = tuple(sorted({vote.model for own in votes for one in own.values() for vote in one}))
+        # A turn's text holds the votes of all members; its calls are those that an engine really answered.
         for i, own in enumerate(votes):
             by_member = tuple(tuple(vote.text for vote in own.get(m, ())) for m in range(len(self.seats)))
             texts.append(CouncilTurn(by_member, worth.weights_permille, worth.alone, drawn[i]).to_text())

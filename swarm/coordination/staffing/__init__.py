@@ -1,34 +1,52 @@
 """Ways to staff a round: one file each in this folder, with one export named STAFFING, found by the file's name.
 
-A staffing says who of those that are due thinks in a round, and at which of two models. What it chose is journalled,
-and a replay goes by that, so that it may look at a clock. It knows traders by number, costs as columns, nothing else.
+A staffing says who of those that are due thinks in a round, and at which model. What it chose is journalled, and a
+replay goes by that, so that it may look at a clock. It may also charge traders for what their turns took; that it works
+out from recorded tokens alone, so that a replay comes to the same cents. It knows traders by number, costs as columns,
+nothing else. Who is due it does not say: a decision stands until something wakes its trader (`coordination.standing`),
+whatever the staffing, and standing orders are put in for whoever it leaves out; so the two are parts of their own.
 """
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
+from pydantic import ValidationError
+
+from swarm.coordination.assignment import Chosen, Int64
 from swarm.coordination.governor import Costs, Limits, Pace
+from swarm.errors import ConfigError
 from swarm.plugins import Plugins
+from swarm.schema import StrictModel
+
+KEY = "traders.staffing"
+"""Where a config says how a run is staffed."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Due:
-    """Those who are due in a round, in the order in which they would be asked, with what their turns cost.
+    """Those who are due in a round, by number, in the order in which they would be asked.
 
-    `own` is what they cost at their own models, `cheaper` at the cheaper ones; `rounds_left` counts this round.
+    `rounds_left` counts this round.
     """
 
     round: int
     rounds_left: int
-    traders: int
+    trader: Int64
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TurnCosts:
+    """What the turns of those who are due cost, in their order: at their `own` models, or at the `cheaper` ones."""
+
     own: Costs
     cheaper: Costs
 
 
 @dataclass(frozen=True, slots=True)
-class Spent:
-    """What a round came to: tokens and dollars by the recorded calls alone, seconds, and how many were asked."""
+class Paced:
+    """What a round came to: its pace, tokens, dollars, the seconds of its decisions, and how many were asked."""
 
     pace: Pace
     tokens: float
@@ -37,35 +55,107 @@ class Spent:
     asked: int
 
 
-class Staffing(Protocol):
-    """Says who thinks in a round."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Spent:
+    """The calls of models in a round, as the journal has them: a row for each, `model` being an index into `models`."""
 
-    def assign(self, due: Due) -> Pace:
-        """Returns how many of those who are due are asked, the first first, and at which level."""
+    round: int
+    models: tuple[str, ...]
+    trader: Int64
+    model: Int64
+    prompt_tokens: Int64
+    completion_tokens: Int64
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Charges:
+    """Cents that traders owe to the account COMPUTE for a cause; below zero are those that it gives back to them."""
+
+    cause: str
+    trader: Int64
+    cents: Int64
+
+
+class Staffing(Protocol):
+    """Says who thinks in a round, at which model, and what that costs a trader."""
+
+    def assign(self, due: Due, costs: TurnCosts) -> Pace | Chosen:
+        """Returns who is asked: a pace is short for the first so many at a level, Chosen names each and its model."""
         ...
 
-    def settle(self, spent: Spent) -> None:
-        """Takes over what a round came to, under the pace that held in it."""
+    def keep(self, paced: Paced) -> None:
+        """Takes over what a round came to, the seconds too; nothing but `assign` may depend on it."""
+        ...
+
+    def settle(self, spent: Spent, earned: Int64) -> Sequence[Charges]:
+        """Returns what is charged after a round; pure. `earned` is [traders] cents that their trades brought in."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class StaffingPlugin:
-    """The one export of a staffing's file.
+class Setup:
+    """What a staffing of one market is built from.
 
-    `build(limits, spent, calm)` makes one that goes on with what was spent; `calm` is the share of traders that is
-    expected to be due in an ordinary round.
+    `spent` has the tokens and dollars of the rounds so far, `calm` is the share of traders that is expected to be due
+    in an ordinary round, and `usd_per_million` has by model the prices of prompts and replies.
+    """
+
+    seed: int
+    traders: int
+    limits: Limits
+    spent: tuple[float, float]
+    calm: float
+    usd_per_million: Mapping[str, tuple[float, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class StaffingPlugin:
+    """The one export of a staffing's file: `build(section, setup)` makes one, and `section` is a `Config`.
+
+    `models(section)` names the models that it may choose beside the minds' own; `charges` says whether it wants the
+    account COMPUTE, and `keeps_budget` whether it holds a run within its budget.
     """
 
     name: str
     summary: str
-    build: Callable[[Limits, tuple[float, float], float], Staffing]
+    Config: type[StrictModel]
+    build: Callable[[Any, Setup], Staffing]
+    models: Callable[[Any], tuple[str, ...]] = lambda _: ()
+    charges: bool = False
+    keeps_budget: bool = False
+
+
+class NoKeys(StrictModel):
+    """The section of a staffing that has no keys of its own."""
 
 
 PLUGINS = Plugins("swarm.coordination.staffing", "STAFFING", "staffing")
 
 
-def find(name: str) -> StaffingPlugin:
-    """Returns the plug-in of this name; ConfigError if there is none."""
-    found: StaffingPlugin = PLUGINS.find(name, "traders.staffing")
-    return found
+def read(given: Mapping[str, Any] | None, governed: bool) -> tuple[StaffingPlugin, Any]:
+    """Returns the plug-in that a config names, and its section; ConfigError where one is wrong.
+
+    Without a name everybody is asked or, where the budget is to be `governed`, as many as it allows.
+    """
+    section = dict(given or {"name": "governor" if governed else "everybody"})
+    plugin: StaffingPlugin = PLUGINS.find(str(section.pop("name", "")), f"{KEY}.name")
+    if governed and not plugin.keeps_budget:
+        raise ConfigError(
+            f"{KEY}.name",
+            f"{plugin.name} keeps no budget, and `budget` has a limit of the run",
+            "name governor, or leave out budget.run_tokens, run_usd and seconds_per_round",
+        )
+    try:
+        return plugin, plugin.Config.model_validate_json(json.dumps(section))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        place = ".".join((KEY, *map(str, first["loc"])))
+        raise ConfigError(place, first["msg"][:1].lower() + first["msg"][1:]) from None
+
+
+def models_of(given: Mapping[str, Any] | None) -> tuple[str, ...]:
+    """Returns the models that the staffing of a config may choose beside the minds' own."""
+    if not given:
+        return ()
+    plugin, section = read(given, False)
+    return plugin.models(section)

@@ -8,12 +8,16 @@ from swarm.coordination.governor import Level
 from swarm.coordination.standing import REASONS
 from swarm.market.orders import Int64
 from swarm.scenarios.protocol import MarketState
+from swarm.simulation.compute import COMPUTE
 from swarm.simulation.facets.protocol import Tables
 from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.plan import RunPlan
 
 COUNTS = ("asked", "asleep", "held_back", "standing_orders", "cut_lots", "refused_orders", "unheard")
 """What is counted of a round, by the names that they have there."""
+
+CENTS = ("paid_cents", "given_back_cents", "unpaid_cents")
+"""What traders paid the account COMPUTE for their turns, got back from it, and could not pay."""
 
 
 class Asking:
@@ -27,10 +31,12 @@ class Asking:
         self._levels: Counter[Level] = Counter()
         self._changes: list[tuple[int, Level]] = []
         self._spent: tuple[int, float] = (0, 0.0)
+        self._cents: Counter[str] = Counter()
 
     def started(self, plan: RunPlan, opening: MarketState, named: Int64) -> None:
         """Take note of the limits that hold at the end."""
         self._shard = plan.last.shard
+        self._charges = COMPUTE in plan.market.named_accounts
 
     def round_done(self, outcome: RoundOutcome) -> None:
         """Count a round."""
@@ -41,6 +47,7 @@ class Asking:
         if staffed.level != (self._changes[-1][1] if self._changes else Level.ALL):
             self._changes.append((outcome.round, staffed.level))
         self._spent = staffed.spent_tokens, staffed.spent_usd
+        self._cents.update({name: getattr(staffed, name) for name in CENTS})
 
     def tables(self) -> Tables:
         """Returns no table: the counts of each round stand in `rounds`."""
@@ -55,6 +62,7 @@ class Asking:
                 "due": {reason: self._due[reason] for reason in REASONS if self._due[reason]},
                 **{name: self._counts[name] for name in COUNTS},
             },
+            **({"compute": {name: self._cents[name] for name in CENTS}} if self._charges else {}),
             "budget": {
                 "run_tokens": budget.run_tokens,
                 "run_usd": budget.run_usd,

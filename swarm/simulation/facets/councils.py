@@ -108,6 +108,7 @@ class Councils:
         found: dict[str, Any] = {"rule": config.rule, "members": names, **dict(sorted(self._counts[name].items()))}
         if not judged:
             return {**found, "judged": 0}
+        # [turns, members], and [turns] for the council and for the best action of the menu.
         right = np.stack([one.right for one in judged])
         gain = np.stack([one.gain_ticks for one in judged])
         best = np.array([one.best_ticks for one in judged])
@@ -115,6 +116,7 @@ class Councils:
         alike = failing_alike(
             np.stack([one.action for one in judged]), right, OPTIONS, np.array([one.round for one in judged])
         )
+        # The best single member is chosen on the same turns, which favours it: what beats it is better for sure.
         accuracy = right.mean(axis=0)
         single = int(accuracy.argmax())
         return {

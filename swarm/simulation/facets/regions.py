@@ -36,6 +36,7 @@ class Regions:
         goods = np.array(outcome.plan.scenario.goods)
         dispersion = price_dispersion(np.array([o.state.reference_ticks for o in outcome.of]))
         self._dispersion.append(float(dispersion.mean()) if len(goods) else 0.0)
+        # [goods] rows for each region, with the dispersion of the round in all of them.
         for name, own in zip(outcome.plan.scenario.config.all_names, outcome.of, strict=True):
             self._prices.add(
                 {

@@ -178,6 +178,7 @@ def _failed(model: OpenAIModel, reply: ModelReply, listing: Collection[str] | No
             return _UnusableError(
                 f"{where} is there but answers {told}", "see the endpoint's own log, or try again later"
             )
+    # Redirects are not followed: a key would go to a host that nobody named.
     if 300 <= status < 400:
         return _UnusableError(f"{where} sends one elsewhere (HTTP {status})", "give the URL that it names")
     return _other_protocol(model, reply.text)

@@ -65,6 +65,7 @@ def _possible(model: OpenAIModel) -> Iterator[Mend]:
     def omitting(key: Any) -> dict[str, Any]:
         return {"request": request.model_copy(update={"omit": (*request.omit, key)})}
 
+    # What the user added is suspected first, then what servers differ in most.
     for key in request.extra:
         rest = {name: value for name, value in request.extra.items() if name != key}
         yield Mend(

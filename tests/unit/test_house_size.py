@@ -1,0 +1,134 @@
+"""House rules on size and shape, which only get stricter: what is listed as an exception must still need to be one."""
+
+import ast
+import re
+from collections.abc import Iterator
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import grimp
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SWARM = ROOT / "swarm"
+
+# The share of comments is that which was reached; four to ten are aimed at, and the figure may only rise.
+FILE_LINES, FUNCTION_LINES, UNCOMMENTED_LINES = 400, 60, 30
+COMMENTS_PER_100_LINES = 2
+
+KERNELS = {
+    "swarm/market/continuous.py:_walk": "one loop over the book that numba compiles as it stands",
+}
+"""Functions that are longer or more complex than the rest, each with its reason."""
+
+
+@cache
+def sources() -> dict[str, str]:
+    return {str(p.relative_to(ROOT)): p.read_text(encoding="utf-8") for p in sorted(SWARM.rglob("*.py"))}
+
+
+@cache
+def functions() -> tuple[tuple[str, str, int, int, int], ...]:
+    """File, name, first line, lines, and comment lines of every function."""
+    return tuple(
+        (path, node.name, node.lineno, node.end_lineno - node.lineno + 1, len(comments(text, node)))
+        for path, text in sources().items()
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno is not None
+    )
+
+
+def comments(text: str, node: ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:
+    lines = text.splitlines()[node.lineno - 1 : node.end_lineno]
+    return [line for line in lines if re.search(r"(^|\s)# (?!noqa|type:)", line)]
+
+
+def docstring_lines(text: str) -> int:
+    kinds = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Module
+    found = (node.body[0] for node in ast.walk(ast.parse(text)) if isinstance(node, kinds) and ast.get_docstring(node))
+    return sum((node.end_lineno or node.lineno) - node.lineno + 1 for node in found)
+
+
+def report(problems: list[str], advice: str) -> str:
+    return "\n".join([advice, *problems])
+
+
+def test_no_file_is_longer_than_a_reader_bears() -> None:
+    lines = {path: len(text.splitlines()) for path, text in sources().items()}
+    bad = [f"{path}: {n} lines" for path, n in lines.items() if n > FILE_LINES]
+    assert not bad, report(bad, f"a file has at most {FILE_LINES} lines: split it by the nouns in it")
+
+
+def test_no_function_is_longer_than_a_screen() -> None:
+    bad = [
+        f"{path}:{line}: {name} has {lines} lines"
+        for path, name, line, lines, _ in functions()
+        if lines > FUNCTION_LINES and f"{path}:{name}" not in KERNELS
+    ]
+    assert not bad, report(bad, f"a function has at most {FUNCTION_LINES} lines: give its stages names")
+
+
+def test_every_kernel_still_needs_its_exception() -> None:
+    long = {f"{path}:{name}" for path, name, _, lines, _ in functions() if lines > FUNCTION_LINES}
+    assert KERNELS.keys() <= long, report(sorted(KERNELS.keys() - long), "take these out of the list")
+
+
+def test_long_functions_say_what_their_stages_do() -> None:
+    bad = [
+        f"{path}:{line}: {name} has {lines} lines and {said} comments"
+        for path, name, line, lines, said in functions()
+        if said < lines // UNCOMMENTED_LINES
+    ]
+    assert not bad, report(bad, "say the shape or the why of each stage, in a line for about thirty")
+
+
+def test_the_code_says_why() -> None:
+    code = sum(
+        sum(1 for line in text.splitlines() if line.strip()) - docstring_lines(text) for text in sources().values()
+    )
+    said = sum(
+        bool(re.search(r"(^|\s)# (?!noqa|type:)", line)) for text in sources().values() for line in text.splitlines()
+    )
+    assert 100 * said / code >= COMMENTS_PER_100_LINES, f"{said} comment lines in {code} lines of code"
+
+
+def test_no_import_cycle_counting_those_inside_functions() -> None:
+    graph = grimp.build_graph("swarm", cache_dir=None, exclude_type_checking_imports=True)
+    # A package's own file is left out: it is imported with each of its modules, whether or not it is named.
+    modules = {m: {d for d in graph.find_modules_directly_imported_by(m) if d != "swarm"} for m in graph.modules}
+    try:
+        TopologicalSorter(modules).prepare()
+    except CycleError as error:
+        pytest.fail("modules import each other in a circle: " + " -> ".join(error.args[1]))
+
+
+def map_of_the_readme() -> Iterator[tuple[str, str]]:
+    """Each place of the README's maps, and the folder that it lies in."""
+    folder = ""
+    for line in (ROOT / "README.md").read_text(encoding="utf-8").splitlines():
+        if line.startswith("| place |"):
+            folder = "."
+        elif line.startswith("| in `"):
+            folder = line.split("`")[1].rstrip("/")
+        elif not line.startswith("|"):
+            folder = ""
+        elif folder and (found := re.match(r"\| `([^`]+)`", line)):
+            yield folder, found.group(1)
+
+
+def test_the_readmes_map_is_what_lies_on_the_disk() -> None:
+    mapped = {folder: {place for f, place in map_of_the_readme() if f == folder} for folder, _ in map_of_the_readme()}
+    entries = [e for e in SWARM.iterdir() if not e.name.startswith("__")]
+    on_disk = {f"{e.name}/" if e.is_dir() else e.name for e in entries if e.is_dir() or e.suffix == ".py"}
+    assert mapped["swarm"] == on_disk
+    assert all((ROOT / place).is_dir() for place in mapped["."]), sorted(mapped["."])
+
+
+def test_links_of_the_pages_lead_somewhere() -> None:
+    bad = []
+    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text(encoding="utf-8")):
+            if "://" not in target and not (page.parent / target).exists():
+                bad.append(f"{page.name}: {target}")
+    assert not bad, report(bad, "a link names a file of the project")
