@@ -26,9 +26,11 @@ def validate(
     from swarm import config_file
     from swarm.explain import explain as keys
     from swarm.planning import compose
+    from swarm.simulation import parties
 
     if config is None and not explain:
         raise typer.BadParameter("name a config, or give --explain", param_hint="CONFIG")
+    # The keys of a scenario are those of the config's own, or of the Wood where no config is named.
     resolved = config_file.load(config, tuple(overrides or ())) if config else None
     if explain:
         name = resolved.scenario["name"] if resolved else "wood"
@@ -37,6 +39,7 @@ def validate(
             out.print(f"[bold]{escape(key.place)}[/bold]  [dim]{escape(key.kind + default)}[/dim]")
             out.print(f"    {escape(key.meaning)}")
     if resolved:
+        parties.read(resolved.parties)
         plan = compose(resolved).run
         minds = ", ".join(f"{plan.minds.count(m)} {m}" for m in dict.fromkeys(sorted(plan.minds)))
         regions = f" in {len(resolved.regions.all_names)} regions" if resolved.regions else ""
@@ -81,6 +84,7 @@ def list_models(context: typer.Context) -> None:
         )
     for name, summary in TEMPERAMENT_SUMMARIES.items():
         table.add_row(f"engine: scripted, temperament: {name}", "scripted policy, no language model", summary)
+    # The embedded models were schooled by the scripted rules, so one sentence serves for both.
     for name, summary in TEMPERAMENT_SUMMARIES.items():
         what = "language model of this project's own, 0.99 M parameters; travels with the code"
         table.add_row(
