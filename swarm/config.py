@@ -8,7 +8,7 @@ from pydantic import Discriminator, Field, JsonValue, Tag, field_validator, mode
 
 from swarm.agents.baselines import ARBITRAGE, BASELINES
 from swarm.agents.config import BudgetConfig, TradersConfig
-from swarm.agents.minds import definitions
+from swarm.agents.minds import definitions, models_with_tools
 from swarm.coordination import staffing
 from swarm.errors import ConfigError, suggest
 from swarm.llm.config import ModelConfig
@@ -160,37 +160,24 @@ class RunConfig(StrictModel):
         return self
 
     @model_validator(mode="after")
-    def _desks_fit(self) -> "RunConfig":
-        names = [m.name for m in self.models]
-        desks = [d.name for d in self.traders.desks]
-        for i, desk in enumerate(self.traders.desks):
-            if desk.name in (*names, *BASELINES, *desks[:i]):
-                raise Misplaced(
-                    f"traders.desks.{i}.name", f"{desk.name!r} is the name of another mind; give the desk its own"
-                )
-            if desk.model not in names:
-                raise Misplaced(
-                    f"traders.desks.{i}.model",
-                    f"there is no such model{suggest(desk.model, names)}; known: {', '.join(names) or 'none'}",
-                )
-            if not (thinks_with := self.models[names.index(desk.model)]).takes_tools:
-                raise Misplaced(
-                    f"traders.desks.{i}.model",
-                    f"{desk.model} is a model of the engine {thinks_with.engine}, which can call no tool",
-                )
-        return self
-
-    @model_validator(mode="after")
-    def _weights_fit(self) -> "RunConfig":
+    def _minds_fit(self) -> "RunConfig":
         names = [m.name for m in self.models]
         try:
-            known = list(definitions(names, self.traders))
+            known = definitions(names, self.traders)
         except ConfigError as error:
             raise Misplaced(error.key, str(error).removeprefix(f"{error.key}: ")) from None
+        engine_without = {model.name: model.engine for model in self.models if not model.takes_tools}
+        for name, definition in known.items():
+            for model in sorted(models_with_tools([name], known) & engine_without.keys()):
+                raise Misplaced(
+                    f"{definition.key}.model",
+                    f"{model} is a model of the engine {engine_without[model]}, which can call no tool",
+                )
         for mind, weight in self.traders.minds.items():
             if mind not in known:
                 raise Misplaced(
-                    f"traders.minds.{mind}", f"there is no such mind{suggest(mind, known)}; known: {', '.join(known)}"
+                    f"traders.minds.{mind}",
+                    f"there is no such mind{suggest(mind, list(known))}; known: {', '.join(known)}",
                 )
             if not 0 <= weight <= 1_000:
                 raise Misplaced(f"traders.minds.{mind}", f"expected a weight from 0 to 1000, got {weight}")
@@ -304,10 +291,7 @@ class RunConfig(StrictModel):
     @property
     def minds(self) -> dict[str, int]:
         """Weights by mind, with the default filled in."""
-        single = [m.name for m in self.models]
-        joined = [*(d.name for d in self.traders.desks), *(c.name for c in self.traders.councils)]
-        named = [*single, *joined, *self.traders.define]
-        return self.traders.minds or dict.fromkeys(named, 1)
+        return self.traders.minds or dict.fromkeys([*(m.name for m in self.models), *self.traders.own_minds], 1)
 
     def record(self) -> dict[str, Any]:
         """The config in plain values, every default written out."""

@@ -6,15 +6,13 @@ from typing import Protocol
 
 import numpy as np
 
-from swarm.agents import desk_tools
-from swarm.agents.minds import asking, definitions, models_of
+from swarm.agents.minds import asking, definitions, models_of, plugin
 from swarm.agents.observation import Observation
 from swarm.agents.shard import MODELS_SHARE
 from swarm.config import RunConfig
 from swarm.errors import ConfigError
 from swarm.llm.check import are_checked, must_be_usable, warnings
 from swarm.llm.protocol import ModelRequest
-from swarm.llm.tokens import MESSAGE_OVERHEAD, count_tokens
 from swarm.planning import compose
 from swarm.scenarios.protocol import MarketState
 from swarm.simulation import parties
@@ -49,14 +47,13 @@ def check_budget(config: RunConfig) -> None:
                 f"a prompt takes {needed - model.max_completion_tokens} tokens and a reply of {model.name} up to "
                 f"{model.max_completion_tokens} (models.*.max_completion_tokens)",
             )
-    for i, desk in enumerate(config.traders.desks):
-        texts = (desk_tools.system_text(plan.shard.scenario_rules, desk, plan.shard.rules), desk_tools.task_text(seen))
-        needed = sum(count_tokens(text) + MESSAGE_OVERHEAD for text in texts)
-        needed += plan.shard.completion_tokens[desk.model]
-        if desk.name in plan.minds and needed > desk.max_tokens:
+    for name, mind in minds.items():
+        definition = plan.shard.definitions[name]
+        needed = plugin(definition).first_call(definition.section, plan.shard, seen)
+        if needed > mind.most.tokens:
             raise ConfigError(
-                f"traders.desks.{i}.max_tokens",
-                f"expected at least {needed}, which is what the first step takes, got {desk.max_tokens}",
+                f"{definition.key}.max_tokens",
+                f"expected at least {needed}, which is what the first step takes, got {mind.most.tokens}",
                 "each further step takes more, since it reads all before it",
             )
     _check_limits(config, plan)
@@ -178,26 +175,28 @@ def _to_be_observed(config: RunConfig) -> RunPlan:
     return plan.markets[most]
 
 
-def check_desks(config: RunConfig) -> None:
-    """ConfigError where the run has desks and this environment has no smolagents; a replay needs none."""
-    if any(config.minds.get(desk.name) for desk in config.traders.desks):
-        need_smolagents("traders.desks")
+def check_extras(config: RunConfig) -> None:
+    """ConfigError where a mind of the run imports what is not installed here; a replay needs none of it."""
+    of = definitions([m.name for m in config.models], config.traders)
+    for name, weight in config.minds.items():
+        if weight and (extra := plugin(of[name]).extra) is not None:
+            must_be_installed(*extra, of[name].key)
 
 
-def need_smolagents(place: str) -> None:
-    """ConfigError at `place` where smolagents, an optional part, is not installed."""
-    if importlib.util.find_spec("smolagents") is None:
+def must_be_installed(package: str, extra: str, key: str) -> None:
+    """ConfigError at `key` where a package is not installed that the optional part `extra` of ours brings."""
+    if importlib.util.find_spec(package) is None:
         raise ConfigError(
-            place,
-            "desks need smolagents, which is not installed",
-            "install it with `pip install 'thousand-token-wood[desks]'`",
+            key,
+            f"it needs {package}, which is not installed",
+            f"install it with `pip install 'thousand-token-wood[{extra}]'`",
         )
 
 
 def check(config: RunConfig, plan: RunPlan, own_cluster: bool, here: bool, narrator: Narrator) -> None:
     """Raise before anything is started where the run cannot go well, and warn where a part of it cannot."""
     check_budget(config)
-    check_desks(config)
+    check_extras(config)
     parties.read(config.parties)
     check_models(config, plan, own_cluster, here, narrator)
     for line in (*check_deadline(config), *check_shares(config, plan)):

@@ -153,6 +153,11 @@ class TradersConfig(StrictModel):
     budget allows) or a plug-in's, the other keys are that one's; null: governor where the budget has a limit of the
     run, else everybody."""
 
+    @property
+    def own_minds(self) -> list[str]:
+        """The names of the minds that this section defines."""
+        return [*(desk.name for desk in self.desks), *(council.name for council in self.councils), *self.define]
+
     def contacts(self, traders: int) -> int:
         """How many others each of `traders` hears."""
         return min(DEFAULT_CONTACTS, traders - 1) if self.hears is None else self.hears

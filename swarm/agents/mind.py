@@ -110,7 +110,9 @@ class MindPlugin:
 
     `build(name, section, plan)` makes the mind for the traders of a shard; `section` is an instance of `Config`.
     `models(section)` names the models that it asks, `by_tools` says whether it has them call tools, and `barters`
-    whether it has to know what traders make, need and can spare.
+    whether it has to know what traders make, need and can spare. `first_call(section, plan, seen)` is what the first of
+    several calls takes in tokens, which its section's `max_tokens` must allow. `extra` names a package that it imports
+    and the optional part of ours that brings it.
     """
 
     name: str
@@ -120,3 +122,5 @@ class MindPlugin:
     models: Callable[[Any], tuple[str, ...]] = lambda _: ()
     by_tools: bool = False
     barters: bool = False
+    first_call: Callable[[Any, ShardPlan, Observation], int] = lambda *_: 0
+    extra: tuple[str, str] | None = None

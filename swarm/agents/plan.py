@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from swarm.agents.config import BudgetConfig, DeskConfig, TradersConfig
+from swarm.agents.config import BudgetConfig, TradersConfig
 from swarm.agents.decision import Rules
 from swarm.agents.forms.protocol import Form
 from swarm.schema import StrictModel
@@ -12,10 +12,11 @@ from swarm.schema import StrictModel
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """What a mind's name stands for: the plug-in that makes it, and that plug-in's section."""
+    """What a mind's name stands for: the plug-in that makes it, that plug-in's section, and where in a config it is."""
 
     plugin: str
     section: StrictModel
+    key: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +40,6 @@ class ShardPlan:
     forms: Mapping[str, Form[Any]]
     form_of: Mapping[str, str]
     cheaper: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def desks(self) -> dict[str, DeskConfig]:
-        """The desks that some trader here sits at, by name."""
-        return {d.name: d for d in self.traders.desks if d.name in self.minds}
 
     def form(self, model: str) -> Form[Any]:
         """Returns the form that a model answers in."""

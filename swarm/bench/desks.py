@@ -12,7 +12,7 @@ from swarm.agents.decision import Rules
 from swarm.agents.observation import Barter, Observation, PrivateViews, PublicView
 from swarm.bench.form import RUNS, Result, median_of
 from swarm.llm.protocol import ModelReply, ModelRequest, TokenUsage
-from swarm.preflight import Narrator, need_smolagents
+from swarm.preflight import Narrator, must_be_installed
 
 TURNS = 100
 WARM_UP_TURNS = 10
@@ -113,7 +113,7 @@ def _repeated(turns: Callable[[int], None]) -> Callable[[], None]:
 
 def measure(narrator: Narrator) -> list[Result]:
     """Returns the figures of both, five times in turn; each is the mean of a hundred runs in a row, in wall time."""
-    need_smolagents("swarm bench desks")
+    must_be_installed("smolagents", "desks", "swarm bench desks")
     ways = {"plain": stock(), "ours": ours()}
     figures: dict[str, list[float]] = {name: [] for name in ways}
     for attempt in range(RUNS):

@@ -26,6 +26,7 @@ def validate(
     from swarm import config_file
     from swarm.explain import explain as keys
     from swarm.planning import compose
+    from swarm.simulation import parties
 
     if config is None and not explain:
         raise typer.BadParameter("name a config, or give --explain", param_hint="CONFIG")
@@ -38,6 +39,7 @@ def validate(
             out.print(f"[bold]{escape(key.place)}[/bold]  [dim]{escape(key.kind + default)}[/dim]")
             out.print(f"    {escape(key.meaning)}")
     if resolved:
+        parties.read(resolved.parties)
         plan = compose(resolved).run
         minds = ", ".join(f"{plan.minds.count(m)} {m}" for m in dict.fromkeys(sorted(plan.minds)))
         regions = f" in {len(resolved.regions.all_names)} regions" if resolved.regions else ""

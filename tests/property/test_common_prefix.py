@@ -143,7 +143,7 @@ def common_parts(plan: RunPlan, public: PublicView) -> dict[str, bytes]:
         "orders": (prompt.system_text(setting, rules), prompt.public_text(public, rules.goods) + "\n"),
         "menu": (menu.menu_system_text(setting), menu.menu_public_text(public, rules.goods) + "\n"),
         "desk": (
-            desk_tools.system_text(setting, plan.shard.desks["desk"], rules),
+            desk_tools.system_text(setting, plan.shard.traders.desks[0], rules),
             # The first words are smolagents' own.
             "New task:\n" + desk_tools.task_text(Observation(public, nobody)),
         ),

@@ -34,7 +34,7 @@ from swarm.errors import ConfigError
 from swarm.llm import engines
 from swarm.llm.protocol import FinishReason, ModelClient, ModelReply, ModelRequest, TokenUsage
 from swarm.planning import compose, composed
-from swarm.preflight import check_budget, check_desks
+from swarm.preflight import check_budget, check_extras
 from swarm.report.page import render
 from swarm.simulation.entries import to_record
 from swarm.simulation.market import Market
@@ -547,9 +547,9 @@ class TestRuns:
     def test_without_smolagents_one_line_says_what_to_do(self, monkeypatch: pytest.MonkeyPatch) -> None:
         found = importlib.util.find_spec
         monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "smolagents" else found(name))
-        with pytest.raises(ConfigError, match=r"traders\.desks: desks need smolagents.*pip install"):
-            check_desks(resolve(CONFIG))
-        check_desks(resolve(CONFIG | {"traders": {}}))
+        with pytest.raises(ConfigError, match=r"traders\.desks\.0: .*smolagents.*pip install"):
+            check_extras(resolve(CONFIG))
+        check_extras(resolve(CONFIG | {"traders": {}}))
 
     def test_runs_without_desks_do_not_import_smolagents(self) -> None:
         code = "import sys, swarm.cli, swarm.config, swarm.runtime.run; sys.exit('smolagents' in sys.modules)"

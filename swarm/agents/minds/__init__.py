@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from swarm.agents.baselines import BASELINES
-from swarm.agents.config import TradersConfig
+from swarm.agents.config import CouncilConfig, DeskConfig, TradersConfig
 from swarm.agents.mind import Mind, MindPlugin, Rule
 from swarm.agents.plan import Definition, ShardPlan
 from swarm.coordination import staffing
@@ -33,14 +33,16 @@ def definitions(models: Sequence[str], traders: TradersConfig) -> dict[str, Defi
     ConfigError where a definition of the config is wrong or names a model that there is not.
     """
     found = {name: _defined("model", {"model": name}, f"traders.minds.{name}") for name in models}
-    found |= {desk.name: Definition("desk", desk) for desk in traders.desks}
     found |= {str(name): _defined("rule", {"rule": name}, f"traders.minds.{name}") for name in BASELINES}
-    for number, council in enumerate(traders.councils):
-        key = f"traders.councils.{number}"
-        if council.name in found:
-            raise ConfigError(f"{key}.name", f"{council.name!r} is the name of another mind", "give this one its own")
-        found[council.name] = Definition("council", council)
-        _must_be_known([seat.model for seat in council.seats], models, f"{key}.members")
+    sections: list[tuple[str, DeskConfig | CouncilConfig, str, str]] = [
+        *(("desk", desk, f"traders.desks.{i}", "model") for i, desk in enumerate(traders.desks)),
+        *(("council", council, f"traders.councils.{i}", "members") for i, council in enumerate(traders.councils)),
+    ]
+    for kind, listed, key, field in sections:
+        if listed.name in found:
+            raise ConfigError(f"{key}.name", f"{listed.name!r} is the name of another mind", "give this one its own")
+        found[listed.name] = own = Definition(kind, listed, key)
+        _must_be_known(plugin(own).models(listed), models, f"{key}.{field}")
     for name, given in traders.define.items():
         key = f"traders.define.{name}"
         if name in found:
@@ -107,7 +109,7 @@ def thinks(plan: ShardPlan) -> "np.ndarray[Any, np.dtype[np.bool_]]":
 def _defined(kind: str, section: dict[str, Any], key: str) -> Definition:
     found: MindPlugin = PLUGINS.find(kind, f"{key}.mind")
     try:
-        return Definition(kind, found.Config.model_validate_json(json.dumps(section)))
+        return Definition(kind, found.Config.model_validate_json(json.dumps(section)), key)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         where = ".".join([key, *map(str, first["loc"])])

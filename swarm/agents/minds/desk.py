@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from swarm.agents import desk_tools
 from swarm.agents.config import DeskConfig
 from swarm.agents.decision import Decision, DecisionError, Reading, Rules, engine_failure
 from swarm.agents.decisions import Decisions, decisions_of
 from swarm.agents.desk_trace import read_trace
 from swarm.agents.mind import MindPlugin, Seats, TurnBound
+from swarm.agents.observation import Observation
 from swarm.agents.plan import ShardPlan
 from swarm.agents.turns import Turns
 from swarm.coordination.standing import default_stand
 from swarm.llm.protocol import ENGINE_FAILURES, ModelClient
+from swarm.llm.tokens import MESSAGE_OVERHEAD, count_tokens
 
 if TYPE_CHECKING:
     from swarm.agents.desk import Desk
@@ -81,6 +84,12 @@ def read_turn(text: str, finish_reason: str, spent: int, rules: Rules, makes: in
     return replace(reading, outcome=DecisionError.OVER_BUDGET) if spent > tokens else reading
 
 
+def first_call(section: DeskConfig, plan: ShardPlan, seen: Observation) -> int:
+    """Returns the tokens of the first step's prompt and of the longest reply to it."""
+    texts = (desk_tools.system_text(plan.scenario_rules, section, plan.rules), desk_tools.task_text(seen))
+    return sum(count_tokens(text) + MESSAGE_OVERHEAD for text in texts) + plan.completion_tokens[section.model]
+
+
 MIND = MindPlugin(
     name="desk",
     summary="One model that looks, orders and speaks with tools, in several calls.",
@@ -89,4 +98,6 @@ MIND = MindPlugin(
     models=lambda section: (section.model,),
     by_tools=True,
     barters=True,
+    first_call=first_call,
+    extra=("smolagents", "desks"),
 )

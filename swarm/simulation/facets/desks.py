@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 
+from swarm.agents.config import DeskConfig
 from swarm.agents.desk_trace import Trace
 from swarm.market.orders import Int64
 from swarm.scenarios.protocol import MarketState
@@ -41,18 +42,18 @@ class Desks:
     def started(self, plan: RunPlan, opening: MarketState, named: Int64) -> None:
         """Take note of the desks of the run and of its forks."""
         plans = [plan, *(fork.plan for fork in plan.forks())]
-        self._desks = {name: desk for p in plans for name, desk in p.shard.desks.items()}
+        self._desks = {name: desk for p in plans for name, desk in _desks_of(p).items()}
         self._traders = {name: n for p in plans for name, n in Counter(p.minds).items() if name in self._desks}
         self._faults: dict[str, Counter[str]] = {name: Counter() for name in self._desks}
 
     def round_done(self, outcome: RoundOutcome) -> None:
         """Keep a row for each step."""
-        if not outcome.plan.shard.desks:
+        if not (desks := _desks_of(outcome.plan)):
             return
         turns, decisions = outcome.gathered.turns, outcome.gathered.decisions
         rows: list[tuple[Any, ...]] = []
         for i, (trader, desk) in enumerate(zip(turns.trader.tolist(), turns.mind_names, strict=True)):
-            if desk not in outcome.plan.shard.desks:
+            if desk not in desks:
                 continue
             self._faults[desk].update(str(kind) for kind in decisions.faults[i])
             for number, step in enumerate(Trace.from_text(turns.text[i]).steps, 1):
@@ -87,6 +88,12 @@ class Desks:
 
 def _mean_and_max(values: Any) -> dict[str, Any]:
     return {"mean": float(values.mean()) if len(values) else 0.0, "max": int(values.max()) if len(values) else 0}
+
+
+def _desks_of(plan: RunPlan) -> dict[str, DeskConfig]:
+    """The desks that some trader sits at, by name."""
+    defined = plan.shard.definitions
+    return {name: found.section for name, found in defined.items() if isinstance(found.section, DeskConfig)}
 
 
 FACET = Desks
