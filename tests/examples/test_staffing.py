@@ -190,7 +190,7 @@ def test_only_what_departs_from_everybody_at_its_own_is_written(
 
 @pytest.mark.parametrize(
     "chosen",
-    [Chosen(np.array([999]), np.array([OWN])), Chosen(*np.empty((2, 0), dtype=int), ("x",))],
+    [Chosen(np.array([999]), np.array([OWN])), Chosen(np.arange(0), np.arange(0), ("x",))],
 )
 def test_a_staffing_that_chooses_what_there_is_not_says_so(monkeypatch: pytest.MonkeyPatch, chosen: Chosen) -> None:
     monkeypatch.setattr(Tariff, "assign", lambda *_: chosen)
