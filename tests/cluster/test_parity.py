@@ -63,7 +63,7 @@ def test_garbled_replies_were_among_it(local: Path) -> None:
 
 
 def test_standing_orders_and_a_budget_are_the_same_over_shards(swarm: Swarm, tmp_path: Path, head: str) -> None:
-    keys = ("--set", "traders.standing.max_rounds=3", "--set", "budget.run_tokens=60000", "--set", "rounds=10")
+    keys = ("--set", "traders.standing.max_rounds=3", "--set", "budget.run_tokens=130000", "--set", "rounds=10")
     done = swarm("run", CONFIG, "--local", *keys, "--out", tmp_path / "local")
     assert done.returncode == 0, done.stderr
     done = swarm(
@@ -75,7 +75,7 @@ def test_standing_orders_and_a_budget_are_the_same_over_shards(swarm: Swarm, tmp
     assert found["staffing"] == summary(tmp_path / "local")["staffing"]
     assert found["staffing"]["asleep"] > 0
     assert found["staffing"]["held_back"] > 0
-    assert found["budget"]["spent_tokens"] <= 60_000
+    assert found["budget"]["spent_tokens"] <= 130_000
 
 
 def test_traders_that_come_and_go_are_the_same_over_shards(swarm: Swarm, tmp_path: Path, head: str) -> None:

@@ -236,3 +236,15 @@ def test_a_model_that_gives_no_answer_is_not_usable(message: Body, words: str) -
 
     with site(web.post("/v1/chat/completions", answer)) as url:
         assert words in only(problems([model(url)], 500))
+
+
+@pytest.mark.parametrize("body", [None, {"choices": None}, {"choices": [{"message": None}]}, [{"choices": []}]])
+def test_what_is_unreadable_each_time_is_not_usable_although_the_model_is_listed(body: Any) -> None:
+    async def complete(_: web.Request) -> web.Response:
+        return web.json_response(body)
+
+    async def listing(_: web.Request) -> web.Response:
+        return web.json_response({"object": "list", "data": [{"id": "value"}]})
+
+    with site(web.post("/v1/chat/completions", complete), web.get("/v1/models", listing)) as url:
+        assert len(problems([model(url, model="value")], 500)) == 1

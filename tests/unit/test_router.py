@@ -41,6 +41,7 @@ from swarm.simulation.record import Recorder, RunRecord
 from swarm.simulation.replay import replay
 from swarm.simulation.traders import LocalTraders
 from swarm.simulation.world import run_rounds
+from tests.golden.test_golden_runs import Phased
 
 GOODS = ("acorns", "honey", "firewood")
 ACORNS, HONEY, FIREWOOD = range(3)
@@ -373,8 +374,7 @@ def test_a_router_goes_on_after_a_fork_with_what_was_learned() -> None:
     future = compose(resolve({**CONFIG, "rounds": 6, "traders": {"minds": {"m": 1}, "router": {"offers": False}}})).run
     plan = replace(plan, fork=Fork(3, "0" * 64, (), future))
     market, recorder = Market(plan.market, None), Recorder()
-    clients = {m.name: engines.in_process(m) for m in plan.models}
-    run_rounds(plan, market, LocalTraders(plan.shard, clients), (recorder,))
+    run_rounds(plan, market, Phased(plan), (recorder,))
     assert recorder.finish(market.close(), {}).summary["messages"]["delivered"] > 0
 
 

@@ -26,7 +26,7 @@ LISTING_TIMEOUT_S = 5.0
 ATTEMPTS = 3
 """How often an endpoint is asked before its answer counts, where another may differ."""
 
-_PASSING = ("server_error", "connection", "timeout", "deadline", "too_large", "protocol")
+_PASSING = ("server_error", "connection", "timeout", "deadline", "too_large")
 _START_OR_CORRECT = "start it, or correct its base_url"
 _STATUS = re.compile(r"HTTP (\d{3})")
 _CONTEXT_KEYS = ("max_model_len", "context_length", "context_window", "max_context_length")
