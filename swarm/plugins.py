@@ -44,7 +44,9 @@ class Plugins:
                 return plugin
         names = self.names()
         raise ConfigError(
-            key, f"there is no {self._noun} {name!r}{suggest(name, names)}", f"known: {', '.join(names) or 'none'}"
+            key,
+            f"there is no {self._noun} {name!r}{suggest(name, names)}",
+            f"known: {', '.join(names) or 'none'}; {VARIABLE} names modules with more",
         )
 
     def _own(self) -> list[str]:

@@ -26,6 +26,12 @@ def lines(summary: Summary) -> list[str]:
 def _totals(summary: Summary) -> str:
     tokens, seconds = summary["tokens"], summary["seconds_per_round"]
     per_turn = tokens["per_turn"]
+    # A turn of several calls has a bound of its own, so it is told apart from those that the budget of a turn bounds.
+    several = tokens.get("per_turn_of_several_calls")
+    told = [f"{per_turn['mean']:.0f} a turn, at most {per_turn['max']} of {per_turn['budget']}"]
+    if several:
+        joint = f"{several['mean']:.0f} a turn of several calls, at most {several['max']}"
+        told = [*(told if per_turn["max"] else []), joint]
     errors = sum(errors_of_decisions(summary).values())
     pace = "rounds not timed"
     if seconds["p50"] is not None:
@@ -33,8 +39,7 @@ def _totals(summary: Summary) -> str:
     unexplained = sum(abs(asset["unexplained"]) for asset in summary["conservation"].values())
     return (
         f"{summary['rounds']} rounds, {summary['traders']} traders, {summary['trades']:,} trades, "
-        f"{tokens['prompt'] + tokens['completion']:,} tokens ({per_turn['mean']:.0f} a turn, at most "
-        f"{per_turn['max']} of {per_turn['budget']}), {errors} decision errors, "
+        f"{tokens['prompt'] + tokens['completion']:,} tokens ({'; '.join(told)}), {errors} decision errors, "
         f"{pace}, "
         f"{'cash and goods conserved' if not unexplained else f'{unexplained} UNEXPLAINED'}"
     )

@@ -60,7 +60,8 @@ def _token_tile(summary: Summary) -> Tile:
     if not turns_taken(summary):
         return Tile("Tokens per turn", "none", "nobody was prompted")
     if not turn["max"]:
-        return Tile("Tokens per turn", "none", "all turns have several calls")
+        several = summary["tokens"].get("per_turn_of_several_calls", {"mean": 0, "max": 0})
+        return Tile("Tokens per turn", count(several["mean"]), f"mean, of several calls; most {count(several['max'])}")
     about = ", estimated" if summary["tokens"].get("counted_by") == "estimate" else ""
     note = f"mean; most {count(turn['max'])}, budget {count(turn['budget'])}{about}"
     over = turn["max"] > turn["budget"]

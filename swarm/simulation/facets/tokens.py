@@ -59,16 +59,14 @@ class Tokens:
         """Returns the run's tokens, how many a turn had, and the dollars of each model that has a price."""
         tokens, decided = tables["tokens"], tables["decisions"]
         # A turn of several calls has a budget of its own and is not held against the one of a prompt.
-        single = decided.filter(~pl.col("mind").is_in(list(self._several))) if len(decided) else decided
-        spent = known(single, "prompt_tokens") + known(single, "completion_tokens")
+        several = pl.col("mind").is_in(list(self._several))
+        spent = _of_turns(decided.filter(~several) if len(decided) else decided)
+        joint = _of_turns(decided.filter(several) if len(decided) else decided)
         told = {
             **{kind: total(tokens, f"{kind}_tokens") for kind in ("prompt", "completion")},
             **{kind: total(tokens, f"{kind}_tokens") for kind in ("cached_prompt", "shared_prompt")},
-            "per_turn": {
-                "mean": float(spent.mean()) if len(spent) else 0.0,
-                "max": int(spent.max()) if len(spent) else 0,
-                "budget": self._budget,
-            },
+            "per_turn": {**_mean_and_max(spent), "budget": self._budget},
+            **({"per_turn_of_several_calls": _mean_and_max(joint)} if len(joint) else {}),
             "counted_by": self._counted_by(),
             "usd": self._usd(tokens),
         }
@@ -104,6 +102,15 @@ class Tokens:
             name = turns.minds[mind]
             if turns.models[model] not in own[name]:
                 self._answered.setdefault(name, Counter())[turns.models[model]] += int(counts[mind, model + 1])
+
+
+def _of_turns(decided: pl.DataFrame) -> Any:
+    """[turns] tokens of all prompts and replies of a turn."""
+    return known(decided, "prompt_tokens") + known(decided, "completion_tokens")
+
+
+def _mean_and_max(spent: Any) -> dict[str, float]:
+    return {"mean": float(spent.mean()) if len(spent) else 0.0, "max": int(spent.max()) if len(spent) else 0}
 
 
 FACET = Tokens
