@@ -58,7 +58,9 @@ class Stream:
         if stream is None:
             # Closed before the process began, as `>&-` does.
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
-        return stream
+        # While a live table is drawn, rich stands in for the stream and would have the console write to itself.
+        proxied: TextIO = getattr(stream, "rich_proxied_file", stream)
+        return proxied
 
 
 def unwritable(name: str, cause: OSError) -> "Unwritable":

@@ -1,6 +1,8 @@
 """The command line without Ray: what it writes, what it says, and one clear line for each mistake."""
 
 import json
+import os
+import pty
 import re
 import subprocess
 import sys
@@ -269,3 +271,20 @@ def test_a_record_that_is_none_of_ours_is_told(swarm: Call, tmp_path: Path) -> N
     (folder / "summary.json").write_text(json.dumps(whole))
     pl.DataFrame({"x": [1]}).write_parquet(folder / "tables" / "prices.parquet")
     assert swarm("report", folder)[0] == 2
+
+
+def test_a_run_in_a_terminal_draws_its_table_and_comes_to_its_end(tmp_path: Path) -> None:
+    terminal, ours = pty.openpty()
+    command = [sys.executable, "-m", "swarm", "run", "configs/wood-scripted.yaml", "--local", "--set", "rounds=3"]
+    process = subprocess.Popen([*command, "--out", str(tmp_path / "run")], stdin=ours, stdout=ours, stderr=ours)
+    os.close(ours)
+    shown = b""
+    while True:
+        try:
+            shown += os.read(terminal, 65_536)
+        except OSError:
+            # The other end is closed: the run is over.
+            break
+    os.close(terminal)
+    assert process.wait() == 0, shown.decode()
+    assert b"round 3/3" in shown and b"journal_sha256" in shown
