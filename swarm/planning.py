@@ -133,6 +133,7 @@ def _plan(config: RunConfig, seed: int, scenario: Scenario, minds: tuple[str, ..
         max_price_ticks=config.market.max_price_ticks,
         max_quantity_lots=config.market.max_quantity_lots,
         max_stand_rounds=config.traders.standing.max_rounds,
+        lends=config.market.margin is not None,
     )
     of = definitions([m.name for m in config.models], config.traders)
     asked = models_of(minds, of)
@@ -176,6 +177,7 @@ def _plan(config: RunConfig, seed: int, scenario: Scenario, minds: tuple[str, ..
             forms=forms,
             form_of=_form_of(config, forms),
             cheaper=cheaper,
+            usd_per_turn={m.name: usd_per_turn(m, config.budget.tokens_per_turn) or 0.0 for m in config.models},
         ),
         config_record=record,
         config_sha256=config_digest(record),

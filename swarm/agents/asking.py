@@ -42,10 +42,12 @@ async def ask(
     budget: tuple[int, int],
     deadline_s: float,
     size: TokenSize = ESTIMATED,
+    margin: bool = False,
 ) -> Asked:
     """Returns what a model answers to each seat's prompt.
 
-    `budget` is in tokens, of the prompt and of the reply, and `size` is what the model's engine makes of prompts.
+    `budget` is in tokens, of the prompt and of the reply, and `size` is what the model's engine makes of prompts. With
+    `margin` replies are to say how sure they are.
     """
     prompt_tokens, reply_tokens = budget
     seen, heard = seats.seen, seats.seen.private.heard
@@ -70,7 +72,8 @@ async def ask(
         else:
             digests[i] = digest.of(text)
             alike[text] = [i]
-            requests[text] = ModelRequest(rendered.messages, form.schema(seen, row), reply_tokens, seeds[i])
+            schema = form.schema(seen, row)
+            requests[text] = ModelRequest(rendered.messages, schema, reply_tokens, seeds[i], margin=margin)
     if requests:
         asked = [
             replace(r, more_seeds=tuple(seeds[i] for i in alike[text][1:])) if len(alike[text]) > 1 else r

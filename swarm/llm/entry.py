@@ -60,6 +60,11 @@ class ModelEntry(StrictModel):
         return True
 
     @property
+    def tells_margins(self) -> bool:
+        """Whether a reply can say how sure its choice of a menu's letters was."""
+        return False
+
+    @property
     def counts_tokens(self) -> bool:
         """Whether tokens are counted by the engine's own tokenizer, and not estimated."""
         return True

@@ -55,7 +55,8 @@ class ModelRequest:
 
     An empty `schema` asks for text of any form, and a `temperature` of None is that of the model's config. With
     `more_seeds` the same prompt is to be answered once more for each of them, and computed once where the engine can do
-    that; an engine that draws all samples from one seed draws them from `seed`.
+    that; an engine that draws all samples from one seed draws them from `seed`. With `margin` the reply is to say how
+    sure its choice was, where the schema is a list of choices and the engine can tell.
     """
 
     messages: tuple[Message, ...]
@@ -64,6 +65,7 @@ class ModelRequest:
     seed: int
     temperature: float | None = None
     more_seeds: tuple[int, ...] = ()
+    margin: bool = False
 
     @property
     def samples(self) -> int:
@@ -100,7 +102,8 @@ class TokenUsage:
 class ModelReply:
     """One reply; where `finish_reason` is an engine's failure the text says what went wrong and is no completion.
 
-    `first_token_s` is the part of the latency until the first token, where the engine tells.
+    `first_token_s` is the part of the latency until the first token, where the engine tells. `margin` is the likelihood
+    of the choice less that of the likeliest other, from -1 to 1; None where it was not asked for or nobody can tell.
     """
 
     text: str
@@ -108,6 +111,7 @@ class ModelReply:
     finish_reason: FinishReason
     latency_s: float
     first_token_s: float | None = None
+    margin: float | None = None
 
     def shared(self) -> "ModelReply":
         """The same as a later sample of a request: its prompt was computed for another."""

@@ -34,6 +34,11 @@ class EmbeddedModel(ModelEntry):
         return False
 
     @property
+    def tells_margins(self) -> bool:
+        """It tells how likely each letter is."""
+        return True
+
+    @property
     def may_count_more(self) -> bool:
         """Its words and numbers are tokens, none shorter than the estimate's pieces."""
         return False
