@@ -135,7 +135,7 @@ class Hub(Collector):
             self._series.set("swarm_run_finished", 1)
 
     def collect(self) -> Iterator[Family]:
-        """All series as they are after the last whole round."""
+        """All series as they are after the last complete round."""
         disk = shutil.disk_usage(self._folder) if self._folder.is_dir() else None
         with self._lock:
             if disk is not None:

@@ -60,8 +60,8 @@ class Panel:
 
 def good_colour(goods: Sequence[str], good: str) -> tuple[str, list[int]]:
     """The colour and the dashes of a good, the same everywhere; dashes tell goods apart once colours run out."""
-    place = list(goods).index(good)
-    return f"var(--good-{place % GOOD_COLOURS + 1})", list(DASHES[place // GOOD_COLOURS % len(DASHES)])
+    index = list(goods).index(good)
+    return f"var(--good-{index % GOOD_COLOURS + 1})", list(DASHES[index // GOOD_COLOURS % len(DASHES)])
 
 
 def by_good(rows: Rows, goods: Sequence[str]) -> list[tuple[str, Rows]]:
@@ -147,13 +147,13 @@ def backdrop(
     last: int, marks: Sequence[dict[str, Any]] = (), *, first: float = 0.5, named_seasons: bool = False
 ) -> list[alt.Chart]:
     """Shocks as bands and seasons as dotted borders; with `marks`, the shocks' numbers or titles stand on top."""
-    place = round_axis(last, first, "from")
+    x = round_axis(last, first, "from")
     about = [alt.Tooltip("title:N", title="shock"), alt.Tooltip("good:N"), alt.Tooltip("rounds:N")]
     layers = [
         named("shocks")
         .mark_rect(color="var(--shock)", opacity=0.16, clip=True)
-        .encode(x=place, x2=alt.X2("to"), tooltip=about),
-        named("seasons").mark_rule(color=MUTED, opacity=0.45, strokeDash=[1, 4], clip=True).encode(x=place),
+        .encode(x=x, x2=alt.X2("to"), tooltip=about),
+        named("seasons").mark_rule(color=MUTED, opacity=0.45, strokeDash=[1, 4], clip=True).encode(x=x),
     ]
     if named_seasons:
         room = named("seasons").transform_calculate(name="width > datum.room ? datum.season : ''")

@@ -49,11 +49,11 @@ def state(summary: Summary) -> tuple[str, bool]:
 
 
 def where(summary: Summary) -> str:
-    """Where the run took place."""
+    """Says where the run ran."""
     layout = summary.get("layout", {})
     shards, size = layout.get("shards"), layout.get("traders_per_shard")
     shape = f", {_plural(shards, 'shard')} of up to {_plural(size, 'trader')}" if shards and size else ""
-    return f"{summary.get('place', 'not recorded')}{shape}{_spread(layout)}"
+    return f"{summary.get('runs_on', 'not recorded')}{shape}{_spread(layout)}"
 
 
 def _spread(layout: Summary) -> str:
@@ -78,9 +78,9 @@ def coming_and_going(summary: Summary) -> str:
     if not population:
         return ""
     (_, at_first), *later = population["schedule"]
-    steps = "".join(f", {count(traders)} from round {count(first)} on" for first, traders in later)
+    later_on = "".join(f", {count(traders)} from round {count(first)} on" for first, traders in later)
     return (
-        f"{count(at_first)} traders at the opening{steps}. Figures are of those who were there; profits are of the "
+        f"{count(at_first)} traders at the opening{later_on}. Figures are of those who were there; profits are of the "
         f"{count(population['stayed'])} who never left."
     )
 

@@ -174,14 +174,14 @@ def build_gateway(args: Mapping[str, Any]) -> Any:
     `args` has `models`, their names, and may have `api_key_env`, by default SWARM_API_KEY: the environment variable
     that holds the key which callers must send. null lets everybody in who reaches the port.
     """
-    place = "args of the gateway"
+    where = "args of the gateway"
     if unknown := sorted(set(args) - {"models", "api_key_env"}):
-        raise ConfigError(place, f"there is no such key: {unknown[0]}", "known: models, api_key_env")
+        raise ConfigError(where, f"there is no such key: {unknown[0]}", "known: models, api_key_env")
     models, key = args.get("models"), args.get("api_key_env", API_KEY_ENV)
     if not isinstance(models, list) or not models or not all(isinstance(name, str) for name in models):
-        raise ConfigError(f"{place}: models", f"expected a list of applications' names, got {models!r}")
+        raise ConfigError(f"{where}: models", f"expected a list of applications' names, got {models!r}")
     if key is not None and not (isinstance(key, str) and key):
-        raise ConfigError(f"{place}: api_key_env", f"expected the name of an environment variable or null, got {key!r}")
+        raise ConfigError(f"{where}: api_key_env", f"expected the name of an environment variable or null, got {key!r}")
     front: Any = serve.deployment(GatewayReplica)
     chosen = front.options(name="gateway", max_ongoing_requests=MAX_ONGOING_HTTP, ray_actor_options={"num_cpus": 0})
     return chosen.bind({name: name for name in models}, key)

@@ -217,7 +217,7 @@ class DoubleAuction:
         return {"surplus_ticks": self.surplus_ticks}
 
     def _period(self, round_: int) -> tuple[int, int]:
-        """The period that a round lies in, from 1, and the round's place in it, from 0."""
+        """The period that a round lies in, from 1, and the round's index in it."""
         period, within = divmod(round_ - 1, self.config.rounds_per_period)
         return period + 1, within
 
@@ -251,16 +251,16 @@ class DoubleAuction:
         self.possible_ticks += int(np.maximum(demand[:n] - supply[:n], 0).sum())
 
     def _next_worth(self) -> Int64:
-        place = np.minimum(self.dealt, self.config.units - 1)
-        worth: Int64 = self.schedule[self.trader, place]
+        index = np.minimum(self.dealt, self.config.units - 1)
+        worth: Int64 = self.schedule[self.trader, index]
         return worth
 
     def _count(self, trader: int, side: int) -> None:
         """One unit more has been dealt; what is beyond the schedule is worth nothing to a buyer."""
         if trader >= len(self.trader):
             return
-        place = int(self.dealt[trader])
-        amount = int(self.schedule[trader, place]) if place < self.config.units else 0
+        index = int(self.dealt[trader])
+        amount = int(self.schedule[trader, index]) if index < self.config.units else 0
         earned = amount if side == BUYER else -amount
         self.dealt[trader] += 1
         self.period_surplus[trader] += earned

@@ -51,7 +51,7 @@ Float64 = npt.NDArray[np.float64]
 class _Asked:
     """One request, tokenised; `actions` and `sayings` are how many letters it may answer with."""
 
-    place: int
+    index: int
     public: tokenizer.Lines
     private: tokenizer.Lines
     actions: int
@@ -72,20 +72,20 @@ class EmbeddedEngine:
     def answer(self, requests: Sequence[ModelRequest], deadline_s: float) -> list[ModelReply]:
         """Answer every request now; what is not begun by the deadline comes back as an error."""
         started = perf_counter()
-        places = list(accumulate((request.samples for request in requests), initial=0))
-        replies = [ModelReply(NO_MENU, TokenUsage(0, 0), "error", 0.0)] * places[-1]
+        first = list(accumulate((request.samples for request in requests), initial=0))
+        replies = [ModelReply(NO_MENU, TokenUsage(0, 0), "error", 0.0)] * first[-1]
         for chunk, run in self._chunks(requests):
             if perf_counter() - started >= deadline_s:
                 for asked in chunk:
                     late = ModelReply("not begun by the deadline", _usage(asked, 0), "deadline", deadline_s)
-                    samples = requests[asked.place].samples
-                    replies[places[asked.place] : places[asked.place + 1]] = [late] * samples
+                    samples = requests[asked.index].samples
+                    replies[first[asked.index] : first[asked.index + 1]] = [late] * samples
                 continue
             for asked, letters in zip(chunk, run(), strict=False):
-                for number, sample in enumerate(requests[asked.place].singly()):
+                for number, sample in enumerate(requests[asked.index].singly()):
                     text = self._pick(letters, asked, sample.seed)
                     reply = ModelReply(text, _usage(asked, COMPLETION_TOKENS), "stop", perf_counter() - started)
-                    replies[places[asked.place] + number] = reply.shared() if number else reply
+                    replies[first[asked.index] + number] = reply.shared() if number else reply
         return replies
 
     def shares(self, requests: Sequence[ModelRequest]) -> list[tuple[Float64, Float64]]:
@@ -93,14 +93,14 @@ class EmbeddedEngine:
         found: dict[int, tuple[Float64, Float64]] = {}
         for chunk, run in self._chunks(requests):
             for asked, letters in zip(chunk, run(), strict=False):
-                found[asked.place] = (_softmax(letters[0, : asked.actions]), _softmax(letters[1, : asked.sayings]))
-        return [found[place] for place in range(len(requests))]
+                found[asked.index] = (_softmax(letters[0, : asked.actions]), _softmax(letters[1, : asked.sayings]))
+        return [found[index] for index in range(len(requests))]
 
     def _chunks(self, requests: Sequence[ModelRequest]) -> Iterator[tuple[list[_Asked], Callable[[], Float32]]]:
         """Requests that are computed together, and the call that computes their logits, [CHUNK, 2, letters]."""
         groups: dict[tuple[tokenizer.Lines, int], list[_Asked]] = {}
-        for place, request in enumerate(requests):
-            if asked := _tokenised(place, request):
+        for index, request in enumerate(requests):
+            if asked := _tokenised(index, request):
                 height = -(-len(asked.private.rows) // BUCKET) * BUCKET
                 groups.setdefault((asked.public, height), []).append(asked)
         for (public, height), group in groups.items():
@@ -118,10 +118,10 @@ class EmbeddedEngine:
 
     def _pick(self, logits: Float32, asked: _Asked, seed: int) -> str:
         letters = ""
-        for place, legal in enumerate((asked.actions, asked.sayings)):
-            rounded = np.rint(logits[place, :legal] * GRAIN) / GRAIN
+        for index, legal in enumerate((asked.actions, asked.sayings)):
+            rounded = np.rint(logits[index, :legal] * GRAIN) / GRAIN
             if self.config.temperature > 0:
-                chance = float(draw(seed, "letter", place)[0] >> np.uint64(11)) * 2.0**-53
+                chance = float(draw(seed, "letter", index)[0] >> np.uint64(11)) * 2.0**-53
                 shares = _softmax(rounded / self.config.temperature)
                 number = min(int(np.searchsorted(np.cumsum(shares), chance, side="right")), legal - 1)
             else:
@@ -140,7 +140,7 @@ def _softmax(logits: npt.NDArray[Any]) -> Float64:
     return shares
 
 
-def _tokenised(place: int, request: ModelRequest) -> _Asked | None:
+def _tokenised(index: int, request: ModelRequest) -> _Asked | None:
     """None where the request is no menu's."""
     pairs = request.schema.get("enum")
     public_text, private_text = tokenizer.split_prompt(request.messages[-1].content)
@@ -152,7 +152,7 @@ def _tokenised(place: int, request: ModelRequest) -> _Asked | None:
         return None
     public = _bounded(tokenizer.encode_public(public_text))
     private = _bounded(tokenizer.encode(private_text, tokenizer.market_goods(public_text)))
-    return _Asked(place, public, private, actions, sayings)
+    return _Asked(index, public, private, actions, sayings)
 
 
 def _bounded(lines: tokenizer.Lines) -> tokenizer.Lines:

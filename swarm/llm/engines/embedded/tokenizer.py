@@ -86,10 +86,10 @@ def token_of(word: str) -> int:
 
 def number_token(number: int) -> int:
     """The token of the nearest number that has one."""
-    place = int(np.searchsorted(_NUMBER_ARRAY, number))
-    if place == len(NUMBERS) or (place and number - NUMBERS[place - 1] < NUMBERS[place] - number):
-        place -= 1
-    return FIRST_NUMBER + place
+    index = int(np.searchsorted(_NUMBER_ARRAY, number))
+    if index == len(NUMBERS) or (index and number - NUMBERS[index - 1] < NUMBERS[index] - number):
+        index -= 1
+    return FIRST_NUMBER + index
 
 
 @dataclass(frozen=True, slots=True)
