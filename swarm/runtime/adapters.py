@@ -60,7 +60,7 @@ class _MarketActorLink(_Clock):
             raise Lost(type(error).__name__) from error
         except (ray.exceptions.RayActorError, ray.exceptions.GetTimeoutError) as error:
             raise ClusterError(
-                f"ray: the market actor is gone or silent ({type(error).__name__}); the journal is whole up to its "
+                f"ray: the market actor is gone or silent ({type(error).__name__}); the journal is complete up to its "
                 "last round, which `swarm replay` shows and `swarm run --resume` goes on from"
             ) from error
 

@@ -41,7 +41,7 @@ FIRST_CALL = "/ray.rpc.NodeInfoGcsService/GetClusterId"
 GIVE_IT = "set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH to the file with the token that its nodes were given"
 
 
-def free_port_or_error(port: int, place: str) -> None:
+def free_port_or_error(port: int, key: str) -> None:
     """Raises ConfigError if somebody listens on `port` of this machine."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -49,7 +49,7 @@ def free_port_or_error(port: int, place: str) -> None:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
             raise ConfigError(
-                place, f"port {port} cannot be used ({error.strerror})", "choose another, or null for none"
+                key, f"port {port} cannot be used ({error.strerror})", "choose another, or null for none"
             ) from error
 
 

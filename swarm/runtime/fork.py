@@ -32,12 +32,12 @@ def fork(parent: RunFolder, at_round: int, overrides: tuple[str, ...], folder: R
     config = load(parent.config, overrides)
     journals = {name: parent.market(name).journal for name in parent_config.market_names}
     # Everything that can be refused is refused before the folder is begun.
-    pasts = history.whole_pasts(journals, composed)
+    pasts = history.complete_pasts(journals, composed)
     past = history.recorded_plan(pasts, composed)
     _must_have_one_past(parent_config, config)
     rounds = pasts[0].rounds
     if not 1 <= at_round <= rounds:
-        raise ConfigError("--at-round", f"expected a whole round of the parent, 1 to {rounds}, got {at_round}")
+        raise ConfigError("--at-round", f"expected a complete round of the parent, 1 to {rounds}, got {at_round}")
     if config.rounds <= at_round:
         raise ConfigError("rounds", f"expected more than {at_round}, the round of the fork, got {config.rounds}")
     future = compose(config, past)

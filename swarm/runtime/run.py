@@ -63,7 +63,7 @@ class Session:
     stop: Callable[[], bool] = never
 
     def execute(self, config: RunConfig) -> RunResult:
-        """Runs to the end, or to the last whole round once `stop` says so, and writes the folder."""
+        """Runs to the end, or to the last complete round once `stop` says so, and writes the folder."""
         plan = compose(config)
         self._check(config, plan)
         with self.folder.begun():
@@ -93,7 +93,7 @@ class Session:
                 plan = history.as_begun(compose(config), pasts)
             self._check(config, plan.last)
             if pasts:
-                self.narrator.phase(f"going on after round {_whole_rounds(plan, pasts)}")
+                self.narrator.phase(f"going on after round {_complete_rounds(plan, pasts)}")
             return self._play(config, plan, WorldRecorder(), pasts)
 
     def _check(self, config: RunConfig, plan: WorldPlan) -> None:
@@ -157,9 +157,11 @@ class Session:
                 (port.market, _traders(own, port, pasts.get(name)))
                 for own, name, port in zip(plan.markets, plan.names, ports, strict=True)
             ]
-            whole = _whole_rounds(plan, pasts)
+            rounds_before = _complete_rounds(plan, pasts)
             acted = [pasts[name].acted if name in pasts else {} for name in plan.names]
-            world = World(plan, seats, watchers, lambda now: of_run(now.run.config_record, now.run.seed, acted, whole))
+            world = World(
+                plan, seats, watchers, lambda now: of_run(now.run.config_record, now.run.seed, acted, rounds_before)
+            )
             # What is recorded is taken in whole, however early the run is told to stop: the tables need all of it.
             recorded = max((len(past.decisions) for past in pasts.values()), default=0)
             done = world.play(from_call(recorded + 1, self.stop))
@@ -167,8 +169,8 @@ class Session:
             finished = done == plan.last.run.rounds
             extra = {
                 "finished": finished,
-                "resumed_after_round": _whole_rounds(plan, pasts),
-                "place": str(self.runs_on),
+                "resumed_after_round": rounds_before,
+                "runs_on": str(self.runs_on),
                 "metrics_address": exported.address if exported else None,
                 **_told(ports, closings),
                 "set_up_s": round(set_up_s, 3),
@@ -179,7 +181,7 @@ class Session:
         return reported(self.folder, record, self.narrator, finished=finished)
 
 
-def _whole_rounds(plan: WorldPlan, pasts: Mapping[str, History]) -> int:
+def _complete_rounds(plan: WorldPlan, pasts: Mapping[str, History]) -> int:
     """Returns how many rounds the journals of all markets have whole."""
     return min((pasts[name].rounds if name in pasts else 0) for name in plan.names)
 

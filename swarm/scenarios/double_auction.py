@@ -260,8 +260,8 @@ class DoubleAuction:
         self.possible_ticks += int(np.maximum(demand[:n] - supply[:n], 0).sum())
 
     def _next_worth(self) -> Int64:
-        unit = np.minimum(self.dealt, self.config.units - 1)
-        worth: Int64 = self.schedule[self.trader, unit]
+        index = np.minimum(self.dealt, self.config.units - 1)
+        worth: Int64 = self.schedule[self.trader, index]
         return worth
 
     def _count(self, trader: int, side: int) -> None:
@@ -269,8 +269,8 @@ class DoubleAuction:
         # A guest from another region has no schedule here.
         if trader >= len(self.trader):
             return
-        unit = int(self.dealt[trader])
-        amount = int(self.schedule[trader, unit]) if unit < self.config.units else 0
+        index = int(self.dealt[trader])
+        amount = int(self.schedule[trader, index]) if index < self.config.units else 0
         earned = amount if side == BUYER else -amount
         self.dealt[trader] += 1
         self.period_surplus[trader] += earned
