@@ -206,7 +206,7 @@ class TradersConfig(StrictModel):
     @property
     def own_minds(self) -> list[str]:
         """The names of the minds that this section defines."""
-        listed = (*self.desks, *self.councils, *self.cascades)
+        listed: list[DeskConfig | CouncilConfig | CascadeConfig] = [*self.desks, *self.councils, *self.cascades]
         return [*(section.name for section in listed), *self.define]
 
     def contacts(self, traders: int) -> int:

@@ -102,7 +102,10 @@ class CascadeOutcomes:
             # Who is judged is drawn, since clearing a round again costs more than deciding it.
             drawn = draw(self._plan.seed, f"judged {name}", round_, np.array([t for t, _ in own], dtype=np.int64))
             chosen = np.sort(np.argsort(drawn, kind="stable")[: self._sections[name].judged_per_round])
-            of_round = [self._judged(name, *own[i], row_of[own[i][0]], seen, menus, before) for i in chosen.tolist()]
+            of_round = [
+                self._judged(name, trader, turn, row_of[trader], seen, menus, before)
+                for trader, turn in (own[i] for i in chosen.tolist())
+            ]
             self._learn(name, of_round)
             judged += of_round
         return judged

@@ -191,7 +191,7 @@ class VllmEngine:
 
 def _likelihoods(done: Any) -> list[Token]:
     """How likely each token of a completion was beside others."""
-    found = []
+    found: list[Token] = []
     for chosen, likely in zip(done.token_ids, done.logprobs or (), strict=False):
         others = [(str(other.decoded_token), float(other.logprob)) for other in likely.values()]
         found.append((str(likely[chosen].decoded_token), others))
