@@ -282,9 +282,9 @@ def test_it_does_not_depend_on_how_traders_are_spread(size: int) -> None:
     market = Market(plan.market, None)
     run_rounds(plan, market, Spread(plan, size))
     without_memory = compose(resolve(CONFIG)).run
-    whole = Market(without_memory.market, None)
-    run_rounds(without_memory, whole, Spread(without_memory, 43))
-    assert market.close().journal_sha256 == whole.close().journal_sha256
+    other = Market(without_memory.market, None)
+    run_rounds(without_memory, other, Spread(without_memory, 43))
+    assert market.close().journal_sha256 == other.close().journal_sha256
 
 
 def test_it_replays_and_goes_on_from_the_record(tmp_path: Path) -> None:
