@@ -152,7 +152,6 @@ def _plan(config: RunConfig, seed: int, scenario: Scenario, minds: tuple[str, ..
     _check_barter(scenario, minds, of)
     _check_margin(config, scenario)
     staffed = _staffed(config, asked, with_tools, form_of)
-    plugin, _ = staffing.read(config.traders.staffing, config.budget.governed)
     stages = () if isinstance(config.population, int) else config.population
     # Market and shard get the same rules, so that what a form refuses the market would refuse, too.
     return RunPlan(
@@ -167,10 +166,7 @@ def _plan(config: RunConfig, seed: int, scenario: Scenario, minds: tuple[str, ..
             config.market,
             len(minds),
             tuple(scenario.opening_reference_ticks.tolist()),
-            scenario.named_accounts
-            + (margin.ACCOUNTS if config.market.margin else ())
-            + ((DEPARTED,) if stages else ())
-            + ((COMPUTE,) if plugin.charges else ()),
+            _named_accounts(config, scenario),
             _mechanisms(config.market, scenario.goods),
         ),
         shard=ShardPlan(
@@ -195,6 +191,15 @@ def _plan(config: RunConfig, seed: int, scenario: Scenario, minds: tuple[str, ..
     )
 
 
+def _named_accounts(config: RunConfig, scenario: Scenario) -> tuple[str, ...]:
+    """Returns the accounts besides the traders': the scenario's, and one for each part that the run has."""
+    staffed_by, _ = staffing.read(config.traders.staffing, config.budget.governed)
+    lending = margin.ACCOUNTS if config.market.margin else ()
+    departed = () if isinstance(config.population, int) else (DEPARTED,)
+    computing = (COMPUTE,) if staffed_by.charges else ()
+    return (*scenario.named_accounts, *lending, *departed, *computing)
+
+
 def _cheaper(config: RunConfig, asked: set[str], with_tools: set[str], form_of: Mapping[str, str]) -> dict[str, str]:
     """Returns for each model that is asked the cheapest one of its form, if cheaper; nothing without a run's budget.
 
@@ -209,6 +214,7 @@ def _cheaper(config: RunConfig, asked: set[str], with_tools: set[str], form_of: 
         if model.name not in asked or dear is None:
             continue
         tools = model.name in with_tools
+        # Only a model that answers the same prompt can stand in for another.
         alike = [m for m in config.models if form_of[m.name] == form_of[model.name]]
         fit = [m for m in alike if not tools or TOOLS in engines.of(m).abilities]
         prices = {m.name: usd_per_turn(m, config.budget.tokens_per_turn) for m in fit}
@@ -239,7 +245,7 @@ def _groups(scenario: Scenario) -> Int64:
 
 
 def _form_of(config: RunConfig, scenario: Scenario, of: Mapping[str, Definition]) -> dict[str, str]:
-    """The form of each model: the scenario's, if it has one alone, or the one that the model's entry names."""
+    """Returns the form of each model: the scenario's, if it has one alone, or the one that the model's entry names."""
     offered = scenario.forms()
     only = next(iter(offered)) if len(offered) == 1 else None
     found = {model.name: only or model.form for model in config.models}

@@ -145,7 +145,7 @@ def _told(record: Mapping[str, Any], hosts: KeyHosts) -> Iterator[tuple[str, Any
 
 
 def _of_engine(entry: Mapping[str, Any]) -> tuple[str, Any]:
-    """Returns what an engine that loads models demands: its words and switches, any of which may name what is loaded."""
+    """Returns what an engine that loads models demands: its words and switches, any of which may name what it loads."""
     plain = {"name", "engine", "form", "temperament"}
     said = {
         key: value for key, value in entry.items() if key not in plain and (isinstance(value, str) or value is True)
