@@ -41,7 +41,7 @@ class Councils:
     name = "councils"
 
     def started(self, plan: RunPlan, opening: MarketState, named: Int64) -> None:
-        """Take note of the councils of the run and of its forks."""
+        """Takes note of the councils of the run and of its forks."""
         plans = [plan, *(fork.plan for fork in plan.forks())]
         sections = {name: d.section for p in plans for name, d in p.shard.definitions.items()}
         self._councils = {name: c for name, c in sections.items() if isinstance(c, CouncilConfig)}
@@ -50,7 +50,7 @@ class Councils:
         self._rows = 0
 
     def round_done(self, outcome: RoundOutcome) -> None:
-        """Keep what was judged, and count the turns of each council by what they came to."""
+        """Keeps what was judged, and count the turns of each council by what they came to."""
         if not self._councils:
             return
         turns = outcome.gathered.turns

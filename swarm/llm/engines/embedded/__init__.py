@@ -2,7 +2,7 @@
 
 from swarm.llm.engines.embedded.config import EmbeddedModel
 from swarm.llm.engines.protocol import EnginePlugin
-from swarm.llm.protocol import ModelClient
+from swarm.llm.protocol import MARGINS, ModelClient
 
 
 def _client(model: EmbeddedModel) -> ModelClient:
@@ -12,4 +12,5 @@ def _client(model: EmbeddedModel) -> ModelClient:
     return EmbeddedEngine(model)
 
 
-ENGINE = EnginePlugin("embedded", EmbeddedModel, _client)
+# It picks letters of a menu and can call no tool.
+ENGINE = EnginePlugin("embedded", EmbeddedModel, _client, abilities=frozenset({MARGINS}))

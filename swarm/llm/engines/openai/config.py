@@ -161,11 +161,6 @@ class OpenAIModel(ModelEntry):
         return self.stream
 
     @property
-    def tells_margins(self) -> bool:
-        """It tells how likely each letter is."""
-        return True
-
-    @property
     def lab(self) -> str:
         """Who made the model, if the endpoint calls it by its hub's name."""
         return lab_of(self.model)

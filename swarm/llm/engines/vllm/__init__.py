@@ -6,7 +6,7 @@ from swarm.llm.engines.protocol import CheckConditions, Deployment, EnginePlugin
 from swarm.llm.engines.vllm import check
 from swarm.llm.engines.vllm.arguments import environment
 from swarm.llm.engines.vllm.config import VllmModel
-from swarm.llm.protocol import ModelClient
+from swarm.llm.protocol import MARGINS, TOOLS, ModelClient
 
 
 def _client(model: VllmModel) -> ModelClient:
@@ -35,4 +35,7 @@ def _deployment(model: VllmModel) -> Deployment:
     )
 
 
-ENGINE = EnginePlugin("vllm", VllmModel, _client, _check, check.warnings, deployment=_deployment)
+ABILITIES = frozenset({TOOLS, MARGINS})
+ENGINE = EnginePlugin(
+    "vllm", VllmModel, _client, _check, check.warnings, deployment=_deployment, abilities=ABILITIES
+)

@@ -119,11 +119,6 @@ class VllmModel(ModelEntry):
     """What a million completion tokens cost, in US dollars; null: unknown."""
 
     @property
-    def tells_margins(self) -> bool:
-        """It tells how likely each letter is."""
-        return True
-
-    @property
     def lab(self) -> str:
         """Who made the model, if it or its source is in the catalogue."""
         return self.entry.lab if self.entry else lab_of(self.model_source)
