@@ -36,6 +36,4 @@ def _deployment(model: VllmModel) -> Deployment:
 
 
 ABILITIES = frozenset({TOOLS, MARGINS})
-ENGINE = EnginePlugin(
-    "vllm", VllmModel, _client, _check, check.warnings, deployment=_deployment, abilities=ABILITIES
-)
+ENGINE = EnginePlugin("vllm", VllmModel, _client, _check, check.warnings, deployment=_deployment, abilities=ABILITIES)
