@@ -149,7 +149,8 @@ def _package_licence(model: LlamaModel) -> str:
         told = metadata.metadata(model.path)
     except (metadata.PackageNotFoundError, ValueError):
         return ""
-    return (told.get("License-Expression") or told.get("License") or "").split("\n")[0][:100]
+    named = [told[key] for key in ("License-Expression", "License") if key in told]
+    return named[0].split("\n")[0][:100] if named else ""
 
 
 def _gib(size: float) -> str:

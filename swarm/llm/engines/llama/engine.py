@@ -87,7 +87,7 @@ class LlamaEngine:
             for request in requests
         ]
         scoring = loop.run_in_executor(self._scorer, self._score_all, [requests[i] for i in to_score], batch)
-        futures = [scoring, *(future for own in writing for future in own)]
+        futures: list[asyncio.Future[Any]] = [scoring, *(future for own in writing for future in own)]
         _, late = await asyncio.wait(futures, timeout=max(0.0, batch.end - perf_counter()))
         batch.is_over.set()
         if late:
