@@ -115,7 +115,7 @@ _NOBODY_CHOSEN = object()
 
 
 def _is_short(entry: Entry) -> bool:
-    """Whether the last field is left out: where no staffing has named whom it asks, in nearly all runs."""
+    """Tells whether the last field is left out: where no staffing has named whom it asks, in nearly all runs."""
     return isinstance(entry, Decided) and entry.chosen is None
 
 

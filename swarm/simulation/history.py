@@ -84,7 +84,7 @@ class History:
                 raise _refused(self.path, self.decided_indices[round_], f"Decided: {error}") from None
 
     def payloads(self) -> Iterator[bytes]:
-        """The packed records up to the last complete round."""
+        """Yields the packed records up to the last complete round."""
         for index, (_, payload) in enumerate(JournalReader(self.path).payloads()):
             if index == self.complete_records:
                 return
@@ -160,7 +160,7 @@ def _of_run(record: dict[str, Any]) -> dict[str, Any]:
 def _composed(
     pasts: Sequence[History], number: int, past: WorldPlan | None, compose: Compose, *, alone: bool = True
 ) -> WorldPlan:
-    """The plan of the first config of a run, or of that of a fork, counted from 1, as its journals have it."""
+    """Returns the plan of the first config of a run, or of that of a fork, counted from 1, as its journals have it."""
     configs = [(one.forks[number - 1].config if number else one.began.config) for one in pasts]
     first, index = pasts[0], pasts[0].fork_indices[number - 1] if number else 0
     name = configs[0].get(REGION)
@@ -185,7 +185,7 @@ def _as_given(plan: RunPlan, record: dict[str, Any]) -> RunPlan:
 
 
 def begun(path: Path) -> bool:
-    """Whether there is a journal with a first record; without it there is nothing to go on from."""
+    """Tells whether there is a journal with a first record; without it there is nothing to go on from."""
     if not path.exists() or (path.is_file() and path.stat().st_size < len(MAGIC)):
         return False
     return next(JournalReader(path).payloads(), None) is not None
@@ -241,7 +241,7 @@ def read(path: Path, last_round: int | None = None) -> History:
 
 
 def up_to_round(path: Path, round_: int) -> Iterator[bytes]:
-    """The packed records of a journal up to the end of round `round_`; JournalError if it does not get so far."""
+    """Yields the packed records of a journal up to the end of round `round_`; JournalError if it does not get so far."""
     reader = JournalReader(path)
     for index, (offset, payload) in enumerate(reader.payloads()):
         yield payload

@@ -57,15 +57,15 @@ class MarketPort(Protocol):
     """The market as the round loop sees it."""
 
     def execute(self, entries: Sequence[Entry]) -> MarketAnswer:
-        """Journal all entries, then apply the commands among them."""
+        """Journals all entries, then apply the commands among them."""
         ...
 
     def end_round(self, round_: int) -> JournalStats:
-        """Journal the state's hash as the end of a round, make everything durable, and say what that has taken."""
+        """Journals the state's hash as the end of a round, make everything durable, and say what that has taken."""
         ...
 
     def close(self) -> MarketClosing:
-        """Close the journal."""
+        """Closes the journal."""
         ...
 
 
@@ -74,7 +74,7 @@ _UNFIT = (LookupError, TypeError, ValueError, ArithmeticError, LedgerError)
 
 
 def new_exchange(plan: MarketPlan) -> Exchange:
-    """An exchange as it is before the first command."""
+    """Returns an exchange as it is before the first command."""
     opening = np.array(plan.opening_reference_ticks)
     return Exchange(plan.config, plan.traders, opening, plan.named_accounts, plan.mechanisms)
 
@@ -127,7 +127,7 @@ class Market:
         self._answered: tuple[int, int, MarketAnswer] | None = None
 
     def execute(self, entries: Sequence[Entry], at: int | None = None) -> MarketAnswer:
-        """Journal all entries from index `at` on, then apply the commands among them.
+        """Journals all entries from index `at` on, then apply the commands among them.
 
         Without `at` they come next. Asked again, the last answer is given again.
         """
@@ -165,7 +165,7 @@ class Market:
         return answer
 
     def end_round(self, round_: int, at: int | None = None) -> JournalStats:
-        """Journal the state's hash as the end of a round, make everything durable, and say what that has taken."""
+        """Journals the state's hash as the end of a round, make everything durable, and say what that has taken."""
         at = self._next if at is None else at
         if at < self._next:
             self.journal.check()
@@ -180,7 +180,7 @@ class Market:
         return replace(self.journal.stats)
 
     def close(self) -> MarketClosing:
-        """Close the journal."""
+        """Closes the journal."""
         self.journal.close()
         if self._snapshots:
             self._snapshots.wait()
@@ -192,7 +192,7 @@ class Market:
         return self._snapshots.stats if self._snapshots else SnapshotStats()
 
     def _read(self, reader: JournalReader) -> None:
-        """Take in all records, and the snapshots that stand for an index among them.
+        """Takes in all records, and the snapshots that stand for an index among them.
 
         A snapshot is written when the journal is durable up to its index, so one of another history, or of a longer
         one, shows that the journal lost something: JournalError, as where its head shows that.
@@ -244,7 +244,7 @@ class Market:
                 self._snapshots.pass_over(self._snapshots.path(snapshot.round), why)
 
     def _restored(self, snapshot: Snapshot) -> tuple[MarketPlan, Exchange]:
-        """The plan and the exchange of a snapshot."""
+        """Returns the plan and the exchange of a snapshot."""
         config = MarketConfig.model_validate_json(json.dumps(snapshot.config))
         plan = replace(self.plan, config=config, mechanisms=tuple(snapshot.mechanisms))
         exchange = new_exchange(plan)
@@ -269,7 +269,7 @@ class Market:
         return False
 
     def catch_up(self, index: int) -> None:
-        """Apply what the journal holds before `index`, as after a restart; OutOfStep if it does not reach so far."""
+        """Applies what the journal holds before `index`, as after a restart; OutOfStep if it does not reach so far."""
         if index > max(self.recorded, self._next):
             raise OutOfStep(f"market: a message for record {index} came, the next one is {self._next}")
         if self._usable:
@@ -280,7 +280,7 @@ class Market:
             self._answered = None
 
     def _apply(self, index: int, entry: Entry) -> None:
-        """Do what an entry of the journal says; JournalError where it cannot be done."""
+        """Does what an entry of the journal says; JournalError where it cannot be done."""
         match entry:
             case RunBegan() | Decided() | Acted():
                 return
@@ -306,7 +306,7 @@ class Market:
         return self._answered[2]
 
     def _fork(self, fork: Forked) -> None:
-        """Go on under the market's section of the fork's config."""
+        """Goes on under the market's section of the fork's config."""
         config = MarketConfig.model_validate_json(json.dumps(fork.config["market"]))
         if len(fork.mechanisms) not in (0, self.exchange.goods):
             raise ValueError(f"mechanisms: expected one of each good, got {len(fork.mechanisms)}")
@@ -316,7 +316,7 @@ class Market:
         self.exchange.restore(past)
 
     def _entry(self, index: int) -> Entry:
-        """The entry that the journal has at an index; JournalError where it has none that can be read."""
+        """Returns the entry that the journal has at an index; JournalError where it has none that can be read."""
         if self._path is None:
             raise OutOfStep(f"market: record {index} is not in the journal")
         try:

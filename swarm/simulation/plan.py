@@ -54,7 +54,7 @@ class RunPlan:
         return self.market.traders
 
     def present(self, round_: int) -> int:
-        """How many traders are there in a round; round 0 is the opening."""
+        """Returns how many traders are there in a round; round 0 is the opening."""
         return int(np.count_nonzero(self.there(round_))) if self.population else self.traders
 
     def there(self, round_: int) -> Mask:
@@ -84,11 +84,11 @@ class RunPlan:
         return self.fork.plan.last if self.fork else self
 
     def forks(self) -> "list[Fork]":
-        """The forks from here on, in order."""
+        """Returns the forks from here on, in order."""
         return [self.fork, *self.fork.plan.forks()] if self.fork else []
 
     def shards_by_round(self) -> dict[int, ShardPlan]:
-        """The shard's plan, by the first round in which it holds."""
+        """Returns the shard's plan, by the first round in which it holds."""
         later = self.fork.plan.shards_by_round() if self.fork else {}
         if self.fork:
             later[self.fork.round + 1] = later.pop(1)

@@ -40,7 +40,7 @@ class PopulationStage(StrictModel):
 
 
 def population_in(stages: Sequence[PopulationStage], round_: int) -> int:
-    """How many traders are there in a round; before the first round, as many as in it."""
+    """Returns how many traders are there in a round; before the first round, as many as in it."""
     return next(stage.traders for stage in reversed(stages) if stage.from_round <= max(round_, 1))
 
 
@@ -105,7 +105,7 @@ def _departures(leaving: Mask, market: MarketState, tick_cents: int) -> Iterator
 
 
 def _rows_of(amounts: Int64, column: int | None, target: str, asset: int) -> tuple[Int64, str, Int64, Int64]:
-    """The rows of one movement to an account, of a column of amounts by trader."""
+    """Returns the rows of one movement to an account, of a column of amounts by trader."""
     amount = amounts if column is None else amounts[:, column]
     trader = np.flatnonzero(amount)
     return trader, target, np.full_like(trader, asset), amount[trader]

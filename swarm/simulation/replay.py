@@ -47,7 +47,7 @@ class ReplayResult:
 
     @property
     def holds(self) -> bool:
-        """Whether the replay came to the recorded history."""
+        """Tells whether the replay came to the recorded history."""
         return not self.mismatch and self.recorded_sha256 == self.replayed_sha256
 
 
@@ -67,12 +67,12 @@ class _ComparingMarket(Market):
         return super().execute(entries, at)
 
     def end_round(self, round_: int, at: int | None = None) -> JournalStats:
-        """Compare the state's hash, then do as a market does."""
+        """Compares the state's hash, then do as a market does."""
         self._compare(RoundEnded(round_, self.exchange.state_hash()))
         return super().end_round(round_, at)
 
     def compare_rest(self) -> None:
-        """Say so if the journal goes on where the replay has ended."""
+        """Says so if the journal goes on where the replay has ended."""
         if not self.mismatch and (found := next(self._expected, None)) is not None:
             self.mismatch = f"record {self._index} is a {_kind(found)} in the journal and nothing in the replay"
 

@@ -57,12 +57,12 @@ class SnapshotStats:
 
     @classmethod
     def together(cls, parts: "Sequence[SnapshotStats]") -> "SnapshotStats":
-        """What became of several markets' snapshots; of those they went on from, the round of the oldest."""
+        """Returns what became of several markets' snapshots; of those they went on from, the round of the oldest."""
         sums: dict[str, Any] = {f.name: sum(getattr(part, f.name) for part in parts) for f in fields(cls)}
         return cls(**sums | {"began_after_round": min(part.began_after_round for part in parts)})
 
     def losses(self) -> dict[str, int]:
-        """What was lost, by kind; empty where nothing was."""
+        """Returns what was lost, by kind; empty where nothing was."""
         counts = {"snapshots_not_written": self.failed, "snapshots_passed_over": self.passed_over}
         return {kind: count for kind, count in counts.items() if count}
 
@@ -82,7 +82,7 @@ class Snapshot:
     exchange: dict[str, Any]
 
     def packed(self) -> bytes:
-        """The content of a snapshot's file."""
+        """Returns the content of a snapshot's file."""
         columns = {name: _packed(value) for name, value in self.exchange.items()}
         committed = [self.committed.records, self.committed.file_bytes, self.committed.sha256]
         payload: bytes = msgpack.packb([self.round, committed, self.config, list(self.mechanisms), columns])
@@ -122,16 +122,16 @@ class SnapshotFolder:
         self.stats = SnapshotStats()
 
     def path(self, round_: int) -> Path:
-        """Where the snapshot of a round lies."""
+        """Returns where the snapshot of a round lies."""
         return self._journal.with_name(f"{self._journal.stem}-{round_:07}.snapshot")
 
     def files(self, suffix: str = "snapshot") -> list[Path]:
-        """The files of this journal's snapshots, oldest first, whole or not; `suffix` is a pattern."""
+        """Returns the files of this journal's snapshots, oldest first, whole or not; `suffix` is a pattern."""
         name = re.compile(rf"{re.escape(self._journal.stem)}-[0-9]+\.({suffix})")
         return sorted(path for path in self._journal.parent.iterdir() if name.fullmatch(path.name))
 
     def read(self) -> list[Snapshot]:
-        """The whole snapshots, newest first."""
+        """Returns the whole snapshots, newest first."""
         found: list[tuple[Path, Snapshot]] = []
         for path in self.files():
             try:
@@ -153,7 +153,7 @@ class SnapshotFolder:
         return [snapshot for _, snapshot in reversed(found)]
 
     def pass_over(self, path: Path, why: str) -> None:
-        """Count a snapshot that is of no use; an older one or the journal takes its place."""
+        """Counts a snapshot that is of no use; an older one or the journal takes its place."""
         self.stats.passed_over += 1
         log.warning("%s: this snapshot is passed over: %s", path, why)
 
@@ -167,7 +167,7 @@ class SnapshotFolder:
         self._writing.start()
 
     def wait(self) -> None:
-        """Return when nothing is being written."""
+        """Returns when nothing is being written."""
         if self._writing is not None:
             self._writing.join()
             self._writing = None
@@ -214,7 +214,7 @@ def _unpacked(value: Any, name: str) -> Any:
 
 
 def _committed(value: Any) -> Committed:
-    """How much of its journal a snapshot stands for; there are some bytes for each of its records."""
+    """Returns how much of its journal a snapshot stands for; there are some bytes for each of its records."""
     held, file_bytes, sha256 = records.listed(value, "committed", 3)
     held = records.integer(held, "committed.records", 1, records.MAX_COUNT)
     if type(sha256) is not bytes or len(sha256) != _DIGEST_BYTES:
