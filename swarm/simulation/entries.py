@@ -150,13 +150,6 @@ def _mechanisms(value: Any, name: str) -> tuple[Mechanism, ...]:
     return tuple(records.mechanism(one, name) for one in records.texts(value, name))
 
 
-def _turns(value: Any, _: str) -> Turns:
-    try:
-        return Turns.from_record(value)
-    except ValueError as error:
-        raise RecordError(str(error)) from None
-
-
 def _late(value: Any, name: str) -> Int64:
     return records.ascending(records.column(value, name, low=0), name)
 
@@ -192,7 +185,7 @@ def _refused(value: Any, name: str) -> tuple[tuple[int, str], ...]:
 
 _READERS: dict[Any, records.Read] = {
     "round": records.round_number,
-    "turns": _turns,
+    "turns": lambda value, _: Turns.from_record(value),
     "late": _late,
     "pace": _pace,
     "chosen": _chosen,
