@@ -1,4 +1,4 @@
-"""What run it is: its config, seed and minds, part by part where forks have changed them, and its shocks."""
+"""Tells what run it is: its config, seed and minds, part by part where forks have changed them, and its shocks."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ NO_MODEL = "no language model"
 
 
 class Identity:
-    """Keeps the plan and how far the run came."""
+    """The plan of a run, and how far it came."""
 
     name = "identity"
 
@@ -58,6 +58,7 @@ class Identity:
     def _parts(self) -> list[tuple[RunPlan, int, int]]:
         """Returns the plans under which rounds were done, each with its first and last round."""
         plans = [self._plan, *(fork.plan for fork in self._plan.forks())]
+        # A run that was stopped early has not come to its later forks, whose parts are then empty.
         ends = [*(min(fork.round, self._round) for fork in self._plan.forks()), self._round]
         begins = [1, *(end + 1 for end in ends[:-1])]
         parts = list(zip(plans, begins, ends, strict=True))
@@ -77,6 +78,7 @@ class Identity:
                 if first > last:
                     continue
                 told = {**asdict(shock), "first_round": first, "last_round": last}
+                # A shock that a fork has cut in two is told once, from its beginning to its end.
                 before = next((s for s in found if _goes_on(s, told)), None)
                 if before is None:
                     found.append(told)
