@@ -81,7 +81,7 @@ def test_every_action_is_lawful_and_affordable_together(seed: int) -> None:
 def test_a_menu_does_not_depend_on_who_composes_it() -> None:
     seen = observation(20, 1)
     together = menus_of(7, seen)
-    alone = menus_of(7, Observation(seen.public, seen.private.take(np.array([11]))), RULES, 100)
+    alone = menus_of(7, Observation(seen.public, seen.private.take(np.array([11]))))
     assert alone == [together[11]]
     assert [len(m.actions) for m in menus_of(8, seen)] == [len(m.actions) for m in together]
 
