@@ -31,6 +31,7 @@ def gain_of(cleared: RoundCleared, trader: int, seen: Observation, row: int) -> 
         own = trades.good == good
         lots, price = trades.quantity_lots, trades.price_ticks
         bought, sold = own & (trades.buyer == trader), own & (trades.seller == trader)
+        # A lot within the need counts in full, one beyond it by half.
         got = int(lots[bought].sum())
         gain += worth[good] * (got + min(got, need[good])) // 2 - int((lots[bought] * price[bought]).sum())
         gain += int((lots[sold] * price[sold]).sum()) - worth[good] * int(lots[sold].sum())

@@ -1,4 +1,4 @@
-"""What councils came to: who met, who was right, and whether their members failed alike."""
+"""Keeps what councils came to: who met, who was right, and whether their members failed alike."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -36,7 +36,7 @@ _SCHEMA: dict[str, Any] = {
 
 
 class Councils:
-    """Keeps the table `votes`, of judged turns, and counts of all turns."""
+    """The table `votes`, of judged turns, and counts of all turns."""
 
     name = "councils"
 
@@ -60,6 +60,7 @@ class Councils:
         for one in outcome.judged:
             if not isinstance(one, Judged):
                 continue
+            # A long run is judged to its end, and only its first rows are kept.
             if self._rows < ROWS:
                 self._judged[one.council].append(one)
                 self._rows += len(one.action)

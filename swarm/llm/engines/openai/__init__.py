@@ -27,5 +27,12 @@ def _latencies_s(models: Sequence[OpenAIModel], within_s: float) -> dict[str, fl
     return check.latencies_s(models, within_s)
 
 
-ABILITIES = frozenset({TOOLS, MARGINS})
-ENGINE = EnginePlugin("openai", OpenAIModel, _client, _check, latencies_s=_latencies_s, abilities=ABILITIES)
+ENGINE = EnginePlugin(
+    "openai",
+    OpenAIModel,
+    _client,
+    _check,
+    latencies_s=_latencies_s,
+    abilities=frozenset({TOOLS, MARGINS}),
+    summary="Any model behind an OpenAI-compatible API, as base_url and model say.",
+)
