@@ -92,7 +92,7 @@ def branches_of(form: Form[Any]) -> Callable[[Observation, int], tuple[str, ...]
 
 
 def _fitted(form: Form[Any], seen: Observation, row: int, budget: int, size: TokenSize) -> Prompt | None:
-    """A prompt that the engine will count at most `budget` tokens for; None where even one without gossip is longer."""
+    """Returns a prompt of at most `budget` tokens by the engine's count; None where none without gossip is so short."""
     rendered = form.render(seen, row, budget)
     if size.as_estimated:
         return rendered

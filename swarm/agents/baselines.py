@@ -47,7 +47,7 @@ class Learner(Pricing, Protocol):
         ...
 
     def learned(self) -> Memory:
-        """All that later rounds depend on."""
+        """Returns all that later rounds depend on."""
         ...
 
 
@@ -55,7 +55,7 @@ class Truthful:
     """Quotes its private value."""
 
     def limits(self, seen: Observation) -> tuple[Int64, Int64]:
-        """The worth of a lot on both sides."""
+        """Returns the worth of a lot on both sides."""
         worth = seen.private.bartering.worth_ticks
         return worth, worth
 
@@ -103,7 +103,7 @@ class ZeroIntelligencePlus:
         self.recall(Memory.empty())
 
     def recall(self, memory: Memory) -> None:
-        """Take margins, last changes, quotes and sides from `memory`; who is not in it begins anew."""
+        """Takes margins, last changes, quotes and sides from `memory`; who is not in it begins anew."""
         self.margin: Float64 = self._first_margin.copy()
         self.change: Float64 = np.zeros_like(self.margin)
         self.quote: Float64 = np.zeros_like(self.margin)
@@ -118,7 +118,7 @@ class ZeroIntelligencePlus:
         return Memory(self.traders, np.stack([self.margin, self.change, self.quote, self.side], axis=-1))
 
     def limits(self, seen: Observation) -> tuple[Int64, Int64]:
-        """Learn from the last round's prices and own fills, then quote worth x (1 -+ margin)."""
+        """Learns from the last round's prices and own fills, then quote worth x (1 -+ margin)."""
         if seen.public.round > 1:
             self._learn(seen)
         barter = seen.private.bartering
@@ -152,7 +152,7 @@ def _unit(seed: int, stream: str, *keys: int | npt.NDArray[np.integer]) -> Float
 
 
 def pricing(name: BaselineName, seed: int, traders: Int64, goods: int) -> Pricing:
-    """The pricing rule called `name` for these traders."""
+    """Returns the pricing rule called `name` for these traders."""
     match name:
         case "truthful":
             return Truthful()
@@ -167,7 +167,7 @@ def pricing(name: BaselineName, seed: int, traders: Int64, goods: int) -> Pricin
 def orders_of(
     rule: Pricing, seen: Observation, max_orders: int, max_price: int, max_quantity: int, tick_cents: int
 ) -> Orders:
-    """At most one ask, for the good whose spare lots bring most, then bids for the needs with the widest gain."""
+    """Returns one ask at most, for the good whose spare lots bring most, then bids for the needs of widest gain."""
     private, barter, n = seen.private, seen.private.bartering, len(seen.private)
     # A worth never lies above `max_price`, so that an ask which is brought down to it is still no loss.
     bid_ticks, ask_ticks = (np.minimum(limit, max_price) for limit in rule.limits(seen))

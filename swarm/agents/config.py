@@ -159,7 +159,7 @@ class TradersConfig(StrictModel):
         return [*(desk.name for desk in self.desks), *(council.name for council in self.councils), *self.define]
 
     def contacts(self, traders: int) -> int:
-        """How many others each of `traders` hears."""
+        """Returns how many others each of `traders` hears."""
         return min(DEFAULT_CONTACTS, traders - 1) if self.hears is None else self.hears
 
 
@@ -183,7 +183,7 @@ class BudgetConfig(StrictModel):
 
     @property
     def governed(self) -> bool:
-        """Whether anything bounds the run beyond its single turns and rounds."""
+        """Tells whether anything bounds the run beyond its single turns and rounds."""
         return (self.run_tokens, self.run_usd, self.seconds_per_round) != (None, None, None)
 
     def part(self, parts: int) -> Self:

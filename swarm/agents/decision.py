@@ -74,7 +74,7 @@ class DecisionError(StrEnum):
 
 
 def engine_failure(finish_reason: str) -> DecisionError:
-    """The error that a failure of the engine is counted as."""
+    """Returns the error that a failure of the engine is counted as."""
     return DecisionError.ENGINE if finish_reason == "error" else DecisionError(f"engine_{finish_reason}")
 
 
@@ -117,7 +117,7 @@ class Rules:
     max_stand_rounds: int = 0
 
     def schema(self) -> dict[str, Any]:
-        """The JSON schema of a reply: closed, finite and short, as constrained decoding wants it."""
+        """Returns the JSON schema of a reply: closed, finite and short, as constrained decoding wants it."""
         order = {
             "type": "object",
             "properties": {
@@ -170,7 +170,7 @@ class Reading(Generic[D]):
 
 
 def read_reply(text: str, cut: bool, rules: Rules, makes: int) -> Reading[Decision]:
-    """The decision that `text` holds, or what is wrong with it; `cut` if it ended at its limit of tokens.
+    """Returns the decision that `text` holds, or what is wrong with it; `cut` if it ended at its limit of tokens.
 
     Never raises, never repairs an amount, and depends on nothing but its arguments, so a replay reads the same.
     """
@@ -183,7 +183,7 @@ def read_reply(text: str, cut: bool, rules: Rules, makes: int) -> Reading[Decisi
 
 
 def find_value(text: str, cut: bool) -> tuple[Any, tuple[Repair, ...]] | DecisionError:
-    """The one JSON value of a reply and what was repaired to find it, or what is wrong with its form."""
+    """Returns the one JSON value of a reply and what was repaired to find it, or what is wrong with its form."""
     if len(text) > MAX_REPLY_CHARS:
         return DecisionError.TOO_LONG
     try:
@@ -196,12 +196,12 @@ def find_value(text: str, cut: bool) -> tuple[Any, tuple[Repair, ...]] | Decisio
 
 
 def read_decision(text: str, rules: Rules, makes: int) -> Decision | DecisionError:
-    """The outcome of reading a whole reply."""
+    """Returns the outcome of reading a whole reply."""
     return read_reply(text, False, rules, makes).outcome
 
 
 def check_decision(data: Any, rules: Rules, makes: int) -> Decision | DecisionError:
-    """The decision that plain values hold, or the first rule that it breaks."""
+    """Returns the decision that plain values hold, or the first rule that it breaks."""
     # Only a reply that has orders is one that leaves something else out.
     given = without_nulls(data, Decision) if isinstance(data, dict) and "orders" in data else data
     # Strict in Python mode would refuse a list where a tuple stands; a list of orders is what JSON has.
@@ -241,7 +241,7 @@ def without_nulls(data: dict[str, Any], model: type[StrictModel]) -> dict[str, A
 
 
 def _shape_error(data: Any, error: ValidationError) -> DecisionError:
-    """A closer word for a value that is no decision, where there is one."""
+    """Returns a closer word for a value that is no decision, where there is one."""
     first = data[0] if isinstance(data, list) and data else data
     if isinstance(first, dict) and (
         _TOOL_KEYS & first.keys() or ("name" in first and {"arguments", "parameters"} & first.keys())
@@ -256,7 +256,7 @@ def _shape_error(data: Any, error: ValidationError) -> DecisionError:
 
 
 def _diagnose(text: str, fault: DecisionError, cut: bool) -> DecisionError:
-    """A closer word for a text in which no object was found, where there is one."""
+    """Returns a closer word for a text in which no object was found, where there is one."""
     if fault in (DecisionError.DUPLICATE_KEY, DecisionError.BAD_NUMBER):
         return fault
     match runaway(text):
@@ -276,6 +276,6 @@ def _diagnose(text: str, fault: DecisionError, cut: bool) -> DecisionError:
 
 
 def _is_foreign(text: str) -> bool:
-    """Whether a third or more of the letters are of no Latin script."""
+    """Tells whether a third or more of the letters are of no Latin script."""
     letters = [c for c in text if c.isalpha()]
     return 3 * sum(c > "\u024f" for c in letters) >= len(letters) > 0

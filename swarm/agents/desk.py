@@ -48,7 +48,7 @@ class Desk:
     async def decide(
         self, seen: Observation, rows: Sequence[int], seeds: Sequence[int], deadline_s: float
     ) -> list[DeskTurn]:
-        """A turn for each of these rows of `seen.private`, all within `deadline_s` seconds."""
+        """Returns a turn for each of these rows of `seen.private`, all within `deadline_s` seconds."""
         loop = asyncio.get_running_loop()
         until = perf_counter() + deadline_s
         task, size = task_text(seen), seen.public.sizes.get(self.terms.model, ESTIMATED)
@@ -60,7 +60,7 @@ class Desk:
         return list(await asyncio.gather(*turns))
 
     def agent(self, trader: int) -> SeatAgent:
-        """The one agent of a trader, with tools that are bound to this trader's seat."""
+        """Returns the one agent of a trader, with tools that are bound to this trader's seat."""
         if trader not in self._agents:
             self._agents[trader] = SeatAgent(self.system, Seat(trader, self.config, self.rules, self.tick_cents))
         return self._agents[trader]

@@ -66,7 +66,7 @@ class _SeatModel(Model):  # type: ignore[misc]
         self.call: TurnUnderWay | None = None
 
     def generate(self, messages: list[ChatMessage], *_: Any, **__: Any) -> ChatMessage:
-        """Ask for the next step; what smolagents says of stop strings and tools, the request's schema says already."""
+        """Asks for the next step; what smolagents says of stop strings and tools, the request's schema says already."""
         call = _under_way(self.call)
         reply = call.ask(_flat(messages))
         return ChatMessage(
@@ -76,7 +76,7 @@ class _SeatModel(Model):  # type: ignore[misc]
         )
 
     def parse_tool_calls(self, message: ChatMessage) -> ChatMessage:
-        """Take the calls that the reply was read as; ValueError tells the model what is wrong with it."""
+        """Takes the calls that the reply was read as; ValueError tells the model what is wrong with it."""
         call = _under_way(self.call)
         found = call.read
         if isinstance(found, DecisionError):
@@ -113,11 +113,11 @@ class _SeatTool(Tool):  # type: ignore[misc]
         super().__init__()
 
     def forward(self, **arguments: Any) -> str:
-        """Use the tool on its own seat."""
+        """Uses the tool on its own seat."""
         return self.use(arguments)
 
     def use(self, arguments: dict[str, Any]) -> str:
-        """The same with arguments as they came, whose names may be any text; Refusal where they are wrong."""
+        """Returns the same with arguments as they came, whose names may be any text; Refusal where they are wrong."""
         return self.seat.use(self.name, arguments)
 
 
@@ -136,7 +136,7 @@ class SeatAgent(ToolCallingAgent):  # type: ignore[misc]
         )
 
     def initialize_system_prompt(self) -> str:
-        """The desk's prompt, rendered once."""
+        """Returns the desk's prompt, rendered once."""
         return self._system
 
     def turn(self, seen: Observation, task: str, call: TurnUnderWay) -> DeskTurn:
@@ -158,7 +158,7 @@ class SeatAgent(ToolCallingAgent):  # type: ignore[misc]
         return call.done(self.seat.decision(thought), self.seat.pruned_messages)
 
     def process_tool_calls(self, chat_message: ChatMessage, memory_step: ActionStep) -> Iterator[ToolOutput]:
-        """Use one tool after another, the last answer last; smolagents would use all at once, in no order."""
+        """Uses one tool after another, the last answer last; smolagents would use all at once, in no order."""
         results = []
         for asked in sorted(chat_message.tool_calls, key=lambda one: bool(one.function.name == FINAL_ANSWER)):
             name, arguments = asked.function.name, asked.function.arguments
@@ -172,7 +172,7 @@ class SeatAgent(ToolCallingAgent):  # type: ignore[misc]
         memory_step.observations = "\n".join(results)
 
     def execute_tool_call(self, tool_name: str, arguments: dict[str, Any]) -> str:
-        """Use a tool of this seat; what it returns, and what it refuses, comes back as quoted data."""
+        """Uses a tool of this seat; what it returns, and what it refuses, comes back as quoted data."""
         call = _under_way(self.model.call)
         if tool_name == FINAL_ANSWER:
             call.finished = True

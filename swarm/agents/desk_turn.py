@@ -77,7 +77,7 @@ class TurnUnderWay:
         self.finished = False
 
     def ask(self, messages: tuple[Message, ...]) -> ModelReply:
-        """The model's next reply; Stopped where there is none, no time or no budget for one."""
+        """Returns the model's next reply; Stopped where there is none, no time or no budget for one."""
         left_s = self.until - perf_counter()
         estimate = sum(
             (count_tokens_cached if m.role == "system" else count_tokens)(m.content) + MESSAGE_OVERHEAD
@@ -128,11 +128,11 @@ class TurnUnderWay:
         return reply
 
     def note(self, **changes: Any) -> None:
-        """Say what the last reply came to."""
+        """Says what the last reply came to."""
         self.steps[-1] = replace(self.steps[-1], **changes)
 
     def returned(self, result: str, fault: str) -> None:
-        """Add what one call of the last reply came to; of its faults the first is counted."""
+        """Adds what one call of the last reply came to; of its faults the first is counted."""
         last = self.steps[-1]
         self.note(result=f"{last.result}\n{result}" if last.result else result, fault=last.fault or fault)
 

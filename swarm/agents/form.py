@@ -53,7 +53,7 @@ class MalformedReplyError(ValueError):
 
 
 def find_object(text: str) -> tuple[Any, tuple[Repair, ...]]:
-    """The JSON value that `text` is, or the one object in it, and what was repaired; else MalformedReplyError."""
+    """Returns the JSON value or the one object in `text`, and what was repaired; MalformedReplyError if there is none."""
     value = _strict(text)
     if value is not None:
         trailing = len(text) - len(text.rstrip())
@@ -72,12 +72,12 @@ def find_object(text: str) -> tuple[Any, tuple[Repair, ...]]:
 
 
 def after_object(text: str) -> str:
-    """What follows the last closing brace."""
+    """Returns what follows the last closing brace."""
     return text.rpartition("}")[2]
 
 
 def _strict(text: str) -> Any:
-    """The JSON value that `text` is, or None where it is none; `null` is no reply either."""
+    """Returns the JSON value that `text` is, or None where it is none; `null` is no reply either."""
     try:
         # Line breaks within strings are read as they are; small models write them, and no amount has any.
         return json.loads(text, object_pairs_hook=_unique_keys, parse_constant=_no_constant, strict=False)
@@ -108,7 +108,7 @@ json_decoder = json.JSONDecoder(object_pairs_hook=_unique_keys, parse_constant=_
 
 
 def after_reasoning(text: str) -> str:
-    """The text behind a reasoning channel; MalformedReplyError where it never came to an end."""
+    """Returns the text behind a reasoning channel; MalformedReplyError where it never came to an end."""
     finals = list(_FINAL_CHANNEL.finditer(text))
     if finals:
         rest = text[finals[-1].end() :]

@@ -30,17 +30,17 @@ class Memory:
         return cls(np.empty(0, dtype=np.int64), np.empty((0, 0, 0)))
 
     def between(self, first: int, last: int) -> Self:
-        """The rows of the traders `first` .. `last`."""
+        """Returns the rows of the traders `first` .. `last`."""
         rows = slice(*np.searchsorted(self.trader, (first, last + 1)).tolist())
         return type(self)(self.trader[rows], self.learned[rows])
 
     def of(self, traders: Int64) -> Self:
-        """The rows of `traders`."""
+        """Returns the rows of `traders`."""
         kept = np.isin(self.trader, traders)
         return type(self)(self.trader[kept], self.learned[kept])
 
     def without(self, traders: Int64) -> Self:
-        """All rows but those of `traders`."""
+        """Returns all rows but those of `traders`."""
         kept = ~np.isin(self.trader, traders)
         return type(self)(self.trader[kept], self.learned[kept])
 

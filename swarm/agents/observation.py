@@ -132,7 +132,7 @@ class PrivateViews:
         return len(self.trader)
 
     def take(self, rows: Int64) -> Self:
-        """The rows at the indices `rows`."""
+        """Returns the rows at the indices `rows`."""
         picked: dict[str, Any] = {}
         for f in fields(self):
             column = getattr(self, f.name)

@@ -42,7 +42,7 @@ class Prompt:
 
 
 def system_text(scenario_rules: str, rules: Rules) -> str:
-    """What never changes during a run: the setting, the market's rules and the form of an answer."""
+    """Returns what never changes during a run: the setting, the market's rules and the form of an answer."""
     form = _FORM.format(
         good=rules.goods[0],
         other=rules.goods[min(1, len(rules.goods) - 1)],
@@ -55,7 +55,7 @@ def system_text(scenario_rules: str, rules: Rules) -> str:
 
 
 def public_text(public: PublicView, goods: tuple[str, ...]) -> str:
-    """The round's digest, byte for byte the same for every trader."""
+    """Returns the round's digest, byte for byte the same for every trader."""
     lines = [f"ROUND {public.round} of {public.rounds}, {public.season}"]
     # A title of a config may hold line breaks, and a line is all that it gets.
     lines += [f"NEWS {' '.join(line.split())}" for line in public.news]
@@ -76,7 +76,7 @@ def public_text(public: PublicView, goods: tuple[str, ...]) -> str:
 
 
 def private_text(private: PrivateViews, row: int, goods: tuple[str, ...], tick_cents: int) -> str:
-    """What one trader knows of itself, without what it has heard."""
+    """Returns what one trader knows of itself, without what it has heard."""
     lines = [private.facts[row]] if private.facts[row] else []
     purse = f"PURSE {int(private.cash_cents[row]) // tick_cents}"
     have = private.have[row].tolist()
@@ -101,7 +101,7 @@ def _neediest(need: list[int]) -> list[int]:
 def render(
     system: str, public: str, private: str, heard: tuple[str, ...], prompt_budget: int, ending: str = ""
 ) -> Prompt | None:
-    """Put a prompt together within `prompt_budget` tokens, dropping the last lines of gossip first.
+    """Puts a prompt together within `prompt_budget` tokens, dropping the last lines of gossip first.
 
     `ending` comes behind the gossip, where a menu has its place. None where even the prompt without gossip is too long.
     """

@@ -79,11 +79,11 @@ class Shard:
 
     @property
     def learns(self) -> bool:
-        """Whether any trader's decisions depend on what it has learned."""
+        """Tells whether any trader's decisions depend on what it has learned."""
         return any(rule.learns for rule in self._rules.values())
 
     async def _decide(self, name: str, seats: Seats) -> Turns:
-        """The turns of one mind; one that fails costs its own traders this round and nobody else."""
+        """Returns the turns of one mind; one that fails costs its own traders this round and nobody else."""
         try:
             turns = await self._asking[name].decide(
                 seats, self.clients, MODELS_SHARE * self.plan.budget.round_deadline_s
@@ -110,7 +110,7 @@ def read_by_minds(minds: Mapping[str, Mind], turns: Mapping[str, Turns], seats: 
 
 
 def _read(mind: Mind, turns: Turns, seats: Seats) -> Decisions:
-    """What turns mean; where a mind cannot read them, all of them are lost, in a replay as in the run."""
+    """Returns what turns mean; where a mind cannot read them, all of them are lost, in a replay as in the run."""
     try:
         return mind.read(turns, seats)
     except Exception:

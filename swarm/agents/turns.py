@@ -339,7 +339,7 @@ def kept_text(text: str) -> str:
 
 
 def _names(columns: Iterable[tuple[tuple[str, ...], Int64]]) -> tuple[str, ...]:
-    """All names that some row uses, sorted, so that a record does not depend on how traders are spread."""
+    """Returns all names that some row uses, sorted, so that a record does not depend on how traders are spread."""
     return tuple(sorted({names[i] for names, used in columns for i in np.unique(used).tolist()}))
 
 
@@ -351,7 +351,7 @@ def _renumbered(names: tuple[str, ...], columns: Iterable[tuple[tuple[str, ...],
 
 
 def _joined_calls(parts: Sequence[Turns], order: Int64, model: Int64) -> Calls:
-    """All calls of `parts`; row i of the joined turns is row `order[i]` of the parts one after another."""
+    """Returns all calls of `parts`; row i of the joined turns is row `order[i]` of the parts one after another."""
     row = np.empty(len(order), dtype=np.int64)
     row[order] = np.arange(len(order))
     starts = np.cumsum([0, *(len(p) for p in parts)])

@@ -129,7 +129,7 @@ def _as_asked(text: str, cut: bool) -> CallsRead | DecisionError:
 
 
 def _native(text: str) -> Iterator[ToolCall]:
-    """The calls in a form of some model's own; none where there is no sign of one."""
+    """Yields the calls in a form of some model's own; none where there is no sign of one."""
     if "<|message|>" in text and (said := list(_HARMONY.finditer(text))):
         for match in said:
             yield ToolCall(_bare(match[1]), _arguments(match[2]))
@@ -152,7 +152,7 @@ def _native(text: str) -> Iterator[ToolCall]:
 
 
 def _in_a_row(text: str) -> Iterator[ToolCall]:
-    """The calls of a part without marks, one behind the other."""
+    """Yields the calls of a part without marks, one behind the other."""
     if _is_like_python(text.strip("`\n ")):
         yield from _like_python(text.strip("`\n "))
         return
@@ -173,7 +173,7 @@ def _after_gap(text: str, at: int) -> int:
 
 
 def _value_at(text: str, at: int) -> tuple[Any, int]:
-    """The JSON value that begins there, and where it ends."""
+    """Returns the JSON value that begins there, and where it ends."""
     try:
         return json_decoder.raw_decode(text, at)
     except (json.JSONDecodeError, RecursionError):
@@ -186,7 +186,7 @@ def _value_at(text: str, at: int) -> tuple[Any, int]:
 
 
 def _calls_of(value: Any) -> Iterator[ToolCall]:
-    """The calls that a JSON value holds; none where it is of another shape altogether."""
+    """Yields the calls that a JSON value holds; none where it is of another shape altogether."""
     match value:
         case list():
             for item in value:
@@ -210,7 +210,7 @@ def _calls_of(value: Any) -> Iterator[ToolCall]:
 
 
 def _arguments(told: Any) -> dict[str, Any]:
-    """The arguments of a call, an object or its JSON as a string; no tool takes anything nested."""
+    """Returns the arguments of a call, an object or its JSON as a string; no tool takes anything nested."""
     if isinstance(told, str):
         told = _object_in(told.strip()) if told.strip() else {}
     if told is None:
@@ -234,7 +234,7 @@ def _object_in(text: str) -> dict[str, Any]:
 
 
 def _tagged(text: str) -> dict[str, Any]:
-    """The arguments within a function's tag: JSON, or a tag for each."""
+    """Returns the arguments within a function's tag: JSON, or a tag for each."""
     parameters = list(_PARAMETER.finditer(text))
     if not parameters:
         return _arguments(_END.split(text, maxsplit=1)[0])

@@ -75,7 +75,7 @@ class MemberMenuForm:
         return Menu(tuple(menu.actions[i] for i in self._order(seen, row)), menu.sayings)
 
     def _order(self, seen: Observation, row: int) -> list[int]:
-        """The common number of each action as this member sees them."""
+        """Returns the common number of each action as this member sees them."""
         actions = len(self._menus.menu(seen, row).actions)
         trader = int(seen.private.trader[row])
         dice = draw(self._menus.seed, self._stream, seen.public.round, trader, np.arange(1, actions))

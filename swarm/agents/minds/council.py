@@ -133,12 +133,12 @@ class CouncilMind:
         return seats.seen.public.members_worth.get(self.name) or MembersWorth.alike(len(self.seats))
 
     def _lead(self, worth: MembersWorth) -> int:
-        """Who decides where the council does not meet: the best member by what is known, of those that vote."""
+        """Returns who decides where the council does not meet: the best member by what is known, of those that vote."""
         voters = [m for m in range(len(self.seats)) if m not in self.overseers]
         return worth.alone if worth.alone in voters else max(voters, key=lambda m: worth.weights_permille[m])
 
     def _order(self, lead: int) -> tuple[list[int], list[int]]:
-        """The two members that are asked first, and the others."""
+        """Returns the two members that are asked first, and the others."""
         order = [lead, *(m for m in range(len(self.seats)) if m != lead)]
         return order[:2], order[2:]
 
@@ -161,7 +161,7 @@ class CouncilMind:
         return expected[0] - expected[1] if len(expected) > 1 else 0
 
     def _agree(self, votes: dict[int, list[_Vote]], members: Sequence[int]) -> bool:
-        """Whether the first votes of these members name one action."""
+        """Tells whether the first votes of these members name one action."""
         first = {votes[m][0].text[:1] if len(votes[m][0].text) == 2 else f"none of {m}" for m in members if m in votes}
         return len(first) == 1 and len(members) > 1
 
@@ -252,7 +252,7 @@ class CouncilMind:
 
 
 def _ended(_: object) -> FinishReason:
-    """How a council's turn ended: always by itself, since what members did not say is in its votes."""
+    """Returns how a council's turn ended: always by itself, since what members did not say is in its votes."""
     return "stop"
 
 
