@@ -42,6 +42,7 @@ class Desk:
         self.system = system_text(scenario_rules, config, rules)
         schema = call_schema(config, rules)
         self.terms = Terms(client, model or config.model, schema, config.max_tokens, completion_tokens)
+        # Agents are dear to make and are kept; what they hold is reset at the start of each turn.
         self._agents: dict[int, SeatAgent] = {}
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix=f"desk-{config.name}")
 
@@ -56,6 +57,7 @@ class Desk:
         for row, seed in zip(rows, seeds, strict=True):
             turn = self.agent(int(seen.private.trader[row])).turn
             under_way = TurnUnderWay(self.terms, loop, until, seed, size)
+            # A thread for each turn: it spends nearly all of its time waiting for the event loop's replies.
             turns.append(loop.run_in_executor(self._threads, turn, alone(seen, row), task, under_way))
         return list(await asyncio.gather(*turns))
 

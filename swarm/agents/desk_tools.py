@@ -67,7 +67,7 @@ class Refusal(Exception):
 
 
 class Seat:
-    """One trader's place at a desk: what it may see in this round, its ticket of orders, and its line of gossip."""
+    """One trader at a desk: what it may see in this round, its ticket of orders, and its line of gossip."""
 
     def __init__(self, trader: int, config: DeskConfig, rules: Rules, tick_cents: int) -> None:
         self.trader = trader
@@ -120,7 +120,7 @@ class Seat:
         return "\n".join(lines)
 
     def price_history(self, arguments: HistoryArguments) -> str:
-        """Reference price, clearing price and lots traded of the last rounds, the newest last."""
+        """Returns reference price, clearing price and lots traded of the last rounds, the newest last."""
         if arguments.good not in self.rules.goods:
             raise self._no_such_good()
         good = self.rules.goods.index(arguments.good)
@@ -141,6 +141,7 @@ class Seat:
         private, price = self.seen.private, self.seen.public.reference_ticks
         if private.before_have is None or private.before_cash_cents is None:
             return "no round yet"
+        # By good, in lots; money is in ticks, and wealth counts both holdings at the prices of their own rounds.
         stock: list[int] = (private.have[0] - private.before_have[0]).tolist()
         cash = int(private.cash_cents[0] - private.before_cash_cents[0]) // self.tick_cents
         before = int((price - self.seen.public.change_ticks) @ private.before_have[0])
@@ -153,10 +154,12 @@ class Seat:
 
     def place_order(self, arguments: dict[str, Any]) -> str:
         """Puts an order on the ticket."""
+        # All orders are checked together, so that a ticket never holds what a decision could not.
         wishes = [*(order.model_dump() for order in self.ticket.values()), arguments]
         checked = check_decision({"orders": wishes}, self.rules, int(self.seen.private.makes[0]))
         if not isinstance(checked, Decision):
             raise self._bad_order(checked)
+        # Numbers are never used twice in a round, so that cancelling one does not rename the others.
         self._placed += 1
         self.ticket[self._placed] = checked.orders[-1]
         left = self.rules.max_orders - len(self.ticket)
@@ -224,6 +227,7 @@ def _read(model: type[Arguments], arguments: dict[str, Any]) -> Arguments:
         return model.model_validate(without_nulls(arguments, model))
     except ValidationError as error:
         complaints = error.errors(include_url=False, include_input=False, include_context=False)
+        # A model that names a trader is told why it cannot, since it would try again.
         if any(c["type"] == "extra_forbidden" and c["loc"][-1] in FOREIGN_KEYS for c in complaints):
             raise Refusal(DecisionError.FOREIGN_ID, "you act for yourself alone and name no trader") from None
         takes = ", ".join(model.model_fields) or "no arguments"
@@ -287,6 +291,7 @@ def call_schema(config: DeskConfig, rules: Rules) -> dict[str, Any]:
     arguments: list[dict[str, Any]] = []
     for tool in config.tools:
         closed = _TOOLS[tool].closed_arguments(rules)
+        # Tools that take the same are one branch: engines compile each branch of a schema.
         if closed not in arguments:
             arguments.append(closed)
     arguments.append(
@@ -309,7 +314,7 @@ def call_schema(config: DeskConfig, rules: Rules) -> dict[str, Any]:
 
 
 def quoted(heading: str, text: str) -> str:
-    """Text as data: a heading, and every line of it behind a bar."""
+    """Returns text as data: a heading, and every line of it behind a bar."""
     return "\n".join([heading, *(f"| {line}" for line in text.splitlines())])
 
 

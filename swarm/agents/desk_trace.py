@@ -54,6 +54,7 @@ def read_trace(text: str, rules: Rules, makes: int) -> Reading[Decision]:
     """Returns what a desk's turn comes to; its decision is checked like that of a single reply."""
     try:
         trace = Trace.from_text(text)
+        # Words that no version of ours writes raise ValueError here, and the turn is lost as a whole.
         faults = tuple(DecisionError(s.fault) for s in trace.steps if s.fault)
         repairs = tuple(Repair(kind) for s in trace.steps for kind in s.repairs)
         outcome = DecisionError(trace.ended) if trace.ended else check_decision(trace.decision, rules, makes)

@@ -22,11 +22,11 @@ class Memory:
     """
 
     trader: Int64
-    learned: Float64
+    learned: Float64  # [rows, goods, values]
 
     @classmethod
     def empty(cls) -> Self:
-        """Nobody has learned anything."""
+        """Returns the memory of a run in which nobody has learned anything yet."""
         return cls(np.empty(0, dtype=np.int64), np.empty((0, 0, 0)))
 
     def between(self, first: int, last: int) -> Self:
@@ -45,10 +45,11 @@ class Memory:
         return type(self)(self.trader[kept], self.learned[kept])
 
     def updated(self, newer: "Memory") -> "Memory":
-        """`newer`'s rows, and this one's of all other traders."""
+        """Returns `newer`'s rows, and this one's of all other traders."""
         if not len(newer.trader):
             return self
         older = self.without(newer.trader)
+        # Rules differ in how many values they keep, and an empty memory has none to join.
         if not len(older.trader):
             return newer
         trader = np.concatenate([older.trader, newer.trader])

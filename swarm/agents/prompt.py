@@ -1,4 +1,4 @@
-"""How an observation becomes a prompt: terse tables, the same bytes first for everybody, what is private last."""
+"""Renders an observation as a prompt: terse tables, the same bytes first for everybody, what is private last."""
 
 from dataclasses import dataclass
 
@@ -81,6 +81,7 @@ def private_text(private: PrivateViews, row: int, goods: tuple[str, ...], tick_c
     purse = f"PURSE {int(private.cash_cents[row]) // tick_cents}"
     have = private.have[row].tolist()
     if (barter := private.barter) is None:
+        # Where traders do not barter, there is nothing to make or need.
         return "\n".join([*lines, purse, "STOCK good HAVE", *(f"{g} {n}" for g, n in zip(goods, have, strict=True))])
     makes = int(barter.makes[row])
     if makes >= 0:
@@ -88,13 +89,14 @@ def private_text(private: PrivateViews, row: int, goods: tuple[str, ...], tick_c
     lines += [purse, f"MOOD {int(barter.mood[row])} of 100", "STOCK good HAVE NEED SPARE WORTH"]
     need, spare, worth = (column[row].tolist() for column in (barter.need, barter.spare, barter.worth_ticks))
     lines += [f"{good} {have[g]} {need[g]} {spare[g]} {worth[g]}" for g, good in enumerate(goods)]
+    # What is short once more by name, the largest need first, without the good that it makes itself.
     short = [goods[g] for g in _neediest(need) if need[g] and g != makes]
     lines.append(f"SHORT OF {', '.join(short) or 'nothing'}")
     return "\n".join(lines)
 
 
 def _neediest(need: list[int]) -> list[int]:
-    """Goods with the largest need first."""
+    """Returns the goods with the largest need first."""
     return sorted(range(len(need)), key=lambda g: (-need[g], g))
 
 
@@ -105,6 +107,7 @@ def render(
 
     `ending` comes behind the gossip, where a menu has its place. None where even the prompt without gossip is too long.
     """
+    # The texts that everybody shares are counted once; what engines add for each message counts as well.
     tokens = count_tokens_cached(system) + count_tokens_cached(public) + count_tokens(private) + count_tokens(ending)
     tokens += 2 * MESSAGE_OVERHEAD + 2
     if tokens > prompt_budget:
@@ -115,6 +118,7 @@ def render(
     for line in heard:
         quoted = f"\n- {line}"
         spent += count_tokens(quoted)
+        # Lines come best first, and the first that does not fit ends the list: none is left out between two others.
         if spent > prompt_budget:
             break
         lines.append(quoted)

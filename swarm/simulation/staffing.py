@@ -253,11 +253,7 @@ class Staff:
         return gathered, put_in, staffed
 
     def _noted(self, gathered: Gathered, asking: _Asking) -> Gathered:
-<<<<<<< HEAD
-        """Returns what was gathered, with what a journal must know of who was asked; nothing, if all were as usual."""
-=======
         """Returns what was gathered, with what a journal must know of who was asked; nothing where all were."""
->>>>>>> main
         chosen, pace = asking.chosen, asking.pace
         everybody = len(asking.asked) == len(asking.ranked)
         if chosen is not None:

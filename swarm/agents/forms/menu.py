@@ -136,9 +136,11 @@ class _Market:
         self.rules = rules
         self.price: list[int] = public.reference_ticks.tolist()
         self.change: list[int] = public.change_ticks.tolist()
+        # [goods] lots; a good of which nothing was offered has no pressure.
         excess = public.unfilled_buy_lots - public.unfilled_sell_lots
         offered = 2 * public.volume_lots + public.unfilled_buy_lots + public.unfilled_sell_lots
         self.pressure: list[int] = (100 * excess // np.maximum(offered, 1)).tolist()
+        # What is short comes first, and of equal shortage what rose most.
         self.wanted: list[int] = np.argsort(-(1_000 * excess + public.change_ticks), kind="stable").tolist()
 
 
@@ -162,7 +164,7 @@ def _actions(market: _Market, own: _Creature) -> list[Action]:
     ahead = [g for g in market.wanted if g != own.makes][:1]
 
     def bid(g: int, percent: int) -> int:
-        """Generous by `percent`, and below what the good is worth; at `_SURE`, up to what it is worth."""
+        """Returns a bid that is generous by `percent` but below the good's worth; at `_SURE`, up to that."""
         return min(_raised(price[g], percent), worth[g] - (percent < _SURE))
 
     def ask(g: int, percent: int) -> int:
@@ -174,6 +176,7 @@ def _actions(market: _Market, own: _Creature) -> list[Action]:
             *(Leg(True, g, bid(g, percent), own.need[g]) for g in needs[:2]),
         ]
 
+    # Both sides at four levels of generosity, then one side alone, then speculating, overpaying, selling out, holding.
     bundles = [
         quote(_FAIR),
         quote(_KEEN),
@@ -205,7 +208,7 @@ def _actions(market: _Market, own: _Creature) -> list[Action]:
 
 
 def _raised(price: int, percent: int) -> int:
-    """`price` moved by `percent`, at least by one tick and to the nearest tick."""
+    """Returns `price` moved by `percent`, at least by one tick and to the nearest tick."""
     if not percent:
         return price
     step = max(1, (price * abs(percent) + 50) // 100)
@@ -221,6 +224,7 @@ def _lawful(bundle: list[Leg], purse: int, rules: Rules) -> Iterator[Leg]:
         lots = min(quantity, rules.max_quantity_lots, left // price if buys else quantity)
         if lots < 1 or wished < 1 or kept == rules.max_orders:
             continue
+        # What is sold pays for nothing here: both happen in the same clearing.
         left -= price * lots if buys else 0
         kept += 1
         yield Leg(buys, good, price, lots)
