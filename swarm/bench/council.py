@@ -82,7 +82,7 @@ def _config(scenario: str, seed: int) -> RunConfig:
             "population": POPULATION,
             "scenario": SCENARIOS[scenario],
             "models": [*members, *hot],
-            "traders": {"councils": councils, "minds": {member: 1 for member in TEMPERAMENTS}},
+            "traders": {"councils": councils, "minds": {**dict.fromkeys(TEMPERAMENTS, 1)}},
         }
     )
 
