@@ -36,12 +36,12 @@ from swarm.llm.protocol import FinishReason, ModelClient, ModelReply, ModelReque
 from swarm.planning import compose, composed
 from swarm.preflight import check_budget, check_extras
 from swarm.report.page import render
+from swarm.runtime.play import play
 from swarm.simulation.entries import to_record
 from swarm.simulation.market import Market
 from swarm.simulation.record import Recorder, RunRecord
 from swarm.simulation.replay import replay
-from swarm.simulation.traders import LocalTraders, gather
-from swarm.simulation.world import run_rounds
+from swarm.simulation.traders import gather
 from tests.patience import patience
 from tests.unit.reading import read_turns
 
@@ -436,14 +436,10 @@ def changed(**desk: Any) -> RunConfig:
 
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, RunRecord]:
-    journal = tmp_path_factory.mktemp("run") / "journal.swarm"
-    plan, recorder = compose(resolve(CONFIG)).run, Recorder()
-    market = Market(plan.market, journal)
-    clients: dict[str, ModelClient] = {m.name: engines.in_process(m) for m in plan.models}
-    assert set(clients) == {"calm", "wild"}
-    run_rounds(plan, market, LocalTraders(plan.shard, clients), (recorder,))
-    closing = market.close()
-    return journal, closing.journal_sha256, recorder.finish(closing, {})
+    folder = tmp_path_factory.mktemp("run")
+    played = play(resolve(CONFIG), journals_in=folder)
+    assert {m.name for m in played.plan.run.models} == {"calm", "wild"}
+    return folder / "journal.swarm", played.journal_sha256, played.record
 
 
 class TestRuns:
@@ -499,14 +495,10 @@ class TestRuns:
         assert whole.decisions.faults == split.decisions.faults
 
     def test_the_report_shows_traces_and_no_model_can_write_into_the_page(self) -> None:
-        plan, recorder = compose(resolve(CONFIG | {"rounds": 1})).run, Recorder()
-        market = Market(plan.market, None)
         evil = '{"name": "<script>alert(1)</script>", "arguments": {}}'
-        clients: dict[str, ModelClient] = {m.name: Fake(script(evil)) for m in plan.models}
-        shard = replace(plan.shard, minds=tuple("analyst" for _ in plan.minds))
-        plan = replace(plan, shard=shard)
-        run_rounds(plan, market, LocalTraders(plan.shard, clients), (recorder,))
-        record = recorder.finish(market.close(), {})
+        traders = CONFIG["traders"] | {"minds": {"analyst": 1}}
+        config = resolve(CONFIG | {"rounds": 1, "traders": traders})
+        record = play(config, clients={m.name: Fake(script(evil)) for m in config.models}).record
         page = render(record)
         assert "<script>alert(1)" not in page
         assert "&lt;script&gt;alert(1)" in page

@@ -1,6 +1,5 @@
 """Traders that come and go: what a config may say, who is counted, and that the history is one wherever it is made."""
 
-import asyncio
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import yaml
 
 from swarm.agents.memory import Memory
 from swarm.agents.observation import Observation
-from swarm.agents.shard import Shard, ShardAnswer
+from swarm.agents.shard import Shard
 from swarm.config_file import load, resolve
 from swarm.coordination.assignment import Assignment
 from swarm.coordination.standing import Reason, Signs, Standing, Stands
@@ -24,6 +23,7 @@ from swarm.planning import compose
 from swarm.report import aggregates, wording
 from swarm.report.page import render
 from swarm.runtime.fork import fork
+from swarm.runtime.play import Shown, play
 from swarm.runtime.ports import RunsOn
 from swarm.runtime.run import Session
 from swarm.simulation.facets.traders import wealth_cents
@@ -33,9 +33,9 @@ from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.market import Market
 from swarm.simulation.plan import RunPlan
 from swarm.simulation.presence import DEPARTED, PopulationStep, present_in
-from swarm.simulation.record import Recorder, RunRecord
-from swarm.simulation.traders import Gathered, LocalTraders, TradersPort, gather
-from swarm.simulation.world import run_rounds
+from swarm.simulation.record import RunRecord
+from swarm.simulation.traders import Gathered, TradersPort
+from tests.playing import Outcomes, SplitTraders
 
 STEPS = [
     {"from_round": 1, "traders": 12},
@@ -66,11 +66,8 @@ def never() -> bool:
 
 
 def recorded(config: dict[str, Any], *watchers: Any) -> tuple[RunPlan, RunRecord]:
-    plan, recorder = compose(resolve(config)).run, Recorder()
-    market = Market(plan.market, None)
-    clients = {m.name: engines.in_process(m) for m in plan.models}
-    run_rounds(plan, market, LocalTraders(plan.shard, clients), (recorder, *watchers))
-    return plan, recorder.finish(market.close(), {"finished": True})
+    played = play(resolve(config), *watchers)
+    return played.plan.run, played.record
 
 
 @pytest.fixture(scope="module")
@@ -197,18 +194,14 @@ def test_gains_that_nobody_present_could_make_are_not_held_against_a_market() ->
 
 
 def test_rules_do_not_act_for_the_absent_who_begin_anew_when_they_are_back() -> None:
-    plan = compose(resolve(CONFIG | {"population": 10, "traders": {"minds": {"zip": 1, "zi_c": 1}}})).run
-    market, seen = Market(plan.market, None), list[Observation]()
-
-    class Traders(LocalTraders):
-        def decide(self, shown: Observation) -> Gathered:
-            seen.append(shown)
-            return super().decide(shown)
-
-    run_rounds(plan, market, Traders(plan.shard, {}))
+    config = resolve(CONFIG | {"population": 10, "traders": {"minds": {"zip": 1, "zi_c": 1}}})
+    plan = compose(config).run
+    shown = Shown()
+    play(config, traders=shown.asking)
+    seen = shown.seen
     shard, memory = Shard(plan.shard, {}), Memory.empty()
-    for shown in seen[:5]:
-        memory = memory.updated(shard.baselines(shown, memory)[1])
+    for each in seen[:5]:
+        memory = memory.updated(shard.baselines(each, memory)[1])
     learners = memory.trader.tolist()
     left = [t for t in learners if t >= 6]
     assert left
@@ -250,18 +243,10 @@ def test_who_comes_back_is_asked_whatever_stood_when_it_left() -> None:
         "models": [{"name": "menu", "temperament": "maker", "form": "menu"}],
         "traders": {"standing": {"max_rounds": 5, "wake": wake}},
     }
-    asked: dict[int, list[int]] = {}
-    asleep: dict[int, int] = {}
-
-    class Watch:
-        def started(self, *_: object) -> None:
-            pass
-
-        def round_done(self, outcome: RoundOutcome) -> None:
-            asked[outcome.round] = outcome.gathered.turns.trader.tolist()
-            asleep[outcome.round] = outcome.staffed.asleep
-
-    recorded(config, Watch())
+    outcomes = Outcomes()
+    recorded(config, outcomes)
+    asked = {outcome.round: outcome.gathered.turns.trader.tolist() for outcome in outcomes.rounds}
+    asleep = {outcome.round: outcome.staffed.asleep for outcome in outcomes.rounds}
     assert asked == {1: [*range(12)], 2: [], 3: [], 4: [8, 9, 10, 11], 5: [], 6: [], 7: [*range(8)]}
     assert asleep == {1: 0, 2: 12, 3: 8, 4: 8, 5: 12, 6: 12, 7: 4}
 
@@ -273,16 +258,13 @@ def test_orders_that_rest_leave_the_book_with_their_owner() -> None:
     plan = compose(resolve(config)).run
     exchange = Market(plan.market, None)
 
-    class Watch:
-        def started(self, *_: object) -> None:
-            pass
-
+    class Watch(Outcomes):
         def round_done(self, outcome: RoundOutcome) -> None:
             resting = exchange.exchange.snapshot()["resting"][0].tolist()
             report = outcome.cleared.resting
             found.append((outcome.round, resting, report.uncovered if report else 0))
 
-    run_rounds(plan, exchange, LocalTraders(plan.shard, {}), (Watch(),))
+    play(resolve(config), Watch(), new_market=lambda *_: exchange)
     by_round = {round_: (resting, uncovered) for round_, resting, uncovered in found}
     leaving = [trader for trader in by_round[5][0] if trader >= 8]
     assert len(leaving) > 3
@@ -292,45 +274,23 @@ def test_orders_that_rest_leave_the_book_with_their_owner() -> None:
 
 @pytest.mark.parametrize("shards", [3, 20])
 def test_the_history_does_not_depend_on_how_traders_are_spread(shards: int, record: RunRecord) -> None:
-    plan = compose(resolve(CONFIG)).run
-    clients = {m.name: engines.in_process(m) for m in plan.models}
-    rows = np.array_split(np.arange(plan.traders), shards)
+    def split(plan: RunPlan, _: TradersPort) -> SplitTraders:
+        return SplitTraders(plan.shard, engines.all_in_process(plan.models), shards, backwards=True)
 
-    class Split:
-        def __init__(self) -> None:
-            self.memory = [Memory.empty() for _ in rows]
-            self.shards = [
-                Shard(replace(plan.shard, first_trader=int(r[0]), minds=plan.minds[r[0] : r[-1] + 1]), clients)
-                for r in rows
-            ]
-
-        def decide(self, seen: Observation) -> Gathered:
-            answers: list[ShardAnswer] = []
-            for number, (shard, own) in enumerate(zip(self.shards, rows, strict=True)):
-                part = Observation(seen.public, seen.private.take(own))
-                answers.append(asyncio.run(shard.decide(part, self.memory[number])))
-                self.memory[number] = self.memory[number].updated(answers[-1].memory)
-            return gather(answers[::-1], np.empty(0, dtype=np.int64))
-
-    market, split = Market(plan.market, None), Split()
-    traders: TradersPort = split
-    run_rounds(plan, market, traders)
-    assert market.close().journal_sha256 == record.summary["journal_sha256"]
+    assert play(resolve(CONFIG), traders=split).journal_sha256 == record.summary["journal_sha256"]
 
 
 def test_a_shard_that_is_late_has_nobody_late_who_was_not_there() -> None:
-    plan, recorder = compose(resolve(CONFIG)).run, Recorder()
-    local = LocalTraders(plan.shard, {m.name: engines.in_process(m) for m in plan.models})
-
     class Late:
+        def __init__(self, port: TradersPort) -> None:
+            self.port = port
+
         def decide(self, seen: Observation) -> Gathered:
-            gathered = local.decide(seen)
+            gathered = self.port.decide(seen)
             return replace(gathered, late=np.arange(10, 20)) if seen.public.round in (2, 6) else gathered
 
-    market = Market(plan.market, None)
-    run_rounds(plan, market, Late(), (recorder,))
     # In round 2 those from 12 on have not come, and in round 6 all from 8 on have left.
-    assert recorder.finish(market.close(), {}).summary["late_turns"] == 2
+    assert play(resolve(CONFIG), traders=lambda _, port: Late(port)).summary["late_turns"] == 2
 
 
 def written(path: Path, **changes: Any) -> Path:

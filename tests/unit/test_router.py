@@ -31,17 +31,14 @@ from swarm.coordination.router import (
     weighted,
 )
 from swarm.errors import ConfigError
-from swarm.llm import engines
 from swarm.llm.tokens import count_tokens
 from swarm.market.orders import BUY, SELL, Int64, Orders
 from swarm.planning import compose, composed
-from swarm.simulation.market import Market
-from swarm.simulation.plan import Fork
+from swarm.runtime.play import play
+from swarm.simulation.plan import Fork, WorldPlan
 from swarm.simulation.record import Recorder, RunRecord
 from swarm.simulation.replay import replay
-from swarm.simulation.traders import LocalTraders
-from swarm.simulation.world import run_rounds
-from tests.golden.test_golden_runs import Phased
+from tests.playing import Phased
 
 GOODS = ("acorns", "honey", "firewood")
 ACORNS, HONEY, FIREWOOD = range(3)
@@ -328,17 +325,13 @@ CONFIG: dict[str, Any] = {
 }
 
 
-def run(journal: Path | None = None, **changes: Any) -> RunRecord:
-    plan = compose(resolve({**CONFIG, **changes})).run
-    market, recorder = Market(plan.market, journal), Recorder()
-    clients = {m.name: engines.in_process(m) for m in plan.models}
-    run_rounds(plan, market, LocalTraders(plan.shard, clients), (recorder,))
-    return recorder.finish(market.close(), {})
+def run(folder: Path | None = None, **changes: Any) -> RunRecord:
+    return play(resolve({**CONFIG, **changes}), journals_in=folder).record
 
 
 def test_a_routed_run_replays_and_its_counts_add_up_in_tables_and_summary(tmp_path: Path) -> None:
-    journal = tmp_path / "journal"
-    record = run(journal, traders={**CONFIG["traders"], "standing": {"max_rounds": 3}})
+    journal = tmp_path / "journal.swarm"
+    record = run(tmp_path, traders={**CONFIG["traders"], "standing": {"max_rounds": 3}})
     result = replay(journal, composed)
     assert result.holds, result.mismatch
     again = Recorder()
@@ -373,9 +366,8 @@ def test_a_router_goes_on_after_a_fork_with_what_was_learned() -> None:
     plan = compose(resolve(CONFIG)).run
     future = compose(resolve({**CONFIG, "rounds": 6, "traders": {"minds": {"m": 1}, "router": {"offers": False}}})).run
     plan = replace(plan, fork=Fork(3, "0" * 64, (), future))
-    market, recorder = Market(plan.market, None), Recorder()
-    run_rounds(plan, market, Phased(plan), (recorder,))
-    assert recorder.finish(market.close(), {}).summary["messages"]["delivered"] > 0
+    played = play(resolve(CONFIG), plan=WorldPlan.of(plan), traders=lambda plan, _: Phased(plan))
+    assert played.summary["messages"]["delivered"] > 0
 
 
 @pytest.mark.parametrize(

@@ -12,21 +12,10 @@ from swarm.errors import ConfigError
 from swarm.preflight import check_budget, check_deadline
 from swarm.report.sections import decisions
 from swarm.runtime.play import play
-from swarm.simulation.loop import RoundOutcome
+from tests.playing import Outcomes
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 SLOW = CONFIGS / "slow-model.yaml"
-
-
-class Watch:
-    def __init__(self) -> None:
-        self.rounds: list[RoundOutcome] = []
-
-    def started(self, *_: object) -> None:
-        pass
-
-    def round_done(self, outcome: RoundOutcome) -> None:
-        self.rounds.append(outcome)
 
 
 def test_one_slow_model_of_five_is_late_in_each_round_and_the_others_trade() -> None:
@@ -36,11 +25,11 @@ def test_one_slow_model_of_five_is_late_in_each_round_and_the_others_trade() -> 
     [warning] = check_deadline(config)
     assert "slow-maker" in warning
     assert "60 s" in warning
-    watch = Watch()
-    played = play(config, watch)
+    outcomes = Outcomes()
+    played = play(config, outcomes)
     plan = played.plan.run
     minds = np.array(plan.minds)
-    for outcome in watch.rounds:
+    for outcome in outcomes.rounds:
         errors = np.array([str(e or "") for e in outcome.gathered.decisions.errors])
         late = outcome.gathered.turns.trader[errors == DecisionError.ENGINE_DEADLINE]
         assert late.tolist() == np.flatnonzero(minds == "slow-maker").tolist()

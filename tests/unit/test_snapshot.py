@@ -16,6 +16,7 @@ from swarm.market.commands import CloseRound, Command, MoveReference, from_recor
 from swarm.market.events import Event
 from swarm.market.exchange import Exchange
 from swarm.planning import compose
+from swarm.runtime.play import play
 from swarm.simulation import snapshot
 from swarm.simulation.entries import RunBegan
 from swarm.simulation.journal import JournalReader, JournalWriter
@@ -23,8 +24,6 @@ from swarm.simulation.journal_disk import head_path
 from swarm.simulation.market import Market, MarketPlan, OutOfStep
 from swarm.simulation.plan import Fork, RunPlan
 from swarm.simulation.snapshot import Snapshot, SnapshotFolder
-from swarm.simulation.traders import LocalTraders
-from swarm.simulation.world import run_rounds
 
 CONFIG: dict[str, Any] = {
     "seed": 5,
@@ -49,10 +48,10 @@ def opened(path: Path, every: int = 2) -> Market:
 
 
 def run(path: Path, every: int, in_background: bool = False) -> Market:
-    plan = new_plan()
-    market = Market(replace(plan.market, snapshot_rounds=every), path, snapshots_in_background=in_background)
-    run_rounds(plan, market, LocalTraders(plan.shard, {}))
-    market.close()
+    """A market whose run is over, with a snapshot after so many rounds."""
+
+    market = Market(market_plan(every), path, snapshots_in_background=in_background)
+    play(resolve(CONFIG), new_market=lambda *_: market)
     return market
 
 
