@@ -17,10 +17,18 @@ from typing import Any
 import psutil
 import pytest
 
+from swarm.config import RunConfig
+from swarm.plugins import VARIABLE
+from swarm.runtime.play import Played, play
+from swarm.runtime.ports import RunsOn
 from tests.patience import patience
 
 SWARM = [sys.executable, "-m", "swarm"]
+ROOT = Path(__file__).parents[2]
 CONFIG = Path(__file__).parent / "small.yaml"
+PLUGINS = ",".join(
+    f"tests.examples.{name}" for name in ("panel", "cascade", "guess", "parrot", "tariff", "patron", "activity")
+)
 RUN_TIMEOUT_S = 110
 
 Swarm = Callable[..., subprocess.CompletedProcess[str]]
@@ -88,9 +96,10 @@ def end_tree(process: subprocess.Popen[Any]) -> None:
             orphan.kill()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def head(environment: dict[str, str]) -> Iterator[str]:
-    """The address of a Ray cluster of two cores that was there before any run."""
+    """The address of a Ray cluster of two cores that was there before any run, and has the examples' plug-ins."""
+    environment = {**environment, VARIABLE: PLUGINS, "PYTHONPATH": str(ROOT)}
     port, folder = free_port(), tempfile.mkdtemp(prefix="swarm-head-", dir="/tmp")
     command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", f"--port={port}"]
     command += ["--num-cpus=2", "--include-dashboard=false", f"--temp-dir={folder}", "--disable-usage-stats"]
@@ -104,6 +113,17 @@ def head(environment: dict[str, str]) -> Iterator[str]:
         finally:
             end_tree(process)
             shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def on_ray(
+    head: str, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> Callable[[RunConfig, Path], Played]:
+    """Plays a config on the cluster that is there, from this process, with the examples' plug-ins at hand."""
+    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN_PATH"):
+        monkeypatch.setenv(name, environment[name])
+    monkeypatch.setenv(VARIABLE, PLUGINS)
+    return lambda config, folder: play(config, runs_on=RunsOn(address=head), journals_in=folder)
 
 
 def wait_for_port(port: int, process: subprocess.Popen[Any], host: str = "127.0.0.1") -> None:
