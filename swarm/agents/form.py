@@ -170,11 +170,11 @@ def _only_object(text: str) -> tuple[Any, list[Repair]]:
 
 
 def _matching_brace(text: str, start: int) -> int | None:
-    """The place behind the brace that closes the one at `start`, or None; braces in strings do not count."""
+    """Index behind the brace that closes the one at `start`, or None; braces in strings do not count."""
     depth = 0
     in_string = escaped = False
-    for place in range(start, len(text)):
-        sign = text[place]
+    for index in range(start, len(text)):
+        sign = text[index]
         if in_string:
             if escaped:
                 escaped = False
@@ -189,5 +189,5 @@ def _matching_brace(text: str, start: int) -> int | None:
         elif sign == "}":
             depth -= 1
             if depth == 0:
-                return place + 1
+                return index + 1
     return None

@@ -1,4 +1,4 @@
-"""A run without a folder: a config played to its end, for tests, benchmarks and training."""
+"""Plays a config to its end without a folder, for tests, benchmarks and training."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ from swarm.simulation.world_record import WorldRecorder
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Played:
-    """What a played run came to: its plan, its rounds, its record, and its markets, whose journals are closed."""
+    """A run that was played: its plan, its rounds, its record, and its markets, whose journals are closed."""
 
     plan: WorldPlan
     rounds: int
@@ -95,6 +95,7 @@ def play(
     """
     plan = plan or compose(config)
     folder = RunFolder(journals_in) if journals_in else None
+    # [markets] paths, or None for journals that are kept in memory.
     journals = [folder.market(name).journal if folder else None for name in plan.names]
     for journal in journals:
         if journal is not None:
@@ -106,6 +107,7 @@ def play(
         world = World(plan, seats, watching, lambda now: of_run(now.run.config_record, now.run.seed), clock)
         rounds = world.play(stop)
         closings = [port.market.close() for port in ports]
-        extra = {"finished": rounds == plan.last.run.rounds, "place": str(runs_on), **told(ports, closings)}
-        record = recorder.finish(closings, extra)
+        extra = {"finished": rounds == plan.last.run.rounds, "runs_on": str(runs_on), **told(ports, closings)}
+    # After the ports are closed, since only then a journal's hash is final.
+    record = recorder.finish(closings, extra)
     return Played(plan, rounds, record, tuple(port.market for port in ports))

@@ -1,4 +1,4 @@
-"""The ports of a run: its markets and their traders, in this process or on a Ray cluster."""
+"""Opens the ports of a run: its markets and their traders, in this process or on a Ray cluster."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RunsOn:
-    """Where a run runs: in this process, on the cluster at `address`, or, by default, on a cluster of its own."""
+    """The choice of where a run runs: this process, the cluster at `address`, or else a cluster of its own."""
 
     local: bool = False
     address: str | None = None
 
     @property
     def own_cluster(self) -> bool:
-        """Whether the run starts a cluster of its own."""
+        """Tells whether the run starts a cluster of its own."""
         return not self.local and self.address is None
 
     def __str__(self) -> str:
@@ -47,7 +47,7 @@ NewMarket = Callable[[MarketPlan, Path | None], MarketPort]
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """The two sides a round loop talks to, and what they can tell of themselves at the end."""
+    """The two sides that a round loop talks to, and what they can tell of themselves at the end."""
 
     market: MarketPort
     traders: AskableTraders
@@ -67,11 +67,12 @@ def open_ports(
     clients: Mapping[str, ModelClient] | None = None,
     new_market: NewMarket = Market,
 ) -> Iterator[list[Ports]]:
-    """The ports of a run's markets, each with its journal; all that was started for them ends with the block.
+    """Yields the ports of a run's markets, each with its journal; all that was started for them ends with the block.
 
     A market begins as the run's first plan says, and traders are asked as its last one does. In this process, `clients`
     are asked in place of the config's models, and `new_market` makes the markets.
     """
+    # A market starts from the first plan and takes forks from its journal; traders are asked by the last plan.
     rounds, models = config.runtime.snapshot_rounds, plan.last.run.models
     markets = [
         (own.last, replace(own.market, snapshot_rounds=rounds), journal)
@@ -80,6 +81,7 @@ def open_ports(
     if runs_on.local:
         clients = clients or engines.all_in_process(models)
         with kept_open(clients.values()) as runner, ExitStack() as stack:
+            # One market has the event loop to itself; several share one that runs in a thread of its own.
             run = runner.run if len(markets) == 1 else stack.enter_context(in_background(runner))
             yield [_local_ports(own, new_market(begun, journal), clients, run) for own, begun, journal in markets]
         return
@@ -96,7 +98,7 @@ def _ray_ports_of(
     narrator: Narrator,
     should_stop: Callable[[], bool],
 ) -> Iterator[list[Ports]]:
-    """The ports of markets on a cluster: the one at an address, or one of the run's own."""
+    """Yields the ports of markets on a cluster: the one at an address, or one of the run's own."""
     narrator.phase(f"joining Ray at {runs_on.address}" if runs_on.address else "starting Ray")
     # Importing ray takes a second or more, which a local run does not owe.
     from swarm.runtime import adapters, cluster, serving, shard_actors
@@ -158,9 +160,10 @@ def _ray_ports(market: "RayMarket", traders: "RayTraders", size: int, deployment
 
 
 def told(ports: Sequence[Ports], closings: Sequence[MarketClosing]) -> dict[str, Any]:
-    """What the ports and the markets say of themselves at the end, all markets together."""
+    """Returns what the ports and the markets say of themselves at the end, all markets together."""
     layouts = [port.layout() for port in ports]
     layout = {"regions": len(layouts), **layouts[0]} if len(layouts) > 1 else dict(layouts[0])
+    # Each market has shards of its own, so these add up.
     layout |= {key: sum(one[key] for one in layouts) for key in ("shards", "shards_moved") if key in layouts[0]}
     # Nodes come and go for all markets alike.
     shards_by_node = sum((Counter(one.get("shards_by_node", {})) for one in layouts), Counter[str]())
@@ -177,6 +180,6 @@ def told(ports: Sequence[Ports], closings: Sequence[MarketClosing]) -> dict[str,
 
 
 def stop_early(should_stop: Callable[[], bool]) -> None:
-    """Raise Interrupted if the run was told to stop before its first round."""
+    """Raises Interrupted if the run was told to stop before its first round."""
     if should_stop():
         raise Interrupted

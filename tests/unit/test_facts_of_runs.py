@@ -57,7 +57,7 @@ def cost_of(table: pl.DataFrame, model: str, per_million: float) -> float:
     return float(tokens) * per_million / 1e6
 
 
-def test_a_cheaper_model_is_billed_where_it_answered_in_every_place() -> None:
+def test_a_cheaper_model_is_billed_where_it_answered_everywhere() -> None:
     hub = Hub(compose(resolve(PRICED)).run, "one process", Path())
     record = play(resolve(PRICED), hub).record
     usd, tokens = record.summary["tokens"]["usd"], record.tables["tokens"]

@@ -69,8 +69,8 @@ def states(path: Path) -> list[str]:
     """The state's hash before each record and after the last one."""
     market, found = Market(new_plan(CONFIG).market, None), []
     source = Market(new_plan(CONFIG).market, path)
-    for place in range(source.recorded + 1):
-        source.catch_up(place)
+    for index in range(source.recorded + 1):
+        source.catch_up(index)
         found.append(source.exchange.state_hash())
     source.close()
     market.close()

@@ -243,15 +243,15 @@ def test_a_dispatch_that_the_road_did_not_send_is_noticed_in_the_run_and_not_in_
     folder = tmp_path / "run"
     shutil.copytree(whole, folder)
     records = list(JournalReader(journal(folder, "north")))
-    place = next(i for i, r in enumerate(records) if r[:2] == ["Acted", 3])
-    records[place][3][0][2][0] += 1
+    index = next(i for i, r in enumerate(records) if r[:2] == ["Acted", 3])
+    records[index][3][0][2][0] += 1
     head_path(journal(folder, "north")).unlink()
     journal(folder, "north").unlink()
     with JournalWriter(journal(folder, "north")) as writer:
         for one in records:
             writer.append(one)
     result = replay(RunFolder(folder).journals, composed)
-    assert result.mismatch.startswith(f"north: record {place} is a 'Acted'")
+    assert result.mismatch.startswith(f"north: record {index} is a 'Acted'")
 
 
 def test_a_missing_journal_of_a_neighbour_is_named(whole: Path, tmp_path: Path) -> None:

@@ -70,8 +70,8 @@ def test_it_names_the_run_and_how_to_have_it_again(record: RunRecord, html: str)
 
 def test_every_chart_has_its_place_and_its_axes_their_titles(html: str) -> None:
     specs = charts_of(html)["specs"]
-    places = [int(number) for number in re.findall(r'data-chart="(\d+)"', html)]
-    assert places == list(range(len(specs)))
+    numbers = [int(number) for number in re.findall(r'data-chart="(\d+)"', html)]
+    assert numbers == list(range(len(specs)))
     for spec in specs:
         for channel in ("x", "y"):
             found = [layer["encoding"].get(channel, {}).get("title") for layer in spec["layer"]]

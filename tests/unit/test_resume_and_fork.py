@@ -171,16 +171,16 @@ def test_a_fork_shares_the_past_and_has_another_future(parent: Path, tmp_path: P
     result = forked(parent, tmp_path / "fork", 4, change)
     assert result.finished
     before, after = records(parent), records(tmp_path / "fork")
-    place = next(i for i, record in enumerate(after) if record[0] == "Forked")
-    assert after[:place] == before[:place]
-    assert after[place - 1][:2] == ["RoundEnded", 4]
-    _, round_, parent_sha256, changes, config_sha256, _, _ = after[place]
+    index = next(i for i, record in enumerate(after) if record[0] == "Forked")
+    assert after[:index] == before[:index]
+    assert after[index - 1][:2] == ["RoundEnded", 4]
+    _, round_, parent_sha256, changes, config_sha256, _, _ = after[index]
     with JournalWriter(None) as past:
-        for record in before[:place]:
+        for record in before[:index]:
             past.append(record)
     assert (round_, parent_sha256, changes) == (4, past.sha256, [change])
     assert config_sha256 == load(tmp_path / "fork" / "config.yaml").sha256()
-    assert after[place + 1 :] != before[place:]
+    assert after[index + 1 :] != before[index:]
     assert result.record.summary["rounds"] == 8
     assert result.record.summary["forks"] == [[4, parent_sha256, [change]]]
 
@@ -209,7 +209,7 @@ def test_a_fork_of_a_fork_can_be_longer_and_replays_and_resumes(parent: Path, tm
 
 
 @pytest.mark.parametrize(
-    ("at_round", "change", "place"),
+    ("at_round", "change", "named"),
     [
         (0, "seed=2", "--at-round"),
         (9, "seed=2", "--at-round"),
@@ -220,11 +220,11 @@ def test_a_fork_of_a_fork_can_be_longer_and_replays_and_resumes(parent: Path, tm
     ],
 )
 def test_a_fork_that_cannot_be_is_refused_and_leaves_nothing(
-    parent: Path, tmp_path: Path, at_round: int, change: str, place: str
+    parent: Path, tmp_path: Path, at_round: int, change: str, named: str
 ) -> None:
     with pytest.raises(ConfigError) as caught:
         fork(RunFolder(parent), at_round, (change,), RunFolder(tmp_path / "fork"))
-    assert str(caught.value).startswith(place)
+    assert str(caught.value).startswith(named)
     assert not (tmp_path / "fork").exists()
 
 

@@ -89,8 +89,8 @@ def final_hash(path: Path) -> str:
 
 
 def ends_of_rounds(path: Path) -> list[int]:
-    """The places behind the records that end rounds."""
-    return [place for place, record in enumerate(JournalReader(path), start=1) if record[0] == "RoundEnded"]
+    """The indices behind the records that end rounds."""
+    return [index for index, record in enumerate(JournalReader(path), start=1) if record[0] == "RoundEnded"]
 
 
 def test_a_lost_market_begins_after_its_newest_snapshot(path: Path) -> None:
@@ -103,8 +103,8 @@ def test_a_lost_market_begins_after_its_newest_snapshot(path: Path) -> None:
 
     begin = market._begin
 
-    def begin_and_listen(place: int) -> None:
-        begin(place)
+    def begin_and_listen(index: int) -> None:
+        begin(index)
         market.exchange.handle = listening  # type: ignore[method-assign]
 
     market._begin = begin_and_listen  # type: ignore[method-assign]
@@ -118,13 +118,13 @@ def test_a_lost_market_begins_after_its_newest_snapshot(path: Path) -> None:
 
 def test_the_first_message_decides_how_far_back_a_market_begins(path: Path) -> None:
     ends = ends_of_rounds(path)
-    for place, round_ in ((0, 0), (ends[1] - 1, 0), (ends[1], 2), (ends[3] - 1, 2), (ends[3], 4), (ends[4], 4)):
+    for index, round_ in ((0, 0), (ends[1] - 1, 0), (ends[1], 2), (ends[3] - 1, 2), (ends[3], 4), (ends[4], 4)):
         market = opened(path)
-        market.catch_up(place)
-        assert market.snapshot_stats.began_after_round == round_, place
+        market.catch_up(index)
+        assert market.snapshot_stats.began_after_round == round_, index
         other = Market(market_plan(), None)
-        for record_place, record in enumerate(JournalReader(path)):
-            if record_place < place and record[0] not in ("RunBegan", "Decided", "RoundEnded"):
+        for record_index, record in enumerate(JournalReader(path)):
+            if record_index < index and record[0] not in ("RunBegan", "Decided", "RoundEnded"):
                 other.exchange.handle(from_record(record))
         assert market.exchange.state_hash() == other.exchange.state_hash()
         market.close()

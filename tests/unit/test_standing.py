@@ -92,9 +92,9 @@ class TestReasons:
         standing = decided((9, 0, 0, 0, 0))
         assert standing.reasons(2, signs(reference_ticks=np.array([900, 1]))).tolist() == [Reason.ASLEEP] * 3
 
-    @pytest.mark.parametrize(("place", "name", "reason"), [(2, "filled", Reason.FILL), (3, "heard", Reason.MESSAGE)])
-    def test_a_fill_or_a_message_wakes_whom_it_reaches_if_it_wants(self, place: int, name: str, reason: Reason) -> None:
-        wants = tuple(9 if i == 0 else int(i == place) for i in range(5))
+    @pytest.mark.parametrize(("index", "name", "reason"), [(2, "filled", Reason.FILL), (3, "heard", Reason.MESSAGE)])
+    def test_a_fill_or_a_message_wakes_whom_it_reaches_if_it_wants(self, index: int, name: str, reason: Reason) -> None:
+        wants = tuple(9 if i == 0 else int(i == index) for i in range(5))
         reached = signs(**{name: np.array([True, False, True])})
         assert decided(wants).reasons(2, reached).tolist() == [reason, Reason.ASLEEP, reason]  # type: ignore[arg-type]
         assert decided((9, 0, 0, 0, 0)).reasons(2, reached).tolist() == [Reason.ASLEEP] * 3
