@@ -43,6 +43,7 @@ from swarm.simulation.record import Recorder, RunRecord
 from swarm.simulation.replay import replay
 from swarm.simulation.traders import gather
 from tests.patience import patience
+from tests.refusals import refused
 from tests.unit.reading import read_turns
 
 GOODS = ("acorns", "berries", "honey")
@@ -83,7 +84,7 @@ def seat(trader: int = 7, heard: tuple[str, ...] = (), **config: Any) -> Seat:
     return taken
 
 
-def refused(at: Seat, tool: str, **arguments: Any) -> DecisionError:
+def refusal_of(at: Seat, tool: str, **arguments: Any) -> DecisionError:
     with pytest.raises(Refusal) as refusal:
         at.use(tool, arguments)
     return refusal.value.fault
@@ -153,7 +154,7 @@ class TestTools:
         at.use("place_order", BUY | {"good": "acorns"})
         assert "order 2: buy 2 acorns at 20" in at.use("portfolio", {})
         at.use("cancel_order", {"number": 1})
-        assert refused(at, "cancel_order", number=1) is DecisionError.TOOL_ARGUMENTS
+        assert refusal_of(at, "cancel_order", number=1) is DecisionError.TOOL_ARGUMENTS
         at.use("place_order", {"side": "sell", "good": "honey", "price": 30, "quantity": 1})
         at.use("send_message", {"text": "first"})
         at.use("send_message", {"text": " honey \n will  rise"})
@@ -213,8 +214,8 @@ class TestTools:
 
     def test_a_tool_that_does_not_lie_on_the_desk_is_unknown(self) -> None:
         at = seat(tools=("portfolio",))
-        assert refused(at, "market_data") is DecisionError.UNKNOWN_TOOL
-        assert refused(at, "__class__") is DecisionError.UNKNOWN_TOOL
+        assert refusal_of(at, "market_data") is DecisionError.UNKNOWN_TOOL
+        assert refusal_of(at, "__class__") is DecisionError.UNKNOWN_TOOL
         schema = call_schema(at.config, RULES)
         assert schema["properties"]["name"]["enum"] == ["portfolio", "final_answer"]
         assert "place_order" not in system_text("", at.config, RULES)
@@ -518,17 +519,16 @@ class TestRuns:
         ],
     )
     def test_a_wrong_desk_is_named(self, desk: dict[str, Any], key: str) -> None:
-        with pytest.raises(ConfigError) as error:
+        with refused(key):
             changed(**desk)
-        assert error.value.key == key
 
     def test_a_model_that_only_picks_letters_cannot_sit_at_a_desk(self) -> None:
         tiny = {"name": "tiny", "engine": "embedded", "temperament": "value"}
-        with pytest.raises(ConfigError, match=r"traders\.desks\.0\.model: tiny is a model of the engine embedded"):
+        with pytest.raises(ConfigError, match=r"traders\.desks\.0\.model: tiny"):
             resolve(CONFIG | {"models": [tiny], "traders": {"desks": [{"name": "desk", "model": "tiny"}]}})
 
     def test_a_budget_below_one_step_is_refused(self) -> None:
-        with pytest.raises(ConfigError, match="which is what the first step takes"):
+        with pytest.raises(ConfigError, match="first step"):
             check_budget(changed(max_tokens=300))
 
     def test_a_model_that_only_sits_at_desks_is_deployed_and_its_prompts_are_not_bound_by_the_thousand(self) -> None:

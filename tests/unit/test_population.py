@@ -36,6 +36,7 @@ from swarm.simulation.population import DEPARTED, PopulationStage, population_in
 from swarm.simulation.record import RunRecord
 from swarm.simulation.traders import Gathered, TradersPort
 from tests.playing import Outcomes, SplitTraders
+from tests.refusals import refused
 
 STAGES = [
     {"from_round": 1, "traders": 12},
@@ -76,48 +77,52 @@ def record() -> RunRecord:
 
 
 @pytest.mark.parametrize(
-    ("changes", "line"),
+    ("changes", "key", "word"),
     [
-        ({"population": 0}, "population: expected greater than or equal to 2, got 0"),
-        ({"population": 1_000_000}, "population: expected less than or equal to 200000, got 1000000"),
+        ({"population": 0}, "population", "2"),
+        ({"population": 1_000_000}, "population", "200000"),
         (
             {"population": "many"},
-            "population: expected a whole number or a list of stages such as {from_round: 1, trad",
+            "population",
+            "stages",
         ),
-        ({"population": None}, "population: expected a whole number or a list of stages"),
-        ({"population": True}, "population: expected a whole number or a list of stages"),
-        ({"population": []}, "population: expected a whole number or a list of stages"),
+        ({"population": None}, "population", "stages"),
+        ({"population": True}, "population", "stages"),
+        ({"population": []}, "population", "stages"),
         (
             {"population": STAGES[1:]},
-            "population.0.from_round: expected 1, since the first stage is the opening, got 3",
+            "population.0.from_round",
+            "opening",
         ),
         (
             {"population": [*STAGES, STAGES[3]]},
-            "population.4.from_round: expected more than 8, the round of the stage before, got 8",
+            "population.4.from_round",
+            "8",
         ),
         (
             {"population": [STAGES[0], {"from_round": 2, "traders": 0}]},
-            "population.1.traders: expected greater than or equal to 2, got 0",
+            "population.1.traders",
+            "2",
         ),
         (
             {"population": [{"from_round": 1, "traders": 1_000_000}]},
-            "population.0.traders: expected less than or equal to 200000, got 1000000",
+            "population.0.traders",
+            "200000",
         ),
-        ({"population": [{"from_round": 0, "traders": 2}]}, "population.0.from_round: expected greater than or equal"),
-        ({"population": [{"from_round": 1}]}, "population.0.traders: this key is missing"),
+        ({"population": [{"from_round": 0, "traders": 2}]}, "population.0.from_round", "greater"),
+        ({"population": [{"from_round": 1}]}, "population.0.traders", "missing"),
         (
             {"population": [{"from_round": 1, "traders": 5, "trader": 5}]},
-            "population.0.trader: there is no such key (did you mean traders?); known: from_round, traders",
+            "population.0.trader",
+            "traders?",
         ),
-        ({"rounds": 7}, "population.3.from_round: expected at most 7, the last of the run's rounds, got 8"),
-        ({"traders": {"hears": 20}}, "traders.hears: expected at most 19"),
+        ({"rounds": 7}, "population.3.from_round", "7"),
+        ({"traders": {"hears": 20}}, "traders.hears", "19"),
     ],
 )
-def test_a_schedule_that_cannot_be_is_one_clear_line(changes: dict[str, Any], line: str) -> None:
-    with pytest.raises(ConfigError) as caught:
+def test_a_schedule_that_cannot_be_is_one_clear_line(changes: dict[str, Any], key: str, word: str) -> None:
+    with refused(key, word):
         resolve(CONFIG | changes)
-    assert str(caught.value).startswith(line)
-    assert "\n" not in str(caught.value)
 
 
 def test_a_number_of_traders_is_kept_and_journalled_as_before() -> None:

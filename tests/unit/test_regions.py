@@ -39,6 +39,7 @@ from swarm.simulation.traders import Gathered, TradersPort
 from swarm.simulation.world_record import WorldRecorder
 from tests.patience import patience
 from tests.playing import Outcomes
+from tests.refusals import refused
 
 CONFIG: dict[str, Any] = {
     "name": "lands",
@@ -258,7 +259,7 @@ def test_a_missing_journal_of_a_neighbour_is_named(whole: Path, tmp_path: Path) 
     folder = tmp_path / "run"
     shutil.copytree(whole, folder)
     shutil.rmtree(folder / "regions" / "west")
-    with pytest.raises(JournalError, match="the journal of west, its neighbour, is missing"):
+    with pytest.raises(JournalError, match=r"west.*missing"):
         replay(RunFolder(folder).journals, composed)
 
 
@@ -310,7 +311,7 @@ def test_a_journal_of_another_region_or_config_is_not_gone_on_with(whole: Path, 
         else:
             text = (folder / "config.yaml").read_text()
             (folder / "config.yaml").write_text(text.replace("fee_permille: 20", "fee_permille: 21"))
-        with pytest.raises(ConfigError, match="this is not the journal of north" if spoil == "swap" else "begun with"):
+        with pytest.raises(ConfigError, match="north" if spoil == "swap" else "begun with"):
             go_on(folder)
 
 
@@ -370,32 +371,31 @@ def test_the_report_shows_regions_side_by_side(record: RunRecord) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "line"),
+    ("changes", "key", "word"),
     [
-        ({"population": 5}, "regions: expected at least two traders in each of 3 regions, got a population of 5"),
-        ({"regions": {"count": 3, "travellers": 11}}, "regions.travellers: region-2 would have 11 travellers, and 10 "),
-        ({"traders": {"minds": {"arbitrage": 1}}}, "traders.minds.arbitrage: this rule decides for travellers away"),
-        ({"regions": {"count": 1}}, "regions.count: "),
-        ({"regions": {}}, "regions: expected names, or a count from 2 to 64"),
-        ({"regions": {"names": ["a"]}}, "regions: expected 2 regions or more"),
-        ({"regions": {"names": ["a", "a"]}}, "regions: two regions have one name"),
-        ({"regions": {"names": ["a", "../b"]}}, "regions: '../b' is no name of a region"),
-        ({"regions": {"names": ["a", "b"], "count": 3}}, "regions: count is 3, but there are 2 names"),
-        ({"regions": {"names": ["a", "b"], "roads": [["a", "c"]]}}, "regions: a road leads to 'c', which is no region"),
-        ({"regions": {"names": ["a", "b"], "roads": [["a", "a"]]}}, "regions: a road leads from 'a' to itself"),
+        ({"population": 5}, "regions", "5"),
+        ({"regions": {"count": 3, "travellers": 11}}, "regions.travellers", "region-2"),
+        ({"traders": {"minds": {"arbitrage": 1}}}, "traders.minds.arbitrage", "travellers"),
+        ({"regions": {"count": 1}}, "regions.count", "2"),
+        ({"regions": {}}, "regions", "names"),
+        ({"regions": {"names": ["a"]}}, "regions", "2"),
+        ({"regions": {"names": ["a", "a"]}}, "regions", "one name"),
+        ({"regions": {"names": ["a", "../b"]}}, "regions", "../b"),
+        ({"regions": {"names": ["a", "b"], "count": 3}}, "regions", "count"),
+        ({"regions": {"names": ["a", "b"], "roads": [["a", "c"]]}}, "regions", "'c'"),
+        ({"regions": {"names": ["a", "b"], "roads": [["a", "a"]]}}, "regions", "itself"),
         (
             {"regions": {"names": ["a", "b"], "roads": [["a", "b"], ["b", "a"]]}},
-            "regions: two roads join 'a' and 'b'",
+            "regions",
+            "'b'",
         ),
-        ({"regions": {"count": 2, "fee_permille": 1_001}}, "regions.fee_permille: "),
-        ({"regions": {"count": 2, "capacity_lots": 0}}, "regions.capacity_lots: "),
+        ({"regions": {"count": 2, "fee_permille": 1_001}}, "regions.fee_permille", "1000"),
+        ({"regions": {"count": 2, "capacity_lots": 0}}, "regions.capacity_lots", "1"),
     ],
 )
-def test_bad_input_is_told_in_one_line(changes: dict[str, Any], line: str) -> None:
-    with pytest.raises(ConfigError) as caught:
+def test_bad_input_is_told_in_one_line(changes: dict[str, Any], key: str, word: str) -> None:
+    with refused(key, word):
         resolve(CONFIG | changes)
-    assert line in str(caught.value)
-    assert "\n" not in str(caught.value)
 
 
 def test_any_scenario_can_have_regions() -> None:

@@ -30,7 +30,6 @@ from swarm.coordination.router import (
     random,
     weighted,
 )
-from swarm.errors import ConfigError
 from swarm.llm.tokens import count_tokens
 from swarm.market.orders import BUY, SELL, Int64, Orders
 from swarm.planning import compose, composed
@@ -39,6 +38,7 @@ from swarm.simulation.plan import Fork, WorldPlan
 from swarm.simulation.record import Recorder, RunRecord
 from swarm.simulation.replay import replay
 from tests.playing import Phased
+from tests.refusals import refused
 
 GOODS = ("acorns", "honey", "firewood")
 ACORNS, HONEY, FIREWOOD = range(3)
@@ -244,7 +244,7 @@ def test_another_ranker_takes_the_place_of_the_one_built_in() -> None:
     delivery = route(router(everybody(4), ranker=by_text), said(1, *lines))
     assert delivery.heard[0] == ("acorns and more",)
     assert delivery.pruned == {PruneReason.IRRELEVANT: delivery.addressed - delivery.delivered}
-    with pytest.raises(ValueError, match=r"gave \(1,\) worths for 9 messages"):
+    with pytest.raises(ValueError, match="9 messages"):
         route(router(everybody(4), ranker=lambda c: np.ones(1, dtype=np.int64)), said(1, *lines))
 
 
@@ -371,20 +371,18 @@ def test_a_router_goes_on_after_a_fork_with_what_was_learned() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "line"),
+    ("changes", "key", "word"),
     [
-        ({"population": 6, "traders": {"hears": 6}}, "traders.hears: expected at most 5, since"),
-        ({"traders": {"hears": 51}}, "traders.hears: "),
-        ({"traders": {"router": {"ranker": "best"}}}, "traders.router.ranker: "),
-        ({"traders": {"router": {"message_tokens": 0}}}, "traders.router.message_tokens: "),
-        ({"traders": {"router": {"novelty": 1}}}, "traders.router.novelty: there is no such key"),
+        ({"population": 6, "traders": {"hears": 6}}, "traders.hears", "5"),
+        ({"traders": {"hears": 51}}, "traders.hears", "50"),
+        ({"traders": {"router": {"ranker": "best"}}}, "traders.router.ranker", "weighted"),
+        ({"traders": {"router": {"message_tokens": 0}}}, "traders.router.message_tokens", "1"),
+        ({"traders": {"router": {"novelty": 1}}}, "traders.router.novelty", "novelty_rounds"),
     ],
 )
-def test_a_router_that_cannot_be_is_refused_in_one_line(changes: dict[str, Any], line: str) -> None:
-    with pytest.raises(ConfigError) as error:
+def test_a_router_that_cannot_be_is_refused_in_one_line(changes: dict[str, Any], key: str, word: str) -> None:
+    with refused(key, word):
         resolve({**CONFIG, **changes})
-    assert str(error.value).startswith(line)
-    assert "\n" not in str(error.value)
 
 
 def test_the_default_of_contacts_fits_any_population() -> None:

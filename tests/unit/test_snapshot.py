@@ -210,7 +210,7 @@ def test_a_journal_that_is_shorter_than_its_snapshot_halts_and_says_what_to_do(p
     content, starts = path.read_bytes(), [offset for offset, _ in JournalReader(path).payloads()]
     head_path(path).unlink()
     path.write_bytes(content[: starts[ends_of_rounds(path)[2]]])
-    with pytest.raises(JournalError, match=r"durable at the end of round 4, as journal-0000004\.snapshot"):
+    with pytest.raises(JournalError, match=r"round 4, .*journal-0000004\.snapshot"):
         opened(path)
     # Whoever removes it takes the journal as it is, with the older snapshot.
     file(path, 4).unlink()
@@ -226,7 +226,7 @@ def test_a_journal_of_another_history_than_its_snapshot_halts(path: Path) -> Non
     with JournalWriter(path) as writer:
         for record in records:
             writer.append(["RoundEnded", 4, "0" * 64] if record[:2] == ["RoundEnded", 4] else record)
-    with pytest.raises(JournalError, match="not the history that was durable at the end of round 4"):
+    with pytest.raises(JournalError, match=r"history .*round 4"):
         opened(path)
 
 
