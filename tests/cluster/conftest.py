@@ -17,9 +17,7 @@ from typing import Any
 import psutil
 import pytest
 
-from swarm.config import RunConfig
 from swarm.plugins import VARIABLE
-from swarm.runtime.play import Played, play
 from swarm.runtime.ports import RunsOn
 from tests.patience import patience
 
@@ -116,14 +114,12 @@ def head(environment: dict[str, str]) -> Iterator[str]:
 
 
 @pytest.fixture
-def on_ray(
-    head: str, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> Callable[[RunConfig, Path], Played]:
-    """Plays a config on the cluster that is there, from this process, with the examples' plug-ins at hand."""
+def cluster(head: str, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> RunsOn:
+    """The cluster that is there, for runs of this process, which have the examples' plug-ins at hand."""
     for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN_PATH"):
         monkeypatch.setenv(name, environment[name])
     monkeypatch.setenv(VARIABLE, PLUGINS)
-    return lambda config, folder: play(config, runs_on=RunsOn(address=head), journals_in=folder)
+    return RunsOn(address=head)
 
 
 def wait_for_port(port: int, process: subprocess.Popen[Any], host: str = "127.0.0.1") -> None:

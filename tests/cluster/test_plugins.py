@@ -1,7 +1,6 @@
 """Plug-ins of somebody else's, and councils, come to the same history in one process and on a cluster."""
 
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +8,11 @@ import polars as pl
 import pytest
 import yaml
 
-from swarm.config import RunConfig
 from swarm.config_file import load, resolve
 from swarm.planning import composed
 from swarm.plugins import VARIABLE
 from swarm.runtime.play import Played, play
+from swarm.runtime.ports import RunsOn
 from swarm.simulation.folder import RunFolder
 from swarm.simulation.replay import replay
 from tests.cluster.conftest import PLUGINS, ROOT, RUN_TIMEOUT_S, SWARM, summary
@@ -47,8 +46,6 @@ MINDS: dict[str, Any] = {
 TARIFF = {"minds": {"strong": 3, "zip": 1}, "staffing": {"name": "tariff", "cheaper": "cheap"}}
 PATRON = {"parties": {"good-uncle": {"party": "patron", "gift_cents": 300}}}
 REGIONS = {"regions": {"names": ["east", "west"], "travellers": 2}}
-
-OnRay = Callable[[RunConfig, Path], Played]
 
 
 def test_minds_an_engine_and_a_facet_run_on_a_cluster_of_the_runs_own(
@@ -92,10 +89,10 @@ def test_minds_an_engine_and_a_facet_run_on_a_cluster_of_the_runs_own(
     ids=["scenario", "staffing on one shard", "staffing on eight", "staffing and a party in two regions"],
 )
 def test_a_plug_in_comes_to_the_history_that_it_has_in_one_process(
-    changes: dict[str, Any], shards: int, on_ray: OnRay, tmp_path: Path
+    changes: dict[str, Any], shards: int, cluster: RunsOn, tmp_path: Path
 ) -> None:
     config = resolve(CONFIG | {"runtime": {"traders_per_actor": 4}} | changes)
-    local, over_ray = play(config), on_ray(config, tmp_path)
+    local, over_ray = play(config), play(config, runs_on=cluster, journals_in=tmp_path)
     assert over_ray.summary["layout"]["shards"] == shards
     same(local, over_ray, tmp_path)
     if "traders" in changes:
@@ -106,11 +103,11 @@ def test_a_plug_in_comes_to_the_history_that_it_has_in_one_process(
 
 @pytest.mark.parametrize(("traders_per_actor", "shards"), [(100, 1), (2, 8)])
 def test_a_council_votes_on_one_shard_and_on_eight_as_it_does_in_one_process(
-    traders_per_actor: int, shards: int, on_ray: OnRay, tmp_path: Path
+    traders_per_actor: int, shards: int, cluster: RunsOn, tmp_path: Path
 ) -> None:
     shorter = ("rounds=5", "population=16", f"runtime.traders_per_actor={traders_per_actor}")
     config = load(ROOT / "configs" / "council.yaml", shorter)
-    local, over_ray = play(config), on_ray(config, tmp_path)
+    local, over_ray = play(config), play(config, runs_on=cluster, journals_in=tmp_path)
     assert over_ray.summary["layout"]["shards"] == shards
     same(local, over_ray, tmp_path)
     assert local.summary["councils"]["five"]

@@ -22,13 +22,6 @@ from swarm.simulation.record import RunRecord
 HERE = RunsOn(local=True)
 
 
-class Quiet:
-    """Tells nobody."""
-
-    def phase(self, text: str) -> None:
-        """Say nothing."""
-
-
 def played(folder: Path, stop: Callable[[], bool] = lambda: False, **config: Any) -> RunRecord:
     """Runs a config in this process."""
     return Session(HERE, RunFolder(folder), stop=stop).execute(resolve(config)).record

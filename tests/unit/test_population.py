@@ -57,15 +57,6 @@ TURNS = ("arrival", "departure")
 PRESENT = [12, 12, 20, 20, 20, 8, 8, 17, 17, 17]
 
 
-class Quiet:
-    def phase(self, text: str) -> None:
-        pass
-
-
-def never() -> bool:
-    return False
-
-
 def recorded(config: dict[str, Any], *watchers: Any) -> tuple[RunPlan, RunRecord]:
     played = play(resolve(config), *watchers)
     return played.plan.run, played.record

@@ -53,11 +53,6 @@ CONFIG: dict[str, Any] = {
 NAMES = ("east", "north", "west")
 
 
-class Quiet:
-    def phase(self, text: str) -> None:
-        pass
-
-
 def execute_in(folder: Path, should_stop: Callable[[], bool] = lambda: False, **changes: Any) -> RunResult:
     config = folder.with_suffix(".yaml")
     config.write_text(yaml.safe_dump(CONFIG | changes, sort_keys=False))

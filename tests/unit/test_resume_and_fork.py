@@ -37,15 +37,6 @@ CONFIG: dict[str, Any] = {
 }
 
 
-class Quiet:
-    def phase(self, text: str) -> None:
-        pass
-
-
-def never() -> bool:
-    return False
-
-
 def written(path: Path, **changes: Any) -> Path:
     path.write_text(yaml.safe_dump(CONFIG | changes))
     return path

@@ -1,6 +1,7 @@
 """One shard or eight, in any order: the same decisions and the same journal."""
 
 import asyncio
+from functools import cache
 
 import numpy as np
 import pytest
@@ -32,26 +33,34 @@ CONFIG = {
 }
 
 
-@pytest.mark.parametrize("backwards", [False, True])
-@pytest.mark.parametrize("shards", [1, 8, TRADERS])
-def test_a_run_does_not_depend_on_how_its_traders_are_spread(shards: int, backwards: bool) -> None:
+@cache
+def split(shards: int, backwards: bool) -> tuple[str, list[Gathered]]:
+    """The hash of a run in so many shards, and what came back in its rounds."""
     made: list[SplitTraders] = []
 
-    def split(shards: int, backwards: bool) -> str:
-        def traders(plan: RunPlan, _: TradersPort) -> SplitTraders:
-            assert set(plan.minds) == {"value", "panic", "zi_c", "zip", "truthful"}
-            made.append(SplitTraders(plan.shard, engines.all_in_process(plan.models), shards, backwards))
-            return made[-1]
+    def traders(plan: RunPlan, _: TradersPort) -> SplitTraders:
+        assert set(plan.minds) == {"value", "panic", "zi_c", "zip", "truthful"}
+        made.append(SplitTraders(plan.shard, engines.all_in_process(plan.models), shards, backwards))
+        return made[-1]
 
-        return play(resolve(CONFIG), traders=traders).journal_sha256
+    sha256 = play(resolve(CONFIG), traders=traders).journal_sha256
+    return sha256, made[0].rounds
 
-    assert split(1, False) == split(shards, backwards) == play(resolve(CONFIG)).journal_sha256
-    for one, many in zip(made[0].rounds, made[1].rounds, strict=True):
+
+@pytest.mark.parametrize(("shards", "backwards"), [(8, False), (8, True), (TRADERS, True)])
+def test_a_run_does_not_depend_on_how_its_traders_are_spread(shards: int, backwards: bool) -> None:
+    (sha256, whole), (other, rounds) = split(1, False), split(shards, backwards)
+    assert sha256 == other
+    for one, many in zip(whole, rounds, strict=True):
         assert to_record(one.entry(1)) == to_record(many.entry(1))
         assert one.decisions.gossip == many.decisions.gossip
         assert one.decisions.errors == many.decisions.errors
         assert one.decisions.cut_gossip == many.decisions.cut_gossip
         assert one.decisions.orders.trader.tolist() == many.decisions.orders.trader.tolist()
+
+
+def test_a_run_in_one_process_is_the_run_of_one_shard() -> None:
+    assert play(resolve(CONFIG)).journal_sha256 == split(1, False)[0]
 
 
 def test_a_shard_that_is_late_leaves_its_traders_out_and_the_others_as_they_were() -> None:
