@@ -54,16 +54,16 @@ class MalformedReplyError(ValueError):
 
 def find_object(text: str) -> tuple[Any, tuple[Repair, ...]]:
     """The JSON value that `text` is, or the one object in it, and what was repaired; else MalformedReplyError."""
-    whole = _strict(text)
-    if whole is not None:
+    value = _strict(text)
+    if value is not None:
         trailing = len(text) - len(text.rstrip())
-        return whole, (Repair.ENDLESS_WHITESPACE,) if trailing >= MAX_WHITESPACE else ()
+        return value, (Repair.ENDLESS_WHITESPACE,) if trailing >= MAX_WHITESPACE else ()
     repairs: list[Repair] = []
     rest = after_reasoning(text)
     if rest is not text:
         repairs.append(Repair.REASONING)
-        if (whole := _strict(rest)) is not None:
-            return whole, tuple(repairs)
+        if (value := _strict(rest)) is not None:
+            return value, tuple(repairs)
     unfenced = _unfenced(rest)
     if unfenced is not rest:
         repairs.append(Repair.CODE_FENCE)

@@ -11,7 +11,6 @@ from swarm.llm.catalogue import CATALOGUE
 from swarm.schema import StrictModel
 
 Temperament = Literal["value", "momentum", "maker", "hoarder", "panic"]
-DecisionForm = Literal["orders", "menu"]
 UNKNOWN_LAB = "unknown"
 
 
@@ -24,8 +23,9 @@ class ModelEntry(StrictModel):
     engine: str
     """What answers the prompts."""
 
-    form: DecisionForm = "orders"
-    """What it answers with: orders as JSON, or the letters of a menu that the engine has computed."""
+    form: str = Field(default="orders", min_length=1, max_length=40)
+    """The form that it answers in, of those that the scenario offers; a market's are `orders`, which are JSON, `menu`,
+    two letters of a menu that is computed for it, and those of plug-ins. A scenario's only form is that of all."""
 
     replicas: int = Field(default=1, ge=1, le=64)
     """Replicas of this model's Ray Serve deployment."""
@@ -55,11 +55,6 @@ class ModelEntry(StrictModel):
         return False
 
     @property
-    def takes_tools(self) -> bool:
-        """Tells whether it can write the calls of tools that a desk waits for."""
-        return True
-
-    @property
     def counts_tokens(self) -> bool:
         """Tells whether tokens are counted by the engine's own tokenizer, and not estimated."""
         return True
@@ -76,6 +71,15 @@ class ModelEntry(StrictModel):
 
     def placed(self) -> Self:
         """Returns the entry with its folders as seen from anywhere: a worker has another working directory."""
+        return self
+
+    @property
+    def connections(self) -> int:
+        """Most connections that one client keeps open at once; 0 where it opens none."""
+        return 0
+
+    def with_connections(self, most: int) -> Self:
+        """Returns the entry with so many connections at most."""
         return self
 
     @property

@@ -88,9 +88,9 @@ def read(body: Any, names: tuple[str, ...]) -> ChatRequest:
     _refuse_what_is_not_done(given)
     # The newer name wins, as it does there.
     limit_field = "max_completion_tokens" if "max_completion_tokens" in given else "max_tokens"
-    limit = _whole(given, limit_field, DEFAULT_MAX_TOKENS, 1, MAX_TOKENS)
-    samples = _whole(given, "n", 1, 1, MAX_SAMPLES)
-    seed = _whole(given, "seed", 0, None, None)
+    limit = _integer(given, limit_field, DEFAULT_MAX_TOKENS, 1, MAX_TOKENS)
+    samples = _integer(given, "n", 1, 1, MAX_SAMPLES)
+    seed = _integer(given, "seed", 0, None, None)
     temperature = given.get("temperature")
     if temperature is not None and (type(temperature) not in (int, float) or not 0 <= temperature <= 2):
         raise BadRequestError("temperature must be a number from 0 to 2", "temperature")
@@ -123,7 +123,7 @@ def _floats(field: str) -> tuple[float, ...]:
     return tuple(float(none) for none in NEUTRAL[field] if type(none) is int)
 
 
-def _whole(given: Mapping[str, Any], field: str, default: int, least: int | None, most: int | None) -> int:
+def _integer(given: Mapping[str, Any], field: str, default: int, least: int | None, most: int | None) -> int:
     value = given.get(field, default)
     if type(value) is not int or (least is not None and value < least) or (most is not None and value > most):
         bounds = f" from {least} to {most}" if most is not None else ""

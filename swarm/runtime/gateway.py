@@ -128,8 +128,8 @@ def _events(name: str, replies: Sequence[ModelReply], with_usage: bool) -> list[
 
     With `with_usage`, what they took is a piece without choices, as OpenAI has it; else the last choice tells it.
     """
-    whole = _completion(name, replies)
-    shared = {"id": whole["id"], "object": "chat.completion.chunk", "created": whole["created"], "model": name}
+    complete = _completion(name, replies)
+    shared = {"id": complete["id"], "object": "chat.completion.chunk", "created": complete["created"], "model": name}
     chunks: list[dict[str, Any]] = []
     for index, reply in enumerate(replies):
         said = {"index": index, "delta": {"role": "assistant", "content": reply.text}, "finish_reason": None}
@@ -138,7 +138,7 @@ def _events(name: str, replies: Sequence[ModelReply], with_usage: bool) -> list[
     # Every piece but the last then says `usage: null`, as OpenAI's do.
     if with_usage:
         chunks = [chunk | {"usage": None} for chunk in chunks]
-        chunks.append(shared | {"choices": [], "usage": whole["usage"]})
+        chunks.append(shared | {"choices": [], "usage": complete["usage"]})
     else:
-        chunks[-1]["usage"] = whole["usage"]
+        chunks[-1]["usage"] = complete["usage"]
     return [*(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks), "data: [DONE]\n\n"]

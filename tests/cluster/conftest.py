@@ -25,7 +25,8 @@ SWARM = [sys.executable, "-m", "swarm"]
 ROOT = Path(__file__).parents[2]
 CONFIG = Path(__file__).parent / "small.yaml"
 PLUGINS = ",".join(
-    f"tests.examples.{name}" for name in ("panel", "cascade", "guess", "parrot", "tariff", "patron", "activity")
+    f"tests.examples.{name}"
+    for name in ("panel", "cascade", "guess", "offers", "parrot", "tariff", "patron", "activity")
 )
 RUN_TIMEOUT_S = 110
 

@@ -82,11 +82,12 @@ def test_minds_an_engine_and_a_facet_run_on_a_cluster_of_the_runs_own(
     ("changes", "shards"),
     [
         ({"scenario": {"name": "guess"}}, 4),
+        ({"models": [{"name": "numbers", "temperament": "value", "form": "offers"}]}, 4),
         ({"traders": TARIFF, "runtime": {"traders_per_actor": 100}}, 1),
         ({"traders": TARIFF, "runtime": {"traders_per_actor": 2}}, 8),
         ({"traders": TARIFF} | PATRON | REGIONS, 6),
     ],
-    ids=["scenario", "staffing on one shard", "staffing on eight", "staffing and a party in two regions"],
+    ids=["scenario", "form", "staffing on one shard", "staffing on eight", "staffing and a party in two regions"],
 )
 def test_a_plug_in_comes_to_the_history_that_it_has_in_one_process(
     changes: dict[str, Any], shards: int, cluster: RunsOn, tmp_path: Path

@@ -304,7 +304,7 @@ def test_a_run_goes_on_from_wherever_it_was_cut_off(tmp_path: Path) -> None:
     config = written(tmp_path / "config.yaml", traders={**CONFIG["traders"], "standing": {"max_rounds": 2}})
     Session(RunsOn(local=True), RunFolder(tmp_path / "run")).execute(load(config))
     journal, head = tmp_path / "run" / "journal.swarm", tmp_path / "run" / "journal.head"
-    whole = journal.read_bytes()
+    complete = journal.read_bytes()
     reader = JournalReader(journal)
     records = [(offset, reader.unpacked(offset, payload)) for offset, payload in reader.payloads()]
     turns = [i for i, (_, record) in enumerate(records) if record[0] == "Transfer" and record[2] in TURNS]
@@ -312,11 +312,11 @@ def test_a_run_goes_on_from_wherever_it_was_cut_off(tmp_path: Path) -> None:
     assert causes == set(TURNS)
     # Before what a coming or a departure moves, within it, and right behind it.
     for cut in sorted({records[i + step][0] for i in turns for step in (0, 1)}):
-        journal.write_bytes(whole[:cut])
+        journal.write_bytes(complete[:cut])
         head.unlink(missing_ok=True)
         result = Session(RunsOn(local=True), RunFolder(tmp_path / "run")).resume()
         assert result.finished
-        assert journal.read_bytes() == whole, cut
+        assert journal.read_bytes() == complete, cut
         assert result.record.tables["rounds"]["traders"].to_list() == PRESENT
 
 

@@ -252,7 +252,7 @@ def test_an_interrupted_run_replays_as_far_as_it_went(tmp_path: Path, rounds: in
     assert (result.recorded_sha256, result.rounds, result.unfinished_records) == (sha256, rounds, 0)
 
 
-def test_a_run_interrupted_while_it_waits_for_decisions_keeps_its_whole_rounds(tmp_path: Path) -> None:
+def test_a_run_interrupted_while_it_waits_for_decisions_keeps_its_complete_rounds(tmp_path: Path) -> None:
     class Impatient:
         def __init__(self, port: TradersPort) -> None:
             self.port = port
@@ -267,7 +267,7 @@ def test_a_run_interrupted_while_it_waits_for_decisions_keeps_its_whole_rounds(t
     assert (result.holds, result.rounds) == (True, 2)
 
 
-def test_a_torn_journal_replays_to_its_last_whole_round(tmp_path: Path, journal: Path) -> None:
+def test_a_torn_journal_replays_to_its_last_complete_round(tmp_path: Path, journal: Path) -> None:
     content = journal.read_bytes()
     shas = {k: run(tmp_path / f"{k}", stop_after=k)[0] for k in range(ROUNDS + 1)}
     sizes = {k: (tmp_path / f"{k}" / "journal.swarm").stat().st_size for k in range(ROUNDS + 1)}
@@ -275,10 +275,10 @@ def test_a_torn_journal_replays_to_its_last_whole_round(tmp_path: Path, journal:
     for cut in cuts:
         (tmp_path / "torn").write_bytes(content[:cut])
         result = replayed(tmp_path / "torn")
-        whole = max(k for k, size in sizes.items() if size <= cut)
+        complete = max(k for k, size in sizes.items() if size <= cut)
         assert result.holds
-        assert (result.rounds, result.recorded_sha256) == (whole, shas[whole])
-        assert (result.torn_bytes > 0 or result.unfinished_records > 0) == (cut > sizes[whole])
+        assert (result.rounds, result.recorded_sha256) == (complete, shas[complete])
+        assert (result.torn_bytes > 0 or result.unfinished_records > 0) == (cut > sizes[complete])
 
 
 def test_a_journal_torn_before_the_first_round_replays_its_opening(tmp_path: Path, journal: Path) -> None:

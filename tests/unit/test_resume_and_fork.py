@@ -92,7 +92,7 @@ def test_a_finished_run_stays_as_it_is(parent: Path) -> None:
 
 def test_a_run_that_is_killed_again_and_again_ends_in_the_same_journal(tmp_path: Path) -> None:
     config = written(tmp_path / "config.yaml", rounds=120)
-    whole = run(tmp_path / "whole", config).record.summary["journal_sha256"]
+    complete = run(tmp_path / "complete", config).record.summary["journal_sha256"]
     folder, dice, kills = tmp_path / "killed", random.Random(3), 0
     arguments = [str(config), "--out", str(folder)]
     while True:
@@ -113,7 +113,7 @@ def test_a_run_that_is_killed_again_and_again_ends_in_the_same_journal(tmp_path:
         assert process.returncode == -signal.SIGKILL
         arguments = ["--resume", str(folder)]
     assert kills >= 3
-    assert json.loads((folder / "summary.json").read_text())["journal_sha256"] == whole
+    assert json.loads((folder / "summary.json").read_text())["journal_sha256"] == complete
 
 
 def test_two_processes_cannot_write_one_journal(parent: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,7 +186,7 @@ def test_a_fork_of_a_fork_can_be_longer_and_replays_and_resumes(parent: Path, tm
     forked(parent, tmp_path / "one", 4, "rounds=12")
     forked(tmp_path / "one", tmp_path / "two", 9, "rounds=10", "market.drift_permille=10")
     assert [f.round for f in read(tmp_path / "two" / "journal.swarm").forks] == [4, 9]
-    whole = (tmp_path / "two" / "journal.swarm").read_bytes()
+    complete = (tmp_path / "two" / "journal.swarm").read_bytes()
     for folder in ("one", "two"):
         assert replay(tmp_path / folder / "journal.swarm", composed).holds
     reader = JournalReader(tmp_path / "two" / "journal.swarm")
@@ -194,10 +194,10 @@ def test_a_fork_of_a_fork_can_be_longer_and_replays_and_resumes(parent: Path, tm
     # The record of the fork was durable before the fork's run began, and all after it may be lost.
     own = [r[0] for r in reader].index("Forked", [r[0] for r in reader].index("Forked") + 1) + 1
     for cut in starts[own::9]:
-        (tmp_path / "two" / "journal.swarm").write_bytes(whole[:cut])
+        (tmp_path / "two" / "journal.swarm").write_bytes(complete[:cut])
         (tmp_path / "two" / "journal.head").unlink(missing_ok=True)
         go_on(tmp_path / "two")
-        assert (tmp_path / "two" / "journal.swarm").read_bytes() == whole
+        assert (tmp_path / "two" / "journal.swarm").read_bytes() == complete
 
 
 @pytest.mark.parametrize(

@@ -49,9 +49,9 @@ def split(shards: int, backwards: bool) -> tuple[str, list[Gathered]]:
 
 @pytest.mark.parametrize(("shards", "backwards"), [(8, False), (8, True), (TRADERS, True)])
 def test_a_run_does_not_depend_on_how_its_traders_are_spread(shards: int, backwards: bool) -> None:
-    (sha256, whole), (other, rounds) = split(1, False), split(shards, backwards)
+    (sha256, together), (other, rounds) = split(1, False), split(shards, backwards)
     assert sha256 == other
-    for one, many in zip(whole, rounds, strict=True):
+    for one, many in zip(together, rounds, strict=True):
         assert to_record(one.entry(1)) == to_record(many.entry(1))
         assert one.decisions.gossip == many.decisions.gossip
         assert one.decisions.errors == many.decisions.errors

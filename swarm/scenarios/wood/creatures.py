@@ -6,13 +6,11 @@ a mechanical consequence when the round is settled.
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
-from swarm.agents.decision import Rules
-from swarm.agents.forms.market import market_forms
-from swarm.agents.forms.protocol import Form
+from swarm.agents import forms
+from swarm.agents.forms.protocol import FormPlugin
 from swarm.agents.observation import Barter, Observation
 from swarm.market.config import MarketConfig
 from swarm.market.events import RoundCleared
@@ -73,7 +71,7 @@ class Wood:
         # Kind k makes good k, and kinds take turns, so that all are equally many.
         self.trader_kind = self.trader % len(KINDS)
         self.makes = self.trader_kind
-        self.base_ticks = _by_good(config.start_price_ticks)
+        self.base_ticks = by_good(config.start_price_ticks)
         self.opening_reference_ticks = np.clip(self.base_ticks, 1, market.max_price_ticks)
         # [traders, goods]: what each creature would pay more or less than others, for the whole run.
         self.taste_permille = draw_between(
@@ -98,9 +96,9 @@ class Wood:
             + ". Hunger and cold spoil your mood."
         )
 
-    def forms(self, seed: int, rules: Rules, tick_cents: int) -> Mapping[str, Form[Any]]:
+    def forms(self) -> Mapping[str, FormPlugin]:
         """Returns the forms of a market."""
-        return market_forms(self.rules_text(), seed, rules, tick_cents)
+        return forms.of_markets()
 
     def resolve(self, round_: int, choices: Choices, market: MarketState) -> Resolved:
         """Returns the orders, which are for the market to clear."""
@@ -353,14 +351,14 @@ class Wood:
             self.trader[:, None],
             np.arange(len(GOODS))[None, :],
         )
-        return (stock * _by_good(self.config.spoil_permille)[None, :] + dice) // 1_000
+        return (stock * by_good(self.config.spoil_permille)[None, :] + dice) // 1_000
 
     def _harvest(self, round_: int) -> Movement:
         """Returns each creature's harvest: the ordinary one, a lot more or less by the weather, less by a blight."""
         weather = draw_between(self.seed, "weather", np.int64(-1), np.int64(1), round_, np.arange(len(KINDS)))
         # The weather is a kind's, and reaches each of its creatures or not.
         luck = (draw(self.seed, "luck", round_, self.trader) >> np.uint64(63)).astype(np.int64)
-        harvest = _by_good(self.config.harvest_lots)[self.makes]
+        harvest = by_good(self.config.harvest_lots)[self.makes]
         lots = np.where(harvest > 0, np.maximum(harvest + weather[self.trader_kind] * luck, 0), 0)
         for shock in self.config.shocks:
             # From the round after the announcement on, for as many rounds as the blight lasts.
@@ -374,7 +372,8 @@ class Wood:
         return Movement(cause, trader, target, good + 1, lots[trader, good])
 
 
-def _by_good(table: dict[Good, int]) -> Int64:
+def by_good(table: dict[Good, int]) -> Int64:
+    """Returns a table by good as an array in the order of GOODS, [goods]."""
     return np.array([table[g] for g in GOODS], dtype=np.int64)
 
 
@@ -384,21 +383,3 @@ def _title(shock: Shock) -> str:
 
 def _with_article(noun: str) -> str:
     return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
-
-
-def tilted(config: WoodConfig, seed: int, permille: int) -> WoodConfig:
-    """Returns a region's Wood, where each good is as much dearer as its harvest is scarcer, or the other way round.
-
-    A harvest is a few whole lots: its odd part is a lot or none by the seed's draw.
-    """
-    good = np.arange(len(GOODS))
-    tilt = draw_between(seed, "tilt", -permille, permille, good)
-    dice = draw_between(seed, "tilted harvest", 0, 999, good)
-    price = np.clip(_by_good(config.start_price_ticks) * (1_000 + tilt) // 1_000, 1, 100_000)
-    harvest = np.minimum((_by_good(config.harvest_lots) * (1_000 - tilt) + dice) // 1_000, 10_000)
-    return config.model_copy(
-        update={
-            "start_price_ticks": dict(zip(GOODS, price.tolist(), strict=True)),
-            "harvest_lots": dict(zip(GOODS, harvest.tolist(), strict=True)),
-        }
-    )
