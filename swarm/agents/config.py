@@ -102,6 +102,7 @@ class CouncilConfig(StrictModel):
     @model_validator(mode="after")
     def _has_different_members(self) -> Self:
         seats = [(member.model, member.role) for member in self.seats]
+        # The same model in the same role would be counted as two voters that never disagree.
         if len(set(seats)) < len(seats):
             raise ValueError("two members are one model in one role; raise `samples` to ask a model several times")
         if sum(role == "oversight" for _, role in seats) == len(seats):
@@ -112,6 +113,7 @@ class CouncilConfig(StrictModel):
     def seats(self) -> tuple[MemberConfig, ...]:
         """The members with their roles."""
         return tuple(
+            # A bare name that is a role is both: a model of that name in that role.
             MemberConfig(model=member, role=next((r for r in ROLES if r == member), None))
             if isinstance(member, str)
             else member
@@ -159,7 +161,7 @@ class TradersConfig(StrictModel):
         return [*(desk.name for desk in self.desks), *(council.name for council in self.councils), *self.define]
 
     def contacts(self, traders: int) -> int:
-        """How many others each of `traders` hears."""
+        """Returns how many others each of `traders` hears."""
         return min(DEFAULT_CONTACTS, traders - 1) if self.hears is None else self.hears
 
 
@@ -183,10 +185,10 @@ class BudgetConfig(StrictModel):
 
     @property
     def governed(self) -> bool:
-        """Whether anything bounds the run beyond its single turns and rounds."""
+        """Tells whether anything bounds the run beyond its single turns and rounds."""
         return (self.run_tokens, self.run_usd, self.seconds_per_round) != (None, None, None)
 
     def part(self, parts: int) -> Self:
-        """One of `parts` equal parts of what the run may cost."""
+        """Returns one of `parts` equal parts of what the run may cost."""
         tokens = self.run_tokens and self.run_tokens // parts
         return self.model_copy(update={"run_tokens": tokens, "run_usd": self.run_usd and self.run_usd / parts})

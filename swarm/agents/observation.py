@@ -29,7 +29,7 @@ class PastRound:
 
 @dataclass(frozen=True, slots=True)
 class MembersWorth:
-    """What the members of a council are worth by all rounds so far, in their order.
+    """The worth of a council's members by all rounds so far, in their order.
 
     `alone` is the member that is followed without counting while it is surely better than the council, or -1.
     """
@@ -45,7 +45,7 @@ class MembersWorth:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PublicView:
-    """What everybody knows in a round; arrays have one entry per good and tell of the last round.
+    """The view that everybody has of a round; arrays have one entry per good and tell of the last round.
 
     `history` has the last rounds, the newest last, where there are desks to ask for it. `elsewhere` has, where there
     are several regions, the names of the neighbours and their prices by good after the last round. `sizes` has what
@@ -71,7 +71,7 @@ class PublicView:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Barter:
-    """What each of n traders knows of itself where goods are made, needed and swapped.
+    """The columns that each of n traders knows of itself where goods are made, needed and swapped.
 
     `makes` is the good it produces or -1. `need`, `spare` and `worth_ticks` are [n, goods]: lots it is short of, lots
     it can do without, and what the next lot is worth to it (where it has some to spare: the least to take for one).
@@ -91,7 +91,7 @@ class Barter:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PrivateViews:
-    """What each of n traders knows of itself: row i of every column belongs to `trader[i]`.
+    """The columns that each of n traders knows of itself: row i of every column belongs to `trader[i]`.
 
     `have` is [n, goods], lots owned. `facts` are lines for its prompt that no rule needs to read, `heard` is the gossip
     that was routed to it, and `bought_lots` and `sold_lots` are its fills of the last round by good. `barter` has what
@@ -132,11 +132,12 @@ class PrivateViews:
         return len(self.trader)
 
     def take(self, rows: Int64) -> Self:
-        """The rows at the indices `rows`."""
+        """Returns the rows at the indices `rows`."""
         picked: dict[str, Any] = {}
         for f in fields(self):
             column = getattr(self, f.name)
             if column is not None:
+                # Columns of text are tuples, columns of columns pick their own rows, and all others are arrays.
                 if isinstance(column, tuple):
                     picked[f.name] = tuple(column[i] for i in rows)
                 elif isinstance(column, Assignment | Barter):

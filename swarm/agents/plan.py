@@ -1,4 +1,4 @@
-"""What a shard is made from: everything that is the same in all rounds. It holds no state and does nothing."""
+"""The plan that a shard is made from: everything that is the same in all rounds. It holds no state and does nothing."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from swarm.schema import StrictModel
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """What a mind's name stands for: the plug-in that makes it, that plug-in's section, and where in a config it is."""
+    """The meaning of a mind's name: the plug-in that makes it, that plug-in's section, and where in a config it is."""
 
     plugin: str
     section: StrictModel

@@ -6,14 +6,12 @@ from dataclasses import asdict
 from typing import Any
 
 from swarm.agents.minds import own_models
+from swarm.llm import engines
 from swarm.market.orders import Int64
 from swarm.scenarios.protocol import MarketState
 from swarm.simulation.facets.protocol import Tables
 from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.plan import RunPlan
-
-NO_MODEL = "no language model"
-"""The lab of an engine that is a rule in code."""
 
 
 class Identity:
@@ -96,7 +94,7 @@ def _told(plan: RunPlan, begin: int, end: int) -> dict[str, Any]:
         "config_sha256": plan.config_sha256,
         "minds": dict(sorted(Counter(plan.minds).items())),
         "engines": {model.name: model.engine for model in plan.models},
-        "rules": [model.name for model in plan.models if model.lab == NO_MODEL],
+        "natures": {model.name: asdict(engines.of(model).known_as) for model in plan.models},
         "asks": {mind: list(models) for mind, models in sorted(own_models(plan.shard).items())},
     }
 
