@@ -13,18 +13,9 @@ from typing import Any, Protocol
 import psutil
 import pytest
 
-from tests.cluster.conftest import (
-    SWARM,
-    Swarm,
-    descendants,
-    end_tree,
-    environment,
-    free_port,
-    summary,
-    swarm,
-    wait_for_port,
-)
+from tests.cluster.conftest import SWARM, Swarm, environment, summary, swarm, wait_for_port
 from tests.patience import patience
+from tests.processes import descendants, end_tree, free_port
 
 __all__ = ["Swarm", "environment", "swarm"]
 

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.conftest import end_tree, summary
+from tests.cluster.conftest import summary
 from tests.cluster_faults.conftest import Start, Swarm, finish, get_going, kill_one, local_sha256, start_run
 from tests.patience import patience
+from tests.processes import end_tree
 
 pytestmark = [pytest.mark.ray, pytest.mark.faults, pytest.mark.timeout(400)]
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from swarm.simulation.folder import RunFolder
-from tests.cluster.conftest import Swarm, end_tree, free_port, summary
+from tests.cluster.conftest import Swarm, summary
 from tests.cluster_faults.conftest import (
     Nodes,
     Start,
@@ -23,6 +23,7 @@ from tests.cluster_faults.conftest import (
     while_running,
 )
 from tests.patience import patience
+from tests.processes import end_tree, free_port
 
 pytestmark = [pytest.mark.ray, pytest.mark.faults, pytest.mark.timeout(600)]
 

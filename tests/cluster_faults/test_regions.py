@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.conftest import SWARM, end_tree, summary
+from tests.cluster.conftest import SWARM, summary
 from tests.cluster_faults.conftest import Nodes, Swarm, size, wait_until
 from tests.patience import patience
+from tests.processes import end_tree
 
 pytestmark = [pytest.mark.ray, pytest.mark.faults, pytest.mark.timeout(600)]
 
