@@ -6,7 +6,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -140,13 +140,18 @@ def size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def start_run(nodes: Nodes, folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
-    """Start `swarm run` on the cluster."""
+@contextmanager
+def running(nodes: Nodes, folder: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    """`swarm run` on the cluster, ended with the block at the latest."""
     command = [*SWARM, "run", *arguments, "--quiet", "--address", nodes.address]
     if "--resume" not in arguments:
         command += ["--out", str(folder)]
     with log(folder).open("ab") as output:
-        return subprocess.Popen(command, env=nodes.environment, stdout=output, stderr=output)
+        process = subprocess.Popen(command, env=nodes.environment, stdout=output, stderr=output)
+    try:
+        yield process
+    finally:
+        end_tree(process)
 
 
 def log(folder: Path) -> Path:
