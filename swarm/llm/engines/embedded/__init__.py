@@ -2,7 +2,7 @@
 
 from swarm.llm.engines.embedded.config import EmbeddedModel
 from swarm.llm.engines.protocol import EnginePlugin, Listed, Nature
-from swarm.llm.protocol import ModelClient
+from swarm.llm.protocol import MARGINS, ModelClient
 
 
 def _client(model: EmbeddedModel) -> ModelClient:
@@ -28,7 +28,7 @@ ENGINE = EnginePlugin(
     "embedded",
     EmbeddedModel,
     _client,
-    abilities=frozenset(),
+    abilities=frozenset({MARGINS}),
     summary="The tiny language models of this project's own, which travel with the code.",
     nature=Nature(
         "tiny embedded model",
