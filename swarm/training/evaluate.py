@@ -17,6 +17,7 @@ from swarm.agents.memory import Memory
 from swarm.agents.minds import definitions
 from swarm.agents.observation import Int64, Observation, PrivateViews
 from swarm.agents.plan import ShardPlan
+from swarm.agents.policies.menu import choose, read_menu
 from swarm.agents.shard import Shard
 from swarm.config import RunConfig
 from swarm.config_file import resolve
@@ -25,7 +26,6 @@ from swarm.llm.engines.embedded.config import EmbeddedModel
 from swarm.llm.engines.embedded.engine import EmbeddedEngine
 from swarm.llm.engines.scripted.config import ScriptedModel
 from swarm.llm.entry import Temperament
-from swarm.llm.menu_policies import choose, read_menu
 from swarm.llm.protocol import ModelReply, ModelRequest, TokenUsage
 from swarm.market.events import Trades
 from swarm.market.orders import BUY

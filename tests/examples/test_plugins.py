@@ -185,7 +185,8 @@ def test_a_form_of_others_is_asked_and_read_like_ours(tmp_path: Path) -> None:
         assert not any(outcome.gathered.decisions.errors)
         turns = outcome.gathered.turns
         said = dict(zip(turns.mind_names, turns.text, strict=True))
-        assert said["numbers"].isdigit()
+        # The scripted policy that came with the form never passes, as a number that is drawn would.
+        assert int(said["numbers"]) > 0
         assert not said["third"].isdigit()
     assert record.summary["trades"] > 0
 

@@ -27,7 +27,7 @@ from swarm.agents.shard import Shard, ShardAnswer
 from swarm.config_file import resolve
 from swarm.errors import ClusterError, OutputError
 from swarm.llm.engines.scripted.config import ScriptedModel
-from swarm.llm.scripted import ScriptedEngine
+from swarm.llm.engines.scripted.engine import ScriptedEngine
 from swarm.market import commands
 from swarm.market.orders import Int64
 from swarm.planning import compose, composed

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from swarm.agents.policies.menu import choose, read_menu
 from swarm.config_file import resolve
 from swarm.errors import ConfigError
 from swarm.llm import engines
@@ -18,7 +19,6 @@ from swarm.llm.engines.embedded import tokenizer
 from swarm.llm.engines.embedded.config import EmbeddedModel
 from swarm.llm.engines.embedded.engine import EmbeddedEngine
 from swarm.llm.entry import Temperament
-from swarm.llm.menu_policies import choose, read_menu
 from swarm.llm.protocol import Message, ModelReply, ModelRequest, TokenUsage
 from swarm.planning import compose
 from swarm.runtime.play import play

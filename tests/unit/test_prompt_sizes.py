@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from swarm.agents.decision import DecisionError
 from swarm.config_file import resolve
 from swarm.llm.engines.scripted.config import ScriptedModel
+from swarm.llm.engines.scripted.engine import ScriptedEngine
 from swarm.llm.entry import Temperament
 from swarm.llm.protocol import ModelClient, ModelReply, ModelRequest, TokenUsage
-from swarm.llm.scripted import ScriptedEngine
 from swarm.llm.tokens import ESTIMATED, MESSAGE_OVERHEAD, TokenSize, count_tokens, further_digits
 from swarm.planning import compose
 from swarm.simulation import history

@@ -15,8 +15,8 @@ from swarm.llm import engines
 from swarm.llm.engines.embedded.config import EmbeddedModel
 from swarm.llm.engines.embedded.engine import EmbeddedEngine
 from swarm.llm.engines.scripted.config import ScriptedModel
+from swarm.llm.engines.scripted.engine import ScriptedEngine
 from swarm.llm.protocol import Message, ModelClient, ModelReply, ModelRequest
-from swarm.llm.scripted import ScriptedEngine
 from swarm.planning import compose
 from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.market import Market

@@ -9,12 +9,13 @@ from typing import Any, get_args
 import pytest
 
 from swarm.agents.decision import Decision, read_reply
+from swarm.agents.policies.orders import answer
 from swarm.config_file import resolve
 from swarm.llm import engines
 from swarm.llm.engines.scripted.config import ScriptedModel
+from swarm.llm.engines.scripted.engine import ScriptedEngine
 from swarm.llm.entry import Temperament
 from swarm.llm.protocol import Message, ModelClient, ModelReply, ModelRequest
-from swarm.llm.scripted import ScriptedEngine, answer
 from swarm.planning import compose
 from swarm.simulation.market import Market
 from swarm.simulation.record import Recorder, RunRecord
