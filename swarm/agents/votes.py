@@ -134,7 +134,7 @@ def _weighed(turn: CouncilTurn, voters: list[int], cast: Any, actions: int, draw
 
 def _most(votes: Any, actions: int, drawn: Any) -> int:
     """Returns the action that one member named most often."""
-    counts = np.bincount(votes[votes != MISSING], minlength=actions)
+    counts = np.bincount(votes[votes != MISSING], minlength=actions).astype(np.float64)
     return int(winners(counts[None].astype(np.float64), drawn[None])[0])
 
 
