@@ -4,7 +4,6 @@ import json
 import os
 import secrets
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -14,12 +13,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from swarm.plugins import VARIABLE
 from swarm.runtime.ports import RunsOn
 from tests.patience import patience
+from tests.processes import end_tree, free_port
 
 SWARM = [sys.executable, "-m", "swarm"]
 ROOT = Path(__file__).parents[2]
@@ -63,36 +62,6 @@ def summary(folder: Path) -> dict[str, Any]:
     """A run's summary."""
     loaded: dict[str, Any] = json.loads((folder / "summary.json").read_text())
     return loaded
-
-
-def descendants(pid: int) -> list[psutil.Process]:
-    """All processes below `pid`."""
-    try:
-        return psutil.Process(pid).children(recursive=True)
-    except psutil.NoSuchProcess:
-        return []
-
-
-def free_port() -> int:
-    """A port nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def end_tree(process: subprocess.Popen[Any]) -> None:
-    """End a process of the test's own and everything below it."""
-    tree = descendants(process.pid)
-    process.send_signal(signal.SIGTERM)
-    try:
-        process.wait(timeout=20)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-    for orphan in tree:
-        if orphan.is_running():
-            orphan.kill()
 
 
 @pytest.fixture(scope="session")

@@ -21,6 +21,8 @@ from swarm.monitoring.hub import Hub
 from swarm.planning import compose, composed
 from swarm.plugins import VARIABLE
 from swarm.report import deciders
+from swarm.report.parts import Figure, Table
+from swarm.report.sections.cost import cost
 from swarm.runtime.play import play
 from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.record import RunRecord
@@ -77,6 +79,15 @@ def test_a_cascade_asks_the_strong_model_only_where_the_cheap_one_failed(tmp_pat
     asked = np.concatenate([np.bincount(outcome.gathered.turns.calls.turn) for outcome in rounds])
     assert set(asked.tolist()) == {1, 2}
     assert not any(error for outcome in rounds for error in outcome.gathered.decisions.errors)
+
+
+def test_a_turn_of_several_calls_has_no_bar_beside_the_budget_of_one(tmp_path: Path) -> None:
+    define = {"wise": {"mind": "panel", "models": ["cheap", "strong"]}}
+    _, record = played({"traders": {"minds": {"wise": 1, "third": 1}, "define": define}}, tmp_path / "j")
+    figure, *_ = (part for part in cost(record) if isinstance(part, Figure))
+    (table,) = (part for part in cost(record) if isinstance(part, Table))
+    assert {row["mind"] for row in figure.panels[0].data["rows"]} == {"third"}
+    assert {row[0] for row in table.rows} == {"third", "wise"}
 
 
 def test_an_engine_of_others_answers_like_ours(tmp_path: Path) -> None:
