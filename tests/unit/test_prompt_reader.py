@@ -12,12 +12,8 @@ from swarm.agents.forms.menu import LETTERS, MenuForm
 from swarm.agents.observation import Observation
 from swarm.agents.prompt_reader import PromptRead, read_prompt
 from swarm.config_file import resolve
-from swarm.llm import engines
-from swarm.planning import compose
-from swarm.simulation.market import Market
+from swarm.runtime.play import Shown, play
 from swarm.simulation.plan import RunPlan
-from swarm.simulation.traders import Gathered, LocalTraders
-from swarm.simulation.world import run_rounds
 
 BUDGET = 1_000_000
 SCENARIOS: dict[str, dict[str, Any]] = {
@@ -26,25 +22,12 @@ SCENARIOS: dict[str, dict[str, Any]] = {
 }
 
 
-class Watched:
-    """Traders that keep what they were shown."""
-
-    def __init__(self, plan: RunPlan) -> None:
-        self.inner = LocalTraders(plan.shard, {m.name: engines.in_process(m) for m in plan.models})
-        self.seen: list[Observation] = []
-
-    def decide(self, seen: Observation) -> Gathered:
-        self.seen.append(seen)
-        return self.inner.decide(seen)
-
-
 @cache
 def played(scenario: str) -> tuple[RunPlan, list[Observation]]:
     models = [{"name": "o", "temperament": "momentum"}, {"name": "m", "temperament": "panic", "form": "menu"}]
-    plan = compose(resolve({"rounds": 4, "population": 10, "models": models, "scenario": SCENARIOS[scenario]})).run
-    traders = Watched(plan)
-    run_rounds(plan, Market(plan.market, None), traders)
-    return plan, traders.seen
+    config = resolve({"rounds": 4, "population": 10, "models": models, "scenario": SCENARIOS[scenario]})
+    shown = Shown()
+    return play(config, traders=shown.asking).plan.run, shown.seen
 
 
 def must_say(read: PromptRead, plan: RunPlan, seen: Observation, row: int) -> None:
