@@ -149,6 +149,8 @@ def _plan(config: RunConfig, seed: int, scenario: Scenario, minds: tuple[str, ..
     with_tools = models_with_tools(minds, of)
     cheaper = _cheaper(config, asked, with_tools, form_of)
     offered = scenario.forms()
+    # Some minds also read a form that none of their models answers in.
+    read = {name for mind in minds for name in plugin(of[mind]).reads if name in offered}
     terms = FormTerms(scenario.rules_text(), seed, rules, config.market.tick_cents)
     _check_barter(scenario, minds, of)
     _check_margin(config, scenario)
@@ -181,7 +183,7 @@ def _plan(config: RunConfig, seed: int, scenario: Scenario, minds: tuple[str, ..
             tick_cents=config.market.tick_cents,
             traders=config.traders,
             budget=config.budget,
-            forms={name: offered[name].build(terms) for name in sorted({*form_of.values()})},
+            forms={name: offered[name].build(terms) for name in sorted({*form_of.values(), *read})},
             form_of=form_of,
             cheaper=cheaper,
             usd_per_turn={m.name: usd_per_turn(m, config.budget.tokens_per_turn) or 0.0 for m in config.models},

@@ -268,4 +268,5 @@ MIND = MindPlugin(
     build=CascadeMind,
     models=lambda section: (section.small, section.large),
     barters=True,
+    reads=(MenuForm.name,),
 )
