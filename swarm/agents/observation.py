@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from swarm.coordination.assignment import Assignment
+from swarm.coordination.bids import Brief
 from swarm.llm.tokens import TokenSize
 
 Int64 = npt.NDArray[np.int64]
@@ -50,7 +51,7 @@ class PublicView:
     `history` has the last rounds, the newest last, where there are desks to ask for it. `elsewhere` has, where there
     are several regions, the names of the neighbours and their prices by good after the last round. `sizes` has what
     engines make of prompts, by model, where that is more than is estimated, and `members_worth` what is known of each
-    council's members; no prompt shows either.
+    council's members; no prompt shows either. `brief` is what tiers of an auction bid by, in rounds with bids.
     """
 
     round: int
@@ -67,6 +68,7 @@ class PublicView:
     elsewhere: tuple[tuple[str, tuple[int, ...]], ...] = ()
     sizes: Mapping[str, TokenSize] = field(default_factory=dict)
     members_worth: Mapping[str, MembersWorth] = field(default_factory=dict)
+    brief: Brief | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

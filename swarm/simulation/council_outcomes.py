@@ -95,14 +95,8 @@ class CouncilOutcomes:
         menus = self._plan.shard.forms.get(MenuForm.name)
         if not self._councils or not isinstance(menus, MenuForm):
             return ()
-        # A market as it stood before the round: [traders, assets] and [named accounts, assets] are all that it holds.
-        market = new_exchange(self._plan.market)
-        traders, assets = before.state.balances.shape
-        market.ledger.balances[:traders, :assets] = before.state.balances
-        market.ledger.balances[traders:, :assets] = before.named
-        market.reference_ticks = before.state.reference_ticks.copy()
         round_ = seen.public.round
-        return tuple(self.judge(seen, turns, menus, Counterfactual(market, round_, orders), round_))
+        return tuple(self.judge(seen, turns, menus, cleared_again(self._plan, round_, orders, before), round_))
 
     @property
     def worth(self) -> dict[str, MembersWorth]:
@@ -212,6 +206,17 @@ def lower_bound(right: float, calls: float, z: float = 1.96) -> float:
     middle = share + weight / 2
     half = z * float(np.sqrt(share * (1 - share) / calls + weight / (4 * calls)))
     return (middle - half) / (1 + weight)
+
+
+def cleared_again(plan: RunPlan, round_: int, orders: Orders, before: MarketAnswer) -> Counterfactual:
+    """Returns a round that can be cleared again, with all orders, in a market as it stood before it."""
+    market = new_exchange(plan.market)
+    # [traders, assets] and [named accounts, assets] are all that it holds.
+    traders, assets = before.state.balances.shape
+    market.ledger.balances[:traders, :assets] = before.state.balances
+    market.ledger.balances[traders:, :assets] = before.named
+    market.reference_ticks = before.state.reference_ticks.copy()
+    return Counterfactual(market, round_, orders)
 
 
 def realised_ticks(before: Counterfactual, trader: int, action: Action, seen: Observation, row: int) -> int:

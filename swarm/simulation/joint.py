@@ -133,6 +133,11 @@ def joint_outcome(plan: WorldPlan, outcomes: Sequence[RoundOutcome]) -> RoundOut
             for numbers, o in zip(number_of, outcomes, strict=True)
             for one in o.judged
         ),
+        bids=tuple(
+            replace(one, trader=int(numbers[one.trader]))
+            for numbers, o in zip(number_of, outcomes, strict=True)
+            for one in o.bids
+        ),
     )
 
 

@@ -23,6 +23,7 @@ from swarm.market.orders import Int64, Orders
 from swarm.scenarios.protocol import Choices, Consequence, HearsPrices, MarketState, Movement, Resolved, with_debts
 from swarm.seeding import draw
 from swarm.simulation.acting import Judge, PartyActs, Told, told
+from swarm.simulation.auction_outcomes import JudgedBids, judged_bids
 from swarm.simulation.compute import COMPUTE, Charged, charged
 from swarm.simulation.council_outcomes import CouncilOutcomes, Judged
 from swarm.simulation.entries import Acted
@@ -46,7 +47,7 @@ class RoundOutcome:
     `delivery` is what traders heard before they decided, which was said in the round before, and `said` what they said;
     `journal` is what keeping the journal has taken up to the round. In a world of several markets the outcome is that
     of all of them as one, `of` has each one's own, and `road` what travelled between them. `acted` is what parties did,
-    and `judged` are turns of councils for which the round was cleared again.
+    and `judged` and `bids` are turns of councils and auctions for which the round was cleared again.
     """
 
     plan: RunPlan
@@ -70,6 +71,7 @@ class RoundOutcome:
     of: "tuple[RoundOutcome, ...]" = ()
     road: RoadRound | None = None
     judged: tuple[Judged, ...] = ()
+    bids: tuple[JudgedBids, ...] = ()
     acted: tuple[Acted, ...] = ()
 
 
@@ -114,6 +116,7 @@ class _Cleared:
     reference_before_ticks: Int64
     clear_s: float
     judged: tuple[Judged, ...]
+    bids: tuple[JudgedBids, ...]
     charged: Charged
 
 
@@ -208,11 +211,12 @@ class RoundLoop:
         taken, cleared = _taken_and_cleared(self._answer.events)
         clear_s = self._clock() - resumed_s
         judged = self._councils.settled(decided.seen, decided.gathered.turns, orders, decided_on)
+        bids = judged_bids(plan, decided.seen, decided.gathered.turns, orders, decided_on)
         self._live(round_, before, cleared, resolved)
         paid = self._charge(decided, cleared)
         self._said = _said(plan, round_, decided.gathered, orders, taken, cleared)
         self.round, self._last = round_, cleared
-        self._cleared = _Cleared(decided, orders, taken, cleared, before, clear_s, judged, paid)
+        self._cleared = _Cleared(decided, orders, taken, cleared, before, clear_s, judged, bids, paid)
 
     def end(self, acts: Sequence[PartyActs] = ()) -> RoundOutcome:
         """The third phase: what parties do is judged, journalled and applied, and the round is made durable."""
@@ -244,6 +248,7 @@ class RoundLoop:
             decide_s=decided.decided_s - decided.started_s,
             clear_s=cleared.clear_s,
             judged=cleared.judged,
+            bids=cleared.bids,
             acted=acted,
         )
 
@@ -314,7 +319,7 @@ class RoundLoop:
         if COMPUTE not in self.plan.market.named_accounts:
             return Charged()
         account = self.plan.market.named_accounts.index(COMPUTE)
-        charges = self._staff.settle(decided.round, decided.gathered.turns, cleared)
+        charges = self._staff.settle(decided.seen, decided.gathered.turns, cleared)
         due = charged(charges, self._answer.state, int(self._answer.named[account][CASH]))
         self._execute(due.movements)
         return due

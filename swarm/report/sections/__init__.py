@@ -15,6 +15,7 @@ ORDER = (
     "profit",
     "decisions",
     "councils",
+    "auctions",
     "desks",
     "cost",
     "conservation",
