@@ -1,4 +1,4 @@
-"""Calls of tools as the API tells them beside a reply's text, whole or piece by piece, put into the text.
+"""Puts calls of tools, which the API tells beside a reply's text, whole or piece by piece, into the text.
 
 A reply is one text for whoever reads it. What is no call is left out; what a call means, this module does not know.
 """
