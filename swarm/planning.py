@@ -209,6 +209,9 @@ def _cheaper(config: RunConfig, asked: set[str], with_tools: set[str]) -> dict[s
 def _staffed(config: RunConfig, asked: set[str], with_tools: set[str]) -> set[str]:
     """The models that the staffing may choose; ConfigError where one cannot take the place of those that are asked."""
     found = {*staffing.models_of(config.traders.staffing)}
+    if staffing.mind_of(config.traders.staffing):
+        # It chooses for the mind that it brings along alone, whose models they are.
+        return found
     entries = {model.name: model for model in config.models}
     for name in sorted(found):
         if with_tools and not entries[name].takes_tools:

@@ -1,4 +1,4 @@
-"""What strategy auctions came to: who worked, what it cost beside always the largest, and whether an auction can pay."""
+"""What strategy auctions came to: who worked, what it cost, and whether an auction can pay here at all."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ import polars as pl
 from swarm.report import aggregates, charts
 from swarm.report.charts import Panel, Spec
 from swarm.report.parts import Figure, Key, SectionPlugin, Table
-from swarm.report.wording import count, share
+from swarm.report.wording import count
 from swarm.simulation.record import RunRecord
 
 COLOURS = (charts.FIRST, charts.SECOND, charts.THIRD)
@@ -57,8 +57,8 @@ def _tiers(found: dict[str, Any]) -> Table:
                 f"{tier['cents_per_1000_tokens']:g}",
                 count(tier["awards"]),
                 count(tier["turns"]),
-                share(tier["turns"] / turns),
-                share(right[model]) if model in right else "not judged",
+                _share(tier["turns"] / turns),
+                _share(right[model]) if model in right else "not judged",
             )
             for model, tier in found["tiers"].items()
         ),
@@ -81,6 +81,10 @@ def _came_to(found: dict[str, Any]) -> Table:
         ("saving against always the largest, with all bids paid", said),
     )
     return Table("What auctions cost and changed", found["can_pay"], ("what", "how much"), rows)
+
+
+def _share(value: float) -> str:
+    return f"{100 * value:.1f}%"
 
 
 def share_chart(last: int, tiers: list[str]) -> Spec:

@@ -124,11 +124,8 @@ class Auctions:
 
     def _gates(self, config: AuctionConfig) -> dict[str, Any]:
         """Whether an auction can pay here, by what the bids were worth."""
-        if len(self._judged) < LEAST_JUDGED:
-            return {
-                "judged": len(self._judged),
-                "can_pay": f"Too few auctions were judged to say: {len(self._judged)}.",
-            }
+        if (judged := len(self._judged)) < LEAST_JUDGED:
+            return {"judged": judged, "can_pay": f"Too few auctions were judged to say whether one can pay: {judged}."}
         right = np.stack([one.right for one in self._judged])
         claim = np.stack([one.claim_permille for one in self._judged]).astype(np.float64)
         # Difficulty is how many actions there are to choose from.
