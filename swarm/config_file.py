@@ -1,4 +1,4 @@
-"""A config's file and `--set`: plain values read within bounds, checked, and what is wrong said in our words.
+"""Reads a config's file and `--set`: plain values within bounds, checked, and what is wrong said in our words.
 
 It knows neither what keys mean, which is the models', nor what a run does with them.
 """
@@ -18,7 +18,7 @@ from swarm.schema import Misplaced, StrictModel, short
 Model = TypeVar("Model", bound=StrictModel)
 
 EXAMPLE = "configs/wood.yaml"
-MAX_PLACE_CHARACTERS = 400
+MAX_KEY_CHARACTERS = 400
 
 
 def load(path: Path, overrides: tuple[str, ...] = (), seed: int | None = None) -> RunConfig:
@@ -48,7 +48,7 @@ def as_override(key: str, value: Any) -> str:
 
 
 def resolve(data: dict[str, Any]) -> RunConfig:
-    """Check plain values and write out every default, the scenario's included."""
+    """Checks plain values and write out every default, the scenario's included."""
     config = _validate(RunConfig, data, "")
     name = config.scenario.get("name")
     known = scenarios.names()
@@ -56,6 +56,7 @@ def resolve(data: dict[str, Any]) -> RunConfig:
         raise ConfigError(
             "scenario.name", f"expected one of {', '.join(known)}, got {short(name)}{suggest(str(name), known)}"
         )
+    # The scenario's section is checked by the plug-in's own class, which the config does not know.
     plugin = scenarios.find(str(name))
     section = _validate(plugin.Config, config.scenario, "scenario.")
     if config.regions and config.regions.tilt_permille and plugin.tilted is None:
@@ -66,7 +67,7 @@ def resolve(data: dict[str, Any]) -> RunConfig:
 
 
 def _unreadable(path: Path, error: Exception) -> ConfigError:
-    """The error that says why a file is no config."""
+    """Returns the error that says why a file is no config."""
     if isinstance(error, bounded_yaml.Unreadable) and error.line is not None:
         return ConfigError(f"{path}:{error.line}", f"this is not YAML that a config may have ({error})")
     why = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
@@ -74,45 +75,46 @@ def _unreadable(path: Path, error: Exception) -> ConfigError:
 
 
 def _override(data: dict[str, Any], override: str) -> None:
-    place, equals, text = override.partition("=")
-    if not equals or not place:
+    key, equals, text = override.partition("=")
+    if not equals or not key:
         raise ConfigError(f"--set {short(override)}", "expected a.b=value", "for example --set rounds=10")
     try:
         value = bounded_yaml.parse(text)
     except ValueError as error:
-        where = f"--set {place[:MAX_PLACE_CHARACTERS]}"
+        where = f"--set {key[:MAX_KEY_CHARACTERS]}"
         raise ConfigError(where, f"the value is not YAML that a config may have ({error})") from error
-    put(data, place, value)
+    put(data, key, value)
 
 
-def put(data: dict[str, Any], place: str, value: Any) -> None:
+def put(data: dict[str, Any], key: str, value: Any) -> None:
     """Puts a value at a key such as `market.tick_cents` or `models.0.name`, and makes the tables that lead there."""
-    *path, last = place.split(".")
-    if len(path) >= bounded_yaml.MAX_DEPTH or len(place) > MAX_PLACE_CHARACTERS:
-        raise ConfigError(f"--set {short(place)}", "this key is too deep or too long; no config has such a one")
+    *path, last = key.split(".")
+    if len(path) >= bounded_yaml.MAX_DEPTH or len(key) > MAX_KEY_CHARACTERS:
+        raise ConfigError(f"--set {short(key)}", "this key is too deep or too long; no config has such a one")
     here: Any = data
-    for key in path:
-        here = _child(here, key, place)
+    for part in path:
+        here = _child(here, part, key)
     if isinstance(here, list):
-        here[_index(here, last, place)] = value
+        here[_index(here, last, key)] = value
     else:
         here[last] = value
 
 
-def _child(here: Any, key: str, place: str) -> Any:
-    child = here[_index(here, key, place)] if isinstance(here, list) else here.setdefault(key, {})
+def _child(here: Any, part: str, key: str) -> Any:
+    child = here[_index(here, part, key)] if isinstance(here, list) else here.setdefault(part, {})
     if child is None and isinstance(here, dict):
-        child = here[key] = {}
+        # `--set a.b=1` makes a table of `a: null`, as of a key that is not there.
+        child = here[part] = {}
     if not isinstance(child, dict | list):
-        raise ConfigError(f"--set {place}", f"{key} has a value and no keys below it")
+        raise ConfigError(f"--set {key}", f"{part} has a value and no keys below it")
     return child
 
 
-def _index(here: list[Any], key: str, place: str) -> int:
-    if not (key.isascii() and key.isdigit() and len(key) < 10 and int(key) < len(here)):
+def _index(here: list[Any], part: str, key: str) -> int:
+    if not (part.isascii() and part.isdigit() and len(part) < 10 and int(part) < len(here)):
         expected = f"a number from 0 to {len(here) - 1}" if here else "no index, since the list is empty,"
-        raise ConfigError(f"--set {place}", f"expected {expected} in place of {short(key)}")
-    return int(key)
+        raise ConfigError(f"--set {key}", f"expected {expected} in place of {short(part)}")
+    return int(part)
 
 
 def _validate(model: type[Model], data: dict[str, Any], prefix: str) -> Model:
@@ -127,52 +129,55 @@ def _validate(model: type[Model], data: dict[str, Any], prefix: str) -> Model:
 
 def _config_error(model: type[BaseModel], error: Mapping[str, Any], prefix: str) -> ConfigError:
     location, parent = _resolve(model, error["loc"])
-    place = prefix + ".".join(location)
+    key = prefix + ".".join(location)
+    # A validator of ours has said it in our words; what pydantic found is translated.
     cause = error.get("ctx", {}).get("error")
     if isinstance(cause, Misplaced):
         return ConfigError(cause.key, str(cause))
     if isinstance(cause, ValueError):
-        return ConfigError(place.rstrip(".") or "config", str(cause))
+        return ConfigError(key.rstrip(".") or "config", str(cause))
     match error["type"]:
         case "extra_forbidden":
             known = list(parent.model_fields)
-            key = str(error["loc"][-1])
-            return ConfigError(place, f"there is no such key{suggest(key, known)}", f"known: {', '.join(known)}")
+            unknown = str(error["loc"][-1])
+            return ConfigError(key, f"there is no such key{suggest(unknown, known)}", f"known: {', '.join(known)}")
         case "missing":
-            return ConfigError(place, "this key is missing", "`swarm validate --explain` says what it means")
+            return ConfigError(key, "this key is missing", "`swarm validate --explain` says what it means")
         case "union_tag_invalid":
             tags = [tag.strip(" '") for tag in error["ctx"]["expected_tags"].split(",")]
             tag = str(error["ctx"]["tag"])
             return ConfigError(
-                f"{place}.engine", f"expected one of {', '.join(tags)}, got {short(tag)}{suggest(tag, tags)}"
+                f"{key}.engine", f"expected one of {', '.join(tags)}, got {short(tag)}{suggest(tag, tags)}"
             )
         case _:
+            # pydantic's "Input should be ..." becomes "expected ...", as all our errors say it.
             message = error["msg"][0].lower() + error["msg"][1:]
             expected = message.replace("input should be", "expected").replace("should", "must")
-            return ConfigError(place, f"{expected}, got {short(error['input'])}")
+            return ConfigError(key, f"{expected}, got {short(error['input'])}")
 
 
 def _resolve(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[list[str], type[BaseModel]]:
-    """A location as the file's writer sees it, without the tags of unions, and the model that its last part is in."""
-    here, tagged, place = model, dict[str, type[BaseModel]](), list[str]()
+    """Returns a location as the file's writer sees it, without tags of unions, and the model of its last part."""
+    here, tagged, path = model, dict[str, type[BaseModel]](), list[str]()
     parent = here
     for part in location:
+        # pydantic names the member of a union in the location; the file has no such key.
         if part in tagged:
             here, tagged = tagged[str(part)], {}
             parent = here
             continue
         if part != "[key]":
-            place.append(str(part))
+            path.append(str(part))
         parent = here
         if isinstance(part, str) and part in here.model_fields:
             annotation = here.model_fields[part].annotation
             tagged = _tagged(annotation)
             here = here if tagged else _model_of(annotation) or here
-    return place, parent
+    return path, parent
 
 
 def _tagged(annotation: Any) -> dict[str, type[BaseModel]]:
-    """The members of a union whose members have tags, by tag, and of lists their items; nothing for any other type."""
+    """Returns the members of a tagged union by tag, also as a list's items; nothing for any other type."""
     if get_origin(annotation) is Annotated:
         member, *marks = get_args(annotation)
         for mark in marks:

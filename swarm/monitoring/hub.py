@@ -143,7 +143,7 @@ class Hub(Collector):
             self._series.set("swarm_run_finished", 1)
 
     def collect(self) -> Iterator[Family]:
-        """Yields all series as they are after the last whole round."""
+        """Yields all series as they are after the last complete round."""
         # Asked of the disk before the lock is taken: a slow disk must not hold up a round.
         disk = shutil.disk_usage(self._folder) if self._folder.is_dir() else None
         with self._lock:

@@ -51,12 +51,12 @@ def state(summary: Summary) -> tuple[str, bool]:
 
 
 def where(summary: Summary) -> str:
-    """Returns where the run took place."""
+    """Returns where the run ran, and over how many shards and nodes."""
     layout = summary.get("layout", {})
     shards, size = layout.get("shards"), layout.get("traders_per_shard")
     # A run in one process has no shards to tell of.
     shape = f", {_plural(shards, 'shard')} of up to {_plural(size, 'trader')}" if shards and size else ""
-    return f"{summary.get('place', 'not recorded')}{shape}{_spread(layout)}"
+    return f"{summary.get('runs_on', 'not recorded')}{shape}{_spread(layout)}"
 
 
 def _spread(layout: Summary) -> str:
@@ -81,9 +81,9 @@ def coming_and_going(summary: Summary) -> str:
     if not population:
         return ""
     (_, at_first), *later = population["schedule"]
-    steps = "".join(f", {count(traders)} from round {count(first)} on" for first, traders in later)
+    later_on = "".join(f", {count(traders)} from round {count(first)} on" for first, traders in later)
     return (
-        f"{count(at_first)} traders at the opening{steps}. Figures are of those who were there; profits are of the "
+        f"{count(at_first)} traders at the opening{later_on}. Figures are of those who were there; profits are of the "
         f"{count(population['stayed'])} who never left."
     )
 

@@ -245,7 +245,7 @@ def test_somebody_must_have_the_mind_and_tiers_answer_by_menu() -> None:
         resolve({"models": MODELS, "traders": {"minds": {"cheap": 1}, "staffing": staffing}})
     assert resolve({"models": MODELS, "traders": {"staffing": staffing}}).minds == {"auction": 1}
     orders = [{**m, "form": "orders"} for m in MODELS]
-    with pytest.raises(ConfigError, match=r"tiers\.0.*menu"):
+    with pytest.raises(ConfigError, match=r"traders\.staffing.*menu"):
         play(resolve({"models": orders, "rounds": 1, "population": 8, "traders": {"staffing": staffing}}))
 
 
@@ -275,7 +275,7 @@ def test_a_fork_that_changes_nothing_goes_the_same_way(tmp_path: Path) -> None:
 
 
 def test_the_keys_are_explained_and_the_report_has_a_section(tmp_path: Path) -> None:
-    keys = {key.place: key for key in explain("wood")}
+    keys = {key.key: key for key in explain("wood")}
     assert "pays" in keys["traders.staffing[auction].tiers[].cents_per_1000_tokens"].meaning
     assert "traders.staffing[auction].weights.cost" in keys
     found = Session(IN_THIS_PROCESS, RunFolder(tmp_path / "run")).execute(config())

@@ -6,8 +6,9 @@ nonsense is a missing bid or vote; the turn is lost only where nobody bids.
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 
@@ -22,7 +23,6 @@ from swarm.agents.turns import NEVER_ASKED, Turns
 from swarm.coordination.bids import AWARD, UNKNOWN, Award, Work, read_turn
 from swarm.coordination.staffing.auction import NAME, AuctionConfig
 from swarm.coordination.standing import default_stand
-from swarm.errors import ConfigError
 from swarm.llm.protocol import ModelClient
 from swarm.llm.tokens import ESTIMATED
 
@@ -39,7 +39,7 @@ class AuctionMind:
         calls = len(self.tiers) * (section.drafts + section.jury) * (2 if section.memory else 1)
         self.most = TurnBound(plan.budget.tokens_per_turn * calls, calls)
         self._plan = plan
-        self._menu = _menu_of(self.tiers, plan)
+        self._menu = cast(MenuForm, plan.form(self.tiers[0]))
 
     async def decide(self, seats: Seats, models: Mapping[str, ModelClient], deadline_s: float) -> Turns:
         """Returns the auctions of those who are bid for, and the replies of the models that have the others' work."""
@@ -111,26 +111,11 @@ def _faults(award: Award) -> Iterator[DecisionError]:
                 yield kinds[bid.letters]
 
 
-def _menu_of(tiers: Sequence[str], plan: ShardPlan) -> MenuForm:
-    """The menu that tiers bid on; ConfigError where one of them answers in another form."""
-    for i, tier in enumerate(tiers):
-        form = plan.form(tier)
-        if not isinstance(form, MenuForm):
-            raise ConfigError(
-                f"traders.staffing.tiers.{i}.model",
-                f"{tier!r} answers in the form {form.name!r}; a bid is a letter of a menu",
-                f"set `form: menu` at the model {tier!r}",
-            )
-    found = plan.form(tiers[0])
-    if not isinstance(found, MenuForm):
-        raise TypeError("an auction has a tier")
-    return found
-
-
 MIND = MindPlugin(
     name=NAME,
     summary="Models bid for a trader's work, and the winner does it.",
     Config=AuctionConfig,
     build=AuctionMind,
     models=lambda section: section.models,
+    form=MenuForm.name,
 )

@@ -35,8 +35,8 @@ def headers(model: OpenAIModel, key: str | None) -> dict[str, str]:
 
 def url(model: OpenAIModel, path: str) -> URL:
     """Returns the address of a path of the API, with the query that the config adds to each."""
-    whole = URL(model.base_url + path)
-    return whole.with_query(model.request.query) if model.request.query else whole
+    url = URL(model.base_url + path)
+    return url.with_query(model.request.query) if model.request.query else url
 
 
 def proxy_for(target: URL) -> URL | None:

@@ -220,13 +220,13 @@ def completion(
     if longest > MAX_REPLY_CHARS:
         return Failure("too_large", f"a reply of {longest} characters")
     # The endpoint counts all samples together; each gets its share, and the first one the prompt.
-    whole = usage_of(told, request, "".join(one.text or one.reasoning for one in said))
-    samples = [_sample(one, told, whole) for one in said]
+    total = usage_of(told, request, "".join(one.text or one.reasoning for one in said))
+    samples = [_sample(one, told, total) for one in said]
     if len(said) == 1:
         return Completion((samples[0],), first_token_at)
-    for number, tokens in enumerate(_shares(whole.completion, [one.text for one in said])):
-        usage = replace(whole, completion=tokens)
-        usage = replace(usage, cached_prompt=0, shared_prompt=whole.prompt) if number else usage
+    for number, tokens in enumerate(_shares(total.completion, [one.text for one in said])):
+        usage = replace(total, completion=tokens)
+        usage = replace(usage, cached_prompt=0, shared_prompt=total.prompt) if number else usage
         samples[number] = replace(samples[number], usage=usage)
     return Completion(tuple(samples), first_token_at)
 

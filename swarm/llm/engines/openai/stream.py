@@ -28,8 +28,8 @@ class Events:
         """Yields the data of every event that has ended."""
         buffer = self._rest + chunk
         # A carriage return at the end may be half of a line end.
-        whole, self._rest = (buffer[:-1], b"\r") if buffer.endswith(b"\r") else (buffer, b"")
-        *lines, last = whole.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
+        complete, self._rest = (buffer[:-1], b"\r") if buffer.endswith(b"\r") else (buffer, b"")
+        *lines, last = complete.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
         self._rest = last + self._rest
         for line in lines:
             yield from self._take(line)
