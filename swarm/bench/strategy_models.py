@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import log
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -61,8 +62,8 @@ def served(base_url: str, names: Sequence[str]) -> Sequence[ModelConfig]:
         raise ConfigError(
             "--model", f"expected one to {len(LADDER) - 1} models, got {len(names)}", "name them in order"
         )
-    tiny = {"name": "tiny-value", "engine": "embedded", "temperament": "value", "temperature": 1.0}
-    others = [
+    tiny: dict[str, Any] = {"name": "tiny-value", "engine": "embedded", "temperament": "value", "temperature": 1.0}
+    others: list[dict[str, Any]] = [
         {"name": f"served-{i}", "engine": "openai", "base_url": base_url, "model": name, "form": "menu"}
         | {"max_completion_tokens": 8}
         for i, name in enumerate(names, 1)
