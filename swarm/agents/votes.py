@@ -12,7 +12,7 @@ import numpy as np
 
 from swarm.agents.decision import DecisionError
 from swarm.agents.forms.menu import LETTERS
-from swarm.coordination.vote import MISSING, confident, scores
+from swarm.coordination.vote import MISSING, confident, scores, winners
 
 PASS = 0
 """The action that every menu has first."""
@@ -60,7 +60,7 @@ class CouncilTurn:
 
     @property
     def met(self) -> bool:
-        """Whether more than one member was asked."""
+        """Tells whether more than one member was asked."""
         return sum(bool(one) for one in self.votes) > 1
 
     def actions(self, actions: int) -> "np.ndarray[Any, np.dtype[np.int64]]":
@@ -123,28 +123,26 @@ def count(turn: CouncilTurn, rule: str, actions: int, overseers: frozenset[int],
 
 
 def _weighed(turn: CouncilTurn, voters: list[int], cast: Any, actions: int, drawn: Any) -> tuple[int, float]:
-    """The action with the largest sum of weights, and its probability if the weights are log odds."""
+    """Returns the action with the largest sum of weights, and its probability if the weights are log odds."""
     weights = np.array([turn.weights_permille[m] / 1_000 for m in voters])
     # Samples of a member share its weight, so that asking often does not make anybody count for more.
     share = np.repeat(weights / np.maximum((cast != MISSING).sum(axis=1), 1), cast.shape[1])
     total = scores(cast.reshape(1, -1), share, actions)[0]
     # What nobody voted for cannot win, whatever the weights.
     voted = np.isin(np.arange(actions), cast[cast != MISSING])
-    best = total[voted].max()
-    tied = voted & np.isclose(total, best, rtol=1e-12, atol=1e-12)
-    action = int(np.where(tied, drawn, -1.0).argmax())
+    action = int(winners(np.where(voted, total, -np.inf)[None], drawn[None])[0])
     likely = np.exp(total - total.max())
     return action, float(likely[action] / likely.sum())
 
 
 def _most(votes: Any, actions: int, drawn: Any) -> int:
-    """The action that one member named most often."""
+    """Returns the action that one member named most often."""
     counts = np.bincount(votes[votes != MISSING], minlength=actions)
-    return int(np.where(counts == counts.max(), drawn, -1.0).argmax())
+    return int(winners(counts[None], drawn[None])[0])
 
 
 def _letters(turn: CouncilTurn, chosen: Any, action: int) -> str:
-    """The letters of the action, with what the first member says that voted for it; silence where none did."""
+    """Returns the letters of the action, with what the first member says that voted for it; silence where none did."""
     for member, sample in np.argwhere(chosen == action).tolist():
         return turn.votes[member][sample]
     return LETTERS[action] + LETTERS[0]

@@ -15,10 +15,10 @@ from swarm.agents.observation import Observation
 from swarm.agents.turns import Turns
 from swarm.coordination.bids import UNKNOWN, Award, Work, read_turn
 from swarm.coordination.staffing.auction import NAME, AuctionConfig
-from swarm.market.orders import Int64, Orders
+from swarm.market.counterfactual import Counterfactual
+from swarm.market.orders import Int64
 from swarm.seeding import draw
-from swarm.simulation.council_outcomes import cleared_again, realised_ticks
-from swarm.simulation.market import MarketAnswer
+from swarm.simulation.gains import realised_ticks
 from swarm.simulation.plan import RunPlan
 
 
@@ -70,28 +70,36 @@ def awards(turns: Turns, config: AuctionConfig) -> Counter[str]:
     return Counter(config.models[winner] for winner in found if winner != UNKNOWN)
 
 
+Held = list[tuple[int, Award]]
+"""Auctions of a round, each with its trader."""
+
+
+def auctions_held(plan: RunPlan, turns: Turns) -> Held:
+    """Returns the auctions of a round."""
+    if (config := section_of(plan)) is None:
+        return []
+    found = auction_turns(turns, config)
+    return [(int(turns.trader[row]), turn) for row, turn in found if isinstance(turn, Award)]
+
+
 def judged_bids(
-    plan: RunPlan, seen: Observation, turns: Turns, orders: Orders, before: MarketAnswer
+    plan: RunPlan, seen: Observation, held: Held, menus: MenuForm, again: Counterfactual
 ) -> tuple[JudgedBids, ...]:
-    """Returns what the bids of some of a round's auctions were worth; `before` is what the round was decided on."""
-    config, menus = section_of(plan), plan.shard.forms.get(MenuForm.name)
-    if config is None or not isinstance(menus, MenuForm) or seen.private.barter is None:
-        return ()
-    held = [(row, turn) for row, turn in auction_turns(turns, config) if isinstance(turn, Award)]
-    if not held:
+    """Returns what the bids of some of a round's auctions were worth, by clearing the round `again`."""
+    config = section_of(plan)
+    if config is None or not held or seen.private.barter is None:
         return ()
     # Who is judged is drawn, since clearing a round again costs more than deciding it.
-    trader = turns.trader[[row for row, _ in held]]
+    trader = np.array([number for number, _ in held])
     order = np.argsort(draw(plan.seed, "judged bids", seen.public.round, trader), kind="stable")
     row_of = {number: i for i, number in enumerate(seen.private.trader.tolist())}
-    market = cleared_again(plan, seen.public.round, orders, before)
     found = []
     for index in np.sort(order[: config.judged_per_round]).tolist():
-        number, award = int(trader[index]), held[index][1]
+        number, award = held[index]
         row = row_of[number]
         actions = menus.menu(seen, row).actions
         # Every action is cleared, since bids that are all wrong can only be told by what nobody has bid.
-        gains = [realised_ticks(market, number, action, seen, row) for action in actions]
+        gains = [realised_ticks(again, number, action, seen, row) for action in actions]
         made = [LETTERS.index(bid.letters[0]) if bid.made else None for bid in award.first.bids]
         found.append(
             JudgedBids(

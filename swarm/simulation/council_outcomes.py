@@ -1,4 +1,4 @@
-"""What members of councils were worth: each round's proposed actions are cleared again, and what they brought is kept.
+"""Keeps what members of councils were worth: each round's proposed actions are cleared again to see what they bring.
 
 Labels come free in a market: with all other orders as they were, the round is cleared once more for each action of
 the menu. All of it follows from the journal, so a replay comes to the same weights. Orders that
@@ -11,16 +11,15 @@ import numpy as np
 import numpy.typing as npt
 
 from swarm.agents.config import CouncilConfig
-from swarm.agents.forms.menu import MOST_ACTIONS, Action, MenuForm
+from swarm.agents.forms.menu import MOST_ACTIONS, MenuForm
 from swarm.agents.observation import MembersWorth, Observation
 from swarm.agents.turns import Turns
 from swarm.agents.votes import CouncilTurn, count
 from swarm.coordination.vote import MISSING, dawid_skene, log_odds
 from swarm.market.counterfactual import Counterfactual
-from swarm.market.events import RoundCleared
-from swarm.market.orders import BUY, SELL, Int64, Orders
+from swarm.market.orders import Int64
 from swarm.seeding import draw
-from swarm.simulation.market import MarketAnswer, new_exchange
+from swarm.simulation.gains import realised_ticks
 from swarm.simulation.plan import RunPlan
 
 Float64 = npt.NDArray[np.float64]
@@ -79,8 +78,7 @@ class CouncilOutcomes:
 
     def under(self, plan: RunPlan) -> None:
         """Goes by this plan from now on; what is known of a council stays while it has the same members."""
-        before, self._plan = self._councils, plan
-        self._seed = plan.seed
+        before, self._seed = self._councils, plan.seed
         sections = {name: definition.section for name, definition in plan.shard.definitions.items()}
         self._councils = {name: section for name, section in sections.items() if isinstance(section, CouncilConfig)}
         self._tallies = {
@@ -90,13 +88,8 @@ class CouncilOutcomes:
             for name, council in self._councils.items()
         }
 
-    def settled(self, seen: Observation, turns: Turns, orders: Orders, before: MarketAnswer) -> tuple[Judged, ...]:
-        """Takes in a round that was decided on from `before`, with all orders, and returns what was judged of it."""
-        menus = self._plan.shard.forms.get(MenuForm.name)
-        if not self._councils or not isinstance(menus, MenuForm):
-            return ()
-        round_ = seen.public.round
-        return tuple(self.judge(seen, turns, menus, cleared_again(self._plan, round_, orders, before), round_))
+    def __bool__(self) -> bool:
+        return bool(self._councils)
 
     @property
     def worth(self) -> dict[str, MembersWorth]:
@@ -135,6 +128,7 @@ class CouncilOutcomes:
             trader = int(turns.trader[row])
             try:
                 turn = CouncilTurn.from_text(turns.text[row], len(config.seats))
+            # A turn that no council took, a failed one say, has nothing to judge.
             except ValueError:
                 continue
             if turn.met:
@@ -168,6 +162,7 @@ class CouncilOutcomes:
 
     def _learn(self, name: str, judged: list[Judged]) -> None:
         tally = self._tallies[name]
+        # What was seen half a life ago counts half, since members and markets change.
         fade = 0.5 ** (1 / self._councils[name].half_life_calls)
         for one in judged:
             asked = one.action != MISSING
@@ -192,7 +187,7 @@ class CouncilOutcomes:
         return MembersWorth(tuple(weights.tolist()), self._alone(tally) if config.rule == "weighted" else -1)
 
     def _alone(self, tally: _Tally) -> int:
-        """The best member while its lower bound is above what the council reaches, else -1."""
+        """Returns the best member while its lower bound is above what the council reaches, else -1."""
         best = int(((tally.right + 1) / (tally.calls + 2)).argmax())
         reached = (tally.council_right + 1) / (tally.council_calls + 2)
         return best if lower_bound(float(tally.right[best]), float(tally.calls[best])) > reached else -1
@@ -206,51 +201,3 @@ def lower_bound(right: float, calls: float, z: float = 1.96) -> float:
     middle = share + weight / 2
     half = z * float(np.sqrt(share * (1 - share) / calls + weight / (4 * calls)))
     return (middle - half) / (1 + weight)
-
-
-def cleared_again(plan: RunPlan, round_: int, orders: Orders, before: MarketAnswer) -> Counterfactual:
-    """Returns a round that can be cleared again, with all orders, in a market as it stood before it."""
-    market = new_exchange(plan.market)
-    # [traders, assets] and [named accounts, assets] are all that it holds.
-    traders, assets = before.state.balances.shape
-    market.ledger.balances[:traders, :assets] = before.state.balances
-    market.ledger.balances[traders:, :assets] = before.named
-    market.reference_ticks = before.state.reference_ticks.copy()
-    return Counterfactual(market, round_, orders)
-
-
-def realised_ticks(before: Counterfactual, trader: int, action: Action, seen: Observation, row: int) -> int:
-    """Returns what an action of a menu would have brought its trader, in ticks, by the fills that it would have had.
-
-    A lot is worth what the trader was told it is; beyond its need half of that, as the menu reckons too.
-    """
-    if not action.legs:
-        return 0
-    outcome = before.had(trader, orders_of(action, trader))
-    return gain_of(outcome.cleared, trader, seen, row)
-
-
-def gain_of(cleared: RoundCleared, trader: int, seen: Observation, row: int) -> int:
-    """Returns what a trader's fills gained it, in ticks: worth less price of what it bought, and the reverse."""
-    barter = seen.private.bartering
-    worth, need = barter.worth_ticks[row].tolist(), barter.need[row].tolist()
-    trades = cleared.trades
-    gain = 0
-    for good in range(len(worth)):
-        own = trades.good == good
-        lots, price = trades.quantity_lots, trades.price_ticks
-        bought, sold = own & (trades.buyer == trader), own & (trades.seller == trader)
-        got = int(lots[bought].sum())
-        gain += worth[good] * (got + min(got, need[good])) // 2 - int((lots[bought] * price[bought]).sum())
-        gain += int((lots[sold] * price[sold]).sum()) - worth[good] * int(lots[sold].sum())
-    return gain
-
-
-def orders_of(action: Action, trader: int) -> Orders:
-    """Returns the orders of an action of a menu, without a priority."""
-    rows = [
-        (trader, sequence, good, BUY if buys else SELL, price, quantity, 0)
-        for sequence, (buys, good, price, quantity) in enumerate(action.legs)
-    ]
-    columns = np.array(rows, dtype=np.int64).reshape(len(rows), 7)
-    return Orders(*(columns[:, c].copy() for c in range(7)))

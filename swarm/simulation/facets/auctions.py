@@ -74,9 +74,10 @@ class Auctions:
                 awards[config.models[turn.winner]] += 1
         self._awards.update(awards)
         self._rows += [(outcome.round, model, working[model], awards[model]) for model in config.models]
-        kept = outcome.bids[: MOST_JUDGED - len(self._judged)]
+        judged = [one for one in outcome.judged if isinstance(one, JudgedBids)]
+        kept = judged[: MOST_JUDGED - len(self._judged)]
         self._judged += kept
-        self._counts["judged_not_kept"] += len(outcome.bids) - len(kept)
+        self._counts["judged_not_kept"] += len(judged) - len(kept)
 
     def tables(self) -> Tables:
         """Returns who worked at which tier, by round."""

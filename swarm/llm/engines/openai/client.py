@@ -369,6 +369,7 @@ def _replies(outcome: Completion, request: ModelRequest, started: float, now: fl
             sample.finish_reason,
             now - started,
             first_token_s,
+            sample.margin,
         )
         for sample in outcome.samples
     ]
