@@ -52,9 +52,11 @@ METRICS = (
            {"good": "good", "side": "side"}),
     Metric("swarm_replies_total", "counter", "Calls of models that ended, well or badly.", {"model": "model"}),
     Metric("swarm_mind_calls_total", "counter", "Calls of models by minds that ask several, by mind and by the model "
-           "that was called.", {"mind": "several_mind", "model": "model"}),
+           "that was called.", {"mind": "several_mind", "model": "member"}),
     Metric("swarm_vetoes_total", "counter", "Decisions of a council that its oversight has vetoed.",
            {"mind": "council"}),
+    Metric("swarm_escalations_total", "counter", "Turns of a cascade in which the large model was asked besides.",
+           {"mind": "cascade"}),
     Metric("swarm_awards_total", "counter", "Work that auctions have awarded, by the model that won it.",
            {"model": "tier"}),
     Metric("swarm_compute_cents", "gauge", "What traders have paid for models' tokens, in the account COMPUTE; missing "

@@ -1,10 +1,11 @@
-"""What minds of several models add to a run's series: calls by member, vetoes of councils, awards of work."""
+"""What minds of several models add to a run's series: calls by member, vetoes, escalations, awards of work."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from swarm.agents.config import CouncilConfig
+from swarm.agents.config import CascadeConfig, CouncilConfig
+from swarm.agents.escalation import turns_of
 from swarm.agents.minds import own_models
 from swarm.agents.votes import MOST_OPTIONS, CouncilTurn, count
 from swarm.market.ledger import CASH
@@ -23,9 +24,13 @@ class Several:
         asked = {mind: models for plan in plans for mind, models in own_models(plan.shard).items()}
         sections = {name: own.section for plan in plans for name, own in plan.shard.definitions.items()}
         auctions = [section for plan in plans if (section := section_of(plan)) is not None]
+        self._cascades = {name for name, one in sections.items() if isinstance(one, CascadeConfig)}
         self._councils = {name: one for name, one in sections.items() if isinstance(one, CouncilConfig)}
+        several = {mind: models for mind, models in asked.items() if len(models) > 1}
         self.sets: dict[str, tuple[str, ...]] = {
-            "several_mind": tuple(sorted(mind for mind, models in asked.items() if len(models) > 1)),
+            "several_mind": tuple(sorted(several)),
+            "member": tuple(sorted({model for models in several.values() for model in models})),
+            "cascade": tuple(sorted(self._cascades)),
             "council": tuple(sorted(self._councils)),
             "tier": tuple(dict.fromkeys(model for section in auctions for model in section.models)),
         }
@@ -47,6 +52,8 @@ class Several:
                 series.add("swarm_mind_calls_total", int(made[index]), mind, model)
         for name in set(turns.minds) & self._councils.keys():
             series.add("swarm_vetoes_total", self._vetoes(name, outcome), name)
+        for name, _, turn in turns_of(turns, self._cascades):
+            series.add("swarm_escalations_total", turn is not None and turn.large is not None, name)
         if (auction := section_of(outcome.plan)) is not None:
             for model, times in awards(turns, auction).items():
                 series.add("swarm_awards_total", times, model)

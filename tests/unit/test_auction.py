@@ -16,6 +16,7 @@ from swarm.errors import ConfigError
 from swarm.explain import explain
 from swarm.llm import engines
 from swarm.llm.protocol import ModelReply, ModelRequest, TokenUsage
+from swarm.monitoring.hub import Hub
 from swarm.planning import compose, composed
 from swarm.preflight import check_extras
 from swarm.report.sections.auctions import auctions as section
@@ -283,3 +284,24 @@ def test_the_keys_are_explained_and_the_report_has_a_section(tmp_path: Path) -> 
     assert [row[0] for row in tiers.rows] == ["cheap", "dear"]  # type: ignore[union-attr]
     assert "auction can pay here" in came_to.caption
     assert json.dumps(figure.panels[0].data)  # type: ignore[union-attr]
+
+
+def test_calls_awards_vetoes_and_what_was_paid_are_metrics(tmp_path: Path) -> None:
+    council = {"name": "three", "members": ["dear", "cheap", {"model": "dear", "role": "oversight"}]}
+    own = {"name": "auction", "rounds": 3, "training_auctions": 10, "tiers": TIERS}
+    traders = {"councils": [council], "minds": {"auction": 1, "three": 1}, "staffing": own}
+    one = config(traders=traders, rounds=4)
+    hub = Hub(compose(one).run, "this process", tmp_path)
+    found = play(one, hub)
+    shown = {
+        (sample.name, *(value for label, value in sample.labels.items() if label != "run")): sample.value
+        for family in hub.collect()
+        for sample in family.samples
+    }
+    assert shown["swarm_compute_cents",] == found.summary["compute"]["paid_cents"] > 0
+    tiers = found.summary["auction"]["tiers"]
+    assert {t: shown["swarm_awards_total", t] for t in tiers} == {t: of["awards"] for t, of in tiers.items()}
+    assert shown["swarm_vetoes_total", "three"] == found.summary["councils"]["three"]["vetoed"]
+    # Each member is called once in each turn of the council, and the dear one sits in it twice.
+    assert shown["swarm_mind_calls_total", "three", "dear"] == 2 * shown["swarm_mind_calls_total", "three", "cheap"]
+    assert not any(name[:2] == ("swarm_mind_calls_total", "dear") for name in shown)

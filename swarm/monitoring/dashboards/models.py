@@ -253,7 +253,9 @@ def _losses_over_time() -> list[Any]:
 
 def _several() -> list[Any]:
     # Who is called by whom, and what auctions and councils decide; empty where every mind asks one model.
-    calls, vetoes, awards = (f"swarm_{name}_total" for name in ("mind_calls", "vetoes", "awards"))
+    calls, vetoes, awards, escalated = (
+        f"swarm_{name}_total" for name in ("mind_calls", "vetoes", "awards", "escalations")
+    )
     return [
         lines(
             "Calls by member",
@@ -264,15 +266,23 @@ def _several() -> list[Any]:
                 f"and on (run, mind, model) ({calls}{{{MODEL}}} > 0)",
                 "{{mind}}: {{model}}",
             ),
-            width=6,
+            width=8,
             stacked=True,
+        ),
+        lines(
+            "Escalations so far",
+            "Turns of each cascade in which its large model was asked besides.",
+            "short",
+            Query(f"sum by (run, mind) ({escalated}{{{RUN}}})", "{{mind}}"),
+            width=4,
+            decimals=0,
         ),
         lines(
             "Vetoes so far",
             "Decisions of each council that its oversight has vetoed.",
             "short",
             Query(f"sum by (run, mind) ({vetoes}{{{RUN}}})", "{{mind}}"),
-            width=6,
+            width=4,
             decimals=0,
         ),
         lines(
@@ -280,7 +290,7 @@ def _several() -> list[Any]:
             "Work that auctions have awarded, by the model that won it.",
             "short",
             Query(f"sum by (run, model) ({awards}{{{RUN}}})", "{{model}}"),
-            width=6,
+            width=4,
             decimals=0,
             stacked=True,
         ),
@@ -289,7 +299,7 @@ def _several() -> list[Any]:
             "Cents that traders have paid for models' tokens, in the account COMPUTE.",
             "suffix:cents",
             Query(f"sum by (run) (swarm_compute_cents{{{RUN}}})", "COMPUTE"),
-            width=6,
+            width=4,
             decimals=0,
         ),
     ]
