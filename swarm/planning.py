@@ -231,6 +231,9 @@ def _cheaper(config: RunConfig, asked: set[str], with_tools: set[str], form_of: 
 def _staffed(config: RunConfig, asked: set[str], with_tools: set[str], form_of: Mapping[str, str]) -> set[str]:
     """Returns the models that the staffing may choose; ConfigError where one cannot stand in for those asked."""
     found = {*staffing.models_of(config.traders.staffing)}
+    if staffing.mind_of(config.traders.staffing):
+        # It chooses for the mind that it brings along alone, whose models they are.
+        return found
     entries = {model.name: model for model in config.models}
     for name in sorted(found):
         if with_tools and TOOLS not in engines.of(entries[name]).abilities:

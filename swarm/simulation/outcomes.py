@@ -11,6 +11,7 @@ from swarm.agents.turns import Turns
 from swarm.market.counterfactual import Counterfactual
 from swarm.market.exchange import Exchange
 from swarm.market.orders import Orders
+from swarm.simulation.auction_outcomes import JudgedBids, auctions_held, judged_bids
 from swarm.simulation.cascade_outcomes import CascadeOutcomes, JudgedCascade
 from swarm.simulation.council_outcomes import CouncilOutcomes, Judged
 from swarm.simulation.market import MarketAnswer, new_exchange
@@ -18,7 +19,10 @@ from swarm.simulation.plan import RunPlan
 
 
 class Outcomes:
-    """What councils and cascades have learned, from round to round; nothing is cleared again where there are none."""
+    """What councils and cascades have learned, from round to round, and what bids were worth.
+
+    Nothing is cleared again where there are none.
+    """
 
     def __init__(self, plan: RunPlan) -> None:
         self._councils, self._cascades = CouncilOutcomes(plan), CascadeOutcomes(plan)
@@ -37,16 +41,18 @@ class Outcomes:
 
     def settled(
         self, seen: Observation, turns: Turns, orders: Orders, before: MarketAnswer
-    ) -> tuple[Judged | JudgedCascade, ...]:
+    ) -> tuple[Judged | JudgedCascade | JudgedBids, ...]:
         """Takes in a round that was decided on from `before`, with all orders, and returns what was judged of it."""
         menus = self._plan.shard.forms.get(MenuForm.name)
-        if not isinstance(menus, MenuForm) or not (self._councils or self._cascades):
+        held = auctions_held(self._plan, turns)
+        if not isinstance(menus, MenuForm) or not (self._councils or self._cascades or held):
             return ()
         round_ = seen.public.round
         again = Counterfactual(as_it_stood(self._plan, before), round_, orders)
         return (
             *self._councils.judge(seen, turns, menus, again, round_),
             *self._cascades.judge(seen, turns, menus, again, round_),
+            *judged_bids(self._plan, seen, held, menus, again),
         )
 
 

@@ -36,7 +36,7 @@ MINDS: dict[str, Any] = {
         "minds": {"wise": 1, "thrifty": 1, "cheap": 1, "polly": 1},
         "define": {
             "wise": {"mind": "panel", "models": ["cheap", "strong"]},
-            "thrifty": {"mind": "cascade", "first": "cheap", "then": "strong"},
+            "thrifty": {"mind": "fallback", "first": "cheap", "then": "strong"},
         },
     },
     "runtime": {"traders_per_actor": 4},

@@ -36,7 +36,7 @@ MODELS: list[dict[str, Any]] = [
     {"name": "strong", "temperament": "maker", "usd_per_million_prompt_tokens": 10.0},
     {"name": "third", "temperament": "value"},
 ]
-PLUGINS = ("panel", "cascade", "guess", "offers", "parrot")
+PLUGINS = ("panel", "fallback", "guess", "offers", "parrot")
 
 
 @pytest.fixture(autouse=True)
@@ -73,8 +73,8 @@ def test_a_council_asks_all_of_its_models_and_is_billed_for_each(tmp_path: Path)
     assert usd["strong"] > 5 * usd["cheap"] > 0
 
 
-def test_a_cascade_asks_the_strong_model_only_where_the_cheap_one_failed(tmp_path: Path) -> None:
-    define = {"thrifty": {"mind": "cascade", "first": "cheap", "then": "strong"}}
+def test_a_fallback_asks_the_strong_model_only_where_the_cheap_one_failed(tmp_path: Path) -> None:
+    define = {"thrifty": {"mind": "fallback", "first": "cheap", "then": "strong"}}
     rounds, _ = played({"traders": {"minds": {"thrifty": 1}, "define": define}}, tmp_path)
     asked = np.concatenate([np.bincount(outcome.gathered.turns.calls.turn) for outcome in rounds])
     assert set(asked.tolist()) == {1, 2}
@@ -83,7 +83,7 @@ def test_a_cascade_asks_the_strong_model_only_where_the_cheap_one_failed(tmp_pat
 
 def test_a_turn_of_several_calls_has_no_bar_beside_the_budget_of_one(tmp_path: Path) -> None:
     define = {"wise": {"mind": "panel", "models": ["cheap", "strong"]}}
-    _, record = played({"traders": {"minds": {"wise": 1, "third": 1}, "define": define}}, tmp_path / "j")
+    _, record = played({"traders": {"minds": {"wise": 1, "third": 1}, "define": define}}, tmp_path)
     figure, *_ = (part for part in cost(record) if isinstance(part, Figure))
     (table,) = (part for part in cost(record) if isinstance(part, Table))
     assert {row["mind"] for row in figure.panels[0].data["rows"]} == {"third"}
@@ -124,7 +124,7 @@ def test_keys_of_an_engine_of_others_are_checked_like_ours(entry: dict[str, Any]
 def test_minds_of_several_models_make_do_with_the_cheapest_where_money_is_short(tmp_path: Path) -> None:
     define = {
         "wise": {"mind": "panel", "models": ["cheap", "strong"]},
-        "thrifty": {"mind": "cascade", "first": "cheap", "then": "strong"},
+        "thrifty": {"mind": "fallback", "first": "cheap", "then": "strong"},
     }
     models = [model | {"usd_per_million_completion_tokens": 1.0} for model in MODELS[:2]]
     lean = {
@@ -176,7 +176,7 @@ def test_a_scenario_without_a_market_decides_by_numbers(tmp_path: Path) -> None:
 
 def test_a_form_of_others_is_asked_and_read_like_ours(tmp_path: Path) -> None:
     models = [{"name": "numbers", "temperament": "value", "form": "offers"}, MODELS[2]]
-    rounds, record = played({"models": models}, tmp_path / "j")
+    rounds, record = played({"models": models}, tmp_path)
     for outcome in rounds:
         assert not any(outcome.gathered.decisions.errors)
         turns = outcome.gathered.turns
