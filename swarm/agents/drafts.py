@@ -103,7 +103,8 @@ def claim_permille(menu: Menu, letter: str) -> int:
     """Returns what the engine expects of an action over the best of its menu, in 1/1000."""
     best = max(action.expected for action in menu.actions)
     own = menu.actions[LETTERS.index(letter)].expected
-    return 1_000 if own >= best else max(0, 1_000 * own // best)
+    # Passing is expected to bring nothing, so the best is never below nought; beside nought a loss claims nothing.
+    return 1_000 if own >= best else max(0, 1_000 * own // max(best, 1))
 
 
 def task_of(seen: Observation, row: int, goods: tuple[str, ...]) -> str:

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from swarm.agents.drafts import claim_permille
+from swarm.agents.forms.menu import Action, Menu
 from swarm.config_file import resolve
 from swarm.coordination.assignment import OWN
 from swarm.coordination.bids import Award, Bid, Brief, Round, Terms, Work, parts, provisional, read_turn, settled
@@ -214,6 +216,16 @@ def test_a_missing_bid_cannot_win_and_a_missing_judge_leaves_its_weight_to_other
 def test_what_is_no_turn_of_an_auction_is_refused(text: str) -> None:
     with pytest.raises((ValueError, RecursionError)):
         read_turn(text, 2)
+
+
+def test_a_claim_is_what_the_engine_expects_over_the_best_of_the_menu() -> None:
+    def claims(*expected: int) -> list[int]:
+        menu = Menu(tuple(Action((), expected=one) for one in expected), ("(nothing)",))
+        return [claim_permille(menu, letter) for letter in "ABCD"[: len(expected)]]
+
+    assert claims(0, 40, 30, -5) == [0, 1_000, 750, 0]
+    # Where nothing is expected to gain, passing claims all that there is, and a loss nothing.
+    assert claims(0, -7, 0) == [1_000, 0, 1_000]
 
 
 def test_only_those_are_told_of_memory_that_it_knows_something_for() -> None:
