@@ -21,4 +21,22 @@ class Recipe:
     """Processes of one thread each; threads of one process would mostly wait for each other in so small a network."""
 
 
+@dataclass(frozen=True, slots=True)
+class JudgeRecipe:
+    """The length and the matter of training an adapter that judges: menus once, or for so many minutes."""
+
+    seed: int = 2
+    menus: int = 800
+    held_out_menus: int = 100
+    minutes: float = 60.0
+    rank: int = 16
+    first_layer: int = 8
+    """Layers before this one stay as they are, and no gradient goes through them."""
+
+    rounds_of_a_step: int = 2
+    rate: float = 1e-3
+    keep_every: int = 60
+    """Menus between two writings of the adapter as far as it is."""
+
+
 Tell = Callable[[str], None]

@@ -1,0 +1,233 @@
+"""Trains an adapter that judges offers, for a language model in a GGUF file; needs torch, transformers and peft.
+
+The prompts and lines of a round's menus are one tree of tokens, in which what they share is computed once: a token sees
+those that lead to it. The loss is that of taking the actions of a menu as often as they are worth it to the value rule.
+"""
+
+import json
+import random
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from math import cos, pi
+from pathlib import Path
+from time import perf_counter, process_time
+from typing import Any
+
+import numpy as np
+import peft
+import torch
+import transformers
+from torch import Tensor
+from torch.nn import functional
+
+from swarm.llm.engines.llama.engine import NO, YES
+from swarm.training.corpus import HELD_OUT_FROM
+from swarm.training.lora import write_adapter
+from swarm.training.offers import OfRound, offers_of
+from swarm.training.recipe import JudgeRecipe, Tell
+
+LINEAR = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+"""The layers of a Llama that an adapter is put beside."""
+
+EQUAL_TICKS = 4.0
+"""Actions whose worth differs by much less than this are nearly as good to take."""
+
+GOOD_TICKS, SURE_TICKS = 10.0, 5.0
+"""Worth at which yes is as likely as no, and by how much it has to differ for one of them to be fairly sure."""
+
+YES_OR_NO = 0.3
+"""Weight of the answer to each action by itself, beside the choice among all."""
+
+ADAPTER = "adapter.gguf"
+
+
+def train(base: Path, out: Path, recipe: JudgeRecipe, tell: Tell) -> dict[str, Any]:
+    """Trains, and writes the adapter and `training.json` into `out`; returns what the latter holds."""
+    torch.set_num_threads(1)
+    torch.manual_seed(recipe.seed)
+    # Markets of training have numbers far below HELD_OUT_FROM, so that none is both taught and examined.
+    taught, _ = offers_of(1 + 10_000 * recipe.seed, recipe.menus)
+    held_out, _ = offers_of(HELD_OUT_FROM, recipe.held_out_menus)
+    tell(f"{recipe.menus} menus of {len(taught)} rounds, {recipe.held_out_menus} held out")
+    judge = Judge(base)
+    before = judge.examine(held_out)
+    tell(f"as it came: {before}")
+    lora = peft.LoraConfig(
+        r=recipe.rank,
+        lora_alpha=2 * recipe.rank,
+        target_modules=LINEAR,
+        layers_to_transform=list(range(recipe.first_layer, judge.model.config.num_hidden_layers)),
+    )
+    adapted = peft.get_peft_model(judge.model, lora)
+    started, spent = perf_counter(), process_time()
+    seen = _fit(judge, adapted, taught, recipe, out, tell)
+    record = {
+        "recipe": asdict(recipe),
+        "base": base.name,
+        "menus": seen,
+        "tokens": judge.tokens,
+        "before": before,
+        "after": judge.examine(held_out),
+        "trained_s": round(perf_counter() - started),
+        "trained_cpu_s": round(process_time() - spent),
+        "torch": str(torch.__version__),
+    }
+    tell(f"adapted: {record['after']}")
+    _write(judge, adapted, out)
+    (out / "training.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    return record
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tree:
+    """Token lists as one tree: `tokens[i]` stands `depth[i]` tokens from the beginning, and `sees[i]` what leads to it.
+
+    `ends[k]` is where list `k` ends. Shapes are [n], [n], [n, n] and [lists].
+    """
+
+    tokens: list[int]
+    depth: list[int]
+    sees: np.ndarray
+    ends: list[int]
+
+    @classmethod
+    def of(cls, lists: Sequence[Sequence[int]]) -> "Tree":
+        """Returns the tree of these lists, none of which is empty."""
+        tokens: list[int] = []
+        parent: list[int] = []
+        depth: list[int] = []
+        ends: list[int] = []
+        known: dict[tuple[int, int], int] = {}
+        for one in lists:
+            at = -1
+            for place, token in enumerate(one):
+                if (at, token) not in known:
+                    known[at, token] = len(tokens)
+                    tokens.append(token)
+                    parent.append(at)
+                    depth.append(place)
+                at = known[at, token]
+            ends.append(at)
+        # Whatever sees a token's parent sees it through the same row; a token sees itself besides.
+        sees = np.eye(len(tokens), dtype=np.bool_)
+        for i, above in enumerate(parent):
+            if above >= 0:
+                sees[i] |= sees[above]
+        return cls(tokens, depth, sees, ends)
+
+
+class Judge:
+    """A language model of a GGUF file that says how sure it is of yes, and `tokens`, how many it has computed."""
+
+    def __init__(self, base: Path) -> None:
+        file = {"gguf_file": base.name}
+        self.tokenizer = transformers.AutoTokenizer.from_pretrained(base.parent, **file)
+        self.model = transformers.AutoModelForCausalLM.from_pretrained(
+            base.parent, dtype=torch.float32, attn_implementation="sdpa", **file
+        )
+        self.tokens = 0
+        # Only the difference of two logits is asked for, which is one row in place of the whole vocabulary.
+        yes, no = (self._encoded(word) for word in (YES, NO))
+        heads = self.model.get_output_embeddings().weight.detach()
+        self._yes_over_no = (heads[yes[0]] - heads[no[0]]).clone()
+
+    def scores(self, of_round: OfRound) -> list[Tensor]:
+        """Returns for each menu of a round the log-odds of yes over no, by action."""
+        lists = [self._prompt(one.messages) + self._encoded(line) for one in of_round for line in one.lines]
+        tree = Tree.of(lists)
+        self.tokens += len(tree.tokens)
+        # [1, 1, n, n]: 0 where a token sees another, and as low as can be where not.
+        hidden = torch.from_numpy(~tree.sees)[None, None]
+        mask = torch.zeros(hidden.shape).masked_fill(hidden, torch.finfo(torch.float32).min)
+        states = self.model.model(
+            input_ids=torch.tensor([tree.tokens]),
+            position_ids=torch.tensor([tree.depth]),
+            attention_mask=mask,
+            use_cache=False,
+        ).last_hidden_state[0]
+        scores = states[tree.ends] @ self._yes_over_no
+        return list(scores.split([len(one.lines) for one in of_round]))
+
+    @torch.inference_mode()
+    def examine(self, rounds: Sequence[OfRound]) -> dict[str, float]:
+        """Returns the share of menus in which the rule's action is taken, and of what can be won over a draw by lot."""
+        self.model.eval()
+        agreed = chance = menus = 0.0
+        won = winnable = 0.0
+        for of_round in rounds:
+            for one, scores in zip(of_round, self.scores(of_round), strict=True):
+                taken = int(scores.argmax())
+                by_lot = sum(one.expected) / len(one.expected)
+                agreed += taken == one.best
+                chance += 1 / len(one.expected)
+                won += one.expected[taken] - by_lot
+                winnable += max(one.expected) - by_lot
+                menus += 1
+        self.model.train()
+        marks = {"agreement": agreed / menus, "by_lot": chance / menus, "share_won": won / winnable}
+        return {name: round(mark, 4) for name, mark in marks.items()}
+
+    def _prompt(self, messages: Sequence[Any]) -> list[int]:
+        told = [{"role": m.role, "content": m.content} for m in messages]
+        text = self.tokenizer.apply_chat_template(told, add_generation_prompt=True, tokenize=False)
+        return self._encoded(text)
+
+    def _encoded(self, text: str) -> list[int]:
+        # What a template ends in and what a line begins with must not become one token.
+        return list(self.tokenizer.encode(text, add_special_tokens=False))
+
+
+def _fit(
+    judge: Judge, adapted: Any, taught: Sequence[OfRound], recipe: JudgeRecipe, out: Path, tell: Tell
+) -> int:
+    """Goes through the menus once, or until the time is over; returns how many were seen."""
+    weights = [p for p in adapted.parameters() if p.requires_grad]
+    optimiser = torch.optim.AdamW(weights, lr=recipe.rate, weight_decay=0.0, betas=(0.9, 0.98))
+    order = list(taught)
+    random.Random(recipe.seed).shuffle(order)  # noqa: S311 - an order, no secret
+    started, seen, kept, smooth = perf_counter(), 0, 0, None
+    judge.tokens = 0
+    for step, first in enumerate(range(0, len(order), recipe.rounds_of_a_step)):
+        done = max(seen / recipe.menus, (perf_counter() - started) / (60 * recipe.minutes))
+        if done >= 1:
+            break
+        for group in optimiser.param_groups:
+            group["lr"] = recipe.rate * min(1.0, (step + 1) / 10) * (0.02 + 0.98 * (0.5 + 0.5 * cos(pi * done)))
+        part = order[first : first + recipe.rounds_of_a_step]
+        menus = sum(map(len, part))
+        optimiser.zero_grad()
+        total = 0.0
+        # Round by round, so that only one tree is in memory.
+        for of_round in part:
+            pairs = zip(of_round, judge.scores(of_round), strict=True)
+            loss = torch.stack([_loss(scores, one.expected) for one, scores in pairs]).sum() / menus
+            loss.backward()
+            total += float(loss.detach())
+        torch.nn.utils.clip_grad_norm_(weights, 1.0)
+        optimiser.step()
+        seen += menus
+        smooth = total if smooth is None else 0.9 * smooth + 0.1 * total
+        if seen - kept >= recipe.keep_every:
+            kept = seen
+            _write(judge, adapted, out)
+            spent = perf_counter() - started
+            tell(f"{seen} menus, {judge.tokens} tokens, {spent:.0f} s: loss {smooth:.3f}, kept in {out}")
+    return seen
+
+
+def _loss(scores: Tensor, expected: Sequence[int]) -> Tensor:
+    """The divergence of taking by `scores` from taking by what is expected, and the doubt of each by itself."""
+    worth = torch.tensor([float(ticks) for ticks in expected])
+    wanted = torch.log_softmax(worth / EQUAL_TICKS, 0)
+    among = functional.kl_div(torch.log_softmax(scores, 0), wanted, reduction="sum", log_target=True)
+    alone = functional.binary_cross_entropy_with_logits(scores, torch.sigmoid((worth - GOOD_TICKS) / SURE_TICKS))
+    return among + YES_OR_NO * alone
+
+
+def _write(judge: Judge, adapted: Any, out: Path) -> None:
+    config = judge.model.config
+    tensors = {
+        name: tensor.detach().numpy() for name, tensor in peft.get_peft_model_state_dict(adapted).items()
+    }
+    lora = adapted.peft_config["default"]
+    write_adapter(out / ADAPTER, tensors, lora.lora_alpha, config.num_attention_heads, config.num_key_value_heads)
