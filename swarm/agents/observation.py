@@ -1,4 +1,4 @@
-"""What traders are shown: the round's public part, the same for all, and the private columns of some of them."""
+"""Holds what traders are shown: the round's public part, the same for all, and the private columns of some of them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace

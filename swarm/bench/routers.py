@@ -148,7 +148,7 @@ def auction_by_outcome(split: Split) -> Routed:
 
 
 def _parts(split: Split, *, price: bool = True, bids: bool = True) -> Float64:
-    """[tasks, tiers, 2]: cost and claim, scaled on the training tasks."""
+    """Returns [tasks, tiers, 2]: cost and claim, scaled on the training tasks."""
     cost = np.broadcast_to(split.price if price else np.zeros_like(split.price), split.family.bid.shape)
     claim = split.family.bid if bids else np.zeros_like(split.family.bid)
     parts = np.stack([cost / split.price.max(), claim], axis=2)
@@ -168,7 +168,7 @@ Model = Callable[[Float64, Float64, Float64], Float64]
 
 
 def _out_of_fold(split: Split, features: Callable[[int], Float64], model: Model) -> Float64:
-    """[tasks, tiers] chances of passing; those of training tasks come from models that did not see them."""
+    """Returns [tasks, tiers] chances of passing; those of training tasks come from models that did not see them."""
     right = split.family.right.astype(np.float64)
     chance = np.zeros(right.shape)
     folds = np.array_split(split.random.permutation(split.train), FOLDS)
@@ -190,7 +190,7 @@ def _neighbours(known: Float64, passed: Float64, asked: Float64) -> Float64:
 
 
 def _regression(known: Float64, passed: Float64, asked: Float64) -> Float64:
-    """Logistic regression with a unit ridge, by Newton's method; the constant is not penalised."""
+    """Returns the weights of a logistic regression with a unit ridge, by Newton's method; the constant has none."""
     scale = known.std(axis=0) + 1e-9
     mean = known.mean(axis=0)
     # [tasks, 1 + features], the first column for the constant.

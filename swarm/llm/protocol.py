@@ -153,7 +153,7 @@ class ModelClient(Protocol):
 
 @runtime_checkable
 class Mortal(Protocol):
-    """What a client offers besides `complete` if its engine is a process that can die."""
+    """A client whose engine is a process that can die."""
 
     async def check_health(self) -> None:
         """Raises if the engine is dead."""
@@ -162,7 +162,7 @@ class Mortal(Protocol):
 
 @runtime_checkable
 class Connected(Protocol):
-    """What a client offers besides `complete` if it keeps connections: whoever owns it opens it and closes it.
+    """A client that keeps connections: whoever owns it opens it and closes it.
 
     Both belong to one event loop, that in which `complete` is then awaited. A client that was not opened still answers,
     with connections that it makes for one batch and closes after it.

@@ -44,7 +44,7 @@ class _Good:
 
 @dataclass(slots=True)
 class _View:
-    """What a policy has understood of its prompt."""
+    """The figures that a policy has read in its prompt."""
 
     goods: dict[str, _Good] = field(default_factory=dict)
     makes: str = ""
