@@ -42,10 +42,12 @@ async def ask(
     budget: tuple[int, int],
     deadline_s: float,
     size: TokenSize = ESTIMATED,
+    margin: bool = False,
 ) -> Asked:
     """Returns what a model answers to each seat's prompt.
 
-    `budget` is in tokens, of the prompt and of the reply, and `size` is what the model's engine makes of prompts.
+    `budget` is in tokens, of the prompt and of the reply, and `size` is what the model's engine makes of prompts. With
+    `margin` replies are to say how sure they are.
     """
     prompt_tokens, reply_tokens = budget
     seen, heard = seats.seen, seats.seen.private.heard
@@ -75,7 +77,7 @@ async def ask(
             digests[i] = digest.of("\0".join(said))
             alike[said] = [i]
             requests[said] = ModelRequest(
-                rendered.messages, form.schema(seen, row), reply_tokens, seeds[i], branches=behind
+                rendered.messages, form.schema(seen, row), reply_tokens, seeds[i], branches=behind, margin=margin
             )
     if requests:
         # The first seat's seed is the request's own; those of the other seats follow in the same order.

@@ -108,13 +108,17 @@ class Decision(StrictModel):
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The rules a decision is checked against; with `max_stand_rounds` above 0 it may say for how long it stands."""
+    """What a decision is checked against; with `max_stand_rounds` above 0 it may say for how long it stands.
+
+    `lends` says whether orders may be put in on credit.
+    """
 
     goods: tuple[str, ...]
     max_orders: int
     max_price_ticks: int
     max_quantity_lots: int
     max_stand_rounds: int = 0
+    lends: bool = False
 
     def schema(self) -> dict[str, Any]:
         """Returns the JSON schema of a reply: closed, finite and short, as constrained decoding wants it."""

@@ -113,9 +113,9 @@ class MindPlugin:
     `build(name, section, plan)` makes the mind for the traders of a shard; `section` is an instance of `Config`.
     `models(section)` names the models that it asks, `by_tools` says whether it has them call tools, `form` names the
     form that all of them must answer in where that matters, and `barters` says whether it has to know what traders
-    make, need and can spare. `first_call(section, plan, seen)` is what the first of
-    several calls takes in tokens, which its section's `max_tokens` must allow. `extra` names a package that it imports
-    and the optional part of ours that brings it.
+    make, need and can spare. `first_call(section, plan, seen)` is what the first of several calls takes in tokens,
+    which its section's `max_tokens` must allow. `extra` names a package that it imports and the optional part of ours
+    that brings it.
     """
 
     name: str

@@ -24,7 +24,8 @@ class ShardPlan:
     """`minds[i]` names what decides for trader `first_trader + i`, and `definitions` says what each name stands for.
 
     By model, `completion_tokens` is the most tokens of one reply, `form_of` the name of the form that it answers in, of
-    those in `forms`, and `cheaper`, where there is a cheaper one of its form, the cheapest.
+    those in `forms`, and `cheaper`, where there is a cheaper one of its form, the cheapest. `usd_per_turn` is the most
+    that a turn costs, where that is known.
     """
 
     seed: int
@@ -40,6 +41,7 @@ class ShardPlan:
     forms: Mapping[str, Form[Any]]
     form_of: Mapping[str, str]
     cheaper: Mapping[str, str] = field(default_factory=dict)
+    usd_per_turn: Mapping[str, float] = field(default_factory=dict)
 
     def form(self, model: str) -> Form[Any]:
         """Returns the form that a model answers in."""

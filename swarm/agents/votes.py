@@ -134,8 +134,8 @@ def _weighed(turn: CouncilTurn, voters: list[int], cast: Any, actions: int, draw
 
 def _most(votes: Any, actions: int, drawn: Any) -> int:
     """Returns the action that one member named most often."""
-    counts = np.bincount(votes[votes != MISSING], minlength=actions)
-    return int(winners(counts[None], drawn[None])[0])
+    counts = np.bincount(votes[votes != MISSING], minlength=actions).astype(np.float64)
+    return int(winners(counts[None].astype(np.float64), drawn[None])[0])
 
 
 def _letters(turn: CouncilTurn, chosen: Any, action: int) -> str:

@@ -68,6 +68,12 @@ class Menu:
     actions: tuple[Action, ...]
     sayings: tuple[str, ...]
 
+    @property
+    def stake_ticks(self) -> int:
+        """The gain that is expected of the best action less that of the second."""
+        expected = sorted((action.expected for action in self.actions), reverse=True)
+        return expected[0] - expected[1] if len(expected) > 1 else 0
+
     def schema(self) -> dict[str, Any]:
         """Returns the JSON schema of an answer: a string, one of all pairs of letters."""
         return _schema(len(self.actions), len(self.sayings))

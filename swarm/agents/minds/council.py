@@ -158,13 +158,9 @@ class CouncilMind:
                 1_000_000 * when.share_of_turns
             )
         if when.stake_ticks is not None:
-            meets &= np.array([self.stake_ticks(seats, row) >= when.stake_ticks for row in seats.rows.tolist()])
+            stakes = [self._menu.menu(seats.seen, row).stake_ticks for row in seats.rows.tolist()]
+            meets &= np.array(stakes) >= when.stake_ticks
         return meets
-
-    def stake_ticks(self, seats: Seats, row: int) -> int:
-        """Returns the gain that is expected of the best action of a menu less that of the second."""
-        expected = sorted((action.expected for action in self._menu.menu(seats.seen, row).actions), reverse=True)
-        return expected[0] - expected[1] if len(expected) > 1 else 0
 
     def _agree(self, votes: dict[int, list[_Vote]], members: Sequence[int]) -> bool:
         """Tells whether the first votes of these members name one action."""
