@@ -108,7 +108,7 @@ class Decision(StrictModel):
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What a decision is checked against; with `max_stand_rounds` above 0 it may say for how long it stands.
+    """The rules a decision is checked against; with `max_stand_rounds` above 0 it may say for how long it stands.
 
     `lends` says whether orders may be put in on credit.
     """

@@ -45,7 +45,7 @@ class MembersWorth:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """How often margins of a cascade's small model were right by all rounds so far, as knots that rise, in 1/1000.
+    """The share of right decisions by the margin of a cascade's small model so far, as knots that rise, in 1/1000.
 
     Between two knots it is linear, outside them flat; without knots nothing is known yet.
     """

@@ -129,6 +129,7 @@ class ModelReply:
 
     def shared(self) -> "ModelReply":
         """Returns this reply as a later sample of its request, whose prompt was computed for the first."""
+        # A shared prompt counts as shared alone, and not as cached as well.
         return replace(self, usage=replace(self.usage, cached_prompt=0, shared_prompt=self.usage.prompt))
 
     @property
@@ -139,6 +140,7 @@ class ModelReply:
 
 def folded(messages: Sequence[Message]) -> tuple[Message, ...]:
     """Returns the messages for a model without a system role: its rules head the user's first message."""
+    # With no user's message behind it, there is nothing for the rules to head.
     if len(messages) < 2 or messages[0].role != "system":
         return tuple(messages)
     rules, first, *others = messages

@@ -17,7 +17,7 @@ from swarm.simulation.plan import RunPlan
 
 
 class Outcomes:
-    """What councils and cascades have learned, from round to round; nothing is cleared again where there are none."""
+    """The lessons of councils and cascades, from round to round; nothing is cleared again where there are none."""
 
     def __init__(self, plan: RunPlan) -> None:
         self._councils, self._cascades = CouncilOutcomes(plan), CascadeOutcomes(plan)
