@@ -17,6 +17,9 @@ from swarm.coordination.vote import MISSING, confident, scores, winners
 PASS = 0
 """The action that every menu has first."""
 
+MOST_OPTIONS = len(LETTERS)
+"""Any menu is shorter than the alphabet, and a vote beyond a menu was put down as an error."""
+
 TRACE_VERSION = 1
 
 
@@ -80,7 +83,7 @@ class CouncilTurn:
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """What votes come to: the action, the letters to read it by, its probability, and whether it was vetoed.
+    """The outcome of a vote: the action, the letters to read it by, its probability, and whether it was vetoed.
 
     `action` is None where nobody voted.
     """
@@ -134,8 +137,8 @@ def _weighed(turn: CouncilTurn, voters: list[int], cast: Any, actions: int, draw
 
 def _most(votes: Any, actions: int, drawn: Any) -> int:
     """Returns the action that one member named most often."""
-    counts = np.bincount(votes[votes != MISSING], minlength=actions)
-    return int(winners(counts[None], drawn[None])[0])
+    counts = np.bincount(votes[votes != MISSING], minlength=actions).astype(np.float64)
+    return int(winners(counts[None].astype(np.float64), drawn[None])[0])
 
 
 def _letters(turn: CouncilTurn, chosen: Any, action: int) -> str:

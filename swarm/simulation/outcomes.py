@@ -9,7 +9,9 @@ from swarm.agents.forms.menu import MenuForm
 from swarm.agents.observation import Observation
 from swarm.agents.turns import Turns
 from swarm.market.counterfactual import Counterfactual
+from swarm.market.exchange import Exchange
 from swarm.market.orders import Orders
+from swarm.simulation.auction_outcomes import JudgedBids, auctions_held, judged_bids
 from swarm.simulation.cascade_outcomes import CascadeOutcomes, JudgedCascade
 from swarm.simulation.council_outcomes import CouncilOutcomes, Judged
 from swarm.simulation.market import MarketAnswer, new_exchange
@@ -17,7 +19,10 @@ from swarm.simulation.plan import RunPlan
 
 
 class Outcomes:
-    """What councils and cascades have learned, from round to round; nothing is cleared again where there are none."""
+    """What councils and cascades have learned, from round to round, and what bids were worth.
+
+    Nothing is cleared again where there are none.
+    """
 
     def __init__(self, plan: RunPlan) -> None:
         self._councils, self._cascades = CouncilOutcomes(plan), CascadeOutcomes(plan)
@@ -36,20 +41,26 @@ class Outcomes:
 
     def settled(
         self, seen: Observation, turns: Turns, orders: Orders, before: MarketAnswer
-    ) -> tuple[Judged | JudgedCascade, ...]:
+    ) -> tuple[Judged | JudgedCascade | JudgedBids, ...]:
         """Takes in a round that was decided on from `before`, with all orders, and returns what was judged of it."""
         menus = self._plan.shard.forms.get(MenuForm.name)
-        if not isinstance(menus, MenuForm) or not (self._councils or self._cascades):
+        held = auctions_held(self._plan, turns)
+        if not isinstance(menus, MenuForm) or not (self._councils or self._cascades or held):
             return ()
-        # A market as it stood before the round: [traders, assets] and [named accounts, assets] are all that it holds.
-        market = new_exchange(self._plan.market)
-        traders, assets = before.state.balances.shape
-        market.ledger.balances[:traders, :assets] = before.state.balances
-        market.ledger.balances[traders:, :assets] = before.named
-        market.reference_ticks = before.state.reference_ticks.copy()
         round_ = seen.public.round
-        again = Counterfactual(market, round_, orders)
+        again = Counterfactual(as_it_stood(self._plan, before), round_, orders)
         return (
             *self._councils.judge(seen, turns, menus, again, round_),
             *self._cascades.judge(seen, turns, menus, again, round_),
+            *judged_bids(self._plan, seen, held, menus, again),
         )
+
+
+def as_it_stood(plan: RunPlan, before: MarketAnswer) -> Exchange:
+    """Returns an exchange with what everybody had before a round: [traders, assets] and [named accounts, assets]."""
+    market = new_exchange(plan.market)
+    traders, assets = before.state.balances.shape
+    market.ledger.balances[:traders, :assets] = before.state.balances
+    market.ledger.balances[traders:, :assets] = before.named
+    market.reference_ticks = before.state.reference_ticks.copy()
+    return market
