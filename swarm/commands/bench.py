@@ -121,6 +121,30 @@ def bench_strategy(
         _bench("strategy", strategy_bench.measure, json_path)
 
 
+@app.command(name="cascade")
+def bench_cascade(json_path: JsonPath = None) -> None:
+    """Regret that a larger model removes, by the share of turns that it is asked in; takes five minutes."""
+    from swarm.bench import cascade as cascade_bench
+
+    _bench("cascade", cascade_bench.measure, json_path)
+
+
+@app.command(name="council")
+def bench_council(json_path: JsonPath = None) -> None:
+    """Councils beside their best member, one member that is sampled, and a rule; takes ten minutes."""
+    from swarm.bench import council as council_bench
+
+    _bench("council", council_bench.measure, json_path)
+
+
+@app.command(name="minds")
+def bench_minds(json_path: JsonPath = None) -> None:
+    """CPU of a turn beside its calls of models, for each kind of mind; takes a minute."""
+    from swarm.bench import minds as minds_bench
+
+    _bench("minds", minds_bench.measure, json_path)
+
+
 @app.command(name="client")
 def bench_client(json_path: JsonPath = None) -> None:
     """What a call of an OpenAI-compatible endpoint costs its caller in CPU; takes a few seconds."""

@@ -9,6 +9,7 @@ from swarm.agents.forms.menu import MenuForm
 from swarm.agents.observation import Observation
 from swarm.agents.turns import Turns
 from swarm.market.counterfactual import Counterfactual
+from swarm.market.exchange import Exchange
 from swarm.market.orders import Orders
 from swarm.simulation.auction_outcomes import JudgedBids, auctions_held, judged_bids
 from swarm.simulation.cascade_outcomes import CascadeOutcomes, JudgedCascade
@@ -46,16 +47,20 @@ class Outcomes:
         held = auctions_held(self._plan, turns)
         if not isinstance(menus, MenuForm) or not (self._councils or self._cascades or held):
             return ()
-        # A market as it stood before the round: [traders, assets] and [named accounts, assets] are all that it holds.
-        market = new_exchange(self._plan.market)
-        traders, assets = before.state.balances.shape
-        market.ledger.balances[:traders, :assets] = before.state.balances
-        market.ledger.balances[traders:, :assets] = before.named
-        market.reference_ticks = before.state.reference_ticks.copy()
         round_ = seen.public.round
-        again = Counterfactual(market, round_, orders)
+        again = Counterfactual(as_it_stood(self._plan, before), round_, orders)
         return (
             *self._councils.judge(seen, turns, menus, again, round_),
             *self._cascades.judge(seen, turns, menus, again, round_),
             *judged_bids(self._plan, seen, held, menus, again),
         )
+
+
+def as_it_stood(plan: RunPlan, before: MarketAnswer) -> Exchange:
+    """Returns an exchange with what everybody had before a round: [traders, assets] and [named accounts, assets]."""
+    market = new_exchange(plan.market)
+    traders, assets = before.state.balances.shape
+    market.ledger.balances[:traders, :assets] = before.state.balances
+    market.ledger.balances[traders:, :assets] = before.named
+    market.reference_ticks = before.state.reference_ticks.copy()
+    return market
