@@ -57,7 +57,7 @@ async def ask(
     digests = [0] * len(seats)
     pruned = np.zeros(len(seats), dtype=np.int64)
     for i, row in enumerate(seats.rows.tolist()):
-        rendered = _fitted(form, seen, row, prompt_tokens, size)
+        rendered = fitted(form, seen, row, prompt_tokens, size)
         if rendered is None:
             pruned[i] = len(heard[row])
             continue
@@ -82,8 +82,8 @@ async def ask(
     return Asked(replies, digests, pruned)
 
 
-def _fitted(form: Form[Any], seen: Observation, row: int, budget: int, size: TokenSize) -> Prompt | None:
-    """A prompt that the engine will count at most `budget` tokens for; None where even one without gossip is longer."""
+def fitted(form: Form[Any], seen: Observation, row: int, budget: int, size: TokenSize) -> Prompt | None:
+    """Returns a prompt of at most `budget` tokens as the engine counts; None where one without gossip is longer."""
     rendered = form.render(seen, row, budget)
     if size.as_estimated:
         return rendered

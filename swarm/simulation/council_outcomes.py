@@ -17,10 +17,10 @@ from swarm.agents.turns import Turns
 from swarm.agents.votes import CouncilTurn, count
 from swarm.coordination.vote import MISSING, dawid_skene, log_odds
 from swarm.market.counterfactual import Counterfactual
-from swarm.market.events import RoundCleared
+from swarm.market.events import Trades
 from swarm.market.orders import BUY, SELL, Int64, Orders
 from swarm.seeding import draw
-from swarm.simulation.market import MarketAnswer, new_exchange
+from swarm.simulation.basis import RoundBasis
 from swarm.simulation.plan import RunPlan
 
 Float64 = npt.NDArray[np.float64]
@@ -90,19 +90,13 @@ class CouncilOutcomes:
             for name, council in self._councils.items()
         }
 
-    def settled(self, seen: Observation, turns: Turns, orders: Orders, before: MarketAnswer) -> tuple[Judged, ...]:
-        """Takes in a round that was decided on from `before`, with all orders, and returns what was judged of it."""
+    def settled(self, basis: RoundBasis, turns: Turns) -> tuple[Judged, ...]:
+        """Takes in a round, and returns what was judged of it."""
         menus = self._plan.shard.forms.get(MenuForm.name)
         if not self._councils or not isinstance(menus, MenuForm):
             return ()
-        # A market as it stood before the round: [traders, assets] and [named accounts, assets] are all that it holds.
-        market = new_exchange(self._plan.market)
-        traders, assets = before.state.balances.shape
-        market.ledger.balances[:traders, :assets] = before.state.balances
-        market.ledger.balances[traders:, :assets] = before.named
-        market.reference_ticks = before.state.reference_ticks.copy()
-        round_ = seen.public.round
-        return tuple(self.judge(seen, turns, menus, Counterfactual(market, round_, orders), round_))
+        again = basis.counterfactual(self._plan)
+        return tuple(self.judge(basis.seen, turns, menus, again, basis.seen.public.round))
 
     @property
     def worth(self) -> dict[str, MembersWorth]:
@@ -221,15 +215,13 @@ def realised_ticks(before: Counterfactual, trader: int, action: Action, seen: Ob
     """
     if not action.legs:
         return 0
-    outcome = before.had(trader, orders_of(action, trader))
-    return gain_of(outcome.cleared, trader, seen, row)
+    return gain_of(before.trades_had(trader, orders_of(action, trader)), trader, seen, row)
 
 
-def gain_of(cleared: RoundCleared, trader: int, seen: Observation, row: int) -> int:
+def gain_of(trades: Trades, trader: int, seen: Observation, row: int) -> int:
     """Returns what a trader's fills gained it, in ticks: worth less price of what it bought, and the reverse."""
     barter = seen.private.bartering
     worth, need = barter.worth_ticks[row].tolist(), barter.need[row].tolist()
-    trades = cleared.trades
     gain = 0
     for good in range(len(worth)):
         own = trades.good == good

@@ -23,6 +23,7 @@ from swarm.market.orders import Int64, Orders
 from swarm.scenarios.protocol import Choices, Consequence, HearsPrices, MarketState, Movement, Resolved, with_debts
 from swarm.seeding import draw
 from swarm.simulation.acting import Judge, PartyActs, Told, told
+from swarm.simulation.basis import RoundBasis
 from swarm.simulation.compute import COMPUTE, Charged, charged
 from swarm.simulation.council_outcomes import CouncilOutcomes, Judged
 from swarm.simulation.entries import Acted
@@ -46,7 +47,7 @@ class RoundOutcome:
     `delivery` is what traders heard before they decided, which was said in the round before, and `said` what they said;
     `journal` is what keeping the journal has taken up to the round. In a world of several markets the outcome is that
     of all of them as one, `of` has each one's own, and `road` what travelled between them. `acted` is what parties did,
-    and `judged` are turns of councils for which the round was cleared again.
+    and `judged` are turns of councils for which the round was cleared again. `basis` is what it was cleared from.
     """
 
     plan: RunPlan
@@ -71,6 +72,7 @@ class RoundOutcome:
     road: RoadRound | None = None
     judged: tuple[Judged, ...] = ()
     acted: tuple[Acted, ...] = ()
+    basis: RoundBasis | None = None
 
 
 class Watcher(Protocol):
@@ -115,6 +117,7 @@ class _Cleared:
     clear_s: float
     judged: tuple[Judged, ...]
     charged: Charged
+    basis: RoundBasis
 
 
 class RoundLoop:
@@ -207,12 +210,13 @@ class RoundLoop:
         )
         taken, cleared = _taken_and_cleared(self._answer.events)
         clear_s = self._clock() - resumed_s
-        judged = self._councils.settled(decided.seen, decided.gathered.turns, orders, decided_on)
+        basis = RoundBasis(decided.seen, orders, decided_on)
+        judged = self._councils.settled(basis, decided.gathered.turns)
         self._live(round_, before, cleared, resolved)
         paid = self._charge(decided, cleared)
         self._said = _said(plan, round_, decided.gathered, orders, taken, cleared)
         self.round, self._last = round_, cleared
-        self._cleared = _Cleared(decided, orders, taken, cleared, before, clear_s, judged, paid)
+        self._cleared = _Cleared(decided, orders, taken, cleared, before, clear_s, judged, paid, basis)
 
     def end(self, acts: Sequence[PartyActs] = ()) -> RoundOutcome:
         """The third phase: what parties do is judged, journalled and applied, and the round is made durable."""
@@ -245,6 +249,7 @@ class RoundLoop:
             clear_s=cleared.clear_s,
             judged=cleared.judged,
             acted=acted,
+            basis=cleared.basis,
         )
 
     def _act(self, parties: Sequence[PartyActs]) -> tuple[Acted, ...]:

@@ -1,0 +1,31 @@
+"""What one market's round was decided and cleared from, from which it can be cleared again with other orders.
+
+It is kept for those who look on, and holds references alone: nothing is copied until somebody asks.
+"""
+
+from dataclasses import dataclass
+
+from swarm.agents.observation import Observation
+from swarm.market.counterfactual import Counterfactual
+from swarm.market.orders import Orders
+from swarm.simulation.market import MarketAnswer, new_exchange
+from swarm.simulation.plan import RunPlan
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RoundBasis:
+    """What everybody was shown, the orders of all with their priorities, and the market before them."""
+
+    seen: Observation
+    orders: Orders
+    before: MarketAnswer
+
+    def counterfactual(self, plan: RunPlan) -> Counterfactual:
+        """Returns the round as one that can be cleared again; orders that rest and older debts are left out."""
+        # [traders, assets] and [named accounts, assets] are all that a market without a book holds before a round.
+        market = new_exchange(plan.market)
+        traders, assets = self.before.state.balances.shape
+        market.ledger.balances[:traders, :assets] = self.before.state.balances
+        market.ledger.balances[traders:, :assets] = self.before.named
+        market.reference_ticks = self.before.state.reference_ticks.copy()
+        return Counterfactual(market, self.seen.public.round, self.orders)
