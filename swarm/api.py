@@ -75,7 +75,7 @@ class Result:
 
     @property
     def journal_sha256(self) -> str:
-        """The hash that stands for the whole history."""
+        """The hash that stands for the entire history."""
         return str(self.summary["journal_sha256"])
 
     def __repr__(self) -> str:
@@ -174,7 +174,7 @@ def replay(folder: Path | str) -> Result:
     if not result.holds:
         raise ReplayMismatch(f"{kept.path}: the history does not hold: {result.mismatch or 'its hash is another'}")
     finished = result.rounds == result.plan.rounds
-    extra = {"finished": finished, "place": "a replay of the journal", "layout": {}, "lost": {}}
+    extra = {"finished": finished, "runs_on": "a replay of the journal", "layout": {}, "lost": {}}
     return _of_record(kept.path, recorder.finish(result.closings, extra), finished)
 
 

@@ -15,7 +15,7 @@ from swarm.llm.config import ModelConfig
 from swarm.market.config import MarketConfig
 from swarm.schema import Misplaced, StrictModel, short
 from swarm.simulation.plan import config_digest
-from swarm.simulation.presence import MAX_TRADERS, MIN_TRADERS, PopulationStep
+from swarm.simulation.population import MAX_TRADERS, MIN_TRADERS, PopulationStage
 from swarm.simulation.regions import (
     RegionsConfig,
     populations,
@@ -93,11 +93,11 @@ def _population_tag(population: Any) -> str | None:
 
 Population = Annotated[
     Annotated[int, Field(ge=MIN_TRADERS, le=MAX_TRADERS), Tag("number")]
-    | Annotated[tuple[PopulationStep, ...], Field(max_length=1_000), Tag("schedule")],
+    | Annotated[tuple[PopulationStage, ...], Field(max_length=1_000), Tag("schedule")],
     Discriminator(
         _population_tag,
         custom_error_type="population",
-        custom_error_message="Expected a whole number or a list of steps such as {from_round: 1, traders: 40}",
+        custom_error_message="Expected a whole number or a list of stages such as {from_round: 1, traders: 40}",
     ),
 ]
 
@@ -227,16 +227,16 @@ class RunConfig(StrictModel):
     def _population_fits(self) -> "RunConfig":
         if isinstance(self.population, int):
             return self
-        first = [step.from_round for step in self.population]
+        first = [stage.from_round for stage in self.population]
         if first[0] != 1:
             raise Misplaced(
-                "population.0.from_round", f"expected 1, since the first step is the opening, got {first[0]}"
+                "population.0.from_round", f"expected 1, since the first stage is the opening, got {first[0]}"
             )
         for i, (before, after) in enumerate(pairwise(first), 1):
             if after <= before:
                 raise Misplaced(
                     f"population.{i}.from_round",
-                    f"expected more than {before}, the round of the step before, got {after}",
+                    f"expected more than {before}, the round of the stage before, got {after}",
                 )
         if first[-1] > self.rounds:
             raise Misplaced(
@@ -274,14 +274,14 @@ class RunConfig(StrictModel):
         """How many traders there are; where they come and go, the most that are there in any round."""
         if isinstance(self.population, int):
             return self.population
-        return max(step.traders for step in self.population)
+        return max(stage.traders for stage in self.population)
 
     @property
     def fewest_traders(self) -> int:
         """How many traders there are; where they come and go, the fewest that are there in any round."""
         if isinstance(self.population, int):
             return self.population
-        return min(step.traders for step in self.population)
+        return min(stage.traders for stage in self.population)
 
     @property
     def market_names(self) -> tuple[str, ...]:

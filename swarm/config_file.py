@@ -18,7 +18,7 @@ from swarm.schema import Misplaced, StrictModel, short
 Model = TypeVar("Model", bound=StrictModel)
 
 EXAMPLE = "configs/wood.yaml"
-MAX_PLACE_CHARACTERS = 400
+MAX_KEY_CHARACTERS = 400
 
 
 def load(path: Path, overrides: tuple[str, ...] = (), seed: int | None = None) -> RunConfig:
@@ -74,45 +74,45 @@ def _unreadable(path: Path, error: Exception) -> ConfigError:
 
 
 def _override(data: dict[str, Any], override: str) -> None:
-    place, equals, text = override.partition("=")
-    if not equals or not place:
+    key, equals, text = override.partition("=")
+    if not equals or not key:
         raise ConfigError(f"--set {short(override)}", "expected a.b=value", "for example --set rounds=10")
     try:
         value = bounded_yaml.parse(text)
     except ValueError as error:
-        where = f"--set {place[:MAX_PLACE_CHARACTERS]}"
+        where = f"--set {key[:MAX_KEY_CHARACTERS]}"
         raise ConfigError(where, f"the value is not YAML that a config may have ({error})") from error
-    put(data, place, value)
+    put(data, key, value)
 
 
-def put(data: dict[str, Any], place: str, value: Any) -> None:
+def put(data: dict[str, Any], key: str, value: Any) -> None:
     """Puts a value at a key such as `market.tick_cents` or `models.0.name`, and makes the tables that lead there."""
-    *path, last = place.split(".")
-    if len(path) >= bounded_yaml.MAX_DEPTH or len(place) > MAX_PLACE_CHARACTERS:
-        raise ConfigError(f"--set {short(place)}", "this key is too deep or too long; no config has such a one")
+    *path, last = key.split(".")
+    if len(path) >= bounded_yaml.MAX_DEPTH or len(key) > MAX_KEY_CHARACTERS:
+        raise ConfigError(f"--set {short(key)}", "this key is too deep or too long; no config has such a one")
     here: Any = data
-    for key in path:
-        here = _child(here, key, place)
+    for part in path:
+        here = _child(here, part, key)
     if isinstance(here, list):
-        here[_index(here, last, place)] = value
+        here[_index(here, last, key)] = value
     else:
         here[last] = value
 
 
-def _child(here: Any, key: str, place: str) -> Any:
-    child = here[_index(here, key, place)] if isinstance(here, list) else here.setdefault(key, {})
+def _child(here: Any, part: str, key: str) -> Any:
+    child = here[_index(here, part, key)] if isinstance(here, list) else here.setdefault(part, {})
     if child is None and isinstance(here, dict):
-        child = here[key] = {}
+        child = here[part] = {}
     if not isinstance(child, dict | list):
-        raise ConfigError(f"--set {place}", f"{key} has a value and no keys below it")
+        raise ConfigError(f"--set {key}", f"{part} has a value and no keys below it")
     return child
 
 
-def _index(here: list[Any], key: str, place: str) -> int:
-    if not (key.isascii() and key.isdigit() and len(key) < 10 and int(key) < len(here)):
+def _index(here: list[Any], part: str, key: str) -> int:
+    if not (part.isascii() and part.isdigit() and len(part) < 10 and int(part) < len(here)):
         expected = f"a number from 0 to {len(here) - 1}" if here else "no index, since the list is empty,"
-        raise ConfigError(f"--set {place}", f"expected {expected} in place of {short(key)}")
-    return int(key)
+        raise ConfigError(f"--set {key}", f"expected {expected} in place of {short(part)}")
+    return int(part)
 
 
 def _validate(model: type[Model], data: dict[str, Any], prefix: str) -> Model:
@@ -127,34 +127,34 @@ def _validate(model: type[Model], data: dict[str, Any], prefix: str) -> Model:
 
 def _config_error(model: type[BaseModel], error: Mapping[str, Any], prefix: str) -> ConfigError:
     location, parent = _resolve(model, error["loc"])
-    place = prefix + ".".join(location)
+    key = prefix + ".".join(location)
     cause = error.get("ctx", {}).get("error")
     if isinstance(cause, Misplaced):
         return ConfigError(cause.key, str(cause))
     if isinstance(cause, ValueError):
-        return ConfigError(place.rstrip(".") or "config", str(cause))
+        return ConfigError(key.rstrip(".") or "config", str(cause))
     match error["type"]:
         case "extra_forbidden":
             known = list(parent.model_fields)
-            key = str(error["loc"][-1])
-            return ConfigError(place, f"there is no such key{suggest(key, known)}", f"known: {', '.join(known)}")
+            unknown = str(error["loc"][-1])
+            return ConfigError(key, f"there is no such key{suggest(unknown, known)}", f"known: {', '.join(known)}")
         case "missing":
-            return ConfigError(place, "this key is missing", "`swarm validate --explain` says what it means")
+            return ConfigError(key, "this key is missing", "`swarm validate --explain` says what it means")
         case "union_tag_invalid":
             tags = [tag.strip(" '") for tag in error["ctx"]["expected_tags"].split(",")]
             tag = str(error["ctx"]["tag"])
             return ConfigError(
-                f"{place}.engine", f"expected one of {', '.join(tags)}, got {short(tag)}{suggest(tag, tags)}"
+                f"{key}.engine", f"expected one of {', '.join(tags)}, got {short(tag)}{suggest(tag, tags)}"
             )
         case _:
             message = error["msg"][0].lower() + error["msg"][1:]
             expected = message.replace("input should be", "expected").replace("should", "must")
-            return ConfigError(place, f"{expected}, got {short(error['input'])}")
+            return ConfigError(key, f"{expected}, got {short(error['input'])}")
 
 
 def _resolve(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[list[str], type[BaseModel]]:
     """A location as the file's writer sees it, without the tags of unions, and the model that its last part is in."""
-    here, tagged, place = model, dict[str, type[BaseModel]](), list[str]()
+    here, tagged, path = model, dict[str, type[BaseModel]](), list[str]()
     parent = here
     for part in location:
         if part in tagged:
@@ -162,13 +162,13 @@ def _resolve(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[l
             parent = here
             continue
         if part != "[key]":
-            place.append(str(part))
+            path.append(str(part))
         parent = here
         if isinstance(part, str) and part in here.model_fields:
             annotation = here.model_fields[part].annotation
             tagged = _tagged(annotation)
             here = here if tagged else _model_of(annotation) or here
-    return place, parent
+    return path, parent
 
 
 def _tagged(annotation: Any) -> dict[str, type[BaseModel]]:

@@ -1,4 +1,4 @@
-"""What every key of a config means, read off the models themselves: place, type and bounds, default, meaning."""
+"""What every key of a config means, read off the models themselves: its name, type and bounds, default, meaning."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ Schema = dict[str, Any]
 class KeyMeaning:
     """One key; `default` is empty for sections and required keys."""
 
-    place: str
+    key: str
     kind: str
     default: str
     meaning: str
@@ -29,41 +29,39 @@ def explain(scenario: str) -> Iterator[KeyMeaning]:
 def _keys(schema: Schema, prefix: str, definitions: Schema) -> Iterator[KeyMeaning]:
     definitions = dict(schema.get("$defs", definitions))
     required: list[str] = schema.get("required", [])
-    for name, key in schema["properties"].items():
-        place = f"{prefix}{name}"
-        target = _resolved(key, definitions)
-        meaning = " ".join(key.get("description", target.get("description", "")).split())
+    for name, told in schema["properties"].items():
+        key = f"{prefix}{name}"
+        target = _resolved(told, definitions)
+        meaning = " ".join(told.get("description", target.get("description", "")).split())
         if section := _section(target, definitions):
             left_out = section is not target
-            kind, default = ("section or null", _shown(key.get("default"))) if left_out else ("section", "")
-            yield KeyMeaning(place, kind, default, meaning)
-            yield from _keys(section, f"{place}.", definitions)
+            kind, default = ("section or null", _shown(told.get("default"))) if left_out else ("section", "")
+            yield KeyMeaning(key, kind, default, meaning)
+            yield from _keys(section, f"{key}.", definitions)
             continue
-        default = _shown(key["default"]) if "default" in key else ""
-        yield KeyMeaning(
-            place, _kind(target, definitions) + (", required" if name in required else ""), default, meaning
-        )
-        yield from _item_keys(_item_models(target, definitions), place, definitions)
+        default = _shown(told["default"]) if "default" in told else ""
+        yield KeyMeaning(key, _kind(target, definitions) + (", required" if name in required else ""), default, meaning)
+        yield from _item_keys(_item_models(target, definitions), key, definitions)
         # The keys of a section that may be null, or of a list that may be a number, count where it is not.
         for choice in (_resolved(choice, definitions) for choice in _choices(target)):
-            yield from _item_keys(_item_models(choice, definitions), place, definitions)
+            yield from _item_keys(_item_models(choice, definitions), key, definitions)
             if "properties" in choice:
-                yield from _keys(choice, f"{place}.", definitions)
+                yield from _keys(choice, f"{key}.", definitions)
 
 
-def _item_keys(items: list[Schema], place: str, definitions: Schema) -> Iterator[KeyMeaning]:
+def _item_keys(items: list[Schema], key: str, definitions: Schema) -> Iterator[KeyMeaning]:
     """What all kinds of items share as `models[].key`, and what only one kind has as `models[kind].key`."""
     shared = {
-        name: key
-        for name, key in (items[0]["properties"] if items else {}).items()
-        if all(item["properties"].get(name) == key for item in items)
+        name: told
+        for name, told in (items[0]["properties"] if items else {}).items()
+        if all(item["properties"].get(name) == told for item in items)
     }
     for item in items[:1]:
-        yield from _keys({**item, "properties": shared}, f"{place}[].", definitions)
+        yield from _keys({**item, "properties": shared}, f"{key}[].", definitions)
     for item in items if len(items) > 1 else ():
-        own = {name: key for name, key in item["properties"].items() if name not in shared}
-        kind = next((key["const"] for key in own.values() if "const" in key), item.get("title", ""))
-        yield from _keys({**item, "properties": own}, f"{place}[{kind}].", definitions)
+        own = {name: told for name, told in item["properties"].items() if name not in shared}
+        kind = next((told["const"] for told in own.values() if "const" in told), item.get("title", ""))
+        yield from _keys({**item, "properties": own}, f"{key}[{kind}].", definitions)
 
 
 def _section(schema: Schema, definitions: Schema) -> Schema | None:

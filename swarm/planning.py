@@ -28,7 +28,7 @@ from swarm.simulation.joint import joint_plan
 from swarm.simulation.market import MarketPlan
 from swarm.simulation.parties.road import AWAY, HOME, Travellers
 from swarm.simulation.plan import RunPlan, WorldPlan, config_digest
-from swarm.simulation.presence import DEPARTED
+from swarm.simulation.population import DEPARTED
 from swarm.simulation.region import Guests, Region
 from swarm.simulation.regions import RegionsConfig, choose_travellers, populations, region_seed
 from swarm.simulation.shares import assign_minds
@@ -143,7 +143,7 @@ def _plan(config: RunConfig, seed: int, scenario: Scenario, minds: tuple[str, ..
     _check_margin(config, scenario)
     staffed = _staffed(config, asked, with_tools)
     plugin, _ = staffing.read(config.traders.staffing, config.budget.governed)
-    steps = () if isinstance(config.population, int) else config.population
+    stages = () if isinstance(config.population, int) else config.population
     # Market and shard get the same rules, so that what a form refuses the market would refuse, too.
     return RunPlan(
         name=config.name,
@@ -158,7 +158,7 @@ def _plan(config: RunConfig, seed: int, scenario: Scenario, minds: tuple[str, ..
             tuple(scenario.opening_reference_ticks.tolist()),
             scenario.named_accounts
             + (margin.ACCOUNTS if config.market.margin else ())
-            + ((DEPARTED,) if steps else ())
+            + ((DEPARTED,) if stages else ())
             + ((COMPUTE,) if plugin.charges else ()),
             _mechanisms(config.market, scenario.goods),
         ),
@@ -179,7 +179,7 @@ def _plan(config: RunConfig, seed: int, scenario: Scenario, minds: tuple[str, ..
         ),
         config_record=record,
         config_sha256=config_digest(record),
-        population=steps,
+        population=stages,
         idle_minds=tuple(name for name in _weights(config) if name not in minds),
     )
 

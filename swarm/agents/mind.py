@@ -50,9 +50,9 @@ class Seats:
         """The number of each seat's trader."""
         return self.seen.private.trader[self.rows]
 
-    def take(self, places: Int64) -> "Seats":
+    def take(self, indices: Int64) -> "Seats":
         """Returns the seats at these indices."""
-        return Seats(self.seen, self.rows[places], self.model[places], self.models)
+        return Seats(self.seen, self.rows[indices], self.model[indices], self.models)
 
     def seeds(self, seed: int) -> list[int]:
         """Returns a seed for the sampling of each seat's replies, the same whoever asks."""

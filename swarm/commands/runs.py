@@ -156,8 +156,8 @@ def _run(runs_on: "RunsOn", folder: "RunFolder", quiet: bool, start: Callable[["
     summary = result.record.summary
     if not result.finished:
         err.say(
-            f"stopped after round {summary['rounds']} of {summary['rounds_planned']}; the journal is whole up to there "
-            f"and `swarm run --resume {result.folder.path}` goes on"
+            f"stopped after round {summary['rounds']} of {summary['rounds_planned']}; the journal is complete up to "
+            f"there and `swarm run --resume {result.folder.path}` goes on"
         )
     for line in outcome.lines(summary):
         out.say(line)
@@ -176,7 +176,7 @@ def replay(
 ) -> None:
     """Rebuild a run from its journal alone and say whether the recorded history holds.
 
-    No model is asked and no cluster is needed. Exit status 0: it holds; 1: it does not; 2: there is no whole journal.
+    No model is asked and no cluster is needed. Exit status 0: it holds; 1: it does not; 2: no complete journal.
     """
     _check_memory(local=True)
     from swarm.planning import composed
@@ -187,31 +187,31 @@ def replay(
     folder = _found(directory)
     recorder = WorldRecorder()
     result = replay_journals(folder.journals, composed, (recorder,))
-    place = folder.path if folder.region_journals else folder.journal
+    replayed = folder.path if folder.region_journals else folder.journal
     planned = result.plan.rounds
     if result.torn_bytes or result.unfinished_records:
         out.say(
             f"the journal ends within round {result.rounds + 1}: {result.unfinished_records} records and "
-            f"{result.torn_bytes} bytes behind the last whole round are no part of the history"
+            f"{result.torn_bytes} bytes behind the last complete round are no part of the history"
         )
     # The history must be what the journal says and what the summary said when the run ended.
     if result.mismatch:
-        raise ReplayMismatch(f"{place}: the history does not hold: {result.mismatch}")
+        raise ReplayMismatch(f"{replayed}: the history does not hold: {result.mismatch}")
     recorded = folder.recorded_sha256()
     if recorded not in (None, result.replayed_sha256):
         raise ReplayMismatch(
-            f"{place}: the journal replays to {result.replayed_sha256}, but summary.json says {recorded}"
+            f"{replayed}: the journal replays to {result.replayed_sha256}, but summary.json says {recorded}"
         )
     if rebuild:
         finished = result.rounds == planned
-        extra: dict[str, Any] = {"finished": finished, "place": "a replay of the journal", "layout": {}, "lost": {}}
+        extra: dict[str, Any] = {"finished": finished, "runs_on": "a replay of the journal", "layout": {}, "lost": {}}
         record = recorder.finish(result.closings, extra)
         with folder.rewritten():
             folder.write_record(record)
             folder.write_report(render(record))
         out.say(f"report {folder.report}")
-    whole = "all" if result.rounds == planned else f"{result.rounds} of"
-    out.say(f"the history holds: {whole} {planned} rounds replayed")
+    complete = "all" if result.rounds == planned else f"{result.rounds} of"
+    out.say(f"the history holds: {complete} {planned} rounds replayed")
     out.say(f"journal_sha256 {result.replayed_sha256}")
 
 

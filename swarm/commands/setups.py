@@ -36,7 +36,7 @@ def validate(
         name = resolved.scenario["name"] if resolved else "wood"
         for key in keys(name):
             default = f", default {key.default}" if key.default else ""
-            out.print(f"[bold]{escape(key.place)}[/bold]  [dim]{escape(key.kind + default)}[/dim]")
+            out.print(f"[bold]{escape(key.key)}[/bold]  [dim]{escape(key.kind + default)}[/dim]")
             out.print(f"    {escape(key.meaning)}")
     if resolved:
         parties.read(resolved.parties)
@@ -92,8 +92,8 @@ def list_models(context: typer.Context) -> None:
         )
     table.add_row("engine: openai", "any model behind an OpenAI-compatible API", "As base_url and model say.")
     for baseline, summary in BASELINE_SUMMARIES.items():
-        place = "regions.abroad" if baseline == ARBITRAGE else "traders.minds"
-        table.add_row(f"{place}: {baseline}", "baseline, reads no text", summary)
+        key = "regions.abroad" if baseline == ARBITRAGE else "traders.minds"
+        table.add_row(f"{key}: {baseline}", "baseline, reads no text", summary)
     out.print(table)
 
 

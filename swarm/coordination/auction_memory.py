@@ -49,10 +49,10 @@ class AuctionMemory:
             self.kept.append(auction)
             self._vectors.append(vector(auction.task))
             return
-        place = int(draw_below(self.seed, "auction memory", number + 1, np.array([number])).item())
-        if place < self.capacity:
-            self.kept[place] = auction
-            self._vectors[place] = vector(auction.task)
+        index = int(draw_below(self.seed, "auction memory", number + 1, np.array([number])).item())
+        if index < self.capacity:
+            self.kept[index] = auction
+            self._vectors[index] = vector(auction.task)
 
     def nearest(self, task: str, count: int = NEAREST) -> list[Remembered]:
         """Returns the past auctions whose tasks are most like this one, nearest first."""

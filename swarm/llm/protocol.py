@@ -1,4 +1,4 @@
-"""What every engine is asked and what it answers, whoever runs it and wherever."""
+"""The one protocol of all engines: what each is asked and what it answers, whoever runs it and wherever."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -71,7 +71,7 @@ class ModelRequest:
         return 1 + len(self.more_seeds)
 
     def singly(self) -> "list[ModelRequest]":
-        """One request for each of its samples."""
+        """Returns one request for each of its samples."""
         if not self.more_seeds:
             return [self]
         return [replace(self, seed=seed, more_seeds=()) for seed in (self.seed, *self.more_seeds)]
@@ -110,17 +110,17 @@ class ModelReply:
     first_token_s: float | None = None
 
     def shared(self) -> "ModelReply":
-        """The same as a later sample of a request: its prompt was computed for another."""
+        """Returns this reply as a later sample of its request, whose prompt was computed for the first."""
         return replace(self, usage=replace(self.usage, cached_prompt=0, shared_prompt=self.usage.prompt))
 
     @property
     def failed(self) -> bool:
-        """Whether there is no completion."""
+        """Tells whether there is no completion."""
         return self.finish_reason in ENGINE_FAILURES
 
 
 def folded(messages: Sequence[Message]) -> tuple[Message, ...]:
-    """The messages for a model without a system role: the rules stand at the head of what the user says first."""
+    """Returns the messages for a model without a system role: its rules head the user's first message."""
     if len(messages) < 2 or messages[0].role != "system":
         return tuple(messages)
     rules, first, *others = messages
@@ -136,7 +136,7 @@ class ModelClient(Protocol):
     """
 
     async def complete(self, requests: Sequence[ModelRequest], deadline_s: float) -> list[ModelReply]:
-        """Answer every request within `deadline_s` seconds; what is not done by then comes back as an error."""
+        """Answers every request within `deadline_s` seconds; what is not done by then comes back as an error."""
         ...
 
 
@@ -145,7 +145,7 @@ class Mortal(Protocol):
     """What a client offers besides `complete` if its engine is a process that can die."""
 
     async def check_health(self) -> None:
-        """Raise if the engine is dead."""
+        """Raises if the engine is dead."""
         ...
 
 
@@ -158,9 +158,9 @@ class Connected(Protocol):
     """
 
     async def open(self) -> None:
-        """Get ready to keep connections; opening twice is opening once."""
+        """Gets ready to keep connections; opening twice is opening once."""
         ...
 
     async def close(self) -> None:
-        """Close all connections; closing what is not open does nothing."""
+        """Closes all connections; closing what is not open does nothing."""
         ...

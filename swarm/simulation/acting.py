@@ -14,7 +14,7 @@ from swarm.market.ledger import ISSUE, ROAD
 from swarm.scenarios.protocol import Consequence, Int64, MarketState, Movement, ReferenceMove
 from swarm.simulation.entries import Acted
 from swarm.simulation.party import MAX_TEXT_CHARS, Account, Act, Announce, Move, Quote, Reprice, Say
-from swarm.simulation.presence import Mask
+from swarm.simulation.population import Mask
 
 MAX_MOVED = 1 << 50
 """The largest amount that a row of a move has, so that no sum of a round's rows leaves 64 bits."""

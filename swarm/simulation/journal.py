@@ -2,7 +2,7 @@
 
 A file begins with MAGIC. Then come frames: the length of the payload (little-endian uint32), the chain hash (32 bytes),
 the CRC-32 of these two (little-endian uint32) and the payload, one msgpack value. The chain hash of a frame is SHA-256
-over the hash before it and the payload, so the last one stands for the whole history. A frame that the file ends within
+over the hash before it and the payload, so the last one stands for all the history. A frame that the file ends within
 is a torn tail of a crash and is not part of the history; any other damage is an error that names its offset. The CRC
 tells the two apart: without it, a damaged length that points beyond the end of the file would pass for a torn tail.
 
@@ -61,7 +61,7 @@ class JournalWriter:
     def __init__(
         self, path: Path | None, continued: "JournalReader | None" = None, open_file: OpenFile = DiskFile
     ) -> None:
-        """Make a new journal, or go on behind the last whole record of `continued`, which was read to its end."""
+        """Make a new journal, or go on behind the last complete record of `continued`, which was read to its end."""
         self._head = continued.head if continued else GENESIS
         self.stats = JournalStats()
         self._path = path

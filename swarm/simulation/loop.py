@@ -34,7 +34,7 @@ from swarm.simulation.numbering import Numbers, market_accounts
 from swarm.simulation.parties.road import RoadRound
 from swarm.simulation.party import Act
 from swarm.simulation.plan import Fork, RunPlan
-from swarm.simulation.presence import turnover
+from swarm.simulation.population import turnover
 from swarm.simulation.prompt_sizes import PromptSizes
 from swarm.simulation.staffing import Staff, Staffed, counted
 from swarm.simulation.traders import Gathered, KnowsRounds, TradersPort

@@ -17,7 +17,7 @@ from swarm.scenarios.protocol import Consequence, Int64, Scenario
 from swarm.simulation.entries import JOURNAL_FORMAT, Forked, RunBegan
 from swarm.simulation.market import MarketPlan
 from swarm.simulation.parties.road import Travellers
-from swarm.simulation.presence import Mask, PopulationStep, among, present_in
+from swarm.simulation.population import Mask, PopulationStage, among, population_in
 from swarm.simulation.regions import RegionsConfig
 from swarm.version import __version__
 
@@ -43,7 +43,7 @@ class RunPlan:
     config_record: dict[str, Any]
     config_sha256: str
     fork: "Fork | None" = None
-    population: tuple[PopulationStep, ...] = ()
+    population: tuple[PopulationStage, ...] = ()
     software: str = __version__
     idle_minds: tuple[str, ...] = ()
     rank: Int64 | None = field(default=None, compare=False)
@@ -62,7 +62,7 @@ class RunPlan:
         if not self.population:
             return np.ones(self.traders, dtype=np.bool_)
         rank = np.arange(self.traders) if self.rank is None else self.rank
-        there: Mask = rank < present_in(self.population, round_)
+        there: Mask = rank < population_in(self.population, round_)
         return there
 
     def reaching(self, consequences: Sequence[Consequence], round_: int) -> Sequence[Consequence]:

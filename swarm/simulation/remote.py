@@ -50,13 +50,13 @@ class RemoteMarket:
     """A `MarketPort` whose market may lose its process at any time.
 
     All messages since the last durable round are kept and sent again when an answer is lost. The market knows each by
-    its place in the journal, so that none is applied twice, and none is left out.
+    its index in the journal, so that none is applied twice, and none is left out.
     """
 
     def __init__(self, link: MarketLink, patience_s: float) -> None:
         self._link = link
         self._patience_s = patience_s
-        self._place = 0
+        self._index = 0
         self._since_sync: list[tuple[str, Any, int]] = []
         self.lost: Counter[str] = Counter()
         self.outages_s: list[float] = []
@@ -79,10 +79,10 @@ class RemoteMarket:
         return closing
 
     def _send(self, method: str, argument: Any, records: int) -> Any:
-        message = method, argument, self._place
+        message = method, argument, self._index
         before = list(self._since_sync)
         self._since_sync.append(message)
-        self._place += records
+        self._index += records
         return self._until_answered(lambda: self._link.call(*message), before)
 
     def _until_answered(self, ask: Callable[[], Any], before: Sequence[tuple[str, Any, int]]) -> Any:
@@ -104,7 +104,7 @@ class RemoteMarket:
                 reason = error
                 if self._link.now() - began > self._patience_s:
                     raise ClusterError(
-                        f"ray: the market is gone or silent ({reason}); the journal is whole up to its last round; "
+                        f"ray: the market is gone or silent ({reason}); the journal is complete up to its last round; "
                         "`swarm run --resume` goes on from there"
                     ) from error
                 continue

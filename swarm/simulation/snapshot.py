@@ -1,10 +1,10 @@
 """Snapshots of a market, which spare one that starts again most of its journal.
 
 A snapshot lies beside its journal as `<journal>-<round>.snapshot`: MAGIC, the SHA-256 of the rest, and one msgpack
-value with what the exchange holds and the place in the journal that it stands for (records, bytes, chain hash). It is
+value with what the exchange holds and how much of the journal it stands for (records, bytes, chain hash). It is
 written under another name, synced and renamed, so that it is whole or absent; one that is damaged all the same is
 passed over and counted. A snapshot is never the truth: the journal is read and its chain checked as without one, only
-that the records before the snapshot's place are not applied, and the state must have the hash that the journal has
+that the records that a snapshot stands for are not applied, and the state must have the hash that the journal has
 there.
 """
 
@@ -69,14 +69,14 @@ class SnapshotStats:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Snapshot:
-    """A market at the end of a round, when the journal came to `place`.
+    """A market at the end of a round, when the journal came to what `committed` says.
 
     `config` and `mechanisms` are what the market goes by there, which a fork may have changed; `exchange` is what
     `Exchange.snapshot` gave.
     """
 
     round: int
-    place: Committed
+    committed: Committed
     config: dict[str, Any]
     mechanisms: tuple[Mechanism, ...]
     exchange: dict[str, Any]
@@ -84,8 +84,8 @@ class Snapshot:
     def packed(self) -> bytes:
         """The content of a snapshot's file."""
         columns = {name: _packed(value) for name, value in self.exchange.items()}
-        place = [self.place.records, self.place.file_bytes, self.place.sha256]
-        payload: bytes = msgpack.packb([self.round, place, self.config, list(self.mechanisms), columns])
+        committed = [self.committed.records, self.committed.file_bytes, self.committed.sha256]
+        payload: bytes = msgpack.packb([self.round, committed, self.config, list(self.mechanisms), columns])
         return MAGIC + hashlib.sha256(payload).digest() + payload
 
     @classmethod
@@ -99,12 +99,12 @@ class Snapshot:
             value = msgpack.unpackb(payload)
         except ValueError:
             raise RecordError("the snapshot: expected msgpack") from None
-        round_, place, config, mechanisms, columns = records.listed(value, "the snapshot", 5)
+        round_, committed, config, mechanisms, columns = records.listed(value, "the snapshot", 5)
         if type(columns) is not dict:
             raise records.expected("exchange", "a map", columns)
         return cls(
             records.round_number(round_, "round"),
-            _committed(place),
+            _committed(committed),
             records.plain_map(config, "config"),
             tuple(records.mechanism(one, "mechanisms") for one in records.listed(mechanisms, "mechanisms")),
             {name: _unpacked(column, f"exchange.{name}"[:80]) for name, column in columns.items()},
@@ -214,9 +214,9 @@ def _unpacked(value: Any, name: str) -> Any:
 
 
 def _committed(value: Any) -> Committed:
-    """The place of a snapshot in its journal, which has some bytes for each of its records."""
-    held, file_bytes, sha256 = records.listed(value, "place", 3)
-    held = records.integer(held, "place.records", 1, records.MAX_COUNT)
+    """How much of its journal a snapshot stands for; there are some bytes for each of its records."""
+    held, file_bytes, sha256 = records.listed(value, "committed", 3)
+    held = records.integer(held, "committed.records", 1, records.MAX_COUNT)
     if type(sha256) is not bytes or len(sha256) != _DIGEST_BYTES:
-        raise records.expected("place.sha256", f"{_DIGEST_BYTES} bytes", sha256)
-    return Committed(held, records.integer(file_bytes, "place.file_bytes", held, records.MAX_COUNT), sha256)
+        raise records.expected("committed.sha256", f"{_DIGEST_BYTES} bytes", sha256)
+    return Committed(held, records.integer(file_bytes, "committed.file_bytes", held, records.MAX_COUNT), sha256)

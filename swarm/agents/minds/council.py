@@ -168,16 +168,16 @@ class CouncilMind:
         self,
         members: Sequence[int],
         seats: Seats,
-        places: "np.ndarray[tuple[int], np.dtype[np.int64]]",
+        indices: "np.ndarray[tuple[int], np.dtype[np.int64]]",
         votes: list[dict[int, list[_Vote]]],
         models: Mapping[str, ModelClient],
         left_s: float,
         instead: str | None = None,
     ) -> None:
-        """Asks these members at these places of `seats`, all at once, and puts down what they answer."""
-        if not len(places):
+        """Asks these members at these indices of `seats`, all at once, and puts down what they answer."""
+        if not len(indices):
             return
-        heard = seats.take(places)
+        heard = seats.take(indices)
         questions = [(member, sample) for member in members for sample in range(self.config.samples)]
         names = [instead or self.seats[member].model for member, _ in questions]
         asked = await asyncio.gather(
@@ -187,9 +187,9 @@ class CouncilMind:
             )
         )
         for (member, _), model, answer in zip(questions, names, asked, strict=True):
-            for i, place in enumerate(places.tolist()):
+            for i, index in enumerate(indices.tolist()):
                 row = int(heard.rows[i])
-                votes[place].setdefault(member, []).append(self._vote(member, model, answer, i, seats, row))
+                votes[index].setdefault(member, []).append(self._vote(member, model, answer, i, seats, row))
 
     async def _ask(
         self,

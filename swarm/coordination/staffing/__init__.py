@@ -149,8 +149,8 @@ def read(given: Mapping[str, Any] | None, governed: bool) -> tuple[StaffingPlugi
         return plugin, plugin.Config.model_validate_json(json.dumps(section))
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        place = ".".join((KEY, *map(str, first["loc"])))
-        raise ConfigError(place, first["msg"][:1].lower() + first["msg"][1:]) from None
+        wrong = ".".join((KEY, *map(str, first["loc"])))
+        raise ConfigError(wrong, first["msg"][:1].lower() + first["msg"][1:]) from None
 
 
 def models_of(given: Mapping[str, Any] | None) -> tuple[str, ...]:
