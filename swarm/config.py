@@ -11,7 +11,9 @@ from swarm.agents.config import BudgetConfig, TradersConfig
 from swarm.agents.minds import definitions, models_with_tools
 from swarm.coordination import staffing
 from swarm.errors import ConfigError, suggest
+from swarm.llm import engines
 from swarm.llm.config import ModelConfig
+from swarm.llm.protocol import TOOLS
 from swarm.market.config import MarketConfig
 from swarm.schema import Misplaced, StrictModel, short
 from swarm.simulation.plan import config_digest
@@ -166,7 +168,7 @@ class RunConfig(StrictModel):
             known = definitions(names, self.traders)
         except ConfigError as error:
             raise Misplaced(error.key, str(error).removeprefix(f"{error.key}: ")) from None
-        engine_without = {model.name: model.engine for model in self.models if not model.takes_tools}
+        engine_without = {m.name: m.engine for m in self.models if TOOLS not in engines.of(m).abilities}
         for name, definition in known.items():
             for model in sorted(models_with_tools([name], known) & engine_without.keys()):
                 raise Misplaced(
@@ -208,19 +210,6 @@ class RunConfig(StrictModel):
                 f"expected at most {self.most_traders - 1}, since a trader has no more others to hear among "
                 f"{self.most_traders}, got {hears}",
             )
-        return self
-
-    @model_validator(mode="after")
-    def _councils_fit(self) -> "RunConfig":
-        forms = {model.name: model.form for model in self.models}
-        for i, council in enumerate(self.traders.councils):
-            for seat in council.seats:
-                if forms.get(seat.model) != "menu":
-                    raise Misplaced(
-                        f"traders.councils.{i}.members",
-                        f"{seat.model!r} answers in the form {forms.get(seat.model)!r}, and a council votes on letters "
-                        "of a menu; set `form: menu` at that model",
-                    )
         return self
 
     @model_validator(mode="after")

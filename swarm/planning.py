@@ -10,16 +10,19 @@ import numpy as np
 from swarm import scenarios
 from swarm.agents.baselines import ARBITRAGE
 from swarm.agents.decision import Rules
-from swarm.agents.forms.protocol import Form
+from swarm.agents.forms.protocol import FormTerms
 from swarm.agents.minds import definitions, models_of, models_with_tools, plugin
 from swarm.agents.plan import Definition, ShardPlan
 from swarm.config import RunConfig
 from swarm.config_file import resolve
 from swarm.coordination import staffing
 from swarm.errors import ConfigError, suggest
+from swarm.llm import engines
 from swarm.llm.entry import usd_per_turn
+from swarm.llm.protocol import TOOLS
 from swarm.market import margin
 from swarm.market.config import MarketConfig, Mechanism
+from swarm.plugins import VARIABLE
 from swarm.scenarios.protocol import Barters, Int64, Scenario, ScenarioPlugin
 from swarm.schema import StrictModel
 from swarm.simulation.compute import COMPUTE
@@ -135,13 +138,15 @@ def _plan(config: RunConfig, seed: int, scenario: Scenario, minds: tuple[str, ..
         max_stand_rounds=config.traders.standing.max_rounds,
     )
     of = definitions([m.name for m in config.models], config.traders)
+    form_of = _form_of(config, scenario, of)
     asked = models_of(minds, of)
     with_tools = models_with_tools(minds, of)
-    cheaper = _cheaper(config, asked, with_tools)
-    forms = scenario.forms(seed, rules, config.market.tick_cents)
+    cheaper = _cheaper(config, asked, with_tools, form_of)
+    offered = scenario.forms()
+    terms = FormTerms(scenario.rules_text(), seed, rules, config.market.tick_cents)
     _check_barter(scenario, minds, of)
     _check_margin(config, scenario)
-    staffed = _staffed(config, asked, with_tools)
+    staffed = _staffed(config, asked, with_tools, form_of)
     plugin, _ = staffing.read(config.traders.staffing, config.budget.governed)
     stages = () if isinstance(config.population, int) else config.population
     # Market and shard get the same rules, so that what a form refuses the market would refuse, too.
@@ -169,12 +174,12 @@ def _plan(config: RunConfig, seed: int, scenario: Scenario, minds: tuple[str, ..
             definitions={name: of[name] for name in dict.fromkeys(minds)},
             completion_tokens={m.name: m.max_completion_tokens for m in config.models},
             rules=rules,
-            scenario_rules=scenario.rules_text(),
+            scenario_rules=terms.setting,
             tick_cents=config.market.tick_cents,
             traders=config.traders,
             budget=config.budget,
-            forms=forms,
-            form_of=_form_of(config, forms),
+            forms={name: offered[name].build(terms) for name in sorted({*form_of.values()})},
+            form_of=form_of,
             cheaper=cheaper,
         ),
         config_record=record,
@@ -184,7 +189,7 @@ def _plan(config: RunConfig, seed: int, scenario: Scenario, minds: tuple[str, ..
     )
 
 
-def _cheaper(config: RunConfig, asked: set[str], with_tools: set[str]) -> dict[str, str]:
+def _cheaper(config: RunConfig, asked: set[str], with_tools: set[str], form_of: Mapping[str, str]) -> dict[str, str]:
     """For each model that is asked and has a cheaper one of its form, the cheapest; nothing without a run's budget.
 
     A model of the config that is no trader's mind counts too, so that one can be kept for lean times. What can call no
@@ -198,7 +203,8 @@ def _cheaper(config: RunConfig, asked: set[str], with_tools: set[str]) -> dict[s
         if model.name not in asked or dear is None:
             continue
         tools = model.name in with_tools
-        fit = [m for m in config.models if m.form == model.form and (m.takes_tools or not tools)]
+        alike = [m for m in config.models if form_of[m.name] == form_of[model.name]]
+        fit = [m for m in alike if not tools or TOOLS in engines.of(m).abilities]
         prices = {m.name: usd_per_turn(m, config.budget.tokens_per_turn) for m in fit}
         known = {name: usd for name, usd in prices.items() if usd is not None and usd < dear}
         if known:
@@ -206,14 +212,14 @@ def _cheaper(config: RunConfig, asked: set[str], with_tools: set[str]) -> dict[s
     return found
 
 
-def _staffed(config: RunConfig, asked: set[str], with_tools: set[str]) -> set[str]:
+def _staffed(config: RunConfig, asked: set[str], with_tools: set[str], form_of: Mapping[str, str]) -> set[str]:
     """The models that the staffing may choose; ConfigError where one cannot take the place of those that are asked."""
     found = {*staffing.models_of(config.traders.staffing)}
     entries = {model.name: model for model in config.models}
     for name in sorted(found):
-        if with_tools and not entries[name].takes_tools:
+        if with_tools and TOOLS not in engines.of(entries[name]).abilities:
             raise ConfigError(staffing.KEY, f"{name} can call no tool, and some minds have theirs call tools")
-        if other := sorted(model for model in asked if entries[model].form != entries[name].form):
+        if other := sorted(model for model in asked if form_of[model] != form_of[name]):
             raise ConfigError(
                 staffing.KEY, f"{name} answers in another form than {other[0]}", "give both the same models[].form"
             )
@@ -225,18 +231,38 @@ def _groups(scenario: Scenario) -> Int64:
     return scenario.makes if isinstance(scenario, Barters) else scenario.trader_kind
 
 
-def _form_of(config: RunConfig, forms: Mapping[str, Form[Any]]) -> dict[str, str]:
+def _form_of(config: RunConfig, scenario: Scenario, of: Mapping[str, Definition]) -> dict[str, str]:
     """The form of each model: the scenario's, if it has one alone, or the one that the model's entry names."""
-    if len(forms) == 1:
-        return dict.fromkeys((m.name for m in config.models), next(iter(forms)))
+    offered = scenario.forms()
+    only = next(iter(offered)) if len(offered) == 1 else None
+    found = {model.name: only or model.form for model in config.models}
     for i, model in enumerate(config.models):
-        if model.form not in forms:
+        key, name = f"models.{i}.form", found[model.name]
+        if name not in offered:
+            reason = f"this scenario does not ask in the form {name!r}{suggest(name, list(offered))}"
+            raise ConfigError(key, reason, f"known: {', '.join(offered)}; {VARIABLE} names modules with more")
+        if offered[name].barters and not isinstance(scenario, Barters):
+            fit = ", ".join(other for other, form in offered.items() if not form.barters)
+            raise ConfigError(key, f"{name!r} asks traders who barter, and those of this scenario do not", f"use {fit}")
+        for ability in sorted(offered[name].needs - engines.of(model).abilities):
+            able = ", ".join(engines.able_to(ability)) or "none at hand"
+            reason = f"{name!r} needs an engine that has {ability!r}, and {model.engine!r} has not"
+            raise ConfigError(key, reason, f"engines that have it: {able}")
+    for definition in of.values():
+        _check_form(definition, found)
+    return found
+
+
+def _check_form(definition: Definition, form_of: Mapping[str, str]) -> None:
+    """ConfigError where a model of a mind answers in another form than that kind of mind can use."""
+    made_by = plugin(definition)
+    for model in made_by.models(definition.section) if made_by.form else ():
+        if form_of[model] != made_by.form:
             raise ConfigError(
-                f"models.{i}.form",
-                f"this scenario does not ask in the form {model.form!r}",
-                f"known: {', '.join(forms)}",
+                definition.key,
+                f"{model!r} answers in the form {form_of[model]!r}, and a {made_by.name} needs {made_by.form!r}",
+                f"set `form: {made_by.form}` at the model {model!r}",
             )
-    return {m.name: m.form for m in config.models}
 
 
 def _check_barter(scenario: Scenario, minds: tuple[str, ...], of: Mapping[str, Definition]) -> None:

@@ -6,6 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
+from swarm.agents.asking import branches_of
 from swarm.agents.minds import asking, definitions, models_of, plugin
 from swarm.agents.observation import Observation
 from swarm.agents.shard import MODELS_SHARE
@@ -115,8 +116,9 @@ def first_requests(config: RunConfig) -> dict[str, ModelRequest]:
         form = plan.shard.form(model.name)
         budget = config.budget.tokens_per_turn - model.max_completion_tokens
         if (rendered := form.render(seen, row, budget)) is not None:
+            behind, most = branches_of(form)(seen, row), model.max_completion_tokens
             schema = form.schema(seen, row)
-            found[model.name] = ModelRequest(rendered.messages, schema, model.max_completion_tokens, config.seed)
+            found[model.name] = ModelRequest(rendered.messages, schema, most, config.seed, branches=behind)
     return found
 
 

@@ -11,7 +11,6 @@ from swarm.llm.catalogue import CATALOGUE
 from swarm.schema import StrictModel
 
 Temperament = Literal["value", "momentum", "maker", "hoarder", "panic"]
-DecisionForm = Literal["orders", "menu"]
 UNKNOWN_LAB = "unknown"
 
 
@@ -24,8 +23,9 @@ class ModelEntry(StrictModel):
     engine: str
     """What answers the prompts."""
 
-    form: DecisionForm = "orders"
-    """What it answers with: orders as JSON, or the letters of a menu that the engine has computed."""
+    form: str = Field(default="orders", min_length=1, max_length=40)
+    """The form that it answers in, of those that the scenario offers; a market's are `orders`, which are JSON, `menu`,
+    two letters of a menu that is computed for it, and those of plug-ins. A scenario's only form is that of all."""
 
     replicas: int = Field(default=1, ge=1, le=64)
     """Replicas of this model's Ray Serve deployment."""
@@ -53,11 +53,6 @@ class ModelEntry(StrictModel):
     def streams(self) -> bool:
         """Tells whether replies are read as they are written, so that the time of the first token is known."""
         return False
-
-    @property
-    def takes_tools(self) -> bool:
-        """Tells whether it can write the calls of tools that a desk waits for."""
-        return True
 
     @property
     def counts_tokens(self) -> bool:

@@ -32,6 +32,12 @@ model only reasoned, refused, was cut off by a filter, or said nothing."""
 FinishReason = Literal["stop", "length"] | EngineFailure
 
 ENGINE_FAILURES: frozenset[str] = frozenset(get_args(EngineFailure))
+SCORES = "scores"
+"""The ability of an engine to score branches; see `ModelRequest.branches`."""
+
+TOOLS = "tools"
+"""The ability of an engine's models to call the tools of a desk."""
+
 MAX_REPLY_CHARS = 20_000
 """Longest text of a reply, in characters; an engine cuts nothing, it reports a longer one as "too_large"."""
 
@@ -56,6 +62,10 @@ class ModelRequest:
     An empty `schema` asks for text of any form, and a `temperature` of None is that of the model's config. With
     `more_seeds` the same prompt is to be answered once more for each of them, and computed once where the engine can do
     that; an engine that draws all samples from one seed draws them from `seed`.
+
+    With `branches` nothing is to be written: each of them stands directly behind the prompt's last message, and the
+    text of the reply is a JSON list of numbers, for each branch the log-odds of yes over no. Its usage counts the
+    prompt once and all branches. Only engines that have SCORES among their abilities are asked so.
     """
 
     messages: tuple[Message, ...]
@@ -64,6 +74,7 @@ class ModelRequest:
     seed: int
     temperature: float | None = None
     more_seeds: tuple[int, ...] = ()
+    branches: tuple[str, ...] = ()
 
     @property
     def samples(self) -> int:

@@ -7,14 +7,13 @@ behavior"; Gode and Sunder 1993).
 """
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from pydantic import Field, model_validator
 
-from swarm.agents.decision import Rules
-from swarm.agents.forms.market import market_forms
-from swarm.agents.forms.protocol import Form
+from swarm.agents import forms
+from swarm.agents.forms.protocol import FormPlugin
 from swarm.agents.observation import Barter, Observation
 from swarm.market import quality
 from swarm.market.config import MarketConfig
@@ -136,9 +135,9 @@ class DoubleAuction:
             f"A period has {self.config.rounds_per_period} rounds; what is not dealt by then is worth nothing."
         )
 
-    def forms(self, seed: int, rules: Rules, tick_cents: int) -> Mapping[str, Form[Any]]:
+    def forms(self) -> Mapping[str, FormPlugin]:
         """Returns the forms of a market."""
-        return market_forms(self.rules_text(), seed, rules, tick_cents)
+        return forms.of_markets()
 
     def resolve(self, round_: int, choices: Choices, market: MarketState) -> Resolved:
         """Returns the orders, which are for the market to clear."""

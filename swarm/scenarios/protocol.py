@@ -12,8 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from swarm.agents.decision import Rules
-from swarm.agents.forms.protocol import Form
+from swarm.agents.forms.protocol import FormPlugin
 from swarm.agents.observation import Barter, Observation, PrivateViews, PublicView
 from swarm.market.config import MarketConfig
 from swarm.market.events import RoundCleared
@@ -163,8 +162,11 @@ class Setting(Protocol):
 class Scenario(Setting, Protocol):
     """One run's setting and decision, with the state of its creatures."""
 
-    def forms(self, seed: int, rules: Rules, tick_cents: int) -> Mapping[str, Form[Any]]:
-        """Returns by name the forms in which its traders can be asked; a model's config names one of several."""
+    def forms(self) -> Mapping[str, FormPlugin]:
+        """Returns by name the forms in which its traders can be asked; a model's config names one of several.
+
+        A scenario of a market offers those of `swarm.agents.forms.of_markets`, and any of its own beside them.
+        """
         ...
 
     def resolve(self, round_: int, choices: Choices, market: MarketState) -> Resolved:

@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from swarm.agents.decision import Rules
-from swarm.agents.forms.protocol import Form
+from swarm.agents.forms.protocol import FormPlugin
 from swarm.agents.observation import Barter, Observation, PrivateViews
 from swarm.market.events import RoundCleared
 from swarm.market.ledger import CASH, ROAD
@@ -70,9 +69,9 @@ class Region:
         """The setting in a few sentences."""
         return self.scenario.rules_text()
 
-    def forms(self, seed: int, rules: Rules, tick_cents: int) -> Mapping[str, Form[Any]]:
+    def forms(self) -> Mapping[str, FormPlugin]:
         """Returns the scenario's forms."""
-        return self.scenario.forms(seed, rules, tick_cents)
+        return self.scenario.forms()
 
     def resolve(self, round_: int, choices: Choices, market: MarketState) -> Resolved:
         """Returns what the scenario makes of the choices of those who live here and of guests."""

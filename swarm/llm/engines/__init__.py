@@ -28,6 +28,11 @@ def of(model: ModelEntry) -> EnginePlugin[Any]:
     return find(model.engine)
 
 
+def able_to(ability: str) -> list[str]:
+    """Returns the names of all engines at hand whose models can do that."""
+    return [name for name in names() if ability in find(name).abilities]
+
+
 def in_process(model: ModelEntry) -> ModelClient:
     """Returns a client that runs the model in this process or below it, or reaches its endpoint from here."""
     return all_in_process([model])[model.name]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeVar
 
 from swarm.llm.entry import ModelEntry
-from swarm.llm.protocol import ModelClient, ModelRequest
+from swarm.llm.protocol import TOOLS, ModelClient, ModelRequest
 
 Entry = TypeVar("Entry", bound=ModelEntry)
 
@@ -94,6 +94,9 @@ class EnginePlugin(Generic[Entry]):
 
     deployment: Callable[[Entry], Deployment] = _plain
     """Returns what a replica needs of a cluster."""
+
+    abilities: frozenset[str] = frozenset({TOOLS})
+    """What its models can do beyond writing what a schema asks for; forms and minds that need one name it."""
 
     @property
     def is_checked(self) -> bool:

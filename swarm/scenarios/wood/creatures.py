@@ -6,13 +6,11 @@ a mechanical consequence when the round is settled.
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
-from swarm.agents.decision import Rules
-from swarm.agents.forms.market import market_forms
-from swarm.agents.forms.protocol import Form
+from swarm.agents import forms
+from swarm.agents.forms.protocol import FormPlugin
 from swarm.agents.observation import Barter, Observation
 from swarm.market.config import MarketConfig
 from swarm.market.events import RoundCleared
@@ -98,9 +96,9 @@ class Wood:
             + ". Hunger and cold spoil your mood."
         )
 
-    def forms(self, seed: int, rules: Rules, tick_cents: int) -> Mapping[str, Form[Any]]:
+    def forms(self) -> Mapping[str, FormPlugin]:
         """Returns the forms of a market."""
-        return market_forms(self.rules_text(), seed, rules, tick_cents)
+        return forms.of_markets()
 
     def resolve(self, round_: int, choices: Choices, market: MarketState) -> Resolved:
         """Returns the orders, which are for the market to clear."""

@@ -50,11 +50,6 @@ class EmbeddedModel(ModelEntry):
         return self.path if self.path.suffix == ".onnx" else self.path / STUDENT
 
     @property
-    def takes_tools(self) -> bool:
-        """It picks letters of a menu and can call no tool."""
-        return False
-
-    @property
     def may_count_more(self) -> bool:
         """Its words and numbers are tokens, none shorter than the estimate's pieces."""
         return False
