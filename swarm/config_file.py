@@ -1,4 +1,4 @@
-"""A config's file and `--set`: plain values read within bounds, checked, and what is wrong said in our words.
+"""Reads a config's file and `--set`: plain values within bounds, checked, and what is wrong said in our words.
 
 It knows neither what keys mean, which is the models', nor what a run does with them.
 """
@@ -48,7 +48,7 @@ def as_override(key: str, value: Any) -> str:
 
 
 def resolve(data: dict[str, Any]) -> RunConfig:
-    """Check plain values and write out every default, the scenario's included."""
+    """Checks plain values and write out every default, the scenario's included."""
     config = _validate(RunConfig, data, "")
     name = config.scenario.get("name")
     known = scenarios.names()
@@ -56,6 +56,7 @@ def resolve(data: dict[str, Any]) -> RunConfig:
         raise ConfigError(
             "scenario.name", f"expected one of {', '.join(known)}, got {short(name)}{suggest(str(name), known)}"
         )
+    # The scenario's section is checked by the plug-in's own class, which the config does not know.
     plugin = scenarios.find(str(name))
     section = _validate(plugin.Config, config.scenario, "scenario.")
     if config.regions and config.regions.tilt_permille and plugin.tilted is None:
@@ -66,7 +67,7 @@ def resolve(data: dict[str, Any]) -> RunConfig:
 
 
 def _unreadable(path: Path, error: Exception) -> ConfigError:
-    """The error that says why a file is no config."""
+    """Returns the error that says why a file is no config."""
     if isinstance(error, bounded_yaml.Unreadable) and error.line is not None:
         return ConfigError(f"{path}:{error.line}", f"this is not YAML that a config may have ({error})")
     why = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
@@ -102,6 +103,7 @@ def put(data: dict[str, Any], key: str, value: Any) -> None:
 def _child(here: Any, part: str, key: str) -> Any:
     child = here[_index(here, part, key)] if isinstance(here, list) else here.setdefault(part, {})
     if child is None and isinstance(here, dict):
+        # `--set a.b=1` makes a table of `a: null`, as of a key that is not there.
         child = here[part] = {}
     if not isinstance(child, dict | list):
         raise ConfigError(f"--set {key}", f"{part} has a value and no keys below it")
@@ -128,6 +130,7 @@ def _validate(model: type[Model], data: dict[str, Any], prefix: str) -> Model:
 def _config_error(model: type[BaseModel], error: Mapping[str, Any], prefix: str) -> ConfigError:
     location, parent = _resolve(model, error["loc"])
     key = prefix + ".".join(location)
+    # A validator of ours has said it in our words; what pydantic found is translated.
     cause = error.get("ctx", {}).get("error")
     if isinstance(cause, Misplaced):
         return ConfigError(cause.key, str(cause))
@@ -147,16 +150,18 @@ def _config_error(model: type[BaseModel], error: Mapping[str, Any], prefix: str)
                 f"{key}.engine", f"expected one of {', '.join(tags)}, got {short(tag)}{suggest(tag, tags)}"
             )
         case _:
+            # pydantic's "Input should be ..." becomes "expected ...", as all our errors say it.
             message = error["msg"][0].lower() + error["msg"][1:]
             expected = message.replace("input should be", "expected").replace("should", "must")
             return ConfigError(key, f"{expected}, got {short(error['input'])}")
 
 
 def _resolve(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[list[str], type[BaseModel]]:
-    """A location as the file's writer sees it, without the tags of unions, and the model that its last part is in."""
+    """Returns a location as the file's writer sees it, without tags of unions, and the model of its last part."""
     here, tagged, path = model, dict[str, type[BaseModel]](), list[str]()
     parent = here
     for part in location:
+        # pydantic names the member of a union in the location; the file has no such key.
         if part in tagged:
             here, tagged = tagged[str(part)], {}
             parent = here
@@ -172,7 +177,7 @@ def _resolve(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[l
 
 
 def _tagged(annotation: Any) -> dict[str, type[BaseModel]]:
-    """The members of a union whose members have tags, by tag, and of lists their items; nothing for any other type."""
+    """Returns the members of a tagged union by tag, also as a list's items; nothing for any other type."""
     if get_origin(annotation) is Annotated:
         member, *marks = get_args(annotation)
         for mark in marks:

@@ -1,4 +1,4 @@
-"""What a config comes to: the plans of a run, of one market or of several. It knows no file and no process."""
+"""Makes the plans of a run from its config, for one market or several. It knows no file and no process."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -58,10 +58,11 @@ def composed(record: dict[str, Any], past: WorldPlan | None = None) -> WorldPlan
 
 
 def _several(config: RunConfig, regions: RegionsConfig, founding_seed: int) -> WorldPlan:
-    """The plan of a run of several regions, which were founded from a seed that may be another than the config's."""
+    """Returns the plan of a run of several regions, whose founding seed may be another than the config's."""
     names = regions.all_names
     natives = populations(config.most_traders, len(names))
     travellers = choose_travellers(regions, founding_seed, natives)
+    # Each region has a seed of its own for what happens, and one from the founding for what its land is like.
     seeds = [region_seed(config.seed, number) for number in range(len(names))]
     settings = [
         _setting(config, regions, travellers, number, region_seed(founding_seed, number), seed, natives[number])
@@ -82,9 +83,11 @@ def _several(config: RunConfig, regions: RegionsConfig, founding_seed: int) -> W
             if away == number
         ]
         record = {**config.history_record(), REGION: names[number]}
+        # Markets run side by side, so each gets its share of the run's budget.
         own_part = config.model_copy(update={"budget": config.budget.part(len(names))})
         plan = _plan(own_part, seeds[number], setting, (*minds[number], *abroad), record)
         plans.append(replace(plan, rank=_ranks(travellers, natives, number)))
+    # The run's own plan counts everybody once; guests are the same traders in a second seat.
     first = _plan(config, config.seed, settings[0], tuple(m for own in minds for m in own), config.history_record())
     run, number_of = joint_plan(plans, first, regions, travellers)
     ranks = [_ranks(travellers, natives, number)[:own] for number, own in enumerate(natives)]
@@ -93,9 +96,10 @@ def _several(config: RunConfig, regions: RegionsConfig, founding_seed: int) -> W
 
 
 def _ranks(travellers: Travellers, natives: Sequence[int], number: int) -> Int64:
-    """[seats]: how many traders of the run must be there before one of a region is, where each gets one in turn."""
+    """Returns each seat's rank, [seats]: how many traders must be there before it, where regions get one in turn."""
     regions = len(natives)
     guests = np.flatnonzero(travellers.region[:, AWAY] == number)
+    # A guest is there as soon as it is there at home.
     at_home = travellers.seat[guests, HOME] * regions + travellers.region[guests, HOME]
     ranks: Int64 = np.concatenate([np.arange(natives[number]) * regions + number, at_home])
     return ranks
@@ -110,7 +114,7 @@ def _setting(
     seed: int,
     natives: int,
 ) -> Region:
-    """The scenario of one region, on land that is drawn from `land_seed`, with the guests that come to it."""
+    """Returns the scenario of one region, on land that is drawn from `land_seed`, with the guests that come to it."""
     plugin, section = _scenario(config)
     own = plugin.tilted(section, land_seed, regions.tilt_permille) if plugin.tilted else section
     guests = np.flatnonzero(travellers.region[:, AWAY] == number)
@@ -129,7 +133,7 @@ def _weights(config: RunConfig) -> dict[str, int]:
 
 
 def _plan(config: RunConfig, seed: int, scenario: Scenario, minds: tuple[str, ...], record: dict[str, Any]) -> RunPlan:
-    """The plan of one market with these minds, drawn from `seed`, whose journal begins with `record`."""
+    """Returns the plan of one market with these minds, drawn from `seed`, whose journal begins with `record`."""
     rules = Rules(
         goods=scenario.goods,
         max_orders=config.market.max_orders_per_round,
@@ -137,6 +141,7 @@ def _plan(config: RunConfig, seed: int, scenario: Scenario, minds: tuple[str, ..
         max_quantity_lots=config.market.max_quantity_lots,
         max_stand_rounds=config.traders.standing.max_rounds,
     )
+    # What minds are, which models they ask, and which of these must call tools.
     of = definitions([m.name for m in config.models], config.traders)
     form_of = _form_of(config, scenario, of)
     asked = models_of(minds, of)
@@ -147,7 +152,6 @@ def _plan(config: RunConfig, seed: int, scenario: Scenario, minds: tuple[str, ..
     _check_barter(scenario, minds, of)
     _check_margin(config, scenario)
     staffed = _staffed(config, asked, with_tools, form_of)
-    plugin, _ = staffing.read(config.traders.staffing, config.budget.governed)
     stages = () if isinstance(config.population, int) else config.population
     # Market and shard get the same rules, so that what a form refuses the market would refuse, too.
     return RunPlan(
@@ -156,15 +160,13 @@ def _plan(config: RunConfig, seed: int, scenario: Scenario, minds: tuple[str, ..
         rounds=config.rounds,
         scenario_name=config.scenario["name"],
         scenario=scenario,
+        # Only models that may be asked are started.
         models=tuple(m for m in config.models if m.name in asked | staffed | set(cheaper.values())),
         market=MarketPlan(
             config.market,
             len(minds),
             tuple(scenario.opening_reference_ticks.tolist()),
-            scenario.named_accounts
-            + (margin.ACCOUNTS if config.market.margin else ())
-            + ((DEPARTED,) if stages else ())
-            + ((COMPUTE,) if plugin.charges else ()),
+            _named_accounts(config, scenario),
             _mechanisms(config.market, scenario.goods),
         ),
         shard=ShardPlan(
@@ -189,8 +191,17 @@ def _plan(config: RunConfig, seed: int, scenario: Scenario, minds: tuple[str, ..
     )
 
 
+def _named_accounts(config: RunConfig, scenario: Scenario) -> tuple[str, ...]:
+    """Returns the accounts besides the traders': the scenario's, and one for each part that the run has."""
+    staffed_by, _ = staffing.read(config.traders.staffing, config.budget.governed)
+    lending = margin.ACCOUNTS if config.market.margin else ()
+    departed = () if isinstance(config.population, int) else (DEPARTED,)
+    computing = (COMPUTE,) if staffed_by.charges else ()
+    return (*scenario.named_accounts, *lending, *departed, *computing)
+
+
 def _cheaper(config: RunConfig, asked: set[str], with_tools: set[str], form_of: Mapping[str, str]) -> dict[str, str]:
-    """For each model that is asked and has a cheaper one of its form, the cheapest; nothing without a run's budget.
+    """Returns for each model that is asked the cheapest one of its form, if cheaper; nothing without a run's budget.
 
     A model of the config that is no trader's mind counts too, so that one can be kept for lean times. What can call no
     tool takes no place at a desk.
@@ -203,6 +214,7 @@ def _cheaper(config: RunConfig, asked: set[str], with_tools: set[str], form_of: 
         if model.name not in asked or dear is None:
             continue
         tools = model.name in with_tools
+        # Only a model that answers the same prompt can stand in for another.
         alike = [m for m in config.models if form_of[m.name] == form_of[model.name]]
         fit = [m for m in alike if not tools or TOOLS in engines.of(m).abilities]
         prices = {m.name: usd_per_turn(m, config.budget.tokens_per_turn) for m in fit}
@@ -213,7 +225,7 @@ def _cheaper(config: RunConfig, asked: set[str], with_tools: set[str], form_of: 
 
 
 def _staffed(config: RunConfig, asked: set[str], with_tools: set[str], form_of: Mapping[str, str]) -> set[str]:
-    """The models that the staffing may choose; ConfigError where one cannot take the place of those that are asked."""
+    """Returns the models that the staffing may choose; ConfigError where one cannot stand in for those asked."""
     found = {*staffing.models_of(config.traders.staffing)}
     entries = {model.name: model for model in config.models}
     for name in sorted(found):
@@ -227,12 +239,13 @@ def _staffed(config: RunConfig, asked: set[str], with_tools: set[str], form_of: 
 
 
 def _groups(scenario: Scenario) -> Int64:
-    """The kinds of traders over which minds are spread evenly: by what they make, where they barter."""
+    """Returns the kinds of traders over which minds are spread evenly: by what they make, where they barter."""
+    # Else one mind might have all makers of a good, and the comparison of minds would be one of goods.
     return scenario.makes if isinstance(scenario, Barters) else scenario.trader_kind
 
 
 def _form_of(config: RunConfig, scenario: Scenario, of: Mapping[str, Definition]) -> dict[str, str]:
-    """The form of each model: the scenario's, if it has one alone, or the one that the model's entry names."""
+    """Returns the form of each model: the scenario's, if it has one alone, or the one that the model's entry names."""
     offered = scenario.forms()
     only = next(iter(offered)) if len(offered) == 1 else None
     found = {model.name: only or model.form for model in config.models}
@@ -283,7 +296,7 @@ def _check_margin(config: RunConfig, scenario: Scenario) -> None:
 
 
 def _mechanisms(config: MarketConfig, goods: tuple[str, ...]) -> tuple[Mechanism, ...]:
-    """How each good is matched; ConfigError if one is named that the scenario does not have."""
+    """Returns how each good is matched; ConfigError if one is named that the scenario does not have."""
     for good in config.mechanisms:
         if good not in goods:
             raise ConfigError(

@@ -50,10 +50,12 @@ def run(
     from swarm import trust as trusting
     from swarm.runtime.run import Session
 
+    # What may be refused comes before the run's folder, so that a refusal leaves nothing behind.
     hosts = trusting.key_hosts(tuple(keys or ()))
     if resume is not None:
         if config is not None or seed is not None or overrides or out_dir is not None:
             raise ConfigError("--resume", "a resumed run has its config, its seed and its folder already")
+        # A folder of somebody else's is looked at, and its demands are shown, before it is gone on with.
         folder = _found(resume)
         folder.check_config()
         found = config_file.load(folder.config)
@@ -100,6 +102,7 @@ def fork(
     changes = (*(overrides or ()), *([] if seed is None else [f"seed={seed}"]))
     parent = _found(directory)
     parent.check_config()
+    # The parent's config and the fork's: what differs was said by this user, just now.
     found, changed = config_file.load(parent.config), config_file.load(parent.config, changes)
     hosts = trusting.key_hosts(tuple(keys or ()))
     trusting.check_key_hosts(changed, hosts)
@@ -119,7 +122,7 @@ def _check_memory(local: bool) -> None:
 
 
 def _found(directory: Path) -> "RunFolder":
-    """The folder of a run that is there, with nothing in it that leads elsewhere."""
+    """Returns the folder of a run that is there, with nothing in it that leads elsewhere."""
     from swarm.simulation.folder import RunFolder
 
     folder = RunFolder(directory)
@@ -135,16 +138,18 @@ def _say_trusted(new: Any) -> None:
 def _runs_on(local: bool, address: str | None) -> "RunsOn":
     from swarm.runtime.ports import RunsOn
 
+    # RAY_ADDRESS may say "local" or nothing at all, as Ray itself takes it.
     return RunsOn(local=local, address=None if local or address in (None, "", "local") else address)
 
 
 def _run(runs_on: "RunsOn", folder: "RunFolder", quiet: bool, start: Callable[["Session"], "RunResult"]) -> None:
-    """Run until the end or Ctrl-C, and say what it came to."""
+    """Runs until the end or Ctrl-C, and says what it came to."""
     from swarm.progress import Progress
     from swarm.report import outcome
     from swarm.runtime.run import Session
     from swarm.simulation.loop import Interrupted
 
+    # The first Ctrl-C lets the round end, so the run is whole up to there.
     stop = StopFlag()
     progress = Progress(out, quiet)
     try:
@@ -189,6 +194,7 @@ def replay(
     result = replay_journals(folder.journals, composed, (recorder,))
     replayed = folder.path if folder.region_journals else folder.journal
     planned = result.plan.rounds
+    # A killed run ends within a round, whose records count for nothing.
     if result.torn_bytes or result.unfinished_records:
         out.say(
             f"the journal ends within round {result.rounds + 1}: {result.unfinished_records} records and "
@@ -204,6 +210,7 @@ def replay(
         )
     if rebuild:
         finished = result.rounds == planned
+        # What a journal cannot know: where the run was, and what it lost on the way.
         extra: dict[str, Any] = {"finished": finished, "runs_on": "a replay of the journal", "layout": {}, "lost": {}}
         record = recorder.finish(result.closings, extra)
         with folder.rewritten():
@@ -238,7 +245,7 @@ def report(directory: RunDirectory) -> None:
 
 
 def _new_folder(named: Path | None, generated: Path) -> "RunFolder":
-    """The folder that was named, or the first of the generated name which is free."""
+    """Returns the folder that was named, or the first of the generated name which is free."""
     from swarm.simulation.folder import RunFolder
 
     return RunFolder(named) if named else RunFolder(generated, or_next=True)

@@ -24,7 +24,7 @@ CAPACITY, NEAREST = 2_000, 8
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """One auction: the bids by candidate, who won it, and the profit that the winner realised, in cents."""
+    """A past auction: the bids by candidate, who won it, and the profit that the winner realised, in cents."""
 
     task: str
     bids: tuple[str, ...]
@@ -34,7 +34,7 @@ class Remembered:
 
 @dataclass(slots=True)
 class AuctionMemory:
-    """At most `capacity` past auctions, and how many there were in all."""
+    """The memory of at most `capacity` past auctions, and of how many there were in all."""
 
     seed: int
     capacity: int = CAPACITY

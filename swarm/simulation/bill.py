@@ -1,4 +1,4 @@
-"""What thinking costs a run, by mind: expected from what it has taken, at worst, and as recorded calls say.
+"""Tells what thinking costs a run, by mind: expected from what it has taken, at worst, and as recorded calls say.
 
 It knows prices, bounds and recorded calls; who is asked, and why, it does not know.
 """
@@ -27,7 +27,7 @@ _UNKNOWN_COST = ("deadline", "timeout")
 
 
 def limits(shard: ShardPlan) -> Limits:
-    """The limits of a run's budget."""
+    """Returns the limits of a run's budget."""
     budget = shard.budget
     return Limits(
         inf if budget.run_tokens is None else float(budget.run_tokens),
@@ -37,7 +37,7 @@ def limits(shard: ShardPlan) -> Limits:
 
 
 class Bill:
-    """What a turn costs, by mind: at worst by the config, expected by what the turns so far have taken."""
+    """The cost of a turn by mind: at worst by the config, expected by what the turns so far have taken."""
 
     def __init__(self, plan: RunPlan) -> None:
         shard = plan.shard
@@ -81,7 +81,7 @@ class Bill:
         self._first = np.where(calls > 1, self._most / 4, 0.0), replies[:, 0] / 2
 
     def open(self, seen: Observation) -> None:
-        """Before the first turn, expect prompts as long as the first trader's is."""
+        """Expects, before the first turn, prompts as long as the first trader's is."""
         if self._expected is not None:
             return
         length = min((form.longest(seen, 0) for form in self._shard.forms.values()), default=0)
@@ -94,7 +94,7 @@ class Bill:
         return Assignment(present, asked, model, self.models if cheaper else ())
 
     def costs(self, traders: Int64, cheaper: bool) -> Costs:
-        """What turns of these traders cost at their own models, or at the cheaper ones."""
+        """Returns what turns of these traders cost at their own models, or at the cheaper ones."""
         mind, which = self._mind[traders], int(cheaper)
         if self._expected is None:
             tokens = self._most[mind]
@@ -106,7 +106,7 @@ class Bill:
         return Costs(np.stack([tokens, usd]), worst)
 
     def of(self, gathered: Gathered, level: Level) -> tuple[float, float]:
-        """Tokens and dollars of a round's turns; what is expected of later ones follows them."""
+        """Returns tokens and dollars of a round's turns; what is expected of later ones follows them."""
         turns, calls = gathered.turns, gathered.turns.calls
         if not len(turns):
             return 0.0, 0.0
@@ -143,5 +143,5 @@ class Bill:
 
 
 def _lean(mind: Mind, shard: ShardPlan, usd: Mapping[str, tuple[float, float]]) -> str:
-    """The model that a mind is asked at where money is short."""
+    """Returns the model that a mind is asked at where money is short."""
     return min((shard.cheaper.get(m, m) for m in sorted(mind.models)), key=lambda m: sum(usd.get(m, (0.0, 0.0))))

@@ -1,4 +1,4 @@
-"""A run's folder: `config.yaml`, `journal.swarm`, `journal.head`, `summary.json`, `tables/*.parquet`, `report.html`."""
+"""Keeps a run's folder: `config.yaml`, `journal.swarm`, `summary.json`, `tables/*.parquet`, `report.html`."""
 
 import errno
 import fcntl
@@ -22,10 +22,10 @@ REGIONS = "regions"
 
 
 class RunFolder:
-    """Where one run is kept."""
+    """The folder of one run."""
 
     def __init__(self, path: Path, *, or_next: bool = False) -> None:
-        """The folder at `path`, or, with `or_next`, the first of `path`, `path-2`, `path-3` ... that is not there."""
+        """Takes the folder at `path`, or, with `or_next`, the first of `path`, `path-2`, ... that is not there."""
         # A run that is handed in to a cluster has no shell that would do this for it.
         self.path = path.expanduser()
         self._or_next = or_next
@@ -37,7 +37,7 @@ class RunFolder:
         return self.path / "journal.swarm"
 
     def region(self, name: str) -> "RunFolder":
-        """Where one of several regions is kept."""
+        """Returns where one of several regions is kept."""
         return RunFolder(self.path / REGIONS / name)
 
     @property
@@ -51,7 +51,7 @@ class RunFolder:
         return self.region_journals or {"": self.journal}
 
     def market(self, name: str) -> "RunFolder":
-        """Where the market of this name is kept: that of a region, or the folder itself for a single one."""
+        """Returns where the market of this name is kept: that of a region, or the folder itself for a single one."""
         return self.region(name) if name else self
 
     @property
@@ -66,7 +66,7 @@ class RunFolder:
 
     @contextmanager
     def begun(self) -> Iterator[None]:
-        """The folder, made or found empty, is this process's alone while the block runs; OutputError if it cannot be.
+        """Makes the folder, or finds it empty, and keeps it for this process alone in the block; OutputError if not.
 
         The lock is the system's, on the folder itself: it goes with the process, however that ends.
         """
@@ -78,7 +78,7 @@ class RunFolder:
 
     @contextmanager
     def reopened(self) -> Iterator[None]:
-        """The folder of a run that is to go on is this process's alone while the block runs."""
+        """Keeps the folder of a run that is to go on this process's alone while the block runs."""
         self.check()
         self.check_config()
         with self.rewritten():
@@ -86,7 +86,7 @@ class RunFolder:
 
     @contextmanager
     def rewritten(self) -> Iterator[None]:
-        """The folder, whose tables, summary and report are to be made anew, is this process's alone in the block."""
+        """Keeps the folder, whose tables, summary and report are to be made anew, this process's alone in the block."""
         self.check()
         descriptor = self._locked()
         if descriptor is None:
@@ -97,7 +97,7 @@ class RunFolder:
             os.close(descriptor)
 
     def check(self) -> None:
-        """OutputError where this is no run's folder, or where something in it is no file or folder of its own.
+        """Raises OutputError where this is no run's folder, or where something in it is no file or folder of its own.
 
         A folder may come from somebody else: a link in it would have its reader read, and its run write, elsewhere.
         """
@@ -112,7 +112,7 @@ class RunFolder:
                 )
 
     def check_config(self) -> None:
-        """OutputError where the folder holds no config that a run could go on with."""
+        """Raises OutputError where the folder holds no config that a run could go on with."""
         if self.config.exists():
             return
         if self.journal.exists() or self.region_journals:
@@ -123,7 +123,7 @@ class RunFolder:
         )
 
     def _create(self) -> int:
-        """Make the folder and take it; the descriptor that holds the lock."""
+        """Makes the folder, takes it, and returns the descriptor that holds the lock."""
         wanted = self.path
         try:
             number = 1
@@ -132,6 +132,7 @@ class RunFolder:
                 self._made = self._made_now()
                 descriptor = self._locked()
                 if descriptor is not None:
+                    # Looked at once the lock is held: another run may have begun in it just now.
                     if not any(self.path.iterdir()):
                         if os.access(self.path, os.W_OK | os.X_OK):
                             return descriptor
@@ -149,7 +150,7 @@ class RunFolder:
             ) from error
 
     def _made_now(self) -> bool:
-        """Make the folder where it is not there; whether it was made."""
+        """Makes the folder where it is not there, and returns whether it was made."""
         try:
             self.path.mkdir(parents=True)
         except FileExistsError:
@@ -160,7 +161,7 @@ class RunFolder:
         return True
 
     def _locked(self) -> int | None:
-        """A descriptor of the folder with its lock, which another process then cannot have; None if another has it."""
+        """Returns a descriptor of the folder that holds its lock; None if another process has it."""
         while True:
             descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
@@ -179,14 +180,14 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
 
     def write_config(self, record: Mapping[str, Any], sha256: str) -> None:
-        """Keep the resolved config, with its digest in the first line."""
+        """Keeps the resolved config, with its digest in the first line."""
         text = yaml.safe_dump(dict(record), sort_keys=False, allow_unicode=True)
         self._write(
             self.config, f"# config_sha256 {sha256} of all but `runtime`, which does not shape the history.\n{text}"
         )
 
     def write_record(self, record: RunRecord) -> None:
-        """Write the tables and, last, the summary: a folder with a summary is whole."""
+        """Writes the tables and, last, the summary: a folder with a summary is whole."""
         for name, own in record.regions.items():
             self.region(name).write_record(own)
         tables = self.path / "tables"
@@ -204,18 +205,18 @@ class RunFolder:
         self._write(self.path / "summary.json", json.dumps(record.summary, indent=2) + "\n")
 
     def write_report(self, html: str) -> None:
-        """Keep the report."""
+        """Keeps the report."""
         self._write(self.report, html)
 
     def recorded_sha256(self) -> str | None:
-        """The journal's hash as the summary has it; None where there is no summary."""
+        """Returns the journal's hash as the summary has it; None where there is no summary."""
         try:
             return str(self._summary()["journal_sha256"])
         except (OSError, ValueError, KeyError):
             return None
 
     def discard(self) -> None:
-        """Remove what a run has left that was stopped before its first round."""
+        """Removes what a run has left that was stopped before its first round."""
         parts = [journal.parent for journal in self.region_journals.values()]
         for journal in (self.journal, *self.region_journals.values()):
             journal.unlink(missing_ok=True)
@@ -224,13 +225,15 @@ class RunFolder:
         for emptied in (*parts, self.path / REGIONS):
             if emptied.is_dir() and not any(emptied.iterdir()):
                 emptied.rmdir()
+        # A folder that was there before stays, empty as it was found.
         if self._made and not any(self.path.iterdir()):
             self.path.rmdir()
 
     def read_record(self) -> RunRecord:
-        """The summary and the tables; OutputError where the folder holds no finished record."""
+        """Returns the summary and the tables; OutputError where the folder holds no finished record."""
         try:
             summary = self._summary()
+            # Tables that every run has must be there, so that a folder with a lost one is refused.
             ours = (*TABLES, *REGION_TABLES) if summary.get("regions") else TABLES
             # Plug-ins may have kept more.
             others = [path.stem for path in sorted((self.path / "tables").glob("*.parquet"))]
@@ -244,7 +247,7 @@ class RunFolder:
         return RunRecord(summary, tables)
 
     def _summary(self) -> dict[str, Any]:
-        """The summary; ValueError where the file holds none."""
+        """Returns the summary; ValueError where the file holds none."""
         path = self.path / "summary.json"
         try:
             summary = json.loads(path.read_text(encoding="utf-8"))
@@ -270,14 +273,14 @@ class RunFolder:
 
 
 def _part(path: Path) -> Path:
-    """What a file is called until it is whole; whatever lay there from before is gone."""
+    """Returns what a file is called until it is whole; whatever lay there from before is gone."""
     part = path.with_name(f".{path.name}.part")
     part.unlink(missing_ok=True)
     return part
 
 
 def _walk(path: Path) -> Iterator[os.DirEntry[str]]:
-    """All that lies below a folder and is no folder, links to folders included; none of them is followed."""
+    """Yields all that lies below a folder and is no folder, links to folders included; none of them is followed."""
     with os.scandir(path) as entries:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):

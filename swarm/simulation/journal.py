@@ -1,4 +1,4 @@
-"""The journal: an append-only, hash-chained file that a run can be rebuilt from, and nothing else is needed.
+"""Writes and reads the journal: an append-only, hash-chained file from which alone a run can be rebuilt.
 
 A file begins with MAGIC. Then come frames: the length of the payload (little-endian uint32), the chain hash (32 bytes),
 the CRC-32 of these two (little-endian uint32) and the payload, one msgpack value. The chain hash of a frame is SHA-256
@@ -39,7 +39,7 @@ _HEAD_BYTES = _HEAD.size + _HEAD_CRC.size
 
 @dataclass(slots=True)
 class JournalStats:
-    """What keeping the journal took; `frames` and `bytes` count what a resumed journal held before, too."""
+    """The cost of keeping a journal; `frames` and `bytes` count what a resumed journal held before, too."""
 
     frames: int = 0
     bytes: int = 0
@@ -48,12 +48,12 @@ class JournalStats:
 
     @classmethod
     def together(cls, parts: Sequence[Self]) -> Self:
-        """What keeping several journals took."""
+        """Returns what keeping several journals took."""
         return cls(**{f.name: sum(getattr(part, f.name) for part in parts) for f in fields(cls)})
 
 
 class JournalWriter:
-    """Appends records; `sync` makes all that was appended durable. With no path it only keeps the hash.
+    """A writer that appends records; `sync` makes all of them durable. With no path it only keeps the hash.
 
     After a failed write or sync nothing more is written: what the disk then holds is not known until it is read again.
     """
@@ -61,7 +61,7 @@ class JournalWriter:
     def __init__(
         self, path: Path | None, continued: "JournalReader | None" = None, open_file: OpenFile = DiskFile
     ) -> None:
-        """Make a new journal, or go on behind the last complete record of `continued`, which was read to its end."""
+        """Makes a new journal, or goes on behind the last complete record of `continued`, which was read to its end."""
         self._head = continued.head if continued else GENESIS
         self.stats = JournalStats()
         self._path = path
@@ -94,15 +94,16 @@ class JournalWriter:
         return self._head.hex()
 
     def append(self, record: Any) -> None:
-        """Add one record, not yet durable; JournalError if it is longer than a reader would take."""
+        """Adds one record, not yet durable; JournalError if it is longer than a reader would take."""
         self.append_payload(packed(record))
 
     def append_payload(self, payload: bytes) -> None:
-        """Add one record that is packed already."""
+        """Adds one record that is packed already."""
         self.check()
         if len(payload) > MAX_PAYLOAD_BYTES:
             raise JournalError(f"journal: a record of {len(payload)} bytes; the most is {MAX_PAYLOAD_BYTES}")
         with self._lock:
+            # Each hash covers the one before it, so that the last one stands for everything.
             self._head = hashlib.sha256(self._head + payload).digest()
             if self._file is not None:
                 head = _HEAD.pack(len(payload), self._head)
@@ -111,21 +112,22 @@ class JournalWriter:
             self.stats.bytes += _HEAD_BYTES + len(payload)
 
     def check(self) -> None:
-        """OutputError if a write or a sync has failed."""
+        """Raises OutputError if a write or a sync has failed."""
         if self._failed:
             raise OutputError(self._failed)
 
     def flush(self) -> None:
-        """Hand what was appended to the system: from then on it outlives this process, though not a loss of power."""
+        """Hands what was appended to the system: from then on it outlives this process, though not a loss of power."""
         with self._lock:
             self._write()
 
     def sync(self) -> Committed | None:
-        """Return only when all appended records are on the disk, with what that comes to; None without a file."""
+        """Returns only when all appended records are on the disk, with what that comes to; None without a file."""
         if self._file is None:
             return None
         with self._lock:
             self._write()
+            # What is durable once the sync returns, taken while nobody can append.
             written = Committed(self.stats.frames, self.stats.bytes + len(MAGIC), self._head)
         started = perf_counter()
         with self._failing("synced"):
@@ -136,13 +138,14 @@ class JournalWriter:
         return written
 
     def close(self) -> None:
-        """Sync and close; appending after this is an error. After a failure nothing more is written."""
+        """Syncs and closes; appending after this is an error. After a failure nothing more is written."""
         if self._file is None:
             return
         try:
             if not self._failed:
                 self.sync()
         finally:
+            # Closed once, also where the sync before it failed.
             file, self._file = self._file, None
             file.close()
 
@@ -158,12 +161,12 @@ class JournalWriter:
         return _Failing(self, what)
 
     def fail(self, what: str, error: OSError) -> OutputError:
-        """Take note that the file can no longer be trusted; returns the error that says so."""
+        """Takes note that the file can no longer be trusted; returns the error that says so."""
         self._failed = f"{self._path}: the journal cannot be {what} ({error.strerror}); nothing more is written to it"
         return OutputError(self._failed)
 
     def _write(self) -> None:
-        """Hand what was appended to the system; the lock is held."""
+        """Hands what was appended to the system; the lock is held."""
         if self._file is None or not self._pending:
             return
         data, self._pending = bytes(self._pending), bytearray()
@@ -171,7 +174,7 @@ class JournalWriter:
             self._file.write(data)
 
     def _commit(self, durable: Committed) -> None:
-        """Write down, outside the journal, what is durable now."""
+        """Writes down, outside the journal, what is durable now."""
         if self._path is None:
             return
         self._commits += 1
@@ -181,7 +184,7 @@ class JournalWriter:
 
 @dataclass(frozen=True, slots=True)
 class _Failing:
-    """Turns an OSError within the block into the writer's last one."""
+    """A guard that turns an OSError within the block into the writer's last one."""
 
     writer: JournalWriter
     what: str
@@ -197,7 +200,7 @@ class _Failing:
 
 
 class JournalReader:
-    """Iterates over a journal's records and checks every frame; afterwards `torn_bytes` tells of a torn tail.
+    """A reader that yields a journal's records and checks every frame; afterwards `torn_bytes` tells of a torn tail.
 
     Reading to the end also holds the journal against its head: JournalError if records are missing that were durable.
     """
@@ -223,15 +226,17 @@ class JournalReader:
             yield self.unpacked(offset, payload)
 
     def payloads(self) -> Iterator[tuple[int, bytes]]:
-        """The offset and the packed value of each record; what is appended meanwhile is left out."""
+        """Yields the offset and the packed value of each record; what is appended meanwhile is left out."""
         committed = journal_disk.read_committed(self.path)
         self.head, self.records, self.end = GENESIS, 0, len(MAGIC)
         offset = len(MAGIC)
         with self._opened() as file:
+            # The length at the start: a run may go on writing while this is read.
             end = os.fstat(file.fileno()).st_size
             file.seek(offset)
             while offset + _HEAD_BYTES <= end:
                 length, chain = self._frame_head(offset, file.read(_HEAD_BYTES))
+                # A frame that the file ends within is the torn tail of a crash.
                 if offset + _HEAD_BYTES + length > end:
                     break
                 payload = file.read(length)
@@ -255,7 +260,7 @@ class JournalReader:
             raise JournalError(f"{self.path}: no journal can be read here ({error.strerror})") from error
 
     def _frame_head(self, offset: int, head: bytes) -> tuple[int, bytes]:
-        """The length and the chain hash that a frame begins with."""
+        """Returns the length and the chain hash that a frame begins with."""
         fields_, crc = head[: _HEAD.size], head[_HEAD.size :]
         if _HEAD_CRC.pack(zlib.crc32(fields_)) != crc:
             raise self._damage(offset, "the head of a record differs from its checksum")
@@ -265,7 +270,7 @@ class JournalReader:
         return length, chain
 
     def unpacked(self, offset: int, payload: bytes) -> Any:
-        """The record that `payloads` gave at `offset`."""
+        """Returns the record that `payloads` gave at `offset`."""
         return unpacked(self.path, offset, payload)
 
     def _damage(self, offset: int, what: str) -> JournalError:
@@ -273,12 +278,12 @@ class JournalReader:
 
 
 def damage(path: Path, offset: int, what: str) -> JournalError:
-    """The error that says where a journal is damaged."""
+    """Returns the error that says where a journal is damaged."""
     return JournalError(f"{path}: damaged at byte {offset}: {what}; restore the file from a copy")
 
 
 def unpacked(path: Path, offset: int, payload: bytes) -> Any:
-    """The record whose packed value lies at `offset` of a journal."""
+    """Returns the record whose packed value lies at `offset` of a journal."""
     try:
         return msgpack.unpackb(payload)
     except ValueError as error:
@@ -286,6 +291,6 @@ def unpacked(path: Path, offset: int, payload: bytes) -> Any:
 
 
 def packed(record: Any) -> bytes:
-    """A record's bytes in a journal."""
+    """Returns a record's bytes in a journal."""
     payload: bytes = msgpack.packb(record)
     return payload

@@ -1,4 +1,4 @@
-"""The files of a journal on a disk: opened, locked, synced and renamed, with the head that lies beside it.
+"""Opens, locks, syncs and renames the files of a journal on a disk, with the head that lies beside each.
 
 The head (`journal.head`) says how many records were durable when, and their hash. It is written after each sync, in
 two slots in turn, so that one of them is whole at any time. The head itself is not synced: after a loss of power it may
@@ -31,7 +31,7 @@ _MAX_HEAD_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """How many records, and bytes of file, were durable at a sync, and the chain hash up to there."""
+    """The number of records, and of bytes of the file, that were durable at a sync, and the chain hash up to there."""
 
     records: int
     file_bytes: int
@@ -42,15 +42,15 @@ class JournalFile(Protocol):
     """The file under a writer, open for appending and locked against other writers."""
 
     def write(self, data: bytes) -> None:
-        """Hand all of `data` to the system."""
+        """Hands all of `data` to the system."""
         ...
 
     def sync(self) -> None:
-        """Return only when what was written is on the disk."""
+        """Returns only when what was written is on the disk."""
         ...
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Lets go of the file."""
         ...
 
 
@@ -70,23 +70,25 @@ class DiskFile:
                 os.ftruncate(self._descriptor, keep_bytes)
                 os.lseek(self._descriptor, 0, os.SEEK_END)
                 os.fsync(self._descriptor)
+            # The name must be durable, too, or a journal whose bytes are safe could be gone.
             sync_folder(path.parent)
         except BaseException:
             os.close(self._descriptor)
             raise
 
     def write(self, data: bytes) -> None:
-        """Hand all of `data` to the system."""
+        """Hands all of `data` to the system."""
         left = memoryview(data)
         while left:
+            # A write may take less than it was given.
             left = left[os.write(self._descriptor, left) :]
 
     def sync(self) -> None:
-        """Return only when what was written is on the disk."""
+        """Returns only when what was written is on the disk."""
         os.fsync(self._descriptor)
 
     def close(self) -> None:
-        """Let go of the file and of its lock."""
+        """Lets go of the file and of its lock."""
         os.close(self._descriptor)
 
 
@@ -125,7 +127,7 @@ def _must_be_regular(mode: int) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Make the names in a folder durable."""
+    """Makes the names in a folder durable."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
@@ -134,14 +136,15 @@ def sync_folder(path: Path) -> None:
 
 
 def rename(path: Path, to: Path) -> None:
-    """Give a closed journal another name, and its head with it, durably."""
+    """Gives a closed journal another name, and its head with it, durably."""
+    # The head goes first, so that no journal is found under its new name without one.
     head_path(path).rename(head_path(to))
     path.rename(to)
     sync_folder(to.parent)
 
 
 def wait_for_writer(path: Path) -> None:
-    """Return when nobody writes this journal; JournalError if somebody goes on."""
+    """Returns when nobody writes this journal; JournalError if somebody goes on."""
     if not path.exists():
         return
     try:
@@ -155,7 +158,7 @@ def wait_for_writer(path: Path) -> None:
 
 
 def _lock(descriptor: int, path: Path) -> None:
-    """Keep other writers out until `descriptor` is closed; a market whose cluster has died may live on for seconds."""
+    """Keeps other writers out until `descriptor` is closed; a market whose cluster has died may live on for seconds."""
     deadline = monotonic() + LOCK_PATIENCE_S
     while True:
         try:
@@ -170,17 +173,17 @@ def _lock(descriptor: int, path: Path) -> None:
 
 
 def head_path(path: Path) -> Path:
-    """Where the head of a journal lies."""
+    """Returns where the head of a journal lies."""
     return path.with_name(path.name.removesuffix(".swarm") + ".head")
 
 
 def begin_head(path: Path) -> None:
-    """Write a head that vouches for nothing yet."""
+    """Writes a head that vouches for nothing yet."""
     _write_at(head_path(path), bytes(2 * _SLOT_BYTES), 0, os.O_TRUNC)
 
 
 def write_head(path: Path, durable: Committed, number: int) -> None:
-    """Write down what is durable of a journal at its commit of this number."""
+    """Writes down what is durable of a journal at its commit of this number."""
     commit = _COMMIT.pack(durable.records, durable.file_bytes, durable.sha256)
     _write_at(head_path(path), commit + _CRC.pack(zlib.crc32(commit)), number % 2 * _SLOT_BYTES)
 
@@ -196,7 +199,7 @@ def _write_at(head: Path, content: bytes, offset: int, flags: int = 0) -> None:
 
 
 def read_committed(path: Path) -> Committed | None:
-    """What a journal's head vouches for; None where there is no head or nothing was durable yet."""
+    """Returns what a journal's head vouches for; None where there is no head or nothing was durable yet."""
     head = head_path(path)
     try:
         content = read_regular(head, _MAX_HEAD_BYTES)
@@ -211,6 +214,7 @@ def read_committed(path: Path) -> Committed | None:
     for start in (0, _SLOT_BYTES):
         commit = content[start : start + _COMMIT.size]
         crc = content[start + _COMMIT.size : start + _COMMIT.size + _CRC.size]
+        # Zeros: nothing was durable yet when this slot was made.
         if not any(commit + crc):
             continue
         if crc == _CRC.pack(zlib.crc32(commit)):

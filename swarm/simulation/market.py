@@ -1,4 +1,4 @@
-"""The market of a run: one exchange and the journal before it. A Ray actor and a single process host the same class."""
+"""Hosts the market of a run: one exchange and the journal before it, in a Ray actor or a single process."""
 
 import json
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from swarm.simulation.snapshot import Snapshot, SnapshotFolder, SnapshotStats
 
 @dataclass(frozen=True, slots=True)
 class MarketPlan:
-    """What a market is made from; `mechanisms` has one entry per good, or none where all are matched alike.
+    """The plan that a market is made from; `mechanisms` has one entry per good, or none where all are matched alike.
 
     After every `snapshot_rounds` rounds a snapshot is written beside the journal, or never where that is 0.
     """
@@ -46,7 +46,7 @@ class MarketAnswer:
 
 @dataclass(frozen=True, slots=True)
 class MarketClosing:
-    """What a market says when it closes its journal."""
+    """The last words of a market, when it closes its journal."""
 
     journal_sha256: str
     journal: JournalStats
@@ -57,15 +57,15 @@ class MarketPort(Protocol):
     """The market as the round loop sees it."""
 
     def execute(self, entries: Sequence[Entry]) -> MarketAnswer:
-        """Journal all entries, then apply the commands among them."""
+        """Journals all entries, then apply the commands among them."""
         ...
 
     def end_round(self, round_: int) -> JournalStats:
-        """Journal the state's hash as the end of a round, make everything durable, and say what that has taken."""
+        """Journals the state's hash as the end of a round, make everything durable, and say what that has taken."""
         ...
 
     def close(self) -> MarketClosing:
-        """Close the journal."""
+        """Closes the journal."""
         ...
 
 
@@ -74,7 +74,7 @@ _UNFIT = (LookupError, TypeError, ValueError, ArithmeticError, LedgerError)
 
 
 def new_exchange(plan: MarketPlan) -> Exchange:
-    """An exchange as it is before the first command."""
+    """Returns an exchange as it is before the first command."""
     opening = np.array(plan.opening_reference_ticks)
     return Exchange(plan.config, plan.traders, opening, plan.named_accounts, plan.mechanisms)
 
@@ -109,6 +109,7 @@ class Market:
         self.plan = plan
         self.exchange = new_exchange(plan)
         self._path = journal_path
+        # Offset and packed value of the journal's records from index `_first` on, for comparing and for catching up.
         self._recorded: list[tuple[int, bytes]] = []
         self._first = 0
         self._snapshots = SnapshotFolder(journal_path, snapshots_in_background) if journal_path else None
@@ -123,11 +124,12 @@ class Market:
                 self._read(reader)
         self.recorded = len(self._recorded)
         self.journal = JournalWriter(journal_path, reader, open_file)
+        # The index that the next entry has, and the last message with its answer, should it come again.
         self._next = 0
         self._answered: tuple[int, int, MarketAnswer] | None = None
 
     def execute(self, entries: Sequence[Entry], at: int | None = None) -> MarketAnswer:
-        """Journal all entries from index `at` on, then apply the commands among them.
+        """Journals all entries from index `at` on, then apply the commands among them.
 
         Without `at` they come next. Asked again, the last answer is given again.
         """
@@ -138,6 +140,7 @@ class Market:
         self.journal.check()
         for index, entry in enumerate(entries, start=at):
             self._keep(index, to_record(entry))
+        # Handed to the system before anything is applied: a process that dies now is brought back to the same state.
         self.journal.flush()
         events: list[Event] = []
         for entry in entries:
@@ -165,7 +168,7 @@ class Market:
         return answer
 
     def end_round(self, round_: int, at: int | None = None) -> JournalStats:
-        """Journal the state's hash as the end of a round, make everything durable, and say what that has taken."""
+        """Journals the state's hash as the end of a round, make everything durable, and say what that has taken."""
         at = self._next if at is None else at
         if at < self._next:
             self.journal.check()
@@ -174,13 +177,14 @@ class Market:
         if self._keep(at, to_record(RoundEnded(round_, self.exchange.state_hash()))):
             durable = self.journal.sync()
             every = self.plan.snapshot_rounds
+            # Only what is durable may be vouched for.
             if durable and self._snapshots and every and round_ % every == 0:
                 self._snapshots.write(self._snapshot(round_, durable))
         self._next = at + 1
         return replace(self.journal.stats)
 
     def close(self) -> MarketClosing:
-        """Close the journal."""
+        """Closes the journal."""
         self.journal.close()
         if self._snapshots:
             self._snapshots.wait()
@@ -192,7 +196,7 @@ class Market:
         return self._snapshots.stats if self._snapshots else SnapshotStats()
 
     def _read(self, reader: JournalReader) -> None:
-        """Take in all records, and the snapshots that stand for an index among them.
+        """Takes in all records, and the snapshots that stand for an index among them.
 
         A snapshot is written when the journal is durable up to its index, so one of another history, or of a longer
         one, shows that the journal lost something: JournalError, as where its head shows that.
@@ -221,9 +225,10 @@ class Market:
         return Snapshot(round_, durable, config, mechanisms, self.exchange.snapshot())
 
     def _begin(self, index: int) -> None:
-        """Before the first message, which is for `index`: go to the newest snapshot before it that holds."""
+        """Goes, before the first message, which is for `index`, to the newest snapshot before it that holds."""
         usable, self._usable = self._usable, []
         for snapshot in usable:
+            # One that lies behind the message would skip rounds that are asked for again.
             records = snapshot.committed.records
             if records > index:
                 continue
@@ -244,7 +249,7 @@ class Market:
                 self._snapshots.pass_over(self._snapshots.path(snapshot.round), why)
 
     def _restored(self, snapshot: Snapshot) -> tuple[MarketPlan, Exchange]:
-        """The plan and the exchange of a snapshot."""
+        """Returns the plan and the exchange of a snapshot."""
         config = MarketConfig.model_validate_json(json.dumps(snapshot.config))
         plan = replace(self.plan, config=config, mechanisms=tuple(snapshot.mechanisms))
         exchange = new_exchange(plan)
@@ -252,7 +257,7 @@ class Market:
         return plan, exchange
 
     def _keep(self, index: int, record: list[Any]) -> bool:
-        """Append a record, unless it is there already, and say whether it was new; JournalError if another is there."""
+        """Appends a record unless it is there, and returns whether it was new; JournalError if another is there."""
         payload = packed(record)
         if index >= self.recorded:
             # What was held for comparing is as long as the journal, and is not needed any more.
@@ -269,7 +274,7 @@ class Market:
         return False
 
     def catch_up(self, index: int) -> None:
-        """Apply what the journal holds before `index`, as after a restart; OutOfStep if it does not reach so far."""
+        """Applies what the journal holds before `index`, as after a restart; OutOfStep if it does not reach so far."""
         if index > max(self.recorded, self._next):
             raise OutOfStep(f"market: a message for record {index} came, the next one is {self._next}")
         if self._usable:
@@ -280,7 +285,7 @@ class Market:
             self._answered = None
 
     def _apply(self, index: int, entry: Entry) -> None:
-        """Do what an entry of the journal says; JournalError where it cannot be done."""
+        """Does what an entry of the journal says; JournalError where it cannot be done."""
         match entry:
             case RunBegan() | Decided() | Acted():
                 return
@@ -306,17 +311,18 @@ class Market:
         return self._answered[2]
 
     def _fork(self, fork: Forked) -> None:
-        """Go on under the market's section of the fork's config."""
+        """Goes on under the market's section of the fork's config."""
         config = MarketConfig.model_validate_json(json.dumps(fork.config["market"]))
         if len(fork.mechanisms) not in (0, self.exchange.goods):
             raise ValueError(f"mechanisms: expected one of each good, got {len(fork.mechanisms)}")
+        # Balances, debts and resting orders go on; rules and mechanisms are the new ones.
         past = self.exchange.snapshot()
         self.plan = replace(self.plan, config=config, mechanisms=fork.mechanisms)
         self.exchange = new_exchange(self.plan)
         self.exchange.restore(past)
 
     def _entry(self, index: int) -> Entry:
-        """The entry that the journal has at an index; JournalError where it has none that can be read."""
+        """Returns the entry that the journal has at an index; JournalError where it has none that can be read."""
         if self._path is None:
             raise OutOfStep(f"market: record {index} is not in the journal")
         try:
@@ -329,5 +335,6 @@ class Market:
 
 
 def _one_line(error: Exception) -> str:
+    # What a damaged journal makes a library say may be long, and may hold anything.
     text = " ".join(str(error).split())[:200]
     return text if text.isprintable() else repr(text)

@@ -1,4 +1,4 @@
-"""The measures that economists judge a market by, of a whole run; the formulas are those of `swarm.market.quality`.
+"""Measures a market by what economists judge it by, over a whole run; formulas are those of `swarm.market.quality`.
 
 Prices are compared with the reference price, since few settings have a fundamental value that anybody knows: with the
 one before each round, and with the one that the run opened at. A round in which a good was not traded has no price.
@@ -31,7 +31,7 @@ MEANINGS = {
 
 
 def measures(plan: RunPlan, tables: Mapping[str, pl.DataFrame], gini_of_wealth: float) -> dict[str, dict[str, Any]]:
-    """Each measure as `market`, for all goods together, and `by_good` where it has a meaning there.
+    """Returns each measure as `market`, for all goods together, and `by_good` where it has a meaning there.
 
     `market` is the mean of the goods' by volume; a value that cannot be told is None.
     """
@@ -79,7 +79,7 @@ def _efficiency(plan: RunPlan) -> float | None:
 
 
 def _mean(values: dict[str, float], volumes: dict[str, float]) -> float | None:
-    """The mean by volume."""
+    """Returns the mean by volume."""
     total = sum(volumes[good] for good in values)
     return round(sum(value * volumes[good] for good, value in values.items()) / total, 6) if total else None
 

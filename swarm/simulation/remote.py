@@ -1,4 +1,4 @@
-"""The round loop's ports over a link that loses, doubles and delays messages, and to processes that die and come back.
+"""Puts the round loop's ports over a link that loses, doubles and delays messages, to processes that die and come back.
 
 What is decided here is when to ask again, and what to do with what comes late; how a message travels is the link's
 affair. Ray is one link, the simulator of the tests another, so that what the tests find is what Ray runs.
@@ -27,14 +27,14 @@ ASK_AGAIN_AFTER_S = 0.1
 
 
 class Lost(Exception):
-    """No answer came: whoever was asked may have done it, or not."""
+    """The news that no answer came: whoever was asked may have done it, or not."""
 
 
 class MarketLink(Protocol):
-    """How messages travel to the market."""
+    """The way in which messages travel to the market."""
 
     def call(self, method: str, *arguments: Any) -> Any:
-        """The market's answer; Lost if none came."""
+        """Returns the market's answer; Lost if none came."""
         ...
 
     def now(self) -> float:
@@ -62,31 +62,33 @@ class RemoteMarket:
         self.outages_s: list[float] = []
 
     def execute(self, entries: Sequence[Entry]) -> MarketAnswer:
-        """Journal all entries, then apply the commands among them."""
+        """Journals all entries, then apply the commands among them."""
         entries = list(entries)
         answer: MarketAnswer = self._send("execute", entries, len(entries))
         return answer
 
     def end_round(self, round_: int) -> JournalStats:
-        """Make the round durable, and say what the market's journal has taken."""
+        """Makes the round durable, and returns what the market's journal has taken."""
         journal: JournalStats = self._send("end_round", round_, 1)
+        # What is durable need not be sent again to a market that comes back.
         self._since_sync.clear()
         return journal
 
     def close(self) -> MarketClosing:
-        """Close the journal."""
+        """Closes the journal."""
         closing: MarketClosing = self._until_answered(lambda: self._link.call("close"), self._since_sync)
         return closing
 
     def _send(self, method: str, argument: Any, records: int) -> Any:
         message = method, argument, self._index
+        # What must be sent again before this message, should the market have lost it.
         before = list(self._since_sync)
         self._since_sync.append(message)
         self._index += records
         return self._until_answered(lambda: self._link.call(*message), before)
 
     def _until_answered(self, ask: Callable[[], Any], before: Sequence[tuple[str, Any, int]]) -> Any:
-        """The answer, however often the market has to be asked; ClusterError when patience is at its end."""
+        """Returns the answer, however often the market has to be asked; ClusterError when patience is at its end."""
         began = self._link.now()
         try:
             return ask()
@@ -120,18 +122,18 @@ class RemoteMarket:
 
 
 class ShardsLink(Protocol):
-    """How messages travel to the shards. What `ask` returns stands for one question."""
+    """The way in which messages travel to the shards. What `ask` returns stands for one question."""
 
     def ask(self, shard: int, seen: Observation, memory: Memory) -> Any:
-        """Send a question."""
+        """Sends a question."""
         ...
 
     def wait(self, questions: list[Any], timeout_s: float) -> list[Any]:
-        """Those of `questions` that are answered or lost, as soon as all are or the time is over."""
+        """Returns those of `questions` that are answered or lost, as soon as all are or the time is over."""
         ...
 
     def answer(self, question: Any) -> ShardAnswer:
-        """The answer to a question that `wait` returned; Lost if there is none."""
+        """Returns the answer to a question that `wait` returned; Lost if there is none."""
         ...
 
     def now(self) -> float:
@@ -144,7 +146,7 @@ class ShardsLink(Protocol):
 
 
 def split(plan: ShardPlan, shard_size: int) -> list[ShardPlan]:
-    """The plans of shards of at most `shard_size` traders each."""
+    """Returns the plans of shards of at most `shard_size` traders each."""
     return [
         replace(plan, first_trader=plan.first_trader + first, minds=plan.minds[first : first + shard_size])
         for first in range(0, len(plan.minds), shard_size)
@@ -175,11 +177,11 @@ class RemoteTraders:
         return set(self._overdue)
 
     def remember(self, memory: Memory) -> None:
-        """Take over what was learned in the rounds before."""
+        """Takes over what was learned in the rounds before."""
         self._memory = memory
 
     def decide(self, seen: Observation) -> Gathered:
-        """Ask every shard that is not still busy with an earlier round, and wait until the deadline."""
+        """Asks every shard that is not still busy with an earlier round, and waits until the deadline."""
         deadline = self._link.now() + self._deadline_s
         self._drop_overdue()
         open_: dict[int, Any] = {i: self._ask(i, seen) for i in range(len(self._traders)) if i not in self._overdue}
@@ -199,6 +201,7 @@ class RemoteTraders:
                 self.lost["shard_answers"] += len(lost)
                 self._link.pause(ASK_AGAIN_AFTER_S)
                 open_.update({i: self._ask(i, seen) for i in lost})
+        # Who is not done keeps its question, and is not asked again before it has answered.
         self._overdue.update(open_)
         self.lost["late_shards"] += len(open_)
         for answer in answers:
@@ -208,10 +211,12 @@ class RemoteTraders:
 
     def _ask(self, shard: int, seen: Observation) -> Any:
         traders: Int64 = self._traders[shard]
+        # A shard gets its own traders' rows and memory alone, or messages would grow with the run.
         memory = self._memory.between(int(traders[0]), int(traders[-1]))
         return self._link.ask(shard, Observation(seen.public, seen.private.take(traders)), memory)
 
     def _drop_overdue(self) -> None:
+        # A late answer is of a round that has gone on without it.
         done = self._link.wait(list(self._overdue.values()), 0) if self._overdue else []
         for i, question in list(self._overdue.items()):
             if question in done:

@@ -1,4 +1,4 @@
-"""Snapshots of a market, which spare one that starts again most of its journal.
+"""Keeps snapshots of a market, which spare one that starts again most of its journal.
 
 A snapshot lies beside its journal as `<journal>-<round>.snapshot`: MAGIC, the SHA-256 of the rest, and one msgpack
 value with what the exchange holds and how much of the journal it stands for (records, bytes, chain hash). It is
@@ -44,7 +44,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class SnapshotStats:
-    """What became of snapshots: written, failed to be written, passed over, and how long writing took.
+    """The counts of snapshots: written, failed to be written, passed over, and how long writing took.
 
     `began_after_round` is the round of the snapshot that the market went on from, 0 where it read all of its journal.
     """
@@ -57,12 +57,12 @@ class SnapshotStats:
 
     @classmethod
     def together(cls, parts: "Sequence[SnapshotStats]") -> "SnapshotStats":
-        """What became of several markets' snapshots; of those they went on from, the round of the oldest."""
+        """Returns what became of several markets' snapshots; of those they went on from, the round of the oldest."""
         sums: dict[str, Any] = {f.name: sum(getattr(part, f.name) for part in parts) for f in fields(cls)}
         return cls(**sums | {"began_after_round": min(part.began_after_round for part in parts)})
 
     def losses(self) -> dict[str, int]:
-        """What was lost, by kind; empty where nothing was."""
+        """Returns what was lost, by kind; empty where nothing was."""
         counts = {"snapshots_not_written": self.failed, "snapshots_passed_over": self.passed_over}
         return {kind: count for kind, count in counts.items() if count}
 
@@ -82,7 +82,7 @@ class Snapshot:
     exchange: dict[str, Any]
 
     def packed(self) -> bytes:
-        """The content of a snapshot's file."""
+        """Returns the content of a snapshot's file."""
         columns = {name: _packed(value) for name, value in self.exchange.items()}
         committed = [self.committed.records, self.committed.file_bytes, self.committed.sha256]
         payload: bytes = msgpack.packb([self.round, committed, self.config, list(self.mechanisms), columns])
@@ -93,6 +93,7 @@ class Snapshot:
         """Returns the snapshot that a file holds; None where it is damaged, RecordError where it is of another form."""
         start = len(MAGIC) + _DIGEST_BYTES
         payload = content[start:]
+        # Whether a file is whole is known before anything in it is read.
         if content[:start] != MAGIC + hashlib.sha256(payload).digest():
             return None
         try:
@@ -122,16 +123,16 @@ class SnapshotFolder:
         self.stats = SnapshotStats()
 
     def path(self, round_: int) -> Path:
-        """Where the snapshot of a round lies."""
+        """Returns where the snapshot of a round lies."""
         return self._journal.with_name(f"{self._journal.stem}-{round_:07}.snapshot")
 
     def files(self, suffix: str = "snapshot") -> list[Path]:
-        """The files of this journal's snapshots, oldest first, whole or not; `suffix` is a pattern."""
+        """Returns the files of this journal's snapshots, oldest first, whole or not; `suffix` is a pattern."""
         name = re.compile(rf"{re.escape(self._journal.stem)}-[0-9]+\.({suffix})")
         return sorted(path for path in self._journal.parent.iterdir() if name.fullmatch(path.name))
 
     def read(self) -> list[Snapshot]:
-        """The whole snapshots, newest first."""
+        """Returns the whole snapshots, newest first."""
         found: list[tuple[Path, Snapshot]] = []
         for path in self.files():
             try:
@@ -144,6 +145,7 @@ class SnapshotFolder:
                 continue
             if snapshot is None:
                 self.pass_over(path, "it is damaged")
+            # A renamed file would stand for a round that it is not of.
             elif path != self.path(snapshot.round):
                 self.pass_over(path, f"it is of round {snapshot.round}")
             else:
@@ -153,12 +155,12 @@ class SnapshotFolder:
         return [snapshot for _, snapshot in reversed(found)]
 
     def pass_over(self, path: Path, why: str) -> None:
-        """Count a snapshot that is of no use; an older one or the journal takes its place."""
+        """Counts a snapshot that is of no use; an older one or the journal takes its place."""
         self.stats.passed_over += 1
         log.warning("%s: this snapshot is passed over: %s", path, why)
 
     def write(self, snapshot: Snapshot) -> None:
-        """Have a snapshot written; the one before it is waited for, so that no more than one is held in memory."""
+        """Has a snapshot written; the one before it is waited for, so that no more than one is held in memory."""
         self.wait()
         if not self._in_background:
             self._write(snapshot)
@@ -167,7 +169,7 @@ class SnapshotFolder:
         self._writing.start()
 
     def wait(self) -> None:
-        """Return when nothing is being written."""
+        """Returns when nothing is being written."""
         if self._writing is not None:
             self._writing.join()
             self._writing = None
@@ -181,6 +183,7 @@ class SnapshotFolder:
                 file.write(snapshot.packed())
                 file.flush()
                 os.fsync(file.fileno())
+            # Written whole under another name, then renamed; older ones go last.
             unfinished.rename(path)
             sync_folder(path.parent)
             self._known = [*(known for known in self._known if known != path), path][-KEPT:]
@@ -199,6 +202,7 @@ class SnapshotFolder:
 def _packed(value: Any) -> Any:
     if not isinstance(value, np.ndarray):
         return value
+    # Little-endian on every machine, so that a snapshot may travel.
     return [_COLUMN, list(value.shape), value.astype("<i8").tobytes()]
 
 
@@ -214,7 +218,7 @@ def _unpacked(value: Any, name: str) -> Any:
 
 
 def _committed(value: Any) -> Committed:
-    """How much of its journal a snapshot stands for; there are some bytes for each of its records."""
+    """Returns how much of its journal a snapshot stands for; there are some bytes for each of its records."""
     held, file_bytes, sha256 = records.listed(value, "committed", 3)
     held = records.integer(held, "committed.records", 1, records.MAX_COUNT)
     if type(sha256) is not bytes or len(sha256) != _DIGEST_BYTES:

@@ -1,4 +1,4 @@
-"""The traders of a run as the round loop sees them, and the two ways to have them without a cluster."""
+"""Owns the traders of a run as the round loop sees them, and two ways to have them without a cluster."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
@@ -26,7 +26,7 @@ from swarm.simulation.entries import Decided
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Gathered:
-    """What came back in time: answers of shards, and the traders whose shard did not answer, in ascending order.
+    """The answers of shards that came in time, and the traders whose shard did not answer, in ascending order.
 
     `pace` or `chosen` is what the staffing chose for the round, once that is known: a journal tells it, and for traders
     that were asked the round loop fills it in. What was `recorded` comes
@@ -50,7 +50,7 @@ class TradersPort(Protocol):
     """All traders of a run."""
 
     def decide(self, seen: Observation) -> Gathered:
-        """Ask everybody; `seen.private` has one row for each trader of the run, in order."""
+        """Asks everybody; `seen.private` has one row for each trader of the run, in order."""
         ...
 
 
@@ -67,14 +67,15 @@ class AskableTraders(TradersPort, Protocol):
     """Traders that can be asked, in a run that may have begun without them."""
 
     def remember(self, memory: Memory) -> None:
-        """Take over what was learned in the rounds before."""
+        """Takes over what was learned in the rounds before."""
         ...
 
 
 def gather(answers: Sequence[ShardAnswer], late: Int64) -> Gathered:
-    """Put the shards' answers into the one order that does not depend on how traders are spread over shards."""
+    """Puts the shards' answers into the one order that does not depend on how traders are spread over shards."""
     turns = Turns.join([a.turns for a in answers])
     trader = np.concatenate([np.empty(0, dtype=np.int64), *(a.turns.trader for a in answers)])
+    # By trader, whichever shard was first to answer.
     decisions = Decisions.join([a.decisions for a in answers], np.argsort(trader, kind="stable"))
     baseline_orders = Orders.concatenate([a.baseline_orders for a in answers]).in_canonical_order()
     return Gathered(turns, decisions, baseline_orders, np.sort(late))
@@ -82,7 +83,7 @@ def gather(answers: Sequence[ShardAnswer], late: Int64) -> Gathered:
 
 @contextmanager
 def kept_open(clients: Iterable[ModelClient]) -> Iterator[asyncio.Runner]:
-    """One event loop for all rounds, in which clients that keep connections are open until the block ends."""
+    """Yields one event loop for all rounds, in which clients that keep connections are open until the block ends."""
     connected = [client for client in clients if isinstance(client, Connected)]
     with asyncio.Runner() as runner:
         try:
@@ -99,7 +100,7 @@ Run = Callable[[Coroutine[Any, Any, ShardAnswer]], ShardAnswer]
 
 @contextmanager
 def in_background(runner: asyncio.Runner) -> Iterator[Run]:
-    """Run the loop of `runner` in a thread until the block ends, so that several threads may wait for answers at once.
+    """Runs the loop of `runner` in a thread until the block ends, so that several threads may wait for answers at once.
 
     What is given runs a coroutine on that loop and returns its answer to the thread that asks.
     """
@@ -122,13 +123,13 @@ class LocalTraders:
         self._run = run
 
     def decide(self, seen: Observation) -> Gathered:
-        """Ask everybody."""
+        """Asks everybody."""
         answer = self._run(self.shard.decide(seen, self._memory))
         self._memory = self._memory.updated(answer.memory)
         return gather([answer], np.empty(0, dtype=np.int64))
 
     def remember(self, memory: Memory) -> None:
-        """Take over what was learned in the rounds before."""
+        """Takes over what was learned in the rounds before."""
         self._memory = memory
 
 
@@ -144,7 +145,7 @@ class RecordedTraders:
         self._minds: tuple[ShardPlan | None, dict[str, Mind]] = (None, {})
 
     def plan(self, round_: int) -> ShardPlan:
-        """The plan that holds in a round."""
+        """Returns the plan that holds in a round."""
         return next(plan for first, plan in self._plans if first <= round_)
 
     def recorded(self, round_: int) -> Decided | None:
@@ -152,9 +153,10 @@ class RecordedTraders:
         return self.rounds.get(round_)
 
     def decide(self, seen: Observation) -> Gathered:
-        """The recorded round."""
+        """Returns the recorded round."""
         plan = self.plan(seen.public.round)
         decided = self.rounds[seen.public.round]
+        # Minds are made once for each plan, since many are dear to make.
         if self._minds[0] is not plan:
             self._minds = plan, asking(plan)
         try:
@@ -190,9 +192,10 @@ class ResumedTraders:
         return self._recorded.recorded(round_)
 
     def decide(self, seen: Observation) -> Gathered:
-        """The recorded round, or ask everybody."""
+        """Returns the recorded round, or asks everybody."""
         round_ = seen.public.round
         if round_ not in self._recorded.rounds:
+            # The shards start with an empty memory, and are given what was learned from the recorded rounds.
             if not self._caught_up:
                 self._asked.remember(self._memory)
                 self._caught_up = True

@@ -77,6 +77,7 @@ class Advantages:
 
     def corpus(self) -> Judged:
         """Returns the columns of all that was judged, numbered from the first public part on."""
+        # Lines of what is the same for a round's traders are kept once; letters are [best, said, taken].
         publics: dict[str, int] = {}
         n = len(self._examples)
         figures = np.zeros((n, MENU_ROWS, len(tokenizer.COLUMNS)), dtype=np.int32)

@@ -1,4 +1,4 @@
-"""The scenario `wood`: its section in `config.py`, its creatures and their rules in `creatures.py`, regions in `tilt.py`."""
+"""The scenario `wood`: its section in `config`, its creatures and their rules in `creatures`, regions in `tilt`."""
 
 from swarm.scenarios.protocol import ScenarioPlugin
 from swarm.scenarios.wood.config import WoodConfig

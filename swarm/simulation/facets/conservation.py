@@ -1,4 +1,4 @@
-"""Where every cent and lot came from and went, from the opening to the last round."""
+"""Tells where every cent and lot came from and went, from the opening to the last round."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,19 +12,19 @@ from swarm.simulation.plan import RunPlan
 
 
 class Conservation:
-    """Keeps the balances of the opening and those of the last round."""
+    """The balances of the opening and those of the last round, and what lies between."""
 
     name = "conservation"
 
     def started(self, plan: RunPlan, opening: MarketState, named: Int64) -> None:
-        """Keep what there is at the opening."""
+        """Keeps what there is at the opening."""
         self._accounts = plan.market.named_accounts
         self._assets = ("cash", *plan.scenario.goods)
         self._opening = self._balances = opening.balances
         self._opening_named = self._named = named
 
     def round_done(self, outcome: RoundOutcome) -> None:
-        """Keep what there is."""
+        """Keeps what there is."""
         self._balances, self._named = outcome.state.balances, outcome.named_balances
 
     def tables(self) -> Tables:
@@ -38,7 +38,9 @@ class Conservation:
         for asset, name in enumerate(self._assets):
             start = int(self._opening[:, asset].sum())
             end = int(self._balances[:, asset].sum())
+            # ISSUE goes below zero by what it gives out.
             issued = int(self._opening_named[issue][asset] - self._named[issue][asset])
+            # [named accounts]: what each has more than at the opening, in cents or lots.
             gained = self._named[:, asset] - self._opening_named[:, asset]
             sinks = {n: int(gained[i]) for i, n in enumerate(self._accounts) if i != issue and gained[i]}
             flows[name] = {

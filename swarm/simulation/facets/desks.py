@@ -1,4 +1,4 @@
-"""What turns at desks took, step by step; beyond STEP_ROWS steps the oldest rounds are left to the journal."""
+"""Keeps what turns at desks took, step by step; beyond STEP_ROWS steps the oldest rounds are left to the journal."""
 
 from collections import Counter, deque
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ _STEPS: dict[str, Any] = {
 
 
 class Desks:
-    """Keeps the table `steps`."""
+    """The table `steps`, and the faults of steps by desk."""
 
     name = "desks"
 
@@ -40,14 +40,14 @@ class Desks:
         self._rows = 0
 
     def started(self, plan: RunPlan, opening: MarketState, named: Int64) -> None:
-        """Take note of the desks of the run and of its forks."""
+        """Takes note of the desks of the run and of its forks."""
         plans = [plan, *(fork.plan for fork in plan.forks())]
         self._desks = {name: desk for p in plans for name, desk in _desks_of(p).items()}
         self._traders = {name: n for p in plans for name, n in Counter(p.minds).items() if name in self._desks}
         self._faults: dict[str, Counter[str]] = {name: Counter() for name in self._desks}
 
     def round_done(self, outcome: RoundOutcome) -> None:
-        """Keep a row for each step."""
+        """Keeps a row for each step."""
         if not (desks := _desks_of(outcome.plan)):
             return
         turns, decisions = outcome.gathered.turns, outcome.gathered.decisions
@@ -59,8 +59,10 @@ class Desks:
             for number, step in enumerate(Trace.from_text(turns.text[i]).steps, 1):
                 called = (step.tool, step.reply, step.result, step.fault, step.prompt_tokens, step.completion_tokens)
                 rows.append((outcome.round, trader, desk, number, *called))
+        # One part per round, so that the oldest round can go as a whole.
         self._steps.append(rows)
         self._rows += len(rows)
+        # The last round is kept, however long it is: the report shows traces of it.
         while self._rows > STEP_ROWS and len(self._steps) > 1:
             self._rows -= len(self._steps.popleft())
 
@@ -91,7 +93,7 @@ def _mean_and_max(values: Any) -> dict[str, Any]:
 
 
 def _desks_of(plan: RunPlan) -> dict[str, DeskConfig]:
-    """The desks that some trader sits at, by name."""
+    """Returns the desks that some trader sits at, by name."""
     defined = plan.shard.definitions
     return {name: found.section for name, found in defined.items() if isinstance(found.section, DeskConfig)}
 

@@ -1,4 +1,4 @@
-"""What run it is: its config, seed and minds, part by part where forks have changed them, and its shocks."""
+"""Tells what run it is: its config, seed and minds, part by part where forks have changed them, and its shocks."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -6,27 +6,25 @@ from dataclasses import asdict
 from typing import Any
 
 from swarm.agents.minds import own_models
+from swarm.llm import engines
 from swarm.market.orders import Int64
 from swarm.scenarios.protocol import MarketState
 from swarm.simulation.facets.protocol import Tables
 from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.plan import RunPlan
 
-NO_MODEL = "no language model"
-"""The lab of an engine that is a rule in code."""
-
 
 class Identity:
-    """Keeps the plan and how far the run came."""
+    """The plan of a run, and how far it came."""
 
     name = "identity"
 
     def started(self, plan: RunPlan, opening: MarketState, named: Int64) -> None:
-        """Keep the plan."""
+        """Keeps the plan."""
         self._plan, self._round = plan, 0
 
     def round_done(self, outcome: RoundOutcome) -> None:
-        """Keep the round's number."""
+        """Keeps the round's number."""
         self._round = outcome.round
 
     def tables(self) -> Tables:
@@ -56,15 +54,16 @@ class Identity:
         }
 
     def _parts(self) -> list[tuple[RunPlan, int, int]]:
-        """The plans under which rounds were done, each with its first and last round."""
+        """Returns the plans under which rounds were done, each with its first and last round."""
         plans = [self._plan, *(fork.plan for fork in self._plan.forks())]
+        # A run that was stopped early has not come to its later forks, whose parts are then empty.
         ends = [*(min(fork.round, self._round) for fork in self._plan.forks()), self._round]
         begins = [1, *(end + 1 for end in ends[:-1])]
         parts = list(zip(plans, begins, ends, strict=True))
         return [part for part in parts if part[1] <= part[2]] or parts[:1]
 
     def _shocks(self) -> list[dict[str, Any]]:
-        """The shocks of each part, as far as they reach into it; those of the last part to their end."""
+        """Returns the shocks of each part, as far as they reach into it; those of the last part to their end."""
         found: list[dict[str, Any]] = []
         parts = self._parts()
         for number, (plan, begin, end) in enumerate(parts):
@@ -77,6 +76,7 @@ class Identity:
                 if first > last:
                     continue
                 told = {**asdict(shock), "first_round": first, "last_round": last}
+                # A shock that a fork has cut in two is told once, from its beginning to its end.
                 before = next((s for s in found if _goes_on(s, told)), None)
                 if before is None:
                     found.append(told)
@@ -94,13 +94,13 @@ def _told(plan: RunPlan, begin: int, end: int) -> dict[str, Any]:
         "config_sha256": plan.config_sha256,
         "minds": dict(sorted(Counter(plan.minds).items())),
         "engines": {model.name: model.engine for model in plan.models},
-        "rules": [model.name for model in plan.models if model.lab == NO_MODEL],
+        "natures": {model.name: asdict(engines.of(model).known_as) for model in plan.models},
         "asks": {mind: list(models) for mind, models in sorted(own_models(plan.shard).items())},
     }
 
 
 def _goes_on(before: Mapping[str, Any], told: Mapping[str, Any]) -> bool:
-    """Whether a shock is the same that a fork has cut in two."""
+    """Tells whether a shock is the same that a fork has cut in two."""
     same = all(before[key] == told[key] for key in before if key not in ("first_round", "last_round"))
     return same and bool(before["last_round"] + 1 == told["first_round"])
 

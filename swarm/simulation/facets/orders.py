@@ -1,4 +1,4 @@
-"""What became of orders that were not filled: refused by the market, or taken out of the book."""
+"""Counts what became of orders that were not filled: refused by the market, or taken out of the book."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from swarm.simulation.plan import RunPlan
 
 
 class Orders:
-    """Counts rejections by reason, and what left the book by reason."""
+    """The counts of rejections, and of what left the book, both by reason."""
 
     name = "orders"
 
@@ -22,10 +22,10 @@ class Orders:
         self._resting: Counter[str] = Counter()
 
     def started(self, plan: RunPlan, opening: MarketState, named: Int64) -> None:
-        """Begin with nothing."""
+        """Begins with nothing."""
 
     def round_done(self, outcome: RoundOutcome) -> None:
-        """Count a round."""
+        """Counts a round."""
         self._rejections.update(str(reason) for reason in outcome.taken.rejected_reason)
         if outcome.cleared.resting:
             left_book = asdict(outcome.cleared.resting)

@@ -1,4 +1,4 @@
-"""The measures that economists judge a market by, made of what other facets keep."""
+"""Measures the market by what other facets keep, as economists judge one."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,16 +14,16 @@ from swarm.simulation.plan import RunPlan
 
 
 class Quality:
-    """Keeps the last round, whose wealth is measured, and the plan, whose scenario may know what trades are worth."""
+    """The last round, whose wealth is measured, and the plan, whose scenario may know what trades are worth."""
 
     name = "quality"
 
     def started(self, plan: RunPlan, opening: MarketState, named: Int64) -> None:
-        """Keep the opening."""
+        """Keeps the opening."""
         self._plan, self._state, self._round = plan, opening, 0
 
     def round_done(self, outcome: RoundOutcome) -> None:
-        """Keep the round."""
+        """Keeps the round."""
         self._plan, self._state, self._round = outcome.plan, outcome.state, outcome.round
 
     def tables(self) -> Tables:

@@ -1,4 +1,4 @@
-"""What traders own, round by round: cash and wealth in cents, goods in lots, and the scenario's own columns.
+"""Keeps what traders own, round by round: cash and wealth in cents, goods in lots, and the scenario's own columns.
 
 Where the table would grow beyond TRADER_ROWS it keeps every k-th round, those after which a fork changes the config,
 and the last one, and the summary says which.
@@ -29,7 +29,7 @@ def wealth_cents(plan: RunPlan, state: MarketState) -> Int64:
 
 
 class Traders:
-    """Keeps the table `traders`, of those who are there."""
+    """The table `traders`, of those who are there."""
 
     name = "traders"
 
@@ -37,17 +37,18 @@ class Traders:
         self._columns = Columns()
 
     def started(self, plan: RunPlan, opening: MarketState, named: Int64) -> None:
-        """Keep what everybody begins with."""
+        """Keeps what everybody begins with."""
         rounds = plan.last.rounds
         self._every = max(1, -(-rounds * plan.traders // TRADER_ROWS))
         self._always = {rounds, *(fork.round for fork in plan.forks())}
         self._population = plan.population
         self._round = 0
+        # At the start and at the end, which are the same until a round is done.
         self._gini = [gini(wealth_cents(plan, opening)[plan.there(0)])] * 2
         self._keep(plan, 0, opening, plan.scenario.trader_columns())
 
     def round_done(self, outcome: RoundOutcome) -> None:
-        """Keep a row for each trader in the rounds that are kept."""
+        """Keeps a row for each trader in the rounds that are kept."""
         plan, self._round = outcome.plan, outcome.round
         self._latest = plan, outcome.state
         if outcome.round % self._every == 0 or outcome.round in self._always:
@@ -84,10 +85,11 @@ class Traders:
         self._columns.add({name: column[there] for name, column in rows.items()})
 
     def _coming_and_going(self) -> dict[str, Any]:
-        """How many were there from which round on, at the end, and how many never left."""
+        """Returns how many were there from which round on, at the end, and how many never left."""
         if not self._population:
             return {}
         schedule = [[one.from_round, one.traders] for one in self._population]
+        # The stages that the run has come to; the fewest traders of them never left.
         begun = [traders for first, traders in schedule if first <= max(self._round, 1)]
         return {"population": {"schedule": schedule, "present": begun[-1], "stayed": min(begun)}}
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from swarm.llm.engines.embedded.config import EmbeddedModel
-from swarm.llm.engines.protocol import CheckConditions, EnginePlugin
+from swarm.llm.engines.protocol import CheckConditions, EnginePlugin, Listed, Nature
 from swarm.llm.protocol import ModelClient
 
 
@@ -17,11 +17,38 @@ def _client(model: EmbeddedModel) -> ModelClient:
 def _check(models: Sequence[EmbeddedModel], conditions: CheckConditions) -> list[str]:
     # The five travel with the code; a model of one's own must lie where the engine will look for it.
     return [
-        f"models: {model.name}: path: expected a model at {model.weights}; name a folder that `swarm distil` has written"
+        f"models: {model.name}: path: expected a model at {model.weights}; name a folder of `swarm distil`"
         for model in models
         if conditions.here and model.path is not None and not model.weights.is_file()
     ]
 
 
+def _listed() -> list[Listed]:
+    from swarm.llm.scripted import TEMPERAMENT_SUMMARIES
+
+    what = "language model of this project's own, 0.99 M parameters; travels with the code"
+    # They were schooled by rules in code, whose sentences say what each has learned.
+    return [
+        Listed(f"engine: embedded, temperament: {name}", what, f"Schooled to choose as this rule does: {summary}")
+        for name, summary in TEMPERAMENT_SUMMARIES.items()
+    ]
+
+
 # It picks letters of a menu and can call no tool.
-ENGINE = EnginePlugin("embedded", EmbeddedModel, _client, check=_check, abilities=frozenset())
+ENGINE = EnginePlugin(
+    "embedded",
+    EmbeddedModel,
+    _client,
+    check=_check,
+    abilities=frozenset(),
+    summary="The tiny language models of this project's own, which travel with the code.",
+    nature=Nature(
+        "tiny embedded model",
+        "tiny language models of this project's own",
+        aside="schooled to choose as rules do",
+        about="has about a million parameters, was schooled to choose as a rule does, and picks a letter from a menu "
+        "of lawful actions. What they do says little about what larger models would do.",
+    ),
+    listed=_listed,
+    stays_here=True,
+)
