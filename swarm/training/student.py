@@ -48,9 +48,10 @@ def school(begin: Path, taught: Judged, targets: np.ndarray, schooling: Schoolin
     `targets` is [prompts, MENU_ROWS], the share of each action in what is to be learnt; regret counts only where
     `taught` has gains, so that imitation passes a corpus of zeros.
     """
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
     torch.manual_seed(schooling.seed)
     started = perf_counter()
+    # The beginning stays as it is beside the student, which is to speak as it does.
     net, before = network(begin), network(begin).eval()
     asked = torch.from_numpy(posed([TEMPERAMENTS.index(BASE)]))
     batches = Batches(taught, schooling.seed, schooling.batch_rounds, schooling.prompts_per_round)
@@ -66,7 +67,7 @@ def school(begin: Path, taught: Judged, targets: np.ndarray, schooling: Schoolin
         loss = _regret(letters[..., 0, :], taught, targets, rows, schooling)
         loss = loss + functional.cross_entropy(letters[..., 1, :].flatten(0, -2), said.flatten())
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         take_step(net, optimiser, rate)
         lost += float(loss.detach())
         if (step + 1) % max(1, schooling.steps // 6) == 0:
