@@ -140,6 +140,7 @@ def _plan(config: RunConfig, seed: int, scenario: Scenario, minds: tuple[str, ..
         max_price_ticks=config.market.max_price_ticks,
         max_quantity_lots=config.market.max_quantity_lots,
         max_stand_rounds=config.traders.standing.max_rounds,
+        lends=config.market.margin is not None,
     )
     # What minds are, which models they ask, and which of these must call tools.
     of = definitions([m.name for m in config.models], config.traders)
@@ -183,6 +184,7 @@ def _plan(config: RunConfig, seed: int, scenario: Scenario, minds: tuple[str, ..
             forms={name: offered[name].build(terms) for name in sorted({*form_of.values()})},
             form_of=form_of,
             cheaper=cheaper,
+            usd_per_turn={m.name: usd_per_turn(m, config.budget.tokens_per_turn) or 0.0 for m in config.models},
         ),
         config_record=record,
         config_sha256=config_digest(record),

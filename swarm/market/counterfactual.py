@@ -3,7 +3,6 @@
 It works on a copy of an exchange as it stood before the round's orders. Nothing that is asked here changes the market.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -42,32 +41,6 @@ class Counterfactual:
         self._round = round_
         self._orders = orders
 
-    def trades_had(self, trader: int, orders: Orders) -> Trades:
-        """Returns the trades in the goods of `orders`, had `trader` put in these orders in place of its own.
-
-        They are those of `had`, for less work: only these goods are matched again, against what is accepted of all
-        others. Where margin is lent, one's orders may decide what is lent to another, and where orders rest, the book
-        counts: there the round is cleared whole.
-        """
-        goods = np.unique(orders.good).tolist()
-        if self._exchange.config.margin is not None or self._exchange.config.rest_rounds:
-            trades = self.had(trader, orders).cleared.trades
-            return trades.take(np.isin(trades.good, goods))
-        accepted = self._accepted(self._with_own_priority(trader, orders))
-        others = self._everybody.take(self._everybody.trader != trader)
-        book = Orders.concatenate([others, accepted]).in_canonical_order()
-        exchange = self._exchange
-        totals = Totals(exchange.goods, exchange.config.max_price_ticks)
-        for good in goods:
-            reference = int(self._past["reference_ticks"][good])
-            of_good = book.take(book.good == good)
-            totals.add(good, mechanism.match(of_good, exchange.mechanisms[good], reference, exchange.config))
-        return totals.joined_trades()
-
-    def as_it_was(self) -> Outcome:
-        """Returns what the round came to."""
-        return self._clear(self._orders)
-
     def had(self, trader: int, orders: Orders) -> Outcome:
         """Returns what the round had come to, had `trader` put in these orders in place of its own.
 
@@ -76,17 +49,27 @@ class Counterfactual:
         others = self._orders.take(self._orders.trader != trader)
         return self._clear(Orders.concatenate([others, self._with_own_priority(trader, orders)]))
 
-    def advantages(self, trader: int, alternatives: Sequence[Orders], worth_cents: Int64) -> Int64:
-        """Returns [alternatives] cents by which each would have left the trader better off than passing.
+    def trades_had(self, trader: int, orders: Orders) -> Trades:
+        """Returns the trades in the goods of `orders`, had `trader` put in these orders in place of its own.
 
-        `worth_cents` is [goods] what a lot is worth to the trader; debts count as they stand in the balances of assets
-        that are owed.
+        They are those of `had`, for less work: only these goods are matched again, against what is accepted of all
+        others. Where margin is lent, one's orders may decide what is lent to another, and where orders rest, the book
+        counts: there the round is cleared whole.
         """
-        passing = self._wealth(self.had(trader, Orders.empty()), trader, worth_cents)
-        return np.array(
-            [self._wealth(self.had(trader, orders), trader, worth_cents) - passing for orders in alternatives],
-            dtype=np.int64,
-        )
+        goods = np.unique(orders.good).tolist()
+        exchange = self._exchange
+        if exchange.config.margin is not None or exchange.config.rest_rounds:
+            trades = self.had(trader, orders).cleared.trades
+            return trades.take(np.isin(trades.good, goods))
+        accepted = self._accepted(self._with_own_priority(trader, orders))
+        others = self._everybody.take(self._everybody.trader != trader)
+        book = Orders.concatenate([others, accepted]).in_canonical_order()
+        totals = Totals(exchange.goods, exchange.config.max_price_ticks)
+        for good in goods:
+            reference = int(self._past["reference_ticks"][good])
+            of_good = book.take(book.good == good)
+            totals.add(good, mechanism.match(of_good, exchange.mechanisms[good], reference, exchange.config))
+        return totals.joined_trades()
 
     def _with_own_priority(self, trader: int, orders: Orders) -> Orders:
         own = self._orders.trader == trader
@@ -105,14 +88,6 @@ class Counterfactual:
         exchange.restore(self._past)
         exchange.handle(SubmitOrders(exchange.last_number + 1, self._round, orders))
         return Orders(*exchange.snapshot()["book"])
-
-    def _wealth(self, outcome: Outcome, trader: int, worth_cents: Int64) -> int:
-        own = outcome.balances[trader]
-        goods = len(worth_cents)
-        # Behind what is owned stands, with margin accounts, what is owed.
-        owned, owed = own[: goods + 1], own[goods + 1 :]
-        worth = np.concatenate([[1], worth_cents])
-        return int(owned @ worth) - (int(owed @ worth) if len(owed) else 0)
 
     def _clear(self, orders: Orders) -> Outcome:
         exchange = self._exchange

@@ -158,6 +158,9 @@ class Staff:
             self._bill.open(seen)
         costs = TurnCosts(*(self._bill.costs(ranked, cheaper) for cheaper in (False, True)))
         wanted = self._staffing.assign(Due(round_, plan.rounds - round_ + 1, ranked), costs)
+        # It follows from recorded spending alone, whatever pace a journal has.
+        if isinstance(wanted, Pace):
+            seen = Observation(replace(seen.public, shadow_permille=wanted.shadow_permille), seen.private)
         if recorded is not None:
             wanted = recorded.chosen or _paced(recorded.pace, len(ranked))
         # Short or long, what is chosen comes to a pace and to those who are asked.

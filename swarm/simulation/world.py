@@ -184,14 +184,3 @@ def _market_view(loop: RoundLoop, name: str) -> MarketView:
 def _end(market: tuple[RoundLoop, Sequence[PartyActs]]) -> RoundOutcome:
     loop, acts = market
     return loop.end(acts)
-
-
-def run_rounds(
-    plan: RunPlan,
-    market: MarketPort,
-    traders: TradersPort,
-    watchers: Sequence[Watcher] = (),
-    should_stop: Callable[[], bool] = never,
-) -> int:
-    """Plays a single market and returns how many rounds were ended."""
-    return World(WorldPlan.of(plan), [(market, traders)], watchers).play(should_stop)

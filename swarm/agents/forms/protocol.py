@@ -1,4 +1,4 @@
-"""What a form must offer: one file with one export `FORM` of type `FormPlugin`. All its functions are pure.
+"""The protocol of a form: one file with one export `FORM` of type `FormPlugin`. All its functions are pure.
 
 Asking, replaying, teaching and showing call the same functions, so that what is read is what was asked. A form knows no
 model, no engine and no clock; what it needs of an engine, it names.

@@ -15,6 +15,7 @@ ORDER = (
     "profit",
     "decisions",
     "councils",
+    "cascades",
     "desks",
     "cost",
     "conservation",

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from swarm.llm.engines.embedded.config import EmbeddedModel
 from swarm.llm.engines.protocol import CheckConditions, EnginePlugin, Listed, Nature
-from swarm.llm.protocol import ModelClient
+from swarm.llm.protocol import MARGINS, ModelClient
 
 
 def _client(model: EmbeddedModel) -> ModelClient:
@@ -24,13 +24,13 @@ def _check(models: Sequence[EmbeddedModel], conditions: CheckConditions) -> list
 
 
 def _listed() -> list[Listed]:
-    from swarm.llm.scripted import TEMPERAMENT_SUMMARIES
+    from swarm.llm.engines.scripted.policy import temperament_summaries
 
     what = "language model of this project's own, 0.99 M parameters; travels with the code"
     # They were schooled by rules in code, whose sentences say what each has learned.
     return [
         Listed(f"engine: embedded, temperament: {name}", what, f"Schooled to choose as this rule does: {summary}")
-        for name, summary in TEMPERAMENT_SUMMARIES.items()
+        for name, summary in temperament_summaries().items()
     ]
 
 
@@ -40,7 +40,7 @@ ENGINE = EnginePlugin(
     EmbeddedModel,
     _client,
     check=_check,
-    abilities=frozenset(),
+    abilities=frozenset({MARGINS}),
     summary="The tiny language models of this project's own, which travel with the code.",
     nature=Nature(
         "tiny embedded model",

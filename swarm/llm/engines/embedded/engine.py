@@ -9,8 +9,8 @@ import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from importlib.resources import files
 from itertools import accumulate
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -21,6 +21,7 @@ import onnxruntime
 from swarm.errors import ConfigError
 from swarm.llm.engines.embedded import tokenizer
 from swarm.llm.engines.embedded.config import EmbeddedModel
+from swarm.llm.margins import margin_of
 from swarm.llm.protocol import ModelReply, ModelRequest, TokenUsage
 from swarm.seeding import draw
 
@@ -62,7 +63,7 @@ class EmbeddedEngine:
 
     def __init__(self, config: EmbeddedModel) -> None:
         self.config = config
-        self._session = _session(config.name, config.weights, config.threads)
+        self._session = _session(config.name, config.temperament, config.threads)
 
     async def complete(self, requests: Sequence[ModelRequest], deadline_s: float) -> list[ModelReply]:
         """Answers every request; other models compute beside it in other threads."""
@@ -84,7 +85,9 @@ class EmbeddedEngine:
             for asked, letters in zip(chunk, run(), strict=False):
                 for number, sample in enumerate(requests[asked.index].singly()):
                     text = self._pick(letters, asked, sample.seed)
-                    reply = ModelReply(text, _usage(asked, COMPLETION_TOKENS), "stop", perf_counter() - started)
+                    usage = _usage(asked, COMPLETION_TOKENS)
+                    margin = _margin(letters[0, : asked.actions], text) if sample.margin else None
+                    reply = ModelReply(text, usage, "stop", perf_counter() - started, margin=margin)
                     replies[starts[asked.index] + number] = reply.shared() if number else reply
         return replies
 
@@ -137,6 +140,11 @@ def _usage(asked: _Asked, completion: int) -> TokenUsage:
     return TokenUsage(asked.public.tokens + asked.private.tokens + QUESTION_TOKENS, completion)
 
 
+def _margin(logits: Float32, text: str) -> float:
+    shares = _softmax(np.rint(logits * GRAIN) / GRAIN)
+    return margin_of(dict(zip(tokenizer.LETTERS, shares.tolist(), strict=False)), text[0])
+
+
 def _softmax(logits: npt.NDArray[Any]) -> Float64:
     # The largest becomes 1, so that no power overflows.
     raised = np.exp(logits.astype(np.float64) - logits.max())
@@ -176,8 +184,9 @@ def _bounded(lines: tokenizer.Lines) -> tokenizer.Lines:
 
 
 @lru_cache(maxsize=16)
-def _session(name: str, weights: Path, threads: int) -> onnxruntime.InferenceSession:
+def _session(name: str, temperament: Temperament, threads: int) -> onnxruntime.InferenceSession:
     """Returns the model of a temperament, loaded once per process."""
+    weights = files("swarm.llm.engines.embedded") / "weights" / f"{temperament}.onnx"
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     # One order of additions, so that the same prompt gives the same logits.
@@ -192,7 +201,5 @@ def _session(name: str, weights: Path, threads: int) -> onnxruntime.InferenceSes
     except Exception as error:
         reason = str(error).splitlines()[0][:120]
     raise ConfigError(
-        f"models.{name}",
-        f"{weights} cannot be loaded as a model's weights ({reason})",
-        "name a folder that `swarm distil` has written; for one of the five, install swarm again",
+        f"models.{name}", f"the weights of {temperament} cannot be loaded ({reason})", "install swarm again"
     )

@@ -12,6 +12,7 @@ from typing import Any
 from yarl import URL
 
 from swarm.llm.engines.openai.config import OpenAIModel
+from swarm.llm.margins import ALTERNATIVES
 from swarm.llm.protocol import ModelRequest, folded
 from swarm.llm.strict import strict_schema
 
@@ -84,6 +85,8 @@ class Bodies:
         }
         if request.more_seeds:
             body["n"] = request.samples
+        if request.margin and "enum" in request.schema:
+            body["logprobs"], body["top_logprobs"] = True, ALTERNATIVES
         if model.send_seed:
             # Some servers keep a seed in 32 bits with a sign.
             body["seed"] = request.seed & 0x7FFFFFFF

@@ -121,6 +121,7 @@ class StreamedReply:
 
     def _add(self, choice: dict[str, Any]) -> None:
         self.said.finish = choice.get("finish_reason") or self.said.finish
+        self.said.add_likelihoods(choice)
         delta = choice.get("delta")
         if delta is None:
             # Some servers stream whole messages.
