@@ -203,6 +203,8 @@ class RunConfig(StrictModel):
                     staffing.KEY,
                     f"there is no model {model!r}{suggest(model, names)}; known: {', '.join(names) or 'none'}",
                 )
+        if plugin.mind and not self.minds.get(plugin.name):
+            raise Misplaced("traders.minds", f"nobody's work is assigned; give the mind {plugin.name} a weight above 0")
         return self
 
     @model_validator(mode="after")
@@ -304,6 +306,8 @@ class RunConfig(StrictModel):
     @property
     def minds(self) -> dict[str, int]:
         """Weights by mind, with the default filled in."""
+        if not self.traders.minds and (brought := staffing.mind_of(self.traders.staffing)):
+            return {brought[0]: 1}
         # All models and defined minds alike, where no weights are given.
         return self.traders.minds or dict.fromkeys([*(m.name for m in self.models), *self.traders.own_minds], 1)
 

@@ -10,7 +10,7 @@ import numpy as np
 from swarm import scenarios
 from swarm.agents.baselines import ARBITRAGE
 from swarm.agents.decision import Rules
-from swarm.agents.forms.protocol import FormTerms
+from swarm.agents.forms.protocol import Form, FormTerms
 from swarm.agents.minds import definitions, models_of, models_with_tools, plugin
 from swarm.agents.plan import Definition, ShardPlan
 from swarm.config import RunConfig
@@ -148,7 +148,6 @@ def _plan(config: RunConfig, seed: int, scenario: Scenario, minds: tuple[str, ..
     asked = models_of(minds, of)
     with_tools = models_with_tools(minds, of)
     cheaper = _cheaper(config, asked, with_tools, form_of)
-    offered = scenario.forms()
     terms = FormTerms(scenario.rules_text(), seed, rules, config.market.tick_cents)
     _check_barter(scenario, minds, of)
     _check_margin(config, scenario)
@@ -181,7 +180,7 @@ def _plan(config: RunConfig, seed: int, scenario: Scenario, minds: tuple[str, ..
             tick_cents=config.market.tick_cents,
             traders=config.traders,
             budget=config.budget,
-            forms={name: offered[name].build(terms) for name in sorted({*form_of.values()})},
+            forms=_forms(scenario, {*form_of.values()}, [of[mind] for mind in minds], terms),
             form_of=form_of,
             cheaper=cheaper,
             usd_per_turn={m.name: usd_per_turn(m, config.budget.tokens_per_turn) or 0.0 for m in config.models},
@@ -229,6 +228,9 @@ def _cheaper(config: RunConfig, asked: set[str], with_tools: set[str], form_of: 
 def _staffed(config: RunConfig, asked: set[str], with_tools: set[str], form_of: Mapping[str, str]) -> set[str]:
     """Returns the models that the staffing may choose; ConfigError where one cannot stand in for those asked."""
     found = {*staffing.models_of(config.traders.staffing)}
+    if staffing.mind_of(config.traders.staffing):
+        # It chooses for the mind that it brings along alone, whose models they are.
+        return found
     entries = {model.name: model for model in config.models}
     for name in sorted(found):
         if with_tools and TOOLS not in engines.of(entries[name]).abilities:
@@ -266,6 +268,15 @@ def _form_of(config: RunConfig, scenario: Scenario, of: Mapping[str, Definition]
     for definition in of.values():
         _check_form(definition, found)
     return found
+
+
+def _forms(
+    scenario: Scenario, answered: set[str], definitions: Sequence[Definition], terms: FormTerms
+) -> dict[str, Form[Any]]:
+    """Returns the forms that models answer in, and those that minds look at besides, as far as the scenario has them."""
+    offered = scenario.forms()
+    read = {name for definition in definitions for name in plugin(definition).reads if name in offered}
+    return {name: offered[name].build(terms) for name in sorted(answered | read)}
 
 
 def _check_form(definition: Definition, form_of: Mapping[str, str]) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from swarm.coordination.assignment import Assignment
+from swarm.coordination.bids import Brief
 from swarm.llm.tokens import TokenSize
 
 Int64 = npt.NDArray[np.int64]
@@ -68,7 +69,8 @@ class PublicView:
     are several regions, the names of the neighbours and their prices by good after the last round. `sizes` has what
     engines make of prompts, by model, where that is more than is estimated, `members_worth` what is known of each
     council's members, and `calibrations` of each cascade's margins. `shadow_permille` is what a dollar of the run's
-    budget is worth, in 1/1000 of a dollar. No prompt shows any of them.
+    budget is worth, in 1/1000 of a dollar. `brief` is what tiers of an auction bid by, in rounds with bids. No prompt
+    shows any of them but the brief's memory.
     """
 
     round: int
@@ -87,6 +89,7 @@ class PublicView:
     members_worth: Mapping[str, MembersWorth] = field(default_factory=dict)
     calibrations: Mapping[str, Calibration] = field(default_factory=dict)
     shadow_permille: int = 1_000
+    brief: Brief | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

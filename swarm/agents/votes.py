@@ -17,6 +17,9 @@ from swarm.coordination.vote import MISSING, confident, scores, winners
 PASS = 0
 """The action that every menu has first."""
 
+MOST_OPTIONS = len(LETTERS)
+"""Any menu is shorter than the alphabet, and a vote beyond a menu was put down as an error."""
+
 TRACE_VERSION = 1
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from swarm.agents.observation import Observation
 from swarm.market.counterfactual import Counterfactual
+from swarm.market.exchange import Exchange
 from swarm.market.orders import Orders
 from swarm.simulation.market import MarketAnswer, new_exchange
 from swarm.simulation.plan import RunPlan
@@ -22,10 +23,14 @@ class RoundBasis:
 
     def counterfactual(self, plan: RunPlan) -> Counterfactual:
         """Returns the round as one that can be cleared again; orders that rest and older debts are left out."""
-        # [traders, assets] and [named accounts, assets] are all that a market without a book holds before a round.
-        market = new_exchange(plan.market)
-        traders, assets = self.before.state.balances.shape
-        market.ledger.balances[:traders, :assets] = self.before.state.balances
-        market.ledger.balances[traders:, :assets] = self.before.named
-        market.reference_ticks = self.before.state.reference_ticks.copy()
-        return Counterfactual(market, self.seen.public.round, self.orders)
+        return Counterfactual(as_it_stood(plan, self.before), self.seen.public.round, self.orders)
+
+
+def as_it_stood(plan: RunPlan, before: MarketAnswer) -> Exchange:
+    """Returns an exchange with what everybody had before a round: [traders, assets] and [named accounts, assets]."""
+    market = new_exchange(plan.market)
+    traders, assets = before.state.balances.shape
+    market.ledger.balances[:traders, :assets] = before.state.balances
+    market.ledger.balances[traders:, :assets] = before.named
+    market.reference_ticks = before.state.reference_ticks.copy()
+    return market

@@ -23,6 +23,7 @@ from swarm.market.orders import Int64, Orders
 from swarm.scenarios.protocol import Choices, Consequence, HearsPrices, MarketState, Movement, Resolved, with_debts
 from swarm.seeding import draw
 from swarm.simulation.acting import Judge, PartyActs, Told, told
+from swarm.simulation.auction_outcomes import JudgedBids
 from swarm.simulation.basis import RoundBasis
 from swarm.simulation.cascade_outcomes import JudgedCascade
 from swarm.simulation.compute import COMPUTE, Charged, charged
@@ -49,7 +50,7 @@ class RoundOutcome:
     `delivery` is what traders heard before they decided, which was said in the round before, and `said` what they said;
     `journal` is what keeping the journal has taken up to the round. In a world of several markets the outcome is that
     of all of them as one, `of` has each one's own, and `road` what travelled between them. `acted` is what parties did,
-    and `judged` are turns of councils and cascades for which the round was cleared again.
+    and `judged` are turns of councils, cascades and auctions for which the round was cleared again.
     `basis` is what the round of one market was cleared from.
     """
 
@@ -73,7 +74,7 @@ class RoundOutcome:
     clear_s: float
     of: "tuple[RoundOutcome, ...]" = ()
     road: RoadRound | None = None
-    judged: tuple[Judged | JudgedCascade, ...] = ()
+    judged: tuple[Judged | JudgedCascade | JudgedBids, ...] = ()
     acted: tuple[Acted, ...] = ()
     basis: RoundBasis | None = None
 
@@ -118,7 +119,7 @@ class _Cleared:
     cleared: RoundCleared
     reference_before_ticks: Int64
     clear_s: float
-    judged: tuple[Judged | JudgedCascade, ...]
+    judged: tuple[Judged | JudgedCascade | JudgedBids, ...]
     charged: Charged
     basis: RoundBasis
 
@@ -327,7 +328,7 @@ class RoundLoop:
         if COMPUTE not in self.plan.market.named_accounts:
             return Charged()
         account = self.plan.market.named_accounts.index(COMPUTE)
-        charges = self._staff.settle(decided.round, decided.gathered.turns, cleared)
+        charges = self._staff.settle(decided.seen, decided.gathered.turns, cleared)
         due = charged(charges, self._answer.state, int(self._answer.named[account][CASH]))
         self._execute(due.movements)
         return due

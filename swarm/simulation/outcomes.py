@@ -8,16 +8,18 @@ from dataclasses import replace
 from swarm.agents.forms.menu import MenuForm
 from swarm.agents.observation import Observation
 from swarm.agents.turns import Turns
-from swarm.market.counterfactual import Counterfactual
-from swarm.market.orders import Orders
+from swarm.simulation.auction_outcomes import JudgedBids, auctions_held, judged_bids
+from swarm.simulation.basis import RoundBasis
 from swarm.simulation.cascade_outcomes import CascadeOutcomes, JudgedCascade
 from swarm.simulation.council_outcomes import CouncilOutcomes, Judged
-from swarm.simulation.market import MarketAnswer, new_exchange
 from swarm.simulation.plan import RunPlan
 
 
 class Outcomes:
-    """What councils and cascades have learned, from round to round; nothing is cleared again where there are none."""
+    """What councils and cascades have learned, from round to round, and what bids were worth.
+
+    Nothing is cleared again where there are none.
+    """
 
     def __init__(self, plan: RunPlan) -> None:
         self._councils, self._cascades = CouncilOutcomes(plan), CascadeOutcomes(plan)
@@ -34,22 +36,16 @@ class Outcomes:
         public = replace(seen.public, members_worth=self._councils.worth, calibrations=self._cascades.calibrations)
         return Observation(public, replace(seen.private, forced_round=self._cascades.forced_round))
 
-    def settled(
-        self, seen: Observation, turns: Turns, orders: Orders, before: MarketAnswer
-    ) -> tuple[Judged | JudgedCascade, ...]:
-        """Takes in a round that was decided on from `before`, with all orders, and returns what was judged of it."""
+    def settled(self, basis: RoundBasis, turns: Turns) -> tuple[Judged | JudgedCascade | JudgedBids, ...]:
+        """Takes in a round, and returns what was judged of it."""
         menus = self._plan.shard.forms.get(MenuForm.name)
-        if not isinstance(menus, MenuForm) or not (self._councils or self._cascades):
+        held = auctions_held(self._plan, turns)
+        if not isinstance(menus, MenuForm) or not (self._councils or self._cascades or held):
             return ()
-        # A market as it stood before the round: [traders, assets] and [named accounts, assets] are all that it holds.
-        market = new_exchange(self._plan.market)
-        traders, assets = before.state.balances.shape
-        market.ledger.balances[:traders, :assets] = before.state.balances
-        market.ledger.balances[traders:, :assets] = before.named
-        market.reference_ticks = before.state.reference_ticks.copy()
+        seen, again = basis.seen, basis.counterfactual(self._plan)
         round_ = seen.public.round
-        again = Counterfactual(market, round_, orders)
         return (
             *self._councils.judge(seen, turns, menus, again, round_),
             *self._cascades.judge(seen, turns, menus, again, round_),
+            *judged_bids(self._plan, seen, held, menus, again),
         )

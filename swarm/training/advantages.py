@@ -21,7 +21,7 @@ from swarm.llm.engines.embedded import tokenizer
 from swarm.llm.tokens import ESTIMATED
 from swarm.scenarios.protocol import MarketState
 from swarm.seeding import draw
-from swarm.simulation.council_outcomes import realised_ticks
+from swarm.simulation.gains import realised_ticks
 from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.plan import RunPlan
 from swarm.training.corpus import MENU_ROWS, PRIVATE_LINES, PUBLIC_LINES, Corpus, Int32

@@ -80,3 +80,14 @@ def test_a_run_is_the_same_however_it_is_sharded(changes: tuple[str, ...], shard
         assert other["staffing"]["asleep"] > 0
         assert other["staffing"]["held_back"] > 0
         assert other["budget"]["spent_tokens"] <= 130_000
+
+
+def test_an_auction_is_the_same_however_it_is_sharded(cluster: RunsOn) -> None:
+    # The second term begins with what the memory holds of the first.
+    overrides = ("rounds=12", "population=24", "runtime.traders_per_actor=3", "traders.staffing.rounds=5")
+    config = load(Path("configs/auction.yaml"), overrides)
+    one, other = play(config).summary, play(config, runs_on=cluster).summary
+    assert other["layout"]["shards"] == 8
+    for key in ("journal_sha256", "auction", "compute", "tokens", "conservation"):
+        assert one[key] == other[key], key
+    assert one["auction"]["refined"] > 0

@@ -28,7 +28,11 @@ CONFIG = {
         {"name": "value", "temperament": "value"},
         {"name": "panic", "temperament": "panic", "fault_rate": 0.1},
     ],
-    "traders": {"minds": {"value": 2, "panic": 2, "zi_c": 2, "zip": 2, "truthful": 1}, "hears": 4},
+    "traders": {
+        "minds": {"value": 2, "panic": 2, "careful": 2, "zi_c": 2, "zip": 2, "truthful": 1},
+        "cascades": [{"name": "careful", "small": "panic", "large": "value", "samples": 2, "price_ticks": 1.0}],
+        "hears": 4,
+    },
     "scenario": {"name": "wood", "shocks": [{"kind": "blight", "round": 3, "good": "berries"}]},
 }
 
@@ -39,7 +43,7 @@ def split(shards: int, backwards: bool) -> tuple[str, list[Gathered]]:
     made: list[SplitTraders] = []
 
     def traders(plan: RunPlan, _: TradersPort) -> SplitTraders:
-        assert set(plan.minds) == {"value", "panic", "zi_c", "zip", "truthful"}
+        assert {"careful", "value", "zip"} <= set(plan.minds)
         made.append(SplitTraders(plan.shard, engines.all_in_process(plan.models), shards, backwards))
         return made[-1]
 

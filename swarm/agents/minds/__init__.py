@@ -47,12 +47,17 @@ def definitions(models: Sequence[str], traders: TradersConfig) -> dict[str, Defi
         asked = plugin(own).models(listed)
         for number, model in enumerate(asked):
             _must_be_known([model], models, f"{key}.{fields[min(number, len(fields) - 1)]}")
+    if own_mind := staffing.mind_of(traders.staffing):
+        name, kind, section = own_mind
+        if name in found:
+            raise ConfigError(f"{staffing.KEY}.name", f"{name!r} is the name of another mind", "give that one another")
+        found[name] = Definition(kind, section, staffing.KEY)
     for name, given in traders.define.items():
         key = f"traders.define.{name}"
         if name in found:
             raise ConfigError(key, f"{name!r} is the name of another mind", "give this one its own")
-        section = dict(given)
-        found[name] = own = _defined(str(section.pop("mind", "")), section, key)
+        keys = dict(given)
+        found[name] = own = _defined(str(keys.pop("mind", "")), keys, key)
         _must_be_known(plugin(own).models(own.section), models, key)
     return found
 

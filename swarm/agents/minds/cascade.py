@@ -18,7 +18,7 @@ from swarm.agents.decision import Decision, DecisionError, Reading, engine_failu
 from swarm.agents.decisions import Decisions, decisions_of
 from swarm.agents.escalation import FORCED, Answer, CascadeTurn, Reason, Weighed
 from swarm.agents.forms.menu import MenuForm
-from swarm.agents.forms.protocol import Form
+from swarm.agents.forms.protocol import Branches, Form
 from swarm.agents.mind import MindPlugin, Seats, TurnBound
 from swarm.agents.observation import Calibration
 from swarm.agents.plan import ShardPlan
@@ -26,7 +26,8 @@ from swarm.agents.turns import Turns, kept_text
 from swarm.coordination.standing import default_stand
 from swarm.coordination.suspicion import suspected
 from swarm.errors import ConfigError
-from swarm.llm.protocol import ModelClient
+from swarm.llm.protocol import ModelClient, ModelReply
+from swarm.llm.scores import read_scores
 from swarm.llm.tokens import ESTIMATED
 from swarm.seeding import draw
 
@@ -176,8 +177,8 @@ class CascadeMind:
     ) -> int | None:
         """How sure the small model was: what its engine tells, else how many more samples agree than differ."""
         reply = asked[0].replies[i]
-        if len(answers) == 1:
-            return None if reply is None or reply.margin is None else round(1_000 * reply.margin)
+        if len(answers) == 1 and reply is not None:
+            return _told(reply, self._small, seats, row)
         kinds = Counter(_kind(_read(answer, self._small, seats, row)) for answer in answers)
         del kinds[None]
         first, second = [*(n for _, n in kinds.most_common(2)), 0, 0][:2]
@@ -246,6 +247,15 @@ def _read(answer: Answer, form: Form[Decision], seats: Seats, row: int) -> Readi
     return form.read(answer.text, answer.ended == "length", seats.seen, row)
 
 
+def _told(reply: ModelReply, form: Form[Decision], seats: Seats, row: int) -> int | None:
+    """How sure an engine says that a reply is: by its letters, or by the scores that are its text."""
+    margin = reply.margin
+    if isinstance(form, Branches):
+        scores = read_scores(reply.text, len(form.branches(seats.seen, row)))
+        margin = None if scores is None else scores.margin
+    return None if margin is None else round(1_000 * margin)
+
+
 def _kind(reading: Reading[Decision]) -> object:
     """What is compared of two decisions: their orders; None for what is no decision."""
     return None if isinstance(reading.outcome, DecisionError) else reading.outcome.orders
@@ -258,4 +268,5 @@ MIND = MindPlugin(
     build=CascadeMind,
     models=lambda section: (section.small, section.large),
     barters=True,
+    reads=(MenuForm.name,),
 )

@@ -16,6 +16,7 @@ ORDER = (
     "decisions",
     "councils",
     "cascades",
+    "auctions",
     "desks",
     "cost",
     "conservation",

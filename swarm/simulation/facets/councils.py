@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from swarm.agents.config import CouncilConfig
-from swarm.agents.votes import CouncilTurn, count
+from swarm.agents.votes import MOST_OPTIONS, CouncilTurn, count
 from swarm.coordination.failing_alike import failing_alike
 from swarm.coordination.intervals import paired_over, rounded
 from swarm.coordination.vote import MISSING
@@ -93,8 +93,7 @@ class Councils:
             counts["failed"] += 1
             return
         overseers = frozenset(m for m, seat in enumerate(config.seats) if seat.role == "oversight")
-        # Any menu is shorter than the alphabet, and a vote beyond a menu was put down as an error.
-        found = count(turn, config.rule, 16, overseers, config.abstain_permille)
+        found = count(turn, config.rule, MOST_OPTIONS, overseers, config.abstain_permille)
         counts["turns"] += 1
         counts["met"] += turn.met
         counts["vetoed"] += found.vetoed
