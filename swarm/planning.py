@@ -273,7 +273,7 @@ def _form_of(config: RunConfig, scenario: Scenario, of: Mapping[str, Definition]
 def _forms(
     scenario: Scenario, answered: set[str], definitions: Sequence[Definition], terms: FormTerms
 ) -> dict[str, Form[Any]]:
-    """Returns the forms that models answer in, and those that minds look at besides, as far as the scenario has them."""
+    """Returns the forms that models answer in, and those that minds look at besides where the scenario has them."""
     offered = scenario.forms()
     read = {name for definition in definitions for name in plugin(definition).reads if name in offered}
     return {name: offered[name].build(terms) for name in sorted(answered | read)}
