@@ -273,14 +273,14 @@ def _form_of(config: RunConfig, scenario: Scenario, of: Mapping[str, Definition]
 def _forms(
     scenario: Scenario, answered: set[str], definitions: Sequence[Definition], terms: FormTerms
 ) -> dict[str, Form[Any]]:
-    """Returns the forms that models answer in, and those that minds look at besides, as far as the scenario has them."""
+    """Returns the forms that models answer in, and those that minds read besides, as far as the scenario has them."""
     offered = scenario.forms()
     read = {name for definition in definitions for name in plugin(definition).reads if name in offered}
     return {name: offered[name].build(terms) for name in sorted(answered | read)}
 
 
 def _check_form(definition: Definition, form_of: Mapping[str, str]) -> None:
-    """ConfigError where a model of a mind answers in another form than that kind of mind can use."""
+    """Raises ConfigError where a model of a mind answers in another form than that kind of mind can use."""
     made_by = plugin(definition)
     for model in made_by.models(definition.section) if made_by.form else ():
         if form_of[model] != made_by.form:
@@ -292,7 +292,7 @@ def _check_form(definition: Definition, form_of: Mapping[str, str]) -> None:
 
 
 def _check_barter(scenario: Scenario, minds: tuple[str, ...], of: Mapping[str, Definition]) -> None:
-    """ConfigError where a mind needs to know what traders make and need, and the scenario's do not barter."""
+    """Raises ConfigError where a mind needs to know what traders make, and the scenario's do not barter."""
     for mind in dict.fromkeys(minds):
         if plugin(of[mind]).barters and not isinstance(scenario, Barters):
             raise ConfigError(
@@ -303,7 +303,7 @@ def _check_barter(scenario: Scenario, minds: tuple[str, ...], of: Mapping[str, D
 
 
 def _check_margin(config: RunConfig, scenario: Scenario) -> None:
-    """ConfigError where traders may borrow and there is nothing to borrow against."""
+    """Raises ConfigError where traders may borrow and there is nothing to borrow against."""
     if config.market.margin and not scenario.goods:
         raise ConfigError("market.margin", "this scenario has no goods, so nobody lends in it", "set it to null")
 

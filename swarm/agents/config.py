@@ -58,7 +58,7 @@ class MemberConfig(StrictModel):
 
 
 class WhenConfig(StrictModel):
-    """When a council meets; otherwise its lead decides alone. All conditions that are given must hold."""
+    """The conditions on which a council meets, all of which must hold; otherwise its lead decides alone."""
 
     stake_ticks: int | None = Field(default=None, ge=0, le=10**9)
     """The gain that is expected of the best action less that of the second must reach this; null: any."""
@@ -169,7 +169,7 @@ class CascadeConfig(StrictModel):
 
 
 class TradersConfig(StrictModel):
-    """Who decides for the traders, and how many neighbours each one hears."""
+    """The minds that decide for the traders, and how many neighbours each one hears."""
 
     minds: dict[str, int] = Field(default_factory=dict)
     """Weights by mind: a model's name, a desk's, or a baseline (`zi_c`, `zip`, `truthful`). Empty: all models and desks
@@ -217,7 +217,7 @@ class TradersConfig(StrictModel):
 
 
 class BudgetConfig(StrictModel):
-    """What a turn, a round and a whole run may cost; docs/budget.md says how a run that nears a bound degrades."""
+    """The bounds of a turn, a round and a whole run; docs/budget.md says how a run that nears a bound degrades."""
 
     tokens_per_turn: int = Field(default=1_000, ge=100, le=100_000)
     """Most tokens of prompt and reply together."""

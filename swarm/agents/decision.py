@@ -88,7 +88,7 @@ class OrderWish(StrictModel):
 
 
 class WakeWish(StrictModel):
-    """What is to wake a trader, as a model writes it; what it does not name does not."""
+    """The events that are to wake a trader, as a model writes them; what it does not name does not wake it."""
 
     price: int = 0
     fill: bool = False
@@ -108,7 +108,7 @@ class Decision(StrictModel):
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What a decision is checked against; with `max_stand_rounds` above 0 it may say for how long it stands.
+    """The rules a decision is checked against; with `max_stand_rounds` above 0 it may say for how long it stands.
 
     `lends` says whether orders may be put in on credit.
     """
@@ -162,7 +162,7 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Reading(Generic[D]):
-    """What a turn comes to, and what of its form was repaired on the way; a reply that fails was not repaired.
+    """The outcome of a turn, and what of its form was repaired on the way; a reply that fails was not repaired.
 
     `steps` counts the model's replies, and `faults` are what went wrong in single steps of a desk, mended or not.
     """

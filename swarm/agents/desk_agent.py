@@ -192,7 +192,7 @@ class SeatAgent(ToolCallingAgent):  # type: ignore[misc]
         return text
 
     def _handle_max_steps_reached(self, task: str) -> None:
-        """Stock agents would ask the model once more; here what is not finished by then has failed."""
+        """Does nothing: a stock agent asks the model once more, but here what is not finished by then has failed."""
 
 
 def _under_way(call: TurnUnderWay | None) -> TurnUnderWay:

@@ -40,14 +40,14 @@ class NoArguments(StrictModel):
 
 
 class HistoryArguments(StrictModel):
-    """Which good, and how many of the last rounds."""
+    """A good, and how many of the last rounds to tell of."""
 
     good: str
     rounds: int = Field(default=5, ge=1, le=MAX_HISTORY)
 
 
 class CancelArguments(StrictModel):
-    """Which order, by the number that placing it gave."""
+    """An order, by the number that placing it gave."""
 
     number: int
 

@@ -46,7 +46,7 @@ class DeskTurn:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """How all turns of a desk ask: which model, by which schema, and what a turn and a reply may take in tokens."""
+    """The terms on which all turns of a desk ask: a model, a schema, and the tokens of a turn and of a reply."""
 
     client: ModelClient
     model: str

@@ -51,7 +51,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Weighed:
-    """What was weighed in a turn.
+    """The figures that were weighed in a turn.
 
     `margin_permille` is None where nobody could tell it. `stake_ticks` is what the best action is expected to bring
     beyond the second, and `price_milliticks` what the call was taken to cost. `bounded` says that the turn would have
@@ -67,6 +67,7 @@ class Weighed:
     @property
     def pays(self) -> bool:
         """Whether what being wrong is likely to cost is more than the call."""
+        # 1/1000 times ticks on one side, 1/1000 of a tick on the other.
         return self.wrong_permille * self.stake_ticks > self.price_milliticks
 
 

@@ -32,7 +32,7 @@ _COMMA_BEFORE_CLOSER = re.compile(r"\"(?:[^\"\\]|\\.)*\"|,(?=\s*[}\]])", re.DOTA
 
 
 class Repair(StrEnum):
-    """What had to be taken away to find the object."""
+    """The kinds of things that had to be taken away to find the object."""
 
     REASONING = "reasoning"
     CODE_FENCE = "code_fence"

@@ -1,4 +1,4 @@
-"""What traders have learned in a run, kept by whoever asks their shards and never by the shards themselves.
+"""Keeps what traders have learned in a run, for whoever asks their shards and never for the shards themselves.
 
 So a shard can be asked again, moved or replaced at any time, and what was learned follows from the recorded history.
 """

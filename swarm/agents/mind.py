@@ -72,7 +72,7 @@ class Seats:
 
 @dataclass(frozen=True, slots=True)
 class TurnBound:
-    """What a turn takes at most: tokens of prompts and replies, and calls of a model."""
+    """The most that a turn takes: tokens of prompts and replies, and calls of a model."""
 
     tokens: int
     calls: int = 1

@@ -1,4 +1,4 @@
-"""What traders are shown: the round's public part, the same for all, and the private columns of some of them."""
+"""Holds what traders are shown: the round's public part, the same for all, and the private columns of some of them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -46,7 +46,7 @@ class MembersWorth:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """How often margins of a cascade's small model were right by all rounds so far, as knots that rise, in 1/1000.
+    """The share of right decisions by the margin of a cascade's small model so far, as knots that rise, in 1/1000.
 
     Between two knots it is linear, outside them flat; without knots nothing is known yet.
     """

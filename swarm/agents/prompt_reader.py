@@ -48,7 +48,7 @@ class Choice:
 
 @dataclass(slots=True)
 class PromptRead:
-    """What a prompt says; `purse`, `makes` and `mood` are None where it says nothing of them.
+    """The figures of a prompt; `purse`, `makes` and `mood` are None where it says nothing of them.
 
     `sayings` are the lines that may be said, by letter; `news` and `heard` are whole lines.
     """

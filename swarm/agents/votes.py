@@ -83,7 +83,7 @@ class CouncilTurn:
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """What votes come to: the action, the letters to read it by, its probability, and whether it was vetoed.
+    """The outcome of a vote: the action, the letters to read it by, its probability, and whether it was vetoed.
 
     `action` is None where nobody voted.
     """

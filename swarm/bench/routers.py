@@ -205,7 +205,7 @@ Model = Callable[[Float64, Float64, Float64], Float64]
 
 
 def _out_of_fold(split: Split, features: Callable[[int], Float64], model: Model) -> Float64:
-    """[tasks, tiers] chances of passing; those of training tasks come from models that did not see them."""
+    """Returns [tasks, tiers] chances of passing; those of training tasks come from models that did not see them."""
     right = split.family.right.astype(np.float64)
     chance = np.zeros(right.shape)
     folds = np.array_split(split.random.permutation(split.train), FOLDS)
@@ -227,7 +227,7 @@ def _neighbours(known: Float64, passed: Float64, asked: Float64) -> Float64:
 
 
 def _regression(known: Float64, passed: Float64, asked: Float64) -> Float64:
-    """Logistic regression with a unit ridge, by Newton's method; the constant is not penalised."""
+    """Returns the weights of a logistic regression with a unit ridge, by Newton's method; the constant has none."""
     scale = known.std(axis=0) + 1e-9
     mean = known.mean(axis=0)
     # [tasks, 1 + features], the first column for the constant.

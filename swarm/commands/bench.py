@@ -67,6 +67,7 @@ def bench_engine(
     """How busy the swarm keeps a real vLLM engine, and what its prefix cache misses; takes ten minutes."""
     from swarm.bench import engine as engine_bench
 
+    # Without a model there is nothing to measure, which is written down as such.
     if folder is None:
         _bench("engine", lambda narrator: engine_bench.not_measured(), json_path)
     else:

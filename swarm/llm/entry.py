@@ -15,7 +15,7 @@ UNKNOWN_LAB = "unknown"
 
 
 class ModelEntry(StrictModel):
-    """What every model has, whatever its engine."""
+    """The keys that every model has, whatever its engine."""
 
     name: str = Field(min_length=1, max_length=40, pattern=r"^[a-z0-9][a-z0-9._-]*$")
     """What the rest of the config and every table calls this model: lower case, digits, `.`, `_`, `-`."""

@@ -129,6 +129,7 @@ class ModelReply:
 
     def shared(self) -> "ModelReply":
         """Returns this reply as a later sample of its request, whose prompt was computed for the first."""
+        # A shared prompt counts as shared alone, and not as cached as well.
         return replace(self, usage=replace(self.usage, cached_prompt=0, shared_prompt=self.usage.prompt))
 
     @property
@@ -139,6 +140,7 @@ class ModelReply:
 
 def folded(messages: Sequence[Message]) -> tuple[Message, ...]:
     """Returns the messages for a model without a system role: its rules head the user's first message."""
+    # With no user's message behind it, there is nothing for the rules to head.
     if len(messages) < 2 or messages[0].role != "system":
         return tuple(messages)
     rules, first, *others = messages
@@ -160,7 +162,7 @@ class ModelClient(Protocol):
 
 @runtime_checkable
 class Mortal(Protocol):
-    """What a client offers besides `complete` if its engine is a process that can die."""
+    """A client whose engine is a process that can die."""
 
     async def check_health(self) -> None:
         """Raises if the engine is dead."""
@@ -169,7 +171,7 @@ class Mortal(Protocol):
 
 @runtime_checkable
 class Connected(Protocol):
-    """What a client offers besides `complete` if it keeps connections: whoever owns it opens it and closes it.
+    """A client that keeps connections: whoever owns it opens it and closes it.
 
     Both belong to one event loop, that in which `complete` is then awaited. A client that was not opened still answers,
     with connections that it makes for one batch and closes after it.

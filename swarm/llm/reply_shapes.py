@@ -1,4 +1,4 @@
-"""What shape of reply a schema asks for: an order's bounds, and whether it is a call of a tool."""
+"""Reads off a schema which shape of reply it asks for: an order's bounds, and whether it is a call of a tool."""
 
 from typing import Any
 

@@ -73,6 +73,7 @@ def read_scores(text: str, branches: int) -> Scores | None:
         return None
     if not all(type(value) in (int, float) and abs(value) <= MOST for value in values):
         return None
+    # A list names no branch, since its best one was taken; an object names the one that was drawn.
     if isinstance(found, dict):
         if type(taken) is not int or not 0 <= taken < branches:
             return None

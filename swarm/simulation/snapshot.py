@@ -159,6 +159,7 @@ class SnapshotFolder:
 
     def write(self, snapshot: Snapshot) -> None:
         """Has a snapshot written; the one before it is waited for, so that no more than one is held in memory."""
+        # A market that ends its rounds faster than the disk writes is slowed down here.
         self.wait()
         if not self._in_background:
             self._write(snapshot)

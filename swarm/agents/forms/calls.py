@@ -55,7 +55,7 @@ _ARGUMENTS = ("arguments", "parameters", "args", "input")
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """What a reply asks for."""
+    """One call that a reply asks for."""
 
     name: str
     arguments: dict[str, Any]

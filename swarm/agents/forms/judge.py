@@ -34,6 +34,7 @@ def offer_text(action: Action, goods: tuple[str, ...]) -> str:
     """Returns the line of one action; a model's next token behind it is what is compared."""
     sides = []
     for buys, verb, lots in ((False, "sell", action.sells), (True, "buy", action.buys)):
+        # Sales before purchases, so that lines which sell the same share their first tokens.
         if names := [goods[leg.good] for leg in action.legs if leg.buys is buys]:
             sides.append(f"{verb} {lots} {' '.join(names)}")
     figures = (("needs", action.needs), ("trend", action.trend), ("edge", action.edge), ("expect", action.expected))
@@ -129,8 +130,9 @@ class JudgeForm:
     def _rendered(
         self, seen: Observation, row: int, lines: tuple[str, ...], heard: tuple[str, ...], budget: int
     ) -> Prompt | None:
-        """A prompt whose tokens count the lines of all actions."""
+        """Returns a prompt whose tokens count the lines of all actions."""
         own = own_text(seen.private, row, self._terms.tick_cents)
+        # Gossip has what the lines of the actions leave of the budget.
         behind = sum(map(count_tokens, lines))
         found = render(self._system, self.shared(seen.public), own, heard, budget - behind)
         return Prompt(found.messages, found.tokens + behind, found.pruned_messages) if found else None

@@ -63,7 +63,7 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Menu:
-    """What one trader may answer in a round: `actions[0]` is to pass, `sayings[0]` is silence."""
+    """The answers that one trader may give in a round: `actions[0]` is to pass, `sayings[0]` is silence."""
 
     actions: tuple[Action, ...]
     sayings: tuple[str, ...]

@@ -78,6 +78,7 @@ class CascadeMind:
         brought = np.array([i for i, (reason, _) in enumerate(weighed) if reason is not Reason.NONE], dtype=np.int64)
         larger = self.config.large
         second: Asked | None = None
+        # The large model has what the small one has left of the deadline, and is asked for all these seats at once.
         if len(brought):
             second = await self._ask(
                 larger, self._large, samples, seats.take(brought), models, max(end - loop.time(), 0.0)
@@ -129,7 +130,7 @@ class CascadeMind:
         return small, small if isinstance(large.outcome, DecisionError) else large
 
     def _reading(self, text: str, seats: Seats, row: int) -> tuple[Reading[Decision], bool]:
-        """What holds of a turn, and whether the large model said it."""
+        """Returns what holds of a turn, and whether the large model said it."""
         try:
             turn = CascadeTurn.from_text(text)
         except (ValueError, RecursionError):
@@ -141,7 +142,7 @@ class CascadeMind:
         return Reading(holds.outcome, holds.repairs, len(answers), faults), holds is not small
 
     def _most(self, answers: Sequence[Answer], seats: Seats, row: int) -> Reading[Decision]:
-        """The decision that most samples come to, the first of those that as many do."""
+        """Returns the decision that most samples come to, the first of those that as many do."""
         readings = [_read(answer, self._small, seats, row) for answer in answers]
         kinds = [_kind(reading) for reading in readings]
         able = Counter(kind for kind in kinds if kind is not None)
@@ -150,7 +151,7 @@ class CascadeMind:
     def _weigh(
         self, answers: Sequence[Answer], asked: Sequence[Asked], i: int, seats: Seats, may_escalate: bool
     ) -> tuple[Reason, Weighed]:
-        """Why a seat's turn is brought to the large model, or that it is not, and what was weighed."""
+        """Returns why a seat's turn is brought to the large model, or that it is not, and what was weighed."""
         row = int(seats.rows[i])
         public = seats.seen.public
         menu = self._menus.menu(seats.seen, row)
@@ -167,6 +168,7 @@ class CascadeMind:
         if critical is not None:
             forced = seats.seen.private.forced_round
             last = 0 if forced is None else int(forced[row])
+            # A trader that is always critical would otherwise be asked for in every round.
             if not last or public.round - last >= self.config.once_in_rounds:
                 return critical, weighed
             weighed = Weighed(margin, weighed.wrong_permille, weighed.stake_ticks, price, bounded=True)
@@ -175,7 +177,7 @@ class CascadeMind:
     def _margin_permille(
         self, answers: Sequence[Answer], asked: Sequence[Asked], i: int, seats: Seats, row: int
     ) -> int | None:
-        """How sure the small model was: what its engine tells, else how many more samples agree than differ."""
+        """Returns how sure the small model was: what its engine tells, else how many more samples agree than differ."""
         reply = asked[0].replies[i]
         if len(answers) == 1 and reply is not None:
             return _told(reply, self._small, seats, row)
@@ -185,11 +187,12 @@ class CascadeMind:
         return 1_000 * (first - second) // len(answers)
 
     def _critical(self, decision: Decision, seats: Seats, row: int) -> Reason | None:
-        """What of a decision, or of what was heard before it, is brought to the large model whatever it costs."""
+        """Returns what of a decision, or of what was heard, is brought to the large model whatever it costs."""
         private, rules = seats.seen.private, self._plan.rules
         found = set()
         if rules.lends:
             cost = sum(order.price * order.quantity for order in decision.orders if order.side == "buy")
+            # A purchase beyond the purse is paid by a loan, and a sale beyond the stock is short.
             if cost * self._plan.tick_cents > int(private.cash_cents[row]):
                 found.add(Reason.LOAN)
             for good, name in enumerate(rules.goods):
@@ -201,7 +204,7 @@ class CascadeMind:
         return next((Reason(kind) for kind in self.config.always if Reason(kind) in found), None)
 
     def _price_milliticks(self, shadow_permille: int) -> int:
-        """What a call of the large model costs, by what a dollar of the run's budget is worth in this round."""
+        """Returns what a call of the large model costs, by what a dollar of the run's budget is worth in this round."""
         return min(round(price_ticks(self.config, self._plan) * shadow_permille), NEVER)
 
     async def _ask(
@@ -220,7 +223,7 @@ class CascadeMind:
         return await ask(form, seats, models[model], seeds.tolist(), budget, left_s, size, margin=True)
 
     def _answer(self, asked: Asked, i: int) -> Answer:
-        """One answer as the record has it."""
+        """Returns one answer as the record has it."""
         reply = asked.replies[i]
         if reply is None or reply.usage.total > self._plan.budget.tokens_per_turn:
             return Answer(str(DecisionError.OVER_BUDGET))
@@ -257,7 +260,7 @@ def _told(reply: ModelReply, form: Form[Decision], seats: Seats, row: int) -> in
 
 
 def _kind(reading: Reading[Decision]) -> object:
-    """What is compared of two decisions: their orders; None for what is no decision."""
+    """Returns what is compared of two decisions: their orders; None for what is no decision."""
     return None if isinstance(reading.outcome, DecisionError) else reading.outcome.orders
 
 

@@ -21,7 +21,7 @@ WORST_GAIN = -60
 
 @dataclass(slots=True)
 class MenuView:
-    """What a policy has understood of a prompt that ends in a menu."""
+    """The figures that a policy has read in a prompt that ends in a menu."""
 
     choices: list[Choice] = field(default_factory=list)
     sayings: dict[str, str] = field(default_factory=dict)

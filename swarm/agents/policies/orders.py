@@ -20,7 +20,7 @@ _ALARM = ("blight", "crash", "fail", "panic", "run on", "short")
 
 @dataclass(slots=True)
 class _View:
-    """What a policy has understood of its prompt."""
+    """The figures that a policy has read in its prompt."""
 
     goods: dict[str, GoodRead] = field(default_factory=dict)
     makes: str = ""

@@ -41,7 +41,7 @@ def cascades(record: RunRecord) -> tuple[Table, ...]:
 
 
 def _judged(name: str, of: dict[str, Any]) -> Table:
-    """What the large model added, by what decisions would have brought."""
+    """Returns a table of what the large model added, by what decisions would have brought."""
     removed, low, high = of["regret_removed_ticks"]
     verdict = "which is no difference" if low <= 0 <= high else "which is a difference"
     return Table(

@@ -42,7 +42,7 @@ class Cascades:
     name = "cascades"
 
     def started(self, plan: RunPlan, opening: MarketState, named: Int64) -> None:
-        """Take note of the cascades of the run and of its forks."""
+        """Takes note of the cascades of the run and of its forks."""
         plans = [plan, *(fork.plan for fork in plan.forks())]
         sections = {name: d.section for p in plans for name, d in p.shard.definitions.items()}
         self._cascades = {name: c for name, c in sections.items() if isinstance(c, CascadeConfig)}
@@ -54,7 +54,7 @@ class Cascades:
         self._rows = 0
 
     def round_done(self, outcome: RoundOutcome) -> None:
-        """Keep what was judged, and count the turns of each cascade by what they came to."""
+        """Keeps what was judged, and counts the turns of each cascade by what they came to."""
         if not self._cascades:
             return
         turns = outcome.gathered.turns
@@ -72,7 +72,9 @@ class Cascades:
                 self._spent[minds[row]][turns.models[model]] += 1
                 self._counts[minds[row]]["tokens"] += prompt + written
                 usd = self._usd.get(turns.models[model], (0.0, 0.0))
+                # In whole billionths of a dollar, whose sum does not depend on its order.
                 self._spent[minds[row]]["nano_usd"] += round(1e3 * (prompt * usd[0] + written * usd[1]))
+        # Councils' judged turns lie in the same list, and have a facet of their own.
         for one in outcome.judged:
             if not isinstance(one, JudgedCascade):
                 continue
@@ -141,6 +143,7 @@ class Cascades:
         if not judged:
             return found
         rounds = np.array([one.round for one in judged])
+        # [judged turns] ticks that the small model alone, and the whole cascade, fell short of the best action.
         small = np.array([one.best_ticks - one.small_ticks for one in judged])
         held = np.array([one.best_ticks - one.held_ticks for one in judged])
         right = np.array([one.right for one in judged], dtype=np.float64)

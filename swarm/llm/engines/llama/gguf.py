@@ -36,7 +36,7 @@ class NotGgufError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What the header of a file says; `tensor_bytes` are those of all weights."""
+    """The header of a file; `tensor_bytes` are those of all weights."""
 
     values: dict[str, Any]
     tensors: int
@@ -60,7 +60,7 @@ class Header:
 
     @property
     def is_adapter(self) -> bool:
-        """Whether it is a LoRA for another file's model."""
+        """Tells whether it is a LoRA for another file's model."""
         return self.text("general.type") == "adapter"
 
     @property
@@ -76,6 +76,7 @@ class Header:
     @property
     def cache_bytes_per_token(self) -> int:
         """Bytes of the cache of keys and values that a token takes, at two for each number."""
+        # Keys and values of a head have lengths of their own, or else share the width among the heads.
         heads = self.number("attention.head_count")
         per_head = self.number("embedding_length") // heads if heads else 0
         keys = self.number("attention.key_length") or per_head
@@ -91,6 +92,7 @@ def read_header(path: Path) -> Header:
 
 @lru_cache(maxsize=16)
 def _read(path: Path, size: int, changed_ns: int) -> Header:
+    # Magic, version and the two counts alone take 24 bytes.
     if size < 24:
         raise NotGgufError("it is no GGUF file")
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
@@ -143,28 +145,30 @@ class _Reader:
             for _ in range(dimensions):
                 length *= self.fixed("Q")
             kind, offset = self.fixed("I"), self.fixed("Q")
+            # A type that is not known yet counts no bytes, so that a newer file is never called cut short.
             per_block, block_bytes = _BLOCKS.get(kind, (1, 0))
             total += length // per_block * block_bytes
             ends = max(ends, offset + length // per_block * block_bytes)
         return total, ends
 
     def fixed(self, code: str) -> Any:
-        """The next number of a fixed size."""
+        """Returns the next number of a fixed size."""
         form = f"<{code}"
         [value] = struct.unpack_from(form, self.content, self.at)
         self.at += struct.calcsize(form)
         return value
 
     def string(self) -> str:
-        """The next string, cut where it is endless."""
+        """Returns the next string, cut where it is endless."""
         length = self.fixed("Q")
         start, self.at = self.at, self.at + length
         if self.at > len(self.content):
             raise NotGgufError("it ends in the middle of its header")
+        # A string that ends behind the file would otherwise be cut without a word.
         return self.content[start : min(self.at, start + _KEPT_TEXT)].decode(errors="replace")
 
     def value(self, kind: int) -> Any:
-        """The next value; of arrays, only short ones of numbers are kept."""
+        """Returns the next value; of arrays, only short ones of numbers are kept."""
         if kind == _STRING:
             return self.string()
         if kind != _ARRAY:
@@ -177,6 +181,7 @@ class _Reader:
             return None
         if inner not in _FIXED:
             raise NotGgufError("its header is damaged")
+        # Longer arrays are scores and types of a vocabulary, which nobody here asks for.
         if length <= 1_024:
             return [self.fixed(_FIXED[inner]) for _ in range(length)]
         self.at += length * struct.calcsize(_FIXED[inner])

@@ -73,6 +73,7 @@ def _started(model: LlamaModel, socket: Path) -> Any:
     wanted.n_batch = wanted.n_ubatch = BATCH_TOKENS
     wanted.cpuparams.n_threads = wanted.cpuparams_batch.n_threads = model.threads
     wanted.use_jinja = True
+    # Without shifting, a text that is too long fails instead of losing its beginning.
     wanted.ctx_shift = False
     # Nothing is said on the terminal, and nothing is kept beside what the slots hold.
     wanted.verbosity = -1

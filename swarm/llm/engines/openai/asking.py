@@ -98,6 +98,7 @@ class Bodies:
         # The schema is the largest part and the same for all, so its JSON is put into the body's text.
         packed = _ENCODER.encode({**body, **model.request.extra} if model.request.extra else body)
         if request.schema and model.response_format == "json_schema":
+            # Behind the last key of the body, in place of its closing brace.
             packed = f'{packed[:-1]},"response_format":{self._format(request.schema)}}}'
         elif request.schema and model.response_format == "json_object":
             packed = f'{packed[:-1]},"response_format":{{"type":"json_object"}}}}'

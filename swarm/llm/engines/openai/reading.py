@@ -245,7 +245,7 @@ def completion(
 
 
 def _sample(said: Said, told: Any, usage: TokenUsage) -> Sample:
-    """One choice as a reply, or as the reason why it is none."""
+    """Returns one choice as a reply, or as the reason why it is none."""
     if said.finish == "content_filter":
         return Sample("the endpoint's content filter cut the reply off", "content_filter", usage)
     cut = said.finish in ("length", "max_tokens", "MAX_TOKENS")

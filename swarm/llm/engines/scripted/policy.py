@@ -1,4 +1,4 @@
-"""What a scripted policy must offer, and the loader that finds them: ours, and those that come with a form of others.
+"""The protocol of a scripted policy, and the loader that finds them: ours, and those that come with a form of others.
 
 The engine knows no prompt. Who writes one brings along the rule that reads it: a file with one export POLICY.
 """
@@ -16,7 +16,7 @@ PLUGINS = Plugins("swarm.agents.policies", "POLICY", "scripted policy")
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """How scripted models answer one kind of request, which is told by its schema.
+    """The way in which scripted models answer one kind of request, which is told by its schema.
 
     `reply(temperament, messages, seed, schema)` returns the text of a reply, the same for the same arguments.
     `summaries` says in a sentence how each temperament decides, where a policy tells.
@@ -42,6 +42,7 @@ def reply_to(
     policies: Sequence[Policy], temperament: Temperament, messages: Sequence[Message], seed: int, schema: dict[str, Any]
 ) -> str:
     """Returns the reply to a whole chat by the policy that the schema fits; LookupError where there is none."""
+    # The first that fits: schemas of forms are closed, so no two policies know the same one.
     for policy in policies:
         if policy.fits(schema):
             return policy.reply(temperament, messages, seed, schema)

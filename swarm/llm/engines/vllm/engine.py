@@ -190,7 +190,7 @@ class VllmEngine:
 
 
 def _likelihoods(done: Any) -> list[Token]:
-    """How likely each token of a completion was beside others."""
+    """Returns how likely each token of a completion was beside others."""
     found: list[Token] = []
     for chosen, likely in zip(done.token_ids, done.logprobs or (), strict=False):
         others = [(str(other.decoded_token), float(other.logprob)) for other in likely.values()]
