@@ -146,6 +146,34 @@ def bench_minds(json_path: JsonPath = None) -> None:
     _bench("minds", minds_bench.measure, json_path)
 
 
+@app.command(name="minds-real")
+def bench_minds_real(
+    seeds: Annotated[int, typer.Option("--seeds", min=1, max=1_000, metavar="N", help="Markets of each kind.")] = 20,
+    rounds: Annotated[int, typer.Option("--rounds", min=2, max=1_000, metavar="N", help="Rounds of each.")] = 12,
+    traders: Annotated[int, typer.Option("--traders", min=4, max=1_000, metavar="N", help="Traders of each.")] = 16,
+    mind: Annotated[
+        list[str] | None,
+        typer.Option("--mind", metavar="NAME", help="Measure these alone; may be given several times."),
+    ] = None,
+    base_url: Annotated[
+        str | None, typer.Option("--base-url", metavar="URL", help="An endpoint whose models are measured, too.")
+    ] = None,
+    model: Annotated[
+        list[str] | None, typer.Option("--model", metavar="NAME", help="A model of the endpoint, one or several times.")
+    ] = None,
+    json_path: JsonPath = None,
+) -> None:
+    """Minds in the Wood on the same seeds: installed models, rules, letters by lot; a real model takes hours."""
+    from swarm.bench import minds_real as minds_real_bench
+    from swarm.bench.minds_played import Size
+
+    size = Size(seeds, rounds, traders)
+    minds = minds_real_bench.at_hand()
+    if base_url:
+        minds += minds_real_bench.served(base_url, model or [])
+    _bench("minds-real", lambda narrator: minds_real_bench.measure(minds, mind or [], size, narrator), json_path)
+
+
 @app.command(name="client")
 def bench_client(json_path: JsonPath = None) -> None:
     """What a call of an OpenAI-compatible endpoint costs its caller in CPU; takes a few seconds."""

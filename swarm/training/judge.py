@@ -177,9 +177,7 @@ class Judge:
         return list(self.tokenizer.encode(text, add_special_tokens=False))
 
 
-def _fit(
-    judge: Judge, adapted: Any, taught: Sequence[OfRound], recipe: JudgeRecipe, out: Path, tell: Tell
-) -> int:
+def _fit(judge: Judge, adapted: Any, taught: Sequence[OfRound], recipe: JudgeRecipe, out: Path, tell: Tell) -> int:
     """Goes through the menus once, or until the time is over; returns how many were seen."""
     weights = [p for p in adapted.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(weights, lr=recipe.rate, weight_decay=0.0, betas=(0.9, 0.98))
@@ -226,8 +224,6 @@ def _loss(scores: Tensor, expected: Sequence[int]) -> Tensor:
 
 def _write(judge: Judge, adapted: Any, out: Path) -> None:
     config = judge.model.config
-    tensors = {
-        name: tensor.detach().numpy() for name, tensor in peft.get_peft_model_state_dict(adapted).items()
-    }
+    tensors = {name: tensor.detach().numpy() for name, tensor in peft.get_peft_model_state_dict(adapted).items()}
     lora = adapted.peft_config["default"]
     write_adapter(out / ADAPTER, tensors, lora.lora_alpha, config.num_attention_heads, config.num_key_value_heads)

@@ -43,10 +43,11 @@ def write_adapter(
             raise ValueError(f"{name} is no tensor of an adapter for layers of a Llama")
         layer, of, side = found.groups()
         of = NAMES[of]
+        put = tensor
         # Only the outer side has the order of heads in it.
         if side == "B" and of in ("attn_q", "attn_k"):
-            tensor = _paired(tensor, heads if of == "attn_q" else key_heads)
-        writer.add_tensor(f"blk.{layer}.{of}.weight.lora_{side.lower()}", np.ascontiguousarray(tensor, np.float16))
+            put = _paired(tensor, heads if of == "attn_q" else key_heads)
+        writer.add_tensor(f"blk.{layer}.{of}.weight.lora_{side.lower()}", np.ascontiguousarray(put, np.float16))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

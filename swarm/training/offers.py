@@ -1,4 +1,4 @@
-"""Examples for a model that judges: menus of simulated markets as it is shown them, and what the value rule makes of them.
+"""Examples for a model that judges: menus of simulated markets as it is shown them, and how the value rule likes them.
 
 A menu is a prompt and one line for each action, and the figures that the rule compares. Menus of traders of the same
 round are kept together, since most of their text is the same. This module knows no network.

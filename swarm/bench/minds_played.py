@@ -1,0 +1,168 @@
+"""One market of one population, with what each of its minds made of it: profit, regret, errors, tokens, CPU, gossip."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from time import process_time
+from typing import Any
+
+import numpy as np
+
+from swarm.agents.forms.menu import Menus
+from swarm.agents.observation import Int64
+from swarm.config_file import resolve
+from swarm.llm.protocol import ModelClient, ModelReply, ModelRequest
+from swarm.market.orders import Orders
+from swarm.runtime.play import play
+from swarm.scenarios.protocol import MarketState
+from swarm.seeding import draw
+from swarm.simulation.gains import gain_of, orders_of, realised_ticks
+from swarm.simulation.loop import RoundOutcome
+from swarm.simulation.plan import RunPlan
+from swarm.training.evaluate import EXAMINED_FROM, surplus
+from swarm.training.offers import best_of
+
+LOOKED_AT = 4
+"""Traders of a round whose menus are all tried again, drawn anew in each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How large a measurement is: markets of so many traders and rounds, one for each seed."""
+
+    seeds: int = 20
+    rounds: int = 12
+    traders: int = 16
+
+    @property
+    def told(self) -> str:
+        """It in words."""
+        return f"{self.seeds} seed{'s' if self.seeds > 1 else ''}, {self.rounds} rounds, {self.traders} traders"
+
+
+@dataclass(slots=True)
+class OfMind:
+    """What one mind's turns came to in one market; `regret`, `best` and `as_rule` are of those looked at alone."""
+
+    profit: list[int] = field(default_factory=list)
+    regret: list[int] = field(default_factory=list)
+    best: list[bool] = field(default_factory=list)
+    as_rule: list[bool] = field(default_factory=list)
+    errors: Counter[str] = field(default_factory=Counter)
+    tokens: list[int] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
+
+
+class Timed:
+    """A `ModelClient` that counts the CPU seconds of this process while another one answers; threads count, too."""
+
+    def __init__(self, client: ModelClient) -> None:
+        self._client = client
+        self.cpu_s = 0.0
+
+    async def complete(self, requests: Sequence[ModelRequest], deadline_s: float) -> list[ModelReply]:
+        """Hands everything on."""
+        begun = process_time()
+        replies = await self._client.complete(requests, deadline_s)
+        self.cpu_s += process_time() - begun
+        return replies
+
+
+class Played:
+    """A watcher that keeps the figures of one market, by mind; `efficiency` is of all rounds at their worths."""
+
+    def __init__(self) -> None:
+        self.of: dict[str, OfMind] = {}
+        self._realised = self._possible = 0
+
+    @property
+    def efficiency(self) -> float:
+        """The realised surplus over the largest possible one."""
+        return self._realised / max(self._possible, 1)
+
+    def started(self, plan: RunPlan, opening: MarketState, named: Int64) -> None:
+        """Makes room for each mind."""
+        self.of = {mind: OfMind() for mind in plan.shard.minds}
+
+    def round_done(self, outcome: RoundOutcome) -> None:
+        """Adds a round."""
+        basis = outcome.basis
+        if basis is None:
+            raise ValueError("a round of one market says what it was cleared from")
+        realised, possible = surplus(basis.seen, outcome.cleared.trades)
+        self._realised += realised
+        self._possible += possible
+        minds = outcome.plan.shard.minds
+        for row, trader in enumerate(basis.seen.private.trader.tolist()):
+            self.of[minds[trader]].profit.append(gain_of(outcome.cleared.trades, trader, basis.seen, row))
+        self._look_again(outcome)
+        self._read(outcome)
+
+    def _look_again(self, outcome: RoundOutcome) -> None:
+        """Clears the round again for all that some of its traders could have done."""
+        plan, basis = outcome.plan, outcome.basis
+        if basis is None:
+            return
+        shard, seen = plan.shard, basis.seen
+        menus = Menus(shard.seed, seen, shard.rules, shard.tick_cents)
+        again = basis.counterfactual(plan)
+        drawn = draw(shard.seed, "looked at", seen.public.round, seen.private.trader)
+        for row in np.argsort(drawn, kind="stable")[:LOOKED_AT].tolist():
+            trader = int(seen.private.trader[row])
+            actions = menus.of(row).actions
+            gains = [realised_ticks(again, trader, action, seen, row) for action in actions]
+            own = gain_of(outcome.cleared.trades, trader, seen, row)
+            of = self.of[shard.minds[trader]]
+            # Orders that are on no menu can bring more than the best of it, which is no regret.
+            of.regret.append(max(max(gains) - own, 0))
+            of.best.append(own >= max(gains))
+            ordered = basis.orders.take(basis.orders.trader == trader)
+            of.as_rule.append(_wishes(ordered) == _wishes(orders_of(actions[best_of(actions)], trader)))
+
+    def _read(self, outcome: RoundOutcome) -> None:
+        """What models answered, and what it cost."""
+        turns, decisions = outcome.gathered.turns, outcome.gathered.decisions
+        calls = turns.calls
+        spent = np.bincount(calls.turn, calls.prompt_tokens + calls.completion_tokens, minlength=len(turns))
+        for turn, mind in enumerate(turns.mind.tolist()):
+            of = self.of[turns.minds[mind]]
+            of.tokens.append(int(spent[turn]))
+            if error := decisions.errors[turn]:
+                of.errors[str(error)] += 1
+            if decisions.gossip[turn]:
+                of.said.append(decisions.gossip[turn])
+
+
+def _wishes(orders: Orders) -> set[tuple[int, ...]]:
+    """Orders as a set, by good, side, limit and lots."""
+    columns = (orders.good, orders.side, orders.limit_ticks, orders.quantity_lots)
+    return set(zip(*(column.tolist() for column in columns), strict=True))
+
+
+def play_market(
+    minds: Mapping[str, int],
+    models: Sequence[Mapping[str, Any]],
+    clients: Mapping[str, ModelClient],
+    seed: int,
+    size: Size,
+) -> Played:
+    """Returns the figures of a market of the Wood that nothing was trained on, with a mania and a blight in it."""
+    played = Played()
+    config = {
+        "name": "bench-minds-real",
+        "seed": EXAMINED_FROM + seed,
+        "rounds": size.rounds,
+        "population": size.traders,
+        "scenario": {
+            "name": "wood",
+            "shocks": [
+                {"kind": "mania", "round": 1 + size.rounds // 5, "good": "acorns"},
+                {"kind": "blight", "round": 1 + size.rounds // 2, "good": "mushrooms"},
+            ],
+        },
+        "models": [dict(model) for model in models],
+        "traders": {"minds": dict(minds)},
+        "budget": {"round_deadline_s": 3_600},
+    }
+    play(resolve(config), played, clients=clients)
+    return played

