@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,11 +20,11 @@ from swarm.bench.minds_played import Played, Size, Timed, play_market
 from swarm.config_file import resolve
 from swarm.errors import ConfigError
 from swarm.llm import engines
-from swarm.llm.protocol import ModelClient, ModelReply, ModelRequest, TokenUsage
+from swarm.llm.protocol import ModelClient
 from swarm.preflight import Narrator
-from swarm.seeding import draw_below
+from swarm.training.by_lot import ByLot
 from swarm.training.corpus import TEMPERAMENTS
-from swarm.training.evaluate import interval
+from swarm.training.evaluate import BY_LOT, interval
 
 BASE = "zi_c"
 """What everybody is compared with."""
@@ -38,18 +39,6 @@ FIVE = ("llama-3.2-3b", "phi-3.5-mini", "gemma-2-2b", "qwen-2.5-7b", "mistral-ne
 SERVED_TOKENS = 256
 
 
-class ByLot:
-    """A `ModelClient` that draws one of the answers that a menu allows."""
-
-    async def complete(self, requests: Sequence[ModelRequest], deadline_s: float) -> list[ModelReply]:
-        """Draws by each request's seed."""
-        texts = []
-        for request in (one for several in requests for one in several.singly()):
-            letters = request.schema["enum"]
-            texts.append(letters[int(draw_below(request.seed, "letters by lot", len(letters)).item())])
-        return [ModelReply(text, TokenUsage(0, 2), "stop", 0.0) for text in texts]
-
-
 @dataclass(frozen=True, slots=True)
 class Mind:
     """One row: a rule by its name, or a model by its entry; `by_lot` puts chance in the place of its model."""
@@ -60,19 +49,22 @@ class Mind:
     by_lot: bool = False
 
 
-def at_hand() -> list[Mind]:
-    """Returns the rules, letters by lot, and every model that is installed, in each form that it can answer in."""
+def at_hand(adapter: Path | None = None) -> list[Mind]:
+    """Returns the rules, letters by lot, and every model that is installed, in each form that it can answer in.
+
+    With an `adapter`, a LoRA for SmolLM2 as a GGUF file, that model judges with it besides.
+    """
     minds = [
         Mind(BASE, "a rule: random prices, never at a loss"),
         Mind("zip", "a rule that learns its margin"),
         Mind(RULE, "a rule: the action that is expected to bring most", RULE_MODEL),
-        Mind("letters-by-lot", "chance, from the same menus", {**RULE_MODEL, "name": "letters-by-lot"}, by_lot=True),
+        Mind(BY_LOT, "chance, from the same menus", {**RULE_MODEL, "name": BY_LOT}, by_lot=True),
     ]
     for temperament in TEMPERAMENTS:
         name = f"tiny-{temperament}"
         entry = {"name": name, "engine": "embedded", "temperament": temperament}
         minds.append(Mind(name, "a tiny model of this project, by menu", entry))
-    return minds + _llamas()
+    return minds + _llamas(adapter)
 
 
 def served(base_url: str, names: Sequence[str]) -> list[Mind]:
@@ -92,8 +84,8 @@ def _served(name: str, form: str, base_url: str, model: str) -> Mind:
     return Mind(name, f"{model} at an endpoint, by {form}", {**entry, "max_completion_tokens": longest})
 
 
-def _llamas() -> list[Mind]:
-    """SmolLM2 where it is installed: as it comes in three forms, and with the adapter in the form that it is for."""
+def _llamas(adapter: Path | None) -> list[Mind]:
+    """SmolLM2 where it is installed: as it comes in three forms, and with an adapter in the form that it is for."""
     try:
         metadata.distribution(PACKAGE)
     except metadata.PackageNotFoundError:
@@ -110,8 +102,10 @@ def _llamas() -> list[Mind]:
         Mind(f"smollm2-{form}", f"SmolLM2-135M as it comes, by {form}", {**entry, **keys, "name": f"smollm2-{form}"})
         for form, keys in forms.items()
     ]
-    adapted = {**entry, **forms["judge"], "name": "smollm2-value", "adapter": "smollm2-value"}
-    return [*minds, Mind("smollm2-value", "SmolLM2-135M with this project's adapter, by judge", adapted)]
+    if adapter:
+        adapted = {**entry, **forms["judge"], "name": "smollm2-adapted", "adapter": str(adapter)}
+        minds.append(Mind("smollm2-adapted", f"SmolLM2-135M with {adapter.name}, by judge", adapted))
+    return minds
 
 
 def measure(minds: Sequence[Mind], only: Sequence[str], size: Size, narrator: Narrator) -> list[Result]:

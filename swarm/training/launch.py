@@ -1,19 +1,51 @@
 """Opens the door to a training: says in one line what is missing, and imports torch only where it is there."""
 
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from swarm.errors import ConfigError, OutputError
-from swarm.training.recipe import Recipe, Tell
+from swarm.llm.engines.llama.config import NoFileError, located
+from swarm.llm.engines.llama.gguf import NotGgufError, read_header
+from swarm.training.recipe import JudgeRecipe, Recipe, Tell
 
 
 def train_models(out: Path, recipe: Recipe, tell: Tell) -> dict[str, Any]:
     """Trains the five models into the folder `out` and returns the record of it; ConfigError where torch is missing."""
-    missing = [package for package in ("torch", "onnx") if find_spec(package) is None]
+    _prepare("swarm train", ("torch", "onnx"), out)
+    from swarm.training.train import train
+
+    return train(out, recipe, tell)
+
+
+def train_judge(base: str, out: Path, recipe: JudgeRecipe, tell: Tell) -> dict[str, Any]:
+    """Trains an adapter that judges into `out` and returns the record of it.
+
+    `base` is a GGUF file or the name of a package that carries one; ConfigError where it is no Llama, or where torch,
+    transformers, peft or gguf is missing.
+    """
+    try:
+        file = located(base)
+        architecture = read_header(file).architecture
+    except NoFileError as error:
+        raise ConfigError("--base", str(error), error.remedy) from None
+    except NotGgufError as error:
+        raise ConfigError("--base", f"{base} cannot be read: {error}", "name another file") from None
+    # Layers have other names in other architectures, and an adapter is written by them.
+    if architecture != "llama":
+        raise ConfigError("--base", f"expected a model of the architecture llama, got {architecture!r}", "name another")
+    _prepare("swarm train-judge", ("torch", "transformers", "peft", "gguf"), out)
+    from swarm.training.judge import train
+
+    return train(file, out, recipe, tell)
+
+
+def _prepare(command: str, packages: Sequence[str], out: Path) -> None:
+    missing = [package for package in packages if find_spec(package) is None]
     if missing:
         raise ConfigError(
-            "swarm train",
+            command,
             f"expected {' and '.join(missing)} to be installed",
             "pip install 'thousand-token-wood[train]'",
         )
@@ -22,6 +54,3 @@ def train_models(out: Path, recipe: Recipe, tell: Tell) -> dict[str, Any]:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{out}: this folder cannot be made ({error.strerror})") from error
-    from swarm.training.train import train
-
-    return train(out, recipe, tell)

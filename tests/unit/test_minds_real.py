@@ -1,0 +1,48 @@
+"""Minds that are measured on the same seeds; no real model is needed."""
+
+from typing import Any
+
+import pytest
+
+from swarm.bench.minds_played import Size
+from swarm.bench.minds_real import FIVE, at_hand, measure, served
+from swarm.errors import ConfigError
+from swarm.runtime.run import SILENT
+from swarm.training.evaluate import BY_LOT
+
+SMALL = Size(seeds=2, rounds=2, traders=4)
+
+
+def figures(*minds: str) -> dict[str, Any]:
+    return {result.name: result for result in measure(at_hand(), minds, SMALL, SILENT)}
+
+
+def test_each_mind_has_its_figures_and_the_same_seeds_give_them_again() -> None:
+    found = figures("zi_c", BY_LOT, "tiny-value")
+    assert "over ZI-C" in found[f"minds_real_{BY_LOT}_efficiency"].bound
+    assert "over ZI-C" not in found["minds_real_zi_c_efficiency"].bound
+    assert found["minds_real_tiny-value_valid"].value == 1
+    assert found["minds_real_tiny-value_regret"].value >= 0
+    # Chance is no model: it has no replies to be valid, and costs nothing.
+    assert f"minds_real_{BY_LOT}_valid" not in found
+    again = figures(BY_LOT)
+    for name in (f"minds_real_{BY_LOT}_efficiency", f"minds_real_{BY_LOT}_profit_over_zi_c"):
+        assert again[name].runs == found[name].runs
+
+
+def test_the_five_labs_have_rows_without_a_figure() -> None:
+    found = figures("zi_c")
+    for lab in FIVE:
+        assert found[f"minds_real_{lab}_efficiency"].value is None
+        assert "not measured" in found[f"minds_real_{lab}_efficiency"].note
+
+
+def test_what_cannot_be_measured_is_named() -> None:
+    with pytest.raises(ConfigError, match="nobody"):
+        figures("nobody")
+    with pytest.raises(ConfigError, match="--model"):
+        served("http://127.0.0.1:1/v1", [])
+
+
+def test_an_endpoint_s_model_is_asked_in_both_forms() -> None:
+    assert [mind.model["form"] for mind in served("http://127.0.0.1:1/v1", ["mine"])] == ["menu", "orders"]
