@@ -2,14 +2,13 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from swarm import limits
-from swarm.commands.options import ConfigPath, JsonPath, KeyHosts, Overrides, Quiet
+from swarm.commands.options import AsJson, ConfigPath, KeyHosts, Overrides, Quiet
 from swarm.commands.stopping import INTERRUPTED_STATUS, StopFlag
-from swarm.errors import OutputError
 from swarm.terminal import err, out
 
 if TYPE_CHECKING:
@@ -45,7 +44,7 @@ def sweep(
         list[str] | None,
         typer.Option("--measure", metavar="NAME", help="Compare this alone; may stand several times. Default: all."),
     ] = None,
-    json_path: JsonPath = None,
+    as_json: AsJson = False,
     keys: KeyHosts = None,
     quiet: Quiet = False,
 ) -> None:
@@ -55,35 +54,38 @@ def sweep(
     add runs. Runs have no page of their own until `swarm report` makes it.
     """
     limits.must_suffice(limits.local_gb(), "a run in one process")
-    from swarm import config_file
-    from swarm import trust as trusting
+    from swarm import config_file, trust
     from swarm.experiments import plan, variants
+    from swarm.experiments.sweep import nobody
     from swarm.experiments.sweep import sweep as do_sweep
 
     # Every variant is checked before anything begins, so that a mistake costs no run.
     data = config_file.read_with(config, tuple(overrides or ()))
     experiment = plan.plan(data, variants.crossed(variants.parse(varied or ())), variants.seeds(seeds))
-    for variant in experiment.variants:
-        resolved = variant.of(data, experiment.seeds[0])
-        trusting.check_key_hosts(resolved, trusting.key_hosts(tuple(keys or ())))
-        trusting.remember(trusting.demands(resolved))
+    hosts = trust.key_hosts(tuple(keys or ()))
+    for resolved in experiment.configs():
+        trust.check_key_hosts(resolved, hosts)
+        trust.remember(trust.demands(resolved))
 
-    def told(done: int, planned: int, what: str) -> None:
-        if not quiet:
-            err.say(f"{done} of {planned}: {what}")
-
+    # The first Ctrl-C lets the rounds end that are going on.
     with StopFlag() as stop:
-        swept = do_sweep(experiment, out_dir, jobs=jobs, measures=tuple(measures or ()), told=told, stop=stop)
-    _say(swept)
-    put_json(json_path, swept.record)
-    if not swept.finished:
-        raise typer.Exit(INTERRUPTED_STATUS)
-    if swept.failed:
-        raise typer.Exit(1)
+        swept = do_sweep(
+            experiment, out_dir, jobs=jobs, measures=tuple(measures or ()), told=nobody if quiet else _tell, stop=stop
+        )
+    _say(swept, as_json)
+    if swept.failed or not swept.finished:
+        raise typer.Exit(1 if swept.finished else INTERRUPTED_STATUS)
 
 
-def _say(swept: "Swept") -> None:
+def _tell(done: int, planned: int, what: str) -> None:
+    err.say(f"{done} of {planned}: {what}")
+
+
+def _say(swept: "Swept", as_json: bool) -> None:
     """Says what a sweep came to: its table, what failed, and where all of it lies."""
+    if as_json:
+        out.say(json.dumps(swept.record, indent=2))
+        return
     for line in lines_of(swept.means):
         out.say(line)
     for folder, why in swept.failed.items():
@@ -120,18 +122,3 @@ def figure(value: float | None, sign: str = "") -> str:
 def between(low: float | None, high: float | None, sign: str = "") -> str:
     """Returns an interval in brackets; nothing where there is none."""
     return "" if low is None or high is None else f" ({figure(low, sign)} to {figure(high, sign)})"
-
-
-def put_json(path: Path | None, found: Any) -> None:
-    """Writes what a command found as JSON, `-` being standard output; nothing where no path is named."""
-    if path is None:
-        return
-    text = json.dumps(found, indent=1)
-    if str(path) == "-":
-        typer.echo(text)
-        return
-    try:
-        path.write_text(text + "\n", encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"{path}: this file cannot be written ({error.strerror})") from error
-    err.say(f"written to {path}")

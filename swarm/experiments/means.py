@@ -38,6 +38,7 @@ def means(runs: pl.DataFrame, measures: list[str]) -> pl.DataFrame:
         values = {variant: _by_seed(runs, variant, measure) for variant in variants}
         base = values[variants[0]] if variants else {}
         for variant, found in values.items():
+            # Rows are filled in below, once all differences are known.
             row = {"measure": measure, "variant": variant, "runs": len(found), **_mean(list(found.values()))}
             rows.append(row)
             if variant != variants[0]:

@@ -44,6 +44,7 @@ def outcomes(record: RunRecord) -> dict[str, float | None]:
 
 def _of_traders(table: pl.DataFrame) -> Mapping[str, float | None]:
     """Returns the mean over traders and rounds of each column that a scenario keeps of them, mood say."""
+    # What a trader holds is no outcome of its own: wealth is kept by the market, and conserved.
     names = [
         name
         for name, kind in table.schema.items()

@@ -44,6 +44,11 @@ class Experiment:
     def __len__(self) -> int:
         return len(self.variants) * len(self.seeds)
 
+    def configs(self) -> Iterator[RunConfig]:
+        """Yields the config of each variant, under the first seed."""
+        for variant in self.variants:
+            yield variant.of(self.data, self.seeds[0])
+
     def runs(self) -> Iterator[Planned]:
         """Yields each run, seed by seed, so that whatever is done when it stops can be paired."""
         for seed in self.seeds:

@@ -92,6 +92,7 @@ def sweep(
                 todo.append(Job(own, run.config.record()))
             else:
                 rows[name] = found
+        # Each run counts from its folder on, as in a sweep that finds it done.
         failed: dict[str, str] = {}
         for ended in run_all(todo, jobs or usual_jobs(), stop) if todo else ():
             name = ended.job.folder.name
@@ -117,6 +118,7 @@ def _make(path: Path) -> None:
         raise OutputError(
             f"{path}: this folder cannot be written to ({error.strerror}); name another with --out"
         ) from error
+    # A sweep's folder is known by its runs, whatever else was written beside them.
     if others and not (path / RUNS).is_dir():
         raise OutputError(f"{path}: this folder has other things in it than a sweep; name a new one with --out")
 
@@ -154,6 +156,7 @@ def _written(
 ) -> Swept:
     """Writes `runs.parquet`, `means.parquet` and `sweep.json`, and returns what they say."""
     described = {"variant", "seed", "folder", "rounds", "journal_sha256", *experiment.variants[0].texts}
+    # [runs] rows; whatever is no description of a run is a measure.
     runs = pl.DataFrame(rows, infer_schema_length=None)
     measures = [name for name in runs.columns if name not in described]
     for name in wanted:

@@ -48,6 +48,7 @@ def seeds(text: str) -> tuple[int, ...]:
         if not all(end.isascii() and end.isdigit() and len(end) < 19 for end in ends):
             raise ConfigError("--seeds", f"expected seeds such as 0..19 or 1,2,5, got {short(text)}")
         low, high = int(ends[0]), int(ends[-1])
+        # Bounded before it is built: a range may be named that no memory holds.
         if not low <= high < low + MOST_RUNS:
             raise ConfigError("--seeds", f"expected a range of 1 to {MOST_RUNS:,} seeds, lowest first, got {part}")
         found += range(low, high + 1)
@@ -65,10 +66,11 @@ def parse(varied: Sequence[str]) -> dict[str, dict[str, Any]]:
         key = key.strip()
         if not equals or not key:
             raise ConfigError(
-                f"--vary {short(one)}", "expected a.b=VALUE,VALUE", "say market.mechanism=call,continuous"
+                "--vary", f"expected a.b=VALUE,VALUE, got {short(one)}", "say market.mechanism=call,continuous"
             )
         if key in found:
             raise ConfigError(f"--vary {key}", "this key varies already", "put all of its values into one --vary")
+        # A comma parts only what no bar does, so that a value may be a list without brackets of its own.
         parts = list(_parted(text, "|"))
         if len(parts) == 1:
             parts = list(_parted(text, ","))
@@ -118,6 +120,7 @@ def _parted(text: str, separator: str) -> Iterator[str]:
     """Yields what lies between separators that stand outside brackets and quotes."""
     depth, quote, begin = 0, "", 0
     for index, character in enumerate(text):
+        # Within quotes nothing but their end counts.
         if quote:
             quote = "" if character == quote else quote
         elif character in QUOTES:

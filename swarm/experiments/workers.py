@@ -63,6 +63,7 @@ def run_all(todo: Sequence[Job], processes: int, stop: Callable[[], bool]) -> It
             if stop():
                 told.set()
                 waiting.clear()
+            # Handed out one by one, so that a stop finds nothing in a queue.
             while waiting and len(running) < processes:
                 running.add(pool.submit(work, waiting.pop()))
             done, running = wait(running, LOOK_S, FIRST_COMPLETED)
