@@ -165,7 +165,7 @@ class RunConfig(StrictModel):
         try:
             known = definitions(names, self.traders)
         except ConfigError as error:
-            raise Misplaced(error.key, str(error).removeprefix(f"{error.key}: ")) from None
+            raise Misplaced.of(error) from None
         engine_without = {model.name: model.engine for model in self.models if not model.takes_tools}
         for name, definition in known.items():
             for model in sorted(models_with_tools([name], known) & engine_without.keys()):
@@ -191,7 +191,7 @@ class RunConfig(StrictModel):
         try:
             plugin, section = staffing.read(self.traders.staffing, self.budget.governed)
         except ConfigError as error:
-            raise Misplaced(error.key, str(error).removeprefix(f"{error.key}: ")) from None
+            raise Misplaced.of(error) from None
         for model in plugin.models(section):
             if model not in names:
                 raise Misplaced(
@@ -236,7 +236,7 @@ class RunConfig(StrictModel):
             if after <= before:
                 raise Misplaced(
                     f"population.{i}.from_round",
-                    f"expected more than {before}, the round of the step before, got {after}",
+                    f"expected more than {before}, the round of the step before, got {after}, in step {i + 1}",
                 )
         if first[-1] > self.rounds:
             raise Misplaced(

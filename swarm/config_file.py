@@ -1,10 +1,13 @@
 """A config's file and `--set`: plain values read within bounds, checked, and what is wrong said in our words.
 
-It knows neither what keys mean, which is the models', nor what a run does with them.
+It knows neither what keys mean, which is the models', nor what a run does with them. A key that ends with `+` adds an
+item to the list that is there.
 """
 
+import copy
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args, get_origin
 
@@ -12,13 +15,15 @@ from pydantic import BaseModel, Tag, ValidationError
 
 from swarm import bounded_yaml, scenarios
 from swarm.config import RunConfig
-from swarm.errors import ConfigError, suggest
+from swarm.errors import ConfigError, PluginMissing, called, suggest
+from swarm.plugins import HOW_TO_GIVE
 from swarm.schema import Misplaced, StrictModel, short
 
 Model = TypeVar("Model", bound=StrictModel)
 
 EXAMPLE = "configs/wood.yaml"
 MAX_PLACE_CHARACTERS = 400
+MINDS = ["traders", "minds"]
 
 
 def load(path: Path, overrides: tuple[str, ...] = (), seed: int | None = None) -> RunConfig:
@@ -53,8 +58,10 @@ def resolve(data: dict[str, Any]) -> RunConfig:
     name = config.scenario.get("name")
     known = scenarios.names()
     if name not in known:
-        raise ConfigError(
-            "scenario.name", f"expected one of {', '.join(known)}, got {short(name)}{suggest(str(name), known)}"
+        raise PluginMissing(
+            "scenario.name",
+            f"expected one of {', '.join(known)}, got {short(name)}{suggest(str(name), known)}",
+            HOW_TO_GIVE,
         )
     plugin = scenarios.find(str(name))
     section = _validate(plugin.Config, config.scenario, "scenario.")
@@ -76,20 +83,31 @@ def _unreadable(path: Path, error: Exception) -> ConfigError:
 def _override(data: dict[str, Any], override: str) -> None:
     place, equals, text = override.partition("=")
     if not equals or not place:
-        raise ConfigError(f"--set {short(override)}", "expected a.b=value", "for example --set rounds=10")
+        example = "for example --set rounds=10, or --set 'scenario.shocks+={kind: mania, round: 3, good: honey}'"
+        raise ConfigError(f"--set {short(override)}", "expected a.b=value", example)
     try:
         value = bounded_yaml.parse(text)
     except ValueError as error:
-        where = f"--set {place[:MAX_PLACE_CHARACTERS]}"
-        raise ConfigError(where, f"the value is not YAML that a config may have ({error})") from error
+        raise ConfigError(
+            _given(place[:MAX_PLACE_CHARACTERS]), f"the value is not YAML that a config may have ({error})"
+        ) from error
     put(data, place, value)
 
 
 def put(data: dict[str, Any], place: str, value: Any) -> None:
-    """Puts a value at a key such as `market.tick_cents` or `models.0.name`, and makes the tables that lead there."""
-    *path, last = place.split(".")
+    """Puts a value at a key such as `market.tick_cents` or `models.0.name`, and makes the tables that lead there.
+
+    At `scenario.shocks+` it is added behind what the list has, be that written or the default.
+    """
+    *path, last = place.removesuffix("+").split(".")
     if len(path) >= bounded_yaml.MAX_DEPTH or len(place) > MAX_PLACE_CHARACTERS:
-        raise ConfigError(f"--set {short(place)}", "this key is too deep or too long; no config has such a one")
+        raise ConfigError(_given(short(place)), "this key is too deep or too long; no config has such a one")
+    if path == MINDS and not _at(data, path):
+        # Empty stands for all models alike: a weight for one mind leaves the others theirs.
+        with suppress(ConfigError):
+            put(data, ".".join(path), dict(resolve(copy.deepcopy(data)).minds))
+    if place.endswith("+"):
+        value = [*_listed(data, [*path, last], place), value]
     here: Any = data
     for key in path:
         here = _child(here, key, place)
@@ -99,19 +117,44 @@ def put(data: dict[str, Any], place: str, value: Any) -> None:
         here[last] = value
 
 
+def _given(place: str) -> str:
+    """How a change of a key is called where it was given."""
+    return called(f"--set {place}", f"changes[{place!r}]")
+
+
+def _at(here: Any, path: Sequence[str]) -> Any:
+    """What stands at a key of plain values; None where nothing does."""
+    for key in path:
+        if isinstance(here, list) and key.isdecimal() and int(key) < len(here):
+            here = here[int(key)]
+        else:
+            here = here.get(key) if isinstance(here, dict) else None
+    return here
+
+
+def _listed(data: dict[str, Any], path: Sequence[str], place: str) -> list[Any]:
+    """The list at a key, as it is written or, where it is not, by default."""
+    found = _at(data, path)
+    if found is None:
+        found = _at(resolve(copy.deepcopy(data)).record(), path)
+    if not isinstance(found, list):
+        raise ConfigError(_given(place), "only a list can be added to, and there is none here")
+    return found
+
+
 def _child(here: Any, key: str, place: str) -> Any:
     child = here[_index(here, key, place)] if isinstance(here, list) else here.setdefault(key, {})
     if child is None and isinstance(here, dict):
         child = here[key] = {}
     if not isinstance(child, dict | list):
-        raise ConfigError(f"--set {place}", f"{key} has a value and no keys below it")
+        raise ConfigError(_given(place), f"{key} has a value and no keys below it")
     return child
 
 
 def _index(here: list[Any], key: str, place: str) -> int:
     if not (key.isascii() and key.isdigit() and len(key) < 10 and int(key) < len(here)):
         expected = f"a number from 0 to {len(here) - 1}" if here else "no index, since the list is empty,"
-        raise ConfigError(f"--set {place}", f"expected {expected} in place of {short(key)}")
+        raise ConfigError(_given(place), f"expected {expected} in place of {short(key)}")
     return int(key)
 
 
@@ -130,7 +173,7 @@ def _config_error(model: type[BaseModel], error: Mapping[str, Any], prefix: str)
     place = prefix + ".".join(location)
     cause = error.get("ctx", {}).get("error")
     if isinstance(cause, Misplaced):
-        return ConfigError(cause.key, str(cause))
+        return (PluginMissing if cause.plugin_missing else ConfigError)(cause.key, str(cause))
     if isinstance(cause, ValueError):
         return ConfigError(place.rstrip(".") or "config", str(cause))
     match error["type"]:
@@ -143,8 +186,10 @@ def _config_error(model: type[BaseModel], error: Mapping[str, Any], prefix: str)
         case "union_tag_invalid":
             tags = [tag.strip(" '") for tag in error["ctx"]["expected_tags"].split(",")]
             tag = str(error["ctx"]["tag"])
-            return ConfigError(
-                f"{place}.engine", f"expected one of {', '.join(tags)}, got {short(tag)}{suggest(tag, tags)}"
+            return PluginMissing(
+                f"{place}.engine",
+                f"expected one of {', '.join(tags)}, got {short(tag)}{suggest(tag, tags)}",
+                HOW_TO_GIVE,
             )
         case _:
             message = error["msg"][0].lower() + error["msg"][1:]

@@ -170,7 +170,7 @@ def _ports() -> Iterator[Finding]:
 
 def _optional() -> Iterator[Finding]:
     for package, cost in (
-        ("smolagents", "configs with traders.desks do not run; pip install 'thousand-token-wood[desks]'"),
+        ("smolagents", "configs with traders.desks do not run; pip install '.[desks]' in a clone of the project"),
         ("numba", "the market uses numpy alone"),
         ("torch", "nothing but vLLM and `swarm train` needs it"),
         ("vllm", "models of `engine: vllm` cannot run here; docs/models.md says how to install it"),

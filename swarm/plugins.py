@@ -14,10 +14,11 @@ from importlib.metadata import entry_points
 from types import ModuleType
 from typing import Any
 
-from swarm.errors import ConfigError, suggest
+from swarm.errors import PluginMissing, suggest
 
 ENTRY_POINTS = "swarm.plugins"
 VARIABLE = "SWARM_PLUGINS"
+HOW_TO_GIVE = f"one of others is given by the module that holds it, say {VARIABLE}=my_module"
 
 
 class Plugins:
@@ -36,17 +37,17 @@ class Plugins:
         return sorted({*self._own(), *(plugin.name for plugin in self._others())})
 
     def find(self, name: str, key: str) -> Any:
-        """Returns the plug-in called `name`; ConfigError at `key` if there is none."""
+        """Returns the plug-in called `name`; PluginMissing at `key` if there is none."""
         if name in self._own():
             return getattr(importlib.import_module(f"{self._package}.{name}"), self._export)
         for plugin in self._others():
             if plugin.name == name:
                 return plugin
         names = self.names()
-        raise ConfigError(
+        raise PluginMissing(
             key,
-            f"there is no {self._noun} {name!r}{suggest(name, names)}",
-            f"known: {', '.join(names) or 'none'}; {VARIABLE} names modules with more",
+            f"there is no {self._noun} {name!r} at hand{suggest(name, names)}",
+            f"known: {', '.join(names) or 'none'}; {HOW_TO_GIVE}",
         )
 
     def _own(self) -> list[str]:
@@ -69,6 +70,6 @@ def _modules() -> Iterator[ModuleType]:
         try:
             yield importlib.import_module(name)
         except ImportError as error:
-            raise ConfigError(
+            raise PluginMissing(
                 VARIABLE, f"{name!r} cannot be imported ({error})", "name modules, or unset it"
             ) from error

@@ -38,6 +38,9 @@ def validate(
             default = f", default {key.default}" if key.default else ""
             out.print(f"[bold]{escape(key.place)}[/bold]  [dim]{escape(key.kind + default)}[/dim]")
             out.print(f"    {escape(key.meaning)}")
+        err.say(
+            "In a key, the items of a list count from 0: models.0.name is the name of the first model. Rounds, from 1."
+        )
     if resolved:
         parties.read(resolved.parties)
         plan = compose(resolved).run
