@@ -17,7 +17,7 @@ from swarm import bounded_yaml, scenarios
 from swarm.config import RunConfig
 from swarm.errors import ConfigError, PluginMissing, called, suggest
 from swarm.plugins import HOW_TO_GIVE
-from swarm.schema import Misplaced, StrictModel, short
+from swarm.schema import Misplaced, StrictModel, complaint, short
 
 Model = TypeVar("Model", bound=StrictModel)
 
@@ -192,9 +192,7 @@ def _config_error(model: type[BaseModel], error: Mapping[str, Any], prefix: str)
                 HOW_TO_GIVE,
             )
         case _:
-            message = error["msg"][0].lower() + error["msg"][1:]
-            expected = message.replace("input should be", "expected").replace("should", "must")
-            return ConfigError(place, f"{expected}, got {short(error['input'])}")
+            return ConfigError(place, f"{complaint(error['msg'])}, got {short(error['input'])}")
 
 
 def _resolve(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[list[str], type[BaseModel]]:

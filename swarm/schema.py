@@ -33,6 +33,12 @@ class Misplaced(ValueError):
         )
 
 
+def complaint(message: str) -> str:
+    """Returns a validator's message in the words of our errors, which know lists and no tuples."""
+    said = message[:1].lower() + message[1:]
+    return said.replace("input should be", "expected").replace("should", "must").replace("tuple", "list")
+
+
 def short(value: Any, most: int = 60) -> str:
     """Returns a value as an error shows it, in at most so many characters."""
     try:

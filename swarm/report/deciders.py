@@ -128,9 +128,9 @@ def told(summary: Summary, *, in_full: bool = True) -> list[str]:
         everybody = sum(group.traders for group in found)
         said = [_said(group, in_full) for group in found]
         if len(found) == 1:
-            lines.append(f"{when}the traders were {said[0]} ({', '.join(found[0].minds)})")
+            lines.append(f"{when}the traders were {said[0]} ({_named(summary, found[0])})")
         elif found:
-            each = (f"{count(g.traders)} were {s} ({', '.join(g.minds)})" for g, s in zip(found, said, strict=True))
+            each = (f"{count(g.traders)} were {s} ({_named(summary, g)})" for g, s in zip(found, said, strict=True))
             lines.append(f"{when}of {count(everybody)} traders {'; '.join(each)}")
     return [*lines, *_guests(summary), *_answered(summary)]
 
@@ -223,6 +223,12 @@ def _said(group: Group, in_full: bool) -> str:
         rules = AND.join(_plural(one) for one in group.nature.split(AND) if _one_is_rule(one))
         return f"{group.plural}, of which {rules} are no language models"
     return group.plural + (", schooled to choose as rules do" if in_full and group.nature == EMBEDDED else "")
+
+
+def _named(summary: Summary, group: Group) -> str:
+    """The minds of a group, a council called one, since its name is no model's."""
+    councils = summary.get("councils", {})
+    return ", ".join(f"the council {mind}" if mind in councils else mind for mind in group.minds)
 
 
 def _rounds(summary: Summary, part: Summary) -> str:
