@@ -5,6 +5,7 @@ It does what the command line does, without a terminal: nothing is printed, and 
 
 import asyncio
 import copy
+import json
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -267,6 +268,11 @@ def _changes(given: Any) -> Mapping[str, Any]:
         return {}
     if not isinstance(given, Mapping) or not all(isinstance(key, str) for key in given):
         raise ConfigError("changes", f'expected keys and their values, say {{"rounds": 10}}, got {short(given)}')
+    for key, value in given.items():
+        try:
+            json.dumps(value)
+        except (TypeError, ValueError, RecursionError):
+            raise ConfigError(f"changes[{key!r}]", f"expected a plain value, got {short(value)}") from None
     return given
 
 

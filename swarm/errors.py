@@ -62,6 +62,10 @@ class GrafanaError(SwarmError):
     """A Grafana cannot be reached, or does not take what it is given."""
 
 
+class ScenarioError(SwarmError):
+    """A scenario wants something moved in a form that no market takes, which its author has to mend."""
+
+
 class LedgerError(SwarmError):
     """An invariant of the ledger is broken: the run must stop, since no later figure would be worth anything."""
 

@@ -7,14 +7,19 @@ module does not know.
 """
 
 import importlib
+import logging
 import os
 import pkgutil
+import re
 from collections.abc import Iterator
 from importlib.metadata import entry_points
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from swarm.errors import PluginMissing, suggest
+
+log = logging.getLogger(__name__)
 
 ENTRY_POINTS = "swarm.plugins"
 VARIABLE = "SWARM_PLUGINS"
@@ -47,14 +52,30 @@ class Plugins:
         raise PluginMissing(
             key,
             f"there is no {self._noun} {name!r} at hand{suggest(name, names)}",
-            f"known: {', '.join(names) or 'none'}; {HOW_TO_GIVE}",
+            f"known: {', '.join(names) or 'none'}; {HOW_TO_GIVE}{self._without_export()}",
         )
+
+    def _without_export(self) -> str:
+        """Which of the modules at hand hold no plug-in of this kind; empty where none is named."""
+        lacking = [module.__name__ for module in _modules() if not hasattr(module, self._export)]
+        return f" ({', '.join(lacking)}: no {self._export} there)" if lacking else ""
 
     def _own(self) -> list[str]:
         if self._found is None:
             path = importlib.import_module(self._package).__path__
-            self._found = [m.name for m in pkgutil.iter_modules(path) if m.name not in self._skip]
+            modules = [m for m in pkgutil.iter_modules(path) if m.name not in self._skip]
+            self._found = [m.name for m in modules if self._exports(m)]
         return self._found
+
+    def _exports(self, module: pkgutil.ModuleInfo) -> bool:
+        """Whether a module of the package has the export, by its text, so that none is imported for its name alone."""
+        spec = module.module_finder.find_spec(f"{self._package}.{module.name}", None)
+        if spec is None or not spec.origin or not spec.origin.endswith(".py"):
+            return True
+        if re.search(rf"\b{self._export}\b", Path(spec.origin).read_text(encoding="utf-8", errors="replace")):
+            return True
+        log.warning("%s: skipped, since it exports no %s and so is no %s", spec.origin, self._export, self._noun)
+        return False
 
     def _others(self) -> Iterator[Any]:
         for module in _modules():

@@ -24,6 +24,7 @@ from swarm.scenarios.protocol import Choices, Consequence, HearsPrices, MarketSt
 from swarm.seeding import draw
 from swarm.simulation.acting import Judge, PartyActs, Told, told
 from swarm.simulation.compute import COMPUTE, Charged, charged
+from swarm.simulation.consequences import explained
 from swarm.simulation.council_outcomes import CouncilOutcomes, Judged
 from swarm.simulation.entries import Acted
 from swarm.simulation.journal import JournalStats
@@ -149,8 +150,10 @@ class RoundLoop:
         self._told = Told()
         self._hold(plan)
         self._opening = _opening(plan)
-        opening = [self._numbers.command(c, market_accounts(plan)) for c in plan.reaching(self._opening, 0)]
-        self._answer = market.execute([plan.began(), *opening])
+        wanted = plan.reaching(self._opening, 0)
+        with explained(plan, 0, wanted, None):
+            opening = [self._numbers.command(c, market_accounts(plan)) for c in wanted]
+            self._answer = market.execute([plan.began(), *opening])
 
     @property
     def answer(self) -> MarketAnswer:
@@ -305,9 +308,10 @@ class RoundLoop:
     def _execute(self, entries: Sequence[Acted | Consequence]) -> None:
         """Journal what parties did, and apply consequences."""
         accounts = market_accounts(self.plan)
-        self._answer = self._market.execute(
-            [e if isinstance(e, Acted) else self._numbers.command(e, accounts) for e in entries]
-        )
+        with explained(self.plan, self.round + 1, entries, self._answer):
+            self._answer = self._market.execute(
+                [e if isinstance(e, Acted) else self._numbers.command(e, accounts) for e in entries]
+            )
 
     def _charge(self, decided: _Decided, cleared: RoundCleared) -> Charged:
         """Traders pay for their turns, where a staffing charges for them; all others' rounds end as they are."""
