@@ -23,6 +23,7 @@ Model = TypeVar("Model", bound=StrictModel)
 
 EXAMPLE = "configs/wood.yaml"
 MAX_PLACE_CHARACTERS = 400
+SCENARIO = "scenario"
 MINDS = ["traders", "minds"]
 
 
@@ -102,6 +103,9 @@ def put(data: dict[str, Any], place: str, value: Any) -> None:
     *path, last = place.removesuffix("+").split(".")
     if len(path) >= bounded_yaml.MAX_DEPTH or len(place) > MAX_PLACE_CHARACTERS:
         raise ConfigError(_given(short(place)), "this key is too deep or too long; no config has such a one")
+    if path[:1] == [SCENARIO] and not data.get(SCENARIO):
+        # Without a word on it the scenario is the default one, and stays it where one of its keys is set.
+        data[SCENARIO] = RunConfig.model_fields[SCENARIO].get_default(call_default_factory=True)
     if path == MINDS and not _at(data, path):
         # Empty stands for all models alike: a weight for one mind leaves the others theirs.
         with suppress(ConfigError):
