@@ -35,6 +35,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'swarm' has no attribute {name!r}")
+    # The API imports polars and more, which the command line's quick commands do not owe; errors import nothing.
     return getattr(importlib.import_module("swarm.errors" if name == "SwarmError" else "swarm.api"), name)
 
 

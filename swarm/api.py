@@ -63,6 +63,7 @@ class Table(pl.DataFrame):
             raise OutputError(
                 "pandas: it is not installed; install it with `pip install pandas`, or stay with polars"
             ) from error
+        # By way of lists: polars' own conversion needs pyarrow.
         return pd.DataFrame({name: self[name].to_list() for name in self.columns})
 
 
@@ -77,7 +78,7 @@ class Result:
 
     @property
     def journal_sha256(self) -> str:
-        """The hash that stands for the whole history."""
+        """The hash that stands for the entire history."""
         return str(self.summary["journal_sha256"])
 
     def __repr__(self) -> str:
@@ -96,6 +97,7 @@ def load(config: ConfigLike, *, seed: int | None = None, changes: Changes | None
         case RunConfig():
             data = config.record()
         case Mapping():
+            # A copy, since changes are written into it and the caller's values stay as they are.
             data = copy.deepcopy(dict(config))
         case _:
             raise ConfigError(
@@ -124,6 +126,7 @@ def run(
     `stop` is asked before every round; once it says yes, the run ends there, and `resume` goes on with it.
     """
     loaded = load(config, seed=seed, changes=changes)
+    # Who calls this wrote the config, and so trusts it; its folder may be resumed without being asked again.
     trust.check_key_hosts(loaded, trust.key_hosts())
     trust.remember(trust.demands(loaded))
     folder = _new_folder(out, Path("runs") / f"{loaded.name}-{loaded.seed}-{_now()}")
@@ -171,7 +174,7 @@ def fork(
     It runs where its past ran, in this process or over Ray, unless `local` or `address` says otherwise.
     """
     parent = RunFolder(_path(folder, "folder"))
-    if not isinstance(at_round, int) or isinstance(at_round, bool):
+    if type(at_round) is not int:
         raise ConfigError("at_round", f"expected a whole number, got {short(at_round)}")
     changed = {**_changes(changes), **({} if seed is None else {"seed": seed})}
     _must_be_trusted(parent, trusted)
@@ -190,8 +193,9 @@ def replay(folder: Path | str) -> Result:
     result = replay_journals(kept.journals, planning.composed, (recorder,))
     if not result.holds:
         raise ReplayMismatch(f"{kept.path}: the history does not hold: {result.mismatch or 'its hash is another'}")
+    # A journal tells no times and no places, so these are left empty.
     finished = result.rounds == result.plan.rounds
-    extra = {"finished": finished, "place": "a replay of the journal", "layout": {}, "lost": {}}
+    extra = {"finished": finished, "runs_on": "a replay of the journal", "layout": {}, "lost": {}}
     return _of_record(kept.path, recorder.finish(result.closings, extra), finished)
 
 
@@ -213,7 +217,7 @@ def play(
 
 
 def _must_be_trusted(folder: RunFolder, trusted: bool) -> None:
-    """TrustError where a folder's config demands what was never said yes to."""
+    """Raises TrustError where a folder's config demands what was never said yes to."""
     folder.check()
     folder.check_config()
     config, hosts = config_file.load(folder.config), trust.key_hosts()
@@ -285,7 +289,7 @@ def _never() -> bool:
 
 
 def _apart(work: Callable[[], T]) -> T:
-    """What `work` returns or raises; on a thread of its own where this one has an event loop, as notebooks have."""
+    """Returns what `work` returns, from a thread of its own where this one has an event loop, as notebooks have."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
@@ -296,6 +300,7 @@ def _apart(work: Callable[[], T]) -> T:
     def call() -> None:
         try:
             done.append(work())
+        # Raised again below, in the caller's thread; else it would only be printed.
         except BaseException as error:
             failed.append(error)
 
@@ -315,10 +320,11 @@ class _Told:
         self._rounds = 0
 
     def started(self, plan: RunPlan, opening: MarketState, named: Int64) -> None:
-        """The run has begun."""
+        """Takes note of how many rounds the run has."""
         self._rounds = plan.rounds
 
     def round_done(self, outcome: RoundOutcome) -> None:
-        """A round is over."""
+        """Tells the callback of a round that is over."""
+        # Python's own integers, which a callback can print or write as JSON.
         prices = zip(outcome.plan.scenario.goods, outcome.state.reference_ticks.tolist(), strict=True)
         self._told(Progress(outcome.round, self._rounds, dict(prices)))

@@ -33,7 +33,7 @@ class Unreadable(ValueError):
 
 
 def read_text(path: Path) -> str:
-    """The text of a file; Unreadable where it is no regular file, is too long, or is not UTF-8."""
+    """Returns the text of a file; Unreadable where it is no regular file, is too long, or is not UTF-8."""
     # Opening a pipe that nobody writes to would wait for ever.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
@@ -53,7 +53,7 @@ def read_text(path: Path) -> str:
 
 
 def parse(text: str) -> Any:
-    """The plain value of a text; Unreadable where it is not YAML or goes beyond the bounds."""
+    """Returns the plain value of a text; Unreadable where it is not YAML or goes beyond the bounds."""
     _bound(len(text))
     try:
         _check_events(text)
@@ -80,7 +80,7 @@ def _reason(error: yaml.YAMLError) -> str:
 
 
 def _check_events(text: str) -> None:
-    """Raise where a text would come to too much; events are read one by one, so nothing grows meanwhile."""
+    """Raises where a text would come to too much; events are read one by one, so nothing grows meanwhile."""
     sizes: dict[str, int | None] = {}  # by anchor, how many values it stands for; None while it is open
     opened: list[tuple[str | None, int]] = []  # of each collection that is open, its anchor and the count before it
     values = 0
@@ -116,7 +116,7 @@ class _PlainLoader(_Loader):  # type: ignore[misc]
     """Builds JSON's kind of values alone."""
 
     def construct_object(self, node: Any, deep: bool = False) -> Any:
-        """The value of a node, built anew also where it stands for one that is built already."""
+        """Returns the value of a node, built anew also where it stands for one that is built already."""
         if isinstance(node, yaml.MappingNode):
             return self._table(node)
         if isinstance(node, yaml.SequenceNode):

@@ -57,10 +57,12 @@ def main() -> None:
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
+            # Names that the terminal's encoding lacks are written as escapes and end nothing.
             stream.reconfigure(errors="backslashreplace")
     log_to_terminal()
     try:
         limits.must_suffice(limits.COMMAND_GB, "any command")
+        # Without typer's own handling, all errors come to the one place below.
         status = app(arguments, standalone_mode=False)
         out.file.flush()
     except BaseException as error:

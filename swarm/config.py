@@ -1,4 +1,4 @@
-"""A run's config: composed of each package's own section, cross-checked, digested; `config_file` reads it."""
+"""Owns a run's config: composed of each package's own section, cross-checked, digested; `config_file` reads it."""
 
 import re
 from itertools import pairwise
@@ -11,11 +11,13 @@ from swarm.agents.config import BudgetConfig, TradersConfig
 from swarm.agents.minds import definitions, models_with_tools
 from swarm.coordination import staffing
 from swarm.errors import ConfigError, suggest
+from swarm.llm import engines
 from swarm.llm.config import ModelConfig
+from swarm.llm.protocol import TOOLS
 from swarm.market.config import MarketConfig
 from swarm.schema import Misplaced, StrictModel, short
 from swarm.simulation.plan import config_digest
-from swarm.simulation.presence import MAX_TRADERS, MIN_TRADERS, PopulationStep
+from swarm.simulation.population import MAX_TRADERS, MIN_TRADERS, PopulationStage
 from swarm.simulation.regions import (
     RegionsConfig,
     populations,
@@ -27,7 +29,7 @@ LABEL = re.compile(f"([A-Za-z0-9][A-Za-z0-9.-]*/)?{_NAME}={_NAME}")
 
 
 class RuntimeConfig(StrictModel):
-    """Where a run's processes live; nothing here changes a run's history."""
+    """The section on where a run's processes live; nothing here changes a run's history."""
 
     traders_per_actor: int | None = Field(default=None, ge=1, le=1_000_000)
     """How many traders one shard hosts, a shard being one Ray actor; null: by the population and the cores."""
@@ -85,7 +87,7 @@ class RuntimeConfig(StrictModel):
 
 
 def _population_tag(population: Any) -> str | None:
-    """Whether a population is a number or a schedule, in plain values or as a model; None if it is neither."""
+    """Returns "number" or "schedule" for a population, in plain values or as a model; None if it is neither."""
     if isinstance(population, list | tuple):
         return "schedule" if population else None
     return "number" if isinstance(population, int) and not isinstance(population, bool) else None
@@ -93,11 +95,11 @@ def _population_tag(population: Any) -> str | None:
 
 Population = Annotated[
     Annotated[int, Field(ge=MIN_TRADERS, le=MAX_TRADERS), Tag("number")]
-    | Annotated[tuple[PopulationStep, ...], Field(max_length=1_000), Tag("schedule")],
+    | Annotated[tuple[PopulationStage, ...], Field(max_length=1_000), Tag("schedule")],
     Discriminator(
         _population_tag,
         custom_error_type="population",
-        custom_error_message="Expected a whole number or a list of steps such as {from_round: 1, traders: 40}",
+        custom_error_message="Expected a whole number or a list of stages such as {from_round: 1, traders: 40}",
     ),
 ]
 
@@ -146,6 +148,7 @@ class RunConfig(StrictModel):
         names = [m.name for m in self.models]
         if doubled := sorted({n for n in names if names.count(n) > 1}):
             raise Misplaced("models", f"two models are called {doubled[0]!r}; give each its own name")
+        # Models and baselines share one namespace, that of traders.minds.
         if clash := sorted(set(names) & set(BASELINES)):
             raise Misplaced("models", f"{clash[0]!r} is the name of a baseline; give the model another")
         if not names and not self.traders.minds:
@@ -166,7 +169,8 @@ class RunConfig(StrictModel):
             known = definitions(names, self.traders)
         except ConfigError as error:
             raise Misplaced.of(error) from None
-        engine_without = {model.name: model.engine for model in self.models if not model.takes_tools}
+        # A mind that uses tools may ask through others, so all models behind it are looked at.
+        engine_without = {m.name: m.engine for m in self.models if TOOLS not in engines.of(m).abilities}
         for name, definition in known.items():
             for model in sorted(models_with_tools([name], known) & engine_without.keys()):
                 raise Misplaced(
@@ -181,6 +185,7 @@ class RunConfig(StrictModel):
                 )
             if not 0 <= weight <= 1_000:
                 raise Misplaced(f"traders.minds.{mind}", f"expected a weight from 0 to 1000, got {weight}")
+        # A weight of 0 keeps a mind in the config without traders; one at least must have some.
         if self.traders.minds and not any(self.traders.minds.values()):
             raise Misplaced("traders.minds", "expected at least one weight above 0")
         return self
@@ -211,32 +216,20 @@ class RunConfig(StrictModel):
         return self
 
     @model_validator(mode="after")
-    def _councils_fit(self) -> "RunConfig":
-        forms = {model.name: model.form for model in self.models}
-        for i, council in enumerate(self.traders.councils):
-            for seat in council.seats:
-                if forms.get(seat.model) != "menu":
-                    raise Misplaced(
-                        f"traders.councils.{i}.members",
-                        f"{seat.model!r} answers in the form {forms.get(seat.model)!r}, and a council votes on letters "
-                        "of a menu; set `form: menu` at that model",
-                    )
-        return self
-
-    @model_validator(mode="after")
     def _population_fits(self) -> "RunConfig":
         if isinstance(self.population, int):
             return self
-        first = [step.from_round for step in self.population]
+        first = [stage.from_round for stage in self.population]
         if first[0] != 1:
             raise Misplaced(
-                "population.0.from_round", f"expected 1, since the first step is the opening, got {first[0]}"
+                "population.0.from_round", f"expected 1, since the first stage is the opening, got {first[0]}"
             )
+        # Each stage begins after the one before it; the last begins within the run.
         for i, (before, after) in enumerate(pairwise(first), 1):
             if after <= before:
                 raise Misplaced(
                     f"population.{i}.from_round",
-                    f"expected more than {before}, the round of the step before, got {after}, in step {i + 1}",
+                    f"expected more than {before}, the round of the stage before, got {after}, in stage {i + 1}",
                 )
         if first[-1] > self.rounds:
             raise Misplaced(
@@ -261,6 +254,7 @@ class RunConfig(StrictModel):
                 f"expected at least two traders in each of {len(names)} regions, got a population of "
                 f"{self.fewest_traders}",
             )
+        # A region's travellers are among those who live there.
         for region, natives in enumerate(populations(traders, len(names))):
             if regions.homes(region) > natives:
                 raise Misplaced(
@@ -274,14 +268,14 @@ class RunConfig(StrictModel):
         """How many traders there are; where they come and go, the most that are there in any round."""
         if isinstance(self.population, int):
             return self.population
-        return max(step.traders for step in self.population)
+        return max(stage.traders for stage in self.population)
 
     @property
     def fewest_traders(self) -> int:
         """How many traders there are; where they come and go, the fewest that are there in any round."""
         if isinstance(self.population, int):
             return self.population
-        return min(step.traders for step in self.population)
+        return min(stage.traders for stage in self.population)
 
     @property
     def market_names(self) -> tuple[str, ...]:
@@ -291,18 +285,20 @@ class RunConfig(StrictModel):
     @property
     def minds(self) -> dict[str, int]:
         """Weights by mind, with the default filled in."""
+        # All models and defined minds alike, where no weights are given.
         return self.traders.minds or dict.fromkeys([*(m.name for m in self.models), *self.traders.own_minds], 1)
 
     def record(self) -> dict[str, Any]:
-        """The config in plain values, every default written out."""
+        """Returns the config in plain values, every default written out."""
         return self.model_dump(mode="json")
 
     def history_record(self) -> dict[str, Any]:
-        """What of the config shapes the history: all but where the processes live.
+        """Returns what of the config shapes the history: all but where the processes live.
 
         A run of one market has no `regions`, one without parties no `parties`, and one whose staffing is the default
         no `traders.staffing`.
         """
+        # Keys that came later are left out where they say nothing, so that older histories keep their digest.
         left_out = {"runtime", *(key for key in ("regions", "parties") if not getattr(self, key))}
         kept = {key: value for key, value in self.record().items() if key not in left_out}
         if not self.traders.staffing:
@@ -310,5 +306,5 @@ class RunConfig(StrictModel):
         return kept
 
     def sha256(self) -> str:
-        """The digest of `history_record`, the same wherever a run's processes live."""
+        """Returns the digest of `history_record`, the same wherever a run's processes live."""
         return config_digest(self.history_record())

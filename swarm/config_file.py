@@ -1,4 +1,4 @@
-"""A config's file and `--set`: plain values read within bounds, checked, and what is wrong said in our words.
+"""Reads a config's file and `--set`: plain values within bounds, checked, and what is wrong said in our words.
 
 It knows neither what keys mean, which is the models', nor what a run does with them. A key that ends with `+` adds an
 item to the list that is there.
@@ -22,7 +22,7 @@ from swarm.schema import Misplaced, StrictModel, complaint, short
 Model = TypeVar("Model", bound=StrictModel)
 
 EXAMPLE = "configs/wood.yaml"
-MAX_PLACE_CHARACTERS = 400
+MAX_KEY_CHARACTERS = 400
 SCENARIO = "scenario"
 MINDS = ["traders", "minds"]
 
@@ -54,7 +54,7 @@ def as_override(key: str, value: Any) -> str:
 
 
 def resolve(data: dict[str, Any]) -> RunConfig:
-    """Check plain values and write out every default, the scenario's included."""
+    """Checks plain values and write out every default, the scenario's included."""
     config = _validate(RunConfig, data, "")
     name = config.scenario.get("name")
     known = scenarios.names()
@@ -64,6 +64,7 @@ def resolve(data: dict[str, Any]) -> RunConfig:
             f"expected one of {', '.join(known)}, got {short(name)}{suggest(str(name), known)}",
             HOW_TO_GIVE,
         )
+    # The scenario's section is checked by the plug-in's own class, which the config does not know.
     plugin = scenarios.find(str(name))
     section = _validate(plugin.Config, config.scenario, "scenario.")
     if config.regions and config.regions.tilt_permille and plugin.tilted is None:
@@ -74,7 +75,7 @@ def resolve(data: dict[str, Any]) -> RunConfig:
 
 
 def _unreadable(path: Path, error: Exception) -> ConfigError:
-    """The error that says why a file is no config."""
+    """Returns the error that says why a file is no config."""
     if isinstance(error, bounded_yaml.Unreadable) and error.line is not None:
         return ConfigError(f"{path}:{error.line}", f"this is not YAML that a config may have ({error})")
     why = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
@@ -82,27 +83,27 @@ def _unreadable(path: Path, error: Exception) -> ConfigError:
 
 
 def _override(data: dict[str, Any], override: str) -> None:
-    place, equals, text = override.partition("=")
-    if not equals or not place:
+    key, equals, text = override.partition("=")
+    if not equals or not key:
         example = "for example --set rounds=10, or --set 'scenario.shocks+={kind: mania, round: 3, good: honey}'"
         raise ConfigError(f"--set {short(override)}", "expected a.b=value", example)
     try:
         value = bounded_yaml.parse(text)
     except ValueError as error:
         raise ConfigError(
-            _given(place[:MAX_PLACE_CHARACTERS]), f"the value is not YAML that a config may have ({error})"
+            _given(key[:MAX_KEY_CHARACTERS]), f"the value is not YAML that a config may have ({error})"
         ) from error
-    put(data, place, value)
+    put(data, key, value)
 
 
-def put(data: dict[str, Any], place: str, value: Any) -> None:
+def put(data: dict[str, Any], key: str, value: Any) -> None:
     """Puts a value at a key such as `market.tick_cents` or `models.0.name`, and makes the tables that lead there.
 
     At `scenario.shocks+` it is added behind what the list has, be that written or the default.
     """
-    *path, last = place.removesuffix("+").split(".")
-    if len(path) >= bounded_yaml.MAX_DEPTH or len(place) > MAX_PLACE_CHARACTERS:
-        raise ConfigError(_given(short(place)), "this key is too deep or too long; no config has such a one")
+    *path, last = key.removesuffix("+").split(".")
+    if len(path) >= bounded_yaml.MAX_DEPTH or len(key) > MAX_KEY_CHARACTERS:
+        raise ConfigError(_given(short(key)), "this key is too deep or too long; no config has such a one")
     if path[:1] == [SCENARIO] and not data.get(SCENARIO):
         # Without a word on it the scenario is the default one, and stays it where one of its keys is set.
         data[SCENARIO] = RunConfig.model_fields[SCENARIO].get_default(call_default_factory=True)
@@ -110,56 +111,57 @@ def put(data: dict[str, Any], place: str, value: Any) -> None:
         # Empty stands for all models alike: a weight for one mind leaves the others theirs.
         with suppress(ConfigError):
             put(data, ".".join(path), dict(resolve(copy.deepcopy(data)).minds))
-    if place.endswith("+"):
-        value = [*_listed(data, [*path, last], place), value]
+    if key.endswith("+"):
+        value = [*_listed(data, [*path, last], key), value]
     here: Any = data
-    for key in path:
-        here = _child(here, key, place)
+    for part in path:
+        here = _child(here, part, key)
     if isinstance(here, list):
-        here[_index(here, last, place)] = value
+        here[_index(here, last, key)] = value
     else:
         here[last] = value
 
 
-def _given(place: str) -> str:
+def _given(key: str) -> str:
     """How a change of a key is called where it was given."""
-    return called(f"--set {place}", f"changes[{place!r}]")
+    return called(f"--set {key}", f"changes[{key!r}]")
 
 
 def _at(here: Any, path: Sequence[str]) -> Any:
     """What stands at a key of plain values; None where nothing does."""
-    for key in path:
-        if isinstance(here, list) and key.isdecimal() and int(key) < len(here):
-            here = here[int(key)]
+    for part in path:
+        if isinstance(here, list) and part.isdecimal() and int(part) < len(here):
+            here = here[int(part)]
         else:
-            here = here.get(key) if isinstance(here, dict) else None
+            here = here.get(part) if isinstance(here, dict) else None
     return here
 
 
-def _listed(data: dict[str, Any], path: Sequence[str], place: str) -> list[Any]:
+def _listed(data: dict[str, Any], path: Sequence[str], key: str) -> list[Any]:
     """The list at a key, as it is written or, where it is not, by default."""
     found = _at(data, path)
     if found is None:
         found = _at(resolve(copy.deepcopy(data)).record(), path)
     if not isinstance(found, list):
-        raise ConfigError(_given(place), "only a list can be added to, and there is none here")
+        raise ConfigError(_given(key), "only a list can be added to, and there is none here")
     return found
 
 
-def _child(here: Any, key: str, place: str) -> Any:
-    child = here[_index(here, key, place)] if isinstance(here, list) else here.setdefault(key, {})
+def _child(here: Any, part: str, key: str) -> Any:
+    child = here[_index(here, part, key)] if isinstance(here, list) else here.setdefault(part, {})
     if child is None and isinstance(here, dict):
-        child = here[key] = {}
+        # `--set a.b=1` makes a table of `a: null`, as of a key that is not there.
+        child = here[part] = {}
     if not isinstance(child, dict | list):
-        raise ConfigError(_given(place), f"{key} has a value and no keys below it")
+        raise ConfigError(_given(key), f"{part} has a value and no keys below it")
     return child
 
 
-def _index(here: list[Any], key: str, place: str) -> int:
-    if not (key.isascii() and key.isdigit() and len(key) < 10 and int(key) < len(here)):
+def _index(here: list[Any], part: str, key: str) -> int:
+    if not (part.isascii() and part.isdigit() and len(part) < 10 and int(part) < len(here)):
         expected = f"a number from 0 to {len(here) - 1}" if here else "no index, since the list is empty,"
-        raise ConfigError(_given(place), f"expected {expected} in place of {short(key)}")
-    return int(key)
+        raise ConfigError(_given(key), f"expected {expected} in place of {short(part)}")
+    return int(part)
 
 
 def _validate(model: type[Model], data: dict[str, Any], prefix: str) -> Model:
@@ -174,52 +176,54 @@ def _validate(model: type[Model], data: dict[str, Any], prefix: str) -> Model:
 
 def _config_error(model: type[BaseModel], error: Mapping[str, Any], prefix: str) -> ConfigError:
     location, parent = _resolve(model, error["loc"])
-    place = prefix + ".".join(location)
+    key = prefix + ".".join(location)
+    # A validator of ours has said it in our words; what pydantic found is translated.
     cause = error.get("ctx", {}).get("error")
     if isinstance(cause, Misplaced):
         return (PluginMissing if cause.plugin_missing else ConfigError)(cause.key, str(cause))
     if isinstance(cause, ValueError):
-        return ConfigError(place.rstrip(".") or "config", str(cause))
+        return ConfigError(key.rstrip(".") or "config", str(cause))
     match error["type"]:
         case "extra_forbidden":
             known = list(parent.model_fields)
-            key = str(error["loc"][-1])
-            return ConfigError(place, f"there is no such key{suggest(key, known)}", f"known: {', '.join(known)}")
+            unknown = str(error["loc"][-1])
+            return ConfigError(key, f"there is no such key{suggest(unknown, known)}", f"known: {', '.join(known)}")
         case "missing":
-            return ConfigError(place, "this key is missing", "`swarm validate --explain` says what it means")
+            return ConfigError(key, "this key is missing", "`swarm validate --explain` says what it means")
         case "union_tag_invalid":
             tags = [tag.strip(" '") for tag in error["ctx"]["expected_tags"].split(",")]
             tag = str(error["ctx"]["tag"])
             return PluginMissing(
-                f"{place}.engine",
+                f"{key}.engine",
                 f"expected one of {', '.join(tags)}, got {short(tag)}{suggest(tag, tags)}",
                 HOW_TO_GIVE,
             )
         case _:
-            return ConfigError(place, f"{complaint(error['msg'])}, got {short(error['input'])}")
+            return ConfigError(key, f"{complaint(error['msg'])}, got {short(error['input'])}")
 
 
 def _resolve(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[list[str], type[BaseModel]]:
-    """A location as the file's writer sees it, without the tags of unions, and the model that its last part is in."""
-    here, tagged, place = model, dict[str, type[BaseModel]](), list[str]()
+    """Returns a location as the file's writer sees it, without tags of unions, and the model of its last part."""
+    here, tagged, path = model, dict[str, type[BaseModel]](), list[str]()
     parent = here
     for part in location:
+        # pydantic names the member of a union in the location; the file has no such key.
         if part in tagged:
             here, tagged = tagged[str(part)], {}
             parent = here
             continue
         if part != "[key]":
-            place.append(str(part))
+            path.append(str(part))
         parent = here
         if isinstance(part, str) and part in here.model_fields:
             annotation = here.model_fields[part].annotation
             tagged = _tagged(annotation)
             here = here if tagged else _model_of(annotation) or here
-    return place, parent
+    return path, parent
 
 
 def _tagged(annotation: Any) -> dict[str, type[BaseModel]]:
-    """The members of a union whose members have tags, by tag, and of lists their items; nothing for any other type."""
+    """Returns the members of a tagged union by tag, also as a list's items; nothing for any other type."""
     if get_origin(annotation) is Annotated:
         member, *marks = get_args(annotation)
         for mark in marks:

@@ -1,4 +1,4 @@
-"""What this machine has for running swarms, and what each missing part costs."""
+"""Tells what this machine has for running swarms, and what each missing part costs."""
 
 import importlib.metadata
 import os
@@ -20,7 +20,7 @@ State = Literal["ok", "missing", "warning"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line of the doctor's: a part, its state, what was found, and what to do or what its absence costs."""
+    """A finding on one part: its state, what was found, and what to do or what its absence costs."""
 
     part: str
     state: State
@@ -42,7 +42,7 @@ FEW_FILES = 4_096
 
 
 def findings() -> Iterator[Finding]:
-    """Look at everything, cheapest first; nothing is started and nothing is changed."""
+    """Looks at everything, cheapest first; nothing is started and nothing is changed."""
     version = ".".join(str(part) for part in sys.version_info[:3])
     supported = (3, 11) <= sys.version_info[:2] <= (3, 12)
     yield Finding("Python", "ok" if supported else "warning", version, "" if supported else "3.11 and 3.12 are tested")
@@ -59,6 +59,7 @@ def findings() -> Iterator[Finding]:
 
 
 def _cores() -> Finding:
+    # Those that this process may use: a container often has fewer than the machine.
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     load = os.getloadavg()[0]
     busy = load > cores
@@ -85,6 +86,7 @@ def _memory() -> Finding:
 def _shared_memory() -> Finding:
     if not SHARED_MEMORY.is_dir():
         return Finding("shared memory", "ok", "no /dev/shm here", "Ray keeps its object store in files")
+    # Ray's object store lies there; the default one takes 200 MB.
     free = shutil.disk_usage(SHARED_MEMORY).free / 2**20
     low = free < 250
     return Finding(
@@ -159,6 +161,7 @@ def _ports() -> Iterator[Finding]:
     for port, user in PORTS.items():
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
             probe.settimeout(0.5)
+            # Who answers there is not asked; that somebody does is enough to know.
             busy = probe.connect_ex(("127.0.0.1", port)) == 0
         yield Finding(
             f"port {port}",
@@ -179,6 +182,7 @@ def _optional() -> Iterator[Finding]:
         yield Finding(
             package, "ok" if installed else "missing", installed or "not installed", "" if installed else cost
         )
+    # Packages by their metadata, programs by the PATH: nothing is imported or started to find out.
     for command, cost in (
         ("chromium", "`make test-browser` skips its tests"),
         ("prometheus", "`swarm monitor` needs it; deploy/local brings it along in Docker"),

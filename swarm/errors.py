@@ -99,6 +99,7 @@ def called(option: str, argument: str) -> str:
 
 def suggest(word: str, known: Sequence[str]) -> str:
     """Returns a hint at the known word that is nearest to a mistyped one; empty where none is near."""
+    # Cut off, since the comparison's time grows with the square of the length.
     close = difflib.get_close_matches(word[:80], known, n=1)
     return f" (did you mean {close[0]}?)" if close else ""
 
@@ -107,4 +108,5 @@ def printable(text: str, keep: str = "") -> str:
     """Returns text that a terminal only shows: whatever it would act on is written as an escape, but for `keep`."""
     if text.isprintable():
         return text
+    # A name in a config or a reply could else move the cursor or change the title of a window.
     return "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text)

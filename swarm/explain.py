@@ -1,4 +1,4 @@
-"""What every key of a config means, read off the models themselves: place, type and bounds, default, meaning."""
+"""Explains every key of a config, read off the models themselves: its name, type and bounds, default, meaning."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,16 +12,16 @@ Schema = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class KeyMeaning:
-    """One key; `default` is empty for sections and required keys."""
+    """The meaning of one key; `default` is empty for sections and required keys."""
 
-    place: str
+    key: str
     kind: str
     default: str
     meaning: str
 
 
 def explain(scenario: str) -> Iterator[KeyMeaning]:
-    """Every key that a config for this scenario may have, sections before what is in them."""
+    """Yields every key that a config for this scenario may have, sections before what is in them."""
     yield from _keys(RunConfig.model_json_schema(), "", {})
     yield from _keys(scenarios.find(scenario).Config.model_json_schema(), "scenario.", {})
 
@@ -29,46 +29,47 @@ def explain(scenario: str) -> Iterator[KeyMeaning]:
 def _keys(schema: Schema, prefix: str, definitions: Schema) -> Iterator[KeyMeaning]:
     definitions = dict(schema.get("$defs", definitions))
     required: list[str] = schema.get("required", [])
-    for name, key in schema["properties"].items():
-        place = f"{prefix}{name}"
-        target = _resolved(key, definitions)
-        meaning = " ".join(key.get("description", target.get("description", "")).split())
+    for name, told in schema["properties"].items():
+        key = f"{prefix}{name}"
+        target = _resolved(told, definitions)
+        meaning = " ".join(told.get("description", target.get("description", "")).split())
+        # A section is told first, and then its keys below it.
         if section := _section(target, definitions):
             left_out = section is not target
-            kind, default = ("section or null", _shown(key.get("default"))) if left_out else ("section", "")
-            yield KeyMeaning(place, kind, default, meaning)
-            yield from _keys(section, f"{place}.", definitions)
+            kind, default = ("section or null", _shown(told.get("default"))) if left_out else ("section", "")
+            yield KeyMeaning(key, kind, default, meaning)
+            yield from _keys(section, f"{key}.", definitions)
             continue
-        default = _shown(key["default"]) if "default" in key else ""
-        yield KeyMeaning(
-            place, _kind(target, definitions) + (", required" if name in required else ""), default, meaning
-        )
-        yield from _item_keys(_item_models(target, definitions), place, definitions)
+        default = _shown(told["default"]) if "default" in told else ""
+        yield KeyMeaning(key, _kind(target, definitions) + (", required" if name in required else ""), default, meaning)
+        yield from _item_keys(_item_models(target, definitions), key, definitions)
         # The keys of a section that may be null, or of a list that may be a number, count where it is not.
         for choice in (_resolved(choice, definitions) for choice in _choices(target)):
-            yield from _item_keys(_item_models(choice, definitions), place, definitions)
+            yield from _item_keys(_item_models(choice, definitions), key, definitions)
             if "properties" in choice:
-                yield from _keys(choice, f"{place}.", definitions)
+                yield from _keys(choice, f"{key}.", definitions)
 
 
-def _item_keys(items: list[Schema], place: str, definitions: Schema) -> Iterator[KeyMeaning]:
-    """What all kinds of items share as `models[].key`, and what only one kind has as `models[kind].key`."""
+def _item_keys(items: list[Schema], key: str, definitions: Schema) -> Iterator[KeyMeaning]:
+    """Yields what all kinds of items share as `models[].key`, and what only one kind has as `models[kind].key`."""
     shared = {
-        name: key
-        for name, key in (items[0]["properties"] if items else {}).items()
-        if all(item["properties"].get(name) == key for item in items)
+        name: told
+        for name, told in (items[0]["properties"] if items else {}).items()
+        if all(item["properties"].get(name) == told for item in items)
     }
     for item in items[:1]:
-        yield from _keys({**item, "properties": shared}, f"{place}[].", definitions)
+        yield from _keys({**item, "properties": shared}, f"{key}[].", definitions)
     for item in items if len(items) > 1 else ():
-        own = {name: key for name, key in item["properties"].items() if name not in shared}
-        kind = next((key["const"] for key in own.values() if "const" in key), item.get("title", ""))
-        yield from _keys({**item, "properties": own}, f"{place}[{kind}].", definitions)
+        # A kind is called by its tag, the one key with a single value.
+        own = {name: told for name, told in item["properties"].items() if name not in shared}
+        kind = next((told["const"] for told in own.values() if "const" in told), item.get("title", ""))
+        yield from _keys({**item, "properties": own}, f"{key}[{kind}].", definitions)
 
 
 def _section(schema: Schema, definitions: Schema) -> Schema | None:
-    """The model that a key holds, or holds where it is not null; None for any other kind of key."""
+    """Returns the model that a key holds, or holds where it is not null; None for any other kind of key."""
     choices = [_resolved(choice, definitions) for choice in schema.get("anyOf", [schema])]
+    # One model, or one model or null; a union of several is no section.
     sections = [choice for choice in choices if "properties" in choice]
     others = [choice for choice in choices if choice.get("type") != "null" and choice not in sections]
     return sections[0] if len(sections) == 1 and not others else None
@@ -76,17 +77,18 @@ def _section(schema: Schema, definitions: Schema) -> Schema | None:
 
 def _resolved(schema: Schema, definitions: Schema) -> Schema:
     reference = schema.get("$ref")
+    # References look like "#/$defs/Name".
     resolved: Schema = definitions[reference.rsplit("/", 1)[1]] if reference else schema
     return resolved
 
 
 def _choices(schema: Schema) -> list[Schema]:
-    """The members of a union, with tags or without."""
+    """Returns the members of a union, with tags or without."""
     return list(schema.get("anyOf", ()) or schema.get("oneOf", ()))
 
 
 def _item_models(schema: Schema, definitions: Schema) -> list[Schema]:
-    """The models that the items of a list may be: one, or one for each value of a tag."""
+    """Returns the models that the items of a list may be: one, or one for each value of a tag."""
     if schema.get("type") != "array":
         return []
     item = _resolved(schema.get("items", {}), definitions)
@@ -96,6 +98,7 @@ def _item_models(schema: Schema, definitions: Schema) -> list[Schema]:
 
 
 def _kind(schema: Schema, definitions: Schema) -> str:
+    # From what says most of a value to what says least.
     if choices := _choices(schema):
         return " or ".join(_kind(_resolved(choice, definitions), definitions) for choice in choices)
     if "enum" in schema:

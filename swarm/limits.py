@@ -1,4 +1,4 @@
-"""What the system grants this process, memory and open files, and what a run needs; knows nothing of what uses it.
+"""Tells what the system grants this process, memory and open files, and what a run needs; not what uses it.
 
 Libraries that find no memory end the process on the spot, so that limit is looked at before they are imported. A limit
 of open files that is too low, as macOS has it by default, is raised as far as this user may.
@@ -32,7 +32,7 @@ def local_gb() -> float:
 
 
 def must_suffice(needed_gb: float, what: str) -> None:
-    """ResourceError where the limit of this process's address space is below what is needed."""
+    """Raises ResourceError where the limit of this process's address space is below what is needed."""
     soft, _ = resource.getrlimit(resource.RLIMIT_AS)
     if soft != resource.RLIM_INFINITY and soft < needed_gb * GB:
         raise ResourceError(
@@ -52,6 +52,7 @@ def raise_open_files(needed: int) -> int:
     if soft == resource.RLIM_INFINITY:
         return max(needed, MOST_FILES)
     wanted = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+    # Where the system names no hard limit it may still refuse more than MOST_FILES.
     for limit in (wanted, min(wanted, MOST_FILES)):
         if limit > soft:
             with suppress(ValueError, OSError):

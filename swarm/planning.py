@@ -1,4 +1,4 @@
-"""What a config comes to: the plans of a run, of one market or of several. It knows no file and no process."""
+"""Makes the plans of a run from its config, for one market or several. It knows no file and no process."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -10,16 +10,19 @@ import numpy as np
 from swarm import scenarios
 from swarm.agents.baselines import ARBITRAGE
 from swarm.agents.decision import Rules
-from swarm.agents.forms.protocol import Form
+from swarm.agents.forms.protocol import FormTerms
 from swarm.agents.minds import definitions, models_of, models_with_tools, plugin
 from swarm.agents.plan import Definition, ShardPlan
 from swarm.config import RunConfig
 from swarm.config_file import resolve
 from swarm.coordination import staffing
 from swarm.errors import ConfigError, suggest
+from swarm.llm import engines
 from swarm.llm.entry import usd_per_turn
+from swarm.llm.protocol import TOOLS
 from swarm.market import margin
 from swarm.market.config import MarketConfig, Mechanism
+from swarm.plugins import VARIABLE
 from swarm.scenarios.protocol import Barters, Int64, Scenario, ScenarioPlugin, lacking
 from swarm.schema import StrictModel
 from swarm.simulation.compute import COMPUTE
@@ -28,7 +31,7 @@ from swarm.simulation.joint import joint_plan
 from swarm.simulation.market import MarketPlan
 from swarm.simulation.parties.road import AWAY, HOME, Travellers
 from swarm.simulation.plan import RunPlan, WorldPlan, config_digest
-from swarm.simulation.presence import DEPARTED
+from swarm.simulation.population import DEPARTED
 from swarm.simulation.region import Guests, Region
 from swarm.simulation.regions import RegionsConfig, choose_travellers, populations, region_seed
 from swarm.simulation.shares import assign_minds
@@ -55,10 +58,11 @@ def composed(record: dict[str, Any], past: WorldPlan | None = None) -> WorldPlan
 
 
 def _several(config: RunConfig, regions: RegionsConfig, founding_seed: int) -> WorldPlan:
-    """The plan of a run of several regions, which were founded from a seed that may be another than the config's."""
+    """Returns the plan of a run of several regions, whose founding seed may be another than the config's."""
     names = regions.all_names
     natives = populations(config.most_traders, len(names))
     travellers = choose_travellers(regions, founding_seed, natives)
+    # Each region has a seed of its own for what happens, and one from the founding for what its land is like.
     seeds = [region_seed(config.seed, number) for number in range(len(names))]
     settings = [
         _setting(config, regions, travellers, number, region_seed(founding_seed, number), seed, natives[number])
@@ -79,9 +83,11 @@ def _several(config: RunConfig, regions: RegionsConfig, founding_seed: int) -> W
             if away == number
         ]
         record = {**config.history_record(), REGION: names[number]}
+        # Markets run side by side, so each gets its share of the run's budget.
         own_part = config.model_copy(update={"budget": config.budget.part(len(names))})
         plan = _plan(own_part, seeds[number], setting, (*minds[number], *abroad), record)
         plans.append(replace(plan, rank=_ranks(travellers, natives, number)))
+    # The run's own plan counts everybody once; guests are the same traders in a second seat.
     first = _plan(config, config.seed, settings[0], tuple(m for own in minds for m in own), config.history_record())
     run, number_of = joint_plan(plans, first, regions, travellers)
     ranks = [_ranks(travellers, natives, number)[:own] for number, own in enumerate(natives)]
@@ -90,9 +96,10 @@ def _several(config: RunConfig, regions: RegionsConfig, founding_seed: int) -> W
 
 
 def _ranks(travellers: Travellers, natives: Sequence[int], number: int) -> Int64:
-    """[seats]: how many traders of the run must be there before one of a region is, where each gets one in turn."""
+    """Returns each seat's rank, [seats]: how many traders must be there before it, where regions get one in turn."""
     regions = len(natives)
     guests = np.flatnonzero(travellers.region[:, AWAY] == number)
+    # A guest is there as soon as it is there at home.
     at_home = travellers.seat[guests, HOME] * regions + travellers.region[guests, HOME]
     ranks: Int64 = np.concatenate([np.arange(natives[number]) * regions + number, at_home])
     return ranks
@@ -107,7 +114,7 @@ def _setting(
     seed: int,
     natives: int,
 ) -> Region:
-    """The scenario of one region, on land that is drawn from `land_seed`, with the guests that come to it."""
+    """Returns the scenario of one region, on land that is drawn from `land_seed`, with the guests that come to it."""
     plugin, section = _scenario(config)
     own = plugin.tilted(section, land_seed, regions.tilt_permille) if plugin.tilted else section
     guests = np.flatnonzero(travellers.region[:, AWAY] == number)
@@ -138,7 +145,7 @@ def _weights(config: RunConfig) -> dict[str, int]:
 
 
 def _plan(config: RunConfig, seed: int, scenario: Scenario, minds: tuple[str, ...], record: dict[str, Any]) -> RunPlan:
-    """The plan of one market with these minds, drawn from `seed`, whose journal begins with `record`."""
+    """Returns the plan of one market with these minds, drawn from `seed`, whose journal begins with `record`."""
     rules = Rules(
         goods=scenario.goods,
         max_orders=config.market.max_orders_per_round,
@@ -146,16 +153,18 @@ def _plan(config: RunConfig, seed: int, scenario: Scenario, minds: tuple[str, ..
         max_quantity_lots=config.market.max_quantity_lots,
         max_stand_rounds=config.traders.standing.max_rounds,
     )
+    # What minds are, which models they ask, and which of these must call tools.
     of = definitions([m.name for m in config.models], config.traders)
+    form_of = _form_of(config, scenario, of)
     asked = models_of(minds, of)
     with_tools = models_with_tools(minds, of)
-    cheaper = _cheaper(config, asked, with_tools)
-    forms = scenario.forms(seed, rules, config.market.tick_cents)
+    cheaper = _cheaper(config, asked, with_tools, form_of)
+    offered = scenario.forms()
+    terms = FormTerms(scenario.rules_text(), seed, rules, config.market.tick_cents)
     _check_barter(scenario, minds, of)
     _check_margin(config, scenario)
-    staffed = _staffed(config, asked, with_tools)
-    plugin, _ = staffing.read(config.traders.staffing, config.budget.governed)
-    steps = () if isinstance(config.population, int) else config.population
+    staffed = _staffed(config, asked, with_tools, form_of)
+    stages = () if isinstance(config.population, int) else config.population
     # Market and shard get the same rules, so that what a form refuses the market would refuse, too.
     return RunPlan(
         name=config.name,
@@ -163,15 +172,13 @@ def _plan(config: RunConfig, seed: int, scenario: Scenario, minds: tuple[str, ..
         rounds=config.rounds,
         scenario_name=config.scenario["name"],
         scenario=scenario,
+        # Only models that may be asked are started.
         models=tuple(m for m in config.models if m.name in asked | staffed | set(cheaper.values())),
         market=MarketPlan(
             config.market,
             len(minds),
             tuple(scenario.opening_reference_ticks.tolist()),
-            scenario.named_accounts
-            + (margin.ACCOUNTS if config.market.margin else ())
-            + ((DEPARTED,) if steps else ())
-            + ((COMPUTE,) if plugin.charges else ()),
+            _named_accounts(config, scenario),
             _mechanisms(config.market, scenario.goods),
         ),
         shard=ShardPlan(
@@ -181,23 +188,32 @@ def _plan(config: RunConfig, seed: int, scenario: Scenario, minds: tuple[str, ..
             definitions={name: of[name] for name in dict.fromkeys(minds)},
             completion_tokens={m.name: m.max_completion_tokens for m in config.models},
             rules=rules,
-            scenario_rules=scenario.rules_text(),
+            scenario_rules=terms.setting,
             tick_cents=config.market.tick_cents,
             traders=config.traders,
             budget=config.budget,
-            forms=forms,
-            form_of=_form_of(config, forms),
+            forms={name: offered[name].build(terms) for name in sorted({*form_of.values()})},
+            form_of=form_of,
             cheaper=cheaper,
         ),
         config_record=record,
         config_sha256=config_digest(record),
-        population=steps,
+        population=stages,
         idle_minds=tuple(name for name in _weights(config) if name not in minds),
     )
 
 
-def _cheaper(config: RunConfig, asked: set[str], with_tools: set[str]) -> dict[str, str]:
-    """For each model that is asked and has a cheaper one of its form, the cheapest; nothing without a run's budget.
+def _named_accounts(config: RunConfig, scenario: Scenario) -> tuple[str, ...]:
+    """Returns the accounts besides the traders': the scenario's, and one for each part that the run has."""
+    staffed_by, _ = staffing.read(config.traders.staffing, config.budget.governed)
+    lending = margin.ACCOUNTS if config.market.margin else ()
+    departed = () if isinstance(config.population, int) else (DEPARTED,)
+    computing = (COMPUTE,) if staffed_by.charges else ()
+    return (*scenario.named_accounts, *lending, *departed, *computing)
+
+
+def _cheaper(config: RunConfig, asked: set[str], with_tools: set[str], form_of: Mapping[str, str]) -> dict[str, str]:
+    """Returns for each model that is asked the cheapest one of its form, if cheaper; nothing without a run's budget.
 
     A model of the config that is no trader's mind counts too, so that one can be kept for lean times. What can call no
     tool takes no place at a desk.
@@ -210,7 +226,9 @@ def _cheaper(config: RunConfig, asked: set[str], with_tools: set[str]) -> dict[s
         if model.name not in asked or dear is None:
             continue
         tools = model.name in with_tools
-        fit = [m for m in config.models if m.form == model.form and (m.takes_tools or not tools)]
+        # Only a model that answers the same prompt can stand in for another.
+        alike = [m for m in config.models if form_of[m.name] == form_of[model.name]]
+        fit = [m for m in alike if not tools or TOOLS in engines.of(m).abilities]
         prices = {m.name: usd_per_turn(m, config.budget.tokens_per_turn) for m in fit}
         known = {name: usd for name, usd in prices.items() if usd is not None and usd < dear}
         if known:
@@ -218,14 +236,14 @@ def _cheaper(config: RunConfig, asked: set[str], with_tools: set[str]) -> dict[s
     return found
 
 
-def _staffed(config: RunConfig, asked: set[str], with_tools: set[str]) -> set[str]:
-    """The models that the staffing may choose; ConfigError where one cannot take the place of those that are asked."""
+def _staffed(config: RunConfig, asked: set[str], with_tools: set[str], form_of: Mapping[str, str]) -> set[str]:
+    """Returns the models that the staffing may choose; ConfigError where one cannot stand in for those asked."""
     found = {*staffing.models_of(config.traders.staffing)}
     entries = {model.name: model for model in config.models}
     for name in sorted(found):
-        if with_tools and not entries[name].takes_tools:
+        if with_tools and TOOLS not in engines.of(entries[name]).abilities:
             raise ConfigError(staffing.KEY, f"{name} can call no tool, and some minds have theirs call tools")
-        if other := sorted(model for model in asked if entries[model].form != entries[name].form):
+        if other := sorted(model for model in asked if form_of[model] != form_of[name]):
             raise ConfigError(
                 staffing.KEY, f"{name} answers in another form than {other[0]}", "give both the same models[].form"
             )
@@ -233,22 +251,43 @@ def _staffed(config: RunConfig, asked: set[str], with_tools: set[str]) -> set[st
 
 
 def _groups(scenario: Scenario) -> Int64:
-    """The kinds of traders over which minds are spread evenly: by what they make, where they barter."""
+    """Returns the kinds of traders over which minds are spread evenly: by what they make, where they barter."""
+    # Else one mind might have all makers of a good, and the comparison of minds would be one of goods.
     return scenario.makes if isinstance(scenario, Barters) else scenario.trader_kind
 
 
-def _form_of(config: RunConfig, forms: Mapping[str, Form[Any]]) -> dict[str, str]:
-    """The form of each model: the scenario's, if it has one alone, or the one that the model's entry names."""
-    if len(forms) == 1:
-        return dict.fromkeys((m.name for m in config.models), next(iter(forms)))
+def _form_of(config: RunConfig, scenario: Scenario, of: Mapping[str, Definition]) -> dict[str, str]:
+    """Returns the form of each model: the scenario's, if it has one alone, or the one that the model's entry names."""
+    offered = scenario.forms()
+    only = next(iter(offered)) if len(offered) == 1 else None
+    found = {model.name: only or model.form for model in config.models}
     for i, model in enumerate(config.models):
-        if model.form not in forms:
+        key, name = f"models.{i}.form", found[model.name]
+        if name not in offered:
+            reason = f"this scenario does not ask in the form {name!r}{suggest(name, list(offered))}"
+            raise ConfigError(key, reason, f"known: {', '.join(offered)}; {VARIABLE} names modules with more")
+        if offered[name].barters and not isinstance(scenario, Barters):
+            fit = ", ".join(other for other, form in offered.items() if not form.barters)
+            raise ConfigError(key, f"{name!r} asks traders who barter, and those of this scenario do not", f"use {fit}")
+        for ability in sorted(offered[name].needs - engines.of(model).abilities):
+            able = ", ".join(engines.able_to(ability)) or "none at hand"
+            reason = f"{name!r} needs an engine that has {ability!r}, and {model.engine!r} has not"
+            raise ConfigError(key, reason, f"engines that have it: {able}")
+    for definition in of.values():
+        _check_form(definition, found)
+    return found
+
+
+def _check_form(definition: Definition, form_of: Mapping[str, str]) -> None:
+    """ConfigError where a model of a mind answers in another form than that kind of mind can use."""
+    made_by = plugin(definition)
+    for model in made_by.models(definition.section) if made_by.form else ():
+        if form_of[model] != made_by.form:
             raise ConfigError(
-                f"models.{i}.form",
-                f"this scenario does not ask in the form {model.form!r}",
-                f"known: {', '.join(forms)}",
+                definition.key,
+                f"{model!r} answers in the form {form_of[model]!r}, and a {made_by.name} needs {made_by.form!r}",
+                f"set `form: {made_by.form}` at the model {model!r}",
             )
-    return {m.name: m.form for m in config.models}
 
 
 def _check_barter(scenario: Scenario, minds: tuple[str, ...], of: Mapping[str, Definition]) -> None:
@@ -269,7 +308,7 @@ def _check_margin(config: RunConfig, scenario: Scenario) -> None:
 
 
 def _mechanisms(config: MarketConfig, goods: tuple[str, ...]) -> tuple[Mechanism, ...]:
-    """How each good is matched; ConfigError if one is named that the scenario does not have."""
+    """Returns how each good is matched; ConfigError if one is named that the scenario does not have."""
     for good in config.mechanisms:
         if good not in goods:
             raise ConfigError(

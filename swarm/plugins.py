@@ -1,4 +1,4 @@
-"""The one loader of plug-ins: a plug-in is one file with one export, found by its name.
+"""Loads plug-ins, and is the only one who does: a plug-in is one file with one export, found by its name.
 
 A package of ours holds a kind of plug-in, one module each. More come from installed packages, by the entry points of
 group `swarm.plugins`, and from the modules that the environment variable SWARM_PLUGINS names, separated by commas. No
@@ -27,7 +27,7 @@ HOW_TO_GIVE = f"one of others is given by the module that holds it, say {VARIABL
 
 
 class Plugins:
-    """All plug-ins of one kind: what modules export as `export`, which has a `name`."""
+    """The plug-ins of one kind: what modules export as `export`, which has a `name`."""
 
     def __init__(self, package: str, export: str, noun: str, skip: tuple[str, ...] = ()) -> None:
         """`skip` are modules of the package that hold no plug-in; `noun` is what an error calls one."""
@@ -43,6 +43,7 @@ class Plugins:
 
     def find(self, name: str, key: str) -> Any:
         """Returns the plug-in called `name`; PluginMissing at `key` if there is none."""
+        # Ours first, so that nobody else's plug-in takes a name that configs already use.
         if name in self._own():
             return getattr(importlib.import_module(f"{self._package}.{name}"), self._export)
         for plugin in self._others():
@@ -62,6 +63,7 @@ class Plugins:
 
     def _own(self) -> list[str]:
         if self._found is None:
+            # Files are listed and not imported: one plug-in's packages are nobody else's cost.
             path = importlib.import_module(self._package).__path__
             modules = [m for m in pkgutil.iter_modules(path) if m.name not in self._skip]
             self._found = [m.name for m in modules if self._exports(m)]
@@ -84,7 +86,7 @@ class Plugins:
 
 
 def _modules() -> Iterator[ModuleType]:
-    """The modules outside of this package that hold plug-ins."""
+    """Yields the modules outside of this package that hold plug-ins."""
     for point in entry_points(group=ENTRY_POINTS):
         yield point.load()
     for name in filter(None, map(str.strip, os.environ.get(VARIABLE, "").split(","))):

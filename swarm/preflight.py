@@ -1,4 +1,4 @@
-"""What is checked before anything is started: that prompts fit, that models answer in time and can be used."""
+"""Checks what can be known before anything is started: that prompts fit, that models answer in time and can be used."""
 
 import importlib.util
 import logging
@@ -6,6 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
+from swarm.agents.asking import branches_of
 from swarm.agents.minds import asking, definitions, models_of, plugin
 from swarm.agents.observation import Observation
 from swarm.agents.shard import MODELS_SHARE
@@ -23,19 +24,20 @@ log = logging.getLogger(__name__)
 
 
 class Narrator(Protocol):
-    """Who is told what goes on before the first round and after the last."""
+    """Somebody who is told what goes on before the first round and after the last."""
 
     def phase(self, text: str) -> None:
-        """Something that takes a while has begun."""
+        """Tells that something which takes a while has begun."""
         ...
 
 
 def check_budget(config: RunConfig) -> None:
-    """ConfigError where the first round's prompts leave no room for a reply; later prompts are of the same size."""
+    """Raises ConfigError where the first round's prompts leave no room for a reply; later ones are of the same size."""
     if not config.models:
         return
     plan, seen, row = _first_round(config)
     minds = asking(plan.shard)
+    # Models asked once a turn are bound by the turn's budget; minds of several calls have bounds of their own.
     single = {model for mind in minds.values() if mind.most.calls == 1 for model in mind.models}
     single |= {plan.shard.cheaper[m] for m in single if m in plan.shard.cheaper}
     for model in plan.models:
@@ -60,7 +62,7 @@ def check_budget(config: RunConfig) -> None:
 
 
 def _first_round(config: RunConfig) -> tuple[RunPlan, Observation, int]:
-    """A plan, what its traders see in the first round, and the row of one whose own part is as long as any."""
+    """Returns a plan, what its traders see in the first round, and the row of one whose own part is as long as any."""
     plan = _to_be_observed(config)
     nothing = MarketState(
         np.zeros((plan.traders, len(plan.scenario.goods) + 1), dtype=np.int64), plan.scenario.opening_reference_ticks
@@ -71,10 +73,11 @@ def _first_round(config: RunConfig) -> tuple[RunPlan, Observation, int]:
 
 
 def _check_limits(config: RunConfig, plan: RunPlan) -> None:
-    """ConfigError where a run's budget would not let a single trader think, or cannot be reckoned."""
+    """Raises ConfigError where a run's budget would not let a single trader think, or cannot be reckoned."""
     budget = config.budget
     if not plan.models:
         return
+    # The most tokens that any mind's turn may take.
     dearest = max(mind.most.tokens for mind in asking(plan.shard).values())
     if budget.run_tokens is not None and budget.run_tokens < dearest:
         raise ConfigError(
@@ -113,20 +116,22 @@ def first_requests(config: RunConfig) -> dict[str, ModelRequest]:
     found: dict[str, ModelRequest] = {}
     for model in plan.models:
         form = plan.shard.form(model.name)
+        # What the reply leaves of the turn's budget is the prompt's.
         budget = config.budget.tokens_per_turn - model.max_completion_tokens
         if (rendered := form.render(seen, row, budget)) is not None:
+            behind, most = branches_of(form)(seen, row), model.max_completion_tokens
             schema = form.schema(seen, row)
-            found[model.name] = ModelRequest(rendered.messages, schema, model.max_completion_tokens, config.seed)
+            found[model.name] = ModelRequest(rendered.messages, schema, most, config.seed, branches=behind)
     return found
 
 
 def models_time_s(config: RunConfig) -> float:
-    """Seconds of a round after which models are no longer waited for."""
+    """Returns the seconds of a round after which models are no longer waited for."""
     return MODELS_SHARE * config.budget.round_deadline_s
 
 
 def check_deadline(config: RunConfig) -> list[str]:
-    """A line for each model whose answers must come too late; ConfigError where no trader's could come in time.
+    """Returns a line for each model whose answers must come too late; ConfigError where no trader's could come in time.
 
     Only a scripted policy's latency is known before the run. Baselines always answer in time.
     """
@@ -163,12 +168,13 @@ def check_shares(config: RunConfig, plan: RunPlan) -> list[str]:
 
 
 def _to_be_observed(config: RunConfig) -> RunPlan:
-    """A plan whose scenario can be observed; of several regions, one with most neighbours to hear of."""
+    """Returns a plan whose scenario can be observed; of several regions, one with most neighbours to hear of."""
     plan = compose(config)
     if plan.regions is None:
         return plan.run
     neighbours = plan.regions.neighbours
     most = max(range(len(neighbours)), key=lambda region: len(neighbours[region]))
+    # The region with most neighbours has the longest prompt: prices of each are shown.
     region_of(plan.markets[most]).elsewhere = tuple(
         (plan.names[n], plan.markets[n].market.opening_reference_ticks) for n in neighbours[most]
     )
@@ -176,7 +182,7 @@ def _to_be_observed(config: RunConfig) -> RunPlan:
 
 
 def check_extras(config: RunConfig) -> None:
-    """ConfigError where a mind of the run imports what is not installed here; a replay needs none of it."""
+    """Raises ConfigError where a mind of the run imports what is not installed here; a replay needs none of it."""
     of = definitions([m.name for m in config.models], config.traders)
     for name, weight in config.minds.items():
         if weight and (extra := plugin(of[name]).extra) is not None:
@@ -184,7 +190,7 @@ def check_extras(config: RunConfig) -> None:
 
 
 def must_be_installed(package: str, extra: str, key: str) -> None:
-    """ConfigError at `key` where a package is not installed that the optional part `extra` of ours brings."""
+    """Raises ConfigError at `key` where a package is not installed that the optional part `extra` of ours brings."""
     if importlib.util.find_spec(package) is None:
         raise ConfigError(
             key,
@@ -194,7 +200,7 @@ def must_be_installed(package: str, extra: str, key: str) -> None:
 
 
 def check(config: RunConfig, plan: RunPlan, own_cluster: bool, here: bool, narrator: Narrator) -> None:
-    """Raise before anything is started where the run cannot go well, and warn where a part of it cannot."""
+    """Raises before anything is started where the run cannot go well, and warn where a part of it cannot."""
     check_budget(config)
     check_extras(config)
     parties.read(config.parties)
@@ -204,7 +210,7 @@ def check(config: RunConfig, plan: RunPlan, own_cluster: bool, here: bool, narra
 
 
 def check_models(config: RunConfig, plan: RunPlan, own_cluster: bool, here: bool, narrator: Narrator) -> None:
-    """Raise before anything is started where models cannot be used, or not in this way."""
+    """Raises before anything is started where models cannot be used, or not in this way."""
     if config.runtime.http_port is not None and not own_cluster:
         raise ConfigError(
             "runtime.http_port",

@@ -1,4 +1,4 @@
-"""What a person sees while a run goes on: a live table on a terminal, a line now and then elsewhere."""
+"""Shows a person how a run goes on: a live table on a terminal, a line now and then elsewhere."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,29 +38,30 @@ class Progress:
 
     @contextmanager
     def shown(self) -> Iterator["Progress"]:
-        """Show progress while the block runs."""
+        """Shows progress while the block runs."""
         if self.quiet or not self.console.is_terminal:
             yield self
             return
         with Live(get_renderable=self._render, console=self.console, refresh_per_second=8) as live:
             self._live = live
             yield self
+            # Drawn once more at the end, or the last round would be missing.
             live.update(self._render(), refresh=True)
 
     def phase(self, text: str) -> None:
-        """Say what goes on while there are no rounds yet."""
+        """Says what goes on while there are no rounds yet."""
         self._phase = text
         if not self.quiet:
             # Above the live table where there is one, so that an address stays to be read.
             self.console.print(text, markup=False)
 
     def started(self, plan: RunPlan, opening: MarketState, named: Int64) -> None:
-        """The run has begun."""
+        """Takes note that the run has begun."""
         self._plan = plan.last
         self._begun = perf_counter()
 
     def round_done(self, outcome: RoundOutcome) -> None:
-        """Count a round and show it."""
+        """Counts a round and show it."""
         self._last = outcome
         if outcome.gathered.recorded:
             # What a journal tells again takes no time that says anything of the rounds to come.
@@ -72,6 +73,7 @@ class Progress:
         self._late += len(outcome.gathered.late)
         if self._live is None and not self.quiet and self._plan is not None:
             rounds = self._plan.rounds
+            # The first, the last, and so many between them, however long the run is.
             every = max(1, -(-rounds // LINES_PER_RUN))
             if outcome.round % every == 0 or outcome.round in (1, rounds):
                 prices = " ".join(f"{good} {price}" for good, price, _ in self._prices())
@@ -82,6 +84,7 @@ class Progress:
         if plan is None or last is None:
             return self._phase
         spent = perf_counter() - self._begun
+        # Seconds a round over all rounds that were run here, which smooths out single slow ones.
         pace = spent / max(last.round - self._recorded, 1)
         left = pace * (plan.rounds - last.round)
         problems = f"  errors {self._errors:,}" if self._errors else ""
@@ -92,7 +95,7 @@ class Progress:
         )
 
     def _prices(self) -> list[tuple[str, int, int]]:
-        """(good, price, change) by good."""
+        """Returns (good, price, change) by good, both in ticks."""
         if self._plan is None or self._last is None:
             return []
         now, before = self._last.state.reference_ticks, self._last.reference_before_ticks
@@ -107,6 +110,7 @@ class Progress:
             table.add_column(heading, justify="left" if heading == "good" else "right")
         cleared = last.cleared
         for g, (good, price, change) in enumerate(self._prices()):
+            # As on a ticker: up green, down red.
             style = "green" if change > 0 else "red" if change < 0 else "dim"
             table.add_row(
                 good,

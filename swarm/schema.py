@@ -1,4 +1,4 @@
-"""The strict, frozen base of everything that is read from a file, and the words in which its errors name values."""
+"""The strict, frozen base of everything that is read from a file, and how its errors show values."""
 
 from typing import Any
 

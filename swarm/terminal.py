@@ -111,6 +111,7 @@ def complain(text: str) -> None:
 
 def log_to_terminal() -> None:
     """Warnings of all modules come out on standard error, each as a line."""
+    # Only this project's own warnings: libraries have theirs about what a user cannot change.
     handler = _Warnings()
     handler.setLevel(logging.WARNING)
     logging.getLogger("swarm").addHandler(handler)

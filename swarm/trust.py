@@ -1,4 +1,4 @@
-"""Whom a run's config may have this machine talk to, and what it may open, read or load, where somebody else wrote it.
+"""Tells what a config of somebody else's demands of this machine, and remembers what its user has said yes to.
 
 A config that the user names is the user's own. A run's folder may come from anybody: what its config demands beyond
 this machine is shown, needs the user's word once, and is remembered by digest in the user's own folder. Keys are bound
@@ -40,6 +40,7 @@ class Demand:
 def demands(config: RunConfig, hosts: KeyHosts | None = None) -> list[Demand]:
     """Returns what a config demands, but for loopback and for keys that go to a host they are bound to."""
     found = [_demand(*told) for told in _told(config.record(), hosts or {})]
+    # The same demand of several models is asked about once.
     return list({demand.digest: demand for demand in found}.values())
 
 
@@ -66,6 +67,7 @@ def remember(wanted: Sequence[Demand]) -> None:
     path = _home() / "trusted.json"
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # Written beside and renamed, so that two runs at once leave one whole file; the oldest entries go.
         part = path.with_name(f".{path.name}.{os.getpid()}")
         part.write_text(json.dumps(dict(list(known.items())[-MOST_REMEMBERED:]), indent=1) + "\n", encoding="utf-8")
         part.replace(path)
@@ -96,7 +98,7 @@ def key_hosts(given: Sequence[str] = ()) -> dict[str, list[str]]:
 
 
 def check_key_hosts(config: RunConfig, hosts: KeyHosts) -> None:
-    """ConfigError where a key that is bound to hosts would be sent to another; whoever wrote the config."""
+    """Raises ConfigError where a key that is bound to hosts would be sent to another; whoever wrote the config."""
     for index, entry in enumerate(config.record()["models"]):
         variable, url = entry.get("api_key_env"), entry.get("base_url")
         if variable in hosts and url and not is_loopback(url) and not _allowed(variable, url, hosts):
@@ -118,11 +120,12 @@ def is_loopback(url: str) -> bool:
 
 
 def _told(record: Mapping[str, Any], hosts: KeyHosts) -> Iterator[tuple[str, Any]]:
-    """What a config demands, in words and in the values that it rests on."""
+    """Yields what a config demands, in words and in the values that it rests on."""
     for entry in record["models"]:
         if entry["engine"] in AT_HOME:
             continue
         url, variable, request = entry.get("base_url"), entry.get("api_key_env"), entry.get("request") or {}
+        # No address: the engine loads something here.
         if url is None:
             yield _of_engine(entry)
         elif not is_loopback(url) and not (variable and _allowed(variable, url, hosts)):
@@ -133,6 +136,7 @@ def _told(record: Mapping[str, Any], hosts: KeyHosts) -> Iterator[tuple[str, Any
                 [url, variable, entry.get("api_key_header"), request],
             )
     runtime = record["runtime"]
+    # Ports that the run opens are demands as well as addresses that it calls.
     if runtime["metrics_port"] is not None and not is_loopback(f"http://{_bracketed(runtime['metrics_host'])}"):
         yield f"metrics are shown on {runtime['metrics_host']}", ["metrics", runtime["metrics_host"]]
     if runtime["http_port"] is not None:
@@ -142,7 +146,7 @@ def _told(record: Mapping[str, Any], hosts: KeyHosts) -> Iterator[tuple[str, Any
 
 
 def _of_engine(entry: Mapping[str, Any]) -> tuple[str, Any]:
-    """What an engine demands that loads models: all of its words and switches, since any may name what is loaded."""
+    """Returns what an engine that loads models demands: its words and switches, any of which may name what it loads."""
     plain = {"name", "engine", "form", "temperament"}
     said = {
         key: value for key, value in entry.items() if key not in plain and (isinstance(value, str) or value is True)
@@ -152,7 +156,7 @@ def _of_engine(entry: Mapping[str, Any]) -> tuple[str, Any]:
 
 
 def _files(value: Any, key: str) -> Iterator[tuple[str, str]]:
-    """Keys, at any depth, that by their name lead to files or code."""
+    """Yields keys, at any depth, that by their name lead to files or code."""
     if isinstance(value, Mapping):
         for name, part in value.items():
             yield from _files(part, f"{key}.{name}" if key else str(name))
@@ -165,6 +169,7 @@ def _files(value: Any, key: str) -> Iterator[tuple[str, str]]:
 
 def _allowed(variable: str, url: str, hosts: KeyHosts) -> bool:
     parts = urlsplit(url)
+    # A binding may name a host with its port or any port of it.
     return any(host in ((parts.hostname or "").lower(), parts.netloc.lower()) for host in hosts.get(variable, ()))
 
 
@@ -177,7 +182,7 @@ def _bracketed(host: str) -> str:
 
 
 def _remembered() -> dict[str, str]:
-    """What was trusted before, by digest; nothing where the file is not there or is none."""
+    """Returns what was trusted before, by digest; nothing where the file is not there or is none."""
     try:
         found = json.loads((_home() / "trusted.json").read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
@@ -186,7 +191,7 @@ def _remembered() -> dict[str, str]:
 
 
 def _home() -> Path:
-    """The user's own folder for this program."""
+    """Returns the user's own folder for this program."""
     try:
         return Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser() / "swarm"
     except RuntimeError:

@@ -3,13 +3,13 @@
 What an answer means, this module does not know.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from swarm.agents.forms.protocol import Form
+from swarm.agents.forms.protocol import Branches, Form
 from swarm.agents.mind import Seats
 from swarm.agents.observation import Int64, Observation
 from swarm.agents.prompt import Prompt
@@ -50,9 +50,10 @@ async def ask(
     prompt_tokens, reply_tokens = budget
     seen, heard = seats.seen, seats.seen.private.heard
     digest = PromptDigest(form.system(), form.shared(seen.public))
+    branches = branches_of(form)
     # Seats with the same prompt are one request, with a sample for each.
-    alike: dict[str, list[int]] = {}
-    requests: dict[str, ModelRequest] = {}
+    alike: dict[tuple[str, ...], list[int]] = {}
+    requests: dict[tuple[str, ...], ModelRequest] = {}
     replies: list[ModelReply | None] = [None] * len(seats)
     digests = [0] * len(seats)
     pruned = np.zeros(len(seats), dtype=np.int64)
@@ -63,23 +64,31 @@ async def ask(
             continue
         pruned[i] = rendered.pruned_messages
         # The rules are the same for all, and what may be answered follows from the text.
-        text = rendered.messages[-1].content
-        if text in requests:
-            digests[i] = digests[alike[text][0]]
-            alike[text].append(i)
+        behind = branches(seen, row)
+        said = (rendered.messages[-1].content, *behind)
+        if said in requests:
+            digests[i] = digests[alike[said][0]]
+            alike[said].append(i)
         else:
-            digests[i] = digest.of(text)
-            alike[text] = [i]
-            requests[text] = ModelRequest(rendered.messages, form.schema(seen, row), reply_tokens, seeds[i])
+            digests[i] = digest.of("\0".join(said))
+            alike[said] = [i]
+            requests[said] = ModelRequest(
+                rendered.messages, form.schema(seen, row), reply_tokens, seeds[i], branches=behind
+            )
     if requests:
         asked = [
-            replace(r, more_seeds=tuple(seeds[i] for i in alike[text][1:])) if len(alike[text]) > 1 else r
-            for text, r in requests.items()
+            replace(r, more_seeds=tuple(seeds[i] for i in alike[said][1:])) if len(alike[said]) > 1 else r
+            for said, r in requests.items()
         ]
         answered = await asked_of(client, asked, deadline_s)
         for i, reply in zip((i for group in alike.values() for i in group), answered, strict=True):
             replies[i] = reply
     return Asked(replies, digests, pruned)
+
+
+def branches_of(form: Form[Any]) -> Callable[[Observation, int], tuple[str, ...]]:
+    """Returns what says which texts are scored behind a prompt of this form; none where it asks for an answer."""
+    return form.branches if isinstance(form, Branches) else lambda seen, row: ()
 
 
 def _fitted(form: Form[Any], seen: Observation, row: int, budget: int, size: TokenSize) -> Prompt | None:

@@ -183,13 +183,13 @@ def orders_of(
         np.iinfo(np.int64).min,
     )
     ranked = np.argsort(-gain.astype(np.float64), axis=1, kind="stable")
-    for place in range(min(max_orders - 1, ranked.shape[1])):
-        good = ranked[:, place]
+    for rank in range(min(max_orders - 1, ranked.shape[1])):
+        good = ranked[:, rank]
         limit = bid_ticks[everyone, good]
         lots: Int64 = np.where(gain[everyone, good] > np.iinfo(np.int64).min, barter.need[everyone, good], 0)
         lots = np.minimum(np.minimum(lots, max_quantity), purse // np.maximum(limit, 1))
         purse = purse - lots * limit
-        batches.append(_batch(private, everyone, place + 1, good, BUY, limit, lots))
+        batches.append(_batch(private, everyone, rank + 1, good, BUY, limit, lots))
     return Orders.concatenate(batches)
 
 

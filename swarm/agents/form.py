@@ -54,16 +54,16 @@ class MalformedReplyError(ValueError):
 
 def find_object(text: str) -> tuple[Any, tuple[Repair, ...]]:
     """The JSON value that `text` is, or the one object in it, and what was repaired; else MalformedReplyError."""
-    whole = _strict(text)
-    if whole is not None:
+    value = _strict(text)
+    if value is not None:
         trailing = len(text) - len(text.rstrip())
-        return whole, (Repair.ENDLESS_WHITESPACE,) if trailing >= MAX_WHITESPACE else ()
+        return value, (Repair.ENDLESS_WHITESPACE,) if trailing >= MAX_WHITESPACE else ()
     repairs: list[Repair] = []
     rest = after_reasoning(text)
     if rest is not text:
         repairs.append(Repair.REASONING)
-        if (whole := _strict(rest)) is not None:
-            return whole, tuple(repairs)
+        if (value := _strict(rest)) is not None:
+            return value, tuple(repairs)
     unfenced = _unfenced(rest)
     if unfenced is not rest:
         repairs.append(Repair.CODE_FENCE)
@@ -170,11 +170,11 @@ def _only_object(text: str) -> tuple[Any, list[Repair]]:
 
 
 def _matching_brace(text: str, start: int) -> int | None:
-    """The place behind the brace that closes the one at `start`, or None; braces in strings do not count."""
+    """Index behind the brace that closes the one at `start`, or None; braces in strings do not count."""
     depth = 0
     in_string = escaped = False
-    for place in range(start, len(text)):
-        sign = text[place]
+    for index in range(start, len(text)):
+        sign = text[index]
         if in_string:
             if escaped:
                 escaped = False
@@ -189,5 +189,5 @@ def _matching_brace(text: str, start: int) -> int | None:
         elif sign == "}":
             depth -= 1
             if depth == 0:
-                return place + 1
+                return index + 1
     return None

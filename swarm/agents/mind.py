@@ -50,9 +50,9 @@ class Seats:
         """The number of each seat's trader."""
         return self.seen.private.trader[self.rows]
 
-    def take(self, places: Int64) -> "Seats":
+    def take(self, indices: Int64) -> "Seats":
         """Returns the seats at these indices."""
-        return Seats(self.seen, self.rows[places], self.model[places], self.models)
+        return Seats(self.seen, self.rows[indices], self.model[indices], self.models)
 
     def seeds(self, seed: int) -> list[int]:
         """Returns a seed for the sampling of each seat's replies, the same whoever asks."""
@@ -109,8 +109,9 @@ class MindPlugin:
     """The one export of a mind's file.
 
     `build(name, section, plan)` makes the mind for the traders of a shard; `section` is an instance of `Config`.
-    `models(section)` names the models that it asks, `by_tools` says whether it has them call tools, and `barters`
-    whether it has to know what traders make, need and can spare. `first_call(section, plan, seen)` is what the first of
+    `models(section)` names the models that it asks, `by_tools` says whether it has them call tools, `form` names the
+    form that all of them must answer in where that matters, and `barters` says whether it has to know what traders
+    make, need and can spare. `first_call(section, plan, seen)` is what the first of
     several calls takes in tokens, which its section's `max_tokens` must allow. `extra` names a package that it imports
     and the optional part of ours that brings it.
     """
@@ -121,6 +122,7 @@ class MindPlugin:
     build: Callable[[str, Any, ShardPlan], Mind | Rule]
     models: Callable[[Any], tuple[str, ...]] = lambda _: ()
     by_tools: bool = False
+    form: str | None = None
     barters: bool = False
     first_call: Callable[[Any, ShardPlan, Observation], int] = lambda *_: 0
     extra: tuple[str, str] | None = None

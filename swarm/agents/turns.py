@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from swarm.agents.observation import Int64
-from swarm.agents.turn_record import ints, member, texts
 from swarm.llm.protocol import MAX_REPLY_CHARS, FinishReason, ModelReply, TokenUsage
+from swarm.market import records
 
 Float64 = npt.NDArray[np.float64]
 
@@ -310,24 +310,23 @@ class Turns:
         }
 
     @classmethod
-    def from_record(cls, record: Any, traders: int = 2**31) -> Self:
-        """Returns what `to_record` wrote; ValueError names the field that is wrong. Columns beside it are zero or NaN.
+    def from_record(cls, record: Any) -> Self:
+        """Returns what `to_record` wrote; RecordError names the field that is wrong.
 
-        `traders` is how many traders the run has.
+        Columns beside the history are zero or NaN, and which traders, minds and models a run has is not checked.
         """
         names = ("trader", "mind", "text", "finish_reason", "pruned_messages", "minds", "models", "calls")
-        record = member("turns", record, names)
-        minds, models = texts("turns.minds", record["minds"]), texts("turns.models", record["models"])
-        trader = ints("turns.trader", record["trader"], 0, traders - 1)
-        if (np.diff(trader) <= 0).any():
-            raise ValueError("turns.trader: expected each trader once, in ascending order")
+        record = records.mapping(record, "turns", names)
+        minds, models = records.texts(record["minds"], "turns.minds"), records.texts(record["models"], "turns.models")
+        trader = records.column(record["trader"], "turns.trader", low=0)
+        records.ascending(trader, "turns.trader")
         n = len(trader)
         return cls(
             trader=trader,
-            mind=ints("turns.mind", record["mind"], 0, len(minds) - 1, n),
-            text=texts("turns.text", record["text"], n),
-            finish_reason=_finish_reasons("turns.finish_reason", record["finish_reason"], n),
-            pruned_messages=ints("turns.pruned_messages", record["pruned_messages"], 0, MAX_RECORDED, n),
+            mind=records.column(record["mind"], "turns.mind", n, 0, len(minds) - 1),
+            text=records.texts(record["text"], "turns.text", n),
+            finish_reason=_finish_reasons(record["finish_reason"], "turns.finish_reason", n),
+            pruned_messages=records.column(record["pruned_messages"], "turns.pruned_messages", n, 0, MAX_RECORDED),
             minds=minds,
             models=models,
             calls=_calls_from_record(record["calls"], n, len(models)),
@@ -368,19 +367,23 @@ def _joined_calls(parts: Sequence[Turns], order: Int64, model: Int64) -> Calls:
 
 def _calls_from_record(record: Any, turns: int, models: int) -> Calls:
     names = ("turn", "model", "prompt_tokens", "completion_tokens", "prompt_digest", "finish_reason")
-    record = member("turns.calls", record, names)
-    turn = ints("turns.calls.turn", record["turn"], 0, turns - 1)
+    record = records.mapping(record, "turns.calls", names)
+    turn = records.column(record["turn"], "turns.calls.turn", low=0, high=turns - 1)
     if (np.diff(turn) < 0).any():
-        raise ValueError("turns.calls.turn: expected calls in the order of their turns")
+        raise records.RecordError("turns.calls.turn: expected calls in the order of their turns")
     n = len(turn)
+
+    def column(name: str, low: int, high: int) -> Int64:
+        return records.column(record[name], f"turns.calls.{name}", n, low, high)
+
     zeros = np.zeros(n, dtype=np.int64)
     return Calls(
         turn=turn,
-        model=ints("turns.calls.model", record["model"], 0, models - 1, n),
-        prompt_tokens=ints("turns.calls.prompt_tokens", record["prompt_tokens"], 0, MAX_RECORDED, n),
-        completion_tokens=ints("turns.calls.completion_tokens", record["completion_tokens"], 0, MAX_RECORDED, n),
-        prompt_digest=ints("turns.calls.prompt_digest", record["prompt_digest"], -(2**63), 2**63 - 1, n),
-        finish_reason=_finish_reasons("turns.calls.finish_reason", record["finish_reason"], n),
+        model=column("model", 0, models - 1),
+        prompt_tokens=column("prompt_tokens", 0, MAX_RECORDED),
+        completion_tokens=column("completion_tokens", 0, MAX_RECORDED),
+        prompt_digest=column("prompt_digest", records.LOWEST, records.HIGHEST),
+        finish_reason=_finish_reasons(record["finish_reason"], "turns.calls.finish_reason", n),
         cached_prompt_tokens=zeros,
         shared_prompt_tokens=zeros,
         latency_s=np.zeros(n),
@@ -388,8 +391,8 @@ def _calls_from_record(record: Any, turns: int, models: int) -> Calls:
     )
 
 
-def _finish_reasons(field: str, column: Any, length: int) -> tuple[Any, ...]:
-    found = texts(field, column, length)
+def _finish_reasons(value: Any, name: str, length: int) -> tuple[Any, ...]:
+    found = records.texts(value, name, length)
     if unknown := set(found) - _FINISH_REASONS:
-        raise ValueError(f"{field}: expected how a reply ended, found {min(unknown)[:40]!r}")
+        raise records.expected(name, "how a reply ended", min(unknown))
     return found

@@ -34,7 +34,7 @@ LEANING = ((2.0, 0.5), (0.5, 2.0), (1.0, 1.0), (1.0, 1.0))
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Family:
-    """Tasks as columns: their difficulty, what is known of them beforehand, and who passes with which bid.
+    """A family of tasks as columns: their difficulty, what is known beforehand, and who passes with which bid.
 
     `known` is [tasks, 5]; `right` and `bid` are [tasks, tiers], a bid being the claim over the bound.
     """
@@ -47,7 +47,7 @@ class Family:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Task:
-    """Values by good, [2, goods] what each takes of cash and storage, and both limits."""
+    """A task: values by good, [2, goods] what each takes of cash and storage, and both limits, [2]."""
 
     value: Int64
     weight: Int64
@@ -58,6 +58,7 @@ def task(random: np.random.Generator, goods: int) -> Task:
     """Returns a task with values that are near the sum of weights, so that no good is an easy choice."""
     weight = random.integers(5, 60, (2, goods))
     value = weight.sum(axis=0) // 2 + random.integers(0, 16, goods)
+    # [2]: each limit leaves room for a third to two thirds of all goods.
     limit = (weight.sum(axis=1) * random.uniform(0.3, 0.6, 2)).astype(np.int64)
     return Task(value, weight, limit)
 
@@ -102,6 +103,7 @@ def _search(
 ) -> Int64:
     """Swaps one good for another while that gains, and refills; it may use nothing but numbers, loops and arrays."""
     goods = len(value)
+    # First the guess, good by good while both limits hold, then random swaps.
     spent, filled, worth = (chosen * cash).sum(), (chosen * room).sum(), (chosen * value).sum()
     for good in guess:
         if not chosen[good] and spent + cash[good] <= limit[0] and filled + room[good] <= limit[1]:
@@ -166,8 +168,9 @@ def family(
 
 
 def _known(one: Task) -> list[float]:
-    """What can be seen of a task beforehand: its size, how tight both limits are, and how values follow weights."""
+    """Returns what is seen of a task beforehand: its size, how tight both limits are, and how values follow weights."""
     total = one.weight.sum(axis=0)
+    # Near 1 every good is worth what it takes, which makes a task hard.
     alike = np.corrcoef(one.value, total)[0, 1]
     return [
         float(len(one.value)),

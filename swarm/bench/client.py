@@ -33,6 +33,7 @@ def measure(narrator: Narrator) -> list[Result]:
         ModelRequest((system, Message("user", f"ROUND {i} of {CALLS}\n" + "acorns 20 +1 5 0 0\n" * 40)), schema, 200, i)
         for i in range(CALLS)
     ]
+    # One call at a time shows a call's own cost, 64 at once what is shared between calls.
     results = []
     with served({"": json.dumps(_REPLY)}) as (url, _):
         for concurrency in CONCURRENCY:

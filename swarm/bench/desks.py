@@ -80,6 +80,7 @@ def stock() -> Callable[[], None]:
         """Gives the same replies, as smolagents' own models do."""
 
         def generate(self, messages: list[Any], *_: Any, **__: Any) -> Any:
+            # What smolagents' models do with messages before they send them belongs to its cost.
             prepared = self._prepare_completion_kwargs(messages, tools_to_call_from=agent.tools_and_managed_agents)
             text = REPLIES[len(prepared["messages"]) > 2]
             return ChatMessage(MessageRole.ASSISTANT, text, token_usage=AgentTokenUsage(500, 20))

@@ -64,6 +64,7 @@ def measure(path: Path | None, traders: int, usd_per_core_hour: float, narrator:
     results = []
     for model in config.models:
         ledgers = []
+        # Each run is a new one, so that no cache of one helps the next.
         for attempt in range(RUNS):
             narrator.phase(f"{model.name}, run {attempt + 1} of {RUNS}")
             ledgers.append(_run(_alone(config, model, traders), narrator))

@@ -87,6 +87,7 @@ def measure(narrator: Narrator) -> list[Result]:
         for request in requests:
             asyncio.run(engine.complete([request], 60.0))
         single.append(1_000 * (perf_counter() - started) / len(requests))
+    # Of all prompts of the round, each counted by its own model's tokenizer.
     tokens = [r.usage.prompt for t, batch in asked.items() for r in _engines()[t].answer(batch, 600.0)]
     return [
         median_of(

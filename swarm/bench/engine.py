@@ -89,6 +89,7 @@ def measure(folder: Path, catalogue: str, narrator: Narrator) -> list[Result]:
     blocks: list[float] = []
     for attempt in range(RUNS):
         narrator.phase(f"run {attempt + 1} of {RUNS}, over Ray")
+        # The two halves of a pair follow each other, since the machine's speed drifts.
         over_ray.append(_over_ray(run, narrator))
         narrator.phase(f"run {attempt + 1} of {RUNS}, in one process and straight to the engine")
         one, direct, missed = _in_one_process(run)
@@ -162,6 +163,7 @@ def missed_blocks(prompts: Sequence[Sequence[int]], replies: Sequence[ModelReply
         if len(set(column)) > 1:
             break
         shared += 1
+    # Blocks per request, the first request having to compute them.
     ideal = shared // BLOCK_TOKENS * (len(prompts) - 1) / len(prompts)
     cached = sum(reply.usage.cached_prompt for reply in replies) / len(replies) / BLOCK_TOKENS
     return max(0.0, ideal - cached)

@@ -1,4 +1,4 @@
-"""The one form of a benchmark's result, as a table for the terminal and as JSON."""
+"""Owns the one form of a benchmark's result, which the terminal's table and the JSON are made from."""
 
 import json
 import os
@@ -18,7 +18,7 @@ RUNS = 5
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One figure, the median of `runs`; `value` is None where it cannot be measured here, and `note` says why.
+    """A figure, the median of `runs`; `value` is None where it cannot be measured here, and `note` says why.
 
     `aim` is what was aimed at, `bound` what limits the figure in words, and `of_bound` how much of that is reached.
     """
@@ -43,6 +43,7 @@ class Result:
 
 def median_of(name: str, runs: list[float], unit: str, better: Literal["lower", "higher"], **more: Any) -> Result:
     """Returns a result whose value is the median of `runs`."""
+    # Six digits hold more than any clock here tells, and keep the committed files readable.
     return Result(name, round(median(runs), 6), unit, better, runs=tuple(round(r, 6) for r in runs), **more)
 
 

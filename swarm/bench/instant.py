@@ -1,4 +1,4 @@
-"""An OpenAI-compatible endpoint in a process of its own that answers with fixed replies, at once or after a while."""
+"""Runs an OpenAI-compatible endpoint in a process of its own that answers with fixed replies, at once or later."""
 
 import json
 import subprocess

@@ -120,6 +120,7 @@ def measure(narrator: Narrator) -> list[Result]:
     found: dict[str, list[Behaviour]] = {way: [] for way in WAYS}
     for seed in range(1, SEEDS + 1):
         narrator.phase(f"market {seed} of {SEEDS}, {len(WAYS)} ways to hear")
+        # The same seed four ways: the market differs in what traders hear alone.
         for way, traders in WAYS.items():
             found[way].append(behaviour(seed, traders))
     shares = [1 - m.delivered / m.addressed for m in found["weighted"]]

@@ -35,6 +35,7 @@ def measure(narrator: Narrator) -> list[Result]:
     local_s, ray_s = median(seconds[True]), median(seconds[False])
     # What Ray may add: a share for its messages, and a constant for what does not depend on size.
     allowed = ALLOWED_RATIO * local_s + ALLOWED_EXTRA_S
+    # Neighbouring runs are compared, which share the machine's state.
     ratios = [r / s for r, s in zip(seconds[False], seconds[True], strict=True)]
     return [
         median_of(

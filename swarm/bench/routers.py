@@ -29,7 +29,7 @@ OVERHEAD = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Routed:
-    """What a router came to on the judged tasks: share passed, dollars per million tokens, share of the dearest."""
+    """The outcome of a router on the judged tasks: share passed, dollars per million tokens, share of the dearest."""
 
     passed: float
     usd: float
@@ -49,6 +49,7 @@ class Split:
     def outcome(self, choice: Int64, extra: float = 0.0, cost: Float64 | None = None) -> Routed:
         """Returns what a choice over the judged tasks comes to; `extra` is paid on every task."""
         rows = np.arange(len(self.judge))
+        # Only the chosen tier is paid, unless a router asked others on the way.
         usd = self.price[choice] if cost is None else cost
         right = self.family.right[self.judge][rows, choice]
         return Routed(float(right.mean()), float(usd.mean()) + extra, float((choice == len(self.price) - 1).mean()))
@@ -101,9 +102,11 @@ def frugal(split: Split) -> Routed:
     known = _standard(split)
     chance = _out_of_fold(split, lambda tier: np.c_[known, 50 * split.family.bid[:, tier]], _regression)
     dearest = len(split.price) - 1
+    # A cascade pays for every tier up to the one that it stops at.
     cumulated = np.cumsum(split.price)
 
     def stops(rows: Int64, threshold: float) -> Int64:
+        # The first tier that looks good enough, or the dearest.
         good = chance[rows] > threshold
         return np.where(good.any(axis=1), good.argmax(axis=1), dearest)
 
@@ -126,6 +129,7 @@ def calibrated_bids(split: Split) -> Routed:
 def auction(split: Split, *, price: bool = True, bids: bool = True) -> Routed:
     """Holds the strategy auction, with min-max weights; without `price` or without `bids` that part is left out."""
     parts = _parts(split, price=price, bids=bids)
+    # Min-max weights need no outcomes of the training tasks, and so are fitted on a few of them.
     fitted = split.random.permutation(split.train)[:FITTED_TASKS]
     weights = fit_min_max(parts[fitted])
     return split.outcome(winners(scores(parts[split.judge], weights)), split.overhead)
@@ -152,7 +156,7 @@ def _parts(split: Split, *, price: bool = True, bids: bool = True) -> Float64:
 
 
 def _standard(split: Split) -> Float64:
-    """What is known of each task, with mean zero and deviation one over the training tasks."""
+    """Returns what is known of each task, with mean zero and deviation one over the training tasks."""
     known = split.family.known
     mean, spread = known[split.train].mean(axis=0), known[split.train].std(axis=0) + 1e-9
     standard: Float64 = (known - mean) / spread
@@ -172,6 +176,7 @@ def _out_of_fold(split: Split, features: Callable[[int], Float64], model: Model)
         known, passed = features(tier), right[:, tier]
         chance[split.judge, tier] = model(known[split.train], passed[split.train], known[split.judge])
         for fold in folds:
+            # A task's own outcome must not be in the model that foretells it.
             rest = np.setdiff1d(split.train, fold)
             chance[fold, tier] = model(known[rest], passed[rest], known[fold])
     return chance
@@ -188,6 +193,7 @@ def _regression(known: Float64, passed: Float64, asked: Float64) -> Float64:
     """Logistic regression with a unit ridge, by Newton's method; the constant is not penalised."""
     scale = known.std(axis=0) + 1e-9
     mean = known.mean(axis=0)
+    # [tasks, 1 + features], the first column for the constant.
     x = np.c_[np.ones(len(known)), (known - mean) / scale]
     ridge = np.diag([1e-6, *np.ones(known.shape[1])])
     weights = np.zeros(x.shape[1])
@@ -216,5 +222,6 @@ def _as_good(split: Split, tiers: Int64, cost: float) -> tuple[bool, float]:
     """Orders what is as good as the dearest tier by cost, and puts what is not behind it, by success."""
     right = split.family.right[split.train]
     passed = float(right[np.arange(len(right)), tiers].mean())
+    # A router may save money only where it passes as many tasks as the dearest tier alone.
     worse = passed < right[:, -1].mean()
     return worse, -passed if worse else cost

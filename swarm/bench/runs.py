@@ -1,4 +1,4 @@
-"""Runs that benchmarks measure: five scripted policies in the wood, played from end to end, and watched once warm."""
+"""Plays the runs that benchmarks measure: five scripted policies in the wood, from end to end, watched once warm."""
 
 import tempfile
 from pathlib import Path
@@ -34,6 +34,7 @@ class Warm:
 
     def round_done(self, outcome: RoundOutcome) -> None:
         """Keeps a round once the processes are warm."""
+        # The first rounds import, connect and fill caches.
         if outcome.round > self.warm_up_rounds:
             self.seconds.append(outcome.duration_s)
             self.turns += len(outcome.gathered.turns)
@@ -69,6 +70,7 @@ def scripted(name: str, **keys: Any) -> RunConfig:
 
 def play(config: RunConfig, runs_on: RunsOn, narrator: Narrator, *watchers: Watcher) -> None:
     """Plays a whole run with its journal and its tables, as `swarm run` has them, in a folder that ends with it."""
+    # An endpoint that does not answer would else show as a very fast run.
     check_models(config, compose(config).run, runs_on.own_cluster, runs_on.address is None, narrator)
     with tempfile.TemporaryDirectory() as folder:
         run.play(config, *watchers, runs_on=runs_on, journals_in=Path(folder), narrator=narrator)

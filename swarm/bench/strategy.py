@@ -1,4 +1,4 @@
-"""What a strategy auction is worth beside other routers, on a family of tasks with a known optimum.
+"""Measures what a strategy auction is worth beside other routers, on a family of tasks with a known optimum.
 
 The tiers are bounded solvers and no language models, so this shows the mechanism and says nothing about models. Two
 gates are looked at first: where the oracle is hardly better than the dearest tier, or a bid tells nothing, no auction
@@ -49,6 +49,7 @@ T_14 = 2.145
 def measure(narrator: Narrator) -> list[Result]:
     """Returns each router's success, cost and use of the dearest tier, over 5 orders of 3 sets of tasks."""
     results: list[Result] = []
+    # Nested tiers are the counter-example: there an auction cannot pay, and the gates must say so.
     for nested in (False, True):
         narrator.phase("solving tasks with nested tiers" if nested else "solving tasks")
         with quiet():
@@ -60,7 +61,7 @@ def measure(narrator: Narrator) -> list[Result]:
 
 
 def _gates(families: list[Family], suffix: str) -> list[Result]:
-    """Whether an auction can pay on all tasks together; the sentence is the bound that the table shows."""
+    """Tells whether an auction can pay on all tasks together; the sentence is the bound that the table shows."""
     joined = gates(
         np.concatenate([f.right for f in families]),
         np.concatenate([f.bid for f in families]),
@@ -80,6 +81,7 @@ def _table(families: list[Family], narrator: Narrator) -> list[Result]:
             narrator.phase(f"order {order + 1} of {ORDERS}, tasks {seed + 1} of {len(SEEDS)}")
             random = np.random.default_rng([seed, order])
             shuffled = random.permutation(len(tasks.right))
+            # Half of the tasks train each router, the other half judges all.
             half = len(shuffled) // 2
             split = Split(tasks, PRICES, shuffled[:half], shuffled[half:], random)
             for name, router in ROUTERS.items():
@@ -121,6 +123,7 @@ def interval(differences: list[float]) -> str:
 @contextmanager
 def quiet() -> Iterator[None]:
     """Keeps what the solver's native code prints of itself off the terminal."""
+    # The solver writes to the descriptor itself, past Python's own stdout.
     kept = os.dup(1)
     with Path(os.devnull).open("wb") as nowhere:
         os.dup2(nowhere.fileno(), 1)

@@ -1,4 +1,4 @@
-"""The project's tables of figures, made from the benchmarks' JSON files and from nothing else.
+"""Makes the project's tables of figures, from the benchmarks' JSON files and from nothing else.
 
 `python -m swarm.bench.table` writes all figures to docs/benchmarks.md and the ten that matter most to the README, each
 between its two marks.
@@ -39,6 +39,7 @@ def render(folder: Path, names: Sequence[str] | None = None) -> str:
         form = json.loads(file.read_text(encoding="utf-8"))
         machine = form["machine"]
         rows = {result["name"]: _row(form["bench"], result) for result in form["results"]}
+        # A figure that two files have is taken from the later one.
         found |= rows
         if names is None or rows.keys() & set(names):
             machines.add(

@@ -70,6 +70,7 @@ class _Meter:
                 # A prompt that several traders share is computed once for all of them.
                 self.computed_tokens += self.cache.computed(tokens)
             self.prompt_tokens += request.samples * length
+        # Only lengths are asked for: a meter without a model behind it answers with silence.
         if self.inner is None:
             silence = ModelReply("", TokenUsage(0, 0), "stop", 0.0)
             return [silence] * sum(request.samples for request in requests)
@@ -178,6 +179,7 @@ def slope(narrator: Narrator) -> Result:
     """Returns the log-log slope, over populations, of tokens computed in a round: uncached prompts and replies."""
     slopes: list[float] = []
     for seed in range(1, RUNS + 1):
+        # Computed tokens of a round at each population, mean of the measured rounds.
         computed = []
         for population in POPULATIONS:
             narrator.phase(f"run {seed} of {RUNS}, {population} traders")

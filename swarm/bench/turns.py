@@ -151,6 +151,7 @@ def _waiting(narrator: Narrator) -> list[Result]:
             for attempt in range(RUNS):
                 narrator.phase(f"run {attempt + 1} of {RUNS}, {traders} traders and a model that takes a second")
                 run = config(url, traders, WARM_UP_ROUNDS + LATENCY_ROUNDS)
+                # 1 would be a round that takes no longer than the model alone.
                 ratios.append(_run(run, False, pid, narrator).median_s / LATENCY_S)
             results.append(
                 median_of(

@@ -1,1 +1,1 @@
-"""The commands of the command line, by what they are about; each asks others to do the work and prints."""
+"""The commands of the command line, by what they are about. Each reads its options, asks others to work, and prints."""

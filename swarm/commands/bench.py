@@ -1,4 +1,4 @@
-"""Commands that measure on this machine."""
+"""Commands that measure on this machine; each benchmark lies in `swarm.bench` and is imported when it is asked for."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -149,9 +149,11 @@ def _bench(name: str, measure: Callable[[Any], list[Any]], json_path: Path | Non
     from swarm.bench.form import machine, write_json
     from swarm.progress import Progress
 
+    # Progress goes to standard error, so that the table alone is piped on.
     progress = Progress(err)
     with progress.shown():
         results = measure(progress)
+    # One row a figure: its median, what it should be, and whether it is.
     table = Table(box=None, padding=(0, 2), header_style="dim")
     for heading in ("figure", "median of 5", "aim", "unit", ""):
         justify: Literal["left", "right"] = "right" if heading in ("median of 5", "aim") else "left"
@@ -159,6 +161,7 @@ def _bench(name: str, measure: Callable[[Any], list[Any]], json_path: Path | Non
     for result in results:
         value = "-" if result.value is None else f"{result.value:,.6g}"
         aim = "" if result.aim is None else f"{'<=' if result.better == 'lower' else '>='} {result.aim:,.6g}"
+        # A figure without an aim has no verdict, and its note says what it means.
         verdict = {None: "", True: "reached", False: "[yellow]short of the aim[/yellow]"}[result.reached]
         table.add_row(result.name, value, aim, result.unit, verdict or escape(result.note))
     out.print(table)

@@ -1,4 +1,4 @@
-"""Options that several commands have."""
+"""Options that several commands have, so that one word means the same in each."""
 
 from pathlib import Path
 from typing import Annotated

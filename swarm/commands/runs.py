@@ -52,10 +52,12 @@ def run(
     from swarm import trust as trusting
     from swarm.runtime.run import Session
 
+    # What may be refused comes before the run's folder, so that a refusal leaves nothing behind.
     hosts = trusting.key_hosts(tuple(keys or ()))
     if resume is not None:
         if config is not None or seed is not None or overrides or out_dir is not None:
             raise ConfigError("--resume", "a resumed run has its config, its seed and its folder already")
+        # A folder of somebody else's is looked at, and its demands are shown, before it is gone on with.
         folder = _found(resume)
         folder.check_config()
         found = config_file.load(folder.config)
@@ -103,6 +105,7 @@ def fork(
     changes = (*(overrides or ()), *([] if seed is None else [f"seed={seed}"]))
     parent = _found(directory)
     parent.check_config()
+    # The parent's config and the fork's: what differs was said by this user, just now.
     found, changed = config_file.load(parent.config), config_file.load(parent.config, changes)
     hosts = trusting.key_hosts(tuple(keys or ()))
     trusting.check_key_hosts(changed, hosts)
@@ -123,7 +126,7 @@ def _check_memory(local: bool) -> None:
 
 
 def _found(directory: Path) -> "RunFolder":
-    """The folder of a run that is there, with nothing in it that leads elsewhere."""
+    """Returns the folder of a run that is there, with nothing in it that leads elsewhere."""
     from swarm.simulation.folder import RunFolder
 
     folder = RunFolder(directory)
@@ -139,6 +142,7 @@ def _say_trusted(new: Any) -> None:
 def _runs_on(local: bool, address: str | None) -> "RunsOn":
     from swarm.runtime.ports import RunsOn
 
+    # RAY_ADDRESS may say "local" or nothing at all, as Ray itself takes it.
     return RunsOn(local=local, address=None if local or address in (None, "", "local") else address)
 
 
@@ -159,12 +163,13 @@ def _where(
 
 
 def _run(runs_on: "RunsOn", folder: "RunFolder", quiet: bool, start: Callable[["Session"], "RunResult"]) -> None:
-    """Run until the end or Ctrl-C, and say what it came to."""
+    """Runs until the end or Ctrl-C, and says what it came to."""
     from swarm.progress import Progress
     from swarm.report import outcome
     from swarm.runtime.run import Session
     from swarm.simulation.loop import Interrupted
 
+    # The first Ctrl-C lets the round end, so the run is whole up to there.
     stop = StopFlag()
     progress = Progress(out, quiet)
     try:
@@ -181,8 +186,8 @@ def _run(runs_on: "RunsOn", folder: "RunFolder", quiet: bool, start: Callable[["
         )
     if not result.finished:
         err.say(
-            f"stopped after round {summary['rounds']} of {summary['rounds_planned']}; the journal is whole up to there "
-            f"and `swarm run --resume {result.folder.path}` goes on"
+            f"stopped after round {summary['rounds']} of {summary['rounds_planned']}; the journal is complete up to "
+            f"there and `swarm run --resume {result.folder.path}` goes on"
         )
     for line in outcome.lines(summary):
         out.say(line)
@@ -201,7 +206,7 @@ def replay(
 ) -> None:
     """Rebuild a run from its journal alone and say whether the recorded history holds.
 
-    No model is asked and no cluster is needed. Exit status 0: it holds; 1: it does not; 2: there is no whole journal.
+    No model is asked and no cluster is needed. Exit status 0: it holds; 1: it does not; 2: no complete journal.
     """
     _check_memory(local=True)
     from swarm.planning import composed
@@ -212,31 +217,33 @@ def replay(
     folder = _found(directory)
     recorder = WorldRecorder()
     result = replay_journals(folder.journals, composed, (recorder,))
-    place = folder.path if folder.region_journals else folder.journal
+    replayed = folder.path if folder.region_journals else folder.journal
     planned = result.plan.rounds
+    # A killed run ends within a round, whose records count for nothing.
     if result.torn_bytes or result.unfinished_records:
         out.say(
             f"the journal ends within round {result.rounds + 1}: {result.unfinished_records} records and "
-            f"{result.torn_bytes} bytes behind the last whole round are no part of the history"
+            f"{result.torn_bytes} bytes behind the last complete round are no part of the history"
         )
     # The history must be what the journal says and what the summary said when the run ended.
     if result.mismatch:
-        raise ReplayMismatch(f"{place}: the history does not hold: {result.mismatch}")
+        raise ReplayMismatch(f"{replayed}: the history does not hold: {result.mismatch}")
     recorded = folder.recorded_sha256()
     if recorded not in (None, result.replayed_sha256):
         raise ReplayMismatch(
-            f"{place}: the journal replays to {result.replayed_sha256}, but summary.json says {recorded}"
+            f"{replayed}: the journal replays to {result.replayed_sha256}, but summary.json says {recorded}"
         )
     if rebuild:
         finished = result.rounds == planned
-        extra: dict[str, Any] = {"finished": finished, "place": "a replay of the journal", "layout": {}, "lost": {}}
+        # What a journal cannot know: where the run was, and what it lost on the way.
+        extra: dict[str, Any] = {"finished": finished, "runs_on": "a replay of the journal", "layout": {}, "lost": {}}
         record = recorder.finish(result.closings, extra)
         with folder.rewritten():
             folder.write_record(record)
             folder.write_report(render(record))
         out.say(f"report {folder.report}")
-    whole = "all" if result.rounds == planned else f"{result.rounds} of"
-    out.say(f"the history holds: {whole} {planned} rounds replayed")
+    complete = "all" if result.rounds == planned else f"{result.rounds} of"
+    out.say(f"the history holds: {complete} {planned} rounds replayed")
     out.say(f"journal_sha256 {result.replayed_sha256}")
 
 
@@ -263,7 +270,7 @@ def report(directory: RunDirectory) -> None:
 
 
 def _new_folder(named: Path | None, generated: Path) -> "RunFolder":
-    """The folder that was named, or the first of the generated name which is free."""
+    """Returns the folder that was named, or the first of the generated name which is free."""
     from swarm.simulation.folder import RunFolder
 
     return RunFolder(named) if named else RunFolder(generated, or_next=True)

@@ -15,7 +15,7 @@ dashboards_app = typer.Typer(name="dashboards", help="The Grafana dashboards of 
 
 @dashboards_app.callback(invoke_without_command=True)
 def help_alone(context: typer.Context) -> None:
-    """Help, where no command is named."""
+    """Says the help, where no command is named."""
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
 
@@ -30,6 +30,7 @@ def train(
     It needs torch: pip install '.[train]' in a clone of the project. The weights that travel with the code came of
     --seed 1.
     """
+    # torch takes seconds to import, and is not installed with the rest.
     from swarm.training.launch import train_models
     from swarm.training.recipe import Recipe
 
@@ -54,6 +55,7 @@ def fake_model(
     from swarm.llm.fake_faults import FAULTS, parse_faults
     from swarm.llm.fake_model import serve_forever
 
+    # The list is for reading, one fault a line, and starts nothing.
     if list_faults:
         for name, meaning in FAULTS.items():
             out.say(f"{name:22} {meaning}")
@@ -133,6 +135,7 @@ def push_dashboards(
     """
     from swarm.monitoring import dashboards, grafana
 
+    # The committed JSON is pushed, so that Grafana's library is not needed to push.
     found = dashboards.committed()
     with grafana.connected(url, os.environ.get(grafana.TOKEN_VARIABLE, ""), insecure) as server:
         for pushed in grafana.push(server, list(found.values()), prometheus, every_s):
@@ -151,6 +154,7 @@ def build_dashboards(
     """Build the dashboards' JSON from the code; needs grafana-foundation-sdk, as `make setup` installs it."""
     from swarm.monitoring import dashboards
 
+    # What is committed must be what the code builds, to the byte.
     texts = dashboards.built()
     differing = dashboards.differing(texts, directory)
     if check:

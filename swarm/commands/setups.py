@@ -36,7 +36,7 @@ def validate(
         name = resolved.scenario["name"] if resolved else "wood"
         for key in keys(name):
             default = f", default {key.default}" if key.default else ""
-            out.print(f"[bold]{escape(key.place)}[/bold]  [dim]{escape(key.kind + default)}[/dim]")
+            out.print(f"[bold]{escape(key.key)}[/bold]  [dim]{escape(key.kind + default)}[/dim]")
             out.print(f"    {escape(key.meaning)}")
         err.say(
             "In a key, the items of a list count from 0: models.0.name is the name of the first model. Rounds, from 1."
@@ -94,9 +94,10 @@ def list_models(context: typer.Context) -> None:
             f"engine: embedded, temperament: {name}", what, f"Schooled to choose as this rule does: {summary}"
         )
     table.add_row("engine: openai", "any model behind an OpenAI-compatible API", "As base_url and model say.")
+    # Rules that are asked for by name: most as a mind, one as the way of travellers.
     for baseline, summary in BASELINE_SUMMARIES.items():
-        place = "regions.abroad" if baseline == ARBITRAGE else "traders.minds"
-        table.add_row(f"{place}: {baseline}", "baseline, reads no text", summary)
+        key = "regions.abroad" if baseline == ARBITRAGE else "traders.minds"
+        table.add_row(f"{key}: {baseline}", "baseline, reads no text", summary)
     out.print(table)
 
 
@@ -111,6 +112,7 @@ def check_models(config: ConfigPath, overrides: Overrides = None) -> None:
     resolved = config_file.load(config, tuple(overrides or ()))
     plan = compose(resolved).run
     must_be_usable(plan.models, plan.shard.budget.tokens_per_turn, requests=first_requests(resolved))
+    # Slow models are usable: their traders are late, which is a warning and no error.
     for line in (*check_deadline(resolved), *too_slow(plan.models, models_time_s(resolved))):
         err.print(f"[yellow]warning[/yellow] {escape(line)}")
     names = ", ".join(f"{m.name} ({m.engine})" for m in plan.models) or "no models"
@@ -122,6 +124,7 @@ def doctor() -> None:
     """Say what this machine has for running swarms, and what each missing part costs."""
     from swarm.doctor import findings
 
+    # What is missing is no fault by itself: the advice beside it says what it costs.
     marks = {"ok": "[green]ok[/green]", "warning": "[yellow]look[/yellow]", "missing": "[dim]none[/dim]"}
     table = Table(box=None, padding=(0, 2), header_style="dim")
     for heading in ("part", "", "found", "what follows"):

@@ -1,4 +1,4 @@
-"""How a person ends what goes on: the first Ctrl-C asks, the second ends."""
+"""Lets a person end what goes on: the first Ctrl-C asks, the second ends."""
 
 import signal
 from types import FrameType
@@ -7,7 +7,7 @@ INTERRUPTED_STATUS = 130
 
 
 class StopFlag:
-    """Set by the first Ctrl-C or SIGTERM; the second Ctrl-C ends the process as Python would."""
+    """A flag that the first Ctrl-C or SIGTERM sets; the second Ctrl-C ends the process as Python would."""
 
     def __init__(self) -> None:
         self._set = False
@@ -24,6 +24,7 @@ class StopFlag:
             signal.signal(number, handler)
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
+        # SIGTERM may come twice, from systems that repeat it, and must not cut a round off.
         if self._set and number == signal.SIGINT:
             raise KeyboardInterrupt
         self._set = True

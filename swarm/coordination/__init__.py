@@ -1,1 +1,1 @@
-"""How minds hear of each other: who is told what, within which bounds."""
+"""How minds work together: who hears whom, who is asked at which model, and what several answers come to."""

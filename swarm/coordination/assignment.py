@@ -1,4 +1,4 @@
-"""Who thinks in a round, and with which model: columns over traders. Why it was chosen, this module does not know."""
+"""Columns over traders of who thinks in a round, and with which model. Why it was chosen, this module does not know."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -15,7 +15,7 @@ OWN = -1
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Chosen:
-    """Those who are asked in a round, by number and ascending; `model` is an index into `models`, or OWN."""
+    """The traders that are asked in a round, by number and ascending; `model` is an index into `models`, or OWN."""
 
     trader: Int64
     model: Int64
@@ -24,7 +24,7 @@ class Chosen:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Assignment:
-    """Row i says of trader i whether it is there, whether its mind is asked, and which model then answers.
+    """The assignment of a round: of trader i, row i says if it is there, if it is asked, and which model answers.
 
     A mind that asks no model decides in every round in which its trader is there. `model` is an index into `models`, or
     OWN.

@@ -24,7 +24,7 @@ CAPACITY, NEAREST = 2_000, 8
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """One auction: the bids by candidate, who won it, and the profit that the winner realised, in cents."""
+    """A past auction: the bids by candidate, who won it, and the profit that the winner realised, in cents."""
 
     task: str
     bids: tuple[str, ...]
@@ -34,7 +34,7 @@ class Remembered:
 
 @dataclass(slots=True)
 class AuctionMemory:
-    """At most `capacity` past auctions, and how many there were in all."""
+    """The memory of at most `capacity` past auctions, and of how many there were in all."""
 
     seed: int
     capacity: int = CAPACITY
@@ -49,10 +49,10 @@ class AuctionMemory:
             self.kept.append(auction)
             self._vectors.append(vector(auction.task))
             return
-        place = int(draw_below(self.seed, "auction memory", number + 1, np.array([number])).item())
-        if place < self.capacity:
-            self.kept[place] = auction
-            self._vectors[place] = vector(auction.task)
+        index = int(draw_below(self.seed, "auction memory", number + 1, np.array([number])).item())
+        if index < self.capacity:
+            self.kept[index] = auction
+            self._vectors[index] = vector(auction.task)
 
     def nearest(self, task: str, count: int = NEAREST) -> list[Remembered]:
         """Returns the past auctions whose tasks are most like this one, nearest first."""

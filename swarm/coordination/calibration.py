@@ -1,4 +1,4 @@
-"""Calibration: how often a margin is right, by isotonic regression. Pure numpy."""
+"""Tells how often a margin is right, by isotonic regression. Pure numpy."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""The coordination's sections of a config: fields with their bounds."""
+"""Owns the coordination's sections of a config: fields with their bounds."""
 
 from typing import Literal
 
@@ -8,7 +8,7 @@ from swarm.schema import StrictModel
 
 
 class RouterConfig(StrictModel):
-    """How the messages of a trader's contacts are ranked and pruned before it hears them."""
+    """The terms by which the messages of a trader's contacts are ranked and pruned before it hears them."""
 
     ranker: Literal["weighted", "random"] = "weighted"
     """What goes first: reliability of the sender times relevance to the receiver times novelty, or a draw of the seed,

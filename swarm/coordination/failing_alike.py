@@ -1,4 +1,4 @@
-"""Whether minds fail alike: correlation of errors, effective votes, and joint failures beside what chance would give.
+"""Tells whether minds fail alike: correlation of errors, effective votes, and joint failures beside chance.
 
 `right` is [items, members], True where a member's answer was right; items of one round stand together in `rounds`.
 """
@@ -15,7 +15,7 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Alike:
-    """How alike members fail; NaN where there is too little to tell.
+    """The figures of how alike members fail; NaN where there is too little to tell.
 
     `ratio` is `all_wrong` over `independent`, the product of the members' error rates, with its 95% interval; chance of
     `same_wrong` is 1 / (options - 1).
@@ -50,6 +50,7 @@ class Alike:
 
 def error_correlation(right: Mask) -> float:
     """Returns the mean correlation of errors over pairs of members that erred sometimes and not always."""
+    # A member that is always right, or never, has no variance to correlate.
     varied = right[:, right.any(axis=0) & ~right.all(axis=0)]
     if varied.shape[1] < 2:
         return float("nan")
@@ -90,9 +91,11 @@ def failing_alike(
         items = np.bincount(cluster)
         jointly = np.bincount(cluster, weights=wrong.all(axis=1))
         each = np.stack([np.bincount(cluster, weights=column) for column in wrong.T], axis=1)
+        # Whole rounds are drawn with replacement, since the errors of one round are not independent.
         drawn = np.random.default_rng(seed).integers(0, clusters, (resamples, clusters))
         total = items[drawn].sum(axis=1)
         product = np.prod(each[drawn].sum(axis=1) / total[:, None], axis=1)
+        # A draw in which some member never errs has no product to divide by.
         seen = product > 0
         if seen.any():
             ratios = (jointly[drawn].sum(axis=1) / total)[seen] / product[seen]

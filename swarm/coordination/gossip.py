@@ -1,4 +1,4 @@
-"""The contact graph: who hears whom, of bounded degree on both sides and drawn from the seed.
+"""Draws the contact graph: who hears whom, of bounded degree on both sides, from the seed.
 
 It knows nothing of what is said.
 """

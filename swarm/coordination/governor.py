@@ -1,4 +1,4 @@
-"""The budget governor: how many of those who want to think are let, so that a run stays within what it may spend.
+"""Decides how many of those who want to think are let, so that a run stays within what it may spend.
 
 It forecasts from what was spent, degrades level by level as the forecast passes a limit, and recovers a level at a time
 with a margin, so that it does not swing. It is pure: what time a round took is told to it, and what it chooses is kept

@@ -1,4 +1,4 @@
-"""Messages: what traders let their contacts know in a round, as columns, and how a line of words is read.
+"""Keeps what traders let their contacts know in a round, as columns, and reads a line of words as a message.
 
 A line that names one good and one direction of its price is a tip, and can come true; any other line is gossip. An
 offer is made here of what a trader's orders left unfilled. This module knows neither who hears whom nor any prompt.

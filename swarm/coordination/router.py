@@ -1,4 +1,4 @@
-"""The router: which messages of its contacts each trader hears, and why it does not hear the others.
+"""Decides which messages of its contacts each trader hears, and says why it does not hear the others.
 
 Messages travel over the contact graph, one round later. Without a config a router delivers all of them. With one it
 drops what says nothing new, ranks the rest, and delivers in that order what fits the receiver's budget of tokens.
@@ -41,7 +41,7 @@ one on no good."""
 
 
 class PruneReason(StrEnum):
-    """Why a message was not delivered to one of those who hear its sender; each is counted."""
+    """The reasons why a message is not delivered to one who hears its sender; each is counted."""
 
     NO_READER = "no_reader"
     """The receiver decides by a rule that reads no text."""
@@ -92,7 +92,7 @@ class Candidates:
 
 
 class Ranker(Protocol):
-    """Values candidates in 1/1000; the dearest are delivered first, and one of 0 is not delivered.
+    """A ranker that values candidates in 1/1000; the dearest are delivered first, and one of 0 is not delivered.
 
     Equal worths are ordered by the seed's draw. A trained model, or one of embeddings, is a ranker, too, as long as it
     is a function of the candidates alone.
@@ -159,7 +159,7 @@ class Delivery:
 
 
 class Router:
-    """Routes the messages of one run; `graph` is [traders, degree], `reads` tells which traders read what they hear.
+    """The router of one run's messages; `graph` is [traders, degree], `reads` tells who reads what it hears.
 
     `route` and then `read` are called once a round each.
     """
@@ -194,7 +194,7 @@ class Router:
     def route(
         self, messages: Messages, reference_ticks: Int64, holdings: Holdings, there: npt.NDArray[np.bool_] | None = None
     ) -> Delivery:
-        """Delivers `messages` to those who hear their senders, now that the reference prices are these.
+        """Delivers `messages` to those who hear their senders, at the present reference prices.
 
         Nothing is addressed to traders who are not `there`, by number; None: all are.
         """

@@ -1,4 +1,4 @@
-"""Standing orders and wake-ups: who has something to decide in a round, and what the others' orders do meanwhile.
+"""Tells who has something to decide in a round, and what the others' standing orders do meanwhile.
 
 A decision may stand for some rounds, with the conditions under which its trader wants to think again. All of it follows
 from recorded decisions and cleared rounds, as columns over traders; there is no model here, no clock and no chance.
@@ -21,7 +21,7 @@ Mask = npt.NDArray[np.bool_]
 
 
 class WakeConfig(StrictModel):
-    """What makes a trader think again before its orders have stood out their time."""
+    """The signs that make a trader think again before its orders have stood out their time."""
 
     price_permille: int = Field(default=100, ge=0, le=10_000)
     """The reference price of a good that it has orders in (of any good, if it has none) has moved by this much since
@@ -38,7 +38,7 @@ class WakeConfig(StrictModel):
 
 
 class StandingConfig(StrictModel):
-    """How long a decision may stand. What of it a model does not say itself is as here."""
+    """The terms on which a decision may stand, as far as a model does not say them itself."""
 
     max_rounds: int = Field(default=0, ge=0, le=1_000)
     """Most rounds in which a decision's orders are put in again without asking its model; 0: every trader is asked in
@@ -50,7 +50,7 @@ class StandingConfig(StrictModel):
 
 
 class Reason(IntEnum):
-    """Why a trader is to think in a round, the first of these that holds."""
+    """The reasons for which a trader is to think in a round; the first that holds is counted."""
 
     ASLEEP = 0
     FIRST = 1
@@ -70,7 +70,7 @@ REASONS = tuple(reason.name.lower() for reason in Reason if reason)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stands:
-    """How some decisions stand, by row: in how many rounds after its own each does, and what wakes its trader."""
+    """The standing of some decisions, by row: for how many more rounds each stands, and what wakes its trader."""
 
     rounds: Int64
     price_permille: Int64

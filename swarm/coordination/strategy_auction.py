@@ -42,6 +42,7 @@ def scores(parts: Float64, weights: Float64) -> Float64:
 
     A value that is absent is left out, and the others of its candidate count for more in its place.
     """
+    # [parts]: a cost makes a score worse, all else makes it better.
     sign = np.where(np.arange(parts.shape[2]) == COST, 1.0, -1.0)
     values = weights.copy()
     values[COST] = 0
@@ -124,14 +125,14 @@ def fit_min_max(parts: Float64) -> Float64:
 
 @dataclass(frozen=True, slots=True)
 class Gates:
-    """Whether an auction can pay: the gap between the oracle and the dearest candidate, and what a bid tells."""
+    """The two gates of an auction that can pay: the oracle's gap to the dearest candidate, and what a bid tells."""
 
     gap: float
     auc: float
 
     @property
     def open(self) -> bool:
-        """Whether both gates are passed."""
+        """Tells whether both gates are passed."""
         return self.gap >= GATE_GAP and self.auc >= GATE_AUC
 
     @property
@@ -156,6 +157,7 @@ class Gates:
 def gates(right: npt.NDArray[np.bool_], bid: Float64, bins: Int64, price: Float64) -> Gates:
     """Returns both gates from [tasks, candidates] who would succeed, how each bid, and the tasks' difficulty."""
     dearest = right[:, int(price.argmax())].mean()
+    # Within one difficulty, or a bid would get credit for telling easy tasks from hard ones.
     found = []
     for candidate in range(right.shape[1]):
         within = [

@@ -1,4 +1,4 @@
-"""Votes: what several members' answers come to. Pure numpy; it knows neither models nor markets.
+"""Decides what several members' answers come to. Pure numpy; it knows neither models nor markets.
 
 `answers` is [items, members] with the number of the option that a member chose, or MISSING where it was late, failed or
 abstained. Scores are [items, options]; where options tie, `ties` decides, which the caller draws from the seed.
@@ -63,7 +63,7 @@ def log_odds(accuracy: Float64, options: int) -> Float64:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Estimate:
-    """What Dawid and Skene's model makes of answers without labels: [items, options], and [members]."""
+    """The estimates of Dawid and Skene's model from answers without labels: [items, options], and [members]."""
 
     posterior: Float64
     accuracy: Float64

@@ -1,4 +1,4 @@
-"""The models that a config can name for short: who made each, what it weighs, what it may be used for, its quirks.
+"""Lists the models that a config can name for short: who made each, what it weighs and may be used for, its quirks.
 
 An entry saves writing down what is the same for everybody; a model that is not here runs as well, by its `source`.
 Parameters and shapes are those of the published configs. Bytes of KV cache per token are for two bytes per value, as
@@ -17,7 +17,7 @@ _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class CatalogueEntry:
-    """One model. `weight_bytes` is what its published weights take, in bfloat16 unless `quirks` say otherwise.
+    """A model; `weight_bytes` is what its published weights take, in bfloat16 unless `quirks` say otherwise.
 
     `context_tokens` is the longest context it was made for, which a config need not use. `template_arguments` are
     handed to its chat template. `dtypes` are those that the engine runs it in, the first by default.
@@ -41,11 +41,12 @@ class CatalogueEntry:
     @property
     def bytes_of_weights(self) -> int:
         """What the published weights take."""
+        # Two bytes for each parameter, unless the weights were published smaller.
         return self.weight_bytes or round(self.parameters_b * 2e9)
 
     @property
     def over_limit(self) -> bool:
-        """Whether it has more parameters than the mission speaks of."""
+        """Tells whether it has more parameters than the mission speaks of."""
         return self.parameters_b > MISSION_LIMIT_B
 
 

@@ -1,4 +1,4 @@
-"""Whether the models of a config can be used, asked before a run and not during it, each of its own engine."""
+"""Asks before a run whether the models of a config can be used, each of its own engine."""
 
 from collections.abc import Mapping, Sequence
 
@@ -65,5 +65,6 @@ def too_slow(models: Sequence[ModelConfig], within_s: float) -> list[str]:
 
 
 def _by_engine(models: Sequence[ModelConfig]) -> list[tuple[str, list[ModelConfig]]]:
+    # Engine by engine, so that one that looks at all of its models together (GPUs they share) can do so.
     names = sorted({m.engine for m in models})
     return [(name, [m for m in models if m.engine == name]) for name in names]

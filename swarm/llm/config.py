@@ -22,16 +22,17 @@ def engine_of(entry: Any) -> str:
 
 
 def _kind_of(entry: Any) -> str:
-    """The tag of an entry; engines that were not at hand when this module was imported share one."""
+    """Returns the tag of an entry; engines that were not at hand when this module was imported share one."""
     return name if (name := engine_of(entry)) in _KNOWN else _OTHER
 
 
 def _other_entry(value: Any) -> ModelEntry:
-    """An entry of an engine that SWARM_PLUGINS has named since, or the error that says which engines there are."""
+    """Returns an entry of an engine that SWARM_PLUGINS has named since; an unknown one is an error that names all."""
     name = engine_of(value)
     if name not in (names := engines.names()):
         told = ", ".join(f"'{one}'" for one in names)
         raise PydanticKnownError("union_tag_invalid", {"discriminator": "engine", "tag": name, "expected_tags": told})
+    # Plain values come from YAML, so they are read as JSON is: strictly, yet with lists for tuples.
     config = engines.find(name).config
     found: ModelEntry = (
         config.model_validate_json(json.dumps(value)) if isinstance(value, dict) else config.model_validate(value)

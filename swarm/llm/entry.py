@@ -1,4 +1,4 @@
-"""What every model's entry in a config has, whatever its engine, and what is computed from an entry alone.
+"""Owns what every model's entry in a config has, whatever its engine, and what is computed from an entry alone.
 
 It knows no engine; each engine's own keys stand beside its client under `swarm.llm.engines`.
 """
@@ -11,7 +11,6 @@ from swarm.llm.catalogue import CATALOGUE
 from swarm.schema import StrictModel
 
 Temperament = Literal["value", "momentum", "maker", "hoarder", "panic"]
-DecisionForm = Literal["orders", "menu"]
 UNKNOWN_LAB = "unknown"
 
 
@@ -24,8 +23,9 @@ class ModelEntry(StrictModel):
     engine: str
     """What answers the prompts."""
 
-    form: DecisionForm = "orders"
-    """What it answers with: orders as JSON, or the letters of a menu that the engine has computed."""
+    form: str = Field(default="orders", min_length=1, max_length=40)
+    """The form that it answers in, of those that the scenario offers; a market's are `orders`, which are JSON, `menu`,
+    two letters of a menu that is computed for it, and those of plug-ins. A scenario's only form is that of all."""
 
     replicas: int = Field(default=1, ge=1, le=64)
     """Replicas of this model's Ray Serve deployment."""
@@ -51,22 +51,17 @@ class ModelEntry(StrictModel):
 
     @property
     def streams(self) -> bool:
-        """Whether replies are read as they are written, so that the time of the first token is known."""
+        """Tells whether replies are read as they are written, so that the time of the first token is known."""
         return False
 
     @property
-    def takes_tools(self) -> bool:
-        """Whether it can write the calls of tools that a desk waits for."""
-        return True
-
-    @property
     def counts_tokens(self) -> bool:
-        """Whether tokens are counted by the engine's own tokenizer, and not estimated."""
+        """Tells whether tokens are counted by the engine's own tokenizer, and not estimated."""
         return True
 
     @property
     def may_count_more(self) -> bool:
-        """Whether its tokenizer may count more for a prompt than is estimated, so that this has to be learned."""
+        """Tells whether its tokenizer may count more for a prompt than is estimated, so that this has to be learned."""
         return True
 
     @property
@@ -85,14 +80,15 @@ class ModelEntry(StrictModel):
 
 
 def usd_per_turn(model: ModelEntry, tokens: int) -> float | None:
-    """What a turn of so many tokens with the longest of replies costs in US dollars; None where no price is known."""
+    """Returns the US dollars of a turn of so many tokens with the longest of replies; None without a known price."""
     price = model.usd_per_million
     if price is None:
         return None
+    # Completions are the dearer tokens, so the longest reply is the dearest turn.
     written = min(model.max_completion_tokens, tokens)
     return ((tokens - written) * price[0] + written * price[1]) / 1e6
 
 
 def lab_of(hub_id: str) -> str:
-    """Who made the model that the hub calls so, as far as the catalogue tells."""
+    """Returns who made the model that the hub calls so, as far as the catalogue tells."""
     return next((entry.lab for entry in CATALOGUE.values() if entry.hub_id == hub_id), UNKNOWN_LAB)

@@ -55,7 +55,7 @@ _FOREIGN_ANSWER = (
 
 
 def parse_faults(text: str) -> dict[str, float]:
-    """Rates from `reset=0.05,late=0.1` or `all=0.3`, which is shared evenly by all faults that are not named."""
+    """Returns rates from `reset=0.05,late=0.1` or `all=0.3`, which all faults that are not named share evenly."""
     rates: dict[str, float] = {}
     for part in filter(None, (p.strip() for p in text.split(","))):
         name, _, value = part.partition("=")
@@ -68,25 +68,28 @@ def parse_faults(text: str) -> dict[str, float]:
         if not 0 <= rate <= 1:
             raise ConfigError(f"--faults {part}", "expected a rate from 0 to 1, for example reset=0.05")
         rates[name] = rate
+    # What a user names keeps its rate; `all` fills up the rest.
     if "all" in rates:
         share = rates.pop("all")
         others = [name for name in FAULTS if name not in rates]
         rates |= {name: share / len(others) for name in others}
+    # A hair above 1 is rounding.
     if sum(rates.values()) > 1 + 1e-9:
         raise ConfigError(f"--faults {text}", "the rates add up to more than 1")
     return rates
 
 
 def spoilt(text: str, fault: str | None, schema: dict[str, Any], limit: int) -> tuple[str, str]:
-    """A good answer as the fault leaves it, and its finish reason."""
+    """Returns a good answer as the fault leaves it, and its finish reason."""
     bounds = order_bounds(schema)
     order = {"side": "sell", "good": bounds["good"]["enum"][0], "price": 20, "quantity": 1}
 
     def ordering(order: dict[str, Any]) -> str:
-        """The answer with this one order in it, or at a desk the call that places it."""
+        """Returns the answer with this one order in it, or at a desk the call that places it."""
         call = {"name": "place_order", "arguments": order}
         return json.dumps(call if is_call(schema) else json.loads(text) | {"orders": [order]})
 
+    # The beginning of an order, up to its price, for amounts that never end.
     head = '{"thought": "I sell", "orders": [{"side": "sell", "good": "' + order["good"] + '", "price": '
     # Each fault was seen of a real server or model; what runs on ends at the limit of tokens.
     match fault:

@@ -67,7 +67,7 @@ class FakeModel:
     """Digests of the requests that have met their fault."""
 
     def app(self) -> web.Application:
-        """The application: /v1/models, /v1/chat/completions, /health, and /faults with the counts."""
+        """Returns the application: /v1/models, /v1/chat/completions, /health, and /faults with the counts."""
         app = web.Application(client_max_size=4_000_000)
         app.router.add_get("/v1/models", self._models)
         app.router.add_post("/v1/chat/completions", self._complete)
@@ -76,7 +76,8 @@ class FakeModel:
         return app
 
     def fault_of(self, body: bytes) -> str | None:
-        """The fault that a request with this body meets, or None."""
+        """Returns the fault that a request with this body meets, or None."""
+        # A number from 0 to 1 for these bytes, and each fault takes its share of that range.
         digest = hashlib.sha256(f"{self.seed}/".encode() + body).digest()
         drawn = int.from_bytes(digest[:8], "little") / 2**64
         for name, rate in self.faults.items():
@@ -101,6 +102,7 @@ class FakeModel:
         if refused := self._refused(request):
             return refused
         raw = await request.read()
+        # First what costs a benchmark nothing, then the request is read and checked.
         if (fixed := self._fixed(raw)) is not None:
             await asyncio.sleep(self.latency_s)
             return web.json_response(_completion(fixed, "stop", 300, 40))
@@ -119,6 +121,7 @@ class FakeModel:
         if self.latency_s:
             await asyncio.sleep(self.latency_s)
         fault = self.fault_of(raw)
+        # A request that is sent again counts once; only `busy_once` is over by then.
         digest = hashlib.sha256(raw).digest()
         if digest not in self._met:
             self.counts[fault or "none"] += 1
@@ -132,17 +135,20 @@ class FakeModel:
             await asyncio.sleep(self.late_s)
         if fault == "huge":
             return await _huge(request)
+        # Sample i has the seed + i, as vLLM does it; a fault spoils all samples alike.
         answers = [
             spoilt(_answer(temperament, messages, seed + i, wanted), fault, wanted, limit)  # type: ignore[arg-type]  # checked above
             for i in range(samples if self.several else 1)
         ]
         text, finish = answers[0]
+        # The prompt as the estimate counts it; what was cut off took all tokens that it was allowed.
         usage = sum(
             (count_tokens_cached if m.get("role") == "system" else count_tokens)(str(m.get("content")))
             + MESSAGE_OVERHEAD
             for m in body["messages"]
         )
         written = limit if finish == "length" else min(count_tokens(text), limit)
+        # Faults of the connection and calls of tools are told in one piece.
         if body.get("stream") and fault not in ("reset", "silent", "drip", "invented_tool"):
             return await _stream(request, text, finish, usage, written)
         completion = _several(_completion(text, finish, usage, written), answers[1:], limit)
@@ -170,7 +176,7 @@ def serve_forever(
     ready: Callable[[str], None] = lambda base_url: None,
     **more: Any,
 ) -> None:
-    """Serve until the process ends; `ready` gets the base URL, whose port is a free one where `port` is 0.
+    """Serves until the process ends; `ready` gets the base URL, whose port is a free one where `port` is 0.
 
     `more` are other fields of FakeModel. ConfigError where the port cannot be used.
     """
@@ -213,7 +219,7 @@ def _completion(text: str, finish: str, prompt_tokens: int, completion_tokens: i
 
 
 def _several(completion: dict[str, Any], others: Sequence[tuple[str, str]], limit: int) -> dict[str, Any]:
-    """The completion with the other samples of the same prompt, whose tokens add up."""
+    """Returns the completion with the other samples of the same prompt, whose tokens add up."""
     usage = completion["usage"]
     for index, (text, ended) in enumerate(others, 1):
         message = {"role": "assistant", "content": text}
@@ -237,7 +243,7 @@ def _error(status: int, code: str, message: str, headers: dict[str, str] | None 
 
 
 def _answer(temperament: Temperament, messages: Sequence[Message], seed: int, schema: dict[str, Any]) -> str:
-    """The policy's reply; by a schema that wraps a menu's letters in an object, an object."""
+    """Returns the policy's reply; by a schema that wraps a menu's letters in an object, an object."""
     if "ready" in schema.get("properties", {}):
         # The question of a check that knows no run.
         return '{"ready": "yes"}'
@@ -265,7 +271,7 @@ def _refusal(fault: str | None) -> web.Response | None:
 
 
 async def _stream(request: web.Request, text: str, finish: str, prompt_tokens: int, written: int) -> web.StreamResponse:
-    """Server-sent events of a few characters each."""
+    """Sends the text as server-sent events of a few characters each."""
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
     await response.prepare(request)
 
@@ -283,7 +289,7 @@ async def _stream(request: web.Request, text: str, finish: str, prompt_tokens: i
 
 
 async def _stall(request: web.Request, body: bytes, fault: str) -> web.StreamResponse:
-    """A reply that does not come to its end: reset half-way, never begun, or one byte per second."""
+    """Sends a reply that does not come to its end: reset half-way, never begun, or one byte per second."""
     response = web.StreamResponse(headers={"Content-Type": "application/json", "Content-Length": str(len(body))})
     if fault == "silent":
         await asyncio.sleep(SILENCE_S)
@@ -301,7 +307,7 @@ async def _stall(request: web.Request, body: bytes, fault: str) -> web.StreamRes
 
 
 async def _huge(request: web.Request) -> web.StreamResponse:
-    """Chunked, so that no header warns of its size."""
+    """Sends a reply of HUGE_BYTES in chunks, so that no header warns of its size."""
     response = web.StreamResponse(headers={"Content-Type": "application/json"})
     await response.prepare(request)
     await response.write(b'{"choices": [{"message": {"content": "')

@@ -47,17 +47,19 @@ class MenuView:
 
     @property
     def alarmed(self) -> bool:
-        """Whether there is reason to panic: bad news, most prices falling, ill rumours or a low mood."""
+        """Tells whether there is reason to panic: bad news, most prices falling, ill rumours or a low mood."""
+        # Any one of the four is enough; "most" is more than half of the market's goods.
         falling = sum(change < 0 for change in self.changes)
         return self.news_alarm or 2 * falling > len(self.changes) or self.heard_falls > 1 or self.mood < 30
 
 
 def read_menu(text: str) -> MenuView:
-    """Find the tables in a prompt's text."""
+    """Finds the tables in a prompt's text."""
     view = MenuView()
     section = ""
     for line in text.split("\n"):
         first = line.partition(" ")[0]
+        # A heading begins a section; NEWS and YOU are whole in their one line.
         if first in ("MARKET", "SAY", "STOCK", "HEARD", "MENU"):
             section = first
         elif first == "NEWS":
@@ -72,6 +74,7 @@ def read_menu(text: str) -> MenuView:
             if row := _MARKET_ROW.match(line):
                 view.changes.append(int(row[2]))
         elif section == "SAY":
+            # By the last word, which says what is claimed: "B acorns will rise" is "rise".
             view.sayings[line[2:].rpartition(" ")[2]] = first
         elif section == "HEARD":
             view.heard_falls += " fall" in line
@@ -90,6 +93,7 @@ def _momentum(view: MenuView, choice: Choice) -> int:
 def _maker(view: MenuView, choice: Choice) -> int:
     """Quotes both sides, near the price, and would rather wait than pay."""
     two_sided = choice.buys > 0 and choice.sells > 0
+    # All terms are ticks, weighted by whole numbers; a quote on both sides is worth 40 of them to it.
     return choice.gain + 4 * choice.expect + 40 * two_sided - 2 * max(choice.edge, 0)
 
 
@@ -124,8 +128,9 @@ _TALK: dict[Temperament, tuple[str, ...]] = {
 
 
 def choose(temperament: Temperament, view: MenuView) -> str:
-    """Two letters; of actions that score alike, the one that stands first."""
+    """Returns two letters, an action's and a saying's; of actions that score alike, the one that stands first."""
     score = _SCORES[temperament]
+    # The first letter is the best of what it can bear, the second the first topic that the menu offers.
     bearable = [c for c in view.choices if c.gain >= WORST_GAIN]
     best = max(bearable, key=lambda c: score(view, c), default=None)
     talk = _TALK[temperament] if temperament != "panic" or view.alarmed else ()
@@ -134,5 +139,5 @@ def choose(temperament: Temperament, view: MenuView) -> str:
 
 
 def answer_menu(temperament: Temperament, text: str) -> str:
-    """The reply of a scripted policy to a prompt that ends in a menu."""
+    """Returns the reply of a scripted policy to a prompt that ends in a menu."""
     return choose(temperament, read_menu(text))

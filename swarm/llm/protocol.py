@@ -1,4 +1,4 @@
-"""What every engine is asked and what it answers, whoever runs it and wherever."""
+"""The one protocol of all engines: what each is asked and what it answers, whoever runs it and wherever."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -32,6 +32,12 @@ model only reasoned, refused, was cut off by a filter, or said nothing."""
 FinishReason = Literal["stop", "length"] | EngineFailure
 
 ENGINE_FAILURES: frozenset[str] = frozenset(get_args(EngineFailure))
+SCORES = "scores"
+"""The ability of an engine to score branches; see `ModelRequest.branches`."""
+
+TOOLS = "tools"
+"""The ability of an engine's models to call the tools of a desk."""
+
 MAX_REPLY_CHARS = 20_000
 """Longest text of a reply, in characters; an engine cuts nothing, it reports a longer one as "too_large"."""
 
@@ -56,6 +62,10 @@ class ModelRequest:
     An empty `schema` asks for text of any form, and a `temperature` of None is that of the model's config. With
     `more_seeds` the same prompt is to be answered once more for each of them, and computed once where the engine can do
     that; an engine that draws all samples from one seed draws them from `seed`.
+
+    With `branches` nothing is to be written: each of them stands directly behind the prompt's last message, and the
+    text of the reply is a JSON list of numbers, for each branch the log-odds of yes over no. Its usage counts the
+    prompt once and all branches. Only engines that have SCORES among their abilities are asked so.
     """
 
     messages: tuple[Message, ...]
@@ -64,6 +74,7 @@ class ModelRequest:
     seed: int
     temperature: float | None = None
     more_seeds: tuple[int, ...] = ()
+    branches: tuple[str, ...] = ()
 
     @property
     def samples(self) -> int:
@@ -71,7 +82,7 @@ class ModelRequest:
         return 1 + len(self.more_seeds)
 
     def singly(self) -> "list[ModelRequest]":
-        """One request for each of its samples."""
+        """Returns one request for each of its samples."""
         if not self.more_seeds:
             return [self]
         return [replace(self, seed=seed, more_seeds=()) for seed in (self.seed, *self.more_seeds)]
@@ -110,17 +121,17 @@ class ModelReply:
     first_token_s: float | None = None
 
     def shared(self) -> "ModelReply":
-        """The same as a later sample of a request: its prompt was computed for another."""
+        """Returns this reply as a later sample of its request, whose prompt was computed for the first."""
         return replace(self, usage=replace(self.usage, cached_prompt=0, shared_prompt=self.usage.prompt))
 
     @property
     def failed(self) -> bool:
-        """Whether there is no completion."""
+        """Tells whether there is no completion."""
         return self.finish_reason in ENGINE_FAILURES
 
 
 def folded(messages: Sequence[Message]) -> tuple[Message, ...]:
-    """The messages for a model without a system role: the rules stand at the head of what the user says first."""
+    """Returns the messages for a model without a system role: its rules head the user's first message."""
     if len(messages) < 2 or messages[0].role != "system":
         return tuple(messages)
     rules, first, *others = messages
@@ -136,7 +147,7 @@ class ModelClient(Protocol):
     """
 
     async def complete(self, requests: Sequence[ModelRequest], deadline_s: float) -> list[ModelReply]:
-        """Answer every request within `deadline_s` seconds; what is not done by then comes back as an error."""
+        """Answers every request within `deadline_s` seconds; what is not done by then comes back as an error."""
         ...
 
 
@@ -145,7 +156,7 @@ class Mortal(Protocol):
     """What a client offers besides `complete` if its engine is a process that can die."""
 
     async def check_health(self) -> None:
-        """Raise if the engine is dead."""
+        """Raises if the engine is dead."""
         ...
 
 
@@ -158,9 +169,9 @@ class Connected(Protocol):
     """
 
     async def open(self) -> None:
-        """Get ready to keep connections; opening twice is opening once."""
+        """Gets ready to keep connections; opening twice is opening once."""
         ...
 
     async def close(self) -> None:
-        """Close all connections; closing what is not open does nothing."""
+        """Closes all connections; closing what is not open does nothing."""
         ...

@@ -25,7 +25,11 @@ _TAIL_CHARS = 2_000
 
 
 def runaway(text: str, min_loop_pieces: int = MIN_LOOP_PIECES) -> Runaway | None:
-    """How the end of `text` has run away, or None; ask for more pieces where a false alarm costs a good reply."""
+    """Returns how the end of `text` has run away, or None.
+
+    More pieces are to be asked for where a false alarm would cost a good reply.
+    """
+    # The end alone is searched, so that a long reply costs no more than a short one.
     tail = text[-_TAIL_CHARS:]
     if len(tail) - len(tail.rstrip()) >= MAX_WHITESPACE:
         return "whitespace"
@@ -36,6 +40,7 @@ def runaway(text: str, min_loop_pieces: int = MIN_LOOP_PIECES) -> Runaway | None
 
 
 def _repeats(window: list[str], period: int, min_pieces: int) -> bool:
+    # A loop of three repeats shows as two periods of pieces that equal the ones a period before.
     needed = max(LOOP_REPEATS * period, min_pieces) - period
     run = 0
     for here, before in zip(window[period:], window, strict=False):

@@ -59,6 +59,7 @@ class _View:
 
     def wanted(self) -> list[_Good]:
         """Goods that it needs and does not make, those worth most above their price first."""
+        # Its own good it makes and need not buy.
         short = [g for g in self.goods.values() if g.need and g.name != self.makes]
         return sorted(short, key=lambda g: (g.price - g.worth, g.name))
 
@@ -70,6 +71,7 @@ def _read(text: str) -> _View:
         if market := _MARKET_ROW.match(line):
             name, price, change, _, bids, asks = market.groups()
             view.goods[name] = _Good(name, int(price), int(change), int(bids), int(asks))
+        # Both tables begin with a good's name; the market's stands first and tells which goods there are.
         elif (stock := _STOCK_ROW.match(line)) and stock[1] in view.goods:
             good = view.goods[stock[1]]
             good.have, good.need, good.spare, good.worth = (int(stock[i]) for i in range(2, 6))
@@ -80,6 +82,7 @@ def _read(text: str) -> _View:
         elif heard and line.startswith("- "):
             for good in view.goods.values():
                 if good.name in line:
+                    # Each voice counts one, up or down.
                     good.rumour += ("rise" in line) - ("fall" in line)
     if purse := _PURSE.search(text):
         view.purse = int(purse[1])
@@ -107,6 +110,7 @@ def _momentum(view: _View) -> tuple[str, list[_Order]]:
     """Chases what rises and sells early what falls."""
     orders: list[_Order] = []
     for g in sorted(view.wanted(), key=lambda g: (-g.change - g.rumour, g.name)):
+        # Ticks of the last move, and one for each voice that agrees with it.
         trend = g.change + g.rumour
         price = min(g.price + max(trend, 0) + 1, g.worth * 5 // 4) if trend >= 0 else min(g.worth, g.price - 1)
         orders.append(("buy", g, price, g.need + (1 if trend > 0 else 0)))
@@ -119,13 +123,16 @@ def _momentum(view: _View) -> tuple[str, list[_Order]]:
 
 def _maker(view: _View) -> tuple[str, list[_Order]]:
     """Quotes around the price: asks a little above it for what it has, bids a little below it for the rest."""
+    # 1 or 2 ticks on either side.
     spread = 1 + view.dice[0] % 2
     orders: list[_Order] = []
     if view.own and view.own.spare:
         orders.append(("sell", view.own, max(view.own.worth, view.own.price + spread - 1), view.own.spare))
     for g in view.wanted():
+        # Where more is offered than wanted it bids lower, else higher.
         lean = spread if g.unmet_asks > g.unmet_bids else -spread
         orders.append(("buy", g, min(g.price - lean, g.worth * 11 // 10), g.need))
+    # One ask for what it was left with, the largest stock first.
     idle = [g for g in view.goods.values() if g.spare and g.name != view.makes]
     for g in sorted(idle, key=lambda g: (-g.spare, g.name))[:1]:
         orders.insert(1, ("sell", g, max(g.worth, g.price + spread), g.spare))
@@ -135,6 +142,7 @@ def _maker(view: _View) -> tuple[str, list[_Order]]:
 def _hoarder(view: _View) -> tuple[str, list[_Order]]:
     """Buys ahead of need what others are short of, and parts with its own good dearly until its store overflows."""
     orders: list[_Order] = []
+    # First what most bids went without.
     scarce = sorted(view.goods.values(), key=lambda g: (g.unmet_asks - g.unmet_bids, g.name))
     for g in scarce:
         if g.name != view.makes and (g.need or g.unmet_bids > g.unmet_asks):
@@ -142,6 +150,7 @@ def _hoarder(view: _View) -> tuple[str, list[_Order]]:
     if view.own and view.own.spare > 1:
         own = view.own
         overfull = own.spare > 12
+        # It sells only when it must: a full store makes it cheap, an empty purse makes it sell at the price.
         must_sell = overfull or view.purse < 6 * own.price
         price = own.price * (85 if overfull else 100 if must_sell else 108) // 100
         orders.insert(0, ("sell", own, max(own.worth, price), own.spare if must_sell else own.spare - 1))
@@ -150,6 +159,7 @@ def _hoarder(view: _View) -> tuple[str, list[_Order]]:
 
 def _panic(view: _View) -> tuple[str, list[_Order]]:
     """Calm, it trades at the price; alarmed, it overpays for what it needs and dumps what it has."""
+    # Bad news, most prices falling, or a low mood.
     falling = sum(g.change < 0 for g in view.goods.values()) > len(view.goods) // 2
     alarmed = view.alarm or falling or view.mood < 25
     orders: list[_Order] = []
@@ -176,7 +186,7 @@ TEMPERAMENT_SUMMARIES: dict[Temperament, str] = {
 
 
 def _gossip(view: _View) -> str:
-    """One line about the good that moved most."""
+    """Returns one line about the good that moved most."""
     if not view.goods:
         return ""
     good = max(view.goods.values(), key=lambda g: (abs(g.change), g.unmet_bids + g.unmet_asks, g.name))
@@ -197,12 +207,14 @@ _PATIENCE: dict[Temperament, tuple[int, dict[str, Any]]] = {
 
 
 def answer(temperament: Temperament, text: str, seed: int, schema: dict[str, Any]) -> str:
-    """The reply of a scripted policy to a prompt's text: JSON by the decision's `schema`."""
+    """Returns the reply of a scripted policy to a prompt's text: JSON by the decision's `schema`."""
     wanted = schema["properties"]["orders"]
     bounds = wanted["items"]["properties"]
     view = _read(text)
+    # Two throws of 16 bits: the only chance that a policy has.
     view.dice = (seed & 0xFFFF, seed >> 16 & 0xFFFF)
     thought, wishes = _POLICIES[temperament](view)
+    # Wishes become orders: within the bounds, and within the purse, which each bid reserves a part of.
     purse = view.purse
     orders: list[dict[str, Any]] = []
     for side, good, wished_price, wished_quantity in wishes:
@@ -223,7 +235,7 @@ def answer(temperament: Temperament, text: str, seed: int, schema: dict[str, Any
 
 
 def reply_to(temperament: Temperament, messages: Sequence[Message], seed: int, schema: dict[str, Any]) -> str:
-    """The reply to a whole chat: a decision, letters of a menu, or a call of a tool, as the schema asks."""
+    """Returns the reply to a whole chat: a decision, letters of a menu, or a call of a tool, as the schema asks."""
     if schema.get("type") == "integer":
         # A number that no temperament knows the meaning of is drawn.
         low, high = schema["minimum"], schema["maximum"]
@@ -241,7 +253,7 @@ def reply_to(temperament: Temperament, messages: Sequence[Message], seed: int, s
 
 
 def _garble(text: str, seed: int) -> str:
-    """One of the ways in which small models spoil a reply."""
+    """Returns the text spoilt in one of the ways in which small models do it."""
     return (
         text[: len(text) * 2 // 3],
         "I would rather wait and see.",
@@ -258,7 +270,7 @@ class ScriptedEngine:
         self.config = config
 
     async def complete(self, requests: Sequence[ModelRequest], deadline_s: float) -> list[ModelReply]:
-        """Answer every request; the deadline cannot be missed by much, since nothing is waited for but `latency_s`."""
+        """Answers every request; the deadline cannot be missed by much, since nothing is waited for but `latency_s`."""
         started = perf_counter()
         if self.config.latency_s:
             await asyncio.sleep(min(self.config.latency_s, deadline_s))
@@ -278,6 +290,7 @@ class ScriptedEngine:
         if not in_time:
             return ModelReply("no reply by the deadline", TokenUsage(prompt, 0), "deadline", perf_counter() - started)
         text = reply_to(self.config.temperament, request.messages, request.seed, request.schema)
+        # Twenty bits of the seed that no policy looks at decide whether a reply is garbled, and how.
         if (seed_share := request.seed >> 32 & 0xFFFFF) < self.config.fault_rate * 0x100000:
             text = _garble(text, seed_share)
         completion = count_tokens(text)

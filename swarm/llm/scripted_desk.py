@@ -1,4 +1,4 @@
-"""How a scripted policy acts at a desk: it reads what tools returned, calls the next one, and at last finishes.
+"""Acts at a desk as a scripted policy: reads what tools returned, calls the next one, and at last finishes.
 
 It is no language model. It gets what one would get, the messages and the schema of a call, and answers in text.
 """
@@ -19,22 +19,26 @@ Decide = Callable[[str, dict[str, Any]], dict[str, Any]]
 
 
 def is_call(schema: dict[str, Any]) -> bool:
-    """Whether a reply by this schema is a call of a tool."""
+    """Tells whether a reply by this schema is a call of a tool."""
     properties: dict[str, Any] = schema.get("properties", {})
     return {"name", "arguments"} <= properties.keys()
 
 
 def next_call(messages: Sequence[Message], schema: dict[str, Any], decide: Decide) -> str:
-    """The next call as JSON: look, place the orders that `decide` wants one by one, speak, finish."""
+    """Returns the next call as JSON: look, place the orders that `decide` wants one by one, speak, finish."""
     tools: list[str] = schema["properties"]["name"]["enum"]
+    # A policy remembers nothing: what it has looked at and done is read from the chat each time.
     told = "\n".join(m.content for m in messages if m.role == "user")
     done = [m.content for m in messages if m.role == "assistant"]
     left = min((int(n) for n in _STEPS_LEFT.findall(told)), default=len(_LOOKS) + 1)
+    # Look first, at each thing once; the last step is kept for the final answer.
     for tool, mark in _LOOKS:
         if tool in tools and mark not in told and left > 1 and not _called(tool, done):
             return _call(tool)
+    # Tools' tables without their bars are the tables of a prompt, by which the policy decides.
     data = "\n".join(line.removeprefix("| ") for line in told.split("\n") if line.startswith("| "))
     decision = decide(data, {"properties": {"orders": {"items": {"properties": order_bounds(schema)}, "maxItems": 3}}})
+    # The same data give the same decision, so the next order is the one behind those that were noted.
     placed = len(_NOTED.findall(told))
     if left > 1 and "place_order" in tools and placed < len(decision["orders"]):
         order = decision["orders"][placed]
@@ -56,7 +60,7 @@ def _call(tool: str, **arguments: Any) -> str:
 
 
 def order_bounds(schema: dict[str, Any]) -> dict[str, Any]:
-    """The bounds of an order's keys by the schema of a decision or of a call, wide ones where it has none."""
+    """Returns the bounds of an order's keys by the schema of a decision or a call, wide ones where it has none."""
     properties: dict[str, Any] = schema["properties"]
     if "orders" in properties:
         bounds: dict[str, Any] = properties["orders"]["items"]["properties"]

@@ -1,4 +1,4 @@
-"""The strict dialect of JSON Schema, in which OpenAI's structured outputs want every schema that is sent as strict.
+"""Writes schemas in the strict dialect of JSON Schema, which OpenAI's structured outputs want of strict schemas.
 
 The root is an object; every object is closed and requires all of its properties, and one that may be left out may be
 null instead; every value has a type. `maxLength` is not among the words of the dialect, a pattern says the same. The
@@ -58,6 +58,7 @@ def answer_in(text: str) -> str:
 
 def _strict(schema: Schema) -> Schema:
     found = {key: value for key, value in schema.items() if key in KEYWORDS}
+    # Objects: all properties are required, and those that may be left out may be null.
     if "properties" in found or found.get("type") == "object":
         required = schema.get("required", ())
         found["properties"] = {
@@ -74,6 +75,7 @@ def _strict(schema: Schema) -> Schema:
             found[group] = (
                 [_strict(s) for s in inner] if isinstance(inner, list) else {k: _strict(s) for k, s in inner.items()}
             )
+    # A list of values says its type, too, where the schema did not.
     values = found.get("enum", [found["const"]] if "const" in found else [])
     if values and "type" not in found:
         types = sorted({_TYPES[type(value)] for value in values})
@@ -85,7 +87,7 @@ def _strict(schema: Schema) -> Schema:
 
 
 def _or_null(schema: Schema) -> Schema:
-    """A schema that takes null, too, which stands for a property that is left out."""
+    """Returns a schema that takes null, too, which stands for a property that is left out."""
     kind = schema.get("type")
     if kind in (None, "object", "array") or "enum" in schema or "const" in schema:
         return {"anyOf": [schema, {"type": "null"}]}

@@ -1,4 +1,4 @@
-"""An estimate of how many tokens a text takes, and how an engine's own count of prompts is held against it."""
+"""Estimates how many tokens a text takes, and holds an engine's own count of prompts against the estimate."""
 
 import re
 from dataclasses import dataclass
@@ -15,18 +15,18 @@ MARGIN_PERMILLE = 1_010
 
 
 def count_tokens(text: str) -> int:
-    """Pieces of up to five letters, up to three digits, one sign or one line break."""
+    """Returns the number of pieces: up to five letters, up to three digits, one sign or one line break."""
     return len(_PIECE.findall(text))
 
 
 def pieces(text: str) -> list[str]:
-    """The pieces that `count_tokens` counts."""
+    """Returns the pieces that `count_tokens` counts."""
     return _PIECE.findall(text)
 
 
 @lru_cache(maxsize=256)
 def count_tokens_cached(text: str) -> int:
-    """`count_tokens` for texts that many prompts share."""
+    """Returns `count_tokens` of a text that many prompts share."""
     return count_tokens(text)
 
 
@@ -37,13 +37,13 @@ def further_digits(text: str) -> int:
 
 @lru_cache(maxsize=256)
 def further_digits_cached(text: str) -> int:
-    """`further_digits` for texts that many prompts share."""
+    """Returns `further_digits` of a text that many prompts share."""
     return further_digits(text)
 
 
 @dataclass(frozen=True, slots=True)
 class TokenSize:
-    """What an engine makes of prompts, in 1/1000 of the estimate; it only grows by what it learns.
+    """The size that an engine gives prompts, in 1/1000 of the estimate; it only grows by what it learns.
 
     An engine may count more for words or for digits, and its sums do not tell which. So both are kept: `ratio` puts all
     of it on every piece, `digit` as much as can be on digits and `piece` the rest on every piece. The larger is right.
@@ -55,7 +55,7 @@ class TokenSize:
 
     @property
     def as_estimated(self) -> bool:
-        """Whether the engine has counted no more than was estimated."""
+        """Tells whether the engine has counted no more than was estimated."""
         return self.ratio <= 1_000
 
     def of(self, estimate: int, digits: int) -> int:
@@ -67,6 +67,7 @@ class TokenSize:
 
     def learned(self, prompt_tokens: int, estimate: int, digits: int) -> "TokenSize":
         """Returns the size after a prompt of this estimate has taken so many tokens."""
+        # In thousandths of a token, rounded up, so that integers alone decide.
         surplus = 1_000 * (prompt_tokens - estimate)
         if surplus <= 0 or estimate <= 0:
             return self

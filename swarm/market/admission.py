@@ -1,4 +1,4 @@
-"""What an order must satisfy before anybody looks at its trader's balances.
+"""Tells what an order must satisfy before anybody looks at its trader's balances.
 
 It knows an order's fields, the market's bounds and what has happened to goods and traders, but no accounts and no book.
 """

@@ -1,4 +1,4 @@
-"""The commands an exchange obeys, and their one form in a journal.
+"""Owns the commands that an exchange obeys, and their one form in a journal.
 
 A command's `number` grows by one with each command of a run; an exchange ignores a number it has already handled, so
 that sending a command again is harmless.

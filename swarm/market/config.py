@@ -12,7 +12,7 @@ SelfTrade = Literal["none", "cancel_newest", "cancel_oldest"]
 
 
 class MarketConfig(StrictModel):
-    """How orders are priced, bounded, matched and rationed."""
+    """The rules by which orders are priced, bounded, matched and rationed."""
 
     mechanism: Mechanism = "call"
     """How a round's orders are matched: at one price in a call auction, or one after another in a continuous one."""

@@ -1,4 +1,4 @@
-"""Counterfactuals: what a round would have come to, had somebody ordered otherwise. Exact, since the exchange is pure.
+"""Tells what a round would have come to, had somebody ordered otherwise. Exact, since the exchange is pure.
 
 It works on a copy of an exchange as it stood before the round's orders. Nothing that is asked here changes the market.
 """
@@ -17,7 +17,7 @@ from swarm.market.orders import Int64, Orders
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outcome:
-    """What a round comes to: its clearing, and [traders, assets] the balances after settlement, cash first."""
+    """The outcome of a round: its clearing, and [traders, assets] the balances after settlement, cash first."""
 
     cleared: RoundCleared
     balances: Int64

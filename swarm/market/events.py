@@ -1,4 +1,4 @@
-"""What an exchange says happened, in the past tense; columns are int64 arrays.
+"""Owns the events by which an exchange says what happened, in the past tense; columns are int64 arrays.
 
 It knows no account and no book: an event is all that the world outside a market learns of it.
 """
@@ -12,7 +12,7 @@ from swarm.market.resting import RestingReport
 
 
 class Rejection(StrEnum):
-    """Why an order was not taken."""
+    """The reasons for which an order is not taken."""
 
     UNKNOWN_TRADER = "unknown_trader"
     UNKNOWN_GOOD = "unknown_good"

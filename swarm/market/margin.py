@@ -31,7 +31,7 @@ _MILLION = 1_000_000
 
 
 class MarginConfig(StrictModel):
-    """Who may borrow how much, at what price, and how long one who cannot pay is waited for."""
+    """The terms of margin: who may borrow how much, at what price, and how long one who cannot pay is waited for."""
 
     initial_permille: int = Field(default=500, ge=1, le=100_000)
     """Equity that an account must have after it borrowed, in 1/1000 of what it owes."""
@@ -67,7 +67,7 @@ class MarginReport:
 
 
 class MarginDesk:
-    """Lends, collects, calls, liquidates and writes off for the traders of one ledger."""
+    """The desk that lends, collects, calls, liquidates and writes off for the traders of one ledger."""
 
     def __init__(self, config: MarginConfig, ledger: Ledger, goods: int, tick_cents: int) -> None:
         self.config = config

@@ -1,4 +1,4 @@
-"""How one good's orders of a round become trades: the mechanism chosen for it, and the safeguards around both.
+"""Makes trades of one good's orders of a round: the mechanism chosen for it, and the safeguards around both.
 
 It knows orders and prices, but neither accounts nor holds; the exchange settles what comes out.
 """

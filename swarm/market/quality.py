@@ -1,4 +1,4 @@
-"""How good a market is and what its prices are like: the statistics that economists judge markets by.
+"""Measures how good a market is and what its prices are like, by the statistics that economists use.
 
 It has statistics of allocation, of dispersion between markets, of bubbles, of inequality, of returns, and of collusion.
 Every function is pure and takes arrays in any unit as long as it is one; what it returns is a plain number. Sources

@@ -3,7 +3,7 @@
 A record is what msgpack or JSON makes of a dataclass: `[kind, field, field, ...]`. It knows no journal and no kind.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from itertools import pairwise
 from math import isfinite
@@ -95,6 +95,17 @@ def texts(value: Any, name: str, length: int | None = None) -> tuple[str, ...]:
         if type(found) is not str:
             raise expected(name, "a list of texts", found)
     return tuple(value)
+
+
+def mapping(value: Any, name: str, keys: Sequence[str]) -> dict[str, Any]:
+    """Returns a map with exactly these keys."""
+    if type(value) is not dict:
+        raise expected(name, "a map", value)
+    if missing := [key for key in keys if key not in value]:
+        raise RecordError(f"{name}.{missing[0]}: expected a value, got none")
+    if len(value) != len(keys):
+        raise expected(name, f"a map of {', '.join(keys)}", next(key for key in value if key not in keys))
+    return value
 
 
 def column(value: Any, name: str, length: int | None = None, low: int = LOWEST, high: int = HIGHEST) -> Int64:

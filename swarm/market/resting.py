@@ -1,4 +1,4 @@
-"""The orders that stay in the books of continuous markets from one round to the next, and why they leave them.
+"""Keeps the orders that stay in the books of continuous markets between rounds, and counts why they leave them.
 
 It knows orders, rounds and prices, but no accounts: what it takes off is returned, and the exchange frees the holds.
 """

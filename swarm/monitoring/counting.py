@@ -1,4 +1,4 @@
-"""What a round adds to a run's series: turns, tokens, dollars, messages, orders, and how long it all took."""
+"""Adds rounds to a run's series: turns, tokens, dollars, messages, orders, and how long it all took."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -33,9 +33,9 @@ class Seats:
     """Who decides for each trader, as indices of names; the model is -1 where none or several do."""
 
     plan: RunPlan
-    mind: Int64
-    model: Int64
-    rule: "np.ndarray[Any, np.dtype[np.bool_]]"
+    mind: Int64  # [traders]
+    model: Int64  # [traders]
+    rule: "np.ndarray[Any, np.dtype[np.bool_]]"  # [traders], true where no model is asked
 
 
 class Counting:
@@ -63,7 +63,7 @@ class Counting:
         return self._seats
 
     def count(self, outcome: RoundOutcome) -> None:
-        """Add what the round came to."""
+        """Adds what the round came to."""
         self._series.add("swarm_rounds_total", 1)
         self._count_turns(outcome)
         self._count_calls(outcome)
@@ -72,7 +72,8 @@ class Counting:
         self._count_market(outcome)
 
     def time(self, outcome: RoundOutcome) -> None:
-        """Add what the round took, which only a process that ran it can tell."""
+        """Adds what the round took, which only a process that ran it can tell."""
+        # The round's duration holds that of its two parts; the rest is the scenario's, the journal's and the watchers'.
         self._series.set("swarm_last_round_duration_seconds", outcome.duration_s)
         for name, seconds in (
             ("swarm_round_duration_seconds", outcome.duration_s),
@@ -84,6 +85,7 @@ class Counting:
         calls, model = turns.calls, self._models_of_calls(outcome)
         self._series.observe("swarm_decision_latency_seconds", calls.latency_s, model)
         for number, name in enumerate(self._names.streaming):
+            # Calls of this model that said when their first token came.
             told = (model == self._model[name]) & ~np.isnan(calls.first_token_s)
             first = calls.first_token_s[told]
             self._series.observe("swarm_time_to_first_token_seconds", first, np.full(len(first), number))
@@ -121,6 +123,7 @@ class Counting:
                 self._series.add("swarm_tokens_total", int(column[i]), name, kind)
             if not np.isnan(spent.usd[i]):
                 self._series.add("swarm_cost_dollars_total", float(spent.usd[i]), name)
+        # Unanswered are calls that ran into the deadline, and one for each turn that was lost with its shard.
         overdue = np.array([reason == "deadline" for reason in turns.calls.finish_reason], dtype=np.bool_)
         late = self.seats(outcome.plan).model[outcome.gathered.late]
         unanswered = counts(self._models_of_calls(outcome)[overdue], size) + counts(late[late >= 0], size)
@@ -144,6 +147,7 @@ class Counting:
         delivery = outcome.delivery
         for reason, n in delivery.pruned.items():
             self._series.add("swarm_messages_total", n, str(reason))
+        # Delivered is what the router let through; what was lost after that is counted beside it, not taken off.
         self._series.add("swarm_messages_total", delivery.delivered, "delivered")
         self._series.add("swarm_messages_total", int(turns.pruned_messages.sum()), "prompt_full")
         self._series.add("swarm_messages_total", outcome.staffed.unheard, "run_budget")
@@ -156,6 +160,7 @@ class Counting:
             self._series.add("swarm_orders_total", n, str(reason))
         trades = counts(outcome.cleared.trades.good, len(self._names.goods)).tolist()
         for good, n, lots in zip(self._names.goods, trades, outcome.cleared.volume_lots.tolist(), strict=True):
+            # A trade fills two orders.
             self._series.add("swarm_fills_total", 2 * n, good)
             self._series.add("swarm_volume_lots_total", lots, good)
 

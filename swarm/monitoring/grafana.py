@@ -1,4 +1,4 @@
-"""Grafana through its HTTP API: a data source, a folder and dashboards, made as they should be or left as they are.
+"""Makes a data source, a folder and dashboards in a Grafana through its HTTP API, or leaves them as they are.
 
 The one place that knows grafana-api. It knows nothing of runs, and the token passes through it and is shown nowhere.
 """
@@ -183,7 +183,7 @@ def sourced(dashboard: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def covers(found: Any, wanted: Any) -> bool:
-    """Returns whether `found` has all that is `wanted`; Grafana adds keys of its own to what it was given."""
+    """Tells whether `found` has all that is `wanted`; Grafana adds keys of its own to what it was given."""
     if isinstance(wanted, Mapping) and isinstance(found, Mapping):
         return all(covers(found.get(key), value) for key, value in wanted.items())
     if isinstance(wanted, list) and isinstance(found, list):
@@ -263,6 +263,7 @@ def _address(url: str) -> tuple[Any, bool]:
 def _said(error: GrafanaException) -> str:
     response = error.response
     message = response.get("message") if isinstance(response, Mapping) else response
+    # One line, bounded: a proxy in between may answer with a page.
     first = str(message or "no reason given").strip().splitlines()[0]
     return f"{error.status_code}: {first[:200]}"
 

@@ -1,4 +1,4 @@
-"""What feeds a run's metrics: a watcher of the round loop that takes in each round as a whole.
+"""Feeds a run's metrics: a watcher of the round loop that takes in each round as a whole.
 
 It counts what shards and market have returned, so a scrape never sees half a round. Its series are all there from the
 start, at values from closed sets, and no trader, restart or round adds another. It knows nothing of Ray, whose own
@@ -32,14 +32,14 @@ _NOT_PLAIN = re.compile(r"[^A-Za-z0-9._-]")
 
 
 def run_label(folder: Path) -> str:
-    """Returns what tells a run from all others of the machine: its folder's name and six digits of the whole path."""
+    """Returns a run's name for Prometheus: its folder's name and six digits of the hash of the whole path."""
     path = folder.expanduser().resolve()
     digest = hashlib.sha256(str(path).encode(errors="surrogateescape")).hexdigest()[:6]
     return f"{_NOT_PLAIN.sub('_', path.name)[:MAX_LABEL_CHARS]}-{digest}"
 
 
 class Hub(Collector):
-    """All series of one run: a watcher that feeds them, and a collector that Prometheus' client reads them from.
+    """The series of one run: a watcher that feeds them, and a collector that Prometheus' client reads them from.
 
     `recorded_rounds` are taken from a journal and not run. What they came to is part of the run's counters, which are
     not shown before all of it is in, so that no counter is ever seen to fall behind what an earlier process has shown.
@@ -53,6 +53,7 @@ class Hub(Collector):
         recorded_rounds: int = 0,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        # A fork may bring minds and models that the first plan has not; their series must be there from the start.
         plans = [plan, *(fork.plan for fork in plan.forks())]
         self.run = run_label(folder)
         self._folder = folder
@@ -68,6 +69,7 @@ class Hub(Collector):
             streaming=tuple(name for name, m in models.items() if m.streams),
             goods=self._goods,
         )
+        # The round loop writes, the HTTP server's thread reads: neither sees the other halfway.
         self._lock = Lock()
         self._series = Series(
             self.run,
@@ -89,6 +91,7 @@ class Hub(Collector):
             },
         )
         self._counting = Counting(self._series, self._names)
+        # Facts that hold for the whole run are set once, here.
         self._restarts: Callable[[], int] = lambda: 0
         show = self._series.set
         show("swarm_run_info", 1, plan.name, plan.scenario_name, runs_on, __version__)
@@ -99,19 +102,19 @@ class Hub(Collector):
             show(metric, 0)
 
     def attach(self, shards: int, restarts: Callable[[], int]) -> None:
-        """Take note of what the run's processes are; `restarts` tells how often the market has come back so far."""
+        """Takes note of what the run's processes are; `restarts` tells how often the market has come back so far."""
         with self._lock:
             self._series.set("swarm_shards", shards)
             self._restarts = restarts
 
     def started(self, plan: RunPlan, opening: MarketState, named: Int64) -> None:
-        """Show what the run begins with."""
+        """Shows what the run begins with."""
         with self._lock:
             self._show_market(plan, opening, named, 0)
             self._series.set("swarm_last_round_timestamp_seconds", self._clock())
 
     def round_done(self, outcome: RoundOutcome) -> None:
-        """Take in one round."""
+        """Takes in one settled round."""
         with self._lock:
             self._round = outcome.round
             self._series.set("swarm_round", outcome.round)
@@ -125,17 +128,19 @@ class Hub(Collector):
                 self._series.set("swarm_unfilled_lots", int(outcome.cleared.unfilled_buy_lots[g]), good, "buy")
                 self._series.set("swarm_unfilled_lots", int(outcome.cleared.unfilled_sell_lots[g]), good, "sell")
             self._counting.count(outcome)
+            # Rounds that were read from a journal count, and took no time of this process.
             if outcome.round > self._recorded_rounds:
                 self._counting.time(outcome)
                 self._series.set("swarm_market_restarts_total", self._restarts())
 
     def finished(self) -> None:
-        """No further round will come."""
+        """Takes note that no further round will come."""
         with self._lock:
             self._series.set("swarm_run_finished", 1)
 
     def collect(self) -> Iterator[Family]:
-        """All series as they are after the last whole round."""
+        """Yields all series as they are after the last complete round."""
+        # Asked of the disk before the lock is taken: a slow disk must not hold up a round.
         disk = shutil.disk_usage(self._folder) if self._folder.is_dir() else None
         with self._lock:
             if disk is not None:
@@ -146,6 +151,7 @@ class Hub(Collector):
 
     def _show_market(self, plan: RunPlan, state: MarketState, named: Int64, round_: int) -> None:
         show = self._series.set
+        # [assets], cents and lots: all accounts together must be 0.
         sums = state.balances.sum(axis=0) + named.sum(axis=0)
         for asset, error in zip(("cash", *self._goods), sums.tolist(), strict=True):
             show("swarm_conservation_error", error, asset)
@@ -153,6 +159,7 @@ class Hub(Collector):
             show("swarm_price_ticks", ticks, good)
         show("swarm_round_deadline_seconds", plan.shard.budget.round_deadline_s)
         there = plan.there(round_)
+        # [traders that are there] cents
         wealth = wealth_cents(plan, state)[there]
         show("swarm_wealth_gini", gini(wealth))
         minds = self._names.minds

@@ -1,4 +1,4 @@
-"""The table of a run's metrics: names, kinds, labels, and the closed sets that labels are from.
+"""Lists a run's metrics in one table: names, kinds, labels, and the closed sets that labels are from.
 
 It knows nothing of what feeds them nor of how they are read.
 """
@@ -11,6 +11,7 @@ from swarm.agents.decision import DecisionError
 from swarm.coordination.router import PruneReason
 from swarm.market.events import Rejection
 
+# Bounds of histograms' buckets: for rounds with models, for clearing, and for a model's reply.
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
 SHORT_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 REPLY_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 40.0, 80.0, 160.0)
@@ -97,6 +98,7 @@ FIXED_SETS: Mapping[str, tuple[str, ...]] = {
     "order": ("accepted", *(str(reason) for reason in Rejection)),
     "side": ("buy", "sell"),
     "token": ("prompt", "cached_prompt", "completion"),
+    # Late turns have a metric of their own, by mind, since a lost shard's turns may have asked no model.
     "error": tuple(str(kind) for kind in DecisionError if kind is not DecisionError.LATE),
     "message": ("delivered", *map(str, PruneReason), "prompt_full", "run_budget", "late", "cut_to_length"),
     "stat": ("mean", "p10", "p50", "p90"),

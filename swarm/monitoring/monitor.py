@@ -1,4 +1,4 @@
-"""Prometheus beside runs on one machine: writes its config, keeps its list of Ray's endpoints, runs it and ends it.
+"""Runs Prometheus beside runs on one machine: writes its config, keeps its list of Ray's endpoints, and ends it.
 
 It knows the runs by their addresses alone, and starts none.
 """

@@ -1,4 +1,4 @@
-"""The port that a run's metrics are read at."""
+"""Serves a run's metrics over HTTP; it knows nothing of what they mean."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +18,11 @@ END_POLL_S = 0.05
 
 @contextmanager
 def exported(hub: Collector, host: str, port: int) -> Iterator[str]:
-    """Serve the hub's metrics over HTTP while the block runs, and give their address; ConfigError if that cannot be."""
+    """Serves the hub's metrics over HTTP while the block runs, and yields their address.
+
+    A port that cannot be used is a ConfigError.
+    """
+    # A registry of its own: the client's default one adds series of the process, and stays between runs.
     registry = CollectorRegistry()
     registry.register(hub)
     try:
@@ -36,6 +40,7 @@ def exported(hub: Collector, host: str, port: int) -> Iterator[str]:
     # The client's own server looks only twice a second whether it is to end, which each run would wait for.
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": END_POLL_S}, daemon=True)
     thread.start()
+    # An IPv6 address stands in brackets, or its colons would read as a port.
     shown = f"[{host}]" if ":" in host else host
     try:
         yield f"http://{shown}:{server.server_port}/metrics"
@@ -49,11 +54,12 @@ class _Handler(WSGIRequestHandler):
     """Answers without a line on the terminal for each scrape."""
 
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
+        """Says nothing."""
 
 
 def _listening(host: str, port: int, registry: CollectorRegistry) -> WSGIServer:
-    """A server of the registry, bound to its port; OSError if that cannot be."""
+    """Returns a server of the registry, bound to its port; OSError if that cannot be."""
+    # IPv4 or IPv6, whichever the host is; the server's class has it as an attribute.
     family = getaddrinfo(host, port, type=SOCK_STREAM, flags=AI_PASSIVE)[0][0]
     server = type("Server", (ThreadingWSGIServer,), {"address_family": family})
     return make_server(host, port, make_wsgi_app(registry), server_class=server, handler_class=_Handler)

@@ -1,4 +1,4 @@
-"""The series of one run: a value or a histogram for each combination of labels, all of them there from the start."""
+"""Holds the series of one run: a value or a histogram for each combination of labels, all there from the start."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ Family = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily
 
 
 class Histogram:
-    """Counts by series and bucket, the last of which is for what lies beyond all bounds."""
+    """The counts of a metric by series and bucket, the last of which is for what lies beyond all bounds."""
 
     def __init__(self, bounds: tuple[float, ...], series: list[tuple[str, ...]]) -> None:
         self.series = series
@@ -25,21 +25,23 @@ class Histogram:
         self._bounds = np.array(bounds)
 
     def observe(self, number: Int64, values: npt.NDArray[np.float64]) -> None:
-        """Count many values at once, each in the series of this number."""
+        """Counts many values at once, each in the series of this number."""
         rows, columns = self.counts.shape
+        # Each value's cell of the table read row by row, so that one bincount counts all series at once.
         cell = number * columns + np.searchsorted(self._bounds, values)
         self.counts += np.bincount(cell, minlength=rows * columns).reshape(rows, columns)
         self.sums += np.bincount(number, weights=values, minlength=rows)
 
 
 class Series:
-    """All series of a run by metric; `sets` has the values that each label takes."""
+    """The series of a run by metric; `sets` has the values that each label takes."""
 
     def __init__(self, run: str, sets: Mapping[str, Sequence[str]]) -> None:
         self._run = run
         self._values: dict[str, dict[tuple[str, ...], float]] = {}
         self._histograms: dict[str, Histogram] = {}
         for metric in METRICS:
+            # Every combination of labels, also those that never occur: a series that appears late looks like a jump.
             series = list(product(*(sets[name] for name in metric.labels.values())))
             if metric.kind == "histogram":
                 self._histograms[metric.name] = Histogram(metric.buckets, series)
@@ -49,15 +51,15 @@ class Series:
                 self._values[metric.name] = dict.fromkeys(series, start)
 
     def set(self, name: str, value: float, *labels: str) -> None:
-        """Let a series have a value."""
+        """Lets a series have a value."""
         self._values[name][labels] = value
 
     def add(self, name: str, amount: float, *labels: str) -> None:
-        """Add to a series that is there."""
+        """Adds to a series that is there."""
         self._values[name][labels] += amount
 
     def observe(self, name: str, values: npt.NDArray[np.float64], number: Int64 | None = None) -> None:
-        """Count values in a histogram, each in the series of its number; by default all in the first."""
+        """Counts values in a histogram, each in the series of its number; by default all in the first."""
         self._histograms[name].observe(np.zeros(len(values), dtype=np.int64) if number is None else number, values)
 
     def families(self, *, counters: bool) -> Iterator[Family]:
@@ -69,6 +71,7 @@ class Series:
         family = HistogramMetricFamily(metric.name, metric.help, labels=("run", *metric.labels))
         counted = self._histograms[metric.name]
         bounds = [*map(floatToGoString, metric.buckets), "+Inf"]
+        # Prometheus' buckets each hold those below them.
         cumulated = np.cumsum(counted.counts, axis=1).tolist()
         for labels, counts, seconds in zip(counted.series, cumulated, counted.sums.tolist(), strict=True):
             family.add_metric((self._run, *labels), list(zip(bounds, counts, strict=True)), seconds)

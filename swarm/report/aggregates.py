@@ -1,4 +1,4 @@
-"""A run's tables, aggregated until a page can hold them: some hundreds of points per chart, whatever the run's size.
+"""Makes a run's tables small enough for a page: some hundreds of points per chart, whatever the run's size.
 
 Everything here is a small polars frame in display units: prices in ticks, wealth in pebbles of 100 cents, moods from
 0 to 100. It knows nothing of charts or HTML.
@@ -27,40 +27,43 @@ CENTS = 100
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How many rounds one point stands for, and how many rounds there are."""
+    """The scale of a figure over rounds: `rounds` in all, of which each point stands for `size`."""
 
     rounds: int
     size: int
 
     def last(self) -> pl.Expr:
-        """The last round that a row's point stands for."""
+        """Returns the last round that a row's point stands for."""
+        # Rounds count from 1, so the k-th point ends with round k x size; the last one may be shorter.
         ends = ((pl.col("round") + self.size - 1) // self.size) * self.size
         return ends.clip(upper_bound=self.rounds).alias("round")
 
     def bounds(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """Add where a bar begins and ends on an axis of rounds, `from` and `to`."""
+        """Adds where a bar begins and ends on an axis of rounds, `from` and `to`."""
         start = ((pl.col("round") - 1) // self.size) * self.size
         return frame.with_columns((start + 0.5).alias("from"), (pl.col("round") + 0.5).alias("to"))
 
     def kept(self) -> pl.Expr:
-        """Tell which rounds a line of states is drawn through: the opening, every k-th and the last."""
+        """Tells which rounds a line of states is drawn through: the opening, every k-th and the last."""
         return (pl.col("round") % self.size == 0) | (pl.col("round") == pl.col("round").max())
 
 
 def pace(rounds: int, series: int = 1) -> Pace:
-    """A pace at which `series` lines over `rounds` rounds stay within the bounds of a figure."""
+    """Returns a pace at which `series` lines over `rounds` rounds stay within the bounds of a figure."""
+    # Below 40 points a line says nothing, however many lines share the figure.
     points = max(40, min(POINTS, PANEL_POINTS // max(1, series)))
     return Pace(rounds, max(1, -(-rounds // points)))
 
 
 def prices(record: RunRecord) -> tuple[pl.DataFrame, Pace]:
-    """Per point and good: clearing price (mean by volume, null without trade), reference price, lots per round."""
+    """Returns clearing price (mean by volume, null without trade), reference price and lots, per point and good."""
     at = pace(record.summary["rounds"], len(record.summary["goods"]))
     volume = pl.col("volume_lots")
     frame = (
         record.tables["prices"]
         .group_by(at.last(), "good", maintain_order=True)
         .agg(
+            # Weighted by lots: a round of one trade must not count as much as one of a hundred.
             pl.when(volume.sum() > 0)
             .then((pl.col("clearing_ticks") * volume).sum() / volume.sum())
             .round(2)
@@ -75,7 +78,7 @@ def prices(record: RunRecord) -> tuple[pl.DataFrame, Pace]:
 
 
 def region_prices(record: RunRecord) -> pl.DataFrame:
-    """Per kept round, region and good: the reference price."""
+    """Returns the reference price per kept round, region and good."""
     summary = record.summary
     at = pace(summary["rounds"], len(summary["goods"]) * len(summary["regions"]["names"]))
     found = record.tables["regions"].filter(at.kept())
@@ -83,14 +86,15 @@ def region_prices(record: RunRecord) -> pl.DataFrame:
 
 
 def dispersion(record: RunRecord) -> pl.DataFrame:
-    """Per kept round and good: `percent`, the standard deviation of its price over regions in parts of their mean."""
+    """Returns how far regions' prices lie apart, per kept round and good: `percent` of their mean, one deviation."""
     at = pace(record.summary["rounds"], len(record.summary["goods"]))
+    # The dispersion is the same in the rows of all regions, so one row of each round and good is enough.
     first = record.tables["regions"].unique(["round", "good"], maintain_order=True).filter(at.kept())
     return first.select("round", "good", (pl.col("price_dispersion_permille") / 10).alias("percent"))
 
 
 def traffic(record: RunRecord) -> pl.DataFrame:
-    """Per asset: what left by road, what arrived, what is under way after the last round, and what tolls took."""
+    """Returns per asset what left by road, arrived, is under way after the last round, and what tolls took."""
     return (
         record.tables["road"]
         .group_by("asset", maintain_order=True)
@@ -99,14 +103,16 @@ def traffic(record: RunRecord) -> pl.DataFrame:
 
 
 def stacked(frame: pl.DataFrame, value: str, over: Sequence[str]) -> pl.DataFrame:
-    """Add the lower and upper end of each row's bar, `y0` and `y1`, stacked within the groups of `over`."""
+    """Adds the lower and upper end of each row's bar, `y0` and `y1`, stacked within the groups of `over`."""
+    # Rounded, since a bar's end and the next one's beginning must be the same number, and the page small.
     top = pl.col(value).cum_sum().over(over)
     return frame.with_columns((top - pl.col(value)).round(6).alias("y0"), top.round(6).alias("y1"))
 
 
 def seasons(record: RunRecord) -> pl.DataFrame:
-    """Each unbroken stretch of a season: `season`, `first`, `last`."""
+    """Returns each unbroken stretch of a season: `season`, `first`, `last`."""
     rounds = record.tables["rounds"]
+    # One season alone has no border to draw.
     if rounds.is_empty() or rounds["season"].n_unique() < 2:
         return pl.DataFrame()
     return (
@@ -118,7 +124,7 @@ def seasons(record: RunRecord) -> pl.DataFrame:
 
 
 def spread(record: RunRecord, column: str, divisor: int, by: tuple[str, ...] = ()) -> pl.DataFrame:
-    """Per kept round (and `by`): tenth, half and nine tenths of the traders lie below `low`, `median`, `high`."""
+    """Returns per kept round (and `by`) `low`, `median` and `high`: 10%, 50% and 90% of traders lie below them."""
     at = pace(record.summary["rounds"], max(1, len(record.summary["kinds"])) if by else 1)
     value = pl.col(column) / divisor
     # Who has borrowed may own less than nothing; in any other column a negative number is one that nobody knows.
@@ -145,13 +151,13 @@ def wealth_gini(record: RunRecord) -> pl.DataFrame:
 
 
 def has_mood(record: RunRecord) -> bool:
-    """Tell whether the scenario keeps moods at all."""
+    """Tells whether the scenario keeps moods at all."""
     traders = record.tables["traders"]
     return "mood_permille" in traders.columns and bool((traders["mood_permille"] >= 0).any())
 
 
 def traded_value(record: RunRecord, by: str) -> pl.DataFrame:
-    """Value in pebbles of what each `seller` sold to each `buyer`; `by` is `kind` or `mind`."""
+    """Returns the value in pebbles of what each `seller` sold to each `buyer`; `by` is `kind` or `mind`."""
     pebbles = pl.col("price_ticks") * pl.col("quantity_lots") * record.summary["tick_cents"] / CENTS
     return (
         record.tables["trades"]
@@ -180,7 +186,7 @@ def profits(record: RunRecord, *, by_mind: bool = True) -> pl.DataFrame:
 
 
 def boxes(profit: pl.DataFrame, by: str) -> pl.DataFrame:
-    """Quantiles of profit per group, the best median first: `group`, `traders`, `low`, `q1`, `median`, `q3`, `high`."""
+    """Returns each group's quantiles of profit, the best median first: `low`, `q1`, `median`, `q3` and `high`."""
     value = pl.col("profit")
     shares = {"low": 0.1, "q1": 0.25, "median": 0.5, "q3": 0.75, "high": 0.9}
     return (
@@ -195,7 +201,7 @@ def boxes(profit: pl.DataFrame, by: str) -> pl.DataFrame:
 
 
 def dots(profit: pl.DataFrame, by: str) -> pl.DataFrame:
-    """A dot per trader, or per every k-th of them, spread over `jitter` from 0 to 1 so that few lie on each other."""
+    """Returns a dot per trader, or per every k-th of them; `jitter` from 0 to 1 keeps them from lying on each other."""
     shown = profit.gather_every(max(1, -(-profit.height // SAMPLED_TRADERS)))
     # Multiples of the golden ratio's fraction are spread evenly, whatever the number of traders.
     jitter = (pl.int_range(pl.len()) * 0.618034 % 1).round(3)
@@ -203,7 +209,7 @@ def dots(profit: pl.DataFrame, by: str) -> pl.DataFrame:
 
 
 def errors_by_mind(record: RunRecord) -> dict[str, dict[str, int]]:
-    """Decision errors as {mind: {kind of error: count}}; late turns are not in the table and so not here."""
+    """Returns decision errors as {mind: {kind of error: count}}; late turns are not in the table and so not here."""
     decisions = record.tables["decisions"]
     if decisions.is_empty():
         return {}
@@ -215,7 +221,7 @@ def errors_by_mind(record: RunRecord) -> dict[str, dict[str, int]]:
 
 
 def turns_by_mind(record: RunRecord) -> pl.DataFrame:
-    """Per mind that was prompted: `turns`, mean tokens `prompt` and `completion`, `most` in a turn, latency in s."""
+    """Returns turns, mean tokens, the `most` tokens of a turn, and latency in s, of each mind that was prompted."""
     decisions = record.tables["decisions"]
     if decisions.is_empty():
         return pl.DataFrame()
@@ -234,10 +240,11 @@ def turns_by_mind(record: RunRecord) -> pl.DataFrame:
 
 
 def traces(record: RunRecord, turns: int) -> list[list[dict[str, Any]]]:
-    """The steps of the last turns at desks, the newest round first, and in each round desks in turn."""
+    """Returns the steps of the last turns at desks, the newest round first, and in each round desks in turn."""
     steps = record.tables.get("steps")
     if steps is None or steps.is_empty():
         return []
+    # Every desk shows its first turn of a round before any shows its second.
     nth = pl.int_range(pl.len()).over("round", "desk").alias("nth")
     chosen = (
         steps.select("round", "desk", "trader")
@@ -253,11 +260,12 @@ def traces(record: RunRecord, turns: int) -> list[list[dict[str, Any]]]:
 
 
 def round_seconds(record: RunRecord) -> tuple[pl.DataFrame, Pace]:
-    """Per point and part of a round (`decide`, `clear`, `rest`): mean seconds."""
+    """Returns mean seconds per point and part of a round (`decide`, `clear`, `rest`)."""
     at = pace(record.summary["rounds"], 3)
     parts = {
         "decide": pl.col("decide_s"),
         "clear": pl.col("clear_s"),
+        # Each is measured by itself, so the difference can fall a hair below 0.
         "rest": (pl.col("duration_s") - pl.col("decide_s") - pl.col("clear_s")).clip(lower_bound=0.0),
     }
     frame = (
@@ -271,5 +279,5 @@ def round_seconds(record: RunRecord) -> tuple[pl.DataFrame, Pace]:
 
 
 def rows(frame: pl.DataFrame, *columns: str) -> list[dict[str, Any]]:
-    """The frame as JSON-ready rows."""
+    """Returns the frame as JSON-ready rows."""
     return (frame.select(columns) if columns else frame).to_dicts()

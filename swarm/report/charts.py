@@ -1,4 +1,4 @@
-"""The report's charts as Vega-Lite specs: how each looks, and nothing of where its numbers come from.
+"""Owns the looks of the report's charts, as Vega-Lite specs; it knows nothing of where their numbers come from.
 
 A spec names its data (`rows`, `shocks`, ...) and holds none, so that one spec serves all panels of a figure. Colours
 are CSS variables of the page, so that a theme is switched, and a page printed, without drawing anything again. Text
@@ -59,18 +59,24 @@ class Panel:
 
 
 def good_colour(goods: Sequence[str], good: str) -> tuple[str, list[int]]:
-    """The colour and the dashes of a good, the same everywhere; dashes tell goods apart once colours run out."""
-    place = list(goods).index(good)
-    return f"var(--good-{place % GOOD_COLOURS + 1})", list(DASHES[place // GOOD_COLOURS % len(DASHES)])
+    """Returns the colour and the dashes of a good, which are the same on all charts.
+
+    Dashes tell goods apart once colours run out.
+    """
+    index = list(goods).index(good)
+    colour = f"var(--good-{index % GOOD_COLOURS + 1})"
+    # The first eight goods are unbroken lines, the next eight the same colours in the next dashes.
+    dashes = DASHES[index // GOOD_COLOURS % len(DASHES)]
+    return colour, list(dashes)
 
 
 def by_good(rows: Rows, goods: Sequence[str]) -> list[tuple[str, Rows]]:
-    """The rows of each good."""
+    """Returns the rows of each good."""
     return [(good, [row for row in rows if row["good"] == good]) for good in goods]
 
 
 def shock_marks(shocks: Sequence[dict[str, Any]], rounds: int) -> Rows:
-    """Bands for the shocks of the rounds done, each with a number and the line (from 0) its title has room in."""
+    """Returns a band for each shock of the rounds done, with its number and the line (from 0) for its title."""
     ends: list[float] = []
     marks: Rows = []
     for number, shock in enumerate(shocks, start=1):
@@ -81,6 +87,7 @@ def shock_marks(shocks: Sequence[dict[str, Any]], rounds: int) -> Rows:
         length = 6.6 * (len(shock["title"]) + 3) / TITLE_ROOM_PX * rounds
         right = first > rounds / 2
         begin = last - length if right else first - 0.5
+        # The first line whose last title ends before this one begins, or a new line below.
         line = next((i for i, end in enumerate(ends) if end < begin), len(ends))
         ends[line : line + 1] = [begin + length]
         marks.append(
@@ -100,7 +107,7 @@ def shock_marks(shocks: Sequence[dict[str, Any]], rounds: int) -> Rows:
 
 
 def season_marks(seasons: Rows) -> Rows:
-    """Borders and names of seasons; none where there are too many to read."""
+    """Returns borders and names of seasons; none where there are too many to read."""
     if len(seasons) > 24:
         return []
     rounds = max((row["last"] for row in seasons), default=0)
@@ -117,7 +124,7 @@ def season_marks(seasons: Rows) -> Rows:
 
 
 def round_axis(last: int, first: float = 0.5, column: str = "round") -> alt.X:
-    """The axis that all charts over rounds share."""
+    """Returns the axis that all charts over rounds share."""
     return alt.X(
         f"{column}:Q",
         title="round",
@@ -127,7 +134,7 @@ def round_axis(last: int, first: float = 0.5, column: str = "round") -> alt.X:
 
 
 def amount_axis(column: str, title: str, pattern: str, *, zero: bool = True) -> alt.Y:
-    """An upright axis that ends at ticks, so that panels side by side stand at one height."""
+    """Returns an upright axis that ends at ticks, so that panels side by side stand at one height."""
     scale = alt.Scale(zero=zero, nice=TICKS)
     return alt.Y(f"{column}:Q", title=title, scale=scale, axis=alt.Axis(format=pattern, tickCount=TICKS))
 
@@ -139,6 +146,7 @@ def named(name: str) -> alt.Chart:
 def spec(*layers: alt.Chart, height: int) -> Spec:
     chart = alt.layer(*layers).properties(width="container", height=height)
     spec: Spec = chart.to_dict(validate=False)
+    # The page gives the schema's version and CONFIG once, for all charts.
     del spec["$schema"], spec["config"]
     return spec
 
@@ -146,16 +154,17 @@ def spec(*layers: alt.Chart, height: int) -> Spec:
 def backdrop(
     last: int, marks: Sequence[dict[str, Any]] = (), *, first: float = 0.5, named_seasons: bool = False
 ) -> list[alt.Chart]:
-    """Shocks as bands and seasons as dotted borders; with `marks`, the shocks' numbers or titles stand on top."""
-    place = round_axis(last, first, "from")
+    """Returns shocks as bands and seasons as dotted borders; `marks` puts the shocks' numbers or titles on top."""
+    begin = round_axis(last, first, "from")
     about = [alt.Tooltip("title:N", title="shock"), alt.Tooltip("good:N"), alt.Tooltip("rounds:N")]
     layers = [
         named("shocks")
         .mark_rect(color="var(--shock)", opacity=0.16, clip=True)
-        .encode(x=place, x2=alt.X2("to"), tooltip=about),
-        named("seasons").mark_rule(color=MUTED, opacity=0.45, strokeDash=[1, 4], clip=True).encode(x=place),
+        .encode(x=begin, x2=alt.X2("to"), tooltip=about),
+        named("seasons").mark_rule(color=MUTED, opacity=0.45, strokeDash=[1, 4], clip=True).encode(x=begin),
     ]
     if named_seasons:
+        # Whether a name fits is known in the browser alone, where the plot has its width.
         room = named("seasons").transform_calculate(name="width > datum.room ? datum.season : ''")
         name = room.mark_text(baseline="bottom", dy=-4, fontSize=11, opacity=0.8, clip=True)
         layers.append(
@@ -195,7 +204,8 @@ def point_tooltip(*fields: tuple[str, str, str]) -> list[alt.Tooltip]:
 
 
 def category(labels: Sequence[str], title: str) -> alt.Y:
-    """Groups as rows; a label's second line, after a line feed, says what decides."""
+    """Returns an axis with a row per group; a label's second line, after a line feed, says what decides."""
+    # Half a line upwards, so that a label of two lines stands level with its row.
     lift = -7 if any("\n" in label for label in labels) else 0
     axis = alt.Axis(
         labelExpr="split(datum.label, '\\n')",

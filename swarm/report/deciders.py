@@ -41,6 +41,7 @@ class Group:
 
 def parts(summary: Summary) -> Sequence[Summary]:
     """Returns the stretches of rounds between which a fork changed the run's config, one where there is no fork."""
+    # A summary without parts is one stretch, whose facts stand at its top.
     found: Sequence[Summary] = summary.get("parts", ())
     return found or ({key: summary[key] for key in ("minds", "engines", "asks") if key in summary},)
 
@@ -64,6 +65,7 @@ def nature_of_model(part: Summary, model: str) -> str:
 
 def nature_in(part: Summary, mind: str) -> str:
     """Returns what a mind was in a part of the run: what the models that it asks are; without any, a rule."""
+    # A mind with no entry of its own has the name of the one model that it asks.
     models = part.get("asks", {}).get(mind) or ([mind] if mind in part["engines"] else [])
     return AND.join(sorted({nature_of_model(part, model) for model in models})) or BASELINE
 
@@ -93,6 +95,7 @@ def groups(part: Summary) -> list[Group]:
     found: dict[str, list[str]] = {}
     for mind in part["minds"]:
         found.setdefault(nature_in(part, mind), []).append(mind)
+    # Rules come first, since a reader must not take them for models; what is unknown here lies between or behind.
     ranks = {SCRIPTED: 0, BASELINE: 1, EMBEDDED: 3}
     order = sorted(found, key=lambda name: (ranks.get(name, 2 if has_rule(name) else 4), name))
     return [Group(name, sum(part["minds"][m] for m in found[name]), tuple(found[name])) for name in order]
@@ -106,6 +109,7 @@ def model_tag(summary: Summary) -> str:
     alone = [mind for mind in rules if all(map(is_rule, natures(summary, mind)))]
     if len(alone) == len(minds(summary)):
         return f"{_rules_named(summary)}, {_NO_MODEL}"
+    # A mind that a rule decided for in some turns or rounds alone is named apart from those that are rules.
     in_part = [mind for mind in rules if mind not in alone]
     told_of = [", ".join(alone), f"in part {', '.join(in_part)}" if in_part else ""]
     return f"{_NO_MODEL}: {'; '.join(filter(None, told_of))}"
@@ -169,6 +173,7 @@ def notice(summary: Summary) -> tuple[str, str]:
         who = "".join(f"{opened(line)}. " for line in told(summary, in_full=False))
         nothing = "Results of rules in code say nothing about what a language model would do."
         return heading, f"{who}{nothing} {about_tiny}".rstrip()
+    # Without a fork the traders can be counted, and the notice says for how many of them it holds.
     traders = sum(parts(summary)[0]["minds"][mind] for mind in rules)
     everyone = traders == summary["traders"]
     scope = f"all {count(traders)} traders" if everyone else f"{count(traders)} of {count(summary['traders'])} traders"
@@ -186,6 +191,7 @@ def notice(summary: Summary) -> tuple[str, str]:
 def forks_told(summary: Summary) -> list[str]:
     """Returns a line for each fork that lies in the run's past: of what, where, and with which changes."""
     lines = []
+    # Fork number n was taken from part n, so the list is shifted by one.
     before = ["", *(part.get("name", "") for part in parts(summary))]
     for number, (round_, sha256, changes) in enumerate(summary.get("forks", ()), start=1):
         name = before[number] if number < len(before) else ""
@@ -198,6 +204,7 @@ def seed_told(summary: Summary) -> str:
     """Returns the run's seed; where a fork changed it, each with the rounds in which it held."""
     seeds: list[tuple[int, int]] = []
     for part in parts(summary):
+        # Neighbouring parts with the same seed are one stretch, which ends with the later part.
         if "seed" in part and seeds and seeds[-1][0] == part["seed"]:
             seeds.pop()
         if "seed" in part:
@@ -209,7 +216,8 @@ def seed_told(summary: Summary) -> str:
 
 
 def _rules_named(summary: Summary) -> str:
-    """`scripted policies`, `baseline rules` or both, as far as the run has them."""
+    """Returns `scripted policies`, `baseline rules` or both, as far as the run has them."""
+    # The single natures that any mind of any part has.
     pieces = {one for part in parts(summary) for group in groups(part) for one in group.nature.split(AND)}
     found = {one: _plural(one) for one in pieces if _one_is_rule(one)}
     return " and ".join(found[name] for name in sorted(found, key=lambda n: (n != SCRIPTED, n)))
@@ -247,7 +255,7 @@ def _rounds(stretch: Sequence[Summary]) -> str:
 
 
 def _guests(summary: Summary) -> list[str]:
-    """A line on travellers whom a rule decides for away from home."""
+    """Returns a line on travellers whom a rule decides for away from home."""
     found = summary.get("regions") or {}
     if not found.get("travellers") or found.get("abroad") == "own":
         return []
@@ -256,9 +264,10 @@ def _guests(summary: Summary) -> list[str]:
 
 
 def _answered(summary: Summary) -> list[str]:
-    """A line on turns that a rule answered in the place of the model that the mind has."""
+    """Returns a line on turns that a rule answered in the place of the model that the mind has."""
     lines = []
     for mind, answered in summary.get("answered_by", {}).items():
+        # Turns that a rule answered, by the rule's name.
         other = {
             f"turns by {model}": turns
             for model, turns in answered.items()

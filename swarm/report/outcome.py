@@ -1,4 +1,4 @@
-"""What the terminal says of a run that ended."""
+"""Puts the end of a run into a few lines for the terminal; it reads the summary alone."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -52,6 +52,7 @@ def _desks(summary: Summary) -> list[str]:
     if not desks:
         return []
     turns = sum(desk["turns"] for desk in desks)
+    # The summary has means per turn of each desk; weighted by turns they become totals.
     steps = sum(desk["turns"] * desk["steps"]["mean"] for desk in desks)
     spent = sum(desk["turns"] * desk["tokens"]["mean"] for desk in desks)
     return [
@@ -110,6 +111,7 @@ def _regions(summary: Summary) -> list[str]:
     regions = summary.get("regions")
     if not regions:
         return []
+    # Only the first and the last round are said: whether prices have drawn together.
     by_round = regions["price_dispersion_permille"]["by_round"]
     return [
         f"{len(regions['names'])} regions and {regions['travellers']} travellers, who carried "

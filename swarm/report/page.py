@@ -29,6 +29,7 @@ def render(record: RunRecord) -> str:
     drawn = {
         "config": charts.CONFIG,
         "shared": surroundings.shared_data(record),
+        # In the order of the page's panels, by which its script finds them.
         "specs": [{**panel.spec, "datasets": panel.data} for panel in panels],
     }
     return template().render(
@@ -46,16 +47,17 @@ def render(record: RunRecord) -> str:
 
 @cache
 def vega_script() -> str:
-    """Vega, Vega-Lite and Vega-Embed as one script; what it takes a second to bundle is kept for the next report."""
+    """Returns Vega, Vega-Lite and Vega-Embed as one script, which is kept since it takes a second to bundle."""
     return str(vl_convert.javascript_bundle(SCRIPT)).replace("</script", "<\\/script")
 
 
 @cache
 def template() -> jinja2.Template:
-    """The page's template."""
+    """Returns the page's template."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
+        # A misspelt name fails here instead of leaving a hole in the page.
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -64,7 +66,7 @@ def template() -> jinja2.Template:
 
 
 def as_json(value: Any) -> Markup:
-    """JSON for a script element: its text holds no character that could end the element."""
+    """Returns JSON for a script element, without any character that could end the element."""
     text = json.dumps(value, separators=(",", ":"), allow_nan=False)
     for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")

@@ -1,4 +1,4 @@
-"""What a section of the report is made of: figures and tables, and the plug-in that makes them of a record.
+"""The types that sections of the report are made of: figures, tables, and the plug-in that makes them of a record.
 
 It knows neither how a chart looks nor how the page is laid out.
 """
@@ -72,7 +72,7 @@ class SectionPlugin:
 
 
 def of_regions(summary: Mapping[str, Any]) -> str:
-    """What stands under figures that put several regions together; nothing where there is one market."""
+    """Returns the sentence for figures that put several regions together; empty where there is one market."""
     return " Shown are means over regions, of clearing prices by volume." if summary.get("regions") else ""
 
 
@@ -81,10 +81,11 @@ def good_keys(goods: Sequence[str], look: str = "line") -> tuple[Key, ...]:
     keys = []
     for good in goods:
         colour, dashes = charts.good_colour(goods, good)
+        # The key shows that a line is dashed, and not which of the dashes it has.
         keys.append(Key(good, colour, "dashed" if look == "line" and dashes != charts.DASHES[0] else look))
     return tuple(keys)
 
 
 def time_unit(longest_s: float) -> tuple[str, int]:
-    """The unit in which such a time is a readable number, and how many of it are a second."""
+    """Returns the unit in which such a time is a readable number, and how many of it are a second."""
     return ("s", 1) if longest_s >= 1 else ("ms", 1_000)

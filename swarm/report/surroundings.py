@@ -1,4 +1,4 @@
-"""What stands on the page beside its sections: what all charts may name, the list of shocks, and what was left out."""
+"""Makes what the page has beside its sections: data that all charts name, the list of shocks, and what was left out."""
 
 from swarm.report import aggregates, charts, wording
 from swarm.report.charts import Rows
@@ -8,7 +8,7 @@ from swarm.simulation.record import RunRecord
 
 
 def shared_data(record: RunRecord) -> dict[str, Rows]:
-    """The data sets that all charts may name."""
+    """Returns the data sets that all charts may name."""
     summary = record.summary
     return {
         "shocks": charts.shock_marks(summary["shocks"], summary["rounds"]),
@@ -18,7 +18,7 @@ def shared_data(record: RunRecord) -> dict[str, Rows]:
 
 
 def shock_list(summary: wording.Summary) -> list[tuple[int, str, str]]:
-    """(number, title, what and when) of each shock."""
+    """Returns (number, title, good and rounds in words) of each shock."""
     listed = []
     for number, shock in enumerate(summary["shocks"], start=1):
         first, last = shock["first_round"], shock["last_round"]
@@ -29,7 +29,7 @@ def shock_list(summary: wording.Summary) -> list[tuple[int, str, str]]:
 
 
 def thinned(record: RunRecord) -> list[str]:
-    """What the page shows less of than the tables hold, in sentences."""
+    """Returns what the page shows less of than the tables hold, in sentences."""
     summary, said = record.summary, []
     size = aggregates.pace(summary["rounds"], len(summary["goods"])).size
     if size > 1:
@@ -40,6 +40,7 @@ def thinned(record: RunRecord) -> list[str]:
     if (every := summary.get("traders_table_every_rounds", 1)) > 1:
         said.append(f"Wealth and mood were kept every {count(every)} rounds and at the end.")
     if summary["traders"] > aggregates.SAMPLED_TRADERS:
+        # Every k-th trader is shown, with k rounded up so that at most SAMPLED_TRADERS are.
         shown = -(-summary["traders"] // -(-summary["traders"] // aggregates.SAMPLED_TRADERS))
         said.append(
             f"The dots of profits are {count(shown)} of {count(summary['traders'])} traders; boxes and tables are made "

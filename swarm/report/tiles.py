@@ -1,4 +1,4 @@
-"""The key figures at the top of a report."""
+"""Makes the key figures at the top of a report from its summary; it knows no tables."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,9 +21,10 @@ class Tile:
 
 
 def tiles(summary: Summary) -> list[Tile]:
-    """The key figures."""
+    """Returns the key figures."""
     rounds = summary["rounds"]
     pace, wealth = summary["seconds_per_round"], summary["wealth"]
+    # Errors and late turns are counted apart: the first are a model's, the second mostly the machine's.
     errors = sum(errors_of_decisions(summary).values())
     broken = broken_assets(summary)
     late = late_turns(summary)
@@ -59,6 +60,7 @@ def _token_tile(summary: Summary) -> Tile:
     turn = summary["tokens"]["per_turn"]
     if not turns_taken(summary):
         return Tile("Tokens per turn", "none", "nobody was prompted")
+    # Without a turn of one call, the turns of several calls are all that there is to show.
     if not turn["max"]:
         several = summary["tokens"].get("per_turn_of_several_calls", {"mean": 0, "max": 0})
         return Tile("Tokens per turn", count(several["mean"]), f"mean, of several calls; most {count(several['max'])}")
@@ -71,13 +73,14 @@ def _token_tile(summary: Summary) -> Tile:
 
 
 def _budget_tiles(summary: Summary) -> list[Tile]:
-    """What was spent against each limit of the run."""
+    """Returns what was spent against each limit of the run."""
     budget, tiles = summary.get("budget", {}), []
     for key, spent, shown in (
         ("run_tokens", "spent_tokens", count),
         ("run_usd", "spent_usd", lambda usd: f"${usd:,.2f}"),
     ):
         if limit := budget.get(key):
+            # The meter ends at its limit; how far that was passed is said in the note.
             share = budget[spent] / limit
             tiles.append(
                 Tile(

@@ -9,19 +9,20 @@ CENTS = 100
 
 
 def count(value: float) -> str:
-    """A whole number with thousands separators."""
+    """Returns a whole number with thousands separators."""
     return f"{round(value):,}"
 
 
 def pebbles(value: float) -> str:
-    """An amount of pebbles, with a sign and two decimals."""
+    """Returns an amount of pebbles, with a sign and two decimals."""
     return f"{value:+,.2f}".replace("-", "\N{MINUS SIGN}")
 
 
 def seconds(value: float | None) -> str:
-    """A duration in the unit that suits it, with three figures; no journal knows one."""
+    """Returns a duration in the unit that suits it, with three figures; None is a journal's, which has no clock."""
     if value is None:
         return "not known"
+    # The largest unit in which it is at least 1.
     for unit, factor in (("s", 1), ("ms", 1_000)):
         if value * factor >= 1:
             shown = value * factor
@@ -30,7 +31,7 @@ def seconds(value: float | None) -> str:
 
 
 def plain(word: str) -> str:
-    """`wrong_shape` as words."""
+    """Returns the words of a name: `wrong_shape` becomes "wrong shape"."""
     return word.replace("_", " ")
 
 
@@ -40,8 +41,9 @@ def opened(sentence: str) -> str:
 
 
 def state(summary: Summary) -> tuple[str, bool]:
-    """How far the run came, and whether it came to its end."""
+    """Returns how far the run came, and whether it came to its end."""
     done, planned = summary["rounds"], summary["rounds_planned"]
+    # A run can be stopped after its last round and before its end is written.
     finished = done == planned and summary.get("finished", True)
     if finished:
         return f"finished: all {count(planned)} rounds", True
@@ -49,15 +51,16 @@ def state(summary: Summary) -> tuple[str, bool]:
 
 
 def where(summary: Summary) -> str:
-    """Where the run took place."""
+    """Returns where the run ran, and over how many shards and nodes."""
     layout = summary.get("layout", {})
     shards, size = layout.get("shards"), layout.get("traders_per_shard")
+    # A run in one process has no shards to tell of.
     shape = f", {_plural(shards, 'shard')} of up to {_plural(size, 'trader')}" if shards and size else ""
-    return f"{summary.get('place', 'not recorded')}{shape}{_spread(layout)}"
+    return f"{summary.get('runs_on', 'not recorded')}{shape}{_spread(layout)}"
 
 
 def _spread(layout: Summary) -> str:
-    """Over how many nodes shards were spread, and what came and went; nothing of that for a single node that stayed."""
+    """Returns how many nodes shards were on, and what came and went; empty for a single node that stayed."""
     counted = {
         what: layout.get(key, 0)
         for key, what in (("nodes_joined", "joined"), ("nodes_left", "left"), ("shards_moved", "moved"))
@@ -73,25 +76,25 @@ def _spread(layout: Summary) -> str:
 
 
 def coming_and_going(summary: Summary) -> str:
-    """How many traders were there from which round on, and what that means for the figures; empty where all stayed."""
+    """Returns who was there from which round on, and what that means for the figures; empty where all stayed."""
     population = summary.get("population")
     if not population:
         return ""
     (_, at_first), *later = population["schedule"]
-    steps = "".join(f", {count(traders)} from round {count(first)} on" for first, traders in later)
+    later_on = "".join(f", {count(traders)} from round {count(first)} on" for first, traders in later)
     return (
-        f"{count(at_first)} traders at the opening{steps}. Figures are of those who were there; profits are of the "
+        f"{count(at_first)} traders at the opening{later_on}. Figures are of those who were there; profits are of the "
         f"{count(population['stayed'])} who never left."
     )
 
 
 def broken_assets(summary: Summary) -> list[str]:
-    """The assets of which some amount is unexplained."""
+    """Returns the assets of which some amount is unexplained."""
     return [asset for asset, flow in summary["conservation"].items() if flow["unexplained"]]
 
 
 def turns_taken(summary: Summary) -> bool:
-    """Tell whether any text was prompted at all."""
+    """Tells whether any text was prompted at all."""
     return bool(summary["tokens"]["prompt"] or summary["tokens"]["completion"])
 
 
@@ -101,13 +104,14 @@ def errors_of_decisions(summary: Summary) -> dict[str, int]:
 
 
 def late_turns(summary: Summary) -> int:
-    """Turns that were too late for their round, by a shard or by a model."""
+    """Returns how many turns were too late for their round, by a shard or by a model."""
     by_mind: Mapping[str, int] = summary.get("late_turns_by_mind", {})
+    # Summaries count by shard, by mind or both; the larger figure holds the other.
     return max(int(summary["late_turns"]), sum(by_mind.values()))
 
 
 def shortened(text: str, most: int) -> str:
-    """At most so many characters of a text, with a mark where it was cut."""
+    """Returns at most so many characters of a text, with a mark where it was cut."""
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
@@ -116,13 +120,13 @@ def _plural(number: int, noun: str) -> str:
 
 
 def listed(counts: Mapping[str, int], none: str = "none") -> str:
-    """`3 wrong shape, 1 late`, or `none`."""
+    """Returns counts as words: `3 wrong shape, 1 late`, or `none`."""
     shown: Sequence[str] = [f"{count(n)} {plain(name)}" for name, n in counts.items() if n]
     return ", ".join(shown) or none
 
 
 def pruning(summary: Summary) -> str:
-    """Why messages were not heard and, where the run counted them, how many there were and were delivered."""
+    """Returns why messages were not heard and, where the run counted them, how many there were and were delivered."""
     reasons = listed(summary["pruned_messages"])
     if not (messages := summary.get("messages", {})).get("said"):
         return reasons
@@ -131,7 +135,7 @@ def pruning(summary: Summary) -> str:
 
 
 def facts(summary: Summary, seed: str) -> list[tuple[str, str]]:
-    """What it takes to run the same again; `seed` is the seed in words."""
+    """Returns what it takes to run the same again; `seed` is the seed in words."""
     return [
         ("Config, sha256", summary["config_sha256"]),
         ("Journal, sha256", summary["journal_sha256"]),

@@ -22,7 +22,7 @@ from swarm.simulation.remote import Lost, RemoteMarket, RemoteTraders, split
 from swarm.simulation.traders import Gathered
 
 MARKET_TIMEOUT_S = 120.0
-"""How long one answer of the market is waited for, and how long it is asked again after it was lost."""
+"""Seconds for which one answer of the market is waited for, and for which it is asked again after it was lost."""
 
 
 class _Clock:
@@ -51,6 +51,7 @@ class _MarketActorLink(_Clock):
         try:
             return ray.get(getattr(self.actor, method).remote(*arguments), timeout=MARKET_TIMEOUT_S)
         except ray.exceptions.RayTaskError as error:
+            # The market's own errors name key and remedy; Ray's wrapping around them would hide both.
             if isinstance(error.cause, SwarmError):
                 raise error.cause from error
             raise
@@ -59,7 +60,7 @@ class _MarketActorLink(_Clock):
             raise Lost(type(error).__name__) from error
         except (ray.exceptions.RayActorError, ray.exceptions.GetTimeoutError) as error:
             raise ClusterError(
-                f"ray: the market actor is gone or silent ({type(error).__name__}); the journal is whole up to its "
+                f"ray: the market actor is gone or silent ({type(error).__name__}); the journal is complete up to its "
                 f"last round, which {called('`swarm run --resume`', '`swarm.resume`')} goes on from"
             ) from error
 

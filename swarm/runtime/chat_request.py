@@ -53,7 +53,7 @@ _ROLES: Mapping[str, Role] = {"system": "system", "developer": "system", "user":
 
 
 class BadRequestError(Exception):
-    """The request cannot be served as it stands; `field` says where."""
+    """A refusal of a request that cannot be served as it stands; `field` says where it is wrong."""
 
     def __init__(
         self, message: str, field: str | None = None, status: int = 400, kind: str = "invalid_request_error"
@@ -66,7 +66,7 @@ class BadRequestError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """What a request asks for: which model, what of it, and how the reply is to come."""
+    """A request that was read: which model it asks, what of it, and how the reply is to come."""
 
     model: str
     asked: ModelRequest
@@ -79,16 +79,18 @@ def read(body: Any, names: tuple[str, ...]) -> ChatRequest:
     """Returns what a request's body asks for; `names` are the models that are here."""
     if not isinstance(body, dict):
         raise BadRequestError("expected a JSON object")
+    # null is as good as absent in OpenAI's protocol.
     given = {str(field): value for field, value in body.items() if value is not None}
     name = given.get("model")
     if name not in names:
         told = f"the model {str(name)[:100]!r} is not here; there are {', '.join(names)}"
         raise BadRequestError(told, "model", 404, "model_not_found")
     _refuse_what_is_not_done(given)
+    # The newer name wins, as it does there.
     limit_field = "max_completion_tokens" if "max_completion_tokens" in given else "max_tokens"
-    limit = _whole(given, limit_field, DEFAULT_MAX_TOKENS, 1, MAX_TOKENS)
-    samples = _whole(given, "n", 1, 1, MAX_SAMPLES)
-    seed = _whole(given, "seed", 0, None, None)
+    limit = _integer(given, limit_field, DEFAULT_MAX_TOKENS, 1, MAX_TOKENS)
+    samples = _integer(given, "n", 1, 1, MAX_SAMPLES)
+    seed = _integer(given, "seed", 0, None, None)
     temperature = given.get("temperature")
     if temperature is not None and (type(temperature) not in (int, float) or not 0 <= temperature <= 2):
         raise BadRequestError("temperature must be a number from 0 to 2", "temperature")
@@ -97,6 +99,7 @@ def read(body: Any, names: tuple[str, ...]) -> ChatRequest:
         _messages(given.get("messages")),
         _schema(given.get("response_format")),
         limit,
+        # Seeds of a client may be negative; ours are not.
         seed & 0x7FFFFFFFFFFFFFFF,
         None if temperature is None else float(temperature),
         tuple((seed + i) & 0x7FFFFFFFFFFFFFFF for i in range(1, samples)),
@@ -110,16 +113,17 @@ def _refuse_what_is_not_done(given: Mapping[str, Any]) -> None:
             continue
         if field not in NEUTRAL:
             raise BadRequestError(f"there is no such field here: {field[:100]}", field[:100])
+        # Types are compared, too, since True equals 1 in Python.
         if not any(type(value) is type(none) and value == none for none in (*NEUTRAL[field], *_floats(field))):
             raise BadRequestError(f"{field} is not supported here", field)
 
 
 def _floats(field: str) -> tuple[float, ...]:
-    """A neutral number may come as a float, too."""
+    """Returns the floats that equal a field's neutral whole numbers, since clients send either."""
     return tuple(float(none) for none in NEUTRAL[field] if type(none) is int)
 
 
-def _whole(given: Mapping[str, Any], field: str, default: int, least: int | None, most: int | None) -> int:
+def _integer(given: Mapping[str, Any], field: str, default: int, least: int | None, most: int | None) -> int:
     value = given.get(field, default)
     if type(value) is not int or (least is not None and value < least) or (most is not None and value > most):
         bounds = f" from {least} to {most}" if most is not None else ""
@@ -190,7 +194,7 @@ def _content(told: Any, at: str) -> str:
 
 
 def _encodable(text: str) -> str:
-    """Text without lone surrogates, which JSON can name and no reply can hold."""
+    """Returns text without lone surrogates, which JSON can name and no reply can hold."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 

@@ -1,4 +1,4 @@
-"""Ray clusters: one of the run's own, ended with it, or one that is there already and is left as it was found."""
+"""Starts a Ray cluster of the run's own and ends it, or joins one that is there and leaves it as it was found."""
 
 import logging
 import os
@@ -41,21 +41,21 @@ FIRST_CALL = "/ray.rpc.NodeInfoGcsService/GetClusterId"
 GIVE_IT = "set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH to the file with the token that its nodes were given"
 
 
-def free_port_or_error(port: int, place: str) -> None:
-    """ConfigError if somebody listens on `port` of this machine."""
+def free_port_or_error(port: int, key: str) -> None:
+    """Raises ConfigError if somebody listens on `port` of this machine."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
             raise ConfigError(
-                place, f"port {port} cannot be used ({error.strerror})", "choose another, or null for none"
+                key, f"port {port} cannot be used ({error.strerror})", "choose another, or null for none"
             ) from error
 
 
 @contextmanager
 def sigterm_kept() -> Iterator[None]:
-    """After the block, SIGTERM does what it did before it: Ray's end puts back the system's way, an end at once."""
+    """Puts SIGTERM back after the block: Ray's end leaves the system's way, which ends a process at once."""
     before = signal.getsignal(signal.SIGTERM)
     try:
         yield
@@ -66,7 +66,7 @@ def sigterm_kept() -> Iterator[None]:
 
 @contextmanager
 def own_cluster(runtime: RuntimeConfig) -> Iterator[None]:
-    """A Ray cluster on this machine that ends with the block, and with it every process it had."""
+    """Runs a Ray cluster on this machine that ends with the block, and with it every process it had."""
     if runtime.dashboard_port is not None:
         free_port_or_error(runtime.dashboard_port, "runtime.dashboard_port")
     temporary.clear()
@@ -95,7 +95,7 @@ def own_cluster(runtime: RuntimeConfig) -> Iterator[None]:
 
 @contextmanager
 def joined_cluster(address: str) -> Iterator[None]:
-    """Connection to a running cluster; the cluster stays."""
+    """Connects to a running cluster for the block; the cluster stays."""
     _must_answer(address)
     try:
         _init(address=address)
@@ -121,7 +121,7 @@ def _init(**options: Any) -> None:
 
 @contextmanager
 def _private() -> Iterator[None]:
-    """What Ray starts in this block listens on loopback, and answers those who have a token of this run's own.
+    """Makes what Ray starts in this block listen on loopback and answer to a token of this run's own.
 
     Ray listens on every address of a machine unless it may not form clusters over several, as on macOS, where the
     switch for it comes from. A token that the user has set, or no token by RAY_AUTH_MODE=disabled, stays.
@@ -145,15 +145,16 @@ def _private() -> Iterator[None]:
 
 
 def cores() -> int:
-    """CPU cores of the connected cluster."""
+    """Returns the CPU cores of the connected cluster."""
     resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
     return max(1, int(resources.get("CPU", 1)))
 
 
 def shard_size(population: int, traders_per_actor: int | None, cpus: int) -> int:
-    """Traders per shard: as asked, or one shard per core, each a process of about MB_PER_ACTOR megabytes."""
+    """Returns traders per shard: as asked, or for one shard per core, a process of about MB_PER_ACTOR megabytes."""
     if traders_per_actor is not None:
         return min(traders_per_actor, population)
+    # Half of the free memory at most, since models and the market want theirs.
     fitting = psutil.virtual_memory().available // (2 * MB_PER_ACTOR * 2**20)
     shards = max(1, min(cpus, fitting, 100, population))
     return -(-population // shards)
@@ -190,7 +191,7 @@ def _must_answer(address: str) -> None:
 
 
 def _must_accept_token(address: str) -> None:
-    """ClusterError where the head asks for a token that this process does not have; Ray would ask in vain for long."""
+    """Raises ClusterError where the head asks for a token that this process lacks; Ray would ask in vain for long."""
     with grpc.insecure_channel(address) as channel:
         if not _refused(channel, {}):
             return
@@ -238,12 +239,13 @@ def _must_have_swarm(address: str) -> None:
 
 
 def _first_line(error: BaseException) -> str:
+    # Of a traceback the last line says what went wrong.
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return (lines[-1] if lines else type(error).__name__)[:200]
 
 
 def _named(address: str) -> str:
-    """An address as whoever gave it knows it: by the variable that it comes from, or by the option."""
+    """Returns an address as whoever gave it knows it: by the variable that it comes from, or by the option."""
     # The command line reads the variable where the option is not given, so what is equal comes from it.
     given = any(argument == "--address" or argument.startswith("--address=") for argument in sys.argv)
     return (

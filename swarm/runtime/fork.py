@@ -1,4 +1,4 @@
-"""A fork: another future of a run's past, begun in a folder of its own, which a session then goes on with."""
+"""Begins a fork: another future of a run's past, in a folder of its own, which a session then goes on with."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -23,7 +23,7 @@ KEPT_OF_REGIONS = ("names", "count", "roads", "travellers", "tilt_permille")
 
 
 def fork(parent: RunFolder, at_round: int, overrides: tuple[str, ...], folder: RunFolder) -> RunConfig:
-    """Begins another future: a folder whose journals have the parent's past up to a round, and then another config.
+    """Begins another future: a folder whose journals hold the parent's past up to a round, then another config.
 
     A session goes on from there. What accounts, seats and prices come from must stay.
     """
@@ -32,13 +32,14 @@ def fork(parent: RunFolder, at_round: int, overrides: tuple[str, ...], folder: R
     parent_config = load(parent.config)
     config = load(parent.config, overrides)
     journals = {name: parent.market(name).journal for name in parent_config.market_names}
-    pasts = history.whole_pasts(journals, composed)
+    # Everything that can be refused is refused before the folder is begun.
+    pasts = history.complete_pasts(journals, composed)
     past = history.recorded_plan(pasts, composed)
     _must_have_one_past(parent_config, config)
     rounds = pasts[0].rounds
     if not 1 <= at_round <= rounds:
         raise ConfigError(
-            called("--at-round", "at_round"), f"expected a whole round of the parent, 1 to {rounds}, got {at_round}"
+            called("--at-round", "at_round"), f"expected a complete round of the parent, 1 to {rounds}, got {at_round}"
         )
     if config.rounds <= at_round:
         raise ConfigError("rounds", f"expected more than {at_round}, the round of the fork, got {config.rounds}")
@@ -61,13 +62,14 @@ def fork(parent: RunFolder, at_round: int, overrides: tuple[str, ...], folder: R
 
 
 def _must_have_one_past(before: RunConfig, after: RunConfig) -> None:
-    """ConfigError at the first key that a fork changes and must not."""
+    """Raises ConfigError at the first key that a fork changes and must not."""
     for key in KEPT:
         expected, got = (_at(config.record(), key) for config in (before, after))
         if expected != got:
             raise ConfigError(
                 key, f"expected {short(expected, 300)} as in the past of this fork, got {short(got, 300)}"
             )
+    # Terms of margin may change, but not whether there are accounts for debts.
     if (before.market.margin is None) != (after.market.margin is None):
         raise ConfigError(
             "market.margin", "expected margin accounts as in the past of this fork, which debts come from"

@@ -1,4 +1,4 @@
-"""An HTTP API for other people's clients: OpenAI's `/v1/models` and `/v1/chat/completions`, over all deployed models.
+"""Offers an HTTP API to other people's clients: OpenAI's `/v1/models` and `/v1/chat/completions`, over all models.
 
 Each HTTP request becomes a batch of one for the model that it names, so every engine answers, whatever it is; what a
 request may ask, `chat_request` says. A stream is one piece, since replies are made as a whole. With an API key, what
@@ -34,7 +34,7 @@ class Gateway:
         self.created = int(time.time())
 
     async def __call__(self, request: Request) -> Response:
-        """Answer one HTTP request."""
+        """Answers one HTTP request."""
         path = request.url.path.rstrip("/")
         if self._authorization is not None and path != "/health":
             # Compared in a time that does not tell how much of the key was right.
@@ -64,6 +64,7 @@ class Gateway:
         except BadRequestError as refused:
             return error(refused.status, refused.kind, str(refused), refused.field)
         replies = await asked_of(self.clients[wanted.model], [wanted.asked], DEADLINE_S)
+        # A reply of several samples is whole or none: OpenAI's form has no word for a sample that failed.
         if reply := next((r for r in replies if r.failed), None):
             status = _STATUS.get(reply.finish_reason, 502)
             kind = "invalid_request_error" if status == 400 else "engine_error"
@@ -75,7 +76,7 @@ class Gateway:
 
 
 def error(status: int, kind: str, message: str, field: str | None = None) -> JSONResponse:
-    """A refusal in OpenAI's form; `field` is the one that is wrong."""
+    """Returns a refusal in OpenAI's form; `field` is the one that is wrong."""
     told = {"message": message, "type": kind, "param": field, "code": status}
     return JSONResponse({"error": told}, status_code=status)
 
@@ -96,6 +97,7 @@ async def _body_of(request: Request) -> Any:
 
 
 def _completion(name: str, replies: Sequence[ModelReply]) -> dict[str, Any]:
+    # The prompt was computed once for all samples.
     first = replies[0].usage
     written = sum(reply.usage.completion for reply in replies)
     return {
@@ -122,20 +124,21 @@ def _completion(name: str, replies: Sequence[ModelReply]) -> dict[str, Any]:
 
 
 def _events(name: str, replies: Sequence[ModelReply], with_usage: bool) -> list[str]:
-    """The replies as server-sent events: for each what it says and why it ended, what they took, the end.
+    """Returns the replies as server-sent events: for each what it says and why it ended, what they took, the end.
 
     With `with_usage`, what they took is a piece without choices, as OpenAI has it; else the last choice tells it.
     """
-    whole = _completion(name, replies)
-    shared = {"id": whole["id"], "object": "chat.completion.chunk", "created": whole["created"], "model": name}
+    complete = _completion(name, replies)
+    shared = {"id": complete["id"], "object": "chat.completion.chunk", "created": complete["created"], "model": name}
     chunks: list[dict[str, Any]] = []
     for index, reply in enumerate(replies):
         said = {"index": index, "delta": {"role": "assistant", "content": reply.text}, "finish_reason": None}
         ended = {"index": index, "delta": {}, "finish_reason": reply.finish_reason}
         chunks += [shared | {"choices": [said]}, shared | {"choices": [ended]}]
+    # Every piece but the last then says `usage: null`, as OpenAI's do.
     if with_usage:
         chunks = [chunk | {"usage": None} for chunk in chunks]
-        chunks.append(shared | {"choices": [], "usage": whole["usage"]})
+        chunks.append(shared | {"choices": [], "usage": complete["usage"]})
     else:
-        chunks[-1]["usage"] = whole["usage"]
+        chunks[-1]["usage"] = complete["usage"]
     return [*(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks), "data: [DONE]\n\n"]

@@ -1,4 +1,4 @@
-"""Which node hosts which shard: spread by the nodes' cores, moved where nodes come and go. It knows no Ray."""
+"""Decides which node hosts which shard: by the nodes' cores, moved where nodes come and go. It knows no Ray."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""A run without a folder: a config played to its end, for tests, benchmarks and training."""
+"""Plays a config to its end without a folder, for tests, benchmarks and training."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ from swarm.simulation.world_record import WorldRecorder
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Played:
-    """What a played run came to: its plan, its rounds, its record, and its markets, whose journals are closed."""
+    """A run that was played: its plan, its rounds, its record, and its markets, whose journals are closed."""
 
     plan: WorldPlan
     rounds: int
@@ -66,6 +66,7 @@ def play(
     """
     plan = compose(config)
     folder = RunFolder(journals_in) if journals_in else None
+    # [markets] paths, or None for journals that are kept in memory.
     journals = [folder.market(name).journal if folder else None for name in plan.names]
     for journal in journals:
         if journal is not None:
@@ -76,5 +77,6 @@ def play(
         world = World(plan, seats, (recorder, *watchers), lambda now: of_run(now.run.config_record, now.run.seed))
         rounds = world.play(stop)
         closings = [port.market.close() for port in ports]
+    # After the ports are closed, since only then a journal's hash is final.
     record = recorder.finish(closings, {"finished": rounds == plan.last.run.rounds})
     return Played(plan, rounds, record, tuple(port.market for port in ports))

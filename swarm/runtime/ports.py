@@ -1,4 +1,4 @@
-"""The ports of a run: its markets and their traders, in this process or on a Ray cluster."""
+"""Opens the ports of a run: its markets and their traders, in this process or on a Ray cluster."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RunsOn:
-    """Where a run runs: in this process, on the cluster at `address`, or, by default, on a cluster of its own."""
+    """The choice of where a run runs: this process, the cluster at `address`, or else a cluster of its own."""
 
     local: bool = False
     address: str | None = None
 
     @property
     def own_cluster(self) -> bool:
-        """Whether the run starts a cluster of its own."""
+        """Tells whether the run starts a cluster of its own."""
         return not self.local and self.address is None
 
     def __str__(self) -> str:
@@ -44,7 +44,7 @@ IN_THIS_PROCESS = RunsOn(local=True)
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """The two sides a round loop talks to, and what they can tell of themselves at the end."""
+    """The two sides that a round loop talks to, and what they can tell of themselves at the end."""
 
     market: MarketPort
     traders: AskableTraders
@@ -63,11 +63,12 @@ def open_ports(
     should_stop: Callable[[], bool],
     clients: Mapping[str, ModelClient] | None = None,
 ) -> Iterator[list[Ports]]:
-    """The ports of a run's markets, each with its journal; all that was started for them ends with the block.
+    """Yields the ports of a run's markets, each with its journal; all that was started for them ends with the block.
 
     A market begins as the run's first plan says, and traders are asked as its last one does. In this process, `clients`
     are asked in place of the config's models.
     """
+    # A market starts from the first plan and takes forks from its journal; traders are asked by the last plan.
     rounds, models = config.runtime.snapshot_rounds, plan.last.run.models
     markets = [
         (own.last, replace(own.market, snapshot_rounds=rounds), journal)
@@ -76,6 +77,7 @@ def open_ports(
     if runs_on.local:
         clients = clients or engines.all_in_process(models)
         with kept_open(clients.values()) as runner, ExitStack() as stack:
+            # One market has the event loop to itself; several share one that runs in a thread of its own.
             run = runner.run if len(markets) == 1 else stack.enter_context(in_background(runner))
             yield [_local_ports(own, Market(begun, journal), clients, run) for own, begun, journal in markets]
         return
@@ -92,7 +94,7 @@ def _ray_ports_of(
     narrator: Narrator,
     should_stop: Callable[[], bool],
 ) -> Iterator[list[Ports]]:
-    """The ports of markets on a cluster: the one at an address, or one of the run's own."""
+    """Yields the ports of markets on a cluster: the one at an address, or one of the run's own."""
     narrator.phase(f"joining Ray at {runs_on.address}" if runs_on.address else "starting Ray")
     # Importing ray takes a second or more, which a local run does not owe.
     from swarm.runtime import adapters, cluster, serving, shard_actors
@@ -154,6 +156,6 @@ def _ray_ports(market: "RayMarket", traders: "RayTraders", size: int, deployment
 
 
 def stop_early(should_stop: Callable[[], bool]) -> None:
-    """Raise Interrupted if the run was told to stop before its first round."""
+    """Raises Interrupted if the run was told to stop before its first round."""
     if should_stop():
         raise Interrupted

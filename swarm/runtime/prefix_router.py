@@ -1,4 +1,4 @@
-"""The choice of a replica for a batch: the one that answered what the batch goes on from, if it is not too busy.
+"""Chooses a replica for a batch: the one that answered what the batch goes on from, if it is not too busy.
 
 What all traders share, every replica has in its cache after the first batch. What only one replica has is the course of
 a chat: an agent that calls tools sends all that was said so far with every step. So a chat's later steps go where its
@@ -29,7 +29,7 @@ def chat_of(batch: Any) -> int | None:
 
 
 class PrefixRouter(RequestRouter):
-    """Balanced for what is new, faithful to what is not; each caller has one and remembers its own chats."""
+    """A router that balances what is new and is faithful to what is not; each caller has one with its own chats."""
 
     def initialize_state(self, **_: Any) -> None:
         """Begins with no chats; Serve calls this once."""
@@ -48,6 +48,7 @@ class PrefixRouter(RequestRouter):
         at_home = [r for r in candidate_replicas if r.replica_id == home]
         if not at_home:
             return [two]
+        # Queues as they were last heard of; a replica that nothing is known of counts as idle.
         lengths = [self.replica_queue_len_cache.get(r.replica_id) or 0 for r in candidate_replicas]
         lead = (self.replica_queue_len_cache.get(at_home[0].replica_id) or 0) - min(lengths)
         return [two] if lead > MAX_LEAD else [at_home, two]

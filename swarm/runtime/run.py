@@ -1,4 +1,4 @@
-"""One run: a config in, a finished folder out, in this process or over Ray."""
+"""Runs one run: a config in, a finished folder out, in this process or over Ray."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -37,7 +37,7 @@ class Silent:
     """A narrator who says nothing."""
 
     def phase(self, text: str) -> None:
-        """Nothing is said."""
+        """Says nothing."""
 
 
 SILENT = Silent()
@@ -58,7 +58,7 @@ class RunResult:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One run of a config: where it runs, where it is kept, and who looks on; `stop` is asked before every round."""
+    """A run of a config: where it runs, where it is kept, and who looks on; `stop` is asked before every round."""
 
     runs_on: RunsOn
     folder: RunFolder
@@ -67,7 +67,7 @@ class Session:
     stop: Callable[[], bool] = never
 
     def execute(self, config: RunConfig) -> RunResult:
-        """Runs to the end, or to the last whole round once `stop` says so, and writes the folder."""
+        """Runs to the end, or to the last complete round once `stop` says so, and writes the folder."""
         plan = compose(config)
         self._check(config, plan)
         with self.folder.begun():
@@ -102,15 +102,15 @@ class Session:
             self._check(config, plan.last)
             self.folder.write_runs_on(self.runs_on.local)
             if pasts:
-                self.narrator.phase(f"going on after round {_whole_rounds(plan, pasts)}{_left_out(pasts)}")
+                self.narrator.phase(f"going on after round {_complete_rounds(plan, pasts)}{_left_out(pasts)}")
             return self._play(config, plan, WorldRecorder(), pasts)
 
     def _finished(self, plan: WorldPlan, pasts: Mapping[str, History]) -> RunRecord | None:
         """The record of a run whose journals have all rounds, as the folder has it; None where there is more to do."""
         hashes = [pasts[name].sha256 for name in plan.names if name in pasts]
         unfinished = any(past.unfinished or past.torn_bytes for past in pasts.values())
-        whole = len(hashes) == len(plan.names) and _whole_rounds(plan, pasts) == plan.last.run.rounds
-        if unfinished or not whole or self.folder.recorded_sha256() != run_sha256(hashes):
+        complete = len(hashes) == len(plan.names) and _complete_rounds(plan, pasts) == plan.last.run.rounds
+        if unfinished or not complete or self.folder.recorded_sha256() != run_sha256(hashes):
             return None
         # Without its tables, or with a report still to be written, the run is ended anew from its journals.
         try:
@@ -123,7 +123,7 @@ class Session:
         check(config, plan.run, self.runs_on.own_cluster, self.runs_on.address is None, self.narrator)
 
     def _pasts(self, config: RunConfig) -> dict[str, History]:
-        """The history of each market whose journal has been begun; ConfigError where one is of another config."""
+        """Returns the history of each market whose journal was begun; ConfigError where one is of another config."""
         pasts: dict[str, History] = {}
         for name in config.market_names:
             journal = self.folder.market(name).journal
@@ -167,20 +167,24 @@ class Session:
             own.path.mkdir(parents=True, exist_ok=True)
         journals = [own.journal for own in folders]
         with open_ports(config, plan, self.runs_on, journals, self.narrator, self.stop) as ports:
+            # The recorder comes first: others may fail, and its tables are the run's record.
             watchers: tuple[Watcher, ...] = (recorder, *self.watchers)
             if exported is not None:
                 shards = sum(int(port.layout()["shards"]) for port in ports)
                 exported.hub.attach(shards, lambda: sum(len(port.outages_s()) for port in ports))
                 watchers = (recorder, exported.hub, *self.watchers)
+            # Everything is up: what is told as the run's time begins here.
             set_up_s = perf_counter() - begun
             self.narrator.phase("running")
             seats = [
                 (port.market, _traders(own, port, pasts.get(name)))
                 for own, name, port in zip(plan.markets, plan.names, ports, strict=True)
             ]
-            whole = _whole_rounds(plan, pasts)
+            rounds_before = _complete_rounds(plan, pasts)
             acted = [pasts[name].acted if name in pasts else {} for name in plan.names]
-            world = World(plan, seats, watchers, lambda now: of_run(now.run.config_record, now.run.seed, acted, whole))
+            world = World(
+                plan, seats, watchers, lambda now: of_run(now.run.config_record, now.run.seed, acted, rounds_before)
+            )
             # What is recorded is taken in whole, however early the run is told to stop: the tables need all of it.
             recorded = max((len(past.decisions) for past in pasts.values()), default=0)
             done = world.play(from_call(recorded + 1, self.stop))
@@ -188,8 +192,8 @@ class Session:
             finished = done == plan.last.run.rounds
             extra = {
                 "finished": finished,
-                "resumed_after_round": _whole_rounds(plan, pasts),
-                "place": str(self.runs_on),
+                "resumed_after_round": rounds_before,
+                "runs_on": str(self.runs_on),
                 "metrics_address": exported.address if exported else None,
                 **_told(ports, closings),
                 "set_up_s": round(set_up_s, 3),
@@ -200,8 +204,8 @@ class Session:
         return reported(self.folder, record, self.narrator, finished=finished)
 
 
-def _whole_rounds(plan: WorldPlan, pasts: Mapping[str, History]) -> int:
-    """How many rounds the journals of all markets have whole."""
+def _complete_rounds(plan: WorldPlan, pasts: Mapping[str, History]) -> int:
+    """Returns how many rounds the journals of all markets have whole."""
     return min((pasts[name].rounds if name in pasts else 0) for name in plan.names)
 
 
@@ -212,16 +216,17 @@ def _left_out(pasts: Mapping[str, History]) -> str:
 
 
 def _traders(plan: RunPlan, ports: Ports, past: History | None) -> TradersPort:
-    """The traders of a market, who say again what its journal has of them."""
+    """Returns the traders of a market, who say again what its journal has of them."""
     if past is None or not past.decisions:
         return ports.traders
     return ResumedTraders(RecordedTraders(plan.shards_by_round(), past.decisions), ports.traders)
 
 
 def _told(ports: Sequence[Ports], closings: Sequence[MarketClosing]) -> dict[str, Any]:
-    """What the ports and the markets say of themselves at the end, all markets together."""
+    """Returns what the ports and the markets say of themselves at the end, all markets together."""
     layouts = [port.layout() for port in ports]
     layout = {"regions": len(layouts), **layouts[0]} if len(layouts) > 1 else dict(layouts[0])
+    # Each market has shards of its own, so these add up.
     layout |= {key: sum(one[key] for one in layouts) for key in ("shards", "shards_moved") if key in layouts[0]}
     # Nodes come and go for all markets alike.
     shards_by_node = sum((Counter(one.get("shards_by_node", {})) for one in layouts), Counter[str]())
@@ -238,7 +243,7 @@ def _told(ports: Sequence[Ports], closings: Sequence[MarketClosing]) -> dict[str
 
 
 def reported(folder: RunFolder, record: RunRecord, narrator: Narrator, *, finished: bool) -> RunResult:
-    """The result of a run whose report is written, too."""
+    """Returns the result of a run whose report is written, too."""
     narrator.phase("writing the report")
     # The charts' libraries take half a second to import, which belongs at the end of a run and not at its start.
     from swarm.report.page import render
@@ -248,7 +253,7 @@ def reported(folder: RunFolder, record: RunRecord, narrator: Narrator, *, finish
 
 
 def from_call(first: int, should_stop: Callable[[], bool]) -> Callable[[], bool]:
-    """`should_stop` from its call number `first` on, and no before."""
+    """Returns a function that answers no up to its call number `first`, and from then on what `should_stop` says."""
     calls = 0
 
     def stop() -> bool:
@@ -271,7 +276,7 @@ class Exported:
 def metrics(
     config: RunConfig, plan: RunPlan, runs_on: RunsOn, folder: RunFolder, recorded_rounds: int, narrator: Narrator
 ) -> Iterator[Exported | None]:
-    """The metrics of a run on their port while the block runs; None where the config has none."""
+    """Serves the metrics of a run while the block runs, and yields them; None where the config has none."""
     runtime = config.runtime
     if runtime.metrics_port is None:
         yield None
@@ -286,7 +291,7 @@ def metrics(
 
 
 def linger(seconds: float, address: str, narrator: Narrator, should_stop: Callable[[], bool]) -> None:
-    """Keep the metrics for a while, or until the run is told to stop."""
+    """Keeps the metrics for a while, or until the run is told to stop."""
     end = monotonic() + seconds
     if seconds and not should_stop():
         narrator.phase(f"keeping the metrics at {address} for {seconds:g} s; Ctrl-C ends this")

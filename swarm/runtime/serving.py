@@ -1,4 +1,4 @@
-"""Models as Ray Serve deployments, one each, and the client that traders reach them with."""
+"""Deploys models on Ray Serve, one deployment each, and owns the client that traders reach them with."""
 
 import asyncio
 import logging
@@ -55,16 +55,16 @@ class ModelReplica:
             await self.client.open()
 
     async def complete(self, requests: Sequence[ModelRequest], deadline_s: float) -> list[ModelReply]:
-        """Answer a batch; an engine that keeps connections keeps them for as long as the replica lives."""
+        """Answers a batch; an engine that keeps connections keeps them for as long as the replica lives."""
         return await self.client.complete(requests, deadline_s)
 
     async def check_health(self) -> None:
-        """Raise if the engine is dead: Serve then puts another replica in this one's place."""
+        """Raises if the engine is dead: Serve then puts another replica in this one's place."""
         if isinstance(self.client, Mortal):
             await self.client.check_health()
 
     async def __del__(self) -> None:
-        """End what the engine has started; Serve awaits this before it lets a replica go."""
+        """Ends what the engine has started; Serve awaits this before it lets a replica go."""
         if isinstance(self.client, Connected):
             await self.client.close()
 
@@ -77,7 +77,7 @@ class ServeModelClient:
         self._handle: DeploymentHandle[Any] | None = None
 
     async def complete(self, requests: Sequence[ModelRequest], deadline_s: float) -> list[ModelReply]:
-        """Send one batch; where the deployment fails or is late, every sample gets an error for a reply."""
+        """Sends one batch; where the deployment fails or is late, every sample gets an error for a reply."""
         started = perf_counter()
 
         def failed(text: str, reason: EngineFailure) -> list[ModelReply]:
@@ -85,6 +85,7 @@ class ServeModelClient:
             return [reply] * sum(request.samples for request in requests)
 
         try:
+            # The engine has an earlier bound of its own; this one is for a replica that does not answer at all.
             async with asyncio.timeout(deadline_s):
                 replies = await self._answer(list(requests), started + deadline_s)
         except TimeoutError:
@@ -94,7 +95,7 @@ class ServeModelClient:
         return replies
 
     async def _answer(self, requests: list[ModelRequest], deadline: float) -> list[ModelReply]:
-        """The replies; a replica that died over them leaves the batch to another, which the seeds bring to the same."""
+        """Returns the replies; where a replica dies over them, another makes the same ones from the same seeds."""
         while True:
             try:
                 if self._handle is None:
@@ -147,6 +148,7 @@ def deploy(
         for m in models
     ]
     _run(targets, applications, timeout_s, should_stop)
+    # The gateway comes after its models, so that nobody finds it answering for what is not up.
     if http_port is not None:
         front: Any = serve.deployment(GatewayReplica)
         gateway = {"gateway": f"swarm-{run_id}-http"}
@@ -158,7 +160,7 @@ def deploy(
 
 
 def build_model(args: Mapping[str, Any]) -> Any:
-    """The Serve application of one model, for a Serve config: `args` is an entry as under `models` of a run's."""
+    """Returns the Serve application of one model, for a Serve config; `args` is an entry of a run's `models`."""
     [model] = resolve({"models": [dict(args)]}).models
     replica: Any = serve.deployment(ModelReplica)
     chosen = options(model)
@@ -169,26 +171,26 @@ def build_model(args: Mapping[str, Any]) -> Any:
 
 
 def build_gateway(args: Mapping[str, Any]) -> Any:
-    """The Serve application that answers OpenAI's protocol for models that applications of their own names serve.
+    """Returns the Serve application that speaks OpenAI's protocol for models in applications of their own names.
 
     `args` has `models`, their names, and may have `api_key_env`, by default SWARM_API_KEY: the environment variable
     that holds the key which callers must send. null lets everybody in who reaches the port.
     """
-    place = "args of the gateway"
+    where = "args of the gateway"
     if unknown := sorted(set(args) - {"models", "api_key_env"}):
-        raise ConfigError(place, f"there is no such key: {unknown[0]}", "known: models, api_key_env")
+        raise ConfigError(where, f"there is no such key: {unknown[0]}", "known: models, api_key_env")
     models, key = args.get("models"), args.get("api_key_env", API_KEY_ENV)
     if not isinstance(models, list) or not models or not all(isinstance(name, str) for name in models):
-        raise ConfigError(f"{place}: models", f"expected a list of applications' names, got {models!r}")
+        raise ConfigError(f"{where}: models", f"expected a list of applications' names, got {models!r}")
     if key is not None and not (isinstance(key, str) and key):
-        raise ConfigError(f"{place}: api_key_env", f"expected the name of an environment variable or null, got {key!r}")
+        raise ConfigError(f"{where}: api_key_env", f"expected the name of an environment variable or null, got {key!r}")
     front: Any = serve.deployment(GatewayReplica)
     chosen = front.options(name="gateway", max_ongoing_requests=MAX_ONGOING_HTTP, ray_actor_options={"num_cpus": 0})
     return chosen.bind({name: name for name in models}, key)
 
 
 def api_key_of(variable: str) -> str:
-    """The API key in an environment variable; ConfigError where it is not set, since nobody is let in by mistake."""
+    """Returns the API key in an environment variable; ConfigError where it is not set, lest anybody be let in."""
     key = os.environ.get(variable, "").strip()
     if not key:
         raise ConfigError(
@@ -200,7 +202,7 @@ def api_key_of(variable: str) -> str:
 
 
 def options(model: ModelConfig) -> dict[str, Any]:
-    """How a model's deployment is scaled, placed, watched and routed to."""
+    """Returns how a model's deployment is scaled, placed, watched and routed to."""
     wanted = engines.of(model).deployment(model)
     actor: dict[str, Any] = {"num_cpus": model.num_cpus}
     chosen: dict[str, Any] = {"max_ongoing_requests": MAX_ONGOING_BATCHES, "ray_actor_options": actor}
@@ -212,6 +214,7 @@ def options(model: ModelConfig) -> dict[str, Any]:
         actor["label_selector"] = {ACCELERATOR_LABEL: wanted.accelerator_type}
     if wanted.can_die:
         chosen |= {"health_check_period_s": HEALTH_PERIOD_S, "health_check_timeout_s": HEALTH_TIMEOUT_S}
+    # Serve takes a fixed number of replicas or bounds to grow within, not both.
     if wanted.most_replicas is None:
         chosen["num_replicas"] = model.replicas
     else:
@@ -232,6 +235,7 @@ def _run(
     started = perf_counter()
     serve.run_many(targets, wait_for_applications_running=False)
     while True:
+        # All are waited for together; the first that fails ends the wait for the others.
         status = serve.status().applications
         states = {name: status[app].status if app in status else "NOT_STARTED" for name, app in applications.items()}
         if all(state == "RUNNING" for state in states.values()):
@@ -246,7 +250,8 @@ def _run(
 
 
 def _not_up(name: str, state: str, application: Any, waited_s: float) -> Exception:
-    """Why a model is not up, in one line: in the engine's own words where it has said something."""
+    """Returns why a model is not up, in one line: in the engine's own words where it has said something."""
+    # Ray wraps an engine's own error in a traceback, of which a user wants the one line.
     messages = [application.message, *(d.message for d in application.deployments.values())] if application else []
     for message in messages:
         _, said, rest = message.partition("ModelError: ")

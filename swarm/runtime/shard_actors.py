@@ -48,7 +48,7 @@ def nodes_with(labels: Mapping[str, str]) -> list[Node]:
 
 
 class _Look:
-    """The question for the living nodes, asked beside the rounds: a head in trouble takes long to answer."""
+    """A question for the living nodes, asked beside the rounds, since a head in trouble takes long to answer."""
 
     def __init__(self) -> None:
         self._found: list[Node] | None = None

@@ -1,4 +1,4 @@
-"""Folders of Ray clusters in the temporary folder: who owns one is written in it, and whose owner is dead goes.
+"""Keeps folders of Ray clusters in the temporary folder: each names its owner, and goes once that is dead.
 
 A run that is killed cannot remove its folder, so the next one does. It knows nothing of what Ray keeps there.
 """
@@ -33,6 +33,7 @@ def clear(root: Path = ROOT) -> list[Path]:
     for folder in root.glob(f"{PREFIX}*"):
         with suppress(OSError, ValueError, KeyError, TypeError):
             kept = folder.lstat()
+            # The temporary folder is everybody's: what is another user's, or only points elsewhere, is left alone.
             if folder.is_symlink() or not folder.is_dir() or kept.st_uid != os.getuid():
                 continue
             owner = json.loads((folder / OWNER).read_text(encoding="utf-8"))
@@ -43,7 +44,7 @@ def clear(root: Path = ROOT) -> list[Path]:
 
 
 def _lives(pid: int, started: float) -> bool:
-    """Whether the process that wrote this is still there; a later one may have got its number."""
+    """Tells whether the process that wrote this is still there; a later one may have got its number."""
     try:
         return abs(psutil.Process(pid).create_time() - started) < 1.0
     except psutil.NoSuchProcess:
@@ -53,7 +54,7 @@ def _lives(pid: int, started: float) -> bool:
 
 
 def _used(folder: Path) -> bool:
-    """Whether a process of the cluster outlives its owner; Ray names the folder in the arguments of all of them."""
+    """Tells whether a process of the cluster outlives its owner; Ray names the folder in all of their arguments."""
     name = str(folder)
     return any(
         name in argument for process in psutil.process_iter(["cmdline"]) for argument in process.info["cmdline"] or ()

@@ -7,14 +7,13 @@ behavior"; Gode and Sunder 1993).
 """
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from pydantic import Field, model_validator
 
-from swarm.agents.decision import Rules
-from swarm.agents.forms.market import market_forms
-from swarm.agents.forms.protocol import Form
+from swarm.agents import forms
+from swarm.agents.forms.protocol import FormPlugin
 from swarm.agents.observation import Barter, Observation
 from swarm.market import quality
 from swarm.market.config import MarketConfig
@@ -102,6 +101,7 @@ class DoubleAuction:
         self.named_accounts: tuple[str, ...] = (ISSUE, REDEEMED, EXPIRED, COSTS)
         self.shocks: tuple[ShockMark, ...] = ()
         self.trader = np.arange(traders)
+        # Every other trader sells, so that both sides are equally many.
         self.trader_kind = self.trader % 2
         self.makes = np.where(self.trader_kind == SELLER, 0, -1)
         span = config.highest_ticks - config.lowest_ticks
@@ -111,20 +111,23 @@ class DoubleAuction:
             ).item()
         )
         self.opening_reference_ticks = np.array([min(max(opening, 1), market.max_price_ticks)])
+        # [traders]: units dealt in this period, surplus of this period in ticks, and of all periods.
         self.dealt = np.zeros(traders, dtype=np.int64)
         self.period_surplus = np.zeros(traders, dtype=np.int64)
         self.surplus_ticks = np.zeros(traders, dtype=np.int64)
+        # The largest surplus that all periods begun so far could have had, in ticks.
         self.possible_ticks = 0
+        # [traders, units] ticks: a buyer's values or a seller's costs, best unit first.
         self.schedule: Int64 = np.zeros((traders, config.units), dtype=np.int64)
         self._begin_period(1)
 
     @property
     def efficiency(self) -> float:
-        """Realised surplus over the largest possible one, over all periods begun so far."""
+        """The realised surplus over the largest possible one, of all periods begun so far."""
         return quality.efficiency(float(self.surplus_ticks.sum()), float(self.possible_ticks))
 
     def rules_text(self) -> str:
-        """The setting in a few sentences."""
+        """Returns the setting in a few sentences."""
         return (
             f"You trade {self.config.good}. A buyer earns WORTH less the price for a unit, a seller the price less "
             "WORTH, which is what the unit costs it.\n"
@@ -132,22 +135,22 @@ class DoubleAuction:
             f"A period has {self.config.rounds_per_period} rounds; what is not dealt by then is worth nothing."
         )
 
-    def forms(self, seed: int, rules: Rules, tick_cents: int) -> Mapping[str, Form[Any]]:
+    def forms(self) -> Mapping[str, FormPlugin]:
         """Returns the forms of a market."""
-        return market_forms(self.rules_text(), seed, rules, tick_cents)
+        return forms.of_markets()
 
     def resolve(self, round_: int, choices: Choices, market: MarketState) -> Resolved:
         """Returns the orders, which are for the market to clear."""
         return Resolved(choices.orders)
 
     def opening(self) -> list[Consequence]:
-        """Every purse, and the sellers' first units."""
+        """Returns every purse, and the sellers' first units."""
         everyone = np.ones_like(self.trader)
         cash = self.config.start_cash_ticks * self.market.tick_cents
         return [Movement("endowment", ISSUE, self.trader, CASH * everyone, cash * everyone), self._supply()]
 
     def observe(self, round_: int, market: MarketState, last: RoundCleared | None) -> Observation:
-        """Prices for all; for each the value or the cost of its next unit."""
+        """Returns prices for all, and for each trader the value or the cost of its next unit."""
         traders = len(self.trader)
         period, within = self._period(round_)
         public = public_view(
@@ -161,6 +164,7 @@ class DoubleAuction:
         buyer = self.trader_kind == BUYER
         # One unit at a time, since the next one has another worth.
         open_ = (self.dealt < self.config.units).astype(np.int64)
+        # Who has dealt in all of its units has a worth at which nobody would deal again.
         worth = np.where(open_ > 0, self._next_worth(), np.where(buyer, 1, self.market.max_price_ticks))
         private = private_views(
             market,
@@ -177,8 +181,9 @@ class DoubleAuction:
         return Observation(public, private)
 
     def after_clearing(self, round_: int, market: MarketState, cleared: RoundCleared) -> list[Consequence]:
-        """Count the surplus; at the end of a period, redeem, pay costs, clear the stores and supply anew."""
+        """Counts the surplus; at a period's end it redeems, takes costs, clears the stores and supplies anew."""
         trades = cleared.trades
+        # One unit after another, since each takes the next entry of its trader's schedule.
         for i in np.repeat(np.arange(len(trades.good)), trades.quantity_lots).tolist():
             self._count(int(trades.buyer[i]), BUYER)
             self._count(int(trades.seller[i]), SELLER)
@@ -194,7 +199,7 @@ class DoubleAuction:
         return consequences
 
     def snapshot(self) -> dict[str, Int64]:
-        """The period's schedules, what was dealt and earned, as it stands."""
+        """Returns the period's schedules and what was dealt and earned, as they stand."""
         return {
             "dealt": self.dealt.copy(),
             "period_surplus": self.period_surplus.copy(),
@@ -204,31 +209,33 @@ class DoubleAuction:
         }
 
     def restore(self, snapshot: dict[str, Int64]) -> None:
-        """Go on within the period; another number of units holds from the next one on."""
+        """Goes on within the period; another number of units holds from the next one on."""
         self.dealt = snapshot["dealt"].copy()
         self.period_surplus = snapshot["period_surplus"].copy()
         self.surplus_ticks = snapshot["surplus_ticks"].copy()
         self.possible_ticks = int(snapshot["possible_ticks"][0])
+        # A fork may have changed the number of units; then the new schedule stays.
         if snapshot["schedule"].shape == self.schedule.shape:
             self.schedule = snapshot["schedule"].copy()
 
     def trader_columns(self) -> dict[str, Int64]:
-        """Each trader's surplus so far, in ticks: values less prices would be, costs alike, without the prices."""
+        """Returns each trader's surplus so far in ticks: values redeemed less costs paid, without prices."""
         return {"surplus_ticks": self.surplus_ticks}
 
     def _period(self, round_: int) -> tuple[int, int]:
-        """The period that a round lies in, from 1, and the round's place in it, from 0."""
+        """Returns the period that a round lies in, from 1, and the round's index in it, from 0."""
         period, within = divmod(round_ - 1, self.config.rounds_per_period)
         return period + 1, within
 
     def _begin_period(self, period: int) -> None:
-        """Draw the schedules, [traders, units]: values falling, costs rising."""
+        """Draws the schedules, [traders, units]: values falling, costs rising."""
         config, shape = self.config, (len(self.trader), self.config.units)
         drawn = draw_between(
             self.seed,
             "values and costs",
             np.int64(config.lowest_ticks),
             np.int64(config.highest_ticks),
+            # The same draw in every period, unless values and costs are to be new.
             period if config.redraw else 1,
             self.trader[:, None],
             np.arange(config.units)[None, :],
@@ -245,22 +252,24 @@ class DoubleAuction:
         )
         buyer = (self.trader_kind == BUYER)[:, None]
         self.schedule = np.where(buyer, -np.sort(-values, axis=1), np.sort(costs, axis=1))
+        # The best value meets the least cost, and so on while both gain: no other pairing gains more.
         demand = -np.sort(-self.schedule[self.trader_kind == BUYER].ravel())
         supply = np.sort(self.schedule[self.trader_kind == SELLER].ravel())
         n = min(len(demand), len(supply))
         self.possible_ticks += int(np.maximum(demand[:n] - supply[:n], 0).sum())
 
     def _next_worth(self) -> Int64:
-        place = np.minimum(self.dealt, self.config.units - 1)
-        worth: Int64 = self.schedule[self.trader, place]
+        index = np.minimum(self.dealt, self.config.units - 1)
+        worth: Int64 = self.schedule[self.trader, index]
         return worth
 
     def _count(self, trader: int, side: int) -> None:
-        """One unit more has been dealt; what is beyond the schedule is worth nothing to a buyer."""
+        """Counts one more unit that a trader dealt in; a unit beyond the schedule is worth nothing to a buyer."""
+        # A guest from another region has no schedule here.
         if trader >= len(self.trader):
             return
-        place = int(self.dealt[trader])
-        amount = int(self.schedule[trader, place]) if place < self.config.units else 0
+        index = int(self.dealt[trader])
+        amount = int(self.schedule[trader, index]) if index < self.config.units else 0
         earned = amount if side == BUYER else -amount
         self.dealt[trader] += 1
         self.period_surplus[trader] += earned
@@ -272,7 +281,7 @@ class DoubleAuction:
         return Movement("supply", ISSUE, sellers, ones, self.config.units * ones)
 
     def _settle_period(self, market: MarketState) -> list[Consequence]:
-        """Buyers are paid the values of what they bought, sellers pay their costs as far as their purse goes."""
+        """Pays buyers the values of what they bought, and takes sellers' costs as far as their purse goes."""
         buyer = self.trader_kind == BUYER
         units = market.balances[:, 1]
         asset, cash = np.ones_like(self.trader), np.full_like(self.trader, CASH)
@@ -287,7 +296,7 @@ class DoubleAuction:
 
 
 def tilted(config: DoubleAuctionConfig, seed: int, permille: int) -> DoubleAuctionConfig:
-    """The market of a region where all values and costs, and the first price, are higher or lower by one share."""
+    """Returns a region's market, where all values, costs and the first price are higher or lower by one share."""
     share = 1_000 + int(draw_between(seed, "tilt", -permille, permille, 0).item())
 
     def moved(ticks: int) -> int:

@@ -1,4 +1,4 @@
-"""What a scenario must offer: a setting's goods, rules and mechanics. Write one file with these and it runs.
+"""The protocol of a scenario: a setting's goods, rules and mechanics. Write one file with these and it runs.
 
 A scenario owns what its creatures are and need; the market owns what they have. It never touches a balance: it returns
 `Movement`s and `ReferenceMove`s, which the round loop turns into commands. It may draw from the seed with
@@ -12,8 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from swarm.agents.decision import Rules
-from swarm.agents.forms.protocol import Form
+from swarm.agents.forms.protocol import FormPlugin
 from swarm.agents.observation import Barter, Observation, PrivateViews, PublicView
 from swarm.market.config import MarketConfig
 from swarm.market.events import RoundCleared
@@ -26,18 +25,18 @@ Int64 = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Movement:
-    """Post `amount` of `asset` from `source` to `target`, row by row; an account is a trader's number or a name."""
+    """A posting of `amount` of `asset` from `source` to `target`, row by row; an account is a trader or a name."""
 
     cause: str
-    source: Int64 | str
-    target: Int64 | str
+    source: Int64 | str  # [rows] traders, or one named account for all rows
+    target: Int64 | str  # as source
     asset: Int64
     amount: Int64
 
 
 @dataclass(frozen=True, slots=True)
 class ReferenceMove:
-    """Multiply the reference price of a good by `permille` / 1000."""
+    """A change of a good's reference price, which is multiplied by `permille` / 1000."""
 
     cause: str
     good: int
@@ -49,7 +48,7 @@ Consequence = Movement | ReferenceMove
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MarketState:
-    """What the scenario sees of the market between commands: `balances` is [traders, assets], asset 0 is cash.
+    """The market as a scenario sees it between commands: `balances` is [traders, assets], asset 0 is cash in cents.
 
     `owed` has the same shape and says what traders owe where they may borrow; None where nobody may. `previous_ticks`
     are the reference prices at which the last round began; None before the second. `held` has the shape of `balances`
@@ -57,20 +56,20 @@ class MarketState:
     """
 
     balances: Int64
-    reference_ticks: Int64
+    reference_ticks: Int64  # [goods]
     owed: Int64 | None = None
     previous_ticks: Int64 | None = None
     held: Int64 | None = None
 
     @property
     def change_ticks(self) -> Int64:
-        """How far reference prices have moved since the last round began."""
+        """The ticks by which reference prices have moved since the last round began, [goods]."""
         before = self.reference_ticks if self.previous_ticks is None else self.previous_ticks
         return self.reference_ticks - before
 
 
 def fills_of(last: RoundCleared | None, traders: int, goods: int) -> tuple[Int64, Int64]:
-    """[traders, goods]: what each of the scenario's traders bought, and sold, in the last round.
+    """Returns the lots that each of the scenario's traders bought, and sold, in the last round, [traders, goods].
 
     A round's trades may name traders from `traders` on: guests from another region, of whom no scenario knows.
     """
@@ -131,7 +130,7 @@ class ShockMark:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Choices:
-    """What all traders decided in a round: `orders` of those whose form asks for orders, standing ones included.
+    """The decisions of a round: `orders` of those whose form asks for orders, standing ones included.
 
     `chosen[i]` is what `trader[i]` chose in another form, traders ascending; who spoilt its turn has no row.
     """
@@ -143,14 +142,14 @@ class Choices:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Resolved:
-    """What choices come to: orders for the market, and what happens once these are cleared."""
+    """The outcome of choices: orders for the market, and what happens once these are cleared."""
 
     orders: Orders
     consequences: tuple[Consequence, ...] = ()
 
 
 class Setting(Protocol):
-    """What a run's setting is called by. `kinds[trader_kind[t]]` names what trader t is."""
+    """The names of a run's setting; `kinds[trader_kind[t]]` names what trader t is."""
 
     goods: tuple[str, ...]
     kinds: tuple[str, ...]
@@ -163,8 +162,11 @@ class Setting(Protocol):
 class Scenario(Setting, Protocol):
     """One run's setting and decision, with the state of its creatures."""
 
-    def forms(self, seed: int, rules: Rules, tick_cents: int) -> Mapping[str, Form[Any]]:
-        """Returns by name the forms in which its traders can be asked; a model's config names one of several."""
+    def forms(self) -> Mapping[str, FormPlugin]:
+        """Returns by name the forms in which its traders can be asked; a model's config names one of several.
+
+        A scenario of a market offers those of `swarm.agents.forms.of_markets`, and any of its own beside them.
+        """
         ...
 
     def resolve(self, round_: int, choices: Choices, market: MarketState) -> Resolved:
@@ -172,11 +174,11 @@ class Scenario(Setting, Protocol):
         ...
 
     def rules_text(self) -> str:
-        """The setting in a few sentences, the first bytes of every prompt."""
+        """Returns the setting in a few sentences, the first bytes of every prompt."""
         ...
 
     def opening(self) -> list[Consequence]:
-        """What the traders begin with."""
+        """Returns what the traders begin with."""
         ...
 
     def observe(self, round_: int, market: MarketState, last: RoundCleared | None) -> Observation:
@@ -184,19 +186,19 @@ class Scenario(Setting, Protocol):
         ...
 
     def after_clearing(self, round_: int, market: MarketState, cleared: RoundCleared) -> list[Consequence]:
-        """What happens once a round's trades are settled, in order."""
+        """Returns what happens once a round's trades are settled, in order."""
         ...
 
     def snapshot(self) -> dict[str, Int64]:
-        """The creatures' own state between rounds: all that later rounds depend on besides the config and the seed."""
+        """Returns the creatures' own state between rounds: all that later rounds depend on besides config and seed."""
         ...
 
     def restore(self, snapshot: dict[str, Int64]) -> None:
-        """Go on from a snapshot of the same creatures, which may have lived under another config."""
+        """Goes on from a snapshot of the same creatures, which may have lived under another config."""
         ...
 
     def trader_columns(self) -> dict[str, Int64]:
-        """Columns of the creatures' own state for the run's tables, one entry per trader."""
+        """Returns columns of the creatures' own state for the run's tables, one entry per trader."""
         ...
 
 
@@ -226,7 +228,7 @@ class KnowsValues(Protocol):
 
     @property
     def efficiency(self) -> float:
-        """Realised over the largest possible gains from trade, so far."""
+        """The realised over the largest possible gains from trade, so far."""
         ...
 
 
@@ -247,7 +249,7 @@ class ScenarioPlugin:
 
 
 def with_debts(facts: tuple[str, ...], state: MarketState, goods: tuple[str, ...], tick_cents: int) -> tuple[str, ...]:
-    """The facts of all traders, with a line on what each owes where there is something; cash is rounded up."""
+    """Returns the facts of all traders, with a line on what each owes where there is something; cash is rounded up."""
     if state.owed is None or not state.owed.any():
         return facts
     lines = list(facts)

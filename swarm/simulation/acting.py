@@ -14,7 +14,7 @@ from swarm.market.ledger import ISSUE, ROAD
 from swarm.scenarios.protocol import Consequence, Int64, MarketState, Movement, ReferenceMove
 from swarm.simulation.entries import Acted
 from swarm.simulation.party import MAX_TEXT_CHARS, Account, Act, Announce, Move, Quote, Reprice, Say
-from swarm.simulation.presence import Mask
+from swarm.simulation.population import Mask
 
 MAX_MOVED = 1 << 50
 """The largest amount that a row of a move has, so that no sum of a round's rows leaves 64 bits."""
@@ -91,7 +91,7 @@ class Judge:
         return Held(Acted(round_, party, tuple(acts), tuple(refused)), tuple(consequences), tuple(told))
 
     def _refusal(self, act: Act) -> str:
-        """Why an act does not hold, or nothing; a move that holds is done here."""
+        """Returns why an act does not hold, or nothing; a move that holds is done here."""
         match act:
             case Move():
                 return self._refused_move(act)
@@ -138,7 +138,7 @@ class Judge:
         return ""
 
     def _accounts(self, side: Account, move: Move) -> "Int64 | str":
-        """The numbers of the accounts of one side of a move, or what is wrong with them."""
+        """Returns the numbers of the accounts of one side of a move, or what is wrong with them."""
         if isinstance(side, str):
             number = self._number.get(side)
             return f"there is no account {side[:40]!r}" if number is None else np.full(len(move.amount), number)

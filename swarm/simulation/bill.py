@@ -27,7 +27,7 @@ _UNKNOWN_COST = ("deadline", "timeout")
 
 
 def limits(shard: ShardPlan) -> Limits:
-    """The limits of a run's budget."""
+    """Returns the limits of a run's budget."""
     budget = shard.budget
     return Limits(
         inf if budget.run_tokens is None else float(budget.run_tokens),
@@ -94,7 +94,7 @@ class Bill:
         return Assignment(present, asked, model, self.models if cheaper else ())
 
     def costs(self, traders: Int64, cheaper: bool) -> Costs:
-        """What turns of these traders cost at their own models, or at the cheaper ones."""
+        """Returns what turns of these traders cost at their own models, or at the cheaper ones."""
         mind, which = self._mind[traders], int(cheaper)
         if self._expected is None:
             tokens = self._most[mind]
@@ -143,5 +143,5 @@ class Bill:
 
 
 def _lean(mind: Mind, shard: ShardPlan, usd: Mapping[str, tuple[float, float]]) -> str:
-    """The model that a mind is asked at where money is short."""
+    """Returns the model that a mind is asked at where money is short."""
     return min((shard.cheaper.get(m, m) for m in sorted(mind.models)), key=lambda m: sum(usd.get(m, (0.0, 0.0))))

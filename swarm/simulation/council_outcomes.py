@@ -198,7 +198,7 @@ class CouncilOutcomes:
         return MembersWorth(tuple(weights.tolist()), self._alone(tally) if config.rule == "weighted" else -1)
 
     def _alone(self, tally: _Tally) -> int:
-        """The best member while its lower bound is above what the council reaches, else -1."""
+        """Returns the best member while its lower bound is above what the council reaches, else -1."""
         best = int(((tally.right + 1) / (tally.calls + 2)).argmax())
         reached = (tally.council_right + 1) / (tally.council_calls + 2)
         return best if lower_bound(float(tally.right[best]), float(tally.calls[best])) > reached else -1

@@ -115,7 +115,7 @@ _NOBODY_CHOSEN = object()
 
 
 def _is_short(entry: Entry) -> bool:
-    """Whether the last field is left out: where no staffing has named whom it asks, in nearly all runs."""
+    """Tells whether the last field is left out: where no staffing has named whom it asks, in nearly all runs."""
     return isinstance(entry, Decided) and entry.chosen is None
 
 
@@ -145,13 +145,6 @@ def _version(value: Any, name: str) -> str:
 
 def _mechanisms(value: Any, name: str) -> tuple[Mechanism, ...]:
     return tuple(records.mechanism(one, name) for one in records.texts(value, name))
-
-
-def _turns(value: Any, _: str) -> Turns:
-    try:
-        return Turns.from_record(value)
-    except ValueError as error:
-        raise RecordError(str(error)) from None
 
 
 def _late(value: Any, name: str) -> Int64:
@@ -189,7 +182,7 @@ def _refused(value: Any, name: str) -> tuple[tuple[int, str], ...]:
 
 _READERS: dict[Any, records.Read] = {
     "round": records.round_number,
-    "turns": _turns,
+    "turns": lambda value, _: Turns.from_record(value),
     "late": _late,
     "pace": _pace,
     "chosen": _chosen,

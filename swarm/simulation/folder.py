@@ -45,7 +45,7 @@ class RunFolder:
         return self.path / "journal.swarm"
 
     def region(self, name: str) -> "RunFolder":
-        """Where one of several regions is kept."""
+        """Returns where one of several regions is kept."""
         return RunFolder(self.path / REGIONS / name)
 
     @property
@@ -59,7 +59,7 @@ class RunFolder:
         return self.region_journals or {"": self.journal}
 
     def market(self, name: str) -> "RunFolder":
-        """Where the market of this name is kept: that of a region, or the folder itself for a single one."""
+        """Returns where the market of this name is kept: that of a region, or the folder itself for a single one."""
         return self.region(name) if name else self
 
     @property
@@ -138,7 +138,7 @@ class RunFolder:
         )
 
     def _create(self) -> int:
-        """Make the folder and take it; the descriptor that holds the lock."""
+        """Makes the folder and take it; the descriptor that holds the lock."""
         wanted = self.path
         try:
             number = 1
@@ -165,7 +165,7 @@ class RunFolder:
             ) from error
 
     def _made_now(self) -> bool:
-        """Make the folder where it is not there; whether it was made."""
+        """Makes the folder where it is not there; whether it was made."""
         try:
             self.path.mkdir(parents=True)
         except FileExistsError:
@@ -176,7 +176,7 @@ class RunFolder:
         return True
 
     def _locked(self) -> int | None:
-        """A descriptor of the folder with its lock, which another process then cannot have; None if another has it."""
+        """Returns a descriptor of the folder with its lock, which another process then cannot have; None if another has it."""
         while True:
             descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
@@ -195,7 +195,7 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
 
     def write_config(self, record: Mapping[str, Any], sha256: str) -> None:
-        """Keep the resolved config, with its digest in the first line."""
+        """Keeps the resolved config, with its digest in the first line."""
         text = yaml.safe_dump(dict(record), sort_keys=False, allow_unicode=True)
         self._write(
             self.config, f"# config_sha256 {sha256} of all but `runtime`, which does not shape the history.\n{text}"
@@ -214,7 +214,7 @@ class RunFolder:
         return local if isinstance(local, bool) else None
 
     def write_record(self, record: RunRecord) -> None:
-        """Write the tables and, last, the summary: a folder with a summary is whole."""
+        """Writes the tables and, last, the summary: a folder with a summary is whole."""
         for name, own in record.regions.items():
             self.region(name).write_record(own)
         tables = self.path / TABLES_FOLDER
@@ -232,18 +232,18 @@ class RunFolder:
         self._write(self.path / SUMMARY, json.dumps(record.summary, indent=2) + "\n")
 
     def write_report(self, html: str) -> None:
-        """Keep the report."""
+        """Keeps the report."""
         self._write(self.report, html)
 
     def recorded_sha256(self) -> str | None:
-        """The journal's hash as the summary has it; None where there is no summary."""
+        """Returns the journal's hash as the summary has it; None where there is no summary."""
         try:
             return str(self._summary()["journal_sha256"])
         except (OSError, ValueError, KeyError):
             return None
 
     def discard(self) -> None:
-        """Remove what a run has left that was stopped before its first round."""
+        """Removes what a run has left that was stopped before its first round."""
         parts = [journal.parent for journal in self.region_journals.values()]
         for journal in (self.journal, *self.region_journals.values()):
             journal.unlink(missing_ok=True)
@@ -257,7 +257,7 @@ class RunFolder:
             self.path.rmdir()
 
     def read_record(self) -> RunRecord:
-        """The summary and the tables; OutputError where the folder holds no finished record."""
+        """Returns the summary and the tables; OutputError where the folder holds no finished record."""
         try:
             summary = self._summary()
             ours = (*TABLES, *REGION_TABLES) if summary.get("regions") else TABLES
@@ -273,7 +273,7 @@ class RunFolder:
         return RunRecord(summary, tables)
 
     def _summary(self) -> dict[str, Any]:
-        """The summary; ValueError where the file holds none."""
+        """Returns the summary; ValueError where the file holds none."""
         path = self.path / SUMMARY
         try:
             summary = json.loads(path.read_text(encoding="utf-8"))
@@ -304,14 +304,14 @@ def _new_folder() -> str:
 
 
 def _part(path: Path) -> Path:
-    """What a file is called until it is whole; whatever lay there from before is gone."""
+    """Returns what a file is called until it is whole; whatever lay there from before is gone."""
     part = path.with_name(f".{path.name}.part")
     part.unlink(missing_ok=True)
     return part
 
 
 def _walk(path: Path, into: Container[str] | None = None) -> Iterator[os.DirEntry[str]]:
-    """All that lies below a folder and is no folder, links to folders included; none of them is followed.
+    """Yields all that lies below a folder and is no folder, links to folders included; none of them is followed.
 
     Of the folders in this one, only those `into` are entered, where that is given.
     """

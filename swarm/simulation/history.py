@@ -39,10 +39,10 @@ REGION = "region"
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What a journal holds: `whole` records up to the last whole round, whose hash is `sha256`, and an unfinished rest.
+    """What a journal holds: `complete_records` up to the last complete round, whose hash is `sha256`, and a rest.
 
-    `decisions` are by round, those of the unfinished round included, and so is what parties did in `acted`. `places`
-    has the number of each round's Decided among the records, and `fork_places` that of each fork.
+    `decisions` are by round, those of the unfinished round included, and so is what parties did in `acted`.
+    `decided_indices` has the index of each round's Decided among the records, and `fork_indices` that of each fork.
     """
 
     path: Path
@@ -51,12 +51,12 @@ class History:
     decisions: dict[int, Decided]
     acted: dict[int, tuple[Acted, ...]]
     rounds: int
-    whole: int
+    complete_records: int
     sha256: str
     torn_bytes: int
     unfinished: int
-    places: dict[int, int] = field(default_factory=dict)
-    fork_places: tuple[int, ...] = ()
+    decided_indices: dict[int, int] = field(default_factory=dict)
+    fork_indices: tuple[int, ...] = ()
 
     @property
     def config_record(self) -> dict[str, Any]:
@@ -66,11 +66,11 @@ class History:
     def check_forks(self, plan: RunPlan) -> None:
         """Raises JournalError if a fork changes what the past it goes on from does not let it change."""
         before = plan
-        for made, place in zip(plan.forks(), self.fork_places, strict=True):
+        for made, index in zip(plan.forks(), self.fork_indices, strict=True):
             try:
                 _check_fork(before, made.plan)
             except RecordError as error:
-                raise _refused(self.path, place, f"Forked: config: {error}") from None
+                raise _refused(self.path, index, f"Forked: config: {error}") from None
             before = made.plan
 
     def check(self, plan: RunPlan) -> None:
@@ -82,18 +82,18 @@ class History:
             try:
                 _check_decided(held, decided)
             except RecordError as error:
-                raise _refused(self.path, self.places[round_], f"Decided: {error}") from None
+                raise _refused(self.path, self.decided_indices[round_], f"Decided: {error}") from None
 
     def payloads(self) -> Iterator[bytes]:
-        """The packed records up to the last whole round."""
-        for place, (_, payload) in enumerate(JournalReader(self.path).payloads()):
-            if place == self.whole:
+        """Yields the packed records up to the last complete round."""
+        for index, (_, payload) in enumerate(JournalReader(self.path).payloads()):
+            if index == self.complete_records:
                 return
             yield payload
 
 
-def whole_pasts(journals: Mapping[str, Path], compose: Compose) -> list[History]:
-    """Returns the histories of all markets of a run, in order, up to the last round that is whole in all of them."""
+def complete_pasts(journals: Mapping[str, Path], compose: Compose) -> list[History]:
+    """Returns the histories of all markets of a run, in order, up to the last round that is complete in all of them."""
     first = read(next(iter(journals.values())))
     names: tuple[str, ...] = (next(iter(journals)),)
     if len(journals) > 1 or names[0]:
@@ -161,9 +161,9 @@ def _of_run(record: dict[str, Any]) -> dict[str, Any]:
 def _composed(
     pasts: Sequence[History], number: int, past: WorldPlan | None, compose: Compose, *, alone: bool = True
 ) -> WorldPlan:
-    """The plan of the first config of a run, or of that of a fork, counted from 1, as its journals have it."""
+    """Returns the plan of the first config of a run, or of that of a fork, counted from 1, as its journals have it."""
     configs = [(one.forks[number - 1].config if number else one.began.config) for one in pasts]
-    first, place = pasts[0], pasts[0].fork_places[number - 1] if number else 0
+    first, index = pasts[0], pasts[0].fork_indices[number - 1] if number else 0
     name = configs[0].get(REGION)
     try:
         plan = compose(_of_run(configs[0]), past)
@@ -176,7 +176,7 @@ def _composed(
     except PluginMissing as error:
         raise JournalError(f"{first.path}: this run needs a plug-in that is not at hand: {error}") from None
     except (ConfigError, ValueError) as error:
-        raise _refused(first.path, place, f"{'Forked' if place else 'RunBegan'}: config: {error}") from None
+        raise _refused(first.path, index, f"{'Forked' if index else 'RunBegan'}: config: {error}") from None
     # The config is what the run was given, so it is taken as it stands: keys of later versions are not in it.
     markets = tuple(_as_given(own, config) for own, config in zip(plan.markets, configs, strict=True))
     run = _as_given(plan.run, _of_run(configs[0])) if plan.regions else markets[0]
@@ -188,43 +188,43 @@ def _as_given(plan: RunPlan, record: dict[str, Any]) -> RunPlan:
 
 
 def begun(path: Path) -> bool:
-    """Whether there is a journal with a first record; without it there is nothing to go on from."""
+    """Tells whether there is a journal with a first record; without it there is nothing to go on from."""
     if not path.exists() or unbegun(path):
         return False
     return next(JournalReader(path).payloads(), None) is not None
 
 
 def read(path: Path, last_round: int | None = None) -> History:
-    """Returns the history up to the last whole round, or to `last_round`; the opening counts as whole before it."""
+    """Returns the history up to the last complete round, or to `last_round`; before the first, up to the opening."""
     reader = JournalReader(path)
     order = _Order()
     decisions: dict[int, Decided] = {}
-    places: dict[int, int] = {}
+    decided_indices: dict[int, int] = {}
     acted: dict[int, tuple[Acted, ...]] = {}
     forks: dict[int, Forked] = {}
     began: RunBegan | None = None
-    whole, whole_sha256, rounds = 0, reader.sha256, 0
-    for place, record in enumerate(reader):
-        entry = _entry(path, place, record)
+    complete, complete_sha256, rounds = 0, reader.sha256, 0
+    for index, record in enumerate(reader):
+        entry = _entry(path, index, record)
         try:
             order.take(entry)
         except RecordError as error:
-            raise _refused(path, place, f"{type(entry).__name__}: {error}") from None
+            raise _refused(path, index, f"{type(entry).__name__}: {error}") from None
         match entry:
             case RunBegan():
                 began = entry
             case Decided():
-                decisions[entry.round], places[entry.round] = entry, place
+                decisions[entry.round], decided_indices[entry.round] = entry, index
             case Acted():
                 acted[entry.round] = (*acted.get(entry.round, ()), entry)
             case Forked():
-                forks[place] = entry
-        # Whole is what ends with a round; before the first one the opening is.
+                forks[index] = entry
+        # Complete is what ends with a round; before the first one the opening is.
         ended = isinstance(entry, RoundEnded) and (last_round is None or entry.round <= last_round)
         if ended:
             rounds = order.rounds
         if ended or (rounds == 0 and not decisions):
-            whole, whole_sha256 = place + 1, reader.sha256
+            complete, complete_sha256 = index + 1, reader.sha256
     if began is None:
         raise JournalError(f"{path}: the journal ends before the run's first record; there is nothing to replay")
     return History(
@@ -234,21 +234,21 @@ def read(path: Path, last_round: int | None = None) -> History:
         decisions=decisions,
         acted=acted,
         rounds=rounds,
-        whole=whole,
-        sha256=whole_sha256,
+        complete_records=complete,
+        sha256=complete_sha256,
         torn_bytes=reader.torn_bytes,
-        unfinished=reader.records - whole,
-        places=places,
-        fork_places=tuple(forks),
+        unfinished=reader.records - complete,
+        decided_indices=decided_indices,
+        fork_indices=tuple(forks),
     )
 
 
 def up_to_round(path: Path, round_: int) -> Iterator[bytes]:
-    """The packed records of a journal up to the end of round `round_`; JournalError if it does not get so far."""
+    """Yields the packed records of a journal up to the end of round `round_`; JournalError if it does not get so far."""
     reader = JournalReader(path)
-    for place, (offset, payload) in enumerate(reader.payloads()):
+    for index, (offset, payload) in enumerate(reader.payloads()):
         yield payload
-        entry = _entry(path, place, reader.unpacked(offset, payload))
+        entry = _entry(path, index, reader.unpacked(offset, payload))
         if isinstance(entry, RoundEnded) and entry.round == round_:
             return
     raise JournalError(f"{path}: the journal ends before round {round_} does")
@@ -285,13 +285,13 @@ class _Order:
             raise RecordError(f"round: expected {wanted}, {when}, got {round_} here")
 
 
-def _entry(path: Path, place: int, record: Any) -> Entry:
-    if place == 0:
+def _entry(path: Path, index: int, record: Any) -> Entry:
+    if index == 0:
         _check_format(path, record)
     try:
         return from_record(record)
     except RecordError as error:
-        raise _refused(path, place, str(error)) from None
+        raise _refused(path, index, str(error)) from None
 
 
 def _check_format(path: Path, record: Any) -> None:
@@ -304,8 +304,8 @@ def _check_format(path: Path, record: Any) -> None:
             )
 
 
-def _refused(path: Path, place: int, why: str) -> JournalError:
-    return JournalError(f"{path}: record {place}: {why}; restore the journal from a copy")
+def _refused(path: Path, index: int, why: str) -> JournalError:
+    return JournalError(f"{path}: record {index}: {why}; restore the journal from a copy")
 
 
 def _check_fork(past: RunPlan, future: RunPlan) -> None:

@@ -46,11 +46,11 @@ class JointSetting:
         self.opening_reference_ticks: Int64 = mean_ticks([r.opening_reference_ticks for r in regions])
 
     def rules_text(self) -> str:
-        """The setting in a few sentences."""
+        """Returns the setting in a few sentences."""
         return self._regions[0].rules_text()
 
     def trader_columns(self) -> dict[str, Int64]:
-        """The columns of all who live in a region, and which region that is, from 0."""
+        """Returns the columns of all who live in a region, and which region that is, from 0."""
         columns = [r.scenario.trader_columns() for r in self._regions]
         joined = {name: np.concatenate([c[name] for c in columns]) for name in columns[0]}
         return {**joined, "region": np.repeat(np.arange(len(self._regions)), [r.natives for r in self._regions])}

@@ -2,7 +2,7 @@
 
 A file begins with MAGIC. Then come frames: the length of the payload (little-endian uint32), the chain hash (32 bytes),
 the CRC-32 of these two (little-endian uint32) and the payload, one msgpack value. The chain hash of a frame is SHA-256
-over the hash before it and the payload, so the last one stands for the whole history. A frame that the file ends within
+over the hash before it and the payload, so the last one stands for all the history. A frame that the file ends within
 is a torn tail of a crash and is not part of the history; any other damage is an error that names its offset. The CRC
 tells the two apart: without it, a damaged length that points beyond the end of the file would pass for a torn tail.
 
@@ -54,7 +54,7 @@ class JournalStats:
 
     @classmethod
     def together(cls, parts: Sequence[Self]) -> Self:
-        """What keeping several journals took."""
+        """Returns what keeping several journals took."""
         return cls(**{f.name: sum(getattr(part, f.name) for part in parts) for f in fields(cls)})
 
 
@@ -67,7 +67,7 @@ class JournalWriter:
     def __init__(
         self, path: Path | None, continued: "JournalReader | None" = None, open_file: OpenFile = DiskFile
     ) -> None:
-        """Make a new journal, or go on behind the last whole record of `continued`, which was read to its end."""
+        """Makes a new journal, or go on behind the last complete record of `continued`, which was read to its end."""
         self._head = continued.head if continued else GENESIS
         self.stats = JournalStats()
         self._path = path
@@ -100,11 +100,11 @@ class JournalWriter:
         return self._head.hex()
 
     def append(self, record: Any) -> None:
-        """Add one record, not yet durable; JournalError if it is longer than a reader would take."""
+        """Adds one record, not yet durable; JournalError if it is longer than a reader would take."""
         self.append_payload(packed(record))
 
     def append_payload(self, payload: bytes) -> None:
-        """Add one record that is packed already."""
+        """Adds one record that is packed already."""
         self.check()
         if len(payload) > MAX_PAYLOAD_BYTES:
             raise JournalError(f"journal: a record of {len(payload)} bytes; the most is {MAX_PAYLOAD_BYTES}")
@@ -122,12 +122,12 @@ class JournalWriter:
             raise OutputError(self._failed)
 
     def flush(self) -> None:
-        """Hand what was appended to the system: from then on it outlives this process, though not a loss of power."""
+        """Hands what was appended to the system: from then on it outlives this process, though not a loss of power."""
         with self._lock:
             self._write()
 
     def sync(self) -> Committed | None:
-        """Return only when all appended records are on the disk, with what that comes to; None without a file."""
+        """Returns only when all appended records are on the disk, with what that comes to; None without a file."""
         if self._file is None:
             return None
         with self._lock:
@@ -164,12 +164,12 @@ class JournalWriter:
         return _Failing(self, what)
 
     def fail(self, what: str, error: OSError) -> OutputError:
-        """Take note that the file can no longer be trusted; returns the error that says so."""
+        """Takes note that the file can no longer be trusted; returns the error that says so."""
         self._failed = f"{self._path}: the journal cannot be {what} ({error.strerror}); nothing more is written to it"
         return OutputError(self._failed)
 
     def _write(self) -> None:
-        """Hand what was appended to the system; the lock is held."""
+        """Hands what was appended to the system; the lock is held."""
         if self._file is None or not self._pending:
             return
         data, self._pending = bytes(self._pending), bytearray()
@@ -177,7 +177,7 @@ class JournalWriter:
             self._file.write(data)
 
     def _commit(self, durable: Committed) -> None:
-        """Write down, outside the journal, what is durable now."""
+        """Writes down, outside the journal, what is durable now."""
         if self._path is None:
             return
         self._commits += 1
@@ -229,7 +229,7 @@ class JournalReader:
             yield self.unpacked(offset, payload)
 
     def payloads(self) -> Iterator[tuple[int, bytes]]:
-        """The offset and the packed value of each record; what is appended meanwhile is left out."""
+        """Yields the offset and the packed value of each record; what is appended meanwhile is left out."""
         committed = journal_disk.read_committed(self.path)
         self.head, self.records, self.end = GENESIS, 0, len(MAGIC)
         offset = len(MAGIC)
@@ -266,7 +266,7 @@ class JournalReader:
             raise JournalError(f"{self.path}: no journal can be read here ({error.strerror})") from error
 
     def _frame_head(self, offset: int, head: bytes) -> tuple[int, bytes]:
-        """The length and the chain hash that a frame begins with."""
+        """Returns the length and the chain hash that a frame begins with."""
         if not _is_head(head):
             raise self._damage(offset, "the head of a record differs from its checksum")
         length, chain = _HEAD.unpack(head[: _HEAD.size])
@@ -275,7 +275,7 @@ class JournalReader:
         return length, chain
 
     def unpacked(self, offset: int, payload: bytes) -> Any:
-        """The record that `payloads` gave at `offset`."""
+        """Returns the record that `payloads` gave at `offset`."""
         return unpacked(self.path, offset, payload)
 
     def _damage(self, offset: int, what: str) -> JournalError:
@@ -308,12 +308,12 @@ def _zeros_from(file: BinaryIO, begin: int, end: int) -> bool:
 
 
 def damage(path: Path, offset: int, what: str) -> JournalError:
-    """The error that says where a journal is damaged."""
+    """Returns the error that says where a journal is damaged."""
     return JournalError(f"{path}: damaged at byte {offset}: {what}; restore the file from a copy")
 
 
 def unpacked(path: Path, offset: int, payload: bytes) -> Any:
-    """The record whose packed value lies at `offset` of a journal."""
+    """Returns the record whose packed value lies at `offset` of a journal."""
     try:
         return msgpack.unpackb(payload)
     except ValueError as error:
@@ -321,6 +321,6 @@ def unpacked(path: Path, offset: int, payload: bytes) -> Any:
 
 
 def packed(record: Any) -> bytes:
-    """A record's bytes in a journal."""
+    """Returns a record's bytes in a journal."""
     payload: bytes = msgpack.packb(record)
     return payload

@@ -42,15 +42,15 @@ class JournalFile(Protocol):
     """The file under a writer, open for appending and locked against other writers."""
 
     def write(self, data: bytes) -> None:
-        """Hand all of `data` to the system."""
+        """Hands all of `data` to the system."""
         ...
 
     def sync(self) -> None:
-        """Return only when what was written is on the disk."""
+        """Returns only when what was written is on the disk."""
         ...
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Lets go of the file."""
         ...
 
 
@@ -76,17 +76,17 @@ class DiskFile:
             raise
 
     def write(self, data: bytes) -> None:
-        """Hand all of `data` to the system."""
+        """Hands all of `data` to the system."""
         left = memoryview(data)
         while left:
             left = left[os.write(self._descriptor, left) :]
 
     def sync(self) -> None:
-        """Return only when what was written is on the disk."""
+        """Returns only when what was written is on the disk."""
         os.fsync(self._descriptor)
 
     def close(self) -> None:
-        """Let go of the file and of its lock."""
+        """Lets go of the file and of its lock."""
         os.close(self._descriptor)
 
 
@@ -125,7 +125,7 @@ def _must_be_regular(mode: int) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Make the names in a folder durable."""
+    """Makes the names in a folder durable."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
@@ -134,14 +134,14 @@ def sync_folder(path: Path) -> None:
 
 
 def rename(path: Path, to: Path) -> None:
-    """Give a closed journal another name, and its head with it, durably."""
+    """Gives a closed journal another name, and its head with it, durably."""
     head_path(path).rename(head_path(to))
     path.rename(to)
     sync_folder(to.parent)
 
 
 def wait_for_writer(path: Path) -> None:
-    """Return when nobody writes this journal; JournalError if somebody goes on."""
+    """Returns when nobody writes this journal; JournalError if somebody goes on."""
     if not path.exists():
         return
     try:
@@ -155,7 +155,7 @@ def wait_for_writer(path: Path) -> None:
 
 
 def _lock(descriptor: int, path: Path) -> None:
-    """Keep other writers out until `descriptor` is closed; a market whose cluster has died may live on for seconds."""
+    """Keeps other writers out until `descriptor` is closed; a market whose cluster has died may live on for seconds."""
     deadline = monotonic() + LOCK_PATIENCE_S
     while True:
         try:
@@ -170,17 +170,17 @@ def _lock(descriptor: int, path: Path) -> None:
 
 
 def head_path(path: Path) -> Path:
-    """Where the head of a journal lies."""
+    """Returns where the head of a journal lies."""
     return path.with_name(path.name.removesuffix(".swarm") + ".head")
 
 
 def begin_head(path: Path) -> None:
-    """Write a head that vouches for nothing yet."""
+    """Writes a head that vouches for nothing yet."""
     _write_at(head_path(path), bytes(2 * _SLOT_BYTES), 0, os.O_TRUNC)
 
 
 def write_head(path: Path, durable: Committed, number: int) -> None:
-    """Write down what is durable of a journal at its commit of this number."""
+    """Writes down what is durable of a journal at its commit of this number."""
     commit = _COMMIT.pack(durable.records, durable.file_bytes, durable.sha256)
     _write_at(head_path(path), commit + _CRC.pack(zlib.crc32(commit)), number % 2 * _SLOT_BYTES)
 
@@ -196,7 +196,7 @@ def _write_at(head: Path, content: bytes, offset: int, flags: int = 0) -> None:
 
 
 def read_committed(path: Path) -> Committed | None:
-    """What a journal's head vouches for; None where there is no head or nothing was durable yet."""
+    """Returns what a journal's head vouches for; None where there is no head or nothing was durable yet."""
     head = head_path(path)
     try:
         content = read_regular(head, _MAX_HEAD_BYTES)

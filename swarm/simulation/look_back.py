@@ -15,7 +15,7 @@ class LookBack:
         self._private: PrivateViews | None = None
 
     def shown(self, seen: Observation) -> Observation:
-        """The observation with what lies behind it."""
+        """Returns the observation with what lies behind it."""
         before, self._private = self._private, seen.private
         private = seen.private
         if before is not None:
@@ -23,7 +23,7 @@ class LookBack:
         return Observation(replace(seen.public, history=tuple(self._rounds)), private)
 
     def keep(self, round_: int, reference_ticks: Int64, cleared: RoundCleared) -> None:
-        """Add a round and forget the oldest."""
+        """Adds a round and forget the oldest."""
         columns = (reference_ticks, cleared.clearing_ticks, cleared.volume_lots)
         reference, clearing, volume = (tuple(column.tolist()) for column in columns)
         self._rounds = [*self._rounds, PastRound(round_, reference, clearing, volume)][-MAX_HISTORY:]

@@ -34,7 +34,7 @@ from swarm.simulation.numbering import Numbers, market_accounts
 from swarm.simulation.parties.road import RoadRound
 from swarm.simulation.party import Act
 from swarm.simulation.plan import Fork, RunPlan
-from swarm.simulation.presence import turnover
+from swarm.simulation.population import turnover
 from swarm.simulation.prompt_sizes import PromptSizes
 from swarm.simulation.staffing import Staff, Staffed, counted
 from swarm.simulation.traders import Gathered, KnowsRounds, TradersPort
@@ -132,7 +132,7 @@ class RoundLoop:
         traders: TradersPort,
         clock: Callable[[], float] = perf_counter,
     ) -> None:
-        """Open the market and give everybody what they begin with; `clock` tells seconds, and times the rounds."""
+        """Opens the market and give everybody what they begin with; `clock` tells seconds, and times the rounds."""
         self.plan = plan
         self.round = 0
         self._market, self._traders = market, traders
@@ -218,7 +218,7 @@ class RoundLoop:
         self._cleared = _Cleared(decided, orders, taken, cleared, before, clear_s, judged, paid)
 
     def end(self, acts: Sequence[PartyActs] = ()) -> RoundOutcome:
-        """The third phase: what parties do is judged, journalled and applied, and the round is made durable."""
+        """Returns the third phase: what parties do is judged, journalled and applied, and the round is made durable."""
         if self._cleared is None:
             raise RuntimeError(f"round {self.round + 1} is ended before it has been cleared")
         # What parties do belongs to the round, so it is journalled before the round's end is.
@@ -267,7 +267,7 @@ class RoundLoop:
         return tuple(acted)
 
     def _hold(self, plan: RunPlan) -> None:
-        """Go by this plan from now on."""
+        """Goes by this plan from now on."""
         self.plan = plan
         self._router = _router(plan)
         self._staff.under(plan)
@@ -293,7 +293,7 @@ class RoundLoop:
             self._execute(turnover(self._opening, before, now, self._answer.state, tick_cents))
 
     def _observe(self, round_: int) -> tuple[Observation, Delivery]:
-        """What everybody is shown, and how it came to what it has heard."""
+        """Returns what everybody is shown, and how it came to what it has heard."""
         market = replace(self._answer.state, previous_ticks=self._before)
         seen = self.plan.scenario.observe(round_, market, self.cleared)
         own = seen.private
@@ -306,7 +306,7 @@ class RoundLoop:
         return self._past.shown(seen) if self._past is not None else seen, delivery
 
     def _execute(self, entries: Sequence[Acted | Consequence]) -> None:
-        """Journal what parties did, and apply consequences."""
+        """Journals what parties did, and apply consequences."""
         accounts = market_accounts(self.plan)
         with explained(self.plan, self.round + 1, entries, self._answer):
             self._answer = self._market.execute(
@@ -335,14 +335,14 @@ class RoundLoop:
 
 
 def _holdings(own: PrivateViews) -> Holdings:
-    """What the router ranks messages by; where nobody barters, nobody needs or can spare anything."""
+    """Returns what the router ranks messages by; where nobody barters, nobody needs or can spare anything."""
     nothing = np.zeros_like(own.have)
     barter = own.barter
     return Holdings(own.makes, barter.need if barter else nothing, barter.spare if barter else nothing, own.have)
 
 
 def _opening(plan: RunPlan) -> list[Consequence]:
-    """What all begin with: the creatures as the scenario says, and those who lend as the market's config does."""
+    """Returns what all begin with: the creatures as the scenario says, and those who lend as the market's config does."""
     opening, lends = plan.scenario.opening(), plan.market.config.margin
     if lends is None:
         return opening
@@ -353,7 +353,7 @@ def _opening(plan: RunPlan) -> list[Consequence]:
 
 
 def _choices(gathered: Gathered, standing: Orders) -> Choices:
-    """What traders decided, orders in canonical order."""
+    """Returns what traders decided, orders in canonical order."""
     turns, decisions = gathered.turns, gathered.decisions
     orders = Orders.concatenate([decisions.orders, gathered.baseline_orders, standing]).in_canonical_order()
     rows = [i for i, value in enumerate(decisions.chosen) if value is not None]
@@ -361,7 +361,7 @@ def _choices(gathered: Gathered, standing: Orders) -> Choices:
 
 
 def _with_priority(seed: int, round_: int, orders: Orders) -> Orders:
-    """The round's orders, each with its trader's priority as the seed draws it."""
+    """Returns the round's orders, each with its trader's priority as the seed draws it."""
     drawn = (draw(seed, "priority", round_, orders.trader) >> np.uint64(1)).astype(np.int64)
     return replace(orders, priority=drawn)
 
@@ -374,7 +374,7 @@ def _taken_and_cleared(events: tuple[object, ...]) -> tuple[OrdersTaken, RoundCl
 
 
 def _router(plan: RunPlan) -> Router:
-    """A router that has learned nothing; who decides by a baseline reads no text."""
+    """Returns a router that has learned nothing; who decides by a baseline reads no text."""
     traders = plan.shard.traders
     graph = contact_graph(plan.seed, plan.traders, traders.contacts(plan.traders))
     return Router(plan.seed, graph, minds.thinks(plan.shard), traders.router)
@@ -383,7 +383,7 @@ def _router(plan: RunPlan) -> Router:
 def _said(
     plan: RunPlan, round_: int, gathered: Gathered, orders: Orders, taken: OrdersTaken, cleared: RoundCleared
 ) -> Messages:
-    """What traders let others know: their lines and, where a router has it told, what their orders left unfilled."""
+    """Returns what traders let others know: their lines and, where a router has it told, what their orders left unfilled."""
     router = plan.shard.traders.router
     offers = left_over(orders, taken, cleared.trades) if router and router.offers else Orders.empty()
     return sent(round_, gathered.turns.trader, gathered.decisions.gossip, plan.scenario.goods, offers)

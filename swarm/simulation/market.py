@@ -57,15 +57,15 @@ class MarketPort(Protocol):
     """The market as the round loop sees it."""
 
     def execute(self, entries: Sequence[Entry]) -> MarketAnswer:
-        """Journal all entries, then apply the commands among them."""
+        """Journals all entries, then apply the commands among them."""
         ...
 
     def end_round(self, round_: int) -> JournalStats:
-        """Journal the state's hash as the end of a round, make everything durable, and say what that has taken."""
+        """Journals the state's hash as the end of a round, make everything durable, and say what that has taken."""
         ...
 
     def close(self) -> MarketClosing:
-        """Close the journal."""
+        """Closes the journal."""
         ...
 
 
@@ -74,7 +74,7 @@ _UNFIT = (LookupError, TypeError, ValueError, ArithmeticError, LedgerError)
 
 
 def new_exchange(plan: MarketPlan) -> Exchange:
-    """An exchange as it is before the first command."""
+    """Returns an exchange as it is before the first command."""
     opening = np.array(plan.opening_reference_ticks)
     return Exchange(plan.config, plan.traders, opening, plan.named_accounts, plan.mechanisms)
 
@@ -88,13 +88,13 @@ class OutOfStep(SwarmError):
 class Market:
     """A `MarketPort` in this process, which starts and recovers in one way: from what its journal holds.
 
-    Each record has a place in the journal, counted from 0. What is asked for at a place that the journal holds already
-    must be what stands there, and is applied again without being written again. So the same messages lead to the same
-    state and the same journal, whether they come for the first time, after a restart, or twice. `recorded` is how many
+    Each record has an index in the journal, from 0. What is asked for at an index that the journal holds already must
+    be what stands there, and is applied again without being written again. So the same messages lead to the same state
+    and the same journal, whether they come for the first time, after a restart, or twice. `recorded` is how many
     records the journal held when it was opened.
 
     All of the journal is read and checked at the start, but what lies before a snapshot need not be applied. Which
-    snapshot that is shows with the first message: the newest one that does not lie behind the place it is for. So a
+    snapshot that is shows with the first message: the newest one that does not lie behind the message's index. So a
     market that is lost in the middle of a run goes on from its last snapshot, while a run that is resumed, whose loop
     goes through all its rounds again from the first and needs their answers, begins without one.
     """
@@ -127,7 +127,7 @@ class Market:
         self._answered: tuple[int, int, MarketAnswer] | None = None
 
     def execute(self, entries: Sequence[Entry], at: int | None = None) -> MarketAnswer:
-        """Journal all entries from the place `at` on, then apply the commands among them.
+        """Journals all entries from index `at` on, then apply the commands among them.
 
         Without `at` they come next. Asked again, the last answer is given again.
         """
@@ -136,8 +136,8 @@ class Market:
             return self._answer_again(at, len(entries))
         self.catch_up(at)
         self.journal.check()
-        for place, entry in enumerate(entries, start=at):
-            self._keep(place, to_record(entry))
+        for index, entry in enumerate(entries, start=at):
+            self._keep(index, to_record(entry))
         self.journal.flush()
         events: list[Event] = []
         for entry in entries:
@@ -165,7 +165,7 @@ class Market:
         return answer
 
     def end_round(self, round_: int, at: int | None = None) -> JournalStats:
-        """Journal the state's hash as the end of a round, make everything durable, and say what that has taken."""
+        """Journals the state's hash as the end of a round, make everything durable, and say what that has taken."""
         at = self._next if at is None else at
         if at < self._next:
             self.journal.check()
@@ -180,7 +180,7 @@ class Market:
         return replace(self.journal.stats)
 
     def close(self) -> MarketClosing:
-        """Close the journal."""
+        """Closes the journal."""
         self.journal.close()
         if self._snapshots:
             self._snapshots.wait()
@@ -192,40 +192,40 @@ class Market:
         return self._snapshots.stats if self._snapshots else SnapshotStats()
 
     def _read(self, reader: JournalReader) -> None:
-        """Take in all records, and the snapshots that stand for a place among them.
+        """Takes in all records, and the snapshots that stand for an index among them.
 
-        A snapshot is written when the journal is durable up to its place, so one of another history, or of a longer
+        A snapshot is written when the journal is durable up to its index, so one of another history, or of a longer
         one, shows that the journal lost something: JournalError, as where its head shows that.
         """
         found = self._snapshots.read() if self._snapshots else []
-        chain = {snapshot.place.records: (b"", 0) for snapshot in found}
+        chain = {snapshot.committed.records: (b"", 0) for snapshot in found}
         for record in reader.payloads():
             self._recorded.append(record)
             if reader.records in chain:
                 chain[reader.records] = reader.head, reader.end
         for snapshot in found:
-            sha256, end = chain[snapshot.place.records]
-            if sha256 != snapshot.place.sha256:
+            sha256, end = chain[snapshot.committed.records]
+            if sha256 != snapshot.committed.sha256:
                 path = self._snapshots.path(snapshot.round) if self._snapshots else reader.path
                 raise JournalError(
                     f"{reader.path}: this is not the history that was durable at the end of round {snapshot.round}, as "
                     f"{path.name} has it; restore the journal from a copy, or remove that file to take it as it is"
                 )
-            if end == snapshot.place.file_bytes:
+            if end == snapshot.committed.file_bytes:
                 self._usable.append(snapshot)
             elif self._snapshots:
-                self._snapshots.pass_over(self._snapshots.path(snapshot.round), "its place is none of the journal's")
+                self._snapshots.pass_over(self._snapshots.path(snapshot.round), "its index is none of the journal's")
 
     def _snapshot(self, round_: int, durable: Committed) -> Snapshot:
         config, mechanisms = self.plan.config.model_dump(mode="json"), tuple(self.plan.mechanisms)
         return Snapshot(round_, durable, config, mechanisms, self.exchange.snapshot())
 
-    def _begin(self, place: int) -> None:
-        """Before the first message, which is for `place`: go to the newest snapshot before it that holds."""
+    def _begin(self, index: int) -> None:
+        """Before the first message, which is for `index`: go to the newest snapshot before it that holds."""
         usable, self._usable = self._usable, []
         for snapshot in usable:
-            records = snapshot.place.records
-            if records > place:
+            records = snapshot.committed.records
+            if records > index:
                 continue
             try:
                 plan, exchange = self._restored(snapshot)
@@ -244,49 +244,49 @@ class Market:
                 self._snapshots.pass_over(self._snapshots.path(snapshot.round), why)
 
     def _restored(self, snapshot: Snapshot) -> tuple[MarketPlan, Exchange]:
-        """The plan and the exchange of a snapshot."""
+        """Returns the plan and the exchange of a snapshot."""
         config = MarketConfig.model_validate_json(json.dumps(snapshot.config))
         plan = replace(self.plan, config=config, mechanisms=tuple(snapshot.mechanisms))
         exchange = new_exchange(plan)
         exchange.restore(snapshot.exchange)
         return plan, exchange
 
-    def _keep(self, place: int, record: list[Any]) -> bool:
+    def _keep(self, index: int, record: list[Any]) -> bool:
         """Append a record, unless it is there already, and say whether it was new; JournalError if another is there."""
         payload = packed(record)
-        if place >= self.recorded:
+        if index >= self.recorded:
             # What was held for comparing is as long as the journal, and is not needed any more.
             self._recorded = []
             self.journal.append_payload(payload)
             return True
-        offset, recorded = self._recorded[place - self._first]
+        offset, recorded = self._recorded[index - self._first]
         if recorded != payload:
-            found = type(self._entry(place)).__name__
+            found = type(self._entry(index)).__name__
             raise JournalError(
-                f"journal: at byte {offset} record {place} is a {found!r} and this run comes to another {record[0]!r}; "
+                f"journal: at byte {offset} record {index} is a {found!r} and this run comes to another {record[0]!r}; "
                 "it was made from another config, or by another version of swarm"
             )
         return False
 
-    def catch_up(self, place: int) -> None:
-        """Apply what the journal holds before `place`, as after a restart; OutOfStep if it does not reach so far."""
-        if place > max(self.recorded, self._next):
-            raise OutOfStep(f"market: a message for record {place} came, the next one is {self._next}")
+    def catch_up(self, index: int) -> None:
+        """Applies what the journal holds before `index`, as after a restart; OutOfStep if it does not reach so far."""
+        if index > max(self.recorded, self._next):
+            raise OutOfStep(f"market: a message for record {index} came, the next one is {self._next}")
         if self._usable:
-            self._begin(place)
-        while self._next < place:
+            self._begin(index)
+        while self._next < index:
             self._apply(self._next, self._entry(self._next))
             self._next += 1
             self._answered = None
 
-    def _apply(self, place: int, entry: Entry) -> None:
-        """Do what an entry of the journal says; JournalError where it cannot be done."""
+    def _apply(self, index: int, entry: Entry) -> None:
+        """Does what an entry of the journal says; JournalError where it cannot be done."""
         match entry:
             case RunBegan() | Decided() | Acted():
                 return
             case RoundEnded():
                 if entry.state_sha256 != self.exchange.state_hash():
-                    offset, _ = self._recorded[place - self._first]
+                    offset, _ = self._recorded[index - self._first]
                     raise JournalError(
                         f"journal: at byte {offset} the end of round {entry.round} has another state than the "
                         "records before it lead to"
@@ -298,7 +298,7 @@ class Market:
             else:
                 self.exchange.handle(entry)
         except _UNFIT as error:
-            raise self._refused(place, f"{type(entry).__name__}: {_one_line(error)}") from error
+            raise self._refused(index, f"{type(entry).__name__}: {_one_line(error)}") from error
 
     def _answer_again(self, at: int, entries: int) -> MarketAnswer:
         if self._answered is None or self._answered[:2] != (at, entries):
@@ -306,7 +306,7 @@ class Market:
         return self._answered[2]
 
     def _fork(self, fork: Forked) -> None:
-        """Go on under the market's section of the fork's config."""
+        """Goes on under the market's section of the fork's config."""
         config = MarketConfig.model_validate_json(json.dumps(fork.config["market"]))
         if len(fork.mechanisms) not in (0, self.exchange.goods):
             raise ValueError(f"mechanisms: expected one of each good, got {len(fork.mechanisms)}")
@@ -315,17 +315,17 @@ class Market:
         self.exchange = new_exchange(self.plan)
         self.exchange.restore(past)
 
-    def _entry(self, place: int) -> Entry:
-        """The entry that the journal has at a place; JournalError where it has none that can be read."""
+    def _entry(self, index: int) -> Entry:
+        """Returns the entry that the journal has at an index; JournalError where it has none that can be read."""
         if self._path is None:
-            raise OutOfStep(f"market: record {place} is not in the journal")
+            raise OutOfStep(f"market: record {index} is not in the journal")
         try:
-            return from_record(unpacked(self._path, *self._recorded[place - self._first]))
+            return from_record(unpacked(self._path, *self._recorded[index - self._first]))
         except RecordError as error:
-            raise self._refused(place, str(error)) from None
+            raise self._refused(index, str(error)) from None
 
-    def _refused(self, place: int, why: str) -> JournalError:
-        return JournalError(f"{self._path}: record {place}: {why}; restore the journal from a copy")
+    def _refused(self, index: int, why: str) -> JournalError:
+        return JournalError(f"{self._path}: record {index}: {why}; restore the journal from a copy")
 
 
 def _one_line(error: Exception) -> str:

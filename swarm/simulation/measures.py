@@ -31,7 +31,7 @@ MEANINGS = {
 
 
 def measures(plan: RunPlan, tables: Mapping[str, pl.DataFrame], gini_of_wealth: float) -> dict[str, dict[str, Any]]:
-    """Each measure as `market`, for all goods together, and `by_good` where it has a meaning there.
+    """Returns each measure as `market`, for all goods together, and `by_good` where it has a meaning there.
 
     `market` is the mean of the goods' by volume; a value that cannot be told is None.
     """
@@ -79,7 +79,7 @@ def _efficiency(plan: RunPlan) -> float | None:
 
 
 def _mean(values: dict[str, float], volumes: dict[str, float]) -> float | None:
-    """The mean by volume."""
+    """Returns the mean by volume."""
     total = sum(volumes[good] for good in values)
     return round(sum(value * volumes[good] for good, value in values.items()) / total, 6) if total else None
 

@@ -104,7 +104,7 @@ class RoundView:
 
     @property
     def is_last(self) -> bool:
-        """Whether no round follows."""
+        """Tells whether no round follows."""
         return self.round >= self.rounds
 
 

@@ -17,7 +17,7 @@ from swarm.scenarios.protocol import Consequence, Int64, Scenario
 from swarm.simulation.entries import JOURNAL_FORMAT, Forked, RunBegan
 from swarm.simulation.market import MarketPlan
 from swarm.simulation.parties.road import Travellers
-from swarm.simulation.presence import Mask, PopulationStep, among, present_in
+from swarm.simulation.population import Mask, PopulationStage, among, population_in
 from swarm.simulation.regions import RegionsConfig
 from swarm.version import __version__
 
@@ -43,7 +43,7 @@ class RunPlan:
     config_record: dict[str, Any]
     config_sha256: str
     fork: "Fork | None" = None
-    population: tuple[PopulationStep, ...] = ()
+    population: tuple[PopulationStage, ...] = ()
     software: str = __version__
     idle_minds: tuple[str, ...] = ()
     rank: Int64 | None = field(default=None, compare=False)
@@ -54,7 +54,7 @@ class RunPlan:
         return self.market.traders
 
     def present(self, round_: int) -> int:
-        """How many traders are there in a round; round 0 is the opening."""
+        """Returns how many traders are there in a round; round 0 is the opening."""
         return int(np.count_nonzero(self.there(round_))) if self.population else self.traders
 
     def there(self, round_: int) -> Mask:
@@ -62,7 +62,7 @@ class RunPlan:
         if not self.population:
             return np.ones(self.traders, dtype=np.bool_)
         rank = np.arange(self.traders) if self.rank is None else self.rank
-        there: Mask = rank < present_in(self.population, round_)
+        there: Mask = rank < population_in(self.population, round_)
         return there
 
     def reaching(self, consequences: Sequence[Consequence], round_: int) -> Sequence[Consequence]:
@@ -84,11 +84,11 @@ class RunPlan:
         return self.fork.plan.last if self.fork else self
 
     def forks(self) -> "list[Fork]":
-        """The forks from here on, in order."""
+        """Returns the forks from here on, in order."""
         return [self.fork, *self.fork.plan.forks()] if self.fork else []
 
     def shards_by_round(self) -> dict[int, ShardPlan]:
-        """The shard's plan, by the first round in which it holds."""
+        """Returns the shard's plan, by the first round in which it holds."""
         later = self.fork.plan.shards_by_round() if self.fork else {}
         if self.fork:
             later[self.fork.round + 1] = later.pop(1)

@@ -38,7 +38,7 @@ class PromptSizes:
         self.under(plan)
 
     def under(self, plan: RunPlan) -> None:
-        """Go by this plan from now on; what was learned of a model stays."""
+        """Goes by this plan from now on; what was learned of a model stays."""
         self._plan = plan
         self._measured = frozenset(m.name for m in plan.models if m.may_count_more)
         # What makes several calls in a turn has prompts of its own.
@@ -46,7 +46,7 @@ class PromptSizes:
         self._single = {name: mind for name, mind in minds.items() if mind.most.calls == 1 and len(mind.models) == 1}
 
     def learn(self, seen: Observation, turns: Turns) -> None:
-        """Hold what engines counted in a round against what was estimated."""
+        """Holds what engines counted in a round against what was estimated."""
         sizes = dict(self.now)
         for model, counted, prompt, heard in self._counted(seen, turns):
             sizes[model] = sizes.get(model, ESTIMATED).learned(counted, prompt.tokens, prompt.further_digits)
@@ -55,7 +55,7 @@ class PromptSizes:
         self.now = {model: size for model, size in sizes.items() if not size.as_estimated}
 
     def _counted(self, seen: Observation, turns: Turns) -> Iterator[tuple[str, int, Prompt, tuple[str, ...]]]:
-        """The model, its engine's count, the prompt and the gossip in it, for the first turns of each mind."""
+        """Yields the model, its engine's count, the prompt and the gossip in it, for the first turns of each mind."""
         calls = turns.calls
         for index, name in enumerate(turns.minds):
             if name not in self._single:
@@ -86,7 +86,7 @@ class PromptSizes:
 
 
 def _as_shown(seen: Observation, turns: Turns, rows: "np.ndarray[tuple[int, ...], np.dtype[np.int64]]") -> Observation:
-    """The observation with what these turns' traders were shown of what they heard."""
+    """Returns the observation with what these turns' traders were shown of what they heard."""
     heard = list(seen.private.heard)
     for row in rows.tolist():
         trader, pruned = int(turns.trader[row]), int(turns.pruned_messages[row])

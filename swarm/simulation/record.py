@@ -41,12 +41,12 @@ class Recorder:
         self.rounds_done = 0
 
     def started(self, plan: RunPlan, opening: MarketState, named: Int64) -> None:
-        """Keep what the run began with."""
+        """Keeps what the run began with."""
         for facet in self.facets:
             facet.started(plan, opening, named)
 
     def round_done(self, outcome: RoundOutcome) -> None:
-        """Keep one round."""
+        """Keeps one round."""
         self.rounds_done = outcome.round
         for facet in self.facets:
             facet.round_done(outcome)

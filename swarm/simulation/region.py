@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from swarm.agents.decision import Rules
-from swarm.agents.forms.protocol import Form
+from swarm.agents.forms.protocol import FormPlugin
 from swarm.agents.observation import Barter, Observation, PrivateViews
 from swarm.market.events import RoundCleared
 from swarm.market.ledger import CASH, ROAD
@@ -67,29 +66,29 @@ class Region:
         self.shocks: tuple[ShockMark, ...] = scenario.shocks
 
     def rules_text(self) -> str:
-        """The setting in a few sentences."""
+        """Returns the setting in a few sentences."""
         return self.scenario.rules_text()
 
-    def forms(self, seed: int, rules: Rules, tick_cents: int) -> Mapping[str, Form[Any]]:
+    def forms(self) -> Mapping[str, FormPlugin]:
         """Returns the scenario's forms."""
-        return self.scenario.forms(seed, rules, tick_cents)
+        return self.scenario.forms()
 
     def resolve(self, round_: int, choices: Choices, market: MarketState) -> Resolved:
         """Returns what the scenario makes of the choices of those who live here and of guests."""
         return self.scenario.resolve(round_, choices, self._native(market))
 
     def opening(self) -> list[Consequence]:
-        """What those begin with who live here; guests bring what they have."""
+        """Returns what those begin with who live here; guests bring what they have."""
         return self.scenario.opening()
 
     def observe(self, round_: int, market: MarketState, last: RoundCleared | None) -> Observation:
-        """What the scenario shows, the neighbours' prices, and a row for each guest."""
+        """Returns what the scenario shows, the neighbours' prices, and a row for each guest."""
         seen = self.scenario.observe(round_, self._native(market), last)
         private = _joined(seen.private, self._guest_views(market, last)) if self.guests.homes else seen.private
         return Observation(replace(seen.public, elsewhere=self.elsewhere), private)
 
     def after_clearing(self, round_: int, market: MarketState, cleared: RoundCleared) -> list[Consequence]:
-        """What happens to those who live here."""
+        """Returns what happens to those who live here."""
         return self.scenario.after_clearing(round_, self._native(market), cleared)
 
     def may_be_taken(self, seen: Observation, market: MarketState, cleared: RoundCleared | None) -> Int64:
@@ -105,12 +104,12 @@ class Region:
         return spare
 
     def snapshot(self) -> dict[str, Int64]:
-        """The creatures' own state between rounds, and the news from each neighbour."""
+        """Returns the creatures' own state between rounds, and the news from each neighbour."""
         news = {NEWS_FROM + name: np.array(prices, dtype=np.int64) for name, prices in self.elsewhere}
         return {**self.scenario.snapshot(), **news}
 
     def restore(self, snapshot: dict[str, Int64]) -> None:
-        """Go on from a snapshot of the same creatures."""
+        """Goes on from a snapshot of the same creatures."""
         self.scenario.restore({key: column for key, column in snapshot.items() if not key.startswith(NEWS_FROM)})
         self.elsewhere = tuple(
             (key.removeprefix(NEWS_FROM), tuple(column.tolist()))
@@ -119,7 +118,7 @@ class Region:
         )
 
     def trader_columns(self) -> dict[str, Int64]:
-        """The scenario's columns, in which a guest is unknown."""
+        """Returns the scenario's columns, in which a guest is unknown."""
         unknown = np.full(len(self.guests.homes), UNKNOWN)
         return {name: np.append(column, unknown) for name, column in self.scenario.trader_columns().items()}
 
@@ -128,7 +127,7 @@ class Region:
         return MarketState(market.balances[: self.natives], market.reference_ticks, owed, market.previous_ticks)
 
     def _guest_views(self, market: MarketState, last: RoundCleared | None) -> PrivateViews:
-        """What guests know: a lot is worth its price at home less the fee, and where that is more than it costs here,
+        """Returns what guests know: a lot is worth its price at home less the fee, and where that is more than it costs here,
         they need as many as they can carry; the rest of what they have is spare."""
         guests, goods = len(self.guests.homes), len(self.goods)
         seats = np.arange(self.natives, self.natives + guests)

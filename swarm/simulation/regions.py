@@ -87,24 +87,24 @@ class RegionsConfig(StrictModel):
         return [[b if r == a else a for a, b in self.pairs if r in (a, b)] for r in range(len(self.all_names))]
 
     def homes(self, region: int) -> int:
-        """How many travellers live in a region."""
+        """Returns how many travellers live in a region."""
         ends = [(one, (self.travellers + 1) // 2) for one, _ in self.pairs]
         ends += [(other, self.travellers // 2) for _, other in self.pairs]
         return sum(some for end, some in ends if end == region)
 
 
 def populations(population: int, regions: int) -> list[int]:
-    """How many traders live in each region: as many in one as in another, up to one."""
+    """Returns how many traders live in each region: as many in one as in another, up to one."""
     return [population // regions + (region < population % regions) for region in range(regions)]
 
 
 def region_seed(seed: int, region: int) -> int:
-    """What the chance of one region is drawn from."""
+    """Returns what the chance of one region is drawn from."""
     return int(draw(seed, "region", region).item()) >> 1
 
 
 def choose_travellers(config: RegionsConfig, seed: int, natives: Sequence[int]) -> Travellers:
-    """Who travels, drawn from the seed: nobody on two roads. Guests sit behind those who live in a region."""
+    """Returns who travels, drawn from the seed: nobody on two roads. Guests sit behind those who live in a region."""
     free = [
         np.argsort(draw_below(seed, "travellers", 2**53, r, np.arange(n)), kind="stable") for r, n in enumerate(natives)
     ]

@@ -34,7 +34,7 @@ class MarketLink(Protocol):
     """How messages travel to the market."""
 
     def call(self, method: str, *arguments: Any) -> Any:
-        """The market's answer; Lost if none came."""
+        """Returns the market's answer; Lost if none came."""
         ...
 
     def now(self) -> float:
@@ -50,43 +50,43 @@ class RemoteMarket:
     """A `MarketPort` whose market may lose its process at any time.
 
     All messages since the last durable round are kept and sent again when an answer is lost. The market knows each by
-    its place in the journal, so that none is applied twice, and none is left out.
+    its index in the journal, so that none is applied twice, and none is left out.
     """
 
     def __init__(self, link: MarketLink, patience_s: float) -> None:
         self._link = link
         self._patience_s = patience_s
-        self._place = 0
+        self._index = 0
         self._since_sync: list[tuple[str, Any, int]] = []
         self.lost: Counter[str] = Counter()
         self.outages_s: list[float] = []
 
     def execute(self, entries: Sequence[Entry]) -> MarketAnswer:
-        """Journal all entries, then apply the commands among them."""
+        """Journals all entries, then apply the commands among them."""
         entries = list(entries)
         answer: MarketAnswer = self._send("execute", entries, len(entries))
         return answer
 
     def end_round(self, round_: int) -> JournalStats:
-        """Make the round durable, and say what the market's journal has taken."""
+        """Makes the round durable, and say what the market's journal has taken."""
         journal: JournalStats = self._send("end_round", round_, 1)
         self._since_sync.clear()
         return journal
 
     def close(self) -> MarketClosing:
-        """Close the journal."""
+        """Closes the journal."""
         closing: MarketClosing = self._until_answered(lambda: self._link.call("close"), self._since_sync)
         return closing
 
     def _send(self, method: str, argument: Any, records: int) -> Any:
-        message = method, argument, self._place
+        message = method, argument, self._index
         before = list(self._since_sync)
         self._since_sync.append(message)
-        self._place += records
+        self._index += records
         return self._until_answered(lambda: self._link.call(*message), before)
 
     def _until_answered(self, ask: Callable[[], Any], before: Sequence[tuple[str, Any, int]]) -> Any:
-        """The answer, however often the market has to be asked; ClusterError when patience is at its end."""
+        """Returns the answer, however often the market has to be asked; ClusterError when patience is at its end."""
         began = self._link.now()
         try:
             return ask()
@@ -104,7 +104,7 @@ class RemoteMarket:
                 reason = error
                 if self._link.now() - began > self._patience_s:
                     raise ClusterError(
-                        f"ray: the market is gone or silent ({reason}); the journal is whole up to its last round; "
+                        f"ray: the market is gone or silent ({reason}); the journal is complete up to its last round; "
                         f"{called('`swarm run --resume`', '`swarm.resume`')} goes on from there"
                     ) from error
                 continue
@@ -123,15 +123,15 @@ class ShardsLink(Protocol):
     """How messages travel to the shards. What `ask` returns stands for one question."""
 
     def ask(self, shard: int, seen: Observation, memory: Memory) -> Any:
-        """Send a question."""
+        """Sends a question."""
         ...
 
     def wait(self, questions: list[Any], timeout_s: float) -> list[Any]:
-        """Those of `questions` that are answered or lost, as soon as all are or the time is over."""
+        """Returns those of `questions` that are answered or lost, as soon as all are or the time is over."""
         ...
 
     def answer(self, question: Any) -> ShardAnswer:
-        """The answer to a question that `wait` returned; Lost if there is none."""
+        """Returns the answer to a question that `wait` returned; Lost if there is none."""
         ...
 
     def now(self) -> float:
@@ -144,7 +144,7 @@ class ShardsLink(Protocol):
 
 
 def split(plan: ShardPlan, shard_size: int) -> list[ShardPlan]:
-    """The plans of shards of at most `shard_size` traders each."""
+    """Returns the plans of shards of at most `shard_size` traders each."""
     return [
         replace(plan, first_trader=plan.first_trader + first, minds=plan.minds[first : first + shard_size])
         for first in range(0, len(plan.minds), shard_size)
@@ -175,11 +175,11 @@ class RemoteTraders:
         return set(self._overdue)
 
     def remember(self, memory: Memory) -> None:
-        """Take over what was learned in the rounds before."""
+        """Takes over what was learned in the rounds before."""
         self._memory = memory
 
     def decide(self, seen: Observation) -> Gathered:
-        """Ask every shard that is not still busy with an earlier round, and wait until the deadline."""
+        """Asks every shard that is not still busy with an earlier round, and wait until the deadline."""
         deadline = self._link.now() + self._deadline_s
         self._drop_overdue()
         open_: dict[int, Any] = {i: self._ask(i, seen) for i in range(len(self._traders)) if i not in self._overdue}

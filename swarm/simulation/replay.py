@@ -12,7 +12,7 @@ import msgpack
 
 from swarm.market.ledger import ROAD
 from swarm.simulation.entries import Entry, RoundEnded, to_record
-from swarm.simulation.history import Compose, History, recorded_plan, whole_pasts
+from swarm.simulation.history import Compose, History, complete_pasts, recorded_plan
 from swarm.simulation.joint import joint_closing
 from swarm.simulation.journal import JournalStats, packed
 from swarm.simulation.loop import Watcher
@@ -28,7 +28,7 @@ class ReplayResult:
     """What a replay came to.
 
     `mismatch` says where the first record differs, or is empty. `torn_bytes` and `unfinished_records` tell what lies
-    behind the last whole round of an interrupted run and is not part of the history. Each market has a closing.
+    behind the last complete round of an interrupted run and is not part of the history. Each market has a closing.
     """
 
     plan: RunPlan
@@ -47,7 +47,7 @@ class ReplayResult:
 
     @property
     def holds(self) -> bool:
-        """Whether the replay came to the recorded history."""
+        """Tells whether the replay came to the recorded history."""
         return not self.mismatch and self.recorded_sha256 == self.replayed_sha256
 
 
@@ -58,7 +58,7 @@ class _ComparingMarket(Market):
         super().__init__(plan.market, None)
         self._expected = past.payloads()
         self.mismatch = ""
-        self._place = 0
+        self._index = 0
 
     def execute(self, entries: Sequence[Entry], at: int | None = None) -> MarketAnswer:
         """Compare, then do as a market does."""
@@ -67,25 +67,25 @@ class _ComparingMarket(Market):
         return super().execute(entries, at)
 
     def end_round(self, round_: int, at: int | None = None) -> JournalStats:
-        """Compare the state's hash, then do as a market does."""
+        """Compares the state's hash, then do as a market does."""
         self._compare(RoundEnded(round_, self.exchange.state_hash()))
         return super().end_round(round_, at)
 
     def compare_rest(self) -> None:
-        """Say so if the journal goes on where the replay has ended."""
+        """Says so if the journal goes on where the replay has ended."""
         if not self.mismatch and (found := next(self._expected, None)) is not None:
-            self.mismatch = f"record {self._place} is a {_kind(found)} in the journal and nothing in the replay"
+            self.mismatch = f"record {self._index} is a {_kind(found)} in the journal and nothing in the replay"
 
     def _compare(self, entry: Entry) -> None:
         if self.mismatch:
             return
-        place, self._place = self._place, self._place + 1
+        index, self._index = self._index, self._index + 1
         expected = next(self._expected, None)
         if expected == packed(to_record(entry)):
             return
         found = "nothing" if expected is None else _kind(expected)
         mine = repr(type(entry).__name__)
-        self.mismatch = f"record {place} is a {found} in the journal and another {mine} in the replay"
+        self.mismatch = f"record {index} is a {found} in the journal and another {mine} in the replay"
 
 
 def _kind(payload: bytes) -> str:
@@ -95,10 +95,10 @@ def _kind(payload: bytes) -> str:
 def replay(journals: Path | Mapping[str, Path], compose: Compose, watchers: Sequence[Watcher] = ()) -> ReplayResult:
     """Rebuilds the run whose journals these are, by market; a path is that of a single one.
 
-    What is whole is what is whole in all of them; a market that was a round ahead has that round unfinished. The
+    What is complete is what is complete in all of them; a market that was a round ahead has that round unfinished. The
     journal of one region alone goes by what it says that came from the others.
     """
-    pasts = whole_pasts({"": journals} if isinstance(journals, Path) else journals, compose)
+    pasts = complete_pasts({"": journals} if isinstance(journals, Path) else journals, compose)
     plan = recorded_plan(pasts, compose)
     markets = [_ComparingMarket(own, past) for own, past in zip(plan.markets, pasts, strict=True)]
     traders = [

@@ -60,7 +60,7 @@ _MOST_DEALT = 1_000_000
 
 
 def _is_right(counts: Int64, sizes: Sequence[int], weights: np.ndarray) -> bool:
-    """Whether groups have their shares rounded up or down, and all of them together those of the largest remainders."""
+    """Tells whether groups have their shares rounded up or down, and all of them together those of the largest remainders."""
     sum_ = int(weights.sum())
     exact = np.outer(np.array(sizes, dtype=object), weights)
     if ((counts < exact // sum_) | (counts > -(-exact // sum_))).any():

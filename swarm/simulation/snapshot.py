@@ -1,10 +1,10 @@
 """Snapshots of a market, which spare one that starts again most of its journal.
 
 A snapshot lies beside its journal as `<journal>-<round>.snapshot`: MAGIC, the SHA-256 of the rest, and one msgpack
-value with what the exchange holds and the place in the journal that it stands for (records, bytes, chain hash). It is
+value with what the exchange holds and how much of the journal it stands for (records, bytes, chain hash). It is
 written under another name, synced and renamed, so that it is whole or absent; one that is damaged all the same is
 passed over and counted. A snapshot is never the truth: the journal is read and its chain checked as without one, only
-that the records before the snapshot's place are not applied, and the state must have the hash that the journal has
+that the records that a snapshot stands for are not applied, and the state must have the hash that the journal has
 there.
 """
 
@@ -57,35 +57,35 @@ class SnapshotStats:
 
     @classmethod
     def together(cls, parts: "Sequence[SnapshotStats]") -> "SnapshotStats":
-        """What became of several markets' snapshots; of those they went on from, the round of the oldest."""
+        """Returns what became of several markets' snapshots; of those they went on from, the round of the oldest."""
         sums: dict[str, Any] = {f.name: sum(getattr(part, f.name) for part in parts) for f in fields(cls)}
         return cls(**sums | {"began_after_round": min(part.began_after_round for part in parts)})
 
     def losses(self) -> dict[str, int]:
-        """What was lost, by kind; empty where nothing was."""
+        """Returns what was lost, by kind; empty where nothing was."""
         counts = {"snapshots_not_written": self.failed, "snapshots_passed_over": self.passed_over}
         return {kind: count for kind, count in counts.items() if count}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Snapshot:
-    """A market at the end of a round, when the journal came to `place`.
+    """A market at the end of a round, when the journal came to what `committed` says.
 
     `config` and `mechanisms` are what the market goes by there, which a fork may have changed; `exchange` is what
     `Exchange.snapshot` gave.
     """
 
     round: int
-    place: Committed
+    committed: Committed
     config: dict[str, Any]
     mechanisms: tuple[Mechanism, ...]
     exchange: dict[str, Any]
 
     def packed(self) -> bytes:
-        """The content of a snapshot's file."""
+        """Returns the content of a snapshot's file."""
         columns = {name: _packed(value) for name, value in self.exchange.items()}
-        place = [self.place.records, self.place.file_bytes, self.place.sha256]
-        payload: bytes = msgpack.packb([self.round, place, self.config, list(self.mechanisms), columns])
+        committed = [self.committed.records, self.committed.file_bytes, self.committed.sha256]
+        payload: bytes = msgpack.packb([self.round, committed, self.config, list(self.mechanisms), columns])
         return MAGIC + hashlib.sha256(payload).digest() + payload
 
     @classmethod
@@ -99,12 +99,12 @@ class Snapshot:
             value = msgpack.unpackb(payload)
         except ValueError:
             raise RecordError("the snapshot: expected msgpack") from None
-        round_, place, config, mechanisms, columns = records.listed(value, "the snapshot", 5)
+        round_, committed, config, mechanisms, columns = records.listed(value, "the snapshot", 5)
         if type(columns) is not dict:
             raise records.expected("exchange", "a map", columns)
         return cls(
             records.round_number(round_, "round"),
-            _committed(place),
+            _committed(committed),
             records.plain_map(config, "config"),
             tuple(records.mechanism(one, "mechanisms") for one in records.listed(mechanisms, "mechanisms")),
             {name: _unpacked(column, f"exchange.{name}"[:80]) for name, column in columns.items()},
@@ -122,16 +122,16 @@ class SnapshotFolder:
         self.stats = SnapshotStats()
 
     def path(self, round_: int) -> Path:
-        """Where the snapshot of a round lies."""
+        """Returns where the snapshot of a round lies."""
         return self._journal.with_name(f"{self._journal.stem}-{round_:07}.snapshot")
 
     def files(self, suffix: str = "snapshot") -> list[Path]:
-        """The files of this journal's snapshots, oldest first, whole or not; `suffix` is a pattern."""
+        """Returns the files of this journal's snapshots, oldest first, whole or not; `suffix` is a pattern."""
         name = re.compile(rf"{re.escape(self._journal.stem)}-[0-9]+\.({suffix})")
         return sorted(path for path in self._journal.parent.iterdir() if name.fullmatch(path.name))
 
     def read(self) -> list[Snapshot]:
-        """The whole snapshots, newest first."""
+        """Returns the whole snapshots, newest first."""
         found: list[tuple[Path, Snapshot]] = []
         for path in self.files():
             try:
@@ -153,7 +153,7 @@ class SnapshotFolder:
         return [snapshot for _, snapshot in reversed(found)]
 
     def pass_over(self, path: Path, why: str) -> None:
-        """Count a snapshot that is of no use; an older one or the journal takes its place."""
+        """Counts a snapshot that is of no use; an older one or the journal takes its place."""
         self.stats.passed_over += 1
         log.warning("%s: this snapshot is passed over: %s", path, why)
 
@@ -167,7 +167,7 @@ class SnapshotFolder:
         self._writing.start()
 
     def wait(self) -> None:
-        """Return when nothing is being written."""
+        """Returns when nothing is being written."""
         if self._writing is not None:
             self._writing.join()
             self._writing = None
@@ -214,9 +214,9 @@ def _unpacked(value: Any, name: str) -> Any:
 
 
 def _committed(value: Any) -> Committed:
-    """The place of a snapshot in its journal, which has some bytes for each of its records."""
-    held, file_bytes, sha256 = records.listed(value, "place", 3)
-    held = records.integer(held, "place.records", 1, records.MAX_COUNT)
+    """Returns how much of its journal a snapshot stands for; there are some bytes for each of its records."""
+    held, file_bytes, sha256 = records.listed(value, "committed", 3)
+    held = records.integer(held, "committed.records", 1, records.MAX_COUNT)
     if type(sha256) is not bytes or len(sha256) != _DIGEST_BYTES:
-        raise records.expected("place.sha256", f"{_DIGEST_BYTES} bytes", sha256)
-    return Committed(held, records.integer(file_bytes, "place.file_bytes", held, records.MAX_COUNT), sha256)
+        raise records.expected("committed.sha256", f"{_DIGEST_BYTES} bytes", sha256)
+    return Committed(held, records.integer(file_bytes, "committed.file_bytes", held, records.MAX_COUNT), sha256)

@@ -69,7 +69,7 @@ class Staffed:
 
     @classmethod
     def together(cls, parts: "Sequence[Staffed]") -> "Staffed":
-        """Several markets' rounds as one; the level is that of the one that gives up most."""
+        """Returns several markets' rounds as one; the level is that of the one that gives up most."""
         counts = [f.name for f in fields(cls) if f.name not in ("due", "level")]
         due = Counter[str]()
         for part in parts:
@@ -107,7 +107,7 @@ class Staff:
         self.under(plan)
 
     def under(self, plan: RunPlan) -> None:
-        """Go by this plan from now on; what stands goes on standing where the same minds go on."""
+        """Goes by this plan from now on; what stands goes on standing where the same minds go on."""
         before, self._plan = self._plan.minds, plan
         shard = plan.shard
         self._thinks = thinks(shard)
@@ -125,7 +125,7 @@ class Staff:
         self._staffing = self._plugin.build(section, setup)
 
     def forget(self, traders: Int64) -> None:
-        """Let nothing stand of these, who leave."""
+        """Lets nothing stand of these, who leave."""
         self._standing.forget(traders)
 
     def ask(
@@ -189,7 +189,7 @@ class Staff:
         return self._staffing.settle(spent, earned(cleared, self._plan.traders, config.tick_cents))
 
     def _checked(self, chosen: Chosen, due: Int64) -> Chosen:
-        """The same; ConfigError where somebody is asked who is not due, or at a model that the run has not."""
+        """Returns the same; ConfigError where somebody is asked who is not due, or at a model that the run has not."""
         models = {model.name for model in self._plan.models}
         if unknown := [name for name in chosen.models if name not in models]:
             raise ConfigError(KEY, f"{self._plugin.name} chose {unknown[0]!r}, which is no model of this run")
@@ -250,7 +250,7 @@ class Staff:
         return gathered, put_in, staffed
 
     def _noted(self, gathered: Gathered, asking: _Asking) -> Gathered:
-        """What was gathered, with what the journal has to know of who was asked: nothing, where all were as usual."""
+        """Returns what was gathered, with what the journal has to know of who was asked: nothing, where all were as usual."""
         chosen, pace = asking.chosen, asking.pace
         everybody = len(asking.asked) == len(asking.ranked)
         if chosen is not None:
@@ -260,7 +260,7 @@ class Staff:
         return gathered
 
     def _charge(self, gathered: Gathered, asked: Int64, level: Level) -> None:
-        """Add what the round's turns cost. What nobody knows is taken at its worst."""
+        """Adds what the round's turns cost. What nobody knows is taken at its worst."""
         tokens, usd = self._bill.of(gathered, level)
         late = np.intersect1d(asked, gathered.late)
         worst = self._bill.costs(late, level >= Level.CHEAPER).worst.sum(axis=1)
@@ -268,7 +268,7 @@ class Staff:
 
 
 def counted(staffed: Staffed, standing: Orders, taken: OrdersTaken, charged: Charged) -> Staffed:
-    """The same once the market has said which of the standing orders it refused, and traders have paid."""
+    """Returns the same once the market has said which of the standing orders it refused, and traders have paid."""
     refused = int(np.isin(taken.rejected_trader, standing.trader).sum())
     return replace(
         staffed,
@@ -280,7 +280,7 @@ def counted(staffed: Staffed, standing: Orders, taken: OrdersTaken, charged: Cha
 
 
 def _paced(recorded: tuple[int, int] | None, due: int) -> Pace:
-    """The pace of a round as a journal has it; where it has none, all who were due were asked."""
+    """Returns the pace of a round as a journal has it; where it has none, all who were due were asked."""
     return Pace(Level(recorded[0]), recorded[1]) if recorded else Pace(Level.ALL, due)
 
 

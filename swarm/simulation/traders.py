@@ -50,7 +50,7 @@ class TradersPort(Protocol):
     """All traders of a run."""
 
     def decide(self, seen: Observation) -> Gathered:
-        """Ask everybody; `seen.private` has one row for each trader of the run, in order."""
+        """Asks everybody; `seen.private` has one row for each trader of the run, in order."""
         ...
 
 
@@ -67,12 +67,12 @@ class AskableTraders(TradersPort, Protocol):
     """Traders that can be asked, in a run that may have begun without them."""
 
     def remember(self, memory: Memory) -> None:
-        """Take over what was learned in the rounds before."""
+        """Takes over what was learned in the rounds before."""
         ...
 
 
 def gather(answers: Sequence[ShardAnswer], late: Int64) -> Gathered:
-    """Put the shards' answers into the one order that does not depend on how traders are spread over shards."""
+    """Puts the shards' answers into the one order that does not depend on how traders are spread over shards."""
     turns = Turns.join([a.turns for a in answers])
     trader = np.concatenate([np.empty(0, dtype=np.int64), *(a.turns.trader for a in answers)])
     decisions = Decisions.join([a.decisions for a in answers], np.argsort(trader, kind="stable"))
@@ -99,7 +99,7 @@ Run = Callable[[Coroutine[Any, Any, ShardAnswer]], ShardAnswer]
 
 @contextmanager
 def in_background(runner: asyncio.Runner) -> Iterator[Run]:
-    """Run the loop of `runner` in a thread until the block ends, so that several threads may wait for answers at once.
+    """Runs the loop of `runner` in a thread until the block ends, so that several threads may wait for answers at once.
 
     What is given runs a coroutine on that loop and returns its answer to the thread that asks.
     """
@@ -122,13 +122,13 @@ class LocalTraders:
         self._run = run
 
     def decide(self, seen: Observation) -> Gathered:
-        """Ask everybody."""
+        """Asks everybody."""
         answer = self._run(self.shard.decide(seen, self._memory))
         self._memory = self._memory.updated(answer.memory)
         return gather([answer], np.empty(0, dtype=np.int64))
 
     def remember(self, memory: Memory) -> None:
-        """Take over what was learned in the rounds before."""
+        """Takes over what was learned in the rounds before."""
         self._memory = memory
 
 
@@ -144,7 +144,7 @@ class RecordedTraders:
         self._minds: tuple[ShardPlan | None, dict[str, Mind]] = (None, {})
 
     def plan(self, round_: int) -> ShardPlan:
-        """The plan that holds in a round."""
+        """Returns the plan that holds in a round."""
         return next(plan for first, plan in self._plans if first <= round_)
 
     def recorded(self, round_: int) -> Decided | None:
@@ -152,7 +152,7 @@ class RecordedTraders:
         return self.rounds.get(round_)
 
     def decide(self, seen: Observation) -> Gathered:
-        """The recorded round."""
+        """Returns the recorded round."""
         plan = self.plan(seen.public.round)
         decided = self.rounds[seen.public.round]
         if self._minds[0] is not plan:
@@ -190,7 +190,7 @@ class ResumedTraders:
         return self._recorded.recorded(round_)
 
     def decide(self, seen: Observation) -> Gathered:
-        """The recorded round, or ask everybody."""
+        """Returns the recorded round, or ask everybody."""
         round_ = seen.public.round
         if round_ not in self._recorded.rounds:
             if not self._caught_up:

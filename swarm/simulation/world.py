@@ -114,7 +114,7 @@ class World:
         return outcome
 
     def _leave_for(self, future: WorldPlan) -> None:
-        """Go by another plan from now on; the loops leave by themselves."""
+        """Goes by another plan from now on; the loops leave by themselves."""
         self.plan = future
         self._others = self._parties(future)
         if self.road and future.regions:
@@ -141,7 +141,7 @@ class World:
         return acts
 
     def _all(self, do: Callable[[In], Out], markets: Sequence[In]) -> list[Out]:
-        """Do it for all markets at once, and raise what one of them has raised only when all are done."""
+        """Does it for all markets at once, and raise what one of them has raised only when all are done."""
         if self._pool is None:
             return [do(market) for market in markets]
         asked = [self._pool.submit(do, market) for market in markets]
@@ -150,7 +150,7 @@ class World:
 
 
 def _new_road(plan: WorldPlan) -> RoadParty | None:
-    """The road of a run, on which nothing is under way yet; none where a market is alone."""
+    """Returns the road of a run, on which nothing is under way yet; none where a market is alone."""
     if plan.regions is None:
         return None
     road = Road(
@@ -165,7 +165,7 @@ def _new_road(plan: WorldPlan) -> RoadParty | None:
 
 
 def _market_view(loop: RoundLoop, name: str) -> MarketView:
-    """A market as parties see it; what is on hold, or secures a debt, can be spared by nobody."""
+    """Returns a market as parties see it; what is on hold, or secures a debt, can be spared by nobody."""
     plan, state = loop.plan, loop.answer.state
     free = state.balances if state.held is None else state.balances - state.held
     if state.owed is not None:

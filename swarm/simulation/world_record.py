@@ -27,18 +27,18 @@ class WorldRecorder:
         return self._run.rounds_done
 
     def started(self, plan: RunPlan, opening: MarketState, named: Int64) -> None:
-        """Keep what the run began with."""
+        """Keeps what the run began with."""
         self._run.started(plan, opening, named)
 
     def markets_started(self, openings: Sequence[tuple[RunPlan, MarketState, Int64]]) -> None:
-        """Keep what each of several markets began with."""
+        """Keeps what each of several markets began with."""
         if len(openings) > 1:
             self._regions = [(plan, Recorder()) for plan, _, _ in openings]
             for (_, recorder), opening in zip(self._regions, openings, strict=True):
                 recorder.started(*opening)
 
     def round_done(self, outcome: RoundOutcome) -> None:
-        """Keep one round."""
+        """Keeps one round."""
         self._run.round_done(outcome)
         for (_, recorder), own in zip(self._regions, outcome.of, strict=True):
             recorder.round_done(own)
@@ -62,7 +62,7 @@ class WorldRecorder:
 
 
 def _figures(summary: Mapping[str, Any], plan: RunPlan) -> dict[str, Any]:
-    """What stands of one region in the summary of the run."""
+    """Returns what stands of one region in the summary of the run."""
     region = region_of(plan)
     road = {asset: flow["in_other_accounts"].get(ROAD, 0) for asset, flow in summary["conservation"].items()}
     kept = ("trades", "volume_lots", "decision_errors", "late_turns", "journal_sha256", "conservation")

@@ -1,4 +1,4 @@
-"""Examples to learn from and to be examined on: prompts of simulated markets with what each teacher would answer.
+"""Makes examples to learn from and to be examined on: prompts of simulated markets, and each teacher's answer.
 
 A market is a run of the Wood or of the double auction in one process, drawn from a seed: population, minds, shocks,
 seasons, prices. Markets for training and for examination have disjoint seeds.
@@ -77,7 +77,7 @@ class Corpus:
 
 
 class _Sink:
-    """Gathers the prompts of one market."""
+    """A gatherer of the prompts of one market."""
 
     def __init__(self) -> None:
         self.public: dict[str, int] = {}

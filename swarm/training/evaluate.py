@@ -1,4 +1,4 @@
-"""The examination of the embedded models: agreement with their teachers, calibration, sense, and their markets.
+"""Examines the embedded models: agreement with their teachers, calibration, sense, and their markets.
 
 All of it runs on markets that no model was trained on. Nothing here needs torch.
 """

@@ -1,4 +1,4 @@
-"""A trained network as an ONNX model: one temperament's two questions, put to a batch of prompts of one round.
+"""Writes a trained network as an ONNX model: one temperament's two questions, put to the prompts of one round.
 
 Inputs are `public`, int64 [lines, W], and `private`, int64 [prompts, rows, W]; the output `letters`, float32
 [prompts, 2, 16], has the logits of the letters for the action and for what is said. Weights are kept in half precision

@@ -1,4 +1,4 @@
-"""The door to a training, which says in one line what is missing, and imports torch only where it is there."""
+"""Opens the door to a training: says in one line what is missing, and imports torch only where it is there."""
 
 from importlib.util import find_spec
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The network of the embedded models: a transformer over the lines of a prompt, each line one patch of tokens.
+"""Owns the network of the embedded models: a transformer over the lines of a prompt, each line one patch of tokens.
 
 The tokens of a line are embedded, laid side by side and projected to one vector. The public lines attend to each other;
 the private lines attend to the public ones and to each other; a question attends to all lines and to itself, and its
@@ -45,7 +45,7 @@ class Block(nn.Module):
 
 
 class Net(nn.Module):
-    """Token grids in, logits over the vocabulary at each question out."""
+    """The network: token grids in, logits over the vocabulary at each question out."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()

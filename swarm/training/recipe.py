@@ -1,4 +1,4 @@
-"""What a training is asked for: how long, on how much, at which rates. It knows neither torch nor the network."""
+"""Owns what a training is asked for: how long, on how much, at which rates. It knows neither torch nor the network."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How long and on what to train; the same recipe on the same machine gives the same models."""
+    """The length and the matter of a training; the same recipe on the same machine gives the same models."""
 
     seed: int = 1
     markets: int = 600

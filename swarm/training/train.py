@@ -1,4 +1,4 @@
-"""The training of the five embedded models: together first, then each by itself; needs torch.
+"""Trains the five embedded models: together first, then each by itself; needs torch.
 
 First they are one network: each prompt is asked for the letters of all five teachers and for what its tables say,
 which action has the most of a column and what a cell holds. Then each model goes on with its own teacher alone.

@@ -35,7 +35,7 @@ def wood() -> RunRecord:
     recorder, market = Recorder(), Market(plan.market, None)
     clients = {model.name: engines.in_process(model) for model in plan.models}
     run_rounds(plan, market, LocalTraders(plan.shard, clients), (recorder,))
-    return recorder.finish(market.close(), {"finished": True, "place": "one process", "layout": {}, "lost": {}})
+    return recorder.finish(market.close(), {"finished": True, "runs_on": "one process", "layout": {}, "lost": {}})
 
 
 def with_hash(png: bytes, sha256: str) -> bytes:

@@ -1,4 +1,4 @@
-"""Minds and scenarios of somebody else's come to the same history in one process and on a cluster."""
+"""Minds, forms and scenarios of somebody else's come to the same history in one process and on a cluster."""
 
 import subprocess
 from pathlib import Path
@@ -32,14 +32,15 @@ CONFIG: dict[str, Any] = {
     "runtime": {"traders_per_actor": 4},
 }
 GUESS = {**CONFIG, "traders": {}, "scenario": {"name": "guess"}}
+OFFERS = {**CONFIG, "traders": {}, "models": [{"name": "numbers", "temperament": "value", "form": "offers"}]}
 
 
-@pytest.mark.parametrize("config", [CONFIG, GUESS], ids=["minds", "scenario"])
+@pytest.mark.parametrize("config", [CONFIG, GUESS, OFFERS], ids=["minds", "scenario", "form"])
 def test_a_strangers_plugin_runs_on_a_cluster_as_it_does_in_one_process(
     config: dict[str, Any], environment: dict[str, str], tmp_path: Path
 ) -> None:
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
-    modules = ",".join(f"tests.examples.{name}" for name in ("panel", "cascade", "guess"))
+    modules = ",".join(f"tests.examples.{name}" for name in ("panel", "cascade", "guess", "offers"))
     environment = {**environment, VARIABLE: modules, "PYTHONPATH": str(ROOT)}
 
     def swarm(*arguments: str | Path) -> None:

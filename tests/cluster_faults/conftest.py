@@ -72,8 +72,8 @@ class Nodes:
     def actors(self, name: str, node: subprocess.Popen[Any] | None = None) -> list[psutil.Process]:
         """The processes of the actors of one class, on one node or on all."""
         found = []
-        for place in [node] if node else [self.head, *self.workers]:
-            for process in descendants(place.pid):
+        for one in [node] if node else [self.head, *self.workers]:
+            for process in descendants(one.pid):
                 # A process may end between being listed and being looked at.
                 with suppress(psutil.Error):
                     if "".join(process.cmdline()[:1]).startswith(f"ray::{name}"):

@@ -50,9 +50,9 @@ def test_a_worker_is_lost_and_another_joins_in_the_middle_of_a_run(nodes: Start,
         while_running(process, folder, lambda: hosted(cluster, third) == 2, "the new node did not get its shards")
         # What Ray itself measures is there for each living node, under the node's own address.
         for number in (0, 2, 3):
-            place = cluster.metrics[number]
-            own = f'NodeAddress="{place.partition(":")[0]}"'
-            wait_until(partial(serves, place, own), 60, f"{place} serves no metrics of its own node")
+            address = cluster.metrics[number]
+            own = f'NodeAddress="{address.partition(":")[0]}"'
+            wait_until(partial(serves, address, own), 60, f"{address} serves no metrics of its own node")
         assert metric(hub, "swarm_rounds_total") > rounds
         assert metric(hub, "swarm_shards") == SHARDS
         finish(process, folder)
@@ -82,10 +82,10 @@ def metric(address: str, name: str) -> float:
     return sum(float(line.rsplit(" ", 1)[1]) for line in lines if re.match(rf"{name}[{{ ]", line))
 
 
-def serves(place: str, text: str) -> bool:
-    """Whether Ray's own metrics at this place, a host and a port, hold a text; false while nobody answers there."""
+def serves(address: str, text: str) -> bool:
+    """Whether Ray's own metrics at this address hold a text; false while nobody answers there."""
     try:
-        with urllib.request.urlopen(f"http://{place}/metrics", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://{address}/metrics", timeout=10) as answer:
             return text in answer.read().decode()
     except OSError:
         return False

@@ -104,11 +104,11 @@ def cluster_specs(manifests: Sequence[Manifest]) -> Iterator[tuple[str, Manifest
 
 
 def pod_templates(manifests: Sequence[Manifest]) -> Iterator[tuple[str, Manifest]]:
-    """Each template of a pod, with its place."""
-    for place, spec in cluster_specs(manifests):
-        yield f"{place}: head", spec["headGroupSpec"]["template"]
+    """Each template of a pod, and where it is."""
+    for where, spec in cluster_specs(manifests):
+        yield f"{where}: head", spec["headGroupSpec"]["template"]
         for group in spec["workerGroupSpecs"]:
-            yield f"{place}: {group.get('groupName')}", group["template"]
+            yield f"{where}: {group.get('groupName')}", group["template"]
     for job in by_kind(manifests, "RayJob"):
         if "submitterPodTemplate" in job["spec"]:
             yield f"RayJob {job['metadata']['name']}: submitter", job["spec"]["submitterPodTemplate"]
@@ -120,16 +120,16 @@ def kubernetes(manifests: Sequence[Manifest]) -> list[str]:
     own = [(f"{m['kind']} {m['metadata']['name']}", m) for m in manifests if m["kind"] not in SCHEMAS]
     pods = [
         (
-            place,
+            where,
             {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x", **t.get("metadata", {})}, "spec": t["spec"]},
         )
-        for place, t in pod_templates(manifests)
+        for where, t in pod_templates(manifests)
     ]
-    for place, manifest in [*own, *pods]:
+    for where, manifest in [*own, *pods]:
         try:
             kubernetes_validate.validate(manifest, KUBERNETES, strict=True)
         except kubernetes_validate.ValidationError as error:
-            problems.append(f"{place}: {'.'.join(map(str, error.path))}: {error.message[:300]}")
+            problems.append(f"{where}: {'.'.join(map(str, error.path))}: {error.message[:300]}")
     return problems
 
 
@@ -149,9 +149,9 @@ def custom_resources(manifests: Sequence[Manifest]) -> list[str]:
 
 
 def _schema_problems(manifest: Manifest, schema: Any) -> list[str]:
-    place = f"{manifest['kind']} {manifest['metadata'].get('name')}"
+    where = f"{manifest['kind']} {manifest['metadata'].get('name')}"
     found = jsonschema.Draft202012Validator(schema).iter_errors(manifest)
-    return [f"{place}: {'.'.join(map(str, e.absolute_path))}: {e.message[:300]}" for e in found]
+    return [f"{where}: {'.'.join(map(str, e.absolute_path))}: {e.message[:300]}" for e in found]
 
 
 @functools.cache
@@ -198,8 +198,8 @@ def kuberay(manifests: Sequence[Manifest]) -> list[str]:
             problems.append(f"{manifest['kind']} {name}: the name has more than {limit} characters")
         if limit and not re.fullmatch(r"[a-z]([-a-z0-9]*[a-z0-9])?", name):
             problems.append(f"{manifest['kind']} {name}: the name is no DNS-1035 label")
-    for place, spec in cluster_specs(manifests):
-        problems += [f"{place}: {line}" for line in _cluster_problems(spec)]
+    for where, spec in cluster_specs(manifests):
+        problems += [f"{where}: {line}" for line in _cluster_problems(spec)]
     for job in by_kind(manifests, "RayJob"):
         spec = job["spec"]
         if spec.get("submissionMode") == "SidecarMode" and "submitterPodTemplate" in spec:
@@ -251,24 +251,24 @@ def _cluster_problems(spec: Manifest) -> Iterator[str]:
 def security(manifests: Sequence[Manifest]) -> list[str]:
     """The restricted level of Pod Security, and what this project adds to it."""
     problems = []
-    for place, template in pod_templates(manifests):
-        problems += [f"{place}: {line}" for line in _pod_problems(template["spec"])]
-    for place, spec in cluster_specs(manifests):
+    for where, template in pod_templates(manifests):
+        problems += [f"{where}: {line}" for line in _pod_problems(template["spec"])]
+    for where, spec in cluster_specs(manifests):
         autoscaler = spec.get("autoscalerOptions", {})
         problems += [
-            f"{place}: autoscaler: {line}" for line in _container_problems(autoscaler, autoscaler.get("env", []))
+            f"{where}: autoscaler: {line}" for line in _container_problems(autoscaler, autoscaler.get("env", []))
         ]
     selected = [m["spec"]["podSelector"].get("matchLabels", {}) for m in by_kind(manifests, "NetworkPolicy")]
-    for place, template in pod_templates(manifests):
+    for where, template in pod_templates(manifests):
         labels = template.get("metadata", {}).get("labels", {})
         if not any(wanted.items() <= labels.items() for wanted in selected):
-            problems.append(f"{place}: no network policy chooses this pod")
+            problems.append(f"{where}: no network policy chooses this pod")
     for policy in by_kind(manifests, "NetworkPolicy"):
-        place, spec = f"NetworkPolicy {policy['metadata']['name']}", policy["spec"]
+        where, spec = f"NetworkPolicy {policy['metadata']['name']}", policy["spec"]
         if set(spec.get("policyTypes", ())) != {"Ingress", "Egress"}:
-            problems.append(f"{place}: it does not hold for both directions")
+            problems.append(f"{where}: it does not hold for both directions")
         if any(not rule.get("from") for rule in spec.get("ingress", ())):
-            problems.append(f"{place}: it lets everybody in")
+            problems.append(f"{where}: it lets everybody in")
     return problems
 
 
@@ -319,30 +319,30 @@ def references(manifests: Sequence[Manifest]) -> list[str]:
         for kind in ("ConfigMap", "PersistentVolumeClaim")
     }
     problems, ports = [], set()
-    for place, template in pod_templates(manifests):
+    for where, template in pod_templates(manifests):
         pod = template["spec"]
         volumes = {v["name"]: v for v in pod.get("volumes", ())}
         for volume in volumes.values():
             if (wanted := volume.get("configMap", {}).get("name")) and wanted not in names["ConfigMap"]:
-                problems.append(f"{place}: there is no ConfigMap {wanted}")
+                problems.append(f"{where}: there is no ConfigMap {wanted}")
             wanted = volume.get("persistentVolumeClaim", {}).get("claimName")
             if wanted and wanted not in names["PersistentVolumeClaim"] | {"archive"}:
-                problems.append(f"{place}: there is no PersistentVolumeClaim {wanted}")
+                problems.append(f"{where}: there is no PersistentVolumeClaim {wanted}")
         for container in pod["containers"]:
             ports |= {p["name"] for p in container.get("ports", ())}
             for mount in container.get("volumeMounts", ()):
                 if mount["name"] not in volumes:
-                    problems.append(f"{place}: there is no volume {mount['name']}")
+                    problems.append(f"{where}: there is no volume {mount['name']}")
             for variable in container.get("env", ()):
                 secret = variable.get("valueFrom", {}).get("secretKeyRef", {}).get("name")
                 if "valueFrom" in variable and secret not in SECRETS:
-                    problems.append(f"{place}: {variable['name']} comes from Secret {secret!r}, which is not there")
-    for place, spec in cluster_specs(manifests):
+                    problems.append(f"{where}: {variable['name']} comes from Secret {secret!r}, which is not there")
+    for where, spec in cluster_specs(manifests):
         offered = {v["name"] for v in spec["headGroupSpec"]["template"]["spec"].get("volumes", ())}
         mounted = {m["name"] for m in spec.get("autoscalerOptions", {}).get("volumeMounts", ())}
-        problems += [f"{place}: autoscaler: there is no volume {name}" for name in sorted(mounted - offered)]
+        problems += [f"{where}: autoscaler: there is no volume {name}" for name in sorted(mounted - offered)]
         if (secret := spec.get("authOptions", {}).get("secretName")) and secret not in SECRETS:
-            problems.append(f"{place}: there is no Secret {secret}")
+            problems.append(f"{where}: there is no Secret {secret}")
     for monitor in by_kind(manifests, "PodMonitor"):
         for endpoint in monitor["spec"]["podMetricsEndpoints"]:
             wanted = endpoint["port"]

@@ -327,10 +327,10 @@ pathlib.Path(os.environ["CALLS"]).write_text("\\n".join(sys.argv[1:]))
 
 @pytest.mark.parametrize("begun", [False, True], ids=["new", "begun"])
 def test_the_script_begins_a_run_or_goes_on_with_it(tmp_path: Path, begun: bool) -> None:
-    place, folder, calls = tmp_path / "etc", tmp_path / "run", tmp_path / "calls"
-    place.mkdir()
+    mounted, folder, calls = tmp_path / "etc", tmp_path / "run", tmp_path / "calls"
+    mounted.mkdir()
     for name, text in (config_map() | {"arguments": "--set\nname=two words\n--set\nrounds=3\n"}).items():
-        (place / name).write_text(text)
+        (mounted / name).write_text(text)
     if begun:
         folder.mkdir()
         (folder / "config.yaml").write_text("name: wood\n")
@@ -339,12 +339,12 @@ def test_the_script_begins_a_run_or_goes_on_with_it(tmp_path: Path, begun: bool)
     command.write_text(STAND_IN.format(python=sys.executable))
     command.chmod(0o755)
     environment = {"PATH": f"{command.parent}:/usr/bin:/bin", "CALLS": str(calls)}
-    subprocess.run(["bash", str(place / "run.sh"), str(folder)], env=environment, check=True, timeout=patience(200))
+    subprocess.run(["bash", str(mounted / "run.sh"), str(folder)], env=environment, check=True, timeout=patience(200))
     told = calls.read_text().splitlines()
     if begun:
         assert told == ["run", "--resume", str(folder), "--trust", "--address", "auto"]
     else:
-        assert told[:6] == ["run", str(place / "config.yaml"), "--out", str(folder), "--address", "auto"]
+        assert told[:6] == ["run", str(mounted / "config.yaml"), "--out", str(folder), "--address", "auto"]
         assert told[6:] == ["--set", "name=two words", "--set", "rounds=3"]
 
 

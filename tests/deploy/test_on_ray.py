@@ -35,7 +35,7 @@ def test_a_job_that_is_handed_in_runs_to_its_end_on_the_cluster(head: Head) -> N
     done = summary(head.home / "runs" / "first")
     assert done["finished"] is True
     assert done["rounds"] == 3
-    assert done["place"] == "Ray at auto"
+    assert done["runs_on"] == "Ray at auto"
 
 
 def test_without_the_token_no_job_is_taken(head: Head) -> None:

@@ -59,9 +59,9 @@ def config(url: str, population: int, rounds: int, deadline_s: float, **model: A
     )
 
 
-def run(run_config: RunConfig, out: Path, place: RunsOn = LOCAL) -> tuple[dict[str, Any], Clock]:
+def run(run_config: RunConfig, out: Path, runs_on: RunsOn = LOCAL) -> tuple[dict[str, Any], Clock]:
     clock = Clock()
-    result = Session(place, RunFolder(out), watchers=(clock,)).execute(run_config)
+    result = Session(runs_on, RunFolder(out), watchers=(clock,)).execute(run_config)
     assert result.finished
     summary: dict[str, Any] = json.loads((out / "summary.json").read_text())
     return summary, clock

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from swarm.agents.forms.protocol import FormPlugin
 from swarm.agents.observation import Observation
 from swarm.market.ledger import CASH, ISSUE
 from swarm.scenarios import protocol
@@ -31,8 +32,8 @@ class Guess:
     def rules_text(self) -> str:
         return "All say a number. Whoever is nearest to two thirds of the mean takes the prize."
 
-    def forms(self, seed: int, rules: Any, tick_cents: int) -> dict[str, NumberForm]:
-        return {"number": NumberForm(self.rules_text(), 100)}
+    def forms(self) -> dict[str, FormPlugin]:
+        return {"number": FormPlugin("number", "A number up to 100.", lambda terms: NumberForm(terms, 100))}
 
     def observe(self, round_: int, market: MarketState, last: Any) -> Observation:
         public = protocol.public_view(round_, self.rounds, "", (), market, last)

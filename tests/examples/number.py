@@ -4,6 +4,7 @@ import sys
 from typing import Any
 
 from swarm.agents.decision import DecisionError, Reading
+from swarm.agents.forms.protocol import FormTerms
 from swarm.agents.observation import Observation, PublicView
 from swarm.agents.prompt import Prompt, render
 
@@ -11,8 +12,8 @@ from swarm.agents.prompt import Prompt, render
 class NumberForm:
     name, stands = "number", False
 
-    def __init__(self, setting: str, most: int) -> None:
-        self.setting, self.most = setting, most
+    def __init__(self, terms: FormTerms, most: int) -> None:
+        self.setting, self.most = terms.setting, most
 
     def system(self) -> str:
         return f"{self.setting}\nAnswer with one whole number from 0 to {self.most} and nothing else."

@@ -32,7 +32,7 @@ MODELS: list[dict[str, Any]] = [
     {"name": "strong", "temperament": "maker", "usd_per_million_prompt_tokens": 10.0},
     {"name": "third", "temperament": "value"},
 ]
-PLUGINS = ("panel", "cascade", "guess", "parrot")
+PLUGINS = ("panel", "cascade", "guess", "offers", "parrot")
 
 
 @pytest.fixture(autouse=True)
@@ -171,6 +171,24 @@ def test_a_scenario_without_a_market_decides_by_numbers(tmp_path: Path) -> None:
     assert int(balances.sum()) == ROUNDS * 250
 
 
+def test_a_form_of_others_is_asked_and_read_like_ours(tmp_path: Path) -> None:
+    models = [{"name": "numbers", "temperament": "value", "form": "offers"}, MODELS[2]]
+    rounds, record = played({"models": models}, tmp_path / "j")
+    for outcome in rounds:
+        assert not any(outcome.gathered.decisions.errors)
+        turns = outcome.gathered.turns
+        said = dict(zip(turns.mind_names, turns.text, strict=True))
+        assert said["numbers"].isdigit()
+        assert not said["third"].isdigit()
+    assert record.summary["trades"] > 0
+
+
+def test_a_form_of_a_market_stays_out_of_other_scenarios(tmp_path: Path) -> None:
+    models = [{"name": "numbers", "temperament": "value", "form": "offers"}]
+    plan = compose(resolve({"models": models, "scenario": {"name": "guess"}})).run
+    assert plan.shard.form_of == {"numbers": "number"}
+
+
 @pytest.mark.parametrize(
     ("traders", "key"),
     [
@@ -192,6 +210,8 @@ def test_an_unknown_plugin_is_told_which_there_are() -> None:
         resolve({"models": MODELS, "traders": {"define": {"wise": {"mind": "counsel"}}}})
     with pytest.raises(ConfigError, match=r"double_auction.*guess.*wood"):
         resolve({"models": MODELS, "scenario": {"name": "gues"}})
+    with pytest.raises(ConfigError, match=r"models\.0\.form.*did you mean offers.*menu.*offers.*orders"):
+        compose(resolve({"models": [MODELS[0] | {"form": "offer"}]}))
 
 
 def test_who_barters_nothing_is_decided_for_by_no_rule_of_barter() -> None:

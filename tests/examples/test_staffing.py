@@ -199,5 +199,5 @@ def test_a_staffing_that_chooses_what_there_is_not_says_so(monkeypatch: pytest.M
 
 
 def test_the_key_is_explained() -> None:
-    (key,) = [key for key in explain("wood") if key.place == "traders.staffing"]
+    (key,) = [key for key in explain("wood") if key.key == "traders.staffing"]
     assert "governor" in key.meaning

@@ -13,7 +13,7 @@ from swarm.runtime.play import play
 from swarm.simulation.folder import RunFolder
 from swarm.simulation.journal import JournalReader
 from swarm.simulation.replay import replay
-from tests.fuzz.test_hostile_journals import WRONG, changed, one_line, places, rechained
+from tests.fuzz.test_hostile_journals import WRONG, changed, field_paths, one_line, rechained
 
 CONFIG: dict[str, Any] = {
     "seed": 6,
@@ -35,11 +35,11 @@ def test_whatever_a_party_is_said_to_have_done_ends_well(
     records = list(JournalReader(first))
     # The road and the patron of the first region, or the patron alone.
     for number in [i for i, record in enumerate(records) if record[:2] == ["Acted", 1]]:
-        for turn, place in enumerate(places(records[number])):
+        for turn, where in enumerate(field_paths(records[number])):
             for i, wrong in enumerate(WRONG):
                 if (turn + i) % 7:
                     continue
-                others = changed(records, number, place, wrong)
+                others = changed(records, number, where, wrong)
                 rechained(first, others)
                 try:
                     result = replay(journals, composed)

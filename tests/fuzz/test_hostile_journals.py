@@ -111,30 +111,30 @@ def rechained(path: Path, records: list[Any]) -> Path:
     return path
 
 
-def places(value: Any, depth: int = 6) -> Iterator[Path_]:
+def field_paths(value: Any, depth: int = 6) -> Iterator[Path_]:
     """Where a value can be changed: itself, and in each list its first and last member, in each map every key."""
     yield ()
     if depth and isinstance(value, list):
         for i in sorted({0, len(value) - 1}) if len(value) > 9 else range(len(value)):
-            yield from ((i, *rest) for rest in places(value[i], depth - 1))
+            yield from ((i, *rest) for rest in field_paths(value[i], depth - 1))
     elif depth and isinstance(value, dict):
         for key in value:
-            yield from ((key, *rest) for rest in places(value[key], depth - 1))
+            yield from ((key, *rest) for rest in field_paths(value[key], depth - 1))
 
 
-def at(value: Any, place: Path_) -> Any:
-    for key in place:
+def at(value: Any, where: Path_) -> Any:
+    for key in where:
         value = value[key]
     return value
 
 
-def changed(records: list[Any], number: int, place: Path_, wrong: Any) -> list[Any]:
+def changed(records: list[Any], number: int, where: Path_, wrong: Any) -> list[Any]:
     others = list(records)
     others[number] = copy.deepcopy(records[number])
-    if not place:
+    if not where:
         others[number] = wrong
     else:
-        at(others[number], place[:-1])[place[-1]] = wrong
+        at(others[number], where[:-1])[where[-1]] = wrong
     return others
 
 
@@ -195,15 +195,15 @@ def test_the_records_have_every_kind_but_that_of_parties(records: list[Any]) -> 
 
 
 def cases(records: list[Any]) -> Iterator[tuple[int, Path_]]:
-    """Every place in the first record of each kind, and in the second of those that there are several of."""
+    """Every field in the first record of each kind, and in the second of those that there are several of."""
     seen: dict[str, int] = {}
     for number, record in enumerate(records):
         seen[record[0]] = seen.get(record[0], 0) + 1
         if seen[record[0]] == 1 or (seen[record[0]] == 2 and record[0] in ("Decided", "SubmitOrders")):
             # A config is mostly of keys that its own schema looks after.
             depth = 2 if record[0] in ("RunBegan", "Forked") else 6
-            for place in places(record, depth):
-                yield number, place
+            for where in field_paths(record, depth):
+                yield number, where
 
 
 @pytest.fixture(autouse=True)
@@ -214,24 +214,24 @@ def _no_sync(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_whatever_stands_anywhere_in_a_journal_ends_in_one_line(records: list[Any], tmp_path: Path) -> None:
     path, tried, named = tmp_path / "journal.swarm", 0, 0
-    for turn, (number, place) in enumerate(cases(records)):
+    for turn, (number, where) in enumerate(cases(records)):
         for i, wrong in enumerate(WRONG):
-            # Each place gets a third of the values, in turn, and the members of columns, which are read alike, fewer.
-            if (turn + i) % (9 if len(place) > 2 else 3):
+            # Each field gets a third of the values, in turn, and the members of columns, which are read alike, fewer.
+            if (turn + i) % (9 if len(where) > 2 else 3):
                 continue
-            others = changed(records, number, place, wrong)
+            others = changed(records, number, where, wrong)
             became = ends_well(rechained(path, others), also_resume=i % 7 == 0)
             same = msgpack.packb(others) == msgpack.packb(records)
             if same or became == "holds":
                 assert became == "holds", became
-                assert same or (records[number][0], *place)[:2] in FACTS, (number, place, wrong)
+                assert same or (records[number][0], *where)[:2] in FACTS, (number, where, wrong)
             named += f"record {number}: " in became
             tried += 1
     assert named > tried // 2
 
 
 @pytest.mark.parametrize(
-    ("kind", "place", "wrong", "field"),
+    ("kind", "where", "wrong", "field"),
     [
         ("Decided", (2,), "x", "turns"),
         ("Decided", (2, "trader", 0), 999, "turns.trader"),
@@ -254,10 +254,10 @@ def test_whatever_stands_anywhere_in_a_journal_ends_in_one_line(records: list[An
     ],
 )
 def test_the_line_names_the_record_and_the_field(
-    records: list[Any], tmp_path: Path, kind: str, place: Path_, wrong: Any, field: str
+    records: list[Any], tmp_path: Path, kind: str, where: Path_, wrong: Any, field: str
 ) -> None:
     number = next(i for i, record in enumerate(records) if record[0] == kind)
-    path = rechained(tmp_path / "journal.swarm", changed(records, number, place, wrong))
+    path = rechained(tmp_path / "journal.swarm", changed(records, number, where, wrong))
     with pytest.raises(JournalError) as error:
         history.recorded_plan([history.read(path)], composed)
     assert f"record {number}: {kind}: " in str(error.value)
@@ -297,9 +297,9 @@ def test_whatever_a_snapshot_holds_it_is_passed_over_and_counted(with_snapshots:
 
     assert begun().snapshot_stats.began_after_round == 4
     state = begun().exchange.state_hash()
-    for place in places(content):
+    for where in field_paths(content):
         for wrong in WRONG:
-            other = changed([content], 0, place, wrong)[0]
+            other = changed([content], 0, where, wrong)[0]
             if other == content:
                 continue
             payload = msgpack.packb(other)
@@ -307,16 +307,16 @@ def test_whatever_a_snapshot_holds_it_is_passed_over_and_counted(with_snapshots:
             try:
                 market = begun()
             except JournalError as error:
-                # A place and a hash that could be those of a longer journal say that this one has lost something.
-                assert place[:1] == (1,), (place, wrong)
+                # A length and a hash that could be those of a longer journal say that this one has lost something.
+                assert where[:1] == (1,), (where, wrong)
                 assert "durable at the end of round" in one_line(path, error)
                 continue
             assert market.exchange.state_hash() == state
             began = (market.snapshot_stats.began_after_round, market.snapshot_stats.passed_over)
-            assert began in ((2, 1), (4, 0)), (place, wrong, began)
+            assert began in ((2, 1), (4, 0)), (where, wrong, began)
             if began == (4, 0):
                 # What no state depends on, as the hash of the state in the journal shows.
-                assert place[:1] in ((2,), (3,), (4,)), (place, wrong)
+                assert where[:1] in ((2,), (3,), (4,)), (where, wrong)
 
 
 def test_a_snapshot_of_another_form_is_none() -> None:

@@ -95,7 +95,7 @@ def test_every_panel_shows_something_of_a_real_run(stage: Stage, name: str) -> N
                 unlabelled += [(panel["title"], label, s["metric"]) for s in found if not s["metric"].get(label)]
             legends = [legend(target["legendFormat"], s["metric"]) for s in found]
             assert len(set(legends)) == len(legends), f"{panel['title']}: two series look the same: {legends}"
-    assert empty == {place for place in NEVER_FILLED if place[0] == name}
+    assert empty == {panel for panel in NEVER_FILLED if panel[0] == name}
     assert not unlabelled
 
 

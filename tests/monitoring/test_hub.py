@@ -505,11 +505,11 @@ def test_rounds_without_trades_are_counted_in_a_row(tmp_path: Path) -> None:
 
 def test_rounds_from_a_journal_are_part_of_the_runs_counters_and_took_no_time(tmp_path: Path) -> None:
     plan, through = planned(), planned()
-    hub, whole = hub_of(plan, tmp_path, recorded_rounds=9), hub_of(through, tmp_path)
+    hub, other = hub_of(plan, tmp_path, recorded_rounds=9), hub_of(through, tmp_path)
     looks = Once(hub)
     run(plan, hub, looks)
-    run(through, whole)
-    found, expected = samples(hub), samples(whole)
+    run(through, other)
+    found, expected = samples(hub), samples(other)
     timed = ("_seconds", "_seconds_sum", "_seconds_count", "_seconds_bucket", "_seconds_total", "_bytes")
     for (name, have), wanted in expected.items():
         if not name.endswith(timed) and not name.startswith("swarm_journal"):
@@ -715,7 +715,7 @@ def test_metrics_linger_until_told_to_stop(tmp_path: Path) -> None:
 
 
 def test_reading_is_safe_while_rounds_come_in(tmp_path: Path) -> None:
-    """A scrape between any two statements of the loop sees whole rounds only."""
+    """A scrape between any two statements of the loop sees complete rounds only."""
     plan = planned(rounds=30)
     hub = hub_of(plan, tmp_path)
     looks: list[tuple[float, float]] = []

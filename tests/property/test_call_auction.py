@@ -132,9 +132,9 @@ def test_a_better_price_is_filled_whole_before_a_worse_one_gets_a_lot(book: Book
 @for_all_books
 def test_at_equal_price_priority_is_served_first_and_rows_break_its_ties(book: Book) -> None:
     fills = [((o.side, o.limit), (o.priority, row), o, lots) for row, (o, lots) in enumerate(book.fills())]
-    for level, place, _, got in fills:
-        for other_level, other_place, earlier, lots in fills:
-            if got and level == other_level and other_place < place:
+    for level, index, _, got in fills:
+        for other_level, other_index, earlier, lots in fills:
+            if got and level == other_level and other_index < index:
                 assert lots == earlier.quantity
 
 

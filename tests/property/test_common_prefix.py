@@ -216,8 +216,8 @@ def test_a_private_byte_in_the_common_part_is_found(monkeypatch: pytest.MonkeyPa
     def heard_first(system: str, public: str, private: str, heard: tuple[str, ...], *rest: Any) -> Any:
         return told(system, f"{public[:-1]}{len(private)}{public[-1:]}", private, heard, *rest)
 
-    for place in (prompt, menu):
-        monkeypatch.setattr(place, "render", heard_first)
+    for module in (prompt, menu):
+        monkeypatch.setattr(module, "render", heard_first)
     monkeypatch.setattr(desk_tools, "task_text", lambda seen: f"{int(seen.private.bartering.mood[0])} {asked_to(seen)}")
     monkeypatch.setattr("swarm.agents.desk.task_text", desk_tools.task_text)
     assert leaks(prompts_of(shards("wood")[0], seen), common) == list(FORMS)

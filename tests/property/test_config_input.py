@@ -1,4 +1,4 @@
-"""Whatever stands in a config or behind --set: a config, or one line that names the place, in bounded time."""
+"""Whatever stands in a config or behind --set: a config, or one line that names the key, in bounded time."""
 
 import io
 import os

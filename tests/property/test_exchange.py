@@ -75,8 +75,8 @@ class Model:
         rejected, nth = [], Counter[int]()
         ordered = sorted(wishes, key=lambda w: (w.trader, w.sequence))
         earlier = dict(self.submitted)
-        for place, wish in enumerate(ordered):
-            doubled = place > 0 and (ordered[place - 1].trader, ordered[place - 1].sequence) == (
+        for index, wish in enumerate(ordered):
+            doubled = index > 0 and (ordered[index - 1].trader, ordered[index - 1].sequence) == (
                 wish.trader,
                 wish.sequence,
             )
@@ -246,8 +246,8 @@ class Pair:
         event = self.send(MoveReference(number, "some cause", good, permille))
         assert event == ReferenceMoved("some cause", good, moved)
 
-    def resend(self, place: int) -> None:
-        command = self.sent[place % len(self.sent)]
+    def resend(self, index: int) -> None:
+        command = self.sent[index % len(self.sent)]
         before = self.exchange.state_hash()
         assert self.exchange.handle(command) == CommandIgnored(command.number)
         assert self.exchange.state_hash() == before
@@ -342,9 +342,9 @@ class ExchangeMachine(RuleBasedStateMachine):
     def move_reference(self, good: int, permille: int) -> None:
         self.pair.move_reference(good, permille, self.pair.next_number())
 
-    @rule(place=st.integers(0, 1_000))
-    def resend(self, place: int) -> None:
-        self.pair.resend(place)
+    @rule(index=st.integers(0, 1_000))
+    def resend(self, index: int) -> None:
+        self.pair.resend(index)
 
     @invariant()
     def agrees(self) -> None:

@@ -110,11 +110,11 @@ class Model:
         halted = self.halted_through[0] >= round_
         trades: list[tuple[int, int, int, int]] = []
         tripped = False
-        for place, order in enumerate(rows):
+        for index, order in enumerate(rows):
             if tripped:
                 continue
             if order.kind in (CANCEL, REPLACE):
-                old = self.named(rows[:place], order)
+                old = self.named(rows[:index], order)
                 if old is None:
                     order.dead = True
                     continue
@@ -122,7 +122,7 @@ class Model:
             if order.kind == CANCEL:
                 order.dead = True
             elif not halted:
-                tripped = self.meet(order, [o for o in rows[:place] if not o.dead], trades)
+                tripped = self.meet(order, [o for o in rows[:index] if not o.dead], trades)
             if order.kind == IMMEDIATE_OR_CANCEL:
                 order.dead = True
         if tripped:

@@ -50,10 +50,10 @@ def test_nothing_is_lost_on_any_road_over_any_rounds(
     rounds = data.draw(st.integers(1, 4))
     for round_ in range(1, rounds + 1):
         spare = [data.draw(st.integers(0, 1)) * b[:, 1:] for b in owned]
-        places = [RegionState(b, np.array(data.draw(prices)), s) for b, s in zip(owned, spare, strict=True)]
-        sent = way.move(places, last_round=round_ == rounds)
+        states = [RegionState(b, np.array(data.draw(prices)), s) for b, s in zip(owned, spare, strict=True)]
+        sent = way.move(states, last_round=round_ == rounds)
         for region, movements in enumerate(sent):
-            owned[region], took, toll = ledger_after(places[region], movements)
+            owned[region], took, toll = ledger_after(states[region], movements)
             accounts[region] += took
             tolls += toll
         way.check(accounts)

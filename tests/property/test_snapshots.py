@@ -116,8 +116,8 @@ def test_a_restored_exchange_does_as_the_one_that_was_not(
     exchange, twin = new(config), new(config)
     sent = commands(exchange, plan)
     restarts = data.draw(st.sets(st.integers(0, len(sent) - 1), min_size=1, max_size=3))
-    for place, command in enumerate(sent):
-        if place in restarts:
+    for index, command in enumerate(sent):
+        if index in restarts:
             taken = exchange.snapshot()
             twin = new(config)
             twin.restore(through_the_disk(taken))
@@ -156,11 +156,11 @@ def test_every_single_change_of_what_is_kept_changes_the_hash() -> None:
     taken, hashes = exchange.snapshot(), {exchange.state_hash()}
     changes = 0
     for name, value in taken.items():
-        places = range(value.size) if isinstance(value, np.ndarray) else [0]
-        for place in places:
+        indices = range(value.size) if isinstance(value, np.ndarray) else [0]
+        for index in indices:
             changed = value.copy() if isinstance(value, np.ndarray) else value + 1
             if isinstance(value, np.ndarray):
-                changed.flat[place] += 1
+                changed.flat[index] += 1
             other = new(exchange.config)
             try:
                 other.restore({**taken, name: changed})

@@ -221,9 +221,9 @@ def test_the_ask_is_for_what_brings_most_and_bids_go_where_the_gain_is_widest() 
 
 @pytest.mark.parametrize("name", BASELINES)
 def test_orders_do_not_depend_on_how_traders_are_split_over_shards(name: BaselineName) -> None:
-    whole = orders(name, 5, 6, np.arange(30))
+    by_round = orders(name, 5, 6, np.arange(30))
     parts = [orders(name, 5, 6, rows) for rows in np.split(np.arange(30), [1, 7, 8, 20])]
-    for round_, together in enumerate(whole):
+    for round_, together in enumerate(by_round):
         joined = Orders.concatenate([part[round_] for part in parts]).in_canonical_order()
         expected = together.in_canonical_order()
         for column in Orders.__slots__:

@@ -102,7 +102,7 @@ def test_a_journal_that_differs_from_its_summary_is_told(swarm: Call, tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("override", "place", "expected"),
+    ("override", "key", "expected"),
     [
         ("market.tik_cents=3", "market.tik_cents", "did you mean tick_cents?"),
         ("market.tick_cents=many", "market.tick_cents", "expected a valid integer, got 'many'"),
@@ -126,12 +126,12 @@ def test_a_journal_that_differs_from_its_summary_is_told(swarm: Call, tmp_path: 
         ("models.9.name=x", "--set models.9.name", "expected a number from 0 to 4"),
     ],
 )
-def test_a_mistake_in_the_config_is_one_line_that_names_the_place(
-    swarm: Call, tmp_path: Path, override: str, place: str, expected: str
+def test_a_mistake_in_the_config_is_one_line_that_names_the_key(
+    swarm: Call, tmp_path: Path, override: str, key: str, expected: str
 ) -> None:
     status, _, complaint = swarm("run", CONFIG, "--local", "--set", override, "--out", tmp_path / "run")
     assert status == 2
-    assert complaint.startswith(f"error {place}: "), complaint
+    assert complaint.startswith(f"error {key}: "), complaint
     assert expected in complaint
     assert complaint.count("\n") == 1
     assert not (tmp_path / "run").exists()
@@ -198,9 +198,9 @@ def test_explain_gives_every_key_a_meaning(swarm: Call) -> None:
     for key, meaning in zip(lines[::2], lines[1::2], strict=True):
         assert not key.startswith(" "), key
         assert meaning.startswith("    ") and len(meaning) > 12, f"{key} has no meaning"
-    places = ("market.tick_cents", "models[].name", "models[scripted].temperament", "scenario.shocks[].kind")
-    for place in (*places, "runtime.traders_per_actor", "market.margin.initial_permille", "regions.travellers"):
-        assert any(line.startswith(f"{place}  ") for line in lines), place
+    keys = ("market.tick_cents", "models[].name", "models[scripted].temperament", "scenario.shocks[].kind")
+    for key in (*keys, "runtime.traders_per_actor", "market.margin.initial_permille", "regions.travellers"):
+        assert any(line.startswith(f"{key}  ") for line in lines), key
 
 
 def test_lists_and_doctor(swarm: Call) -> None:

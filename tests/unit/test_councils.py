@@ -205,7 +205,7 @@ def test_members_answer_by_menu() -> None:
     orders = [{"name": "plain", "temperament": "value"}, *MODELS]
     council = {"name": "five", "members": ["plain", "m-value"]}
     with pytest.raises(ConfigError, match="menu"):
-        resolve({"models": orders, "traders": {"councils": [council], "minds": {"five": 1}}})
+        compose(resolve({"models": orders, "traders": {"councils": [council], "minds": {"five": 1}}}))
 
 
 def test_a_name_that_is_a_role_has_it() -> None:

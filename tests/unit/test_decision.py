@@ -226,8 +226,8 @@ def test_no_text_raises(text: str, makes: int) -> None:
 
 @given(near_replies.map(json.dumps), st.data())
 def test_no_order_that_is_read_is_out_of_bounds(text: str, data: st.DataObject) -> None:
-    place = data.draw(st.integers(0, len(text)))
-    spoilt = text[:place] + data.draw(st.sampled_from(["", "0", "-", "1e9", "}", '"', "\ud800"])) + text[place:]
+    index = data.draw(st.integers(0, len(text)))
+    spoilt = text[:index] + data.draw(st.sampled_from(["", "0", "-", "1e9", "}", '"', "\ud800"])) + text[index:]
     for read in (read_decision(text, RULES, MAKES), read_decision(spoilt, RULES, MAKES)):
         assert isinstance(read, DecisionError) or in_bounds(read)
 

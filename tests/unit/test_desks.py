@@ -514,7 +514,7 @@ class TestRuns:
         assert record.summary["decision_errors"] == {"unknown_tool": 20}
 
     @pytest.mark.parametrize(
-        ("desk", "place"),
+        ("desk", "key"),
         [
             ({"model": "nobody"}, "traders.desks.0.model"),
             ({"name": "calm"}, "traders.desks.0.name"),
@@ -525,10 +525,10 @@ class TestRuns:
             ({"code": True}, "traders.desks.0.code"),
         ],
     )
-    def test_a_wrong_desk_is_named(self, desk: dict[str, Any], place: str) -> None:
+    def test_a_wrong_desk_is_named(self, desk: dict[str, Any], key: str) -> None:
         with pytest.raises(ConfigError) as error:
             changed(**desk)
-        assert error.value.key == place
+        assert error.value.key == key
 
     def test_a_model_that_only_picks_letters_cannot_sit_at_a_desk(self) -> None:
         tiny = {"name": "tiny", "engine": "embedded", "temperament": "value"}

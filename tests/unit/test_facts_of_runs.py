@@ -60,7 +60,7 @@ def cost_of(table: pl.DataFrame, model: str, per_million: float) -> float:
     return float(tokens) * per_million / 1e6
 
 
-def test_a_cheaper_model_is_billed_where_it_answered_in_every_place() -> None:
+def test_a_cheaper_model_is_billed_where_it_answered_everywhere() -> None:
     plan, recorder = compose(resolve(PRICED)).run, Recorder()
     hub = Hub(plan, "one process", Path())
     market = Market(plan.market, None)
@@ -88,25 +88,25 @@ def test_a_cheaper_model_is_billed_where_it_answered_in_every_place() -> None:
 def test_the_figures_of_all_regions_are_the_sum_of_each(tmp_path: Path, seed: int, abroad: str) -> None:
     regions = {"count": 3, "travellers": 6, "abroad": abroad}
     budget = {"run_usd": 0.3 * (1 + 2 * (seed % 3))}
-    whole = played(tmp_path / "run", **{**PRICED, "seed": seed, "population": 30, "regions": regions, "budget": budget})
-    each = [RunFolder(tmp_path / "run").region(name).read_record() for name in whole.summary["regions"]["names"]]
-    assert_sums(whole, each)
-    assert whole.summary["tokens"]["prompt"] > 0
+    joint = played(tmp_path / "run", **{**PRICED, "seed": seed, "population": 30, "regions": regions, "budget": budget})
+    each = [RunFolder(tmp_path / "run").region(name).read_record() for name in joint.summary["regions"]["names"]]
+    assert_sums(joint, each)
+    assert joint.summary["tokens"]["prompt"] > 0
 
 
-def assert_sums(whole: RunRecord, each: list[RunRecord]) -> None:
+def assert_sums(joint: RunRecord, each: list[RunRecord]) -> None:
     """Holds the figures of a run of several regions against those of its regions."""
     for key in ("trades", "fills", "volume_lots", "late_turns"):
-        assert whole.summary[key] == sum(one.summary[key] for one in each), key
+        assert joint.summary[key] == sum(one.summary[key] for one in each), key
     for kind in ("prompt", "completion", "cached_prompt", "shared_prompt"):
-        assert whole.summary["tokens"][kind] == sum(one.summary["tokens"][kind] for one in each), kind
-    for model, usd in whole.summary["tokens"]["usd"].items():
+        assert joint.summary["tokens"][kind] == sum(one.summary["tokens"][kind] for one in each), kind
+    for model, usd in joint.summary["tokens"]["usd"].items():
         assert usd == pytest.approx(sum(one.summary["tokens"]["usd"][model] for one in each), abs=1e-5), model
     for key in ("decision_errors", "repaired_replies", "order_rejections", "late_turns_by_mind", "pruned_messages"):
-        assert whole.summary[key] == summed(one.summary[key] for one in each), key
-    assert whole.summary.get("answered_by", {}) == {
+        assert joint.summary[key] == summed(one.summary[key] for one in each), key
+    assert joint.summary.get("answered_by", {}) == {
         mind: summed(one.summary.get("answered_by", {}).get(mind, {}) for one in each)
-        for mind in whole.summary.get("answered_by", {})
+        for mind in joint.summary.get("answered_by", {})
     }
     for table, by, columns in (
         ("trades", ["round", "good", "buyer_mind", "seller_mind"], ["quantity_lots"]),
@@ -115,7 +115,7 @@ def assert_sums(whole: RunRecord, each: list[RunRecord]) -> None:
     ):
         parts = pl.concat(one.tables[table] for one in each if one.tables[table].width)
         total = parts.group_by(by).agg(pl.col(columns).sum()).sort(by)
-        assert whole.tables[table].group_by(by).agg(pl.col(columns).sum()).sort(by).equals(total), table
+        assert joint.tables[table].group_by(by).agg(pl.col(columns).sum()).sort(by).equals(total), table
 
 
 def summed(counts: Any) -> dict[str, int]:

@@ -104,7 +104,7 @@ def test_only_the_command_line_prints() -> None:
     bad = [
         f"{path}:{line}"
         for path, tree in modules("swarm")
-        if not any(path.is_relative_to(place) for place in allowed)
+        if not any(path.is_relative_to(one) for one in allowed)
         for name, line in calls(tree)
         if name == "print"
     ]

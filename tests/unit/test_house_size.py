@@ -104,10 +104,10 @@ def test_no_import_cycle_counting_those_inside_functions() -> None:
 
 
 def map_of_the_readme() -> Iterator[tuple[str, str]]:
-    """Each place of the README's maps, and the folder that it lies in."""
+    """Each path of the README's maps, and the folder that it lies in."""
     folder = ""
     for line in (ROOT / "README.md").read_text(encoding="utf-8").splitlines():
-        if line.startswith("| place |"):
+        if line.startswith("| path |"):
             folder = "."
         elif line.startswith("| in `"):
             folder = line.split("`")[1].rstrip("/")
@@ -118,11 +118,11 @@ def map_of_the_readme() -> Iterator[tuple[str, str]]:
 
 
 def test_the_readmes_map_is_what_lies_on_the_disk() -> None:
-    mapped = {folder: {place for f, place in map_of_the_readme() if f == folder} for folder, _ in map_of_the_readme()}
+    mapped = {folder: {path for f, path in map_of_the_readme() if f == folder} for folder, _ in map_of_the_readme()}
     entries = [e for e in SWARM.iterdir() if not e.name.startswith("__")]
     on_disk = {f"{e.name}/" if e.is_dir() else e.name for e in entries if e.is_dir() or e.suffix == ".py"}
     assert mapped["swarm"] == on_disk
-    assert all((ROOT / place).is_dir() for place in mapped["."]), sorted(mapped["."])
+    assert all((ROOT / path).is_dir() for path in mapped["."]), sorted(mapped["."])
 
 
 def test_links_of_the_pages_lead_somewhere() -> None:

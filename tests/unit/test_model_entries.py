@@ -54,16 +54,16 @@ def test_errors_name_the_place_in_the_file(entry: Any, message: str) -> None:
 
 
 def test_the_keys_of_a_section_that_may_be_left_out_are_explained() -> None:
-    kinds = {key.place: (key.kind, key.default) for key in explain("wood")}
+    kinds = {key.key: (key.kind, key.default) for key in explain("wood")}
     assert kinds["traders.router"] == kinds["market.margin"] == ("section or null", "null")
     assert kinds["traders.router.ranker"] == ("weighted | random", "weighted")
     assert kinds["market.margin.grace_rounds"] == ("integer 0 to 100", "1")
 
 
 def test_shared_keys_are_explained_once_and_the_others_by_engine() -> None:
-    places = [key.place for key in explain("wood")]
-    assert len(places) == len(set(places))
-    assert {"models[].name", "models[scripted].temperament", "models[openai].base_url"} <= set(places)
+    keys = [key.key for key in explain("wood")]
+    assert len(keys) == len(set(keys))
+    assert {"models[].name", "models[scripted].temperament", "models[openai].base_url"} <= set(keys)
 
 
 def test_rates_of_faults_are_read() -> None:

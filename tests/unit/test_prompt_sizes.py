@@ -170,13 +170,13 @@ def test_an_engine_that_counts_as_estimated_changes_nothing(form: str, monkeypat
 def test_a_run_that_goes_on_cuts_its_prompts_as_it_would_have(after: int, tmp_path: Path) -> None:
     _, free = run(config("menu", 40, 9_000), digits_singly)
     data = config("menu", 40, int(max(free[0].gathered.turns.prompt_tokens)) + REPLY["menu"] + 100)
-    whole, rounds = run(data, digits_singly, tmp_path / "whole")
+    through, rounds = run(data, digits_singly, tmp_path / "through")
     run(data, digits_singly, tmp_path / "parts", until=after)
     went_on, again = run(data, digits_singly, tmp_path / "parts")
-    assert went_on == whole
+    assert went_on == through
     assert pruned(again) == pruned(rounds) > 0
     # Not a single model is asked by a replay, and it comes to the same.
-    assert history.read(tmp_path / "whole").rounds == 8
+    assert history.read(tmp_path / "through").rounds == 8
 
 
 texts = st.text("abc 0123456789,:.\n", max_size=200)

@@ -47,8 +47,8 @@ def go_on(path: Path, config: dict[str, Any] = CONFIG, should_stop: Callable[[],
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("whole") / "journal.swarm"
+def complete(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("complete") / "journal.swarm"
     go_on(path)
     return path
 
@@ -69,17 +69,17 @@ def states(path: Path) -> list[str]:
     """The state's hash before each record and after the last one."""
     market, found = Market(new_plan(CONFIG).market, None), []
     source = Market(new_plan(CONFIG).market, path)
-    for place in range(source.recorded + 1):
-        source.catch_up(place)
+    for index in range(source.recorded + 1):
+        source.catch_up(index)
         found.append(source.exchange.state_hash())
     source.close()
     market.close()
     return found
 
 
-def test_a_run_goes_on_from_every_record_to_the_same_bytes(whole: Path, tmp_path: Path) -> None:
-    content = whole.read_bytes()
-    for border in borders(whole):
+def test_a_run_goes_on_from_every_record_to_the_same_bytes(complete: Path, tmp_path: Path) -> None:
+    content = complete.read_bytes()
+    for border in borders(complete):
         path = tmp_path / f"{border}.swarm"
         path.write_bytes(content[:border])
         go_on(path)
@@ -94,11 +94,11 @@ def rewrite(path: Path, content: bytes | bytearray) -> None:
 
 
 def test_a_crash_at_every_byte_leaves_a_prefix_of_the_history(
-    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    complete: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Nothing here depends on a sync, and there would be some ten thousand.
     monkeypatch.setattr(os, "fsync", lambda _: None)
-    content, starts, expected = whole.read_bytes(), borders(whole), states(whole)
+    content, starts, expected = complete.read_bytes(), borders(complete), states(complete)
     path, plan = tmp_path / "cut.swarm", new_plan(CONFIG).market
     for cut in range(len(MAGIC), len(content) + 1):
         rewrite(path, content[:cut])
@@ -117,12 +117,12 @@ def test_a_crash_at_every_byte_leaves_a_prefix_of_the_history(
         head_path(path).unlink()
 
 
-def test_a_crash_within_the_first_bytes_leaves_a_run_that_begins_anew(whole: Path, tmp_path: Path) -> None:
+def test_a_crash_within_the_first_bytes_leaves_a_run_that_begins_anew(complete: Path, tmp_path: Path) -> None:
     for cut in range(len(MAGIC) + 1):
         path = tmp_path / f"{cut}.swarm"
-        path.write_bytes(whole.read_bytes()[:cut])
+        path.write_bytes(complete.read_bytes()[:cut])
         go_on(path)
-        assert path.read_bytes() == whole.read_bytes()
+        assert path.read_bytes() == complete.read_bytes()
 
 
 def halts(plan: MarketPlan, path: Path, content: bytes, starts: list[int], bit: int) -> None:
@@ -138,8 +138,8 @@ def halts(plan: MarketPlan, path: Path, content: bytes, starts: list[int], bit: 
     assert not head_path(path).exists()
 
 
-def test_a_flipped_bit_in_any_byte_halts_and_names_the_offset(whole: Path, tmp_path: Path) -> None:
-    content, starts, plan = whole.read_bytes(), borders(whole), new_plan(CONFIG).market
+def test_a_flipped_bit_in_any_byte_halts_and_names_the_offset(complete: Path, tmp_path: Path) -> None:
+    content, starts, plan = complete.read_bytes(), borders(complete), new_plan(CONFIG).market
     for byte in range(len(content)):
         halts(plan, tmp_path / "damaged.swarm", content, starts, 8 * byte + byte % 8)
 
@@ -153,48 +153,48 @@ def test_any_flipped_bit_of_a_small_run_halts_and_names_the_offset(tmp_path: Pat
         halts(plan, tmp_path / "damaged.swarm", content, starts, bit)
 
 
-def test_lost_records_that_were_durable_are_noticed(whole: Path, tmp_path: Path) -> None:
+def test_lost_records_that_were_durable_are_noticed(complete: Path, tmp_path: Path) -> None:
     path = tmp_path / "journal.swarm"
-    head_path(path).write_bytes(head_path(whole).read_bytes())
-    starts = borders(whole)
+    head_path(path).write_bytes(head_path(complete).read_bytes())
+    starts = borders(complete)
     for cut in starts[:-1]:
-        path.write_bytes(whole.read_bytes()[:cut])
+        path.write_bytes(complete.read_bytes()[:cut])
         with pytest.raises(JournalError, match=f"damaged at byte {cut}: .* that were durable"):
             go_on(path)
         assert path.stat().st_size == cut
 
 
-def test_another_history_of_the_same_length_is_noticed(whole: Path, tmp_path: Path) -> None:
+def test_another_history_of_the_same_length_is_noticed(complete: Path, tmp_path: Path) -> None:
     path = tmp_path / "journal.swarm"
-    records = list(JournalReader(whole))
+    records = list(JournalReader(complete))
     with JournalWriter(path) as writer:
         for record in [*records[:-1], ["RoundEnded", 3, "0" * 64]]:
             writer.append(record)
-    head_path(path).write_bytes(head_path(whole).read_bytes())
+    head_path(path).write_bytes(head_path(complete).read_bytes())
     with pytest.raises(JournalError, match="another history than the one that was durable"):
         history.read(path)
 
 
-def test_any_flipped_bit_of_the_head_never_changes_what_is_read(whole: Path, tmp_path: Path) -> None:
+def test_any_flipped_bit_of_the_head_never_changes_what_is_read(complete: Path, tmp_path: Path) -> None:
     path = tmp_path / "journal.swarm"
-    path.write_bytes(whole.read_bytes())
-    good = head_path(whole).read_bytes()
+    path.write_bytes(complete.read_bytes())
+    good = head_path(complete).read_bytes()
     for bit in range(8 * len(good)):
         damaged = bytearray(good)
         damaged[bit // 8] ^= 1 << bit % 8
         head_path(path).write_bytes(damaged)
-        assert sha256(path) == sha256(whole)
+        assert sha256(path) == sha256(complete)
 
 
-def test_a_journal_of_another_config_is_not_gone_on_with(whole: Path, tmp_path: Path) -> None:
+def test_a_journal_of_another_config_is_not_gone_on_with(complete: Path, tmp_path: Path) -> None:
     path = tmp_path / "journal.swarm"
-    path.write_bytes(whole.read_bytes())
+    path.write_bytes(complete.read_bytes())
     plan = new_plan(CONFIG | {"seed": 6})
     market = Market(plan.market, path)
     with pytest.raises(JournalError, match="record 0 is a 'RunBegan' and this run comes to another"):
         run_rounds(plan, market, LocalTraders(plan.shard, {}))
     market.close()
-    assert path.read_bytes() == whole.read_bytes()
+    assert path.read_bytes() == complete.read_bytes()
 
 
 class Disk(DiskFile):
@@ -226,7 +226,7 @@ class Disk(DiskFile):
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO])
 @pytest.mark.parametrize("partial", [False, True])
 def test_a_full_or_failing_disk_halts_acknowledges_nothing_and_can_be_gone_on_from(
-    whole: Path, tmp_path: Path, code: int, partial: bool
+    complete: Path, tmp_path: Path, code: int, partial: bool
 ) -> None:
     halted = 0
     for fails_at in range(1, 100):
@@ -250,5 +250,5 @@ def test_a_full_or_failing_disk_halts_acknowledges_nothing_and_can_be_gone_on_fr
                 assert recorder.rounds_done <= history.read(path).rounds
             else:
                 assert recorder.rounds_done == 0
-        assert go_on(path) == sha256(whole)
+        assert go_on(path) == sha256(complete)
     assert halted > 3 * CONFIG["rounds"]

@@ -70,15 +70,15 @@ def journal(folder: Path, name: str) -> Path:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("whole") / "run"
+def complete(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("complete") / "run"
     assert execute_in(folder).finished
     return folder
 
 
 @pytest.fixture(scope="module")
-def record(whole: Path) -> RunRecord:
-    return RunFolder(whole).read_record()
+def record(complete: Path) -> RunRecord:
+    return RunFolder(complete).read_record()
 
 
 def played(
@@ -201,8 +201,8 @@ def test_the_digest_has_a_line_for_each_neighbour_where_there_are_several_market
     assert lines[0].endswith(", ".join(f"{g} {p}" for g, p in told.select("good", "reference_ticks").iter_rows()))
 
 
-def test_the_whole_is_the_sum_of_its_regions(whole: Path, record: RunRecord) -> None:
-    each = [RunFolder(whole).region(name).read_record() for name in NAMES]
+def test_the_run_is_the_sum_of_its_regions(complete: Path, record: RunRecord) -> None:
+    each = [RunFolder(complete).region(name).read_record() for name in NAMES]
     for key in ("trades", "volume_lots", "fills", "late_turns"):
         assert record.summary[key] == sum(own.summary[key] for own in each)
     assert record.summary["traders"] == CONFIG["population"]
@@ -231,41 +231,41 @@ def test_a_travellers_two_seats_are_one_traders_wealth(record: RunRecord) -> Non
     assert sorted(set(traders["region"])) == [0, 1, 2]
 
 
-def test_the_run_replays_and_so_does_each_region_without_the_others(whole: Path, tmp_path: Path) -> None:
+def test_the_run_replays_and_so_does_each_region_without_the_others(complete: Path, tmp_path: Path) -> None:
     recorder = WorldRecorder()
-    result = replay(RunFolder(whole).journals, composed, (recorder,))
+    result = replay(RunFolder(complete).journals, composed, (recorder,))
     assert result.holds, result.mismatch
     assert result.rounds == 8
-    assert result.replayed_sha256 == RunFolder(whole).recorded_sha256()
+    assert result.replayed_sha256 == RunFolder(complete).recorded_sha256()
     assert recorder.rounds_done == 8
     for name in NAMES:
         alone = tmp_path / name / "journal.swarm"
-        shutil.copytree(journal(whole, name).parent, alone.parent)
+        shutil.copytree(journal(complete, name).parent, alone.parent)
         own = replay(alone, composed)
         assert own.holds, own.mismatch
-        assert own.replayed_sha256 == RunFolder(whole).region(name).recorded_sha256()
+        assert own.replayed_sha256 == RunFolder(complete).region(name).recorded_sha256()
 
 
 def test_a_dispatch_that_the_road_did_not_send_is_noticed_in_the_run_and_not_in_the_region(
-    whole: Path, tmp_path: Path
+    complete: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "run"
-    shutil.copytree(whole, folder)
+    shutil.copytree(complete, folder)
     records = list(JournalReader(journal(folder, "north")))
-    place = next(i for i, r in enumerate(records) if r[:2] == ["Acted", 3])
-    records[place][3][0][2][0] += 1
+    index = next(i for i, r in enumerate(records) if r[:2] == ["Acted", 3])
+    records[index][3][0][2][0] += 1
     head_path(journal(folder, "north")).unlink()
     journal(folder, "north").unlink()
     with JournalWriter(journal(folder, "north")) as writer:
         for one in records:
             writer.append(one)
     result = replay(RunFolder(folder).journals, composed)
-    assert result.mismatch.startswith(f"north: record {place} is a 'Acted'")
+    assert result.mismatch.startswith(f"north: record {index} is a 'Acted'")
 
 
-def test_a_missing_journal_of_a_neighbour_is_named(whole: Path, tmp_path: Path) -> None:
+def test_a_missing_journal_of_a_neighbour_is_named(complete: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    shutil.copytree(whole, folder)
+    shutil.copytree(complete, folder)
     shutil.rmtree(folder / "regions" / "west")
     with pytest.raises(JournalError, match="the journal of west, its neighbour, is missing"):
         replay(RunFolder(folder).journals, composed)
@@ -276,11 +276,11 @@ def borders(path: Path) -> list[int]:
     return [*(offset for offset, _ in reader.payloads()), reader.end]
 
 
-def test_regions_that_were_killed_at_different_records_come_to_the_same_end(whole: Path, tmp_path: Path) -> None:
-    ends = {name: borders(journal(whole, name)) for name in NAMES}
+def test_regions_that_were_killed_at_different_records_come_to_the_same_end(complete: Path, tmp_path: Path) -> None:
+    ends = {name: borders(journal(complete, name)) for name in NAMES}
     for number, shares in enumerate(((0.5, 0.56, 0.52), (0.9, 0.01, 1.0), (0.0, 0.3, 0.33), (1.0, 1.0, 0.99))):
         folder = tmp_path / str(number)
-        shutil.copytree(whole, folder)
+        shutil.copytree(complete, folder)
         (folder / "summary.json").unlink()
         for name, share in zip(NAMES, shares, strict=True):
             cut = ends[name][int(share * (len(ends[name]) - 1))]
@@ -290,12 +290,12 @@ def test_regions_that_were_killed_at_different_records_come_to_the_same_end(whol
             head_path(journal(folder, name)).unlink()
         result = go_on(folder)
         assert result.finished
-        assert result.record.summary["journal_sha256"] == RunFolder(whole).recorded_sha256()
+        assert result.record.summary["journal_sha256"] == RunFolder(complete).recorded_sha256()
         for name in NAMES:
-            assert journal(folder, name).read_bytes() == journal(whole, name).read_bytes()
+            assert journal(folder, name).read_bytes() == journal(complete, name).read_bytes()
 
 
-def test_a_stopped_run_is_whole_in_all_regions_and_goes_on(whole: Path, tmp_path: Path) -> None:
+def test_a_stopped_run_is_complete_in_all_regions_and_goes_on(complete: Path, tmp_path: Path) -> None:
     calls = iter(range(1_000))
     stopped = execute_in(tmp_path / "run", lambda: next(calls) >= 3)
     assert (stopped.finished, stopped.record.summary["rounds"]) == (False, 3)
@@ -306,13 +306,13 @@ def test_a_stopped_run_is_whole_in_all_regions_and_goes_on(whole: Path, tmp_path
     under_way = stopped.record.summary["regions"]["under_way"]
     road = stopped.record.summary["conservation"]["cash"]["in_other_accounts"].get(ROAD, 0)
     assert road == under_way["cash"]
-    assert go_on(tmp_path / "run").record.summary["journal_sha256"] == RunFolder(whole).recorded_sha256()
+    assert go_on(tmp_path / "run").record.summary["journal_sha256"] == RunFolder(complete).recorded_sha256()
 
 
-def test_a_journal_of_another_region_or_config_is_not_gone_on_with(whole: Path, tmp_path: Path) -> None:
+def test_a_journal_of_another_region_or_config_is_not_gone_on_with(complete: Path, tmp_path: Path) -> None:
     for number, spoil in enumerate(("swap", "config")):
         folder = tmp_path / str(number)
-        shutil.copytree(whole, folder)
+        shutil.copytree(complete, folder)
         if spoil == "swap":
             shutil.rmtree(folder / "regions" / "north")
             shutil.copytree(folder / "regions" / "east", folder / "regions" / "north")

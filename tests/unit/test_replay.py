@@ -122,53 +122,53 @@ def texts_of(record: list[Any]) -> list[Any]:
 
 def change_reply(records: Records) -> int:
     """Somebody bids a tick more than its model said; shows where the orders that were made of it stand."""
-    place = of_kind(records, "Decided", 2)
-    texts = texts_of(records[place])
+    index = of_kind(records, "Decided", 2)
+    texts = texts_of(records[index])
     row = next(i for i, text in enumerate(texts) if '"price": 2' in text)
     texts[row] = texts[row].replace('"price": 2', '"price": 3', 1)
     assert json.loads(texts[row])
-    return place + 1
+    return index + 1
 
 
 def change_baseline_order(records: Records) -> int:
-    place = of_kind(records, "Decided", 2)
-    change_first(records[place][3], 1 + 4)
-    return place + 1
+    index = of_kind(records, "Decided", 2)
+    change_first(records[index][3], 1 + 4)
+    return index + 1
 
 
-def change_first(columns: list[Any], place: int) -> None:
+def change_first(columns: list[Any], index: int) -> None:
     """Change the first number of a packed column; the length of the columns comes before them."""
-    columns[place] = bytes([columns[place][0] ^ 1]) + columns[place][1:]
+    columns[index] = bytes([columns[index][0] ^ 1]) + columns[index][1:]
 
 
 def change_price(records: Records) -> int:
-    place = of_kind(records, "SubmitOrders", 3)
-    change_first(records[place][3], 1 + 4)
-    return place
+    index = of_kind(records, "SubmitOrders", 3)
+    change_first(records[index][3], 1 + 4)
+    return index
 
 
 def change_priority(records: Records) -> int:
-    place = of_kind(records, "SubmitOrders", 1)
-    change_first(records[place][3], 1 + 6)
-    return place
+    index = of_kind(records, "SubmitOrders", 1)
+    change_first(records[index][3], 1 + 6)
+    return index
 
 
 def change_endowment(records: Records) -> int:
-    place = of_kind(records, "Transfer")
-    records[place][6][0] += 100
-    return place
+    index = of_kind(records, "Transfer")
+    records[index][6][0] += 100
+    return index
 
 
 def change_reference(records: Records) -> int:
-    place = of_kind(records, "MoveReference")
-    records[place][4] += 1
-    return place
+    index = of_kind(records, "MoveReference")
+    records[index][4] += 1
+    return index
 
 
 def change_state_hash(records: Records) -> int:
-    place = of_kind(records, "RoundEnded", 4)
-    records[place][2] = "0" * 64
-    return place
+    index = of_kind(records, "RoundEnded", 4)
+    records[index][2] = "0" * 64
+    return index
 
 
 def change_config(records: Records) -> int:
@@ -182,15 +182,15 @@ def change_digest(records: Records) -> int:
 
 
 def leave_out_a_shock(records: Records) -> int:
-    place = of_kind(records, "MoveReference")
-    del records[place]
-    return place
+    index = of_kind(records, "MoveReference")
+    del records[index]
+    return index
 
 
 def double_a_command(records: Records) -> int:
-    place = of_kind(records, "CloseRound", 2)
-    records.insert(place, records[place])
-    return place + 1
+    index = of_kind(records, "CloseRound", 2)
+    records.insert(index, records[index])
+    return index + 1
 
 
 @pytest.mark.parametrize(
@@ -213,10 +213,10 @@ def test_what_was_changed_in_a_rechained_journal_is_found_and_named(
     journal: Path, change: Callable[[Records], int]
 ) -> None:
     records = list(JournalReader(journal))
-    place = change(records)
+    index = change(records)
     result = replayed(rechained(journal, records))
     assert not result.holds
-    assert result.mismatch.startswith(f"record {place} is a {records[place][0]!r} in the journal and")
+    assert result.mismatch.startswith(f"record {index} is a {records[index][0]!r} in the journal and")
 
 
 def test_a_thought_that_was_changed_changes_the_hash(journal: Path) -> None:
@@ -232,10 +232,10 @@ def test_any_record_left_out_doubled_or_swapped_is_found(tmp_path: Path) -> None
     rounds = 2
     run(tmp_path / "j", stop_after=rounds)
     records = list(JournalReader(tmp_path / "j"))
-    for place in range(len(records)):
-        without = records[:place] + records[place + 1 :]
-        doubled = records[: place + 1] + records[place:]
-        swapped = [*records[:place], *records[place : place + 2][::-1], *records[place + 2 :]]
+    for index in range(len(records)):
+        without = records[:index] + records[index + 1 :]
+        doubled = records[: index + 1] + records[index:]
+        swapped = [*records[:index], *records[index : index + 2][::-1], *records[index + 2 :]]
         for other in (without, doubled, swapped):
             if other == records or (other == records[: len(other)] and other[-1][0] != "RoundEnded"):
                 continue
@@ -245,8 +245,8 @@ def test_any_record_left_out_doubled_or_swapped_is_found(tmp_path: Path) -> None
                 assert "\n" not in str(error)
             else:
                 last_round_lost = result.rounds == rounds - 1 and result.unfinished_records
-                assert not result.holds or last_round_lost, place
-                assert result.mismatch or last_round_lost, place
+                assert not result.holds or last_round_lost, index
+                assert result.mismatch or last_round_lost, index
 
 
 @pytest.mark.parametrize("rounds", [0, 1, ROUNDS - 1])
@@ -257,7 +257,7 @@ def test_an_interrupted_run_replays_as_far_as_it_went(tmp_path: Path, rounds: in
     assert (result.recorded_sha256, result.rounds, result.unfinished_records) == (sha256, rounds, 0)
 
 
-def test_a_run_interrupted_while_it_waits_for_decisions_keeps_its_whole_rounds(tmp_path: Path) -> None:
+def test_a_run_interrupted_while_it_waits_for_decisions_keeps_its_complete_rounds(tmp_path: Path) -> None:
     plan = new_plan(CONFIG)
 
     class Impatient(LocalTraders):
@@ -274,7 +274,7 @@ def test_a_run_interrupted_while_it_waits_for_decisions_keeps_its_whole_rounds(t
     assert (result.holds, result.rounds) == (True, 2)
 
 
-def test_a_torn_journal_replays_to_its_last_whole_round(tmp_path: Path, journal: Path) -> None:
+def test_a_torn_journal_replays_to_its_last_complete_round(tmp_path: Path, journal: Path) -> None:
     content = journal.read_bytes()
     shas = {k: run(tmp_path / f"{k}", stop_after=k)[0] for k in range(ROUNDS + 1)}
     sizes = {k: (tmp_path / f"{k}").stat().st_size for k in range(ROUNDS + 1)}
@@ -282,10 +282,10 @@ def test_a_torn_journal_replays_to_its_last_whole_round(tmp_path: Path, journal:
     for cut in cuts:
         (tmp_path / "torn").write_bytes(content[:cut])
         result = replayed(tmp_path / "torn")
-        whole = max(k for k, size in sizes.items() if size <= cut)
+        complete = max(k for k, size in sizes.items() if size <= cut)
         assert result.holds
-        assert (result.rounds, result.recorded_sha256) == (whole, shas[whole])
-        assert (result.torn_bytes > 0 or result.unfinished_records > 0) == (cut > sizes[whole])
+        assert (result.rounds, result.recorded_sha256) == (complete, shas[complete])
+        assert (result.torn_bytes > 0 or result.unfinished_records > 0) == (cut > sizes[complete])
 
 
 def test_a_journal_torn_before_the_first_round_replays_its_opening(tmp_path: Path, journal: Path) -> None:

@@ -134,7 +134,7 @@ def test_any_text_is_read_without_raising(text: str, cut: bool) -> None:
 
 
 @given(st.text(alphabet='{}[]",:\\ \n`<>|a', max_size=60), st.integers(0, len(TEXT)))
-def test_noise_never_changes_an_amount(noise: str, place: int) -> None:
-    outcome = read_reply(TEXT[:place] + noise + TEXT[place:], False, RULES, makes=1).outcome
+def test_noise_never_changes_an_amount(noise: str, index: int) -> None:
+    outcome = read_reply(TEXT[:index] + noise + TEXT[index:], False, RULES, makes=1).outcome
     if isinstance(outcome, Decision) and outcome.orders:
         assert {(o.price, o.quantity) for o in outcome.orders} == {(20, 2)}

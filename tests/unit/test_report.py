@@ -47,7 +47,7 @@ def run(stop_after: int | None = None, **changes: Any) -> RunRecord:
         (recorder,),
         lambda: stop_after is not None and next(asked) >= stop_after,
     )
-    extra = {"finished": done == plan.rounds, "place": "one process", "layout": {}, "lost": {}}
+    extra = {"finished": done == plan.rounds, "runs_on": "one process", "layout": {}, "lost": {}}
     return recorder.finish(market.close(), extra)
 
 
@@ -84,8 +84,8 @@ def test_it_names_the_run_and_how_to_have_it_again(record: RunRecord, html: str)
 
 def test_every_chart_has_its_place_and_its_axes_their_titles(html: str) -> None:
     specs = charts_of(html)["specs"]
-    places = [int(number) for number in re.findall(r'data-chart="(\d+)"', html)]
-    assert places == list(range(len(specs)))
+    numbers = [int(number) for number in re.findall(r'data-chart="(\d+)"', html)]
+    assert numbers == list(range(len(specs)))
     for spec in specs:
         for channel in ("x", "y"):
             found = [layer["encoding"].get(channel, {}).get("title") for layer in spec["layer"]]

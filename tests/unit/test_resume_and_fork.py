@@ -100,7 +100,7 @@ def test_a_finished_run_stays_as_it_is(parent: Path) -> None:
 
 def test_a_run_that_is_killed_again_and_again_ends_in_the_same_journal(tmp_path: Path) -> None:
     config = written(tmp_path / "config.yaml", rounds=120)
-    whole = run(tmp_path / "whole", config).record.summary["journal_sha256"]
+    complete = run(tmp_path / "complete", config).record.summary["journal_sha256"]
     folder, dice, kills = tmp_path / "killed", random.Random(3), 0
     arguments = [str(config), "--out", str(folder)]
     while True:
@@ -121,7 +121,7 @@ def test_a_run_that_is_killed_again_and_again_ends_in_the_same_journal(tmp_path:
         assert process.returncode == -signal.SIGKILL
         arguments = ["--resume", str(folder)]
     assert kills >= 3
-    assert json.loads((folder / "summary.json").read_text())["journal_sha256"] == whole
+    assert json.loads((folder / "summary.json").read_text())["journal_sha256"] == complete
 
 
 def test_two_processes_cannot_write_one_journal(parent: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,16 +171,16 @@ def test_a_fork_shares_the_past_and_has_another_future(parent: Path, tmp_path: P
     result = forked(parent, tmp_path / "fork", 4, change)
     assert result.finished
     before, after = records(parent), records(tmp_path / "fork")
-    place = next(i for i, record in enumerate(after) if record[0] == "Forked")
-    assert after[:place] == before[:place]
-    assert after[place - 1][:2] == ["RoundEnded", 4]
-    _, round_, parent_sha256, changes, config_sha256, _, _ = after[place]
+    index = next(i for i, record in enumerate(after) if record[0] == "Forked")
+    assert after[:index] == before[:index]
+    assert after[index - 1][:2] == ["RoundEnded", 4]
+    _, round_, parent_sha256, changes, config_sha256, _, _ = after[index]
     with JournalWriter(None) as past:
-        for record in before[:place]:
+        for record in before[:index]:
             past.append(record)
     assert (round_, parent_sha256, changes) == (4, past.sha256, [change])
     assert config_sha256 == load(tmp_path / "fork" / "config.yaml").sha256()
-    assert after[place + 1 :] != before[place:]
+    assert after[index + 1 :] != before[index:]
     assert result.record.summary["rounds"] == 8
     assert result.record.summary["forks"] == [[4, parent_sha256, [change]]]
 
@@ -194,7 +194,7 @@ def test_a_fork_of_a_fork_can_be_longer_and_replays_and_resumes(parent: Path, tm
     forked(parent, tmp_path / "one", 4, "rounds=12")
     forked(tmp_path / "one", tmp_path / "two", 9, "rounds=10", "market.drift_permille=10")
     assert [f.round for f in read(tmp_path / "two" / "journal.swarm").forks] == [4, 9]
-    whole = (tmp_path / "two" / "journal.swarm").read_bytes()
+    complete = (tmp_path / "two" / "journal.swarm").read_bytes()
     for folder in ("one", "two"):
         assert replay(tmp_path / folder / "journal.swarm", composed).holds
     reader = JournalReader(tmp_path / "two" / "journal.swarm")
@@ -202,14 +202,14 @@ def test_a_fork_of_a_fork_can_be_longer_and_replays_and_resumes(parent: Path, tm
     # The record of the fork was durable before the fork's run began, and all after it may be lost.
     own = [r[0] for r in reader].index("Forked", [r[0] for r in reader].index("Forked") + 1) + 1
     for cut in starts[own::9]:
-        (tmp_path / "two" / "journal.swarm").write_bytes(whole[:cut])
+        (tmp_path / "two" / "journal.swarm").write_bytes(complete[:cut])
         (tmp_path / "two" / "journal.head").unlink(missing_ok=True)
         go_on(tmp_path / "two")
-        assert (tmp_path / "two" / "journal.swarm").read_bytes() == whole
+        assert (tmp_path / "two" / "journal.swarm").read_bytes() == complete
 
 
 @pytest.mark.parametrize(
-    ("at_round", "change", "place"),
+    ("at_round", "change", "named"),
     [
         (0, "seed=2", "--at-round"),
         (9, "seed=2", "--at-round"),
@@ -220,11 +220,11 @@ def test_a_fork_of_a_fork_can_be_longer_and_replays_and_resumes(parent: Path, tm
     ],
 )
 def test_a_fork_that_cannot_be_is_refused_and_leaves_nothing(
-    parent: Path, tmp_path: Path, at_round: int, change: str, place: str
+    parent: Path, tmp_path: Path, at_round: int, change: str, named: str
 ) -> None:
     with pytest.raises(ConfigError) as caught:
         fork(RunFolder(parent), at_round, (change,), RunFolder(tmp_path / "fork"))
-    assert str(caught.value).startswith(place)
+    assert str(caught.value).startswith(named)
     assert not (tmp_path / "fork").exists()
 
 

@@ -356,11 +356,11 @@ def test_a_routed_run_replays_and_its_counts_add_up_in_tables_and_summary(tmp_pa
 
 
 def test_pruning_changes_what_is_heard_and_so_the_history() -> None:
-    pruned, whole = run(), run(traders={**CONFIG["traders"], "router": None})
-    assert whole.summary["messages"]["delivered"] > pruned.summary["messages"]["delivered"] > 0
-    assert whole.summary["journal_sha256"] != pruned.summary["journal_sha256"]
-    assert whole.summary["trades"] != pruned.summary["trades"], "there are minds that act on what they hear"
-    assert whole.summary["pruned_messages"].keys() == {"no_reader", "prompt_full", "cut_to_length"}
+    pruned, unpruned = run(), run(traders={**CONFIG["traders"], "router": None})
+    assert unpruned.summary["messages"]["delivered"] > pruned.summary["messages"]["delivered"] > 0
+    assert unpruned.summary["journal_sha256"] != pruned.summary["journal_sha256"]
+    assert unpruned.summary["trades"] != pruned.summary["trades"], "there are minds that act on what they hear"
+    assert unpruned.summary["pruned_messages"].keys() == {"no_reader", "prompt_full", "cut_to_length"}
 
 
 def test_a_router_goes_on_after_a_fork_with_what_was_learned() -> None:

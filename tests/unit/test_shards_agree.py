@@ -60,7 +60,7 @@ class SplitTraders:
         return self.rounds[-1]
 
 
-class Whole(LocalTraders):
+class OneShard(LocalTraders):
     """All traders in one shard, as a run in one process has them."""
 
     def __init__(self, plan: ShardPlan, clients: dict[str, ModelClient]) -> None:
@@ -84,17 +84,17 @@ def run(make: Callable[[ShardPlan, dict[str, ModelClient]], TradersPort]) -> str
 def test_a_run_does_not_depend_on_how_its_traders_are_spread(shards: int, backwards: bool) -> None:
     plan = compose(resolve(CONFIG)).run.shard
     assert set(plan.minds) == {"value", "panic", "zi_c", "zip", "truthful"}
-    made: list[SplitTraders | Whole] = []
+    made: list[SplitTraders | OneShard] = []
 
-    def whole(plan: ShardPlan, clients: dict[str, ModelClient]) -> TradersPort:
-        made.append(Whole(plan, clients))
+    def together(plan: ShardPlan, clients: dict[str, ModelClient]) -> TradersPort:
+        made.append(OneShard(plan, clients))
         return made[-1]
 
     def split(plan: ShardPlan, clients: dict[str, ModelClient]) -> TradersPort:
         made.append(SplitTraders(plan, clients, shards, backwards))
         return made[-1]
 
-    assert run(whole) == run(split)
+    assert run(together) == run(split)
     for one, many in zip(made[0].rounds, made[1].rounds, strict=True):
         assert to_record(one.entry(1)) == to_record(many.entry(1))
         assert one.decisions.gossip == many.decisions.gossip

@@ -57,18 +57,18 @@ def run(path: Path, every: int, in_background: bool = False) -> Market:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def complete(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A journal of five rounds with snapshots of the second and the fourth."""
-    path = tmp_path_factory.mktemp("whole") / "journal.swarm"
+    path = tmp_path_factory.mktemp("complete") / "journal.swarm"
     assert run(path, every=2).snapshot_stats.written == 2
     return path
 
 
 @pytest.fixture
-def path(whole: Path, tmp_path: Path) -> Path:
+def path(complete: Path, tmp_path: Path) -> Path:
     """A copy of them."""
-    shutil.copytree(whole.parent, tmp_path / "run")
-    return tmp_path / "run" / whole.name
+    shutil.copytree(complete.parent, tmp_path / "run")
+    return tmp_path / "run" / complete.name
 
 
 def file(path: Path, round_: int) -> Path:
@@ -90,8 +90,8 @@ def final_hash(path: Path) -> str:
 
 
 def ends_of_rounds(path: Path) -> list[int]:
-    """The places behind the records that end rounds."""
-    return [place for place, record in enumerate(JournalReader(path), start=1) if record[0] == "RoundEnded"]
+    """The indices behind the records that end rounds."""
+    return [index for index, record in enumerate(JournalReader(path), start=1) if record[0] == "RoundEnded"]
 
 
 def test_a_lost_market_begins_after_its_newest_snapshot(path: Path) -> None:
@@ -104,8 +104,8 @@ def test_a_lost_market_begins_after_its_newest_snapshot(path: Path) -> None:
 
     begin = market._begin
 
-    def begin_and_listen(place: int) -> None:
-        begin(place)
+    def begin_and_listen(index: int) -> None:
+        begin(index)
         market.exchange.handle = listening  # type: ignore[method-assign]
 
     market._begin = begin_and_listen  # type: ignore[method-assign]
@@ -119,13 +119,13 @@ def test_a_lost_market_begins_after_its_newest_snapshot(path: Path) -> None:
 
 def test_the_first_message_decides_how_far_back_a_market_begins(path: Path) -> None:
     ends = ends_of_rounds(path)
-    for place, round_ in ((0, 0), (ends[1] - 1, 0), (ends[1], 2), (ends[3] - 1, 2), (ends[3], 4), (ends[4], 4)):
+    for index, round_ in ((0, 0), (ends[1] - 1, 0), (ends[1], 2), (ends[3] - 1, 2), (ends[3], 4), (ends[4], 4)):
         market = opened(path)
-        market.catch_up(place)
-        assert market.snapshot_stats.began_after_round == round_, place
+        market.catch_up(index)
+        assert market.snapshot_stats.began_after_round == round_, index
         other = Market(market_plan(), None)
-        for record_place, record in enumerate(JournalReader(path)):
-            if record_place < place and record[0] not in ("RunBegan", "Decided", "RoundEnded"):
+        for record_index, record in enumerate(JournalReader(path)):
+            if record_index < index and record[0] not in ("RunBegan", "Decided", "RoundEnded"):
                 other.exchange.handle(from_record(record))
         assert market.exchange.state_hash() == other.exchange.state_hash()
         market.close()
@@ -146,10 +146,10 @@ def test_a_resumed_run_applies_its_journal_from_the_beginning_and_leaves_it_as_i
     assert path.read_bytes() == before
 
 
-def test_whether_there_are_snapshots_changes_nothing_in_the_journal(whole: Path, tmp_path: Path) -> None:
+def test_whether_there_are_snapshots_changes_nothing_in_the_journal(complete: Path, tmp_path: Path) -> None:
     for every in (0, 1, 3):
         run(tmp_path / f"{every}.swarm", every)
-        assert (tmp_path / f"{every}.swarm").read_bytes() == whole.read_bytes()
+        assert (tmp_path / f"{every}.swarm").read_bytes() == complete.read_bytes()
     assert [p.name for p in sorted(tmp_path.glob("*.snapshot"))] == [
         "1-0000004.snapshot",
         "1-0000005.snapshot",
@@ -175,8 +175,8 @@ def test_a_snapshot_cut_at_any_byte_is_passed_over(path: Path) -> None:
             assert (market.snapshot_stats.began_after_round, market.snapshot_stats.passed_over) == (2, 1)
 
 
-def test_a_snapshot_with_any_bit_flipped_is_no_snapshot(whole: Path) -> None:
-    content = file(whole, 4).read_bytes()
+def test_a_snapshot_with_any_bit_flipped_is_no_snapshot(complete: Path) -> None:
+    content = file(complete, 4).read_bytes()
     for bit in range(8 * len(content)):
         damaged = bytearray(content)
         damaged[bit // 8] ^= 1 << bit % 8
@@ -232,7 +232,7 @@ def test_a_journal_of_another_history_than_its_snapshot_halts(path: Path) -> Non
 
 
 def test_a_disk_that_takes_no_snapshot_stops_nothing(
-    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    complete: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = os.fsync
     refused: list[int] = []
@@ -251,7 +251,7 @@ def test_a_disk_that_takes_no_snapshot_stops_nothing(
     market = run(tmp_path / "j.swarm", every=1)
     assert market.snapshot_stats.written == 3
     assert market.snapshot_stats.losses() == {"snapshots_not_written": 2}
-    assert (tmp_path / "j.swarm").read_bytes() == whole.read_bytes()
+    assert (tmp_path / "j.swarm").read_bytes() == complete.read_bytes()
     assert not list(tmp_path.glob("*.part"))
     assert recovered(tmp_path / "j.swarm").snapshot_stats.began_after_round == 5
 

@@ -97,9 +97,9 @@ class TestReasons:
         standing = decided((9, 0, 0, 0, 0))
         assert standing.reasons(2, signs(reference_ticks=np.array([900, 1]))).tolist() == [Reason.ASLEEP] * 3
 
-    @pytest.mark.parametrize(("place", "name", "reason"), [(2, "filled", Reason.FILL), (3, "heard", Reason.MESSAGE)])
-    def test_a_fill_or_a_message_wakes_whom_it_reaches_if_it_wants(self, place: int, name: str, reason: Reason) -> None:
-        wants = tuple(9 if i == 0 else int(i == place) for i in range(5))
+    @pytest.mark.parametrize(("index", "name", "reason"), [(2, "filled", Reason.FILL), (3, "heard", Reason.MESSAGE)])
+    def test_a_fill_or_a_message_wakes_whom_it_reaches_if_it_wants(self, index: int, name: str, reason: Reason) -> None:
+        wants = tuple(9 if i == 0 else int(i == index) for i in range(5))
         reached = signs(**{name: np.array([True, False, True])})
         assert decided(wants).reasons(2, reached).tolist() == [reason, Reason.ASLEEP, reason]  # type: ignore[arg-type]
         assert decided((9, 0, 0, 0, 0)).reasons(2, reached).tolist() == [Reason.ASLEEP] * 3
@@ -282,9 +282,9 @@ def test_it_does_not_depend_on_how_traders_are_spread(size: int) -> None:
     market = Market(plan.market, None)
     run_rounds(plan, market, Spread(plan, size))
     without_memory = compose(resolve(CONFIG)).run
-    whole = Market(without_memory.market, None)
-    run_rounds(without_memory, whole, Spread(without_memory, 43))
-    assert market.close().journal_sha256 == whole.close().journal_sha256
+    other = Market(without_memory.market, None)
+    run_rounds(without_memory, other, Spread(without_memory, 43))
+    assert market.close().journal_sha256 == other.close().journal_sha256
 
 
 def test_it_replays_and_goes_on_from_the_record(tmp_path: Path) -> None:

@@ -36,8 +36,8 @@ def config_with(**keys: Any) -> dict[str, Any]:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A model's folder, whole but for weights."""
-    place = tmp_path / "model"
-    place.mkdir()
+    folder = tmp_path / "model"
+    folder.mkdir()
     shape = {
         "hidden_size": 64,
         "num_hidden_layers": 2,
@@ -48,9 +48,9 @@ def folder(tmp_path: Path) -> Path:
         "max_position_embeddings": 4_096,
         "tie_word_embeddings": True,
     }
-    (place / "config.json").write_text(json.dumps(shape))
-    (place / "tokenizer.json").write_text("{}")
-    return place
+    (folder / "config.json").write_text(json.dumps(shape))
+    (folder / "tokenizer.json").write_text("{}")
+    return folder
 
 
 @pytest.fixture(autouse=True)
@@ -83,7 +83,7 @@ def test_every_shipped_config_of_language_models_is_valid() -> None:
 
 
 @pytest.mark.parametrize(
-    ("keys", "place", "said"),
+    ("keys", "key", "said"),
     [
         ({}, "models.0", "expected a name of the catalogue"),
         ({"catalogue": "gpt-9"}, "models.0.catalogue", "expected one of llama-3.2-3b"),
@@ -93,10 +93,10 @@ def test_every_shipped_config_of_language_models_is_valid() -> None:
         ({"source": "a/b", "hardwear": {}}, "models.0.hardwear", "did you mean hardware?"),
     ],
 )
-def test_a_config_that_makes_no_sense_is_refused(keys: dict[str, Any], place: str, said: str) -> None:
+def test_a_config_that_makes_no_sense_is_refused(keys: dict[str, Any], key: str, said: str) -> None:
     with pytest.raises(ConfigError) as refused:
         config_file.resolve(config_with(**keys))
-    assert refused.value.key == place
+    assert refused.value.key == key
     assert said in str(refused.value)
 
 

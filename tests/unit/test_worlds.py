@@ -23,7 +23,7 @@ from swarm.simulation.folder import RunFolder
 from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.parties.road import RegionState, Road, Travellers
 from swarm.simulation.plan import RunPlan
-from swarm.simulation.presence import DEPARTED
+from swarm.simulation.population import DEPARTED
 from swarm.simulation.region import region_of
 from swarm.simulation.replay import replay
 from swarm.simulation.traders import Gathered, TradersPort

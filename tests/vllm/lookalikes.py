@@ -115,16 +115,15 @@ def make(folder: Path) -> dict[str, Path]:
     """All five below `folder`, which those that are there already are kept in: their folders by their short names."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, own in ARCHITECTURES.items():
-        place = folder / name
-        if not (place / "config.json").exists():
-            _make(place, name, _SHARED | own)
+        if not (folder / name / "config.json").exists():
+            _make(folder / name, name, _SHARED | own)
     return {name: folder / name for name in ARCHITECTURES}
 
 
-def _make(place: Path, name: str, config: dict[str, Any]) -> None:
+def _make(folder: Path, name: str, config: dict[str, Any]) -> None:
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-    place.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -135,8 +134,8 @@ def _make(place: Path, name: str, config: dict[str, Any]) -> None:
     tokenizer.train_from_iterator([WORDS] * 20, trainer)
     if tokenizer.get_vocab_size() < VOCABULARY:
         config = config | {"vocab_size": -(-tokenizer.get_vocab_size() // 64) * 64}
-    tokenizer.save(str(place / "tokenizer.json"))
-    (place / "tokenizer_config.json").write_text(
+    tokenizer.save(str(folder / "tokenizer.json"))
+    (folder / "tokenizer_config.json").write_text(
         json.dumps(
             {
                 "tokenizer_class": "PreTrainedTokenizerFast",
@@ -150,15 +149,15 @@ def _make(place: Path, name: str, config: dict[str, Any]) -> None:
         )
     )
     # A temperature that vLLM must not take from here.
-    (place / "generation_config.json").write_text(json.dumps({"eos_token_id": [1, 4], "temperature": 0.01}))
-    (place / "config.json").write_text(json.dumps(config, indent=1))
+    (folder / "generation_config.json").write_text(json.dumps({"eos_token_id": [1, 4], "temperature": 0.01}))
+    (folder / "config.json").write_text(json.dumps(config, indent=1))
 
 
-def write_random_weights(place: Path) -> None:
+def write_random_weights(folder: Path) -> None:
     """Weights of chance as a file, for the look-alike of Llama: what `weights: folder` reads."""
     from safetensors.numpy import save_file
 
-    config = json.loads((place / "config.json").read_text())
+    config = json.loads((folder / "config.json").read_text())
     chance = np.random.default_rng(7)
     width, inner = config["hidden_size"], config["intermediate_size"]
     keys = width // config["num_attention_heads"] * config["num_key_value_heads"]
@@ -183,7 +182,7 @@ def write_random_weights(place: Path) -> None:
             layer + "mlp.up_proj.weight": matrix(inner, width),
             layer + "mlp.down_proj.weight": matrix(width, inner),
         }
-    save_file(tensors, str(place / "model.safetensors"), metadata={"format": "pt"})
+    save_file(tensors, str(folder / "model.safetensors"), metadata={"format": "pt"})
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from swarm.agents.decision import Decision, DecisionError, OrderWish, Reading, Rules
+from swarm.agents.forms.protocol import FormPlugin, FormTerms
 from swarm.agents.observation import Observation, PrivateViews, PublicView
 from swarm.agents.prompt import Prompt, public_text, render
 from swarm.llm.strict import answer_in
@@ -332,11 +333,11 @@ class MenuForm:
     name = "menu"
     stands = False
 
-    def __init__(self, seed: int, scenario_rules: str, rules: Rules, tick_cents: int) -> None:
-        self.seed = seed
-        self.rules = rules
-        self._tick_cents = tick_cents
-        self._system = menu_system_text(scenario_rules)
+    def __init__(self, terms: FormTerms) -> None:
+        self.seed = terms.seed
+        self.rules = terms.rules
+        self._tick_cents = terms.tick_cents
+        self._system = menu_system_text(terms.setting)
         self._shared: tuple[PublicView | None, str] = (None, "")
         self._menus: tuple[Observation | None, Menus | None] = (None, None)
 
@@ -384,3 +385,6 @@ class MenuForm:
         own = creature_text(seen.private, row, self.rules.goods, self._tick_cents)
         ending = menu_text(choices, self.rules.goods)
         return render(system or self._system, self.shared(seen.public), own, heard, budget, ending)
+
+
+FORM = FormPlugin("menu", "Two letters: an action of a computed menu, and a line to say.", MenuForm, barters=True)

@@ -4,7 +4,8 @@ import sys
 from typing import Any
 
 from swarm.agents import prompt
-from swarm.agents.decision import Decision, Reading, Rules, read_reply
+from swarm.agents.decision import Decision, Reading, read_reply
+from swarm.agents.forms.protocol import FormPlugin, FormTerms
 from swarm.agents.observation import Observation, PublicView
 from swarm.agents.prompt import Prompt
 
@@ -15,11 +16,11 @@ class OrdersForm:
     name = "orders"
     stands = True
 
-    def __init__(self, scenario_rules: str, rules: Rules, tick_cents: int) -> None:
-        self._rules = rules
-        self._tick_cents = tick_cents
-        self._system = prompt.system_text(scenario_rules, rules)
-        self._schema = rules.schema()
+    def __init__(self, terms: FormTerms) -> None:
+        self._rules = terms.rules
+        self._tick_cents = terms.tick_cents
+        self._system = prompt.system_text(terms.setting, terms.rules)
+        self._schema = terms.rules.schema()
         self._shared: tuple[PublicView | None, str] = (None, "")
 
     def system(self) -> str:
@@ -52,3 +53,6 @@ class OrdersForm:
         """Returns the decision that a reply holds, or what is wrong with it."""
         barter = seen.private.barter
         return read_reply(text, cut, self._rules, -1 if barter is None else int(barter.makes[row]))
+
+
+FORM = FormPlugin("orders", "A JSON object of orders, gossip and how long they stand.", OrdersForm)

@@ -1,11 +1,14 @@
-"""What a form must offer. It knows no model, no engine and no clock; all its functions are pure.
+"""What a form must offer: one file with one export `FORM` of type `FormPlugin`. All its functions are pure.
 
-Asking, replaying, teaching and showing call the same functions, so that what is read is what was asked.
+Asking, replaying, teaching and showing call the same functions, so that what is read is what was asked. A form knows no
+model, no engine and no clock; what it needs of an engine, it names.
 """
 
-from typing import Any, Protocol, TypeVar
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
-from swarm.agents.decision import Reading
+from swarm.agents.decision import Reading, Rules
 from swarm.agents.observation import Observation, PublicView
 from swarm.agents.prompt import Prompt
 
@@ -44,3 +47,44 @@ class Form(Protocol[D]):
     def read(self, text: str, cut: bool, seen: Observation, row: int) -> Reading[D]:
         """Returns what an answer comes to, `cut` if it ended at its limit of tokens; never raises."""
         ...
+
+
+@runtime_checkable
+class Branches(Protocol):
+    """What a form offers besides where its model writes nothing, and says yes or no to texts behind one prompt.
+
+    Such a form needs an engine that scores (`swarm.llm.protocol.SCORES`), and reads the scores as its answer. The
+    tokens of its prompts count all branches.
+    """
+
+    def branches(self, seen: Observation, row: int) -> tuple[str, ...]:
+        """Returns the texts that are scored, each directly behind the prompt."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class FormTerms:
+    """What a form is made from: all that is the same for every trader of a market in every round.
+
+    `setting` is the scenario's rules, with which a prompt begins.
+    """
+
+    setting: str
+    seed: int
+    rules: Rules
+    tick_cents: int
+
+
+@dataclass(frozen=True, slots=True)
+class FormPlugin:
+    """The one export of a form's file. The key `form` of a model's entry calls it by its name.
+
+    `barters` says whether it has to know what traders make, need and can spare. `needs` names what an engine must be
+    able to do beyond writing (`EnginePlugin.abilities`), which is checked before a run.
+    """
+
+    name: str
+    summary: str
+    build: Callable[[FormTerms], Form[Any]]
+    barters: bool = False
+    needs: frozenset[str] = frozenset()

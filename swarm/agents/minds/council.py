@@ -8,11 +8,12 @@ only where nobody votes. What members were worth is kept elsewhere and shown to 
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 
 from swarm.agents.asking import Asked, ask
-from swarm.agents.config import CouncilConfig, MemberConfig
+from swarm.agents.config import CouncilConfig
 from swarm.agents.decision import Decision, DecisionError, Reading, engine_failure
 from swarm.agents.decisions import Decisions, decisions_of
 from swarm.agents.forms.member_menu import MemberMenuForm
@@ -23,7 +24,6 @@ from swarm.agents.plan import ShardPlan
 from swarm.agents.turns import Calls, Turns
 from swarm.agents.votes import CouncilTurn, count
 from swarm.coordination.standing import default_stand
-from swarm.errors import ConfigError
 from swarm.llm.protocol import FinishReason, ModelClient, ModelReply
 from swarm.llm.tokens import ESTIMATED
 from swarm.seeding import draw, draw_below
@@ -62,7 +62,8 @@ class CouncilMind:
         )
         self.overseers = frozenset(m for m, seat in enumerate(self.seats) if seat.role == "oversight")
         self._plan = plan
-        self._menu = _menu_of(name, self.seats, plan)
+        # All members answer by menu: the plug-in says so, and planning sees to it.
+        self._menu = cast(MenuForm, plan.form(self.seats[0].model))
         self._forms = [
             MemberMenuForm(self._menu, f"council {name} {number}", INSTRUCTIONS.get(seat.role or "", ""))
             for number, seat in enumerate(self.seats)
@@ -168,16 +169,16 @@ class CouncilMind:
         self,
         members: Sequence[int],
         seats: Seats,
-        places: "np.ndarray[tuple[int], np.dtype[np.int64]]",
+        indices: "np.ndarray[tuple[int], np.dtype[np.int64]]",
         votes: list[dict[int, list[_Vote]]],
         models: Mapping[str, ModelClient],
         left_s: float,
         instead: str | None = None,
     ) -> None:
-        """Asks these members at these places of `seats`, all at once, and puts down what they answer."""
-        if not len(places):
+        """Asks these members at these indices of `seats`, all at once, and puts down what they answer."""
+        if not len(indices):
             return
-        heard = seats.take(places)
+        heard = seats.take(indices)
         questions = [(member, sample) for member in members for sample in range(self.config.samples)]
         names = [instead or self.seats[member].model for member, _ in questions]
         asked = await asyncio.gather(
@@ -187,9 +188,9 @@ class CouncilMind:
             )
         )
         for (member, _), model, answer in zip(questions, names, asked, strict=True):
-            for i, place in enumerate(places.tolist()):
+            for i, index in enumerate(indices.tolist()):
                 row = int(heard.rows[i])
-                votes[place].setdefault(member, []).append(self._vote(member, model, answer, i, seats, row))
+                votes[index].setdefault(member, []).append(self._vote(member, model, answer, i, seats, row))
 
     async def _ask(
         self,
@@ -255,26 +256,11 @@ def _ended(_: object) -> FinishReason:
     return "stop"
 
 
-def _menu_of(name: str, seats: Sequence[MemberConfig], plan: ShardPlan) -> MenuForm:
-    """The menu that members vote on; ConfigError where one of them answers in another form."""
-    for seat in seats:
-        form = plan.form(seat.model)
-        if not isinstance(form, MenuForm):
-            raise ConfigError(
-                f"traders.councils.{name}.members",
-                f"{seat.model!r} answers in the form {form.name!r}; a council votes on letters of a menu",
-                f"set `form: menu` at the model {seat.model!r}",
-            )
-    found = plan.form(seats[0].model)
-    if not isinstance(found, MenuForm):
-        raise TypeError("a council has a member")
-    return found
-
-
 MIND = MindPlugin(
     name="council",
     summary="Several models vote on an action of the menu, each by itself.",
     Config=CouncilConfig,
     build=CouncilMind,
     models=lambda section: tuple(dict.fromkeys(member.model for member in section.seats)),
+    form=MenuForm.name,
 )

@@ -26,7 +26,7 @@ KEY = "traders.staffing"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Due:
-    """Those who are due in a round, by number, in the order in which they would be asked.
+    """The traders that are due in a round, by number, in the order in which they would be asked.
 
     `rounds_left` counts this round.
     """
@@ -38,7 +38,7 @@ class Due:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TurnCosts:
-    """What the turns of those who are due cost, in their order: at their `own` models, or at the `cheaper` ones."""
+    """The cost of the turns of those who are due, in their order: at their `own` models, or at the `cheaper` ones."""
 
     own: Costs
     cheaper: Costs
@@ -46,7 +46,7 @@ class TurnCosts:
 
 @dataclass(frozen=True, slots=True)
 class Paced:
-    """What a round came to: its pace, tokens, dollars, the seconds of its decisions, and how many were asked."""
+    """The cost of a round: its pace, tokens, dollars, the seconds of its decisions, and how many were asked."""
 
     pace: Pace
     tokens: float
@@ -77,7 +77,7 @@ class Charges:
 
 
 class Staffing(Protocol):
-    """Says who thinks in a round, at which model, and what that costs a trader."""
+    """A staffing, which says who thinks in a round, at which model, and what that costs a trader."""
 
     def assign(self, due: Due, costs: TurnCosts) -> Pace | Chosen:
         """Returns who is asked: a pace is short for the first so many at a level, Chosen names each and its model."""
@@ -94,7 +94,7 @@ class Staffing(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What a staffing of one market is built from.
+    """The facts that a staffing of one market is built from.
 
     `spent` has the tokens and dollars of the rounds so far, `calm` is the share of traders that is expected to be due
     in an ordinary round, and `usd_per_million` has by model the prices of prompts and replies.
@@ -149,8 +149,8 @@ def read(given: Mapping[str, Any] | None, governed: bool) -> tuple[StaffingPlugi
         return plugin, plugin.Config.model_validate_json(json.dumps(section))
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        place = ".".join((KEY, *map(str, first["loc"])))
-        raise ConfigError(place, complaint(first["msg"])) from None
+        wrong = ".".join((KEY, *map(str, first["loc"])))
+        raise ConfigError(wrong, complaint(first["msg"])) from None
 
 
 def models_of(given: Mapping[str, Any] | None) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Everybody who is due is asked, at its own models, whatever it costs."""
+"""Asks everybody who is due, at its own models, whatever it costs."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""As many are asked as a run's budget allows, first who has waited longest, and at cheaper models where it is short."""
+"""Asks as many as a run's budget allows, first who has waited longest, and at cheaper models where it is short."""
 
 from collections.abc import Sequence
 

@@ -28,6 +28,11 @@ def of(model: ModelEntry) -> EnginePlugin[Any]:
     return find(model.engine)
 
 
+def able_to(ability: str) -> list[str]:
+    """Returns the names of all engines at hand whose models can do that."""
+    return [name for name in names() if ability in find(name).abilities]
+
+
 def in_process(model: ModelEntry) -> ModelClient:
     """Returns a client that runs the model in this process or below it, or reaches its endpoint from here."""
     return all_in_process([model])[model.name]
@@ -36,6 +41,7 @@ def in_process(model: ModelEntry) -> ModelClient:
 def all_in_process(models: Iterable[ModelEntry]) -> dict[str, ModelClient]:
     """Returns the clients of models by name; together they open no more connections than this process may."""
     entries = {model.name: model for model in models}
+    # Only endpoints have connections, and each wants as many as it may be asked at once.
     wanted = {name: model.max_concurrency for name, model in entries.items() if hasattr(model, "max_concurrency")}
     for name, most in limits.shares_of_connections(wanted).items():
         entries[name] = entries[name].model_copy(update={"max_concurrency": most})

@@ -1,4 +1,4 @@
-"""What an engine must offer: one file or folder under `swarm.llm.engines` with one export `ENGINE` of this type.
+"""The type of what an engine must offer: one file or folder under `swarm.llm.engines` with one export `ENGINE`.
 
 An engine is what runs a model. Nothing outside its plug-in asks for its class or its name: what others must know of it
 stands here, or is a property of its entry. An engine's own packages are imported by its `client` and `check` alone, so
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeVar
 
 from swarm.llm.entry import ModelEntry
-from swarm.llm.protocol import ModelClient, ModelRequest
+from swarm.llm.protocol import TOOLS, ModelClient, ModelRequest
 
 Entry = TypeVar("Entry", bound=ModelEntry)
 
@@ -53,6 +53,7 @@ class CheckConditions:
     """A request as the run will make it, by model, as far as they are known."""
 
 
+# What an engine does that has nothing to check, warn of, measure or ask of a cluster.
 def _nothing_wrong(models: Sequence[Any], conditions: CheckConditions) -> list[str]:
     return []
 
@@ -94,7 +95,10 @@ class EnginePlugin(Generic[Entry]):
     deployment: Callable[[Entry], Deployment] = _plain
     """Returns what a replica needs of a cluster."""
 
+    abilities: frozenset[str] = frozenset({TOOLS})
+    """What its models can do beyond writing what a schema asks for; forms and minds that need one name it."""
+
     @property
     def is_checked(self) -> bool:
-        """Whether there is anything to be found out about its models before a run."""
+        """Tells whether there is anything to be found out about its models before a run."""
         return self.check is not _nothing_wrong

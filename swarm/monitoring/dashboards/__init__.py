@@ -1,4 +1,4 @@
-"""The dashboards: where the committed JSON lies, and how it is built anew from the code beside this file.
+"""Owns the dashboards: where the committed JSON lies, and how it is built anew from the code beside this file.
 
 Only building needs grafana-foundation-sdk; what reads the JSON does not.
 """

@@ -1,4 +1,4 @@
-"""The cluster: shards, nodes, Ray Serve and Ray's own actors, tasks and memory.
+"""Builds the dashboard of the cluster: shards, nodes, Ray Serve and Ray's own actors, tasks and memory.
 
 It knows the names of metrics, a run's and Ray's, and does not import Ray.
 """
@@ -73,6 +73,7 @@ def _state() -> list[Any]:
             decimals=0,
         ),
         number(
+            # One restart is worth a look; from the third on something is wrong with the machine.
             "Market restarts",
             "How often the market's process was lost and came back from its journal.",
             "none",

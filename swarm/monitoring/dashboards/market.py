@@ -1,4 +1,4 @@
-"""The market: prices, volume, what is left unfilled, and who gets rich.
+"""Builds the dashboard of the market: prices, volume, what is left unfilled, and who gets rich.
 
 It knows the names of a run's metrics, and nothing of the exchange.
 """
@@ -28,6 +28,7 @@ def dashboard() -> Any:
 
 
 def _prices() -> list[Any]:
+    # First each good's latest figure, then its course, then its course beside goods of other value.
     price = f"swarm_price_ticks{{{GOOD}}}"
     return [
         number(
@@ -87,6 +88,7 @@ def _volume() -> list[Any]:
             "Orders a round by outcome",
             "Orders that the exchange accepted, and those that it refused by reason.",
             "short",
+            # Most reasons for a refusal never occur in a run, and would fill the legend.
             Query(per_round(f"swarm_orders_total{{{RUN}}}", "outcome") + " > 0", "{{outcome}}"),
             width=8,
             decimals=1,
@@ -157,6 +159,7 @@ def _wealth() -> list[Any]:
             decimals=0,
         ),
         bars(
+            # Two statistics of one metric: without `ignoring` their labels would not match.
             "Spread of wealth",
             "How many pebbles lie between the poorest and the richest tenth of each mind's traders.",
             "suffix:pebbles",

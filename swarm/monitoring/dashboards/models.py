@@ -1,4 +1,4 @@
-"""The models, side by side by lab: throughput, latency, tokens, errors, cache and cost.
+"""Builds the dashboard of the models, side by side by lab: throughput, latency, tokens, errors, cache and cost.
 
 It knows the names of metrics, a run's and vLLM's, and nothing of engines.
 """
@@ -53,6 +53,7 @@ def by_lab(of_model: str) -> str:
     return f"({of_model}) * on (run, model) group_left (lab) {INFO}"
 
 
+# Summed over the run's other labels, so that what is joined to a model's lab is one series per model.
 def _rate(counter: str, more: str = "") -> str:
     return f"sum by (run, model) (rate({counter}{{{MODEL}{more}}}[{RATE}]))"
 
@@ -61,6 +62,7 @@ def _sum(counter: str, more: str = "") -> str:
     return f"sum by (run, model) ({counter}{{{MODEL}{more}}})"
 
 
+# The metrics that several panels use.
 REPLIES = "swarm_replies_total"
 LATENCY = f"swarm_decision_latency_seconds_bucket{{{MODEL}}}"
 FIRST_TOKEN = f"swarm_time_to_first_token_seconds_bucket{{{MODEL}}}"
@@ -236,6 +238,7 @@ def _losses_over_time() -> list[Any]:
             width=8,
         ),
         lines(
+            # From dollars a second.
             "Dollars an hour",
             "At the config's prices; a model without prices is left out.",
             "currencyUSD",

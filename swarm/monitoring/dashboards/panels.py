@@ -1,4 +1,4 @@
-"""The panels and variables that all dashboards are made of: Grafana's builders, in one look.
+"""Makes the panels and variables of all dashboards with Grafana's builders, in one look.
 
 Every panel here has a description and a unit, because there is no other way to make one. It knows Grafana's builders,
 but no metric of a run besides its count of rounds.
@@ -137,6 +137,7 @@ def lines(
 
     The legend says the latest values where the number of series is known here, and so has room for them.
     """
+    # A legend with a label in it stands for as many series as the label has values.
     latest = [] if any("{{" in query.legend for query in queries) else ["lastNotNull"]
     panel = (
         timeseries.Panel()
@@ -227,6 +228,7 @@ def _dressed(
     height: int,
     decimals: int | None,
 ) -> Builder:
+    # All panels pass here, so none lacks a title, a description or a unit.
     panel.title(title).description(description).unit(unit).datasource(SOURCE).span(width).height(height)
     if decimals is not None:
         panel.decimals(decimals)

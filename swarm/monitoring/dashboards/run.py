@@ -1,4 +1,4 @@
-"""The run at a glance: how far it is, how fast, what it cost, and whether anything is wrong.
+"""Builds the dashboard of a run at a glance: how far it is, how fast, what it cost, and whether anything is wrong.
 
 It knows the names of a run's metrics, and nothing of the run.
 """
@@ -215,6 +215,7 @@ def _deeds() -> list[Any]:
             width=8,
         ),
         lines(
+            # The two lines part where decisions stand or a budget is short.
             "Traders asked",
             "Traders that were asked in the last round, out of all there are; the others slept or had standing orders.",
             "short",

@@ -35,5 +35,6 @@ def plugins() -> list[SectionPlugin]:
 def shown(record: RunRecord) -> list[Section]:
     """Returns the sections that have something to show of a run."""
     rounds = record.summary["rounds"]
+    # Most sections need a settled round: their tables are empty before it.
     built = [(plugin, plugin.build(record)) for plugin in plugins() if rounds or plugin.without_rounds]
     return [Section(plugin.name, plugin.title, parts) for plugin, parts in built if parts]

@@ -1,4 +1,4 @@
-"""Where every cent and lot came from and went."""
+"""The section on conservation: where every cent and lot came from and went."""
 
 from typing import Any
 
@@ -9,7 +9,8 @@ from swarm.simulation.record import RunRecord
 
 
 def conservation(record: RunRecord) -> tuple[Table, ...]:
-    """Where every cent and lot came from and went."""
+    """Returns a table of where every cent and lot came from and went."""
+    # By asset: cents for cash, lots for a good.
     flows: dict[str, dict[str, Any]] = record.summary["conservation"]
     rows = tuple(
         (

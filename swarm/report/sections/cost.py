@@ -1,4 +1,4 @@
-"""Tokens and latency by mind, and where the time of a round goes."""
+"""The section on cost: tokens and latency by mind, and where the time of a round goes."""
 
 from collections.abc import Sequence
 
@@ -13,15 +13,18 @@ from swarm.simulation.record import RunRecord
 
 
 def cost(record: RunRecord) -> tuple[Figure | Table, ...]:
-    """Tokens and latency by model, and seconds per round."""
+    """Returns figures of tokens and latency by mind, and of seconds per round."""
     return (*_turn_parts(record), *_round_figure(record))
 
 
 def _turn_parts(record: RunRecord) -> tuple[Figure | Table, ...]:
     summary = record.summary
-    turns = [row for row in aggregates.turns_by_mind(record).to_dicts() if row["mind"] not in summary.get("desks", {})]
+    # A desk's turn is several calls with a budget of its own, so its bar would not compare.
+    desks = summary.get("desks", {})
+    turns = [row for row in aggregates.turns_by_mind(record).to_dicts() if row["mind"] not in desks]
     if not turns:
         return ()
+    # [minds] labels, in the order of `turns`; the chart has its rows in the same order.
     labels = [deciders.mind_label(summary, row["mind"]) for row in turns]
     budget = summary["tokens"]["per_turn"]["budget"]
     # Two bars a mind on one line, the completion behind the prompt.
@@ -61,6 +64,7 @@ def _turn_parts(record: RunRecord) -> tuple[Figure | Table, ...]:
 
 
 def _latency(summary: wording.Summary, turns: Rows) -> tuple[Figure, ...]:
+    # A run that was taken from its journal has no latencies.
     timed = [row for row in turns if row["p95"] is not None]
     if not timed:
         return ()
@@ -101,6 +105,7 @@ def _turn_table(summary: wording.Summary, turns: Rows) -> Table:
             )
             for row in turns
         ),
+        # Names are set to the left, figures to the right.
         words=(0, 1),
         by_mind=True,
     )
@@ -138,7 +143,7 @@ def _round_figure(record: RunRecord) -> tuple[Figure, ...]:
 
 
 def tokens_chart(labels: Sequence[str], budget: int) -> Spec:
-    """Mean tokens per turn from `rows` (with `part`, `y0`, `y1`), the most from `most`, the budget as a line."""
+    """Returns mean tokens per turn from `rows` (`part`, `y0`, `y1`), the most from `most`, the budget as a line."""
     row = charts.category(labels, "mind")
     axis = alt.Axis(format=",d", tickCount=alt.ExprRef("width > 500 ? 9 : 4"), grid=True)
     parts = alt.Scale(domain=["prompt", "completion"], range=[charts.FIRST, charts.SECOND])
@@ -176,7 +181,7 @@ def tokens_chart(labels: Sequence[str], budget: int) -> Spec:
 
 
 def latency_chart(labels: Sequence[str], unit: str) -> Spec:
-    """Median to 95th percentile of a turn's latency, from `rows` with `p50`, `p95` in `unit`."""
+    """Returns the median and 95th percentile of a turn's latency, from `rows` with `p50`, `p95` in `unit`."""
     base = charts.named("rows").encode(
         y=charts.category(labels, "mind"),
         tooltip=[
@@ -186,6 +191,7 @@ def latency_chart(labels: Sequence[str], unit: str) -> Spec:
         ],
     )
     axis = alt.Axis(format=",~r", grid=True, tickCount=alt.ExprRef("width > 500 ? 9 : 4"))
+    # From back to front: a line from p50 to p95, a full dot at p50, a ring at p95.
     x = alt.X("p50:Q", title=f"latency of a turn ({unit})", axis=axis, scale=alt.Scale(domainMin=0))
     return charts.spec(
         base.mark_rule(color=charts.FIRST, strokeWidth=3, opacity=0.5).encode(x=x, x2=alt.X2("p95")),
@@ -198,7 +204,7 @@ def latency_chart(labels: Sequence[str], unit: str) -> Spec:
 
 
 def round_time_chart(last: int, unit: str) -> Spec:
-    """How long a round took, stacked by `part`, from `rows` with `y0`, `y1` in `unit`."""
+    """Returns the time of a round, stacked by `part`, from `rows` with `y0`, `y1` in `unit`."""
     parts = alt.Scale(domain=["decide", "clear", "rest"], range=[charts.FIRST, charts.SECOND, charts.THIRD])
     bars = (
         charts.named("rows")

@@ -1,4 +1,4 @@
-"""What councils came to: how often they met, who was right, and whether their members failed alike."""
+"""The section on councils: how often they met, who was right, and whether their members failed alike."""
 
 from typing import Any
 
@@ -31,8 +31,9 @@ def councils(record: RunRecord) -> tuple[Table, ...]:
 
 
 def _judged(name: str, of: dict[str, Any]) -> Table:
-    """The council beside each of its members, by what their actions would have brought."""
+    """Returns a table of the council beside its members, by what their actions would have brought."""
     difference, low, high = of["against_best_single"]
+    # `low` and `high` bound the difference with 95%; what holds zero is called none.
     verdict = "which is no difference" if low <= 0 <= high else "which is a difference"
     rows = [(name, _share(of["accuracy"]), f"{of['regret_ticks']:.1f}")]
     rows += [(who, _share(m["accuracy"]), f"{m['regret_ticks']:.1f}") for who, m in of["of_member"].items()]

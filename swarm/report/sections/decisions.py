@@ -1,4 +1,4 @@
-"""What became of decisions: errors, who was asked and why, and what the run's budget made it give up."""
+"""The section on decisions: their errors, who was asked and why, and what the run's budget made it give up."""
 
 from swarm.report import aggregates, deciders, wording
 from swarm.report.parts import SectionPlugin, Table
@@ -7,7 +7,7 @@ from swarm.simulation.record import RunRecord
 
 
 def decisions(record: RunRecord) -> tuple[Table, ...]:
-    """Errors of decisions by model, and what else went amiss."""
+    """Returns tables of decision errors by mind, of what else went amiss, and of who was asked."""
     summary = record.summary
     errors = aggregates.errors_by_mind(record)
     turns = {row["mind"]: row["turns"] for row in aggregates.turns_by_mind(record).to_dicts()}
@@ -16,11 +16,13 @@ def decisions(record: RunRecord) -> tuple[Table, ...]:
     rows = []
     for mind in sorted(turns):
         found = errors.get(mind, {})
+        # "none" and not 0: what never occurred should not look like a measurement.
         share = f"{sum(found.values()) / turns[mind]:.1%}" if found else "none"
         counts = (count(found[kind]) if kind in found else "none" for kind in kinds)
         rows.append((mind, deciders.nature(summary, mind), count(turns[mind]), share, *counts))
     lost, rejections = summary.get("lost", {}), summary["order_rejections"]
     repairs = summary.get("repaired_replies", {})
+    # What is counted by reason elsewhere in the run, in one table: what, how often, and why.
     amiss = (
         ("repairs to replies that could then be read", count(sum(repairs.values())), wording.listed(repairs)),
         ("orders rejected by the market", count(sum(rejections.values())), wording.listed(rejections)),
@@ -67,11 +69,12 @@ _DUE = {
 
 
 def _staffing(summary: wording.Summary) -> tuple[Table, ...]:
-    """Why traders were asked, and what stood for those who were not; nothing where everybody is always asked."""
+    """Returns a table of why traders were asked; none where everybody is always asked."""
     found = summary.get("staffing", {})
     if not found.get("due"):
         return ()
-    whole = found["asked"] + found["asleep"] + found["held_back"]
+    turns = found["asked"] + found["asleep"] + found["held_back"]
+    # Reasons in the order in which they are tried, then what became of those who were due.
     rows = [(f"due: {words}", count(found["due"][reason])) for reason, words in _DUE.items() if reason in found["due"]]
     rows += [
         ("asked", count(found["asked"])),
@@ -85,7 +88,7 @@ def _staffing(summary: wording.Summary) -> tuple[Table, ...]:
     return (
         Table(
             "Who was asked, and why",
-            f"Of {count(whole)} turns that traders with a model could have taken, {found['asked'] / whole:.0%} were; "
+            f"Of {count(turns)} turns that traders with a model could have taken, {found['asked'] / turns:.0%} were; "
             "who is due is counted under the first reason that holds. Prompts that are the same for several traders "
             f"are asked once, which saved {count(summary['tokens'].get('shared_prompt', 0))} prompt tokens.",
             ("what", "times"),
@@ -104,11 +107,12 @@ _LEVELS = {
 
 
 def _budget(summary: wording.Summary) -> tuple[Table, ...]:
-    """What the run's budget made it give up, and when; nothing for a run without one."""
+    """Returns a table of what the run's budget made it give up, and when; none for a run without one."""
     found = summary.get("budget", {})
     limits = {key: found[key] for key in ("run_tokens", "run_usd", "seconds_per_round") if found.get(key)}
     if not limits:
         return ()
+    # A run that swings between levels has many changes: the first 20 are told, the rest counted.
     changes = ", ".join(
         f"{plain(level)} from round {count(round_)}" for round_, level in found["changes_of_level"][:20]
     )
@@ -133,7 +137,7 @@ def _budget(summary: wording.Summary) -> tuple[Table, ...]:
 
 
 def _left_the_book(summary: wording.Summary) -> list[tuple[str, str, str]]:
-    """What left the books before it was filled, where orders stay there from round to round."""
+    """Returns a row on orders that left the books unfilled; none where no order outlives its round."""
     left = {reason: times for reason, times in summary.get("resting_orders", {}).items() if reason != "resting"}
     if not left:
         return []

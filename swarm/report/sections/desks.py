@@ -1,4 +1,4 @@
-"""What turns at desks took, and how the last of them went, step by step."""
+"""The section on desks: what their turns took, and how the last of them went, step by step."""
 
 from swarm.report import aggregates, deciders, wording
 from swarm.report.parts import SectionPlugin, Table
@@ -10,7 +10,7 @@ TRACES, TRACE_STEPS, TRACE_CHARS = 4, 10, 220
 
 
 def desks(record: RunRecord) -> tuple[Table, ...]:
-    """What turns at desks took, and how the last of them went, step by step."""
+    """Returns a table of what turns at desks took, and one of the last turns, step by step."""
     summary, errors = record.summary, aggregates.errors_by_mind(record)
     if not summary.get("desks"):
         return ()
@@ -37,6 +37,7 @@ def desks(record: RunRecord) -> tuple[Table, ...]:
     went = []
     for trace in aggregates.traces(record, TRACES):
         for step in trace[:TRACE_STEPS]:
+            # A tool's answer is a heading and lines that begin with a bar; the reply beside it says which tool it was.
             result = step["result"].partition("\n")[2] or step["result"]
             who = (count(step["round"]), f"{step['desk']}, trader {step['trader']}") if step is trace[0] else ("", "")
             went.append(

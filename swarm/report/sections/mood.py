@@ -1,4 +1,4 @@
-"""How traders fare by the scenario's own reckoning, of everybody and by kind."""
+"""The section on moods: how traders fare by the scenario's own reckoning, of everybody and by kind."""
 
 from swarm.report import aggregates
 from swarm.report.charts import Panel
@@ -8,11 +8,12 @@ from swarm.simulation.record import RunRecord
 
 
 def mood(record: RunRecord) -> tuple[Figure, ...]:
-    """Moods of everybody and by kind."""
+    """Returns figures of moods of everybody and by kind; none where the scenario keeps no moods."""
     if not aggregates.has_mood(record):
         return ()
     last = record.summary["rounds"]
     title, pattern = "mood (0 to 100)", ",.3~r"
+    # From permille to 0 .. 100, as the axis says.
     everyone = aggregates.rows(aggregates.spread(record, "mood_permille", 10))
     spec = spread_over_rounds_chart(last, title, pattern, height=200)
     return (

@@ -1,4 +1,4 @@
-"""Clearing and reference prices, of all goods and good by good."""
+"""The section on prices: clearing and reference prices, of all goods and good by good."""
 
 from collections.abc import Sequence
 
@@ -11,9 +11,10 @@ from swarm.simulation.record import RunRecord
 
 
 def prices(record: RunRecord) -> tuple[Figure, ...]:
-    """Clearing prices of all goods, then each good's with its reference price."""
+    """Returns a figure of all goods' clearing prices, and one of each good's with its reference price."""
     summary = record.summary
     goods, last = summary["goods"], summary["rounds"]
+    # Shocks are named above the first figure alone; panels below are too narrow.
     marks = charts.shock_marks(summary["shocks"], summary["rounds"])
     frame, _ = aggregates.prices(record)
     columns = ("round", "good", "clearing", "reference", "volume")
@@ -39,7 +40,7 @@ def prices(record: RunRecord) -> tuple[Figure, ...]:
 
 
 def all_prices_chart(goods: Sequence[str], last: int, marks: Rows) -> Spec:
-    """Clearing prices of all goods over rounds, from `rows`."""
+    """Returns the clearing prices of all goods over rounds, from `rows`."""
     dashes = alt.Scale(domain=list(goods), range=[charts.good_colour(goods, good)[1] for good in goods])
     lines = charts.named("rows").encode(
         x=charts.round_axis(last),
@@ -52,13 +53,15 @@ def all_prices_chart(goods: Sequence[str], last: int, marks: Rows) -> Spec:
         lines.mark_line(strokeWidth=2.2, clip=True).encode(
             strokeDash=alt.StrokeDash("good:N", scale=dashes, legend=None)
         ),
+        # Unseen, and large enough to be pointed at: they show the tooltip.
         lines.mark_circle(size=90, opacity=0, clip=True),
         height=300,
     )
 
 
 def one_price_chart(goods: Sequence[str], last: int) -> Spec:
-    """Clearing price (line) and reference price (dashes) of the one good in `rows`."""
+    """Returns clearing price (line) and reference price (dashes) of the one good in `rows`."""
+    # Not from zero: a panel is there to show how a price moves, and panels are not compared.
     axis = [charts.amount_axis(column, "price (ticks)", ",~r", zero=False) for column in ("reference", "clearing")]
     hover = charts.point_tooltip(
         ("clearing", "clearing price, ticks", ",.4~r"),

@@ -1,4 +1,4 @@
-"""Profits by mind and by kind, with all of their spread."""
+"""The section on profits: by mind and by kind, with all of their spread."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ from swarm.simulation.record import RunRecord
 
 
 def profit(record: RunRecord) -> tuple[Figure | Table, ...]:
-    """Profits by model and by kind, with all of their spread."""
+    """Returns figures of profits by mind and by kind, and a table of both."""
     summary = record.summary
     found = {"mind": aggregates.profits(record), "kind": aggregates.profits(record, by_mind=False)}
     if found["mind"].is_empty():
@@ -31,6 +31,7 @@ def profit(record: RunRecord) -> tuple[Figure | Table, ...]:
     figures = []
     for by, noun in (("mind", "mind"), ("kind", "kind")):
         boxes, dots = aggregates.boxes(found[by], by), aggregates.dots(found[by], by)
+        # A mind stands with what it is, since a rule's profit must not be read as a model's.
         shown = {group: deciders.mind_label(summary, group) if by == "mind" else group for group in boxes["group"]}
         data = {
             "boxes": [{**row, "label": shown[row["group"]]} for row in boxes.to_dicts()],
@@ -45,6 +46,7 @@ def profit(record: RunRecord) -> tuple[Figure | Table, ...]:
 def _profit_table(record: RunRecord, found: pl.DataFrame) -> Table:
     summary = record.summary
     kinds = [kind for kind in summary["kinds"][:PANELS] if kind in set(found["kind"])]
+    # {(mind, kind): (median profit in pebbles, traders)}
     cells = {
         (mind, kind): (middle, n)
         for mind, kind, middle, n in found.group_by("mind", "kind").agg(pl.col("profit").median(), pl.len()).iter_rows()
@@ -78,12 +80,12 @@ def _profit_table(record: RunRecord, found: pl.DataFrame) -> Table:
 
 
 def _where_it_decided(summary: deciders.Summary) -> str:
-    """What binds a mind's profit where a fork has changed who decides."""
+    """Returns the clause on a mind's profit where a fork has changed who decides; else nothing."""
     return ", over the rounds in which the mind decided" if len(deciders.parts(summary)) > 1 else ""
 
 
 def profit_chart(labels: Sequence[str], title: str) -> Spec:
-    """Boxes of quantiles from `boxes`, with a dot per trader from `dots`; profits in pebbles."""
+    """Returns boxes of quantiles from `boxes`, with a dot per trader from `dots`; profits in pebbles."""
     amount = alt.Axis(format=",~r", grid=True, tickCount=alt.ExprRef("width > 500 ? 9 : 4"))
     row = charts.category(labels, title)
     box = charts.named("boxes").encode(

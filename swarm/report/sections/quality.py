@@ -1,4 +1,4 @@
-"""The measures that economists judge markets by."""
+"""The section on market quality: the measures that economists judge markets by."""
 
 from swarm.report.parts import PANELS, SectionPlugin, Table
 from swarm.report.wording import count, plain
@@ -7,7 +7,7 @@ from swarm.simulation.record import RunRecord
 
 
 def market_quality(record: RunRecord) -> tuple[Table, ...]:
-    """The measures that economists judge markets by, for the market and for each good."""
+    """Returns a table of the measures that economists judge markets by, for the market and each good."""
     summary = record.summary
     goods = summary["goods"][:PANELS]
 
@@ -19,6 +19,7 @@ def market_quality(record: RunRecord) -> tuple[Table, ...]:
     rows = []
     for name, found in summary["quality"].items():
         by_good = found.get("by_good")
+        # Some measures are the market's alone, and leave the goods' cells empty.
         of_goods = [shown(by_good.get(good)) if by_good is not None else "" for good in goods]
         rows.append((plain(name), shown(found["market"]), *of_goods, MEANINGS[name]))
     return (

@@ -1,4 +1,4 @@
-"""Regions side by side: their prices, how far these lie apart, what each came to, and what was on the road."""
+"""The section on regions: their prices, how far these lie apart, what each came to, and what was on the road."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,7 +14,7 @@ from swarm.simulation.record import RunRecord
 
 
 def regions(record: RunRecord) -> tuple[Figure | Table, ...]:
-    """Prices of the regions side by side, how far they lie apart, what each came to, and what was on the road."""
+    """Returns figures and tables of the regions side by side; none where there is one market."""
     summary = record.summary
     if not summary.get("regions"):
         return ()
@@ -23,6 +23,7 @@ def regions(record: RunRecord) -> tuple[Figure | Table, ...]:
     # [kept rounds x regions x goods] prices, and [kept rounds x goods] how far they lie apart.
     frame = aggregates.region_prices(record)
     spec = region_price_chart(names, last)
+    # One deviation over regions per good, and their plain mean over goods.
     apart = aggregates.dispersion(record)
     mean = apart.group_by("round", maintain_order=True).agg(pl.col("percent").mean().round(2))
     spread = {"rows": aggregates.rows(apart), "mean": aggregates.rows(mean)}
@@ -79,6 +80,7 @@ def _road_table(record: RunRecord) -> Table:
             count(row["arrived"]),
             count(row["under_way"]),
             *(count(own["road"][row["asset"]]) for own in of.values()),
+            # The sum of all markets' accounts, which the reader can hold against what is under way.
             count(sum(own["road"][row["asset"]] for own in of.values())),
             count(row["toll"]),
         )
@@ -95,7 +97,8 @@ def _road_table(record: RunRecord) -> Table:
 
 
 def region_price_chart(names: Sequence[str], last: int) -> Spec:
-    """Reference prices of the one good in `rows`, a line for each region."""
+    """Returns reference prices of the one good in `rows`, a line for each region."""
+    # Regions take the colours of goods, since in this figure a panel is a good and a line a region.
     colours, dashes = zip(*(charts.good_colour(names, name) for name in names), strict=True)
     lines = charts.named("rows").encode(
         x=charts.round_axis(last),
@@ -103,6 +106,7 @@ def region_price_chart(names: Sequence[str], last: int) -> Spec:
         color=alt.Color("region:N", scale=alt.Scale(domain=list(names), range=list(colours)), legend=None),
         tooltip=[alt.Tooltip("region:N"), *charts.point_tooltip(("reference", "reference price, ticks", ",.4~r"))],
     )
+    # Dashes keep regions apart for those who do not see the colours, and beyond the eighth.
     strokes = alt.StrokeDash("region:N", scale=alt.Scale(domain=list(names), range=list(dashes)), legend=None)
     return charts.spec(
         *charts.backdrop(last),
@@ -113,7 +117,7 @@ def region_price_chart(names: Sequence[str], last: int) -> Spec:
 
 
 def dispersion_chart(goods: Sequence[str], last: int) -> Spec:
-    """How far prices lie apart over regions, a line for each good in `rows` and their mean in `mean`."""
+    """Returns the dispersion of prices over regions, a line for each good in `rows` and their mean in `mean`."""
     dashes = alt.Scale(domain=list(goods), range=[charts.good_colour(goods, good)[1] for good in goods])
     axis = charts.amount_axis("percent", "deviation over regions (% of the mean)", ",~r")
     lines = charts.named("rows").encode(

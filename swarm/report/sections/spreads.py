@@ -1,4 +1,4 @@
-"""Spreads over traders, as several sections draw them: the median and the band from 10% to 90%, round by round."""
+"""Draws spreads over traders for several sections: the median and the band from 10% to 90%, round by round."""
 
 import altair as alt
 
@@ -14,7 +14,9 @@ COMPARED_KEYS = (*SPREAD_KEYS, Key("median of everybody", "var(--muted)", "dashe
 def by_kind(
     record: RunRecord, heading: str, column: str, divisor: int, title: str, pattern: str, everyone: Rows
 ) -> Figure:
+    """Returns a panel for each kind's spread of `column`, before the median of `everyone`."""
     found = aggregates.rows(aggregates.spread(record, column, divisor, ("kind",)))
+    # One scale for all panels, or a poor kind would look as rich as the others.
     ends = min(0.0, *(row["low"] for row in found)), max(row["high"] for row in found)
     spec = spread_over_rounds_chart(record.summary["rounds"], title, pattern, height=150, compared=True, ends=ends)
     middle = [{"round": row["round"], "median": row["median"]} for row in everyone]
@@ -33,7 +35,7 @@ def by_kind(
 def spread_over_rounds_chart(
     last: int, title: str, pattern: str, *, height: int, compared: bool = False, ends: tuple[float, float] | None = None
 ) -> Spec:
-    """Median and 10-90% band from `rows`, between `ends`; where `compared`, the median in `everyone` as dashes."""
+    """Returns median and 10-90% band from `rows`, between `ends`; `compared` adds that in `everyone` as dashes."""
     base = charts.named("rows").encode(x=charts.round_axis(last, 0))
     hover = charts.point_tooltip(("median", "median", pattern), ("low", "10%", pattern), ("high", "90%", pattern))
     axis = charts.amount_axis("low", title, pattern)
@@ -46,5 +48,6 @@ def spread_over_rounds_chart(
     if compared:
         everyone = charts.named("everyone").encode(x=charts.round_axis(last, 0), y=alt.Y("median:Q"))
         layers.append(everyone.mark_line(color=charts.MUTED, strokeWidth=1.3, strokeDash=[3, 2], clip=True))
+    # Unseen, and last so that it lies on top and answers to the pointer.
     layers.append(base.mark_circle(size=90, opacity=0, clip=True).encode(y=alt.Y("median:Q"), tooltip=hover))
     return charts.spec(*charts.backdrop(last, first=0), *layers, height=height)

@@ -1,4 +1,4 @@
-"""What each kind, and each mind, sold to each."""
+"""The section on who traded with whom: what each kind, and each mind, sold to each."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from swarm.simulation.record import RunRecord
 
 
 def trade(record: RunRecord) -> tuple[Figure, ...]:
-    """What each kind, and each mind, sold to each."""
+    """Returns a square of sellers by buyers for kinds, and one for minds."""
     summary = record.summary
     if record.tables["trades"].is_empty():
         return ()
@@ -34,7 +34,7 @@ def trade(record: RunRecord) -> tuple[Figure, ...]:
 
 
 def who_with_whom_chart(names: Sequence[str], noun: str, largest: int) -> Spec:
-    """A square of sellers by buyers, from `rows` with `seller`, `buyer`, `value`."""
+    """Returns a square of sellers by buyers, from `rows` with `seller`, `buyer`, `value`."""
     crowded = len(names) > 9
     # A column on a phone is some 45 px wide; names that would not stand level there slant.
     level = len(names) <= 5 and max(map(len, names)) <= 6
@@ -56,6 +56,7 @@ def who_with_whom_chart(names: Sequence[str], noun: str, largest: int) -> Spec:
         ],
     )
     strength = alt.Opacity("value:Q", scale=alt.Scale(domain=[0, max(1, largest)], range=[0.04, 0.62]), legend=None)
+    # Figures in the fields, unless there are too many for a field to hold one.
     layers = [base.mark_rect(color=charts.FIRST, stroke=charts.SURFACE, strokeWidth=2).encode(opacity=strength)]
     if not crowded:
         layers.append(base.mark_text(color=charts.INK, fontSize=12).encode(text=alt.Text("value:Q", format=".2~s")))

@@ -1,4 +1,4 @@
-"""Lots traded per round, and what was wanted or offered in vain."""
+"""The section on volume: lots traded per round, and what was wanted or offered in vain."""
 
 from collections.abc import Sequence
 
@@ -12,11 +12,12 @@ from swarm.simulation.record import RunRecord
 
 
 def volumes(record: RunRecord) -> tuple[Figure, ...]:
-    """Lots traded per round, and what was wanted or offered in vain."""
+    """Returns figures of lots traded per round, and of what was wanted or offered in vain."""
     summary = record.summary
     goods, last = summary["goods"], summary["rounds"]
     marks = charts.shock_marks(summary["shocks"], summary["rounds"])
     frame, _ = aggregates.prices(record)
+    # Goods without trade would be bars of no height that still answer to the pointer.
     stacked = aggregates.stacked(frame.filter(pl.col("volume") > 0), "volume", ["round"])
     bars = aggregates.rows(stacked, "round", "from", "to", "good", "volume", "y0", "y1")
     unmet = aggregates.rows(frame, "round", "from", "to", "good", "demand", "supply")
@@ -43,7 +44,7 @@ def volumes(record: RunRecord) -> tuple[Figure, ...]:
 
 
 def volume_chart(goods: Sequence[str], last: int, marks: Rows) -> Spec:
-    """Lots traded per round, stacked by good, from `rows` with `from`, `to`, `y0`, `y1`."""
+    """Returns lots traded per round, stacked by good, from `rows` with `from`, `to`, `y0`, `y1`."""
     bars = charts.named("rows").mark_rect(clip=True, stroke=charts.SURFACE, strokeWidth=0.6)
     encoded = bars.encode(
         x=charts.round_axis(last, column="from"),
@@ -57,7 +58,8 @@ def volume_chart(goods: Sequence[str], last: int, marks: Rows) -> Spec:
 
 
 def unfilled_chart(goods: Sequence[str], last: int) -> Spec:
-    """Lots that found no seller (up) and no buyer (down) of the one good in `rows`."""
+    """Returns lots that found no seller (up) and no buyer (down) of the one good in `rows`."""
+    # Supply hangs below the line, and is no negative number: labels go without a sign.
     axis = alt.Axis(labelExpr="format(abs(datum.value), ',~r')", tickCount=charts.TICKS)
     base = charts.named("rows").encode(
         x=charts.round_axis(last, column="from"),
@@ -70,6 +72,7 @@ def unfilled_chart(goods: Sequence[str], last: int) -> Spec:
     down = base.transform_calculate(down="-datum.supply")
     return charts.spec(
         *charts.backdrop(last),
+        # Demand stands full above the line, supply pale below it.
         base.mark_rect(clip=True).encode(
             y=alt.Y("demand:Q", title="unfilled (lots per round)", axis=axis, scale=alt.Scale(nice=charts.TICKS)),
             y2=alt.datum(0),

@@ -1,4 +1,4 @@
-"""Wealth of everybody and by kind, and how unequal it is."""
+"""The section on wealth: of everybody and by kind, and how unequal it is."""
 
 from swarm.report import aggregates, charts
 from swarm.report.charts import Panel, Spec
@@ -8,9 +8,10 @@ from swarm.simulation.record import RunRecord
 
 
 def wealth(record: RunRecord) -> tuple[Figure, ...]:
-    """Wealth of everybody, its Gini coefficient, and wealth by kind."""
+    """Returns figures of everybody's wealth, its Gini coefficient, and wealth by kind."""
     last = record.summary["rounds"]
     title, pattern = "wealth (pebbles)", ",.4~r"
+    # From cents to pebbles; the same rows are drawn behind every kind's panel.
     everyone = aggregates.rows(aggregates.spread(record, "wealth_cents", aggregates.CENTS))
     spec = spread_over_rounds_chart(last, title, pattern, height=240)
     gini = aggregates.rows(aggregates.wealth_gini(record))
@@ -35,7 +36,7 @@ def wealth(record: RunRecord) -> tuple[Figure, ...]:
 
 
 def gini_chart(last: int) -> Spec:
-    """The Gini coefficient over rounds, from `rows`."""
+    """Returns a line of the Gini coefficient over rounds, from `rows`."""
     base = charts.named("rows").encode(
         x=charts.round_axis(last, 0),
         y=charts.amount_axis("gini", "Gini coefficient (0 to 1)", ".2~f"),

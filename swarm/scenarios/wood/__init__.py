@@ -1,8 +1,9 @@
-"""The scenario `wood`: its section in `config.py`, its creatures and their rules in `creatures.py`."""
+"""The scenario `wood`: its section in `config`, its creatures and their rules in `creatures`, regions in `tilt`."""
 
 from swarm.scenarios.protocol import ScenarioPlugin
 from swarm.scenarios.wood.config import WoodConfig
-from swarm.scenarios.wood.creatures import Wood, tilted
+from swarm.scenarios.wood.creatures import Wood
+from swarm.scenarios.wood.tilt import tilted
 
 SCENARIO = ScenarioPlugin(
     name="wood",

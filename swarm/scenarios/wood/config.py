@@ -1,4 +1,4 @@
-"""The section `scenario` of the Wood, and the names that it uses. What they do, this module does not know."""
+"""Owns the section `scenario` of the Wood, and the names that it uses. What they do, this module does not know."""
 
 from typing import Annotated, Any, Literal
 
@@ -89,6 +89,6 @@ class WoodConfig(StrictModel):
     )
     @classmethod
     def _fill_in(cls, given: Any, info: ValidationInfo) -> Any:
-        """A table may name some of its entries; the rest are the defaults."""
+        """Returns a table with the defaults for the entries that it does not name."""
         default = cls.model_fields[info.field_name or ""].default
         return {**default, **given} if isinstance(given, dict) else given

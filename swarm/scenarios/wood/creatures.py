@@ -6,13 +6,11 @@ a mechanical consequence when the round is settled.
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
-from swarm.agents.decision import Rules
-from swarm.agents.forms.market import market_forms
-from swarm.agents.forms.protocol import Form
+from swarm.agents import forms
+from swarm.agents.forms.protocol import FormPlugin
 from swarm.agents.observation import Barter, Observation
 from swarm.market.config import MarketConfig
 from swarm.market.events import RoundCleared
@@ -70,10 +68,12 @@ class Wood:
         self.kinds: tuple[str, ...] = KINDS
         self.named_accounts: tuple[str, ...] = (ISSUE, EATEN, BURNT, SPOILED, VENTURE)
         self.trader = np.arange(traders)
+        # Kind k makes good k, and kinds take turns, so that all are equally many.
         self.trader_kind = self.trader % len(KINDS)
         self.makes = self.trader_kind
-        self.base_ticks = _by_good(config.start_price_ticks)
+        self.base_ticks = by_good(config.start_price_ticks)
         self.opening_reference_ticks = np.clip(self.base_ticks, 1, market.max_price_ticks)
+        # [traders, goods]: what each creature would pay more or less than others, for the whole run.
         self.taste_permille = draw_between(
             seed, "taste", np.int64(700), np.int64(1_300), self.trader[:, None], np.arange(len(GOODS))[None, :]
         )
@@ -85,7 +85,7 @@ class Wood:
         )
 
     def rules_text(self) -> str:
-        """The setting in a few sentences."""
+        """Returns the setting in a few sentences."""
         need = self.config.firewood_need_lots
         return (
             "You live in the Wood and trade acorns, berries, mushrooms, honey (foods) and firewood for pebbles.\n"
@@ -96,16 +96,16 @@ class Wood:
             + ". Hunger and cold spoil your mood."
         )
 
-    def forms(self, seed: int, rules: Rules, tick_cents: int) -> Mapping[str, Form[Any]]:
+    def forms(self) -> Mapping[str, FormPlugin]:
         """Returns the forms of a market."""
-        return market_forms(self.rules_text(), seed, rules, tick_cents)
+        return forms.of_markets()
 
     def resolve(self, round_: int, choices: Choices, market: MarketState) -> Resolved:
         """Returns the orders, which are for the market to clear."""
         return Resolved(choices.orders)
 
     def opening(self) -> list[Consequence]:
-        """Every creature's purse and stock, and its first harvest."""
+        """Returns every creature's purse and stock, and its first harvest."""
         everyone = np.ones_like(self.trader)
         return [
             Movement("endowment", ISSUE, self.trader, CASH * everyone, self.config.start_pebbles * 100 * everyone),
@@ -114,13 +114,14 @@ class Wood:
         ]
 
     def season(self, round_: int) -> Season:
-        """A run begins in autumn, so that the first winter comes early."""
+        """Returns the season of a round; a run begins in autumn, so that the first winter comes early."""
         return SEASONS[((round_ - 1) // self.config.season_rounds + 2) % len(SEASONS)]
 
     def observe(self, round_: int, market: MarketState, last: RoundCleared | None) -> Observation:
-        """Prices, seasons and news for all; purse, stores, needs and worths for each."""
+        """Returns prices, season and news for all, and each creature's purse, stores, needs and worths."""
         public = public_view(round_, self.rounds, self.season(round_), self._news(round_), market, last)
         have = market.balances[:, 1:]
+        # [traders, goods]: of its own good a creature needs none, and of firewood alone it keeps some.
         target = self._target_stock(round_)
         own = np.arange(len(GOODS))[None, :] == self.makes[:, None]
         need = np.where(own, 0, np.maximum(target - have, 0))
@@ -141,7 +142,8 @@ class Wood:
         return Observation(public, private)
 
     def after_clearing(self, round_: int, market: MarketState, cleared: RoundCleared) -> list[Consequence]:
-        """Shocks strike, creatures eat and burn, food spoils, moods move, and the next harvest comes in."""
+        """Returns what a round does: shocks, meals, firewood, spoilage and the next harvest; moods move with it."""
+        # Each consequence is applied to a copy at once, so that the next one sees what is left.
         balances = market.balances.copy()
         consequences: list[Consequence] = []
 
@@ -155,6 +157,7 @@ class Wood:
         for shock in self.config.shocks:
             for consequence in self._strike(shock, round_, balances):
                 apply(consequence)
+        # After the shocks, creatures live on what is left; food spoils after the meal, and then the harvest comes in.
         eaten, burnt, missing = self._consume(round_, balances[:, 1:])
         apply(self._matrix_movement("meals", eaten, EATEN))
         apply(self._matrix_movement("firewood burnt", burnt, BURNT))
@@ -166,7 +169,7 @@ class Wood:
         return consequences
 
     def snapshot(self) -> dict[str, Int64]:
-        """Moods, the last meal and what is in the venture."""
+        """Returns moods, the last meal and what is in the venture."""
         return {
             "mood_permille": self.mood_permille,
             "foods_eaten": self.foods_eaten,
@@ -174,13 +177,13 @@ class Wood:
         }
 
     def restore(self, snapshot: dict[str, Int64]) -> None:
-        """Go on with these moods, meals and investments."""
+        """Goes on with these moods, meals and investments."""
         self.mood_permille = snapshot["mood_permille"]
         self.foods_eaten = snapshot["foods_eaten"]
         self.invested_cents = snapshot["invested_cents"]
 
     def trader_columns(self) -> dict[str, Int64]:
-        """Mood in 1/1000 and the number of foods of the last meal."""
+        """Returns moods in 1/1000 and the number of foods of the last meal."""
         return {"mood_permille": self.mood_permille, "foods_eaten": self.foods_eaten}
 
     def _news(self, round_: int) -> tuple[str, ...]:
@@ -208,29 +211,34 @@ class Wood:
         return tuple(news)
 
     def _target_stock(self, round_: int) -> Int64:
-        """[goods]: what a prudent creature has in store, in lots: two meals, firewood for two rounds and a lot over."""
+        """Returns a prudent creature's store in lots, [goods]: two meals, firewood for two rounds and a lot over."""
         target = np.full(len(GOODS), 2, dtype=np.int64)
         need = self.config.firewood_need_lots
         target[FIREWOOD] = 1 + need[self.season(round_)] + need[self.season(round_ + 1)]
         return target
 
     def _worth(self, round_: int, cash: Int64, have: Int64, target: Int64, own: np.ndarray) -> Int64:
-        """[traders, goods]: what the next lot is worth in ticks, by taste, urgency, mood and purse.
+        """Returns what the next lot is worth in ticks, [traders, goods], by taste, urgency, mood and purse.
 
         The purse enters by its square root, so that the rich outbid the poor but not without bound; what is spare is
         worth half of the ordinary price.
         """
+        # In 1/1000: dear while there is none, ordinary up to the target, cheap beyond; firewood for now is dearest.
         urgency = np.where(have == 0, 1_250, np.where(have < target, 1_000, 600))
         burnt = self.config.firewood_need_lots[self.season(round_)]
         urgency[:, FIREWOOD] = np.where(have[:, FIREWOOD] < burnt, 1_500, urgency[:, FIREWOOD])
+        # In 1/1000: the worse the mood, the more it would pay; 0.8 to 1.2 of the ordinary worth.
         mood = 1_000 + 4 * (50 - self.mood_permille // 10)
         start = self.config.start_pebbles * 100
+        # Against the purse at the start, from 0.3 to 3.
         purse = np.sqrt(cash / start)
         purse_permille = np.clip(np.floor(purse * 1_000), 300, 3_000).astype(np.int64)
+        # In 1/100 of a tick, so that four roundings in a row lose little.
         worth = self.base_ticks[None, :] * self.taste_permille // 10
         worth = worth * urgency // 1_000
         worth = worth * mood[:, None] // 1_000
         worth = worth * purse_permille[:, None] // 1_000
+        # Half of the ordinary worth, for its own good and for what it has too much of.
         floor = self.base_ticks[None, :] * self.taste_permille // 20
         for shock in self.config.shocks:
             worth = worth * self._fashion_permille(shock, round_)[None, :] // 1_000
@@ -239,7 +247,7 @@ class Wood:
         return ticks
 
     def _fashion_permille(self, shock: Shock, round_: int) -> Int64:
-        """What a mania does to the worth of its good, while it lasts and for as long after."""
+        """Returns what a mania makes of worths in 1/1000, [goods], while it lasts and for as long after."""
         fashion = np.full(len(GOODS), 1_000, dtype=np.int64)
         if shock.kind == "mania":
             since = round_ - shock.round
@@ -250,11 +258,12 @@ class Wood:
         return fashion
 
     def _strike(self, shock: Shock, round_: int, balances: Int64) -> list[Consequence]:
-        """What a shock does at the settlement of `round_`."""
+        """Returns what a shock does when `round_` is settled."""
         good, since, title = GOODS.index(shock.good), round_ - shock.round, _title(shock)
         size = shock.size_permille
         match shock.kind:
             case "mania" if 0 <= since < shock.rounds:
+                # Up in each round of the mania, then down at once.
                 return [ReferenceMove(title, good, 1_000 + size // 4)]
             case "mania" if since == shock.rounds:
                 return [ReferenceMove(title, good, 1_000 - size)]
@@ -272,18 +281,20 @@ class Wood:
                 return []
 
     def _deposit(self, title: str, balances: Int64, size_permille: int) -> Movement:
-        """Every creature puts a share of its purse into the venture."""
+        """Returns the posting by which every creature puts a share of its purse into the venture."""
         self.invested_cents = balances[:, CASH] * size_permille // 1_000
         return Movement(title, self.trader, VENTURE, np.full_like(self.trader, CASH), self.invested_cents)
 
     def _pay_out(self, title: str, good: int) -> list[Consequence]:
-        """A fifth comes back to those who paid in; the rest went to the producers the venture had bought from."""
+        """Returns the postings of a failed venture: a fifth to those who paid in, the rest to its suppliers."""
         returned = self.invested_cents // 5
         rest = int((self.invested_cents - returned).sum())
+        # Nobody makes the good in a population of few; then all share.
         suppliers = np.flatnonzero(self.makes == good)
         if not len(suppliers):
             suppliers = self.trader
         shares = np.full(len(suppliers), rest // len(suppliers), dtype=np.int64)
+        # Odd cents go to the first ones, so that nothing is left in the venture.
         shares[: rest - int(shares.sum())] += 1
         self.invested_cents = np.zeros_like(self.invested_cents)
         return [
@@ -292,12 +303,14 @@ class Wood:
         ]
 
     def _storm(self, title: str, balances: Int64, good: int, size_permille: int) -> list[Consequence]:
-        """The largest tenth of hoards lose a share of their stock to those who have least of it, a lot at a time."""
+        """Returns the posting by which the largest tenth of hoards lose a share to those who have least, lot by lot."""
         stock = balances[:, good + 1]
+        # Stable, so that equal stocks stand by trader and a replay takes the same ones.
         richest_first = np.argsort(-stock, kind="stable")
         hoards = richest_first[: max(1, len(stock) // 10)]
         lost = stock[hoards] * size_permille // 1_000
         total = int(lost.sum())
+        # Poorest first, in turns, until all that was lost is given out.
         others = richest_first[len(hoards) :][::-1]
         if not total or not len(others):
             return []
@@ -306,11 +319,12 @@ class Wood:
         return [Movement(title, source, target, np.full(total, good + 1), np.ones(total, dtype=np.int64))]
 
     def _consume(self, round_: int, stock: Int64) -> tuple[Int64, Int64, Int64]:
-        """Lots eaten and burnt, both [traders, goods], and lots of firewood that were missing, [traders].
+        """Returns lots eaten and burnt, both [traders, goods], and lots of firewood that were missing, [traders].
 
         A meal takes one lot of each of the foods that a creature has most of.
         """
         everyone = self.trader[:, None]
+        # At most one lot of each food, of those with the largest stock first.
         eaten = np.zeros_like(stock)
         by_stock = FOODS[np.argsort(-stock[:, FOODS], axis=1, kind="stable")][:, : self.config.meal_foods]
         eaten[everyone, by_stock] = np.minimum(stock[everyone, by_stock], 1)
@@ -321,11 +335,13 @@ class Wood:
 
     def _change_moods(self, missing_firewood: Int64) -> None:
         meal = np.array(MEAL_EFFECT)[self.foods_eaten]
+        # First towards the mean, then by meal and cold.
         reverted = self.mood_permille + (MOOD_MEAN - self.mood_permille) // MOOD_REVERSION
         self.mood_permille = np.clip(reverted + meal + COLD_EFFECT * missing_firewood, MOOD_FLOOR, MOOD_CEILING)
 
     def _spoil(self, round_: int, stock: Int64) -> Int64:
-        """[traders, goods]: a share of each stock, its odd part rounded up or down by the seed's draw."""
+        """Returns lots that spoil, [traders, goods]: a share of each stock, odd parts up or down by the seed's draw."""
+        # From 0 to 999 in 1/1000 of a lot: a share of 0.3 lots is one lot in three rounds of ten.
         dice = draw_between(
             self.seed,
             "spoilage",
@@ -335,15 +351,17 @@ class Wood:
             self.trader[:, None],
             np.arange(len(GOODS))[None, :],
         )
-        return (stock * _by_good(self.config.spoil_permille)[None, :] + dice) // 1_000
+        return (stock * by_good(self.config.spoil_permille)[None, :] + dice) // 1_000
 
     def _harvest(self, round_: int) -> Movement:
-        """Each creature's harvest: the ordinary one, one more or less by the kind's weather, less by a blight."""
+        """Returns each creature's harvest: the ordinary one, a lot more or less by the weather, less by a blight."""
         weather = draw_between(self.seed, "weather", np.int64(-1), np.int64(1), round_, np.arange(len(KINDS)))
+        # The weather is a kind's, and reaches each of its creatures or not.
         luck = (draw(self.seed, "luck", round_, self.trader) >> np.uint64(63)).astype(np.int64)
-        harvest = _by_good(self.config.harvest_lots)[self.makes]
+        harvest = by_good(self.config.harvest_lots)[self.makes]
         lots = np.where(harvest > 0, np.maximum(harvest + weather[self.trader_kind] * luck, 0), 0)
         for shock in self.config.shocks:
+            # From the round after the announcement on, for as many rounds as the blight lasts.
             if shock.kind == "blight" and shock.round < round_ <= shock.round + shock.rounds:
                 hit = self.makes == GOODS.index(shock.good)
                 lots = np.where(hit, lots * (1_000 - shock.size_permille) // 1_000, lots)
@@ -354,7 +372,8 @@ class Wood:
         return Movement(cause, trader, target, good + 1, lots[trader, good])
 
 
-def _by_good(table: dict[Good, int]) -> Int64:
+def by_good(table: dict[Good, int]) -> Int64:
+    """Returns a table by good as an array in the order of GOODS, [goods]."""
     return np.array([table[g] for g in GOODS], dtype=np.int64)
 
 
@@ -364,21 +383,3 @@ def _title(shock: Shock) -> str:
 
 def _with_article(noun: str) -> str:
     return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
-
-
-def tilted(config: WoodConfig, seed: int, permille: int) -> WoodConfig:
-    """The Wood of a region where each good begins as much dearer as its harvest is scarcer, or the other way round.
-
-    A harvest is a few whole lots: its odd part is a lot or none by the seed's draw.
-    """
-    good = np.arange(len(GOODS))
-    tilt = draw_between(seed, "tilt", -permille, permille, good)
-    dice = draw_between(seed, "tilted harvest", 0, 999, good)
-    price = np.clip(_by_good(config.start_price_ticks) * (1_000 + tilt) // 1_000, 1, 100_000)
-    harvest = np.minimum((_by_good(config.harvest_lots) * (1_000 - tilt) + dice) // 1_000, 10_000)
-    return config.model_copy(
-        update={
-            "start_price_ticks": dict(zip(GOODS, price.tolist(), strict=True)),
-            "harvest_lots": dict(zip(GOODS, harvest.tolist(), strict=True)),
-        }
-    )

@@ -34,12 +34,12 @@ class Asking:
         self._cents: Counter[str] = Counter()
 
     def started(self, plan: RunPlan, opening: MarketState, named: Int64) -> None:
-        """Take note of the limits that hold at the end."""
+        """Takes note of the limits that hold at the end."""
         self._shard = plan.last.shard
         self._charges = COMPUTE in plan.market.named_accounts
 
     def round_done(self, outcome: RoundOutcome) -> None:
-        """Count a round."""
+        """Counts a round."""
         staffed = outcome.staffed
         self._due.update(staffed.due)
         self._counts.update({name: getattr(staffed, name) for name in COUNTS})

@@ -17,14 +17,14 @@ class Conservation:
     name = "conservation"
 
     def started(self, plan: RunPlan, opening: MarketState, named: Int64) -> None:
-        """Keep what there is at the opening."""
+        """Keeps what there is at the opening."""
         self._accounts = plan.market.named_accounts
         self._assets = ("cash", *plan.scenario.goods)
         self._opening = self._balances = opening.balances
         self._opening_named = self._named = named
 
     def round_done(self, outcome: RoundOutcome) -> None:
-        """Keep what there is."""
+        """Keeps what there is."""
         self._balances, self._named = outcome.state.balances, outcome.named_balances
 
     def tables(self) -> Tables:

@@ -40,7 +40,7 @@ class Councils:
     name = "councils"
 
     def started(self, plan: RunPlan, opening: MarketState, named: Int64) -> None:
-        """Take note of the councils of the run and of its forks."""
+        """Takes note of the councils of the run and of its forks."""
         plans = [plan, *(fork.plan for fork in plan.forks())]
         sections = {name: d.section for p in plans for name, d in p.shard.definitions.items()}
         self._councils = {name: c for name, c in sections.items() if isinstance(c, CouncilConfig)}
@@ -49,7 +49,7 @@ class Councils:
         self._rows = 0
 
     def round_done(self, outcome: RoundOutcome) -> None:
-        """Keep what was judged, and count the turns of each council by what they came to."""
+        """Keeps what was judged, and count the turns of each council by what they came to."""
         if not self._councils:
             return
         turns = outcome.gathered.turns
@@ -156,7 +156,7 @@ def _rounded(value: float) -> float | None:
 
 
 def _paired(difference: "np.ndarray[Any, np.dtype[np.float64]]", rounds: Int64) -> list[float | None]:
-    """The mean difference of a turn with its 95% interval, by a bootstrap over rounds."""
+    """Returns the mean difference of a turn with its 95% interval, by a bootstrap over rounds."""
     _, cluster = np.unique(rounds, return_inverse=True)
     sums, items = np.bincount(cluster, weights=difference), np.bincount(cluster)
     drawn = np.random.default_rng(0).integers(0, len(items), (1_000, len(items)))

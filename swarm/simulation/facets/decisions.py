@@ -27,10 +27,10 @@ class Decisions:
         self._late = 0
 
     def started(self, plan: RunPlan, opening: MarketState, named: Int64) -> None:
-        """Begin with nothing."""
+        """Begins with nothing."""
 
     def round_done(self, outcome: RoundOutcome) -> None:
-        """Keep a row for each turn."""
+        """Keeps a row for each turn."""
         gathered, recorded = outcome.gathered, outcome.gathered.recorded
         turns, decisions = gathered.turns, gathered.decisions
         errors = [str(error) if error else "" for error in decisions.errors]

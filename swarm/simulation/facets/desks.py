@@ -40,14 +40,14 @@ class Desks:
         self._rows = 0
 
     def started(self, plan: RunPlan, opening: MarketState, named: Int64) -> None:
-        """Take note of the desks of the run and of its forks."""
+        """Takes note of the desks of the run and of its forks."""
         plans = [plan, *(fork.plan for fork in plan.forks())]
         self._desks = {name: desk for p in plans for name, desk in _desks_of(p).items()}
         self._traders = {name: n for p in plans for name, n in Counter(p.minds).items() if name in self._desks}
         self._faults: dict[str, Counter[str]] = {name: Counter() for name in self._desks}
 
     def round_done(self, outcome: RoundOutcome) -> None:
-        """Keep a row for each step."""
+        """Keeps a row for each step."""
         if not (desks := _desks_of(outcome.plan)):
             return
         turns, decisions = outcome.gathered.turns, outcome.gathered.decisions
@@ -91,7 +91,7 @@ def _mean_and_max(values: Any) -> dict[str, Any]:
 
 
 def _desks_of(plan: RunPlan) -> dict[str, DeskConfig]:
-    """The desks that some trader sits at, by name."""
+    """Returns the desks that some trader sits at, by name."""
     defined = plan.shard.definitions
     return {name: found.section for name, found in defined.items() if isinstance(found.section, DeskConfig)}
 

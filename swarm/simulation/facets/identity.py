@@ -22,11 +22,11 @@ class Identity:
     name = "identity"
 
     def started(self, plan: RunPlan, opening: MarketState, named: Int64) -> None:
-        """Keep the plan."""
+        """Keeps the plan."""
         self._plan, self._round = plan, 0
 
     def round_done(self, outcome: RoundOutcome) -> None:
-        """Keep the round's number."""
+        """Keeps the round's number."""
         self._round = outcome.round
 
     def tables(self) -> Tables:
@@ -56,7 +56,7 @@ class Identity:
         }
 
     def _parts(self) -> list[tuple[RunPlan, int, int]]:
-        """The plans under which rounds were done, each with its first and last round."""
+        """Returns the plans under which rounds were done, each with its first and last round."""
         plans = [self._plan, *(fork.plan for fork in self._plan.forks())]
         ends = [*(min(fork.round, self._round) for fork in self._plan.forks()), self._round]
         begins = [1, *(end + 1 for end in ends[:-1])]
@@ -64,7 +64,7 @@ class Identity:
         return [part for part in parts if part[1] <= part[2]] or parts[:1]
 
     def _shocks(self) -> list[dict[str, Any]]:
-        """The shocks of each part, as far as they reach into it; those of the last part to their end."""
+        """Returns the shocks of each part, as far as they reach into it; those of the last part to their end."""
         found: list[dict[str, Any]] = []
         parts = self._parts()
         for number, (plan, begin, end) in enumerate(parts):
@@ -100,7 +100,7 @@ def _told(plan: RunPlan, begin: int, end: int) -> dict[str, Any]:
 
 
 def _goes_on(before: Mapping[str, Any], told: Mapping[str, Any]) -> bool:
-    """Whether a shock is the same that a fork has cut in two."""
+    """Tells whether a shock is the same that a fork has cut in two."""
     same = all(before[key] == told[key] for key in before if key not in ("first_round", "last_round"))
     return same and bool(before["last_round"] + 1 == told["first_round"])
 

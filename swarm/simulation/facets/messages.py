@@ -21,11 +21,11 @@ class Messages:
         self._messages: Counter[str] = Counter()
 
     def started(self, plan: RunPlan, opening: MarketState, named: Int64) -> None:
-        """Take note of how many each trader hears."""
+        """Takes note of how many each trader hears."""
         self._contacts = plan.last.shard.traders.contacts(plan.traders)
 
     def round_done(self, outcome: RoundOutcome) -> None:
-        """Count a round."""
+        """Counts a round."""
         delivery = outcome.delivery
         self._pruned.update({str(reason): n for reason, n in delivery.pruned.items()})
         self._pruned["prompt_full"] += int(outcome.gathered.turns.pruned_messages.sum())

@@ -22,10 +22,10 @@ class Orders:
         self._resting: Counter[str] = Counter()
 
     def started(self, plan: RunPlan, opening: MarketState, named: Int64) -> None:
-        """Begin with nothing."""
+        """Begins with nothing."""
 
     def round_done(self, outcome: RoundOutcome) -> None:
-        """Count a round."""
+        """Counts a round."""
         self._rejections.update(str(reason) for reason in outcome.taken.rejected_reason)
         if outcome.cleared.resting:
             left_book = asdict(outcome.cleared.resting)

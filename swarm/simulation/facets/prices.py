@@ -21,11 +21,11 @@ class Prices:
         self._columns = Columns()
 
     def started(self, plan: RunPlan, opening: MarketState, named: Int64) -> None:
-        """Take note of the goods."""
+        """Takes note of the goods."""
         self._goods = np.array(plan.scenario.goods)
 
     def round_done(self, outcome: RoundOutcome) -> None:
-        """Keep a row for each good."""
+        """Keeps a row for each good."""
         cleared = outcome.cleared
         self._columns.add(
             {

@@ -30,7 +30,7 @@ class Facet(Protocol):
         ...
 
     def round_done(self, outcome: RoundOutcome) -> None:
-        """Keep one round, under the plan that held in it."""
+        """Keeps one round, under the plan that held in it."""
         ...
 
     def tables(self) -> Tables:
@@ -49,7 +49,7 @@ class Columns:
         self._parts: list[Mapping[str, Any]] = []
 
     def add(self, part: Mapping[str, Any]) -> None:
-        """Add the rows of a part; all parts have the same columns."""
+        """Adds the rows of a part; all parts have the same columns."""
         self._parts.append(part)
 
     def table(self) -> pl.DataFrame:

@@ -19,11 +19,11 @@ class Quality:
     name = "quality"
 
     def started(self, plan: RunPlan, opening: MarketState, named: Int64) -> None:
-        """Keep the opening."""
+        """Keeps the opening."""
         self._plan, self._state, self._round = plan, opening, 0
 
     def round_done(self, outcome: RoundOutcome) -> None:
-        """Keep the round."""
+        """Keeps the round."""
         self._plan, self._state, self._round = outcome.plan, outcome.state, outcome.round
 
     def tables(self) -> Tables:

@@ -26,11 +26,11 @@ class Regions:
         self._road: RoadRound | None = None
 
     def started(self, plan: RunPlan, opening: MarketState, named: Int64) -> None:
-        """Keep the setting, which knows the regions where there are several."""
+        """Keeps the setting, which knows the regions where there are several."""
         self._plan = plan
 
     def round_done(self, outcome: RoundOutcome) -> None:
-        """Keep the round in each region, and what travelled after it."""
+        """Keeps the round in each region, and what travelled after it."""
         if not outcome.of or not isinstance(outcome.plan.scenario, JointSetting):
             return
         goods = np.array(outcome.plan.scenario.goods)

@@ -28,11 +28,11 @@ class Rounds:
         self._done = 0
 
     def started(self, plan: RunPlan, opening: MarketState, named: Int64) -> None:
-        """Take note of how many rounds there are to be."""
+        """Takes note of how many rounds there are to be."""
         self._planned = plan.last.rounds
 
     def round_done(self, outcome: RoundOutcome) -> None:
-        """Keep a row."""
+        """Keeps a row."""
         self._done = outcome.round
         gathered, delivery, staffed = outcome.gathered, outcome.delivery, outcome.staffed
         unknown = gathered.recorded

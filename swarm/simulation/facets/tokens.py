@@ -27,14 +27,14 @@ class Tokens:
         self._own: tuple[RunPlan | None, Mapping[str, Sequence[str]]] = (None, {})
 
     def started(self, plan: RunPlan, opening: MarketState, named: Int64) -> None:
-        """Take note of who counts tokens, of which models have a price, and of a turn's budget."""
+        """Takes note of who counts tokens, of which models have a price, and of a turn's budget."""
         plans = [plan, *(fork.plan for fork in plan.forks())]
         self._models = {model.name: model for p in plans for model in p.models}
         self._several = {name for p in plans for name, mind in asking(p.shard).items() if mind.most.calls > 1}
         self._budget = plan.last.shard.budget.tokens_per_turn
 
     def round_done(self, outcome: RoundOutcome) -> None:
-        """Keep a row for each model."""
+        """Keeps a row for each model."""
         spent = spending(outcome.gathered.turns, outcome.plan.models)
         self._columns.add(
             {
@@ -74,13 +74,13 @@ class Tokens:
         return {"tokens": told, **({"answered_by": answered} if answered else {})}
 
     def _models_of(self, plan: RunPlan) -> Mapping[str, Sequence[str]]:
-        """The models that each mind asks by itself, looked up once for each plan."""
+        """Returns the models that each mind asks by itself, looked up once for each plan."""
         if self._own[0] is not plan:
             self._own = plan, own_models(plan.shard)
         return self._own[1]
 
     def _usd(self, tokens: pl.DataFrame) -> dict[str, float]:
-        """What each model cost whose prices are known; what a failed request cost nobody knows."""
+        """Returns what each model cost whose prices are known; what a failed request cost nobody knows."""
         usd: dict[str, float] = {}
         for name, model in self._models.items():
             if tokens.width and model.usd_per_million is not None and any(model.usd_per_million):
@@ -88,12 +88,12 @@ class Tokens:
         return usd
 
     def _counted_by(self) -> str:
-        """Who counted the tokens: the engine where it has a tokenizer and tells, else the project's estimate."""
+        """Returns who counted the tokens: the engine where it has a tokenizer and tells, else the project's estimate."""
         counters = {"engine" if model.counts_tokens else "estimate" for model in self._models.values()}
         return "mixed" if len(counters) > 1 else next(iter(counters), "none")
 
     def _keep_other_answers(self, outcome: RoundOutcome) -> None:
-        """Count the turns that ended with another model than the mind's own, as the governor may have it."""
+        """Counts the turns that ended with another model than the mind's own, as the governor may have it."""
         turns, own = outcome.gathered.turns, self._models_of(outcome.plan)
         # [minds, no model or a model] turns.
         shape = len(turns.minds), len(turns.models) + 1

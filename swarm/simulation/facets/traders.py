@@ -37,7 +37,7 @@ class Traders:
         self._columns = Columns()
 
     def started(self, plan: RunPlan, opening: MarketState, named: Int64) -> None:
-        """Keep what everybody begins with."""
+        """Keeps what everybody begins with."""
         rounds = plan.last.rounds
         self._every = max(1, -(-rounds * plan.traders // TRADER_ROWS))
         self._always = {rounds, *(fork.round for fork in plan.forks())}
@@ -47,7 +47,7 @@ class Traders:
         self._keep(plan, 0, opening, plan.scenario.trader_columns())
 
     def round_done(self, outcome: RoundOutcome) -> None:
-        """Keep a row for each trader in the rounds that are kept."""
+        """Keeps a row for each trader in the rounds that are kept."""
         plan, self._round = outcome.plan, outcome.round
         self._latest = plan, outcome.state
         if outcome.round % self._every == 0 or outcome.round in self._always:
@@ -84,7 +84,7 @@ class Traders:
         self._columns.add({name: column[there] for name, column in rows.items()})
 
     def _coming_and_going(self) -> dict[str, Any]:
-        """How many were there from which round on, at the end, and how many never left."""
+        """Returns how many were there from which round on, at the end, and how many never left."""
         if not self._population:
             return {}
         schedule = [[one.from_round, one.traders] for one in self._population]

@@ -22,12 +22,12 @@ class Trades:
         self._volume_lots = 0
 
     def started(self, plan: RunPlan, opening: MarketState, named: Int64) -> None:
-        """Take note of the goods and kinds."""
+        """Takes note of the goods and kinds."""
         self._goods = np.array(plan.scenario.goods)
         self._kinds = np.array(plan.scenario.kinds)[plan.scenario.trader_kind]
 
     def round_done(self, outcome: RoundOutcome) -> None:
-        """Keep a row for each trade."""
+        """Keeps a row for each trade."""
         trades = outcome.cleared.trades
         # [trades] minds of either side, as they decide in the market of the trade.
         buyer_mind, seller_mind = (

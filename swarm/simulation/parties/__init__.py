@@ -51,8 +51,8 @@ def read(sections: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, PartyPlug
             section = plugin.Config.model_validate_json(json.dumps(options))
         except ValidationError as error:
             first = error.errors()[0]
-            place = ".".join((key, *map(str, first["loc"])))
-            raise ConfigError(place, complaint(first["msg"]), f"these are the keys of a {plugin.name}") from None
+            wrong = ".".join((key, *map(str, first["loc"])))
+            raise ConfigError(wrong, complaint(first["msg"]), f"these are the keys of a {plugin.name}") from None
         found.append((name, plugin, section))
     return found
 
@@ -84,7 +84,7 @@ class ResumedParty:
 
 
 def resumed(parties: Sequence[Party], acted: Sequence[Mapping[int, Iterable[Acted]]], rounds: int) -> tuple[Party, ...]:
-    """Returns these parties as they go on in a run whose journals end after `rounds` whole rounds."""
+    """Returns these parties as they go on in a run whose journals end after `rounds` complete rounds."""
     past = {party.name: party for party in recorded(acted) if isinstance(party, RecordedParty)}
     return tuple(ResumedParty(party, past.get(party.name), rounds) for party in parties)
 

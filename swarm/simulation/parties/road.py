@@ -75,11 +75,11 @@ class UnderWay:
 
     @classmethod
     def nothing(cls) -> "UnderWay":
-        """An empty road."""
+        """Returns an empty road."""
         return cls(*(np.empty(0, dtype=np.int64) for _ in range(4)))
 
     def sums(self, assets: int) -> Int64:
-        """How much of each asset is under way."""
+        """Returns how much of each asset is under way."""
         total = np.zeros(assets, dtype=np.int64)
         np.add.at(total, self.asset, self.amount)
         return total
@@ -141,7 +141,7 @@ class Road:
         return movements
 
     def under(self, fee_permille: int, capacity_lots: int) -> None:
-        """Go by these from now on."""
+        """Goes by these from now on."""
         self.fee_permille, self.capacity_lots = fee_permille, capacity_lots
 
     def told(self, movements: Sequence[Movement]) -> RoadRound:
@@ -159,7 +159,7 @@ class Road:
             raise LedgerError(f"road: the markets' accounts have {held.tolist()} and {sent.tolist()} is under way")
 
     def _goods(self, regions: Sequence[RegionState], stays: Mask) -> tuple[UnderWay, Int64]:
-        """The goods that leave, and [travellers, 2] what is paid for them at either seat, in cents.
+        """Returns the goods that leave, and [travellers, 2] what is paid for them at either seat, in cents.
 
         Of what its seats can spare, a traveller takes the goods with the widest gain first, as far as it can carry them
         and the purse that they leave from can pay for.
@@ -188,7 +188,7 @@ class Road:
         return UnderWay(*(np.concatenate(c) for c in zip(*map(_columns, sent), strict=True))), toll
 
     def _cash(self, regions: Sequence[RegionState], toll: Int64, arrived: UnderWay, stays: Mask) -> UnderWay:
-        """The cash that leaves: half of what one purse has more than the other, with what has just come to it."""
+        """Returns the cash that leaves: half of what one purse has more than the other, with what has just come to it."""
         cash = self._at_seats(regions, "balances")[:, :, CASH] - toll
         purses = cash.copy()
         came = arrived.asset == CASH
@@ -212,7 +212,7 @@ class Road:
         return found
 
     def _by_region(self, moved: UnderWay, region: int, cause: str) -> list[Movement]:
-        """What of this takes place in a region: arrivals come to a side, all else leaves one. None where nothing is."""
+        """Returns what of this takes place in a region: arrivals come to a side, all else leaves one. None where nothing is."""
         side = 1 - moved.side if cause == LEFT else moved.side
         rows = np.flatnonzero((self.travellers.region[moved.traveller, side] == region) & (moved.amount > 0))
         if not len(rows):

@@ -12,4 +12,5 @@ def _client(model: EmbeddedModel) -> ModelClient:
     return EmbeddedEngine(model)
 
 
-ENGINE = EnginePlugin("embedded", EmbeddedModel, _client)
+# It picks letters of a menu and can call no tool.
+ENGINE = EnginePlugin("embedded", EmbeddedModel, _client, abilities=frozenset())

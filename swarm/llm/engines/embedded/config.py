@@ -29,11 +29,6 @@ class EmbeddedModel(ModelEntry):
     """Most tokens of one reply, which has two."""
 
     @property
-    def takes_tools(self) -> bool:
-        """It picks letters of a menu and can call no tool."""
-        return False
-
-    @property
     def may_count_more(self) -> bool:
         """Its words and numbers are tokens, none shorter than the estimate's pieces."""
         return False

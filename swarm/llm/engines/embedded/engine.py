@@ -49,9 +49,9 @@ Float64 = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """One request, tokenised; `actions` and `sayings` are how many letters it may answer with."""
+    """One request, tokenised; `actions` and `sayings` are the numbers of letters that it may answer with."""
 
-    place: int
+    index: int
     public: tokenizer.Lines
     private: tokenizer.Lines
     actions: int
@@ -66,41 +66,43 @@ class EmbeddedEngine:
         self._session = _session(config.name, config.temperament, config.threads)
 
     async def complete(self, requests: Sequence[ModelRequest], deadline_s: float) -> list[ModelReply]:
-        """Answer every request; other models compute beside it in other threads."""
+        """Answers every request; other models compute beside it in other threads."""
         return await asyncio.to_thread(self.answer, requests, deadline_s)
 
     def answer(self, requests: Sequence[ModelRequest], deadline_s: float) -> list[ModelReply]:
-        """Answer every request now; what is not begun by the deadline comes back as an error."""
+        """Answers every request now; what is not begun by the deadline comes back as an error."""
         started = perf_counter()
-        places = list(accumulate((request.samples for request in requests), initial=0))
-        replies = [ModelReply(NO_MENU, TokenUsage(0, 0), "error", 0.0)] * places[-1]
+        # Request i has its replies at starts[i] up to starts[i + 1]; what is no menu keeps the failure.
+        starts = list(accumulate((request.samples for request in requests), initial=0))
+        replies = [ModelReply(NO_MENU, TokenUsage(0, 0), "error", 0.0)] * starts[-1]
         for chunk, run in self._chunks(requests):
             if perf_counter() - started >= deadline_s:
                 for asked in chunk:
                     late = ModelReply("not begun by the deadline", _usage(asked, 0), "deadline", deadline_s)
-                    samples = requests[asked.place].samples
-                    replies[places[asked.place] : places[asked.place + 1]] = [late] * samples
+                    samples = requests[asked.index].samples
+                    replies[starts[asked.index] : starts[asked.index + 1]] = [late] * samples
                 continue
             for asked, letters in zip(chunk, run(), strict=False):
-                for number, sample in enumerate(requests[asked.place].singly()):
+                for number, sample in enumerate(requests[asked.index].singly()):
                     text = self._pick(letters, asked, sample.seed)
                     reply = ModelReply(text, _usage(asked, COMPLETION_TOKENS), "stop", perf_counter() - started)
-                    replies[places[asked.place] + number] = reply.shared() if number else reply
+                    replies[starts[asked.index] + number] = reply.shared() if number else reply
         return replies
 
     def shares(self, requests: Sequence[ModelRequest]) -> list[tuple[Float64, Float64]]:
-        """For each request of a menu, the likelihoods of its letters, of the action and of what is said."""
+        """Returns the likelihoods of the letters of each request: [actions] and [sayings], each adding up to 1."""
         found: dict[int, tuple[Float64, Float64]] = {}
         for chunk, run in self._chunks(requests):
             for asked, letters in zip(chunk, run(), strict=False):
-                found[asked.place] = (_softmax(letters[0, : asked.actions]), _softmax(letters[1, : asked.sayings]))
-        return [found[place] for place in range(len(requests))]
+                found[asked.index] = (_softmax(letters[0, : asked.actions]), _softmax(letters[1, : asked.sayings]))
+        return [found[index] for index in range(len(requests))]
 
     def _chunks(self, requests: Sequence[ModelRequest]) -> Iterator[tuple[list[_Asked], Callable[[], Float32]]]:
-        """Requests that are computed together, and the call that computes their logits, [CHUNK, 2, letters]."""
+        """Yields requests that are computed together, and the call that computes their logits, [CHUNK, 2, letters]."""
+        # Only prompts with the same public part and the same height go through the same arithmetic.
         groups: dict[tuple[tokenizer.Lines, int], list[_Asked]] = {}
-        for place, request in enumerate(requests):
-            if asked := _tokenised(place, request):
+        for index, request in enumerate(requests):
+            if asked := _tokenised(index, request):
                 height = -(-len(asked.private.rows) // BUCKET) * BUCKET
                 groups.setdefault((asked.public, height), []).append(asked)
         for (public, height), group in groups.items():
@@ -110,6 +112,7 @@ class EmbeddedEngine:
                 yield chunk, partial(self._run, grid, chunk, height)
 
     def _run(self, public: tokenizer.Ids, chunk: list[_Asked], height: int) -> Float32:
+        # [CHUNK, height, WIDTH] token ids; rows without a request stay padding.
         private = np.zeros((CHUNK, height, tokenizer.WIDTH), dtype=np.int64)
         for row, asked in enumerate(chunk):
             private[row] = tokenizer.grid(asked.private.rows, height)
@@ -118,10 +121,11 @@ class EmbeddedEngine:
 
     def _pick(self, logits: Float32, asked: _Asked, seed: int) -> str:
         letters = ""
-        for place, legal in enumerate((asked.actions, asked.sayings)):
-            rounded = np.rint(logits[place, :legal] * GRAIN) / GRAIN
+        for letter, legal in enumerate((asked.actions, asked.sayings)):
+            rounded = np.rint(logits[letter, :legal] * GRAIN) / GRAIN
             if self.config.temperature > 0:
-                chance = float(draw(seed, "letter", place)[0] >> np.uint64(11)) * 2.0**-53
+                # 53 bits of the seed's draw, as many as a float from 0 to 1 holds.
+                chance = float(draw(seed, "letter", letter)[0] >> np.uint64(11)) * 2.0**-53
                 shares = _softmax(rounded / self.config.temperature)
                 number = min(int(np.searchsorted(np.cumsum(shares), chance, side="right")), legal - 1)
             else:
@@ -135,13 +139,14 @@ def _usage(asked: _Asked, completion: int) -> TokenUsage:
 
 
 def _softmax(logits: npt.NDArray[Any]) -> Float64:
+    # The largest becomes 1, so that no power overflows.
     raised = np.exp(logits.astype(np.float64) - logits.max())
     shares: Float64 = raised / raised.sum()
     return shares
 
 
-def _tokenised(place: int, request: ModelRequest) -> _Asked | None:
-    """None where the request is no menu's."""
+def _tokenised(index: int, request: ModelRequest) -> _Asked | None:
+    """Returns a request as tokens; None where it is no menu's."""
     pairs = request.schema.get("enum")
     public_text, private_text = tokenizer.split_prompt(request.messages[-1].content)
     if not pairs or not private_text:
@@ -152,16 +157,17 @@ def _tokenised(place: int, request: ModelRequest) -> _Asked | None:
         return None
     public = _bounded(tokenizer.encode_public(public_text))
     private = _bounded(tokenizer.encode(private_text, tokenizer.market_goods(public_text)))
-    return _Asked(place, public, private, actions, sayings)
+    return _Asked(index, public, private, actions, sayings)
 
 
 def _bounded(lines: tokenizer.Lines) -> tokenizer.Lines:
-    """At most MOST_ROWS rows; gossip and news are given up first, since nothing else can be missed."""
+    """Returns at most MOST_ROWS rows; gossip and news are given up first, since nothing else can be missed."""
     surplus = len(lines.rows) - MOST_ROWS
     if surplus <= 0:
         return lines
     talk = (tokenizer.TOKEN["<HEARD>"], tokenizer.TOKEN["<NEWS>"])
     kept = []
+    # From the end, since what was heard last is given up first.
     for row in reversed(lines.rows):
         if surplus > 0 and row[0] in talk:
             surplus -= 1
@@ -172,10 +178,11 @@ def _bounded(lines: tokenizer.Lines) -> tokenizer.Lines:
 
 @lru_cache(maxsize=16)
 def _session(name: str, temperament: Temperament, threads: int) -> onnxruntime.InferenceSession:
-    """The model of a temperament, loaded once per process."""
+    """Returns the model of a temperament, loaded once per process."""
     weights = files("swarm.llm.engines.embedded") / "weights" / f"{temperament}.onnx"
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
+    # One order of additions, so that the same prompt gives the same logits.
     options.inter_op_num_threads = 1
     options.use_deterministic_compute = True
     options.log_severity_level = 3

@@ -34,7 +34,7 @@ _WORDS: tuple[str, ...] = (
 
 
 def _large(first: int, ratio: float, last: float) -> list[int]:
-    """Numbers from `first` up, each larger by `ratio`: what larger numbers are read as."""
+    """Returns numbers from `first` up to `last`, each larger by `ratio`: what larger numbers are read as."""
     numbers = []
     size = float(first)
     while size < last:
@@ -51,6 +51,7 @@ NUMBERS: tuple[int, ...] = (
 )
 """The numbers that have a token; others are read as the nearest of them, 1.5% (below -99: 4%) off at most."""
 
+# The weights were trained on these indices: a word that is added or moved needs new weights.
 VOCABULARY: tuple[str, ...] = (
     "<pad>",
     "<unk>",
@@ -75,7 +76,8 @@ _HEADINGS = frozenset(("MARKET", "SAY", "STOCK", "HEARD", "MENU"))
 
 @lru_cache(maxsize=65_536)
 def token_of(word: str) -> int:
-    """The token of a word that names no good."""
+    """Returns the token of a word that names no good."""
+    # As it stands, then as a number of any size, then without punctuation and capitals.
     if (known := TOKEN.get(word)) is not None:
         return known
     digits = word[1:] if word[:1] in "+-" else word
@@ -85,11 +87,12 @@ def token_of(word: str) -> int:
 
 
 def number_token(number: int) -> int:
-    """The token of the nearest number that has one."""
-    place = int(np.searchsorted(_NUMBER_ARRAY, number))
-    if place == len(NUMBERS) or (place and number - NUMBERS[place - 1] < NUMBERS[place] - number):
-        place -= 1
-    return FIRST_NUMBER + place
+    """Returns the token of the nearest number that has one."""
+    # The first number that is no smaller; the one before it may be nearer.
+    index = int(np.searchsorted(_NUMBER_ARRAY, number))
+    if index == len(NUMBERS) or (index and number - NUMBERS[index - 1] < NUMBERS[index] - number):
+        index -= 1
+    return FIRST_NUMBER + index
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,14 +109,14 @@ class Lines:
 
 
 def split_prompt(text: str) -> tuple[str, str]:
-    """The public part of a prompt, the same for many, and the private part, which begins with YOU."""
+    """Returns the public part of a prompt, the same for many, and the private part, which begins with YOU."""
     public, you, private = text.partition("\nYOU ")
     return public, f"YOU {private}" if you else ""
 
 
 @lru_cache(maxsize=256)
 def market_goods(public: str) -> tuple[str, ...]:
-    """The goods of a prompt: the first words of the rows of its market's table."""
+    """Returns the goods of a prompt: the first words of the rows of its market's table."""
     _, _, table = public.partition("\nMARKET ")
     rows = takewhile(lambda row: not row.startswith("SAY "), table.split("\n")[1:])
     return tuple(row.partition(" ")[0] for row in rows)[:GOOD_SLOTS]
@@ -121,12 +124,13 @@ def market_goods(public: str) -> tuple[str, ...]:
 
 @lru_cache(maxsize=256)
 def encode_public(public: str) -> Lines:
-    """The public part's rows; kept, since all of a round's prompts share it."""
+    """Returns the public part's rows; kept, since all of a round's prompts share it."""
     return encode(public, market_goods(public))
 
 
 def encode(text: str, goods: Iterable[str]) -> Lines:
-    """The rows of any part of a prompt."""
+    """Returns the rows of any part of a prompt."""
+    # A good is its row in the market's table, in every line of the prompt.
     slots = {good: TOKEN[f"<good {i}>"] for i, good in enumerate(goods)}
     rows: list[tuple[int, ...]] = []
     section = "ROUND"
@@ -137,6 +141,7 @@ def encode(text: str, goods: Iterable[str]) -> Lines:
         first = words[0]
         if first in _SECTION:
             section = first
+            # A heading names a section and has columns' names behind it, which no model needs.
             if first in _HEADINGS:
                 continue
             words = words[1:]
@@ -149,7 +154,7 @@ def encode(text: str, goods: Iterable[str]) -> Lines:
 
 
 def grid(rows: tuple[tuple[int, ...], ...], height: int) -> Ids:
-    """[height, WIDTH]: the rows, padded on the right and below; rows beyond `height` are left out."""
+    """Returns the rows as [height, WIDTH], padded on the right and below; rows beyond `height` are left out."""
     padded = np.zeros((height, WIDTH), dtype=np.int64)
     for i, row in enumerate(rows[:height]):
         padded[i, : len(row)] = row

@@ -1,4 +1,4 @@
-"""How an endpoint is asked: the body of a request, its headers and query, the key, and the proxy on the way.
+"""Writes what an endpoint is asked: the body of a request, its headers and query, the key, and the proxy on the way.
 
 It opens no connection. `api_key` is the one place where a key is taken from the environment.
 """
@@ -35,8 +35,8 @@ def headers(model: OpenAIModel, key: str | None) -> dict[str, str]:
 
 def url(model: OpenAIModel, path: str) -> URL:
     """Returns the address of a path of the API, with the query that the config adds to each."""
-    whole = URL(model.base_url + path)
-    return whole.with_query(model.request.query) if model.request.query else whole
+    url = URL(model.base_url + path)
+    return url.with_query(model.request.query) if model.request.query else url
 
 
 def proxy_for(target: URL) -> URL | None:
@@ -92,6 +92,7 @@ class Bodies:
             body["stream_options"] = {"include_usage": True}
         for key in self._omitted:
             body.pop(key, None)
+        # The schema is the largest part and the same for all, so its JSON is put into the body's text.
         packed = _ENCODER.encode({**body, **model.request.extra} if model.request.extra else body)
         if request.schema and model.response_format == "json_schema":
             packed = f'{packed[:-1]},"response_format":{self._format(request.schema)}}}'
@@ -100,7 +101,7 @@ class Bodies:
         return packed.encode()
 
     def _format(self, schema: dict[str, Any]) -> str:
-        """The response format in JSON, packed once for all requests that share a schema."""
+        """Returns the response format in JSON, packed once for all requests that share a schema."""
         if schema is not self._schema:
             named = {"name": "decision", "schema": strict_schema(schema), "strict": True}
             self._schema = schema

@@ -7,7 +7,7 @@ QUOTA_REST_S = 60.0
 
 
 class CircuitBreaker:
-    """Leaves an endpoint alone that fails: open after `failures` in a row, then one request per `rest_s` as a probe.
+    """A breaker that opens after `failures` in a row and then admits one request per `rest_s` as a probe.
 
     A failure counts only if its attempt began after the last success. So the slow requests of a burst, which all time
     out together after the fast ones have succeeded, do not look like an outage. A used-up quota opens it at once.
@@ -25,12 +25,12 @@ class CircuitBreaker:
 
     @property
     def is_open(self) -> bool:
-        """Whether requests are refused, but for probes."""
+        """Tells whether requests are refused, but for probes."""
         return self._resting_since is not None
 
     @property
     def is_worth_waiting_for(self) -> bool:
-        """Whether the endpoint may be back after its rest; money does not come by waiting."""
+        """Tells whether the endpoint may be back after its rest; money does not come by waiting."""
         return self.reason != "quota"
 
     def rest_left_s(self, now: float) -> float:

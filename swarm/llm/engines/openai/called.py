@@ -1,4 +1,4 @@
-"""Calls of tools as the API tells them beside a reply's text, whole or piece by piece, put into the text.
+"""Puts calls of tools, which the API tells beside a reply's text, whole or piece by piece, into the text.
 
 A reply is one text for whoever reads it. What is no call is left out; what a call means, this module does not know.
 """
@@ -22,10 +22,10 @@ class Called:
         if not isinstance(message, dict):
             return
         calls = message.get("tool_calls")
-        for place, call in enumerate(calls[:_MOST_CALLS] if isinstance(calls, list) else []):
+        for position, call in enumerate(calls[:_MOST_CALLS] if isinstance(calls, list) else []):
             if isinstance(call, dict):
                 index = call.get("index")
-                self._add(index if type(index) is int else place, call.get("function", call))
+                self._add(index if type(index) is int else position, call.get("function", call))
         # What calls were named before there could be several.
         self._add(0, message.get("function_call"))
 

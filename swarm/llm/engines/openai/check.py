@@ -1,4 +1,4 @@
-"""Whether endpoints serve their models, asked before a run by the run's own client with a request of the run.
+"""Asks endpoints whether they serve their models, before a run, by its own client and with one of its requests.
 
 A completion tells both ways: one that comes back well makes a model usable whatever else the endpoint says, and one
 that is refused tells why and which key to change. The listing of models is asked for hints alone: a name that was
@@ -88,6 +88,7 @@ async def _must_serve(model: OpenAIModel, conditions: CheckConditions) -> None:
             f"the environment variable {model.api_key_env} is not set",
             "put the endpoint's API key into it, or take api_key_env out if it needs none",
         )
+    # What the config says can be checked without asking anybody.
     _must_fit(model.context_tokens, conditions.tokens_per_turn)
     hello = ModelRequest(_HELLO, _SCHEMA, model.max_completion_tokens, 0)
     request = conditions.requests.get(model.name, hello)
@@ -98,6 +99,7 @@ async def _must_serve(model: OpenAIModel, conditions: CheckConditions) -> None:
         [reply] = await _client(changed).complete([asked], within_s)
         return reply
 
+    # Asked as the run will ask; a failure that another seed may mend is tried again.
     reply = await ask(model)
     for number in range(1, ATTEMPTS):
         if not reply.failed or _is_final(reply):
@@ -117,14 +119,14 @@ async def _must_serve(model: OpenAIModel, conditions: CheckConditions) -> None:
 
 
 def _is_final(reply: ModelReply) -> bool:
-    """Whether asking again cannot help, or costs too much time."""
+    """Tells whether asking again cannot help, or costs too much time."""
     if reply.finish_reason == "protocol":
         return _status_of(reply) >= 300 and "json_validate_failed" not in reply.text
     return reply.finish_reason in ("unauthorized", "model_not_found", "quota", "timeout", "deadline")
 
 
 def _client(model: OpenAIModel) -> OpenAIClient:
-    """The run's own client, but one that does not ask again: what passes is for a run to wait for."""
+    """Returns the run's own client, but one that does not ask again: what passes is for a run to wait for."""
     return OpenAIClient(model.model_copy(update={"retries": 0}))
 
 
@@ -142,7 +144,7 @@ def _must_fit(context: int | None, tokens_per_turn: int) -> None:
 
 
 def _refused(model: OpenAIModel, reply: ModelReply, found: list[str] | None) -> _UnusableError:
-    """What to say of an endpoint that refuses what a run asks."""
+    """Returns what to say of an endpoint that refuses what a run asks."""
     reason = f"{model.base_url} refuses what a run asks ({reply.text})"
     if found is None:
         return _UnusableError(reason, "docs/models.md says which keys change what is asked, such as request.omit")
@@ -150,7 +152,7 @@ def _refused(model: OpenAIModel, reply: ModelReply, found: list[str] | None) -> 
 
 
 def _failed(model: OpenAIModel, reply: ModelReply, listing: Collection[str] | None, within_s: float) -> _UnusableError:
-    """What to say of a model whose completion failed."""
+    """Returns what to say of a model whose completion failed."""
     where, status = model.base_url, _status_of(reply)
     match reply.finish_reason:
         case "timeout" | "deadline":
@@ -197,9 +199,10 @@ def _locked(model: OpenAIModel, status: int) -> _UnusableError:
 
 
 def _not_found(model: OpenAIModel, reply: ModelReply, known: tuple[str, ...]) -> _UnusableError:
-    """A missing model, or a server that has no such route."""
+    """Returns what to say of a missing model, or of a server that has no such route."""
     if not known and "model" not in reply.text.lower():
         return _other_protocol(model, "it has no /chat/completions")
+    # A misspelt name is told what was meant, any other what there is.
     close = difflib.get_close_matches(model.model, known, n=1)
     shown = f"; it has {', '.join(known[:8])}{', ...' if len(known) > 8 else ''}" if known else ""
     return _UnusableError(
@@ -215,7 +218,7 @@ def _other_protocol(model: OpenAIModel, why: str) -> _UnusableError:
 
 
 async def _listing(model: OpenAIModel) -> dict[str, int | None] | None:
-    """The models that the endpoint lists, and the context of each where it is told; None where it lists none."""
+    """Returns the context of each model that the endpoint lists, None where not told; None where it lists none."""
     address = asking.url(model, "/models")
     try:
         async with (
@@ -237,12 +240,13 @@ async def _listing(model: OpenAIModel) -> dict[str, int | None] | None:
 
 
 def _models_in(listing: Any) -> dict[str, int | None] | None:
-    """The models of a listing, which may be a bare array; None where it is no listing."""
+    """Returns the models of a listing, which may be a bare array; None where it is no listing."""
     entries = listing.get("data") if isinstance(listing, dict) else listing
     if not isinstance(entries, list):
         return None
     found: dict[str, int | None] = {}
     for entry in entries:
+        # OpenAI's listings have objects with an id; some servers give names alone.
         name = entry.get("id", entry.get("name")) if isinstance(entry, dict) else entry
         if isinstance(name, str):
             told = [entry.get(key) for key in _CONTEXT_KEYS] if isinstance(entry, dict) else []

@@ -1,4 +1,4 @@
-"""A model behind an OpenAI-compatible HTTP API, reached at as little CPU as HTTP can be had for.
+"""Reaches a model behind an OpenAI-compatible HTTP API, at as little CPU as HTTP can be had for.
 
 It owns connections, attempts and deadlines; it knows nothing of decisions. Whatever an endpoint does, a request ends as
 one `ModelReply` within its deadline: bodies are capped before they are parsed, and nothing waits without bound.
@@ -87,6 +87,7 @@ class OpenAIClient:
             text = f"the environment variable {self.config.api_key_env} is not set here"
             return [ModelReply(text, TokenUsage(0, 0), "unauthorized", 0.0)] * sum(r.samples for r in requests)
         asked = [one for r in requests for one in (r.singly() if self._asks_singly else (r,))]
+        # Workers take requests from one iterator, and write replies where their request's samples belong.
         indices = accumulate((r.samples for r in asked), initial=0)
         replies: list[ModelReply | None] = [None] * sum(r.samples for r in asked)
         left = iter(list(zip(indices, asked, strict=False)))
@@ -99,7 +100,7 @@ class OpenAIClient:
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[_Connections]:
-        """The kept connections, or others for one batch where none are kept in the event loop that runs."""
+        """Yields the kept connections, or others for one batch where none are kept in the event loop that runs."""
         if self._kept is not None and self._kept.loop is asyncio.get_running_loop():
             yield self._kept
             return
@@ -178,6 +179,7 @@ class OpenAIClient:
         while attempts <= self.config.retries:
             if attempts:
                 pause = failure.retry_after_s if failure.retry_after_s is not None else _backoff_s(request, attempts)
+                # A pause that ends after the deadline is not begun: the failure is told now.
                 if loop.time() + pause >= due:
                     break
                 await asyncio.sleep(pause)
@@ -200,7 +202,7 @@ class OpenAIClient:
     async def _attempt(
         self, connections: _Connections, body: bytes, request: ModelRequest, due: float
     ) -> Completion | Failure:
-        """One HTTP request, whatever becomes of it."""
+        """Makes one HTTP request and returns what became of it."""
         loop, slots = connections.loop, connections.slots
         try:
             async with asyncio.timeout_at(due):
@@ -208,6 +210,7 @@ class OpenAIClient:
         except TimeoutError:
             return Failure("deadline", "the deadline came before the endpoint had a free slot")
         begun = loop.time()
+        # Asked after the slot was had, since the circuit may have opened while this request waited.
         if not self.breaker.admits(begun):
             slots.release()
             self.counts[self.breaker.reason] += 1
@@ -234,7 +237,7 @@ class OpenAIClient:
     async def _within(
         self, connections: _Connections, body: bytes, request: ModelRequest, late: float, due: float
     ) -> Completion | Failure:
-        """One HTTP request that ends by the earlier of two times, as a failure if it must."""
+        """Makes one HTTP request that ends by the earlier of two times, as a failure if it must."""
         try:
             async with asyncio.timeout_at(min(late, due)):
                 return await self._post(connections, body, request)
@@ -272,7 +275,7 @@ class OpenAIClient:
         return self._read(response, decoded(bytes(raw), content_type), request)
 
     def _read(self, response: aiohttp.ClientResponse, text: str, request: ModelRequest) -> Completion | Failure:
-        """What a whole body says."""
+        """Returns what a whole body says."""
         if response.status == 200 and text.lstrip("\ufeff \r\n").startswith(("data:", "event:")):
             # Events under the name of something else.
             return self._completed(_gathered(text), request)
@@ -290,7 +293,7 @@ class OpenAIClient:
     async def _streamed(
         self, response: aiohttp.ClientResponse, decompressor: Decompressor, request: ModelRequest
     ) -> Completion | Failure:
-        """Server-sent events, up to the end or to the point where the text has run away."""
+        """Reads server-sent events up to the end, or to the point where the text has run away."""
         reply = StreamedReply()
         first_token_at: float | None = None
         while not reply.done and (chunk := await response.content.readany()):
@@ -314,7 +317,7 @@ class OpenAIClient:
     def _completed(
         self, reply: StreamedReply | Failure, request: ModelRequest, first_token_at: float | None = None
     ) -> Completion | Failure:
-        """What the pieces of a stream come to."""
+        """Returns what the pieces of a stream come to."""
         if isinstance(reply, Failure):
             return self._shown(reply)
         if (failure := reply.end()) is not None:
@@ -329,7 +332,7 @@ class OpenAIClient:
         return Failure(failure.kind, self._told(failure.text), failure.retry_after_s, failure.passing)
 
     def _told(self, text: str) -> str:
-        """What somebody else wrote, on one line, short, and without the key."""
+        """Returns what somebody else wrote, on one line, short, and without the key."""
         if self._key:
             text = text.replace(self._key, "***")
         return encodable(" ".join(text.split())[:200])
@@ -342,7 +345,7 @@ def _gathered(text: str) -> StreamedReply | Failure:
 
 
 def _reason(error: BaseException) -> str:
-    """The system's word for a failed connection; asyncio's own repeats the address."""
+    """Returns the system's word for a failed connection; asyncio's own repeats the address."""
     number = getattr(getattr(error, "os_error", error), "errno", None)
     if isinstance(number, int) and number > 0:
         return os.strerror(number)
@@ -372,6 +375,6 @@ def _replies(outcome: Completion, request: ModelRequest, started: float, now: fl
 
 
 def _backoff_s(request: ModelRequest, attempts: int) -> float:
-    """A pause that doubles with each attempt; the request's seed spreads it, so that no burst comes back as one."""
+    """Returns a pause that doubles with each attempt; the request's seed spreads it, lest a burst come back as one."""
     spread = int(draw(request.seed, "backoff", attempts)[0]) / 2**64
     return float(min(_BACKOFF_S * 2 ** (attempts - 1), _MAX_BACKOFF_S) * (0.5 + spread))

@@ -1,4 +1,4 @@
-"""The keys of a model behind an HTTP endpoint, and which of their values make no sense."""
+"""Owns the keys of a model behind an HTTP endpoint, and tells which of their values make no sense."""
 
 import json
 import re
@@ -30,6 +30,7 @@ _WRITTEN = {
 """The keys of a request that the config has keys of its own for, and which those are."""
 
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
+# Headers that the client writes itself.
 _OWN_HEADERS = frozenset(
     {"host", "content-length", "content-type", "transfer-encoding", "connection", "accept-encoding", "expect", "te"}
     | {"upgrade", "trailer", "keep-alive", "content-encoding"}
@@ -67,6 +68,7 @@ class RequestConfig(StrictModel):
         for name, value in headers.items():
             if not _HEADER.fullmatch(name):
                 raise ValueError(f"expected names of headers, got {name[:60]!r}")
+            # These follow from the body or the connection, and a wrong one breaks both.
             if name.lower() in _OWN_HEADERS:
                 raise ValueError(f"{name} is written by the client and cannot be set")
             if not (value.isascii() and value.isprintable()):
@@ -78,6 +80,7 @@ class RequestConfig(StrictModel):
     def _without_secrets(cls, named: dict[str, str]) -> dict[str, str]:
         if len(named) > _MOST_KEYS or sum(len(k) + len(v) for k, v in named.items()) > _MOST_CHARS:
             raise ValueError(f"expected at most {_MOST_KEYS} entries and {_MOST_CHARS} characters")
+        # A config is written to the run's folder and shown, where no key may stand.
         if secret := next((name for name in named if _SECRET.search(name)), None):
             raise ValueError(
                 f"{secret[:60]} may hold a secret, and what stands here is kept with the run; put the secret into an "
@@ -177,10 +180,12 @@ class OpenAIModel(ModelEntry):
                 "expected a URL without a user, a query or a fragment; a key comes from api_key_env, a query stands "
                 "under request.query"
             )
+        # The address of the whole call is what documentation often shows, and is taken as well.
         return url.rstrip("/").removesuffix("/chat/completions")
 
     @model_validator(mode="after")
     def _extra_overrides_nothing(self) -> "OpenAIModel":
+        # `omit` knows the bound by one name, whatever this endpoint calls it.
         bounds = ("max_tokens", "max_completion_tokens")
         omitted = {*self.request.omit, *(bounds if "max_tokens" in self.request.omit else ())}
         for key, remedy in _WRITTEN.items():

@@ -1,4 +1,4 @@
-"""What an endpoint's refusals mean: statuses, what bodies say is wrong, and for how long it wants to be left alone.
+"""Tells what an endpoint's refusals mean: statuses, what bodies say is wrong, how long it wants to be left alone.
 
 It reads what others wrote and believes none of it: whatever stands in a header or a body, a kind and a bounded wait
 come out. It knows no connection.
@@ -52,7 +52,7 @@ _PASSING_CODES = frozenset({"json_validate_failed", "failed_generation"})
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why an attempt brought no completion; `passing` says that another one may."""
+    """The reason why an attempt brought no completion; `passing` says that another one may."""
 
     kind: EngineFailure
     text: str
@@ -61,17 +61,18 @@ class Failure:
 
     @property
     def is_retried(self) -> bool:
-        """Whether another attempt is worth it."""
+        """Tells whether another attempt is worth it."""
         return self.kind in _RETRIED if self.passing is None else self.passing
 
     @property
     def is_sign_of_an_outage(self) -> bool:
-        """Whether many of this kind in a row close the endpoint; one reply that failed a schema does not."""
+        """Tells whether many of this kind in a row close the endpoint; one reply that failed a schema does not."""
         return self.kind in _SIGNS_OF_AN_OUTAGE and not self.passing
 
 
 def error_in(value: Any) -> Mapping[str, Any] | None:
     """Returns the error that a JSON value tells of, as an object; None where it tells of none."""
+    # Some servers wrap their error in a list.
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
     if not isinstance(value, dict):
@@ -91,10 +92,12 @@ def refusal(status: int, headers: Mapping[str, str], error: Mapping[str, Any] | 
 
     `told` is what the endpoint said, fit to be shown.
     """
+    # Words before statuses, since servers agree on the former more than on the latter.
     codes = _codes(error)
     if status == 200:
         status = _status_of(error, codes)
     message = str(error.get("message", "")) if error else ""
+    # Before 429, which many send for a used-up quota, too: waiting does not help there.
     if status == 402 or codes & _QUOTA_CODES or (400 <= status < 500 and _QUOTA_WORDS.search(message)):
         return Failure("quota", told)
     if codes & _FILTER_CODES:
@@ -115,7 +118,7 @@ def refusal(status: int, headers: Mapping[str, str], error: Mapping[str, Any] | 
 
 
 def _codes(error: Mapping[str, Any] | None) -> set[str]:
-    """The words of an error that programs read, in lower case."""
+    """Returns the words of an error that programs read, in lower case."""
     if error is None:
         return set()
     inner = error.get("innererror")
@@ -125,10 +128,11 @@ def _codes(error: Mapping[str, Any] | None) -> set[str]:
 
 
 def _status_of(error: Mapping[str, Any] | None, codes: set[str]) -> int:
-    """The status that an error within a reply of status 200 stands for; 500 where it does not say."""
+    """Returns the status that an error within a reply of status 200 stands for; 500 where it does not say."""
     if error is not None:
         for value in (error.get("code"), error.get("status"), error.get("status_code")):
             told = value.strip()[:4] if isinstance(value, str) else value
+            # A status may stand there as a number or as text, say "429".
             status = int(told) if isinstance(told, str) and told.isascii() and told.isdigit() else told
             if type(status) is int and 300 <= status <= 599:
                 return status
@@ -136,7 +140,8 @@ def _status_of(error: Mapping[str, Any] | None, codes: set[str]) -> int:
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """Returns for how many seconds the endpoint wants to be left alone, from 0 to a day; None where it does not say."""
+    """Returns the seconds for which the endpoint wants to be left alone, at most a day; None where it does not say."""
+    # OpenAI's own header is the finer one; the standard's may be seconds or a date.
     if (in_ms := _number(headers.get("Retry-After-Ms"))) is not None:
         return _bounded(in_ms / 1_000)
     header = headers.get("Retry-After")

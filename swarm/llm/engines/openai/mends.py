@@ -1,4 +1,4 @@
-"""Which keys of an entry make an endpoint take what a run asks, found by asking it in other ways.
+"""Finds which keys of an entry make an endpoint take what a run asks, by asking it in other ways.
 
 An endpoint that refuses a request says why in words of its own. They are read as a hint at what to try first; only what
 then works is told.
@@ -17,7 +17,7 @@ Ask = Callable[[OpenAIModel], Awaitable[ModelReply]]
 
 @dataclass(frozen=True, slots=True)
 class Mend:
-    """A change of an entry: how a config says it, what a refusal that it mends may speak of, and the change."""
+    """A change of an entry, as a config says it, with the words that a refusal which it mends may use."""
 
     said: str
     words: str
@@ -31,6 +31,7 @@ async def mends(model: OpenAIModel, told: str, ask: Ask) -> list[str] | None:
     """
     applied: list[str] = []
     while True:
+        # What the refusal speaks of comes first; a change that leads to another complaint is kept and built upon.
         likely, others = _in_order(model, told)
         for mend in likely:
             reply = await ask(changed := model.model_copy(update=mend.change))
@@ -53,7 +54,7 @@ def is_refused(reply: ModelReply) -> bool:
 
 
 def _in_order(model: OpenAIModel, told: str) -> tuple[list[Mend], list[Mend]]:
-    """The changes that are possible, those of which the refusal speaks apart from the others."""
+    """Returns the changes that are possible, those of which the refusal speaks apart from the others."""
     possible = list(_possible(model))
     likely = [mend for mend in possible if re.search(mend.words, told, re.IGNORECASE)]
     return likely, [mend for mend in possible if mend not in likely]

@@ -1,4 +1,4 @@
-"""What an endpoint's reply says, whatever its shape: from bytes to completions, or to the reason why there is none.
+"""Reads what an endpoint's reply says, whatever its shape: from bytes to completions, or to why there is none.
 
 Servers differ: content in parts, reasoning apart, refusals, errors under a status of 200, compression that nobody asked
 for. What is there is read; nothing in a body can raise. It knows no connection, no retry and no decision.
@@ -39,7 +39,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What one request brought: a sample, or several of the same prompt."""
+    """The reply to one request: a sample, or several of the same prompt."""
 
     samples: tuple[Sample, ...]
     first_token_at: float | None = None
@@ -47,7 +47,7 @@ class Completion:
 
 @dataclass(slots=True)
 class Said:
-    """What a choice says, in its parts."""
+    """The parts of what a choice says: text, reasoning, refusal, and how it ended."""
 
     text: str = ""
     reasoning: str = ""
@@ -100,7 +100,7 @@ class Said:
 
 
 class Decompressor:
-    """Undoes gzip and deflate, whether or not they were asked for; nothing grows beyond the cap of a reply."""
+    """A decoder of gzip and deflate, whether or not they were asked for; nothing grows beyond the cap of a reply."""
 
     def __init__(self, encoding: str) -> None:
         self._encodings = [e for e in (p.strip().lower() for p in encoding.split(",")) if e not in ("", "identity")]
@@ -120,6 +120,7 @@ class Decompressor:
         """Returns what the next bytes mean."""
         if not self._begun and chunk:
             self._begun = True
+            # Some gateways compress without saying so; gzip shows in its first two bytes.
             if self._encodings or chunk[:2] == _GZIP:
                 self._undo = zlib.decompressobj(_ANY_ZLIB)
         if self._undo is None:
@@ -137,6 +138,7 @@ class Decompressor:
         return self._undo is not None and not self._undo.eof
 
     def _decompressed(self, chunk: bytes) -> bytes:
+        # One byte beyond the cap is enough to see that it is passed.
         most = MAX_BODY_BYTES + 1
         try:
             told: bytes = self._undo.decompress(chunk, most)
@@ -217,13 +219,14 @@ def completion(
     longest = max(len(one.text) for one in said)
     if longest > MAX_REPLY_CHARS:
         return Failure("too_large", f"a reply of {longest} characters")
-    whole = usage_of(told, request, "".join(one.text or one.reasoning for one in said))
-    samples = [_sample(one, told, whole) for one in said]
+    # The endpoint counts all samples together; each gets its share, and the first one the prompt.
+    total = usage_of(told, request, "".join(one.text or one.reasoning for one in said))
+    samples = [_sample(one, told, total) for one in said]
     if len(said) == 1:
         return Completion((samples[0],), first_token_at)
-    for number, tokens in enumerate(_shares(whole.completion, [one.text for one in said])):
-        usage = replace(whole, completion=tokens)
-        usage = replace(usage, cached_prompt=0, shared_prompt=whole.prompt) if number else usage
+    for number, tokens in enumerate(_shares(total.completion, [one.text for one in said])):
+        usage = replace(total, completion=tokens)
+        usage = replace(usage, cached_prompt=0, shared_prompt=total.prompt) if number else usage
         samples[number] = replace(samples[number], usage=usage)
     return Completion(tuple(samples), first_token_at)
 
@@ -233,6 +236,7 @@ def _sample(said: Said, told: Any, usage: TokenUsage) -> Sample:
     if said.finish == "content_filter":
         return Sample("the endpoint's content filter cut the reply off", "content_filter", usage)
     cut = said.finish in ("length", "max_tokens", "MAX_TOKENS")
+    # Text is an answer whatever else came with it; without any, the reason for that is looked for.
     if said.text and (cut or not said.text.isspace()):
         return Sample(encodable(said.text), "length" if cut else "stop", usage)
     if said.refusal or said.finish == "refusal":
@@ -244,7 +248,7 @@ def _sample(said: Said, told: Any, usage: TokenUsage) -> Sample:
 
 
 def _reasoned(told: Any) -> bool:
-    """Whether tokens went into reasoning that is not shown."""
+    """Tells whether tokens went into reasoning that is not shown."""
     details = told.get("completion_tokens_details") if isinstance(told, dict) else None
     tokens = details.get("reasoning_tokens") if isinstance(details, dict) else None
     return is_count(tokens) and tokens > 0
@@ -266,7 +270,7 @@ def usage_of(told: Any, request: ModelRequest, text: str) -> TokenUsage:
 
 
 def _shares(total: int, texts: Iterable[str]) -> list[int]:
-    """The completion tokens of each choice, of which an endpoint tells the sum: in proportion to their estimates."""
+    """Returns each choice's completion tokens, of which an endpoint tells the sum, in proportion to their estimates."""
     estimates = [count_tokens(text) + 1 for text in texts]
     ends = [total * end // sum(estimates) for end in accumulate(estimates)]
     return [end - start for start, end in pairwise([0, *ends])]

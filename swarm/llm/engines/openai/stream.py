@@ -1,4 +1,4 @@
-"""Replies as server-sent events, read as they are written, up to the end or to where the text has run away.
+"""Reads replies as server-sent events while they are written, to the end or to where the text has run away.
 
 It takes bytes and knows no connection. Line ends of all three kinds, comments, events of several data lines and events
 without an empty line between them are read; what is no object is no chunk and is passed over.
@@ -28,8 +28,8 @@ class Events:
         """Yields the data of every event that has ended."""
         buffer = self._rest + chunk
         # A carriage return at the end may be half of a line end.
-        whole, self._rest = (buffer[:-1], b"\r") if buffer.endswith(b"\r") else (buffer, b"")
-        *lines, last = whole.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
+        complete, self._rest = (buffer[:-1], b"\r") if buffer.endswith(b"\r") else (buffer, b"")
+        *lines, last = complete.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
         self._rest = last + self._rest
         for line in lines:
             yield from self._take(line)
@@ -44,13 +44,14 @@ class Events:
             data, self._data = self._data, []
             yield from _events(data)
             return
+        # A byte order mark may stand before the first line.
         name, _, value = line.lstrip(b"\xef\xbb\xbf").partition(b":")
         if name == b"data":
             self._data.append(value.decode("utf-8", "replace").strip())
 
 
 def _events(lines: list[str]) -> Iterator[str]:
-    """One event of all data lines, or one of each where they are whole in themselves."""
+    """Yields one event of all data lines, or one of each where they are whole in themselves."""
     lines = [line for line in lines if line]
     if len(lines) < 2 or all((line.startswith("{") and line.endswith("}")) or line == "[DONE]" for line in lines):
         yield from lines
@@ -75,7 +76,7 @@ class StreamedReply:
 
     @property
     def has_ended(self) -> bool:
-        """Whether the completion came to its end."""
+        """Tells whether the completion came to its end."""
         return self.done or self.said.finish is not None
 
     def feed(self, chunk: bytes) -> Failure | None:
@@ -85,6 +86,7 @@ class StreamedReply:
                 return failure
         if self._chars > MAX_REPLY_CHARS:
             return Failure("too_large", f"a reply of more than {MAX_REPLY_CHARS} characters")
+        # Looked for runaway text now and then, since each look reads the end of the text again.
         if self._unchecked >= _CHECK_CHARS:
             self._unchecked = 0
             self.given_up = runaway("".join(self._pieces), LOOP_WINDOW * 3 // 4) is not None
@@ -121,6 +123,7 @@ class StreamedReply:
         self.said.finish = choice.get("finish_reason") or self.said.finish
         delta = choice.get("delta")
         if delta is None:
+            # Some servers stream whole messages.
             delta = choice.get("message") or {}
         piece = Said()
         piece.add(delta)

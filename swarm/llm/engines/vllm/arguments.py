@@ -1,4 +1,4 @@
-"""What a model's config means to vLLM: the arguments of its engine and the environment of its process.
+"""Tells what a model's config means to vLLM: the arguments of its engine and the environment of its process.
 
 The values for a CPU were run; those for a GPU follow vLLM's documentation. This module imports nothing of vLLM.
 """
@@ -16,7 +16,7 @@ CPU_BLOCK_TOKENS = 32
 
 
 def engine_arguments(model: VllmModel) -> dict[str, Any]:
-    """The keyword arguments of vLLM's `AsyncEngineArgs`."""
+    """Returns the keyword arguments of vLLM's `AsyncEngineArgs`."""
     hardware = model.hardware
     arguments: dict[str, Any] = {
         "model": model.model_source,
@@ -62,7 +62,7 @@ def engine_arguments(model: VllmModel) -> dict[str, Any]:
 
 
 def environment(model: VllmModel) -> dict[str, str]:
-    """What must be in the environment before vLLM is imported."""
+    """Returns what must be in the environment before vLLM is imported."""
     variables = {
         # Without this every engine takes all cores, and several engines wait for each other.
         "OMP_NUM_THREADS": str(model.hardware.threads),

@@ -1,4 +1,4 @@
-"""Whether models of vLLM can be used, told from their config, their folder and the machine before anything is started.
+"""Tells whether models of vLLM can be used, by their config, their folder and the machine, before anything is started.
 
 What a model takes is computed from its published shape: the weights, the KV cache of one request of full length, and
 something for the rest. That is a lower bound: a model that passes may still find its GPU full.
@@ -35,7 +35,7 @@ class Gpu:
 
 @dataclass(frozen=True, slots=True)
 class ModelShape:
-    """What is known of a model: what its weights take as they are, bytes of KV cache per token, longest context."""
+    """The size of a model, as far as known: bytes of its weights, of KV cache per token, and its longest context."""
 
     weight_bytes: int | None
     kv_bytes_per_token: int | None
@@ -50,7 +50,7 @@ class _Unusable(Exception):
 
 
 def gpus() -> list[Gpu]:
-    """The GPUs of this machine as the driver's own tool lists them; none where it is not there or fails."""
+    """Returns the GPUs of this machine as the driver's own tool lists them; none where it is not there or fails."""
     command = shutil.which("nvidia-smi")
     if command is None:
         return []
@@ -59,12 +59,13 @@ def gpus() -> list[Gpu]:
         told = subprocess.run(query, capture_output=True, text=True, timeout=GPU_QUERY_TIMEOUT_S, check=True)  # noqa: S603
     except (OSError, subprocess.SubprocessError):
         return []
+    # A name may hold commas, so the memory is split off from the right; it is in MiB.
     rows = (line.rsplit(",", 1) for line in told.stdout.strip().splitlines())
     return [Gpu(name.strip(), int(mib) * 2**20) for name, mib in rows if mib.strip().isdigit()]
 
 
 def problems(models: Sequence[VllmModel], tokens_per_turn: int, here: bool, found: Sequence[Gpu]) -> list[str]:
-    """One line for each model that cannot be used: its name, the reason, the way out.
+    """Returns one line for each model that cannot be used: its name, the reason, the way out.
 
     `here` says that the engines will run on this machine, which has the GPUs `found`; else neither its packages nor
     its GPUs are looked at.
@@ -75,13 +76,14 @@ def problems(models: Sequence[VllmModel], tokens_per_turn: int, here: bool, foun
             _must_be_usable(model, tokens_per_turn, here, found)
         except _Unusable as error:
             lines.append(f"models: {model.name}: {error.reason}; {error.remedy}")
+    # Each by itself first; only then whether the GPUs are enough for all together.
     if here and not lines and (line := _too_many(models, found)):
         lines.append(line)
     return lines
 
 
 def warnings(models: Sequence[VllmModel]) -> list[str]:
-    """What a user should know although nothing is wrong."""
+    """Returns what a user should know although nothing is wrong."""
     return [
         f"models: {m.name}: trust_remote_code is on, so code that comes with {m.model_source} runs here"
         for m in models
@@ -90,7 +92,7 @@ def warnings(models: Sequence[VllmModel]) -> list[str]:
 
 
 def shape_of(model: VllmModel) -> ModelShape:
-    """What the folder's config or the catalogue tell of a model."""
+    """Returns what the folder's config or the catalogue tell of a model."""
     if model.weights != "hub":
         return _shape_in(Path(model.model_source).expanduser(), model.weights == "folder")
     entry = model.entry
@@ -105,6 +107,7 @@ def _must_be_usable(model: VllmModel, tokens_per_turn: int, here: bool, found: S
             "vLLM is not installed here",
             "docs/models.md says how to install it, or take another engine for this model",
         )
+    # From what costs a look at the disk to what needs a GPU; the first reason is told.
     if model.weights == "hub":
         _must_be_allowed(model)
     else:
@@ -134,6 +137,7 @@ def _must_be_allowed(model: VllmModel) -> None:
     entry = model.entry
     if entry is None or not entry.gated or model.model_source != entry.hub_id:
         return
+    # A gated model needs a token to be fetched, or must have been fetched before.
     home = Path(os.environ.get("HF_HOME") or Path("~/.cache/huggingface").expanduser())
     cache = Path(os.environ.get("HF_HUB_CACHE") or home / "hub")
     is_there = (cache / f"models--{entry.hub_id.replace('/', '--')}").is_dir()
@@ -181,13 +185,16 @@ def _must_fit(model: VllmModel, shape: ModelShape, found: Sequence[Gpu]) -> None
         )
     if shape.weight_bytes is None:
         return
+    # The published weights have two bytes per parameter; what is quantized has as many as its method takes.
     weights = (
         shape.weight_bytes * _QUANTIZED_BYTES[model.quantization] / 2 if model.quantization else shape.weight_bytes
     )
     per_token = (shape.kv_bytes_per_token or 0) / (2 if model.kv_cache_dtype == "fp8" else 1)
+    # At the least one request of full length must fit, or the engine refuses to start.
     cache = model.kv_cache_bytes or per_token * model.max_model_len
     needed = weights + cache + WORKSPACE_BYTES
     smallest = min(gpu.memory_bytes for gpu in found)
+    # Replicas land on any GPU, so the smallest decides; a model that is split has several of them.
     has = smallest * hardware.memory_share * max(1, int(hardware.num_gpus))
     if needed > has:
         raise _Unusable(
@@ -236,15 +243,19 @@ def _shape_in(folder: Path, with_weights: bool) -> ModelShape:
     weight_bytes = sum(path.stat().st_size for path in _weight_files(folder)) if with_weights else None
     if width is None or layers is None or heads is None:
         return ModelShape(weight_bytes, None, context)
+    # Heads that share their keys and values (grouped-query attention) make the cache smaller.
     per_head = number("head_dim") or width // heads
     keys = number("num_key_value_heads") or heads
     if weight_bytes is None and words is not None and inner is not None:
+        # Parameters by shape: attention's four matrices, three matrices of each expert, and the embeddings.
         experts = number("num_local_experts", "num_experts") or 1
         attention = 2 * width * per_head * (heads + keys)
         embeddings = words * width * (1 if config.get("tie_word_embeddings") else 2)
         told = str(config.get("dtype") or config.get("torch_dtype"))
         weight_bytes = _VALUE_BYTES.get(told, 2) * (embeddings + layers * (attention + 3 * experts * width * inner))
-    return ModelShape(weight_bytes, 2 * 2 * layers * keys * per_head, context)
+    # A key and a value, of two bytes each.
+    kv_bytes_per_token = 2 * 2 * layers * keys * per_head
+    return ModelShape(weight_bytes, kv_bytes_per_token, context)
 
 
 def _gib(size: float) -> str:

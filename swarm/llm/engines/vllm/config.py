@@ -165,7 +165,7 @@ class VllmModel(ModelEntry):
 
     @property
     def has_system_role(self) -> bool:
-        """Whether messages may have the role of the system."""
+        """Tells whether messages may have the role of the system."""
         if self.system_role is not None:
             return self.system_role
         return self.entry.system_role if self.entry else True

@@ -1,4 +1,4 @@
-"""A vLLM engine behind the protocol of all models: one process of this one's children that holds the weights.
+"""Puts a vLLM engine behind the protocol of all models: one process of this one's children that holds the weights.
 
 It is the plain asynchronous engine and not `ray.serve.llm`. A batch is one message to a deployment of ours, where
 `ray.serve.llm` takes one per request; the engine is up in half the time and with a quarter less memory (28 s and
@@ -50,7 +50,7 @@ class VllmEngine:
         self._numbers = count()
 
     async def open(self) -> None:
-        """Load the model and wait until it answers; takes from half a minute to many."""
+        """Loads the model and waits until it answers, which takes from half a minute to many."""
         async with self._opening:
             if self._engine is not None:
                 return
@@ -67,22 +67,22 @@ class VllmEngine:
                 raise ModelError(f"models: {self.config.name}: the engine is up but does not answer: {reply.text}")
 
     async def close(self) -> None:
-        """End the engine's process."""
+        """Ends the engine's process."""
         async with self._opening:
             self._shut_down()
 
     async def check_health(self) -> None:
-        """Raise if the engine's process has ended."""
+        """Raises if the engine's process has ended."""
         if self._engine is not None:
             await self._engine.check_health()
 
     async def forget(self) -> None:
-        """Empty the prefix cache, so that what is measured next does not profit from what was before."""
+        """Empties the prefix cache, so that what is measured next does not profit from what was before."""
         if self._engine is not None:
             await self._engine.reset_prefix_cache()
 
     async def complete(self, requests: Sequence[ModelRequest], deadline_s: float) -> list[ModelReply]:
-        """Work on all requests at once; what is not done by the deadline is given up and comes back as an error."""
+        """Works on all requests at once; what is not done by the deadline is given up and comes back as an error."""
         if self._engine is None:
             await self.open()
         return await self._complete(requests, deadline_s)
@@ -106,7 +106,7 @@ class VllmEngine:
         return [reply for r, task in answered for reply in ([missed] * r.samples if task in late else task.result())]
 
     def tokens(self, requests: Sequence[ModelRequest]) -> list[list[int]]:
-        """Each prompt by the model's chat template and tokenizer; an empty one where the template refuses it."""
+        """Returns each prompt's tokens by the model's chat template; none where the template refuses it."""
         extra = dict(self.config.entry.template_arguments) if self.config.entry else {}
         # Those of most models begin with a bracket and are broken already; a tokenizer may know others.
         added = self._tokenizer.added_tokens_decoder.values()
@@ -132,7 +132,7 @@ class VllmEngine:
         return encoded
 
     async def _one(self, request: ModelRequest, tokens: list[int], started: float) -> list[ModelReply]:
-        """The replies to one prompt, which is computed once for all of its samples."""
+        """Returns the replies to one prompt, which is computed once for all of its samples."""
         from vllm import SamplingParams
         from vllm.inputs.engine import tokens_input
         from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
@@ -198,6 +198,7 @@ def _start(config: VllmModel) -> Any:
         with gpu_to_itself():
             return AsyncLLM.from_engine_args(AsyncEngineArgs(**engine_arguments(config)))
     except Exception as error:
+        # vLLM's last line says what was wrong; those before it say where.
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         reason = (lines or [type(error).__name__])[-1][:300]
         raise ModelError(f"models: {config.name}: vLLM does not start ({reason})") from error
@@ -205,7 +206,7 @@ def _start(config: VllmModel) -> Any:
 
 @contextlib.contextmanager
 def gpu_to_itself() -> Iterator[None]:
-    """While an engine starts, no other one starts on the same GPU, since each measures what memory is free.
+    """Keeps other engines from starting on the same GPU meanwhile, since each measures what memory is free.
 
     The lock is a file of the node for each GPU, so that it also holds between replicas that grow or restart on their
     own; the system lets go of it when a process dies. Without a GPU there is nothing to wait for.

@@ -1,4 +1,4 @@
-"""What is added to vLLM's worker: it does not outlive the process that started it.
+"""Makes vLLM's worker not outlive the process that started it.
 
 vLLM ends its processes when it is shut down. When a replica's process is killed together with its Ray, nobody does,
 and a model would stay on the GPU for good. This module imports neither vLLM nor Ray.

@@ -18,7 +18,7 @@ from swarm.scenarios.protocol import Consequence, MarketState, Movement
 from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.market import Market
 from swarm.simulation.plan import RunPlan
-from swarm.simulation.presence import DEPARTED, among, turnover
+from swarm.simulation.population import DEPARTED, among, turnover
 from swarm.simulation.record import Recorder
 from swarm.simulation.replay import replay
 from swarm.simulation.traders import Gathered, LocalTraders

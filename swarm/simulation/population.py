@@ -28,20 +28,20 @@ ARRIVAL, DEPARTURE = "arrival", "departure"
 MIN_TRADERS, MAX_TRADERS = 2, 200_000
 
 
-class PopulationStep(StrictModel):
+class PopulationStage(StrictModel):
     """How many traders there are from a round on."""
 
     from_round: int = Field(ge=1, le=1_000_000)
-    """The first round in which so many are there; 1 in the first step, and more in each that follows."""
+    """The first round in which so many are there; 1 in the first stage, and more in each that follows."""
 
     traders: int = Field(ge=MIN_TRADERS, le=MAX_TRADERS)
     """How many traders are there. Who comes has what the scenario gives at the opening, and who goes, the last first,
     leaves all that it has to the account `departed`."""
 
 
-def present_in(steps: Sequence[PopulationStep], round_: int) -> int:
-    """How many traders are there in a round; before the first round, as many as in it."""
-    return next(step.traders for step in reversed(steps) if step.from_round <= max(round_, 1))
+def population_in(stages: Sequence[PopulationStage], round_: int) -> int:
+    """Returns how many traders are there in a round; before the first round, as many as in it."""
+    return next(stage.traders for stage in reversed(stages) if stage.from_round <= max(round_, 1))
 
 
 def among(consequences: Sequence[Consequence], there: Mask) -> list[Consequence]:
@@ -105,7 +105,7 @@ def _departures(leaving: Mask, market: MarketState, tick_cents: int) -> Iterator
 
 
 def _rows_of(amounts: Int64, column: int | None, target: str, asset: int) -> tuple[Int64, str, Int64, Int64]:
-    """The rows of one movement to an account, of a column of amounts by trader."""
+    """Returns the rows of one movement to an account, of a column of amounts by trader."""
     amount = amounts if column is None else amounts[:, column]
     trader = np.flatnonzero(amount)
     return trader, target, np.full_like(trader, asset), amount[trader]

@@ -32,12 +32,12 @@ from swarm.simulation.journal import JournalReader
 from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.market import Market
 from swarm.simulation.plan import RunPlan
-from swarm.simulation.presence import DEPARTED, PopulationStep, present_in
+from swarm.simulation.population import DEPARTED, PopulationStage, population_in
 from swarm.simulation.record import Recorder, RunRecord
 from swarm.simulation.traders import Gathered, LocalTraders, TradersPort, gather
 from swarm.simulation.world import run_rounds
 
-STEPS = [
+STAGES = [
     {"from_round": 1, "traders": 12},
     {"from_round": 3, "traders": 20},
     {"from_round": 6, "traders": 8},
@@ -47,7 +47,7 @@ CONFIG: dict[str, Any] = {
     "name": "passing",
     "seed": 4,
     "rounds": 10,
-    "population": STEPS,
+    "population": STAGES,
     "models": [{"name": "a", "temperament": "value"}, {"name": "b", "temperament": "maker", "fault_rate": 0.2}],
     "traders": {"minds": {"a": 2, "b": 1, "zip": 3, "zi_c": 1}},
     "scenario": {"name": "wood", "shocks": [{"kind": "venture", "round": 4, "rounds": 3, "good": "honey"}]},
@@ -83,17 +83,23 @@ def record() -> RunRecord:
     [
         ({"population": 0}, "population: expected greater than or equal to 2, got 0"),
         ({"population": 1_000_000}, "population: expected less than or equal to 200000, got 1000000"),
-        ({"population": "many"}, "population: expected a whole number or a list of steps such as {from_round: 1, trad"),
-        ({"population": None}, "population: expected a whole number or a list of steps"),
-        ({"population": True}, "population: expected a whole number or a list of steps"),
-        ({"population": []}, "population: expected a whole number or a list of steps"),
-        ({"population": STEPS[1:]}, "population.0.from_round: expected 1, since the first step is the opening, got 3"),
         (
-            {"population": [*STEPS, STEPS[3]]},
-            "population.4.from_round: expected more than 8, the round of the step before, got 8",
+            {"population": "many"},
+            "population: expected a whole number or a list of stages such as {from_round: 1, trad",
+        ),
+        ({"population": None}, "population: expected a whole number or a list of stages"),
+        ({"population": True}, "population: expected a whole number or a list of stages"),
+        ({"population": []}, "population: expected a whole number or a list of stages"),
+        (
+            {"population": STAGES[1:]},
+            "population.0.from_round: expected 1, since the first stage is the opening, got 3",
         ),
         (
-            {"population": [STEPS[0], {"from_round": 2, "traders": 0}]},
+            {"population": [*STAGES, STAGES[3]]},
+            "population.4.from_round: expected more than 8, the round of the stage before, got 8",
+        ),
+        (
+            {"population": [STAGES[0], {"from_round": 2, "traders": 0}]},
             "population.1.traders: expected greater than or equal to 2, got 0",
         ),
         (
@@ -132,17 +138,17 @@ def test_a_schedule_makes_a_plan_for_the_most_that_are_there() -> None:
     assert (config.most_traders, plan.traders, len(plan.minds)) == (20, 20, 20)
     assert [plan.present(round_) for round_ in range(11)] == [12, *PRESENT]
     assert plan.market.named_accounts[-1] == DEPARTED
-    assert config.history_record()["population"] == STEPS
+    assert config.history_record()["population"] == STAGES
     assert compose(resolve(config.record())).run.config_sha256 == plan.config_sha256
 
 
-def test_a_step_holds_from_its_round_on() -> None:
-    steps = [PopulationStep(from_round=1, traders=5), PopulationStep(from_round=4, traders=9)]
-    assert [present_in(steps, round_) for round_ in (0, 1, 3, 4, 100)] == [5, 5, 5, 9, 9]
+def test_a_stage_holds_from_its_round_on() -> None:
+    stages = [PopulationStage(from_round=1, traders=5), PopulationStage(from_round=4, traders=9)]
+    assert [population_in(stages, round_) for round_ in (0, 1, 3, 4, 100)] == [5, 5, 5, 9, 9]
 
 
 def test_both_forms_of_the_key_are_explained() -> None:
-    keys = {key.place: (key.kind, key.default) for key in explain("wood")}
+    keys = {key.key: (key.kind, key.default) for key in explain("wood")}
     assert keys["population"] == ("integer 2 to 200,000 or list of sections", "40")
     assert keys["population[].from_round"][0] == "integer 1 to 1,000,000, required"
     assert keys["population[].traders"][0] == "integer 2 to 200,000, required"
@@ -242,10 +248,10 @@ def test_what_stood_of_those_who_left_is_forgotten() -> None:
 
 
 def test_who_comes_back_is_asked_whatever_stood_when_it_left() -> None:
-    steps = [{"from_round": r, "traders": n} for r, n in ((1, 12), (3, 8), (4, 12))]
+    stages = [{"from_round": r, "traders": n} for r, n in ((1, 12), (3, 8), (4, 12))]
     wake = {"price_permille": 0, "need": False, "fill": False, "message": False}
     config = CONFIG | {
-        "population": steps,
+        "population": stages,
         "rounds": 7,
         "models": [{"name": "menu", "temperament": "maker", "form": "menu"}],
         "traders": {"standing": {"max_rounds": 5, "wake": wake}},
@@ -342,7 +348,7 @@ def test_a_run_goes_on_from_wherever_it_was_cut_off(tmp_path: Path) -> None:
     config = written(tmp_path / "config.yaml", traders={**CONFIG["traders"], "standing": {"max_rounds": 2}})
     Session(RunsOn(local=True), RunFolder(tmp_path / "run")).execute(load(config))
     journal, head = tmp_path / "run" / "journal.swarm", tmp_path / "run" / "journal.head"
-    whole = journal.read_bytes()
+    complete = journal.read_bytes()
     reader = JournalReader(journal)
     records = [(offset, reader.unpacked(offset, payload)) for offset, payload in reader.payloads()]
     turns = [i for i, (_, record) in enumerate(records) if record[0] == "Transfer" and record[2] in TURNS]
@@ -350,11 +356,11 @@ def test_a_run_goes_on_from_wherever_it_was_cut_off(tmp_path: Path) -> None:
     assert causes == set(TURNS)
     # Before what a coming or a departure moves, within it, and right behind it.
     for cut in sorted({records[i + step][0] for i in turns for step in (0, 1)}):
-        journal.write_bytes(whole[:cut])
+        journal.write_bytes(complete[:cut])
         head.unlink(missing_ok=True)
         result = Session(RunsOn(local=True), RunFolder(tmp_path / "run")).resume()
         assert result.finished
-        assert journal.read_bytes() == whole, cut
+        assert journal.read_bytes() == complete, cut
         assert result.record.tables["rounds"]["traders"].to_list() == PRESENT
 
 
