@@ -13,7 +13,9 @@ from typing import Literal
 
 import psutil
 
+from swarm.agents.minds import PLUGINS as MINDS
 from swarm.limits import RESERVED_FILES
+from swarm.llm import engines
 
 State = Literal["ok", "missing", "warning"]
 
@@ -173,10 +175,9 @@ def _ports() -> Iterator[Finding]:
 
 def _optional() -> Iterator[Finding]:
     for package, cost in (
-        ("smolagents", "configs with traders.desks do not run; pip install '.[desks]' in a clone of the project"),
         ("numba", "the market uses numpy alone"),
         ("torch", "nothing but vLLM and `swarm train` needs it"),
-        ("vllm", "models of `engine: vllm` cannot run here; docs/models.md says how to install it"),
+        *_of_plugins(),
     ):
         installed = _version(package)
         yield Finding(
@@ -189,6 +190,21 @@ def _optional() -> Iterator[Finding]:
     ):
         found = shutil.which(command)
         yield Finding(command, "ok" if found else "missing", found or "not on the PATH", "" if found else cost)
+
+
+def _of_plugins() -> Iterator[tuple[str, str]]:
+    """What minds and engines import beyond what is always installed, and what is lost without it."""
+    for mind in (MINDS.find(name, "") for name in MINDS.names()):
+        if mind.extra:
+            package, extra = mind.extra
+            yield (
+                package,
+                f"minds of the kind {mind.name} do not run; pip install '.[{extra}]' in a clone of the project",
+            )
+    for engine in map(engines.find, engines.names()):
+        if engine.package:
+            package, remedy = engine.package
+            yield package, f"models of `engine: {engine.name}` cannot run here; {remedy}"
 
 
 def _version(package: str) -> str | None:

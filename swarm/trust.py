@@ -18,9 +18,7 @@ from urllib.parse import urlsplit
 from swarm import bounded_yaml
 from swarm.config import RunConfig
 from swarm.errors import ConfigError, OutputError, TrustError, called
-
-AT_HOME = ("scripted", "embedded")
-"""Engines that ask nobody and read nothing."""
+from swarm.llm import engines
 
 MOST_REMEMBERED = 2_000
 _FILES = ("_file", "_path", "_folder", "_dir", "tokenizer", "plugin", "module", "chat_template")
@@ -122,7 +120,7 @@ def is_loopback(url: str) -> bool:
 def _told(record: Mapping[str, Any], hosts: KeyHosts) -> Iterator[tuple[str, Any]]:
     """Yields what a config demands, in words and in the values that it rests on."""
     for entry in record["models"]:
-        if entry["engine"] in AT_HOME:
+        if engines.find(entry["engine"]).stays_here:
             continue
         url, variable, request = entry.get("base_url"), entry.get("api_key_env"), entry.get("request") or {}
         # No address: the engine loads something here.

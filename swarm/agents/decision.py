@@ -195,11 +195,6 @@ def find_value(text: str, cut: bool) -> tuple[Any, tuple[Repair, ...]] | Decisio
     return data, repairs
 
 
-def read_decision(text: str, rules: Rules, makes: int) -> Decision | DecisionError:
-    """The outcome of reading a whole reply."""
-    return read_reply(text, False, rules, makes).outcome
-
-
 def check_decision(data: Any, rules: Rules, makes: int) -> Decision | DecisionError:
     """The decision that plain values hold, or the first rule that it breaks."""
     # Only a reply that has orders is one that leaves something else out.

@@ -12,7 +12,7 @@ import numpy as np
 
 from swarm.agents.decision import DecisionError
 from swarm.agents.forms.menu import LETTERS
-from swarm.coordination.vote import MISSING, confident, scores
+from swarm.coordination.vote import MISSING, confident, scores, winners
 
 PASS = 0
 """The action that every menu has first."""
@@ -127,9 +127,7 @@ def _weighed(turn: CouncilTurn, voters: list[int], cast: Any, actions: int, draw
     total = scores(cast.reshape(1, -1), share, actions)[0]
     # What nobody voted for cannot win, whatever the weights.
     voted = np.isin(np.arange(actions), cast[cast != MISSING])
-    best = total[voted].max()
-    tied = voted & np.isclose(total, best, rtol=1e-12, atol=1e-12)
-    action = int(np.where(tied, drawn, -1.0).argmax())
+    action = int(winners(np.where(voted, total, -np.inf)[None], drawn[None])[0])
     likely = np.exp(total - total.max())
     return action, float(likely[action] / likely.sum())
 
@@ -137,7 +135,7 @@ def _weighed(turn: CouncilTurn, voters: list[int], cast: Any, actions: int, draw
 def _most(votes: Any, actions: int, drawn: Any) -> int:
     """The action that one member named most often."""
     counts = np.bincount(votes[votes != MISSING], minlength=actions)
-    return int(np.where(counts == counts.max(), drawn, -1.0).argmax())
+    return int(winners(counts[None], drawn[None])[0])
 
 
 def _letters(turn: CouncilTurn, chosen: Any, action: int) -> str:

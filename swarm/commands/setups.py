@@ -72,29 +72,14 @@ def list_models(context: typer.Context) -> None:
     if context.invoked_subcommand:
         return
     from swarm.agents.baselines import ARBITRAGE, BASELINE_SUMMARIES
-    from swarm.llm.catalogue import CATALOGUE
-    from swarm.llm.scripted import TEMPERAMENT_SUMMARIES
+    from swarm.llm import engines
 
     table = Table(box=None, padding=(0, 2), header_style="dim")
     for heading in ("mind", "what it is", "how it decides"):
         table.add_column(heading)
-    for entry in CATALOGUE.values():
-        size = f"{entry.lab}, {entry.parameters_b:g} B parameters, {entry.bytes_of_weights / 2**30:.0f} GiB"
-        table.add_row(
-            f"engine: vllm, catalogue: {entry.name}",
-            f"language model, {size}{', gated' if entry.gated else ''}",
-            f"{entry.role}; {entry.licence}; {entry.quirks}",
-        )
-    for name, summary in TEMPERAMENT_SUMMARIES.items():
-        table.add_row(f"engine: scripted, temperament: {name}", "scripted policy, no language model", summary)
-    # The embedded models were schooled by the scripted rules, so one sentence serves for both.
-    for name, summary in TEMPERAMENT_SUMMARIES.items():
-        what = "language model of this project's own, 0.99 M parameters; travels with the code"
-        table.add_row(
-            f"engine: embedded, temperament: {name}", what, f"Schooled to choose as this rule does: {summary}"
-        )
-    table.add_row("engine: openai", "any model behind an OpenAI-compatible API", "As base_url and model say.")
-    # Rules that are asked for by name: most as a mind, one as the way of travellers.
+    for name in engines.names():
+        for row in engines.find(name).rows:
+            table.add_row(row.keys, row.what, row.how)
     for baseline, summary in BASELINE_SUMMARIES.items():
         key = "regions.abroad" if baseline == ARBITRAGE else "traders.minds"
         table.add_row(f"{key}: {baseline}", "baseline, reads no text", summary)

@@ -29,25 +29,12 @@ def scores(answers: Int64, weights: Float64, options: int) -> Float64:
     return total
 
 
-def winners(total: Float64, ties: Float64 | None = None) -> Int64:
+def winners(total: Float64, ties: Float64) -> Int64:
     """Returns the option with the highest score of each item; among equal ones that with the highest of `ties`."""
-    if ties is None:
-        best: Int64 = total.argmax(axis=1)
-        return best
     # What ties is what lies within the rounding of a sum of weights.
     level = np.isclose(total, total.max(axis=1, keepdims=True), rtol=1e-12, atol=1e-12)
     drawn: Int64 = np.where(level, ties, -np.inf).argmax(axis=1)
     return drawn
-
-
-def majority(answers: Int64, options: int, ties: Float64 | None = None) -> Int64:
-    """Returns the option that most members chose."""
-    return winners(scores(answers, np.ones(answers.shape[1]), options), ties)
-
-
-def weighted(answers: Int64, weights: Float64, options: int, ties: Float64 | None = None) -> Int64:
-    """Returns the option with the largest sum of weights."""
-    return winners(scores(answers, weights, options), ties)
 
 
 def log_odds(accuracy: Float64, options: int) -> Float64:

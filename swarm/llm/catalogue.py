@@ -9,9 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-MISSION_LIMIT_B = 10.0
-"""Billions of parameters up to which a model is a small one, as the mission speaks of them."""
-
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
@@ -43,11 +40,6 @@ class CatalogueEntry:
         """What the published weights take."""
         # Two bytes for each parameter, unless the weights were published smaller.
         return self.weight_bytes or round(self.parameters_b * 2e9)
-
-    @property
-    def over_limit(self) -> bool:
-        """Tells whether it has more parameters than the mission speaks of."""
-        return self.parameters_b > MISSION_LIMIT_B
 
 
 _KIB = 1024

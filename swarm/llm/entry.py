@@ -74,6 +74,15 @@ class ModelEntry(StrictModel):
         return self
 
     @property
+    def connections(self) -> int:
+        """Most connections that one client keeps open at once; 0 where it opens none."""
+        return 0
+
+    def with_connections(self, most: int) -> Self:
+        """Returns the entry with so many connections at most."""
+        return self
+
+    @property
     def lab(self) -> str:
         """Who made the model, as far as the catalogue tells."""
         return UNKNOWN_LAB

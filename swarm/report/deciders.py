@@ -8,76 +8,82 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from swarm.llm.engines.protocol import Nature
 from swarm.report.wording import count, listed, opened
 
 Summary = Mapping[str, Any]
 
-SCRIPTED, BASELINE, EMBEDDED = "scripted policy", "baseline rule", "tiny embedded model"
-RULE_BEHIND, MODEL_BEHIND = "rule in code behind ", "model behind "
+BASELINE = Nature("baseline rule", "baseline rules", is_rule=True)
 AND = " and "
 """What stands between the natures of a mind that asks several models."""
 
-_PLURALS = {
-    SCRIPTED: "scripted policies",
-    BASELINE: "baseline rules",
-    EMBEDDED: "tiny language models of this project's own",
-}
 _NO_MODEL = "no language model"
+
+
+@dataclass(frozen=True, slots=True)
+class Decider:
+    """What a mind is: a rule, or each different thing that it asks."""
+
+    ones: tuple[Nature, ...]
+
+    @property
+    def name(self) -> str:
+        """What stands next to its results."""
+        return AND.join(one.name for one in self.ones)
+
+    @property
+    def plural(self) -> str:
+        """What several of them are called."""
+        return AND.join(one.plural for one in self.ones)
+
+    @property
+    def is_rule(self) -> bool:
+        """Tells whether it is made of rules in code alone and so is no language model."""
+        return all(one.is_rule for one in self.ones)
+
+    @property
+    def has_rule(self) -> bool:
+        """Tells whether some of what it asks is a rule in code."""
+        return any(one.is_rule for one in self.ones)
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
     """The traders of a part of a run for whom the same kind of thing decided."""
 
-    nature: str
+    decider: Decider
     traders: int
     minds: tuple[str, ...]
-
-    @property
-    def plural(self) -> str:
-        """The nature of several of them."""
-        return AND.join(map(_plural, self.nature.split(AND)))
 
 
 def parts(summary: Summary) -> Sequence[Summary]:
     """Returns the stretches of rounds between which a fork changed the run's config, one where there is no fork."""
     # A summary without parts is one stretch, whose facts stand at its top.
     found: Sequence[Summary] = summary.get("parts", ())
-    return found or ({key: summary[key] for key in ("minds", "engines", "asks") if key in summary},)
+    return found or ({key: summary[key] for key in ("minds", "natures", "asks") if key in summary},)
 
 
-def is_rule(nature: str) -> bool:
-    """Tells whether such a mind is made of rules in code alone and so is no language model."""
-    return all(map(_one_is_rule, nature.split(AND)))
+def nature_of_model(part: Summary, model: str) -> Nature:
+    """Returns what a model of the config is, as its engine has told the run."""
+    return Nature(**part["natures"][model])
 
 
-def has_rule(nature: str) -> bool:
-    """Tells whether some of what such a mind asks is a rule in code."""
-    return any(map(_one_is_rule, nature.split(AND)))
-
-
-def nature_of_model(part: Summary, model: str) -> str:
-    """Returns what a model of the config is."""
-    engine = part["engines"][model]
-    behind = RULE_BEHIND if model in part.get("rules", ()) else MODEL_BEHIND
-    return {"scripted": SCRIPTED, "embedded": EMBEDDED}.get(engine, f"{behind}{engine}")
-
-
-def nature_in(part: Summary, mind: str) -> str:
+def decider_in(part: Summary, mind: str) -> Decider:
     """Returns what a mind was in a part of the run: what the models that it asks are; without any, a rule."""
     # A mind with no entry of its own has the name of the one model that it asks.
-    models = part.get("asks", {}).get(mind) or ([mind] if mind in part["engines"] else [])
-    return AND.join(sorted({nature_of_model(part, model) for model in models})) or BASELINE
+    models = part.get("asks", {}).get(mind) or ([mind] if mind in part["natures"] else [])
+    found = {nature_of_model(part, model) for model in models} or {BASELINE}
+    return Decider(tuple(sorted(found, key=lambda one: one.name)))
 
 
-def natures(summary: Summary, mind: str) -> list[str]:
+def deciders(summary: Summary, mind: str) -> list[Decider]:
     """Returns what a mind was, in order, where a fork made something else of it."""
-    return list(dict.fromkeys(nature_in(part, mind) for part in parts(summary) if mind in part["minds"]))
+    return list(dict.fromkeys(decider_in(part, mind) for part in parts(summary) if mind in part["minds"]))
 
 
 def nature(summary: Summary, mind: str) -> str:
     """Returns what a mind was, in the words that stand next to each of its results."""
-    return ", then ".join(natures(summary, mind)) or BASELINE
+    return ", then ".join(one.name for one in deciders(summary, mind)) or BASELINE.name
 
 
 def minds(summary: Summary) -> list[str]:
@@ -87,18 +93,23 @@ def minds(summary: Summary) -> list[str]:
 
 def minds_without_model(summary: Summary) -> list[str]:
     """Returns the minds that were no language model, in the whole run or a part of it."""
-    return [mind for mind in minds(summary) if any(map(has_rule, natures(summary, mind)))]
+    return [mind for mind in minds(summary) if any(one.has_rule for one in deciders(summary, mind))]
 
 
 def groups(part: Summary) -> list[Group]:
     """Returns who decided in a part of a run, rules before models."""
-    found: dict[str, list[str]] = {}
+    found: dict[Decider, list[str]] = {}
     for mind in part["minds"]:
-        found.setdefault(nature_in(part, mind), []).append(mind)
-    # Rules come first, since a reader must not take them for models; what is unknown here lies between or behind.
-    ranks = {SCRIPTED: 0, BASELINE: 1, EMBEDDED: 3}
-    order = sorted(found, key=lambda name: (ranks.get(name, 2 if has_rule(name) else 4), name))
-    return [Group(name, sum(part["minds"][m] for m in found[name]), tuple(found[name])) for name in order]
+        found.setdefault(decider_in(part, mind), []).append(mind)
+    order = sorted(found, key=_rank)
+    return [Group(one, sum(part["minds"][m] for m in found[one]), tuple(found[one])) for one in order]
+
+
+def _rank(decider: Decider) -> tuple[int, str]:
+    # Rules come first, since a reader must not take them for models: those of engines, baselines, then mixes.
+    if decider.is_rule:
+        return int(decider.ones == (BASELINE,)), decider.name
+    return 2 if decider.has_rule else 3 if any(one.about for one in decider.ones) else 4, decider.name
 
 
 def model_tag(summary: Summary) -> str:
@@ -106,7 +117,7 @@ def model_tag(summary: Summary) -> str:
     rules = minds_without_model(summary)
     if not rules:
         return ""
-    alone = [mind for mind in rules if all(map(is_rule, natures(summary, mind)))]
+    alone = [mind for mind in rules if all(one.is_rule for one in deciders(summary, mind))]
     if len(alone) == len(minds(summary)):
         return f"{_rules_named(summary)}, {_NO_MODEL}"
     # A mind that a rule decided for in some turns or rounds alone is named apart from those that are rules.
@@ -152,40 +163,34 @@ def _who(summary: Summary, part: Summary, in_full: bool) -> str:
 def notice(summary: Summary) -> tuple[str, str]:
     """Returns heading and text of the notice that (some) results are no large language model's; empty where all are."""
     rules = minds_without_model(summary)
-    tiny = [mind for mind in minds(summary) if any(EMBEDDED in nature.split(AND) for nature in natures(summary, mind))]
-    about_tiny = (
-        f"Each of {', '.join(tiny)} has about a million parameters, was schooled to choose as a rule does, and "
-        "picks a letter from a menu of lawful actions. What they do says little about what larger models would do."
-        if tiny
-        else ""
-    )
+    small = _told_about(summary)
+    about = " ".join(f"Each of {', '.join(names)} {nature.about}" for nature, names in small.items())
     # What holds for some of the decisions alone: guests, and turns that a cheaper rule answered.
     extra = " ".join(f"{opened(line)}." for line in (*_guests(summary), *_answered(summary)))
     if not rules:
-        heading = "Tiny language models of this project's own" if tiny else ""
+        heading = opened(AND.join(nature.plural for nature in small))
         heading = heading or ("Some decisions are no language model's" if extra else "")
-        return heading, " ".join(filter(None, (about_tiny, extra)))
+        return heading, " ".join(filter(None, (about, extra)))
     # A fork changed who decides, so each part is told by itself.
     if len(parts(summary)) > 1:
         heading = f"{opened(_rules_named(summary))}, {_NO_MODEL}, for some of the rounds or traders"
-        if all(is_rule(group.nature) for part in parts(summary) for group in groups(part)):
+        if all(group.decider.is_rule for part in parts(summary) for group in groups(part)):
             heading = f"{opened(_rules_named(summary))}, {_NO_MODEL}"
         who = "".join(f"{opened(line)}. " for line in told(summary, in_full=False))
         nothing = "Results of rules in code say nothing about what a language model would do."
-        return heading, f"{who}{nothing} {about_tiny}".rstrip()
+        return heading, f"{who}{nothing} {about}".rstrip()
     # Without a fork the traders can be counted, and the notice says for how many of them it holds.
     traders = sum(parts(summary)[0]["minds"][mind] for mind in rules)
     everyone = traders == summary["traders"]
     scope = f"all {count(traders)} traders" if everyone else f"{count(traders)} of {count(summary['traders'])} traders"
     heading = f"{opened(_rules_named(summary))}, {_NO_MODEL}" + ("" if everyone else f", for {scope}")
-    beside = (
-        "" if all(is_rule(nature) for mind in rules for nature in natures(summary, mind)) else ", some beside models"
-    )
+    alone = all(one.is_rule for mind in rules for one in deciders(summary, mind))
+    beside = "" if alone else ", some beside models"
     text = (
         f"{opened(scope)} were decided for by rules in code{beside} ({', '.join(rules)}). "
         "Their results compare these rules and say nothing about what a language model would do."
     )
-    return heading, " ".join(filter(None, (text, about_tiny, extra)))
+    return heading, " ".join(filter(None, (text, about, extra)))
 
 
 def forks_told(summary: Summary) -> list[str]:
@@ -217,30 +222,29 @@ def seed_told(summary: Summary) -> str:
 
 def _rules_named(summary: Summary) -> str:
     """Returns `scripted policies`, `baseline rules` or both, as far as the run has them."""
-    # The single natures that any mind of any part has.
-    pieces = {one for part in parts(summary) for group in groups(part) for one in group.nature.split(AND)}
-    found = {one: _plural(one) for one in pieces if _one_is_rule(one)}
-    return " and ".join(found[name] for name in sorted(found, key=lambda n: (n != SCRIPTED, n)))
+    # The single natures that any mind of any part has; baselines are named last.
+    found = {one for part in parts(summary) for group in groups(part) for one in group.decider.ones if one.is_rule}
+    return AND.join(one.plural for one in sorted(found, key=lambda one: (one == BASELINE, one.name)))
 
 
-def _one_is_rule(nature: str) -> bool:
-    return nature in (SCRIPTED, BASELINE) or nature.startswith(RULE_BEHIND)
-
-
-def _plural(nature: str) -> str:
-    for one, many in ((RULE_BEHIND, "rules in code behind "), (MODEL_BEHIND, "models behind ")):
-        if nature.startswith(one):
-            return many + nature.removeprefix(one)
-    return _PLURALS[nature]
+def _told_about(summary: Summary) -> dict[Nature, list[str]]:
+    """The natures that a reader must know more of, each with the minds that are of it."""
+    found: dict[Nature, list[str]] = {}
+    for mind in minds(summary):
+        for one in dict.fromkeys(one for decider in deciders(summary, mind) for one in decider.ones if one.about):
+            found.setdefault(one, []).append(mind)
+    return found
 
 
 def _said(group: Group, in_full: bool) -> str:
-    if is_rule(group.nature):
-        return f"{group.plural}, no language models"
-    if has_rule(group.nature):
-        rules = AND.join(_plural(one) for one in group.nature.split(AND) if _one_is_rule(one))
-        return f"{group.plural}, of which {rules} are no language models"
-    return group.plural + (", schooled to choose as rules do" if in_full and group.nature == EMBEDDED else "")
+    decider = group.decider
+    if decider.is_rule:
+        return f"{decider.plural}, no language models"
+    if decider.has_rule:
+        rules = AND.join(one.plural for one in decider.ones if one.is_rule)
+        return f"{decider.plural}, of which {rules} are no language models"
+    asides = [one.aside for one in decider.ones if one.aside] if in_full else []
+    return ", ".join([decider.plural, *asides])
 
 
 def _named(summary: Summary, group: Group) -> str:
@@ -271,8 +275,8 @@ def _answered(summary: Summary) -> list[str]:
         other = {
             f"turns by {model}": turns
             for model, turns in answered.items()
-            if any(is_rule(nature_of_model(part, model)) for part in parts(summary) if model in part["engines"])
+            if any(nature_of_model(part, model).is_rule for part in parts(summary) if model in part["natures"])
         }
-        if other and not all(map(is_rule, natures(summary, mind))):
+        if other and not all(one.is_rule for one in deciders(summary, mind)):
             lines.append(f"of {mind}, rules in code, no language model, answered {listed(other)}")
     return lines

@@ -1,4 +1,4 @@
-"""What comes of acts in one market: which hold, what they move, and what traders are told of them in the next round.
+"""Judges acts in one market: which hold, what they move, and what traders are told of them in the next round.
 
 An act that the ledger would refuse is refused by name before anything is journalled, so that no party breaks a run. It
 knows accounts, prices and texts; the party, and why it acts, it does not know.
@@ -32,7 +32,7 @@ PartyActs = tuple[str, Sequence[Act]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Told:
-    """What traders are told in the round after: lines by trader, news for all, and the prices of other markets."""
+    """The words for traders in the round after: lines by trader, news for all, and the prices of other markets."""
 
     heard: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
     news: tuple[str, ...] = ()
@@ -46,6 +46,7 @@ class Told:
         if self.news:
             public = replace(public, news=(*public.news, *self.news))
         if self.heard:
+            # In front, so that a prompt that is cut loses gossip before it loses this.
             heard = tuple(self.heard.get(i, ()) + lines for i, lines in enumerate(private.heard))
             private = replace(private, heard=heard)
         return Observation(public, private)
@@ -53,7 +54,7 @@ class Told:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Held:
-    """A party's acts in one market: the entry that is journalled, what it moves, and what it tells."""
+    """The acts of a party in one market: the entry that is journalled, what it moves, and what it tells."""
 
     acted: Acted
     consequences: tuple[Consequence, ...]
@@ -61,7 +62,7 @@ class Held:
 
 
 class Judge:
-    """Says of one act after another whether it holds, given what accounts have and all acts before it."""
+    """A judge who says of one act after another whether it holds, given what accounts have and all acts before it."""
 
     def __init__(
         self, state: MarketState, named: Int64, names: Sequence[str], most_ticks: int, there: Mask | None = None
@@ -69,9 +70,11 @@ class Judge:
         """`named` has the balances of the accounts `names`, and `there` says who is there, by number."""
         self._traders, self._assets = state.balances.shape
         self._there = np.ones(self._traders, dtype=np.bool_) if there is None else there
+        # [traders and named accounts, assets], in the order in which the market numbers accounts.
         self._balances = np.concatenate([state.balances, named])
         self._number = {name: self._traders + i for i, name in enumerate(names)}
         self._most_ticks = most_ticks
+        # These stand for the world outside and may be below zero, as in the ledger.
         self._may_owe = [self._number[name] for name in (ISSUE, ROAD) if name in self._number]
 
     def hold(self, party: str, round_: int, acts: Sequence[Act]) -> Held:
@@ -124,8 +127,10 @@ class Judge:
             return ""
         if not 0 <= asset.min() <= asset.max() < self._assets:
             return f"there is no asset {int(asset[(asset < 0) | (asset >= self._assets)][0])}"
+        # The longer the move, the smaller its rows must be for their sum to stay within 64 bits.
         if amount.min() < 0 or amount.max() > MAX_MOVED * MAX_ROWS // max(len(amount), MAX_ROWS):
             return "an amount is negative or too large"
+        # Tried on a copy: a move holds as a whole or not at all.
         after = self._balances.copy()
         np.subtract.at(after, (source, asset), amount)
         np.add.at(after, (target, asset), amount)
@@ -146,6 +151,7 @@ class Judge:
 
     def _unknown(self, traders: Int64) -> str:
         known = (traders >= 0) & (traders < self._traders)
+        # Who has gone is as unknown as who never was.
         wrong = traders[~known | ~self._there[np.where(known, traders, 0)]]
         return f"there is no trader {int(wrong[0])}" if len(wrong) else ""
 

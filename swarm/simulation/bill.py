@@ -1,4 +1,4 @@
-"""What thinking costs a run, by mind: expected from what it has taken, at worst, and as recorded calls say.
+"""Tells what thinking costs a run, by mind: expected from what it has taken, at worst, and as recorded calls say.
 
 It knows prices, bounds and recorded calls; who is asked, and why, it does not know.
 """
@@ -37,7 +37,7 @@ def limits(shard: ShardPlan) -> Limits:
 
 
 class Bill:
-    """What a turn costs, by mind: at worst by the config, expected by what the turns so far have taken."""
+    """The cost of a turn by mind: at worst by the config, expected by what the turns so far have taken."""
 
     def __init__(self, plan: RunPlan) -> None:
         shard = plan.shard
@@ -81,7 +81,7 @@ class Bill:
         self._first = np.where(calls > 1, self._most / 4, 0.0), replies[:, 0] / 2
 
     def open(self, seen: Observation) -> None:
-        """Before the first turn, expect prompts as long as the first trader's is."""
+        """Expects, before the first turn, prompts as long as the first trader's is."""
         if self._expected is not None:
             return
         length = min((form.longest(seen, 0) for form in self._shard.forms.values()), default=0)
@@ -106,7 +106,7 @@ class Bill:
         return Costs(np.stack([tokens, usd]), worst)
 
     def of(self, gathered: Gathered, level: Level) -> tuple[float, float]:
-        """Tokens and dollars of a round's turns; what is expected of later ones follows them."""
+        """Returns tokens and dollars of a round's turns; what is expected of later ones follows them."""
         turns, calls = gathered.turns, gathered.turns.calls
         if not len(turns):
             return 0.0, 0.0

@@ -1,4 +1,4 @@
-"""What traders pay for the thinking that was done for them: charges of a staffing, made into movements of cash.
+"""Makes charges of a staffing into movements of cash: what traders pay for the thinking that was done for them.
 
 The account COMPUTE is there only where a staffing charges. It knows no tokens and no prices: those are the staffing's.
 """
@@ -21,7 +21,7 @@ COMPUTE = "compute"
 
 @dataclass(frozen=True, slots=True)
 class Charged:
-    """What charges came to: the movements, what was paid and given back, and what nobody could pay, in cents."""
+    """The outcome of charges: the movements, what was paid and given back, and what nobody could pay, in cents."""
 
     movements: tuple[Movement, ...] = ()
     paid_cents: int = 0

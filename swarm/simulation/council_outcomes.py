@@ -1,4 +1,4 @@
-"""What members of councils were worth: each round's proposed actions are cleared again, and what they brought is kept.
+"""Keeps what members of councils were worth: each round's proposed actions are cleared again to see what they bring.
 
 Labels come free in a market: with all other orders as they were, the round is cleared once more for each action of
 the menu. All of it follows from the journal, so a replay comes to the same weights. Orders that
@@ -141,6 +141,7 @@ class CouncilOutcomes:
             trader = int(turns.trader[row])
             try:
                 turn = CouncilTurn.from_text(turns.text[row], len(config.seats))
+            # A turn that no council took, a failed one say, has nothing to judge.
             except ValueError:
                 continue
             if turn.met:
@@ -174,6 +175,7 @@ class CouncilOutcomes:
 
     def _learn(self, name: str, judged: list[Judged]) -> None:
         tally = self._tallies[name]
+        # What was seen half a life ago counts half, since members and markets change.
         fade = 0.5 ** (1 / self._councils[name].half_life_calls)
         for one in judged:
             asked = one.action != MISSING
@@ -235,6 +237,7 @@ def gain_of(cleared: RoundCleared, trader: int, seen: Observation, row: int) -> 
         own = trades.good == good
         lots, price = trades.quantity_lots, trades.price_ticks
         bought, sold = own & (trades.buyer == trader), own & (trades.seller == trader)
+        # A lot within the need counts in full, one beyond it by half.
         got = int(lots[bought].sum())
         gain += worth[good] * (got + min(got, need[good])) // 2 - int((lots[bought] * price[bought]).sum())
         gain += int((lots[sold] * price[sold]).sum()) - worth[good] * int(lots[sold].sum())

@@ -1,4 +1,4 @@
-"""The entries of a journal: a closed union with one codec, read as strictly as a config is.
+"""Owns the entries of a journal: a closed union with one codec, read as strictly as a config is.
 
 An entry is a command of the market, or a fact that changes nothing in it by itself: how the run began and was forked,
 what was decided, what parties did, and the end of a round. This module knows the form of each entry; what must hold
@@ -36,7 +36,7 @@ class RunBegan:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Decided:
-    """What a replay needs to come to a round's decisions without any model.
+    """The entry from which a replay comes to a round's decisions without any model.
 
     `late` are the traders that no answer came from. What the staffing chose is `pace`, the level and how many of those
     who are due are asked, or `chosen`, each one by name with its model; with neither, all were asked at their own.
@@ -52,7 +52,7 @@ class Decided:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Acted:
-    """What a party did after a round; `refused` has the index of each act that does not hold, and why."""
+    """The entry of what a party did after a round; `refused` has the index of each act that does not hold, and why."""
 
     round: int
     party: str
@@ -62,7 +62,7 @@ class Acted:
 
 @dataclass(frozen=True, slots=True)
 class Forked:
-    """Where a run leaves the history of another, after a round, for another config."""
+    """The entry with which a run leaves the history of another, after a round, for another config."""
 
     round: int
     parent_sha256: str
@@ -91,6 +91,7 @@ def to_record(entry: Entry) -> list[Any]:
     if type(entry).__name__ not in _FACTS:
         return commands.to_record(entry)  # type: ignore[arg-type]
     record = [type(entry).__name__, *(_written(getattr(entry, f.name)) for f in fields(entry))]
+    # A field that is not written keeps journals short, and the same as before there was such a field.
     return record[:-1] if _is_short(entry) else record
 
 
@@ -102,6 +103,7 @@ def from_record(record: Any) -> Entry:
     try:
         if kind not in _FACTS:
             return commands.from_record(record)
+        # The short form has its last field filled in, so that one reader serves for both.
         if kind == Decided.__name__ and len(values) == len(fields(Decided)) - 1:
             values = [*values, _NOBODY_CHOSEN]
         entry: Entry = records.read_fields(_FACTS[kind], values, _READERS)
@@ -126,6 +128,7 @@ def _written(value: Any) -> Any:
         case Orders():
             return commands.pack_orders(value)
         case Chosen():
+            # Columns as bytes: a list of integers would be five times as long and slower to read.
             packed = [records.pack_column(column) for column in (value.trader, value.model)]
             return [len(value.trader), *packed, list(value.models)]
         case np.ndarray():

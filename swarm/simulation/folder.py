@@ -1,4 +1,4 @@
-"""A run's folder: `config.yaml`, `journal.swarm`, `journal.head`, `summary.json`, `tables/*.parquet`, `report.html`.
+"""Keeps a run's folder: `config.yaml`, `journal.swarm`, `summary.json`, `tables/*.parquet`, `report.html`.
 
 `runs_on.json` says whether the run was played in one process or over Ray; nothing of its history depends on that.
 """
@@ -30,10 +30,10 @@ RUNS_ON = "runs_on.json"
 
 
 class RunFolder:
-    """Where one run is kept."""
+    """The folder of one run."""
 
     def __init__(self, path: Path, *, or_next: bool = False) -> None:
-        """The folder at `path`, or, with `or_next`, the first of `path`, `path-2`, `path-3` ... that is not there."""
+        """Takes the folder at `path`, or, with `or_next`, the first of `path`, `path-2`, ... that is not there."""
         # A run that is handed in to a cluster has no shell that would do this for it.
         self.path = path.expanduser()
         self._or_next = or_next
@@ -74,7 +74,7 @@ class RunFolder:
 
     @contextmanager
     def begun(self) -> Iterator[None]:
-        """The folder, made or found empty, is this process's alone while the block runs; OutputError if it cannot be.
+        """Makes the folder, or finds it empty, and keeps it for this process alone in the block; OutputError if not.
 
         The lock is the system's, on the folder itself: it goes with the process, however that ends.
         """
@@ -86,7 +86,7 @@ class RunFolder:
 
     @contextmanager
     def reopened(self) -> Iterator[None]:
-        """The folder of a run that is to go on is this process's alone while the block runs."""
+        """Keeps the folder of a run that is to go on this process's alone while the block runs."""
         self.check()
         self.check_config()
         with self.rewritten():
@@ -94,7 +94,7 @@ class RunFolder:
 
     @contextmanager
     def rewritten(self) -> Iterator[None]:
-        """The folder, whose tables, summary and report are to be made anew, is this process's alone in the block."""
+        """Keeps the folder, whose tables, summary and report are to be made anew, this process's alone in the block."""
         self.check()
         descriptor = self._locked()
         if descriptor is None:
@@ -105,7 +105,7 @@ class RunFolder:
             os.close(descriptor)
 
     def check(self) -> None:
-        """OutputError where this is no run's folder, or where something in it is no file or folder of its own.
+        """Raises OutputError where this is no run's folder, or where something in it is no file or folder of its own.
 
         A folder may come from somebody else: a link in it would have its reader read, and its run write, elsewhere.
         """
@@ -127,7 +127,7 @@ class RunFolder:
                 )
 
     def check_config(self) -> None:
-        """OutputError where the folder holds no config that a run could go on with."""
+        """Raises OutputError where the folder holds no config that a run could go on with."""
         if self.config.exists():
             return
         if self.journal.exists() or self.region_journals:
@@ -138,7 +138,7 @@ class RunFolder:
         )
 
     def _create(self) -> int:
-        """Makes the folder and take it; the descriptor that holds the lock."""
+        """Makes the folder, takes it, and returns the descriptor that holds the lock."""
         wanted = self.path
         try:
             number = 1
@@ -147,6 +147,7 @@ class RunFolder:
                 self._made = self._made_now()
                 descriptor = self._locked()
                 if descriptor is not None:
+                    # Looked at once the lock is held: another run may have begun in it just now.
                     if not any(self.path.iterdir()):
                         if os.access(self.path, os.W_OK | os.X_OK):
                             return descriptor
@@ -165,7 +166,7 @@ class RunFolder:
             ) from error
 
     def _made_now(self) -> bool:
-        """Makes the folder where it is not there; whether it was made."""
+        """Makes the folder where it is not there, and returns whether it was made."""
         try:
             self.path.mkdir(parents=True)
         except FileExistsError:
@@ -176,7 +177,7 @@ class RunFolder:
         return True
 
     def _locked(self) -> int | None:
-        """Returns a descriptor of the folder with its lock, which another process then cannot have; None if another has it."""
+        """Returns a descriptor of the folder that holds its lock; None if another process has it."""
         while True:
             descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
@@ -253,6 +254,7 @@ class RunFolder:
         for emptied in (*parts, self.path / REGIONS):
             if emptied.is_dir() and not any(emptied.iterdir()):
                 emptied.rmdir()
+        # A folder that was there before stays, empty as it was found.
         if self._made and not any(self.path.iterdir()):
             self.path.rmdir()
 
@@ -260,6 +262,7 @@ class RunFolder:
         """Returns the summary and the tables; OutputError where the folder holds no finished record."""
         try:
             summary = self._summary()
+            # Tables that every run has must be there, so that a folder with a lost one is refused.
             ours = (*TABLES, *REGION_TABLES) if summary.get("regions") else TABLES
             # Plug-ins may have kept more.
             others = [path.stem for path in sorted((self.path / TABLES_FOLDER).glob("*.parquet"))]

@@ -1,4 +1,4 @@
-"""A run's history as its journal tells it: what a replay, a resumed run and a fork begin with.
+"""Reads a run's history as its journal tells it: what a replay, a resumed run and a fork begin with.
 
 A journal is read as strictly as a config: each entry has its form, entries follow each other as a run writes them, and
 what was decided is about traders, goods and models that the run has. The first record that is not so ends the reading
@@ -39,7 +39,7 @@ REGION = "region"
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What a journal holds: `complete_records` up to the last complete round, whose hash is `sha256`, and a rest.
+    """The content of a journal: `complete_records` up to the last complete round, whose hash is `sha256`, and a rest.
 
     `decisions` are by round, those of the unfinished round included, and so is what parties did in `acted`.
     `decided_indices` has the index of each round's Decided among the records, and `fork_indices` that of each fork.
@@ -75,6 +75,7 @@ class History:
 
     def check(self, plan: RunPlan) -> None:
         """Raises JournalError if something was decided that is not about the traders, goods and models of the plan."""
+        # By the first round in which each plan holds.
         plans = {1: plan, **{fork.round + 1: fork.plan for fork in plan.forks()}}
         held = plan
         for round_, decided in sorted(self.decisions.items()):
@@ -95,6 +96,7 @@ class History:
 def complete_pasts(journals: Mapping[str, Path], compose: Compose) -> list[History]:
     """Returns the histories of all markets of a run, in order, up to the last round that is complete in all of them."""
     first = read(next(iter(journals.values())))
+    # The config of any journal tells which regions there are, and so whether a journal is missing.
     names: tuple[str, ...] = (next(iter(journals)),)
     if len(journals) > 1 or names[0]:
         names = _composed([first], 0, None, compose, alone=False).names
@@ -102,6 +104,7 @@ def complete_pasts(journals: Mapping[str, Path], compose: Compose) -> list[Histo
         if name not in journals:
             raise JournalError(f"{first.path}: the journal of {name}, its neighbour, is missing")
     found = [read(journals[name]) for name in names]
+    # A crash may leave markets a round apart; what one of them has more is no part of the run.
     rounds = min(past.rounds for past in found)
     return [past if past.rounds == rounds else read(past.path, last_round=rounds) for past in found]
 
@@ -114,6 +117,7 @@ def recorded_plan(pasts: Sequence[History], compose: Compose) -> WorldPlan:
     first = pasts[0]
     regional = REGION in first.began.config
     _must_be_of_one_run(pasts)
+    # First each config by itself, then, from the last back, each plan is told what it is left for.
     plans = [_composed(pasts, 0, None, compose)]
     for number in range(1, len(first.forks) + 1):
         plans.append(_composed(pasts, number, plans[0], compose))
@@ -225,6 +229,7 @@ def read(path: Path, last_round: int | None = None) -> History:
             rounds = order.rounds
         if ended or (rounds == 0 and not decisions):
             complete, complete_sha256 = index + 1, reader.sha256
+    # A journal of nothing, or one that was torn within its first record.
     if began is None:
         raise JournalError(f"{path}: the journal ends before the run's first record; there is nothing to replay")
     return History(
@@ -244,7 +249,7 @@ def read(path: Path, last_round: int | None = None) -> History:
 
 
 def up_to_round(path: Path, round_: int) -> Iterator[bytes]:
-    """Yields the packed records of a journal up to the end of round `round_`; JournalError if it does not get so far."""
+    """Yields a journal's packed records up to the end of round `round_`; JournalError if it does not get so far."""
     reader = JournalReader(path)
     for index, (offset, payload) in enumerate(reader.payloads()):
         yield payload
@@ -264,6 +269,7 @@ class _Order:
 
     def take(self, entry: Entry) -> None:
         """Takes the next entry; RecordError if it cannot come here."""
+        # Rounds follow each other without a gap, and each is decided once.
         next_round = self.rounds + 1
         if isinstance(entry, RunBegan) == self._began:
             raise RecordError("a run begins once, with its first record")
@@ -295,8 +301,9 @@ def _entry(path: Path, index: int, record: Any) -> Entry:
 
 
 def _check_format(path: Path, record: Any) -> None:
-    """JournalError if the first record is of another format, whatever that looks like."""
+    """Raises JournalError if the first record is of another format, whatever that looks like."""
     match record:
+        # The second form is that of format 1, whose records had no kinds of their own.
         case ["RunBegan", int(found), *_] | ["run", [int(found), *_]] if found != JOURNAL_FORMAT:
             raise JournalError(
                 f"{path}: journal format {found}; this version of swarm reads {JOURNAL_FORMAT}; "
@@ -309,7 +316,7 @@ def _refused(path: Path, index: int, why: str) -> JournalError:
 
 
 def _check_fork(past: RunPlan, future: RunPlan) -> None:
-    """RecordError if a fork has other traders, goods or accounts than its past, whose balances it goes on with."""
+    """Raises RecordError if a fork has other traders, goods or accounts than its past, whose balances it keeps."""
     for name, before, after in (
         ("population", past.traders, future.traders),
         ("scenario.name", past.scenario_name, future.scenario_name),
@@ -323,10 +330,11 @@ def _check_fork(past: RunPlan, future: RunPlan) -> None:
 
 
 def _check_decided(plan: RunPlan, decided: Decided) -> None:
-    """RecordError if a round's decisions name a trader, a good, a mind or a model that the plan does not have."""
+    """Raises RecordError if a round's decisions name a trader, good, mind or model that the plan does not have."""
     turns, orders = decided.turns, decided.baseline_orders
     last_trader, goods = plan.traders - 1, len(plan.scenario.goods)
     within(turns.trader, "turns.trader", 0, last_trader)
+    # Only minds that ask models have turns; a rule's orders stand apart from them.
     thinking, models = (
         {name for name, asked in own_models(plan.shard).items() if asked},
         {model.name for model in plan.models},

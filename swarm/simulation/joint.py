@@ -1,4 +1,4 @@
-"""Several markets as one: the setting and the plan that watchers see, and one round out of each market's.
+"""Puts several markets together as one: the setting and plan that watchers see, and one round of each market's.
 
 Those who live in a region have one number in the run, and a traveller's seats are one trader's. Prices are means over
 the regions, clearing prices weighted by volume; lots, cash and counts are sums.
@@ -32,7 +32,7 @@ from swarm.simulation.traders import Gathered, gather
 
 
 class JointSetting:
-    """What a record tells of the setting, for all regions together: those who live there, one region after another."""
+    """The setting of all regions together, as a record tells it: those who live there, one region after another."""
 
     def __init__(self, regions: Sequence[Region], config: RegionsConfig, travellers: Travellers) -> None:
         self.config, self.travellers = config, travellers
@@ -61,6 +61,7 @@ def joint_plan(
 ) -> tuple[RunPlan, tuple[Int64, ...]]:
     """Returns the plan of all markets as one, to be looked at, and `number_of`; `first` has what is the run's."""
     regions = [region_of(plan) for plan in plans]
+    # Region r's natives have the numbers from start[r] on; guests have those that they have at home.
     start = np.concatenate([[0], np.cumsum([region.natives for region in regions])])
     number_of = []
     for number, plan in enumerate(plans):
@@ -124,6 +125,7 @@ def joint_outcome(plan: WorldPlan, outcomes: Sequence[RoundOutcome]) -> RoundOut
         delivery=Delivery.together([o.delivery for o in outcomes], number_of, plan.run.traders),
         said=Messages.together([o.said for o in outcomes], number_of),
         journal=JournalStats.together([o.journal for o in outcomes]),
+        # Markets run side by side, so the slowest one's time is the round's.
         duration_s=max(o.duration_s for o in outcomes),
         decide_s=max(o.decide_s for o in outcomes),
         clear_s=max(o.clear_s for o in outcomes),
@@ -137,6 +139,7 @@ def joint_outcome(plan: WorldPlan, outcomes: Sequence[RoundOutcome]) -> RoundOut
 
 
 def _state(plan: WorldPlan, states: Sequence[MarketState]) -> MarketState:
+    # [traders of the run, assets]; a traveller's two seats add up.
     balances = np.zeros((plan.run.traders, states[0].balances.shape[1]), dtype=np.int64)
     owed = np.zeros_like(balances)
     for numbers, state in zip(plan.number_of, states, strict=True):
@@ -150,6 +153,7 @@ def _state(plan: WorldPlan, states: Sequence[MarketState]) -> MarketState:
 def _gathered(number_of: Sequence[Int64], gathered: Sequence[Gathered]) -> Gathered:
     answers, late = [], [np.empty(0, dtype=np.int64)]
     for numbers, found in zip(number_of, gathered, strict=True):
+        # From seats in a market to numbers in the run.
         turns = replace(found.turns, trader=numbers[found.turns.trader])
         decisions = replace(found.decisions, orders=_numbered(found.decisions.orders, numbers))
         answers.append(ShardAnswer(turns, decisions, _numbered(found.baseline_orders, numbers), Memory.empty()))
@@ -175,6 +179,7 @@ def _cleared(number_of: Sequence[Int64], cleared: Sequence[RoundCleared], state:
         side: np.concatenate([n[getattr(t, side)] for n, t in zip(number_of, trades, strict=True)])
         for side in ("buyer", "seller")
     }
+    # [goods]; the price of all regions is the value over the volume, as if all had been one trade.
     volume: Int64 = np.sum([c.volume_lots for c in cleared], axis=0)
     value = np.sum([c.volume_lots * c.clearing_ticks for c in cleared], axis=0)
     columns = {f: np.concatenate([getattr(t, f) for t in trades]) for f in ("good", "price_ticks", "quantity_lots")}
@@ -199,6 +204,7 @@ def _margin(number_of: Sequence[Int64], reports: Sequence[MarginReport]) -> Marg
 
     return MarginReport(
         interest_cents=sum(report.interest_cents for report in reports),
+        # A traveller that is called in both of its markets is called once.
         called=np.unique(numbered("called")),
         liquidating=np.unique(numbered("liquidating")),
         defaulted=numbered("defaulted"),

@@ -1,4 +1,4 @@
-"""The journal: an append-only, hash-chained file that a run can be rebuilt from, and nothing else is needed.
+"""Writes and reads the journal: an append-only, hash-chained file from which alone a run can be rebuilt.
 
 A file begins with MAGIC. Then come frames: the length of the payload (little-endian uint32), the chain hash (32 bytes),
 the CRC-32 of these two (little-endian uint32) and the payload, one msgpack value. The chain hash of a frame is SHA-256
@@ -45,7 +45,7 @@ _HEAD_BYTES = _HEAD.size + _HEAD_CRC.size
 
 @dataclass(slots=True)
 class JournalStats:
-    """What keeping the journal took; `frames` and `bytes` count what a resumed journal held before, too."""
+    """The cost of keeping a journal; `frames` and `bytes` count what a resumed journal held before, too."""
 
     frames: int = 0
     bytes: int = 0
@@ -59,7 +59,7 @@ class JournalStats:
 
 
 class JournalWriter:
-    """Appends records; `sync` makes all that was appended durable. With no path it only keeps the hash.
+    """A writer that appends records; `sync` makes all of them durable. With no path it only keeps the hash.
 
     After a failed write or sync nothing more is written: what the disk then holds is not known until it is read again.
     """
@@ -67,7 +67,7 @@ class JournalWriter:
     def __init__(
         self, path: Path | None, continued: "JournalReader | None" = None, open_file: OpenFile = DiskFile
     ) -> None:
-        """Makes a new journal, or go on behind the last complete record of `continued`, which was read to its end."""
+        """Makes a new journal, or goes on behind the last complete record of `continued`, which was read to its end."""
         self._head = continued.head if continued else GENESIS
         self.stats = JournalStats()
         self._path = path
@@ -109,6 +109,7 @@ class JournalWriter:
         if len(payload) > MAX_PAYLOAD_BYTES:
             raise JournalError(f"journal: a record of {len(payload)} bytes; the most is {MAX_PAYLOAD_BYTES}")
         with self._lock:
+            # Each hash covers the one before it, so that the last one stands for everything.
             self._head = hashlib.sha256(self._head + payload).digest()
             if self._file is not None:
                 head = _HEAD.pack(len(payload), self._head)
@@ -117,7 +118,7 @@ class JournalWriter:
             self.stats.bytes += _HEAD_BYTES + len(payload)
 
     def check(self) -> None:
-        """OutputError if a write or a sync has failed."""
+        """Raises OutputError if a write or a sync has failed."""
         if self._failed:
             raise OutputError(self._failed)
 
@@ -132,6 +133,7 @@ class JournalWriter:
             return None
         with self._lock:
             self._write()
+            # What is durable once the sync returns, taken while nobody can append.
             written = Committed(self.stats.frames, self.stats.bytes + len(MAGIC), self._head)
         started = perf_counter()
         with self._failing("synced"):
@@ -142,13 +144,14 @@ class JournalWriter:
         return written
 
     def close(self) -> None:
-        """Sync and close; appending after this is an error. After a failure nothing more is written."""
+        """Syncs and closes; appending after this is an error. After a failure nothing more is written."""
         if self._file is None:
             return
         try:
             if not self._failed:
                 self.sync()
         finally:
+            # Closed once, also where the sync before it failed.
             file, self._file = self._file, None
             file.close()
 
@@ -187,7 +190,7 @@ class JournalWriter:
 
 @dataclass(frozen=True, slots=True)
 class _Failing:
-    """Turns an OSError within the block into the writer's last one."""
+    """A guard that turns an OSError within the block into the writer's last one."""
 
     writer: JournalWriter
     what: str
@@ -203,7 +206,7 @@ class _Failing:
 
 
 class JournalReader:
-    """Iterates over a journal's records and checks every frame; afterwards `torn_bytes` tells of a torn tail.
+    """A reader that yields a journal's records and checks every frame; afterwards `torn_bytes` tells of a torn tail.
 
     Reading to the end also holds the journal against its head: JournalError if records are missing that were durable.
     """
@@ -234,6 +237,7 @@ class JournalReader:
         self.head, self.records, self.end = GENESIS, 0, len(MAGIC)
         offset = len(MAGIC)
         with self._opened() as file:
+            # The length at the start: a run may go on writing while this is read.
             end = os.fstat(file.fileno()).st_size
             file.seek(offset)
             while offset + _HEAD_BYTES <= end:
@@ -241,6 +245,7 @@ class JournalReader:
                 if not _is_head(head) and _zeros_from(file, offset, offset + _HEAD_BYTES):
                     break
                 length, chain = self._frame_head(offset, head)
+                # A frame that the file ends within is the torn tail of a crash.
                 if offset + _HEAD_BYTES + length > end:
                     break
                 payload = file.read(length)

@@ -1,4 +1,4 @@
-"""The files of a journal on a disk: opened, locked, synced and renamed, with the head that lies beside it.
+"""Opens, locks, syncs and renames the files of a journal on a disk, with the head that lies beside each.
 
 The head (`journal.head`) says how many records were durable when, and their hash. It is written after each sync, in
 two slots in turn, so that one of them is whole at any time. The head itself is not synced: after a loss of power it may
@@ -31,7 +31,7 @@ _MAX_HEAD_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """How many records, and bytes of file, were durable at a sync, and the chain hash up to there."""
+    """The number of records, and of bytes of the file, that were durable at a sync, and the chain hash up to there."""
 
     records: int
     file_bytes: int
@@ -70,6 +70,7 @@ class DiskFile:
                 os.ftruncate(self._descriptor, keep_bytes)
                 os.lseek(self._descriptor, 0, os.SEEK_END)
                 os.fsync(self._descriptor)
+            # The name must be durable, too, or a journal whose bytes are safe could be gone.
             sync_folder(path.parent)
         except BaseException:
             os.close(self._descriptor)
@@ -79,6 +80,7 @@ class DiskFile:
         """Hands all of `data` to the system."""
         left = memoryview(data)
         while left:
+            # A write may take less than it was given.
             left = left[os.write(self._descriptor, left) :]
 
     def sync(self) -> None:
@@ -135,6 +137,7 @@ def sync_folder(path: Path) -> None:
 
 def rename(path: Path, to: Path) -> None:
     """Gives a closed journal another name, and its head with it, durably."""
+    # The head goes first, so that no journal is found under its new name without one.
     head_path(path).rename(head_path(to))
     path.rename(to)
     sync_folder(to.parent)
@@ -211,6 +214,7 @@ def read_committed(path: Path) -> Committed | None:
     for start in (0, _SLOT_BYTES):
         commit = content[start : start + _COMMIT.size]
         crc = content[start + _COMMIT.size : start + _COMMIT.size + _CRC.size]
+        # Zeros: nothing was durable yet when this slot was made.
         if not any(commit + crc):
             continue
         if crc == _CRC.pack(zlib.crc32(commit)):

@@ -1,4 +1,4 @@
-"""What may be looked back on in a round: the last rounds' prices, and what everybody had a round ago."""
+"""Keeps what may be looked back on in a round: the last rounds' prices, and what everybody had a round ago."""
 
 from dataclasses import replace
 
@@ -8,7 +8,7 @@ from swarm.market.orders import Int64
 
 
 class LookBack:
-    """What desks may look back on: the last rounds' prices, and what everybody had a round ago."""
+    """The past that desks may look back on: the last rounds' prices, and what everybody had a round ago."""
 
     def __init__(self) -> None:
         self._rounds: list[PastRound] = []
@@ -23,7 +23,7 @@ class LookBack:
         return Observation(replace(seen.public, history=tuple(self._rounds)), private)
 
     def keep(self, round_: int, reference_ticks: Int64, cleared: RoundCleared) -> None:
-        """Adds a round and forget the oldest."""
+        """Adds a round and forgets the oldest."""
         columns = (reference_ticks, cleared.clearing_ticks, cleared.volume_lots)
         reference, clearing, volume = (tuple(column.tolist()) for column in columns)
         self._rounds = [*self._rounds, PastRound(round_, reference, clearing, volume)][-MAX_HISTORY:]

@@ -1,4 +1,4 @@
-"""The round loop, written once: observe, decide, call, clear, settle, live. What it talks to are small protocols.
+"""The round loop, written once: observe, decide, call, clear, settle, live. It talks to small protocols alone.
 
 It holds no balance and no clock of the market's; what it returns is the history, as tables are made from it.
 """
@@ -42,7 +42,7 @@ from swarm.simulation.traders import Gathered, KnowsRounds, TradersPort
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RoundOutcome:
-    """All that a round came to, under the plan that held in it; `named_balances` are in the scenario's order.
+    """The outcome of a round, under the plan that held in it; `named_balances` are in the scenario's order.
 
     `delivery` is what traders heard before they decided, which was said in the round before, and `said` what they said;
     `journal` is what keeping the journal has taken up to the round. In a world of several markets the outcome is that
@@ -78,11 +78,11 @@ class Watcher(Protocol):
     """Somebody who looks on: a progress display, a recorder of tables."""
 
     def started(self, plan: RunPlan, opening: MarketState, named: Int64) -> None:
-        """The run has begun with these balances."""
+        """Takes note that the run has begun with these balances."""
         ...
 
     def round_done(self, outcome: RoundOutcome) -> None:
-        """A round is settled and durable."""
+        """Takes note of a round that is settled and durable."""
         ...
 
 
@@ -132,7 +132,7 @@ class RoundLoop:
         traders: TradersPort,
         clock: Callable[[], float] = perf_counter,
     ) -> None:
-        """Opens the market and give everybody what they begin with; `clock` tells seconds, and times the rounds."""
+        """Opens the market and gives everybody what they begin with; `clock` tells seconds, and times the rounds."""
         self.plan = plan
         self.round = 0
         self._market, self._traders = market, traders
@@ -171,9 +171,10 @@ class RoundLoop:
         return self._decided.seen if self._decided else None
 
     def decide(self) -> None:
-        """The first phase: everybody observes and decides; Interrupted where it was told to stop while it waited."""
+        """Plays the first phase: everybody observes and decides; Interrupted where it was told to stop meanwhile."""
         started_s = self._clock()
         round_ = self.round + 1
+        # A fork holds from the round after its own on; then those come and go who do.
         if self.plan.fork and self.plan.fork.round == self.round:
             self._leave_for(self.plan.fork)
         self._come_and_go(round_)
@@ -191,12 +192,13 @@ class RoundLoop:
         self._decided = _Decided(round_, started_s, decided_s, seen, delivery, gathered, standing, staffed)
 
     def clear(self) -> None:
-        """The second phase: what was decided is journalled, cleared and settled, and everybody lives through it."""
+        """Plays the second phase: decisions are journalled, cleared and settled, and everybody lives through it."""
         decided = self._decided
         if decided is None or self._cleared is not None:
             raise RuntimeError(f"round {self.round + 1} is cleared before it has been decided")
         resumed_s = self._clock()
         plan, round_ = self.plan, decided.round
+        # Scenarios may see what was chosen, but priority is drawn after that, from the seed alone.
         choices = _choices(decided.gathered, decided.standing)
         resolved = plan.scenario.resolve(round_, choices, self._answer.state)
         orders = _with_priority(plan.seed, round_, resolved.orders)
@@ -218,7 +220,7 @@ class RoundLoop:
         self._cleared = _Cleared(decided, orders, taken, cleared, before, clear_s, judged, paid)
 
     def end(self, acts: Sequence[PartyActs] = ()) -> RoundOutcome:
-        """Returns the third phase: what parties do is judged, journalled and applied, and the round is made durable."""
+        """Plays the third phase, in which parties act and the round becomes durable, and returns what it came to."""
         if self._cleared is None:
             raise RuntimeError(f"round {self.round + 1} is ended before it has been cleared")
         # What parties do belongs to the round, so it is journalled before the round's end is.
@@ -251,11 +253,12 @@ class RoundLoop:
         )
 
     def _act(self, parties: Sequence[PartyActs]) -> tuple[Acted, ...]:
-        """Parties act one after another, and traders are told of what holds in the next round."""
+        """Lets parties act one after another; traders are told of what holds in the next round."""
         names, most_ticks = self.plan.market.named_accounts, self.plan.market.config.max_price_ticks
         acted: list[Acted] = []
         holding: list[Act] = []
         for party, acts in parties:
+            # Each party is judged by what those before it have left.
             judge = Judge(self._answer.state, self._answer.named, names, most_ticks, self.plan.there(self.round))
             held = judge.hold(party, self.round, acts)
             self._execute([held.acted, *held.consequences])
@@ -283,7 +286,7 @@ class RoundLoop:
         self._answer = self._market.execute([fork.entry()])
 
     def _come_and_go(self, round_: int) -> None:
-        """Where their number changes, some come with what they begin with, or go and leave what they have."""
+        """Lets traders come with what they begin with, or go and leave what they have, where their number changes."""
         if not self.plan.population:
             return
         before, now = self.plan.there(self.round), self.plan.there(round_)
@@ -294,6 +297,7 @@ class RoundLoop:
 
     def _observe(self, round_: int) -> tuple[Observation, Delivery]:
         """Returns what everybody is shown, and how it came to what it has heard."""
+        # Prices of the round before make the change that traders are shown.
         market = replace(self._answer.state, previous_ticks=self._before)
         seen = self.plan.scenario.observe(round_, market, self.cleared)
         own = seen.private
@@ -306,7 +310,7 @@ class RoundLoop:
         return self._past.shown(seen) if self._past is not None else seen, delivery
 
     def _execute(self, entries: Sequence[Acted | Consequence]) -> None:
-        """Journals what parties did, and apply consequences."""
+        """Journals what parties did, and applies consequences."""
         accounts = market_accounts(self.plan)
         with explained(self.plan, self.round + 1, entries, self._answer):
             self._answer = self._market.execute(
@@ -314,7 +318,7 @@ class RoundLoop:
             )
 
     def _charge(self, decided: _Decided, cleared: RoundCleared) -> Charged:
-        """Traders pay for their turns, where a staffing charges for them; all others' rounds end as they are."""
+        """Has traders pay for their turns, where a staffing charges for them."""
         if COMPUTE not in self.plan.market.named_accounts:
             return Charged()
         account = self.plan.market.named_accounts.index(COMPUTE)
@@ -324,7 +328,7 @@ class RoundLoop:
         return due
 
     def _live(self, round_: int, reference_before_ticks: Int64, cleared: RoundCleared, resolved: Resolved) -> None:
-        """What happens to everybody once the round has cleared."""
+        """Lets happen to everybody what follows once the round has cleared."""
         self._before = reference_before_ticks
         if self._past is not None:
             self._past.keep(round_, reference_before_ticks, cleared)
@@ -342,7 +346,7 @@ def _holdings(own: PrivateViews) -> Holdings:
 
 
 def _opening(plan: RunPlan) -> list[Consequence]:
-    """Returns what all begin with: the creatures as the scenario says, and those who lend as the market's config does."""
+    """Returns what all begin with: creatures as the scenario says, and those who lend as the market's config does."""
     opening, lends = plan.scenario.opening(), plan.market.config.margin
     if lends is None:
         return opening
@@ -362,6 +366,7 @@ def _choices(gathered: Gathered, standing: Orders) -> Choices:
 
 def _with_priority(seed: int, round_: int, orders: Orders) -> Orders:
     """Returns the round's orders, each with its trader's priority as the seed draws it."""
+    # One number per trader and round, of 63 bits, so that it fits an int64.
     drawn = (draw(seed, "priority", round_, orders.trader) >> np.uint64(1)).astype(np.int64)
     return replace(orders, priority=drawn)
 
@@ -383,7 +388,7 @@ def _router(plan: RunPlan) -> Router:
 def _said(
     plan: RunPlan, round_: int, gathered: Gathered, orders: Orders, taken: OrdersTaken, cleared: RoundCleared
 ) -> Messages:
-    """Returns what traders let others know: their lines and, where a router has it told, what their orders left unfilled."""
+    """Returns what traders let others know: their lines and, if a router wants it, what their orders left unfilled."""
     router = plan.shard.traders.router
     offers = left_over(orders, taken, cleared.trades) if router and router.offers else Orders.empty()
     return sent(round_, gathered.turns.trader, gathered.decisions.gossip, plan.scenario.goods, offers)

@@ -1,4 +1,4 @@
-"""The market of a run: one exchange and the journal before it. A Ray actor and a single process host the same class."""
+"""Hosts the market of a run: one exchange and the journal before it, in a Ray actor or a single process."""
 
 import json
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from swarm.simulation.snapshot import Snapshot, SnapshotFolder, SnapshotStats
 
 @dataclass(frozen=True, slots=True)
 class MarketPlan:
-    """What a market is made from; `mechanisms` has one entry per good, or none where all are matched alike.
+    """The plan that a market is made from; `mechanisms` has one entry per good, or none where all are matched alike.
 
     After every `snapshot_rounds` rounds a snapshot is written beside the journal, or never where that is 0.
     """
@@ -46,7 +46,7 @@ class MarketAnswer:
 
 @dataclass(frozen=True, slots=True)
 class MarketClosing:
-    """What a market says when it closes its journal."""
+    """The last words of a market, when it closes its journal."""
 
     journal_sha256: str
     journal: JournalStats
@@ -109,6 +109,7 @@ class Market:
         self.plan = plan
         self.exchange = new_exchange(plan)
         self._path = journal_path
+        # Offset and packed value of the journal's records from index `_first` on, for comparing and for catching up.
         self._recorded: list[tuple[int, bytes]] = []
         self._first = 0
         self._snapshots = SnapshotFolder(journal_path, snapshots_in_background) if journal_path else None
@@ -123,6 +124,7 @@ class Market:
                 self._read(reader)
         self.recorded = len(self._recorded)
         self.journal = JournalWriter(journal_path, reader, open_file)
+        # The index that the next entry has, and the last message with its answer, should it come again.
         self._next = 0
         self._answered: tuple[int, int, MarketAnswer] | None = None
 
@@ -138,6 +140,7 @@ class Market:
         self.journal.check()
         for index, entry in enumerate(entries, start=at):
             self._keep(index, to_record(entry))
+        # Handed to the system before anything is applied: a process that dies now is brought back to the same state.
         self.journal.flush()
         events: list[Event] = []
         for entry in entries:
@@ -174,6 +177,7 @@ class Market:
         if self._keep(at, to_record(RoundEnded(round_, self.exchange.state_hash()))):
             durable = self.journal.sync()
             every = self.plan.snapshot_rounds
+            # Only what is durable may be vouched for.
             if durable and self._snapshots and every and round_ % every == 0:
                 self._snapshots.write(self._snapshot(round_, durable))
         self._next = at + 1
@@ -221,9 +225,10 @@ class Market:
         return Snapshot(round_, durable, config, mechanisms, self.exchange.snapshot())
 
     def _begin(self, index: int) -> None:
-        """Before the first message, which is for `index`: go to the newest snapshot before it that holds."""
+        """Goes, before the first message, which is for `index`, to the newest snapshot before it that holds."""
         usable, self._usable = self._usable, []
         for snapshot in usable:
+            # One that lies behind the message would skip rounds that are asked for again.
             records = snapshot.committed.records
             if records > index:
                 continue
@@ -252,7 +257,7 @@ class Market:
         return plan, exchange
 
     def _keep(self, index: int, record: list[Any]) -> bool:
-        """Append a record, unless it is there already, and say whether it was new; JournalError if another is there."""
+        """Appends a record unless it is there, and returns whether it was new; JournalError if another is there."""
         payload = packed(record)
         if index >= self.recorded:
             # What was held for comparing is as long as the journal, and is not needed any more.
@@ -310,6 +315,7 @@ class Market:
         config = MarketConfig.model_validate_json(json.dumps(fork.config["market"]))
         if len(fork.mechanisms) not in (0, self.exchange.goods):
             raise ValueError(f"mechanisms: expected one of each good, got {len(fork.mechanisms)}")
+        # Balances, debts and resting orders go on; rules and mechanisms are the new ones.
         past = self.exchange.snapshot()
         self.plan = replace(self.plan, config=config, mechanisms=fork.mechanisms)
         self.exchange = new_exchange(self.plan)
@@ -329,5 +335,6 @@ class Market:
 
 
 def _one_line(error: Exception) -> str:
+    # What a damaged journal makes a library say may be long, and may hold anything.
     text = " ".join(str(error).split())[:200]
     return text if text.isprintable() else repr(text)

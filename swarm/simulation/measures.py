@@ -1,4 +1,4 @@
-"""The measures that economists judge a market by, of a whole run; the formulas are those of `swarm.market.quality`.
+"""Measures a market by what economists judge it by, over a whole run; formulas are those of `swarm.market.quality`.
 
 Prices are compared with the reference price, since few settings have a fundamental value that anybody knows: with the
 one before each round, and with the one that the run opened at. A round in which a good was not traded has no price.

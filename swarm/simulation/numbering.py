@@ -13,7 +13,7 @@ def market_accounts(plan: RunPlan) -> dict[str, int]:
 
 
 class Numbers:
-    """Numbers the run's commands."""
+    """A counter of the run's commands."""
 
     def __init__(self) -> None:
         self.last = 0
@@ -28,6 +28,7 @@ class Numbers:
         number = self.next()
         if not isinstance(consequence, Movement):
             return MoveReference(number, consequence.cause, consequence.good, consequence.permille)
+        # Most scenarios speak of everybody, also of those to whom nothing happens.
         moving = np.flatnonzero(consequence.amount)
         source, target = (
             np.full(len(moving), accounts[side]) if isinstance(side, str) else side[moving]

@@ -1,4 +1,4 @@
-"""Parties: those outside the population who act between two rounds, as the road between regions does.
+"""Owns parties: those outside the population who act between two rounds, as the road between regions does.
 
 An act is a plain value of a closed union, journalled before it holds, so that every party replays by `RecordedParty`.
 A party may read a queue or a clock; nothing of it is known to the market, which only obeys the commands made of acts.
@@ -25,7 +25,7 @@ Account = Int64 | str
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Move:
-    """Posts `amount` of `asset` from `source` to `target`, row by row; asset 0 is cash in cents, then goods in lots."""
+    """A posting of `amount` of `asset` from `source` to `target`, by row; asset 0 is cash in cents, others lots."""
 
     cause: str
     source: Account
@@ -37,7 +37,7 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class Reprice:
-    """Multiplies the reference price of a good by `permille` / 1000."""
+    """A change of a good's reference price, which is multiplied by `permille` / 1000."""
 
     cause: str
     good: int
@@ -47,7 +47,7 @@ class Reprice:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Say:
-    """Lets some traders hear a line from `speaker` in the next round, before all gossip."""
+    """A line from `speaker` that some traders hear in the next round, before all gossip."""
 
     speaker: str
     to: Int64
@@ -57,7 +57,7 @@ class Say:
 
 @dataclass(frozen=True, slots=True)
 class Announce:
-    """Puts a line among the public news of the next round."""
+    """A line among the public news of the next round."""
 
     text: str
     market: int = 0
@@ -65,7 +65,7 @@ class Announce:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Quote:
-    """Shows traders the prices of the market `of` from the next round on."""
+    """The prices of the market `of`, which traders are shown from the next round on."""
 
     of: str
     prices_ticks: Int64
@@ -78,7 +78,7 @@ Act = Move | Reprice | Say | Announce | Quote
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MarketView:
-    """One market as parties see it after a round: traders' balances, those of `accounts` by name, and the clearing.
+    """A market as parties see it after a round: traders' balances, those of accounts by name, and the clearing.
 
     `movable_lots` is [traders, goods] and `movable_cents` [traders]: what each can spare of its goods and its cash.
     `staying` is [traders]: who is still there in the next round.
@@ -96,7 +96,7 @@ class MarketView:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RoundView:
-    """What parties see between two rounds: the round that has just been settled, in all markets of the run."""
+    """The view that parties have between two rounds: the one just settled, in all markets of the run."""
 
     round: int
     rounds: int
@@ -119,7 +119,7 @@ class Party(Protocol):
 
 
 class RecordedParty:
-    """Does again what a journal says that a party did, by round."""
+    """A party that does again what a journal says that it did, by round."""
 
     def __init__(self, name: str, acts: Mapping[int, Sequence[Act]]) -> None:
         self.name = name
@@ -164,10 +164,12 @@ def from_record(record: Any, name: str) -> Act:
     if type(kind) is not str or kind not in KINDS:
         raise records.expected(name, f"one of {', '.join(KINDS)}", kind)
     try:
+        # The market is that of the journal, so it is not written and read as the first.
         act: Act = records.read_fields(KINDS[kind], [*values, 0], _READERS)
     except RecordError as error:
         raise RecordError(f"{name} ({kind}).{error}") from None
     if isinstance(act, Move):
+        # A named account stands for all rows, so only columns are compared.
         rows = {len(c) for c in (act.source, act.target, act.asset, act.amount) if not isinstance(c, str)}
         if len(rows) > 1:
             raise RecordError(f"{name} (Move): its columns differ in length")

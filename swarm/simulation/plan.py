@@ -1,4 +1,4 @@
-"""What a run is made from, once its config has been read: the plan of each of its markets, and of its world.
+"""Owns what a run is made from, once its config has been read: the plan of each of its markets, and of its world.
 
 A world has one market or several. What it comes to can be looked at as if it were one market: under `WorldPlan.run`.
 """
@@ -24,7 +24,7 @@ from swarm.version import __version__
 
 @dataclass(frozen=True, slots=True)
 class RunPlan:
-    """One run, not yet started. `minds[t]` decides for trader t; `shard` describes a shard that hosts all of them.
+    """The plan of one market's run. `minds[t]` decides for trader t; `shard` describes a shard that hosts all of them.
 
     `scenario` holds the state of the creatures, so a plan serves one run. `fork` says from where on another plan holds.
     `population` says how many traders are there from which round on; all of them all the time where it is empty. A
@@ -62,6 +62,7 @@ class RunPlan:
         if not self.population:
             return np.ones(self.traders, dtype=np.bool_)
         rank = np.arange(self.traders) if self.rank is None else self.rank
+        # The first ones stay and the last ones leave, so who is there follows from how many are.
         there: Mask = rank < population_in(self.population, round_)
         return there
 
@@ -89,6 +90,7 @@ class RunPlan:
 
     def shards_by_round(self) -> dict[int, ShardPlan]:
         """Returns the shard's plan, by the first round in which it holds."""
+        # A later plan counts itself as the first; here it holds from the round after the fork on.
         later = self.fork.plan.shards_by_round() if self.fork else {}
         if self.fork:
             later[self.fork.round + 1] = later.pop(1)
@@ -97,7 +99,7 @@ class RunPlan:
 
 @dataclass(frozen=True, slots=True)
 class Fork:
-    """Where a run leaves the history of its parent: after `round`, for `plan`, which has these `changes`."""
+    """A fork, where a run leaves its parent's history: after `round`, for `plan`, which has these `changes`."""
 
     round: int
     parent_sha256: str
@@ -119,7 +121,7 @@ class Fork:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WorldPlan:
-    """A run of one market or several, not yet started; like a market's plan, it serves one run.
+    """The plan of a run of one market or several; like a market's plan, it serves one run.
 
     `markets` has a plan for each market, and `run` is the plan of all of them as if they were one, which watchers see;
     of one market both are the same. `number_of[m]` has, for each seat of market m, the number of its trader in the run;
@@ -174,9 +176,10 @@ def run_sha256(journal_sha256s: Sequence[str]) -> str:
     """Returns the hash of a run: its journal's, or of several markets that of their journals' hashes, in order."""
     if len(journal_sha256s) == 1:
         return journal_sha256s[0]
+    # In the order of the regions, so that a swapped pair of journals shows.
     return hashlib.sha256("".join(journal_sha256s).encode()).hexdigest()
 
 
 def config_digest(record: dict[str, Any]) -> str:
-    """SHA-256 of a config's plain values as canonical JSON."""
+    """Returns the SHA-256 of a config's plain values as canonical JSON."""
     return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Who is there in a round, where traders come and go while a run goes on, and what they bring and leave behind.
+"""Tells who is there in a round, where traders come and go while a run goes on, and what they bring and leave behind.
 
 Where k traders are present, they are the traders 0 .. k-1, and in several regions as many in one as in another, up to
 one; the others own nothing, decide nothing and hear nothing. A traveller who goes leaves what it has at both seats. A
@@ -29,7 +29,7 @@ MIN_TRADERS, MAX_TRADERS = 2, 200_000
 
 
 class PopulationStage(StrictModel):
-    """How many traders there are from a round on."""
+    """A stage of the population: how many traders there are from a round on."""
 
     from_round: int = Field(ge=1, le=1_000_000)
     """The first round in which so many are there; 1 in the first stage, and more in each that follows."""
@@ -57,12 +57,16 @@ def turnover(
     Who goes pays what it owes with what it has and leaves the rest behind; what is still owed is written off. Those who
     come get what `opening` has for them, from where it has it.
     """
+    # First those who go, so that what they leave is not what others begin with.
     leaving, coming = before & ~now, now & ~before
     left = [Movement(DEPARTURE, *m) for m in _departures(leaving, market, tick_cents)] if leaving.any() else []
     if not coming.any():
         return list(left)
     theirs = [
-        c for c in opening if isinstance(c, Movement) and not (isinstance(c.source, str) and isinstance(c.target, str))
+        # What lenders begin with moves between accounts alone, and happens once.
+        c
+        for c in opening
+        if isinstance(c, Movement) and not (isinstance(c.source, str) and isinstance(c.target, str))
     ]
     came = [
         Movement(ARRIVAL, m.source, m.target, m.asset, m.amount)
@@ -73,11 +77,12 @@ def turnover(
 
 
 def _departures(leaving: Mask, market: MarketState, tick_cents: int) -> Iterator[tuple[Int64, str, Int64, Int64]]:
-    """Rows of source, target, asset and amount by which those who leave come to own and to owe nothing."""
+    """Yields rows of source, target, asset and amount by which those who leave come to own and to owe nothing."""
     have = np.where(leaving[:, None], market.balances, 0)
     assets = have.shape[1]
     if market.owed is not None and market.owed[leaving].any():
         owe = np.where(leaving[:, None], market.owed, 0)
+        # [assets] cents a unit: a cent of cash, and each good's lot at its reference price.
         marks = np.concatenate([[1], market.reference_ticks * tick_cents])
         # What is owed is given back as far as it is there.
         paid = np.minimum(have, owe)
@@ -112,6 +117,7 @@ def _rows_of(amounts: Int64, column: int | None, target: str, asset: int) -> tup
 
 
 def _rows(movement: Movement, there: Mask) -> Movement:
+    # A row stays where all traders in it are there; accounts always are.
     kept = np.ones(len(movement.amount), dtype=np.bool_)
     for side in (movement.source, movement.target):
         if not isinstance(side, str):

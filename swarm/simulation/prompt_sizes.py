@@ -1,4 +1,4 @@
-"""What engines make of prompts, learned from each round's own turns and from nothing else.
+"""Learns what engines make of prompts, from each round's own turns and from nothing else.
 
 A budget bounds what the engine counts, and prompts are cut to it before they are asked. So after each round some of its
 prompts are rendered again and the engine's count is held against the estimate; the next round's are cut by that. The
@@ -50,6 +50,7 @@ class PromptSizes:
         sizes = dict(self.now)
         for model, counted, prompt, heard in self._counted(seen, turns):
             sizes[model] = sizes.get(model, ESTIMATED).learned(counted, prompt.tokens, prompt.further_digits)
+            # Without gossip a prompt is as short as it gets: one that is too long now will always be.
             if not heard and model not in self._told:
                 self._tell(model, counted, prompt.tokens)
         self.now = {model: size for model, size in sizes.items() if not size.as_estimated}
@@ -69,11 +70,12 @@ class PromptSizes:
                 if model not in self._measured or failed or not 0 < counted <= MOST_TOKENS:
                     continue
                 row = int(turns.trader[int(calls.turn[call])])
+                # Rendered without a bound, since what was shown has been cut already.
                 if (prompt := form.render(shown, row, MOST_TOKENS)) is not None:
                     yield model, counted, prompt, shown.private.heard[row]
 
     def _tell(self, model: str, counted: int, estimate: int) -> None:
-        """Warn once of a model whose prompts fit no turn even without gossip, so that it will not be asked."""
+        """Warns once of a model whose prompts fit no turn even without gossip, so that it will not be asked."""
         limit, reply = self._plan.shard.budget.tokens_per_turn, self._plan.shard.completion_tokens[model]
         if counted + reply <= limit:
             return
@@ -90,5 +92,6 @@ def _as_shown(seen: Observation, turns: Turns, rows: "np.ndarray[tuple[int, ...]
     heard = list(seen.private.heard)
     for row in rows.tolist():
         trader, pruned = int(turns.trader[row]), int(turns.pruned_messages[row])
+        # Prompts are cut from the end of what was heard.
         heard[trader] = heard[trader][: max(len(heard[trader]) - pruned, 0)]
     return Observation(seen.public, replace(seen.private, heard=tuple(heard)))

@@ -1,4 +1,4 @@
-"""What is kept of a run: the facets that watch it, and the tables and the summary that they make.
+"""Keeps a record of a run: the facets that watch it, and the tables and the summary that they make.
 
 Tables are Parquet files, one row per thing that happened. Prices are in ticks, cash and wealth in cents, quantities in
 lots, durations in seconds; what nobody knows is null. What is kept, each facet says for itself.
@@ -26,7 +26,7 @@ REGION_TABLES = ("regions", "road")
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """A finished or interrupted run, ready to be written; `regions` has a record of each of several markets."""
+    """The record of a finished or interrupted run; `regions` has one of each of several markets."""
 
     summary: dict[str, Any]
     tables: Mapping[str, pl.DataFrame]
@@ -53,6 +53,7 @@ class Recorder:
 
     def finish(self, closing: MarketClosing, extra: Mapping[str, Any]) -> RunRecord:
         """Returns the record of all rounds so far; `extra` is what only the caller knows."""
+        # All tables first: a facet's summary may be made of another one's table.
         tables: dict[str, pl.DataFrame] = {}
         for facet in self.facets:
             tables |= facet.tables()

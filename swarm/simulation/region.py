@@ -1,4 +1,4 @@
-"""A region: a scenario's setting with guests, who have a seat in its market and live in another one.
+"""Puts guests into a scenario's setting: they have a seat in its market and live in another region.
 
 The scenario knows nothing of guests. It is asked about those who live there, and guests are put behind them: they
 neither eat nor harvest, and what a lot is worth to them is what it brings at home.
@@ -40,7 +40,7 @@ UNKNOWN = -1
 
 @dataclass(frozen=True, slots=True)
 class Guests:
-    """Where the guests of a region live, by name, in the order of their seats, and what binds them on the road."""
+    """The guests of a region: where each lives, in the order of their seats, and what binds them on the road."""
 
     homes: tuple[str, ...]
     fee_permille: int
@@ -55,6 +55,7 @@ class Region:
         self.guests = guests
         self.natives = len(scenario.trader_kind)
         self.elsewhere: tuple[tuple[str, tuple[int, ...]], ...] = ()
+        # Guests are a kind of their own, behind the scenario's kinds.
         some = len(guests.homes)
         self.goods: tuple[str, ...] = scenario.goods
         self.kinds: tuple[str, ...] = scenario.kinds + ((TRAVELLER,) if some else ())
@@ -100,11 +101,13 @@ class Region:
         _, sold = fills_of(cleared, len(have), len(self.goods))
         barter = seen.private.barter
         spare = np.zeros_like(have) if barter is None else np.minimum(np.maximum(barter.spare - sold, 0), have)
+        # A guest keeps nothing here: all that it has bought may go home.
         spare[self.natives :] = have[self.natives :]
         return spare
 
     def snapshot(self) -> dict[str, Int64]:
         """Returns the creatures' own state between rounds, and the news from each neighbour."""
+        # What a neighbour's price was is part of the state, since prompts show it.
         news = {NEWS_FROM + name: np.array(prices, dtype=np.int64) for name, prices in self.elsewhere}
         return {**self.scenario.snapshot(), **news}
 
@@ -127,8 +130,11 @@ class Region:
         return MarketState(market.balances[: self.natives], market.reference_ticks, owed, market.previous_ticks)
 
     def _guest_views(self, market: MarketState, last: RoundCleared | None) -> PrivateViews:
-        """Returns what guests know: a lot is worth its price at home less the fee, and where that is more than it costs here,
-        they need as many as they can carry; the rest of what they have is spare."""
+        """Returns what guests know, by what goods bring them at home.
+
+        A lot is worth its price at home less the fee. Where that is more than it costs here, they need as many as they
+        can carry; the rest of what they have is spare.
+        """
         guests, goods = len(self.guests.homes), len(self.goods)
         seats = np.arange(self.natives, self.natives + guests)
         have = market.balances[self.natives :, 1:]
@@ -159,14 +165,14 @@ class Region:
         )
 
     def _prices_at_home(self, here: Int64) -> Int64:
-        """[guests, goods]; before the first news from home, a lot is taken to cost the same there."""
+        """Returns [guests, goods] ticks; before the first news from home, a lot is taken to cost the same there."""
         known = dict(self.elsewhere)
         prices: Int64 = np.array([known.get(home, tuple(here.tolist())) for home in self.guests.homes], dtype=np.int64)
         return prices
 
 
 def _joined(natives: PrivateViews, guests: PrivateViews) -> PrivateViews:
-    """Both, guests last; where natives do not barter, guests do not either."""
+    """Returns the views of both, guests last; where natives do not barter, guests do not either."""
     columns: dict[str, Any] = {"barter": None}
     for f in fields(PrivateViews):
         one, other = getattr(natives, f.name), getattr(guests, f.name)

@@ -1,4 +1,4 @@
-"""Several markets in one run: what they are called, which are neighbours, who lives where, and who travels.
+"""Tells what the markets of a run are called, which are neighbours, who lives where, and who travels.
 
 It knows where everybody has a seat, and neither a market nor what travels.
 """
@@ -78,6 +78,7 @@ class RegionsConfig(StrictModel):
         names = self.all_names
         if self.roads is not None:
             return [(names.index(one), names.index(other)) for one, other in self.roads]
+        # A ring of two would join the same pair twice.
         ring = [(r, (r + 1) % len(names)) for r in range(len(names))]
         return ring[:1] if len(names) == 2 else ring
 
@@ -88,6 +89,7 @@ class RegionsConfig(StrictModel):
 
     def homes(self, region: int) -> int:
         """Returns how many travellers live in a region."""
+        # Of an odd number, the one more lives at the first end.
         ends = [(one, (self.travellers + 1) // 2) for one, _ in self.pairs]
         ends += [(other, self.travellers // 2) for _, other in self.pairs]
         return sum(some for end, some in ends if end == region)
@@ -105,13 +107,16 @@ def region_seed(seed: int, region: int) -> int:
 
 def choose_travellers(config: RegionsConfig, seed: int, natives: Sequence[int]) -> Travellers:
     """Returns who travels, drawn from the seed: nobody on two roads. Guests sit behind those who live in a region."""
+    # [regions] traders of each in an order that the seed draws.
     free = [
         np.argsort(draw_below(seed, "travellers", 2**53, r, np.arange(n)), kind="stable") for r, n in enumerate(natives)
     ]
+    # Per region, how many of its own travel already, and the next free seat behind those who live there.
     next_home, next_guest = [0] * len(natives), list(natives)
     rows: list[tuple[tuple[int, int], tuple[int, int]]] = []
     for pair in config.pairs:
         for number in range(config.travellers):
+            # In turn from either end, so that half of a road's travellers live at each.
             home, away = pair if number % 2 == 0 else pair[::-1]
             rows.append(((home, away), (int(free[home][next_home[home]]), next_guest[away])))
             next_home[home] += 1

@@ -1,4 +1,4 @@
-"""The round loop's ports over a link that loses, doubles and delays messages, and to processes that die and come back.
+"""Puts the round loop's ports over a link that loses, doubles and delays messages, to processes that die and come back.
 
 What is decided here is when to ask again, and what to do with what comes late; how a message travels is the link's
 affair. Ray is one link, the simulator of the tests another, so that what the tests find is what Ray runs.
@@ -27,11 +27,11 @@ ASK_AGAIN_AFTER_S = 0.1
 
 
 class Lost(Exception):
-    """No answer came: whoever was asked may have done it, or not."""
+    """The news that no answer came: whoever was asked may have done it, or not."""
 
 
 class MarketLink(Protocol):
-    """How messages travel to the market."""
+    """The way in which messages travel to the market."""
 
     def call(self, method: str, *arguments: Any) -> Any:
         """Returns the market's answer; Lost if none came."""
@@ -68,8 +68,9 @@ class RemoteMarket:
         return answer
 
     def end_round(self, round_: int) -> JournalStats:
-        """Makes the round durable, and say what the market's journal has taken."""
+        """Makes the round durable, and returns what the market's journal has taken."""
         journal: JournalStats = self._send("end_round", round_, 1)
+        # What is durable need not be sent again to a market that comes back.
         self._since_sync.clear()
         return journal
 
@@ -80,6 +81,7 @@ class RemoteMarket:
 
     def _send(self, method: str, argument: Any, records: int) -> Any:
         message = method, argument, self._index
+        # What must be sent again before this message, should the market have lost it.
         before = list(self._since_sync)
         self._since_sync.append(message)
         self._index += records
@@ -120,7 +122,7 @@ class RemoteMarket:
 
 
 class ShardsLink(Protocol):
-    """How messages travel to the shards. What `ask` returns stands for one question."""
+    """The way in which messages travel to the shards. What `ask` returns stands for one question."""
 
     def ask(self, shard: int, seen: Observation, memory: Memory) -> Any:
         """Sends a question."""
@@ -179,7 +181,7 @@ class RemoteTraders:
         self._memory = memory
 
     def decide(self, seen: Observation) -> Gathered:
-        """Asks every shard that is not still busy with an earlier round, and wait until the deadline."""
+        """Asks every shard that is not still busy with an earlier round, and waits until the deadline."""
         deadline = self._link.now() + self._deadline_s
         self._drop_overdue()
         open_: dict[int, Any] = {i: self._ask(i, seen) for i in range(len(self._traders)) if i not in self._overdue}
@@ -199,6 +201,7 @@ class RemoteTraders:
                 self.lost["shard_answers"] += len(lost)
                 self._link.pause(ASK_AGAIN_AFTER_S)
                 open_.update({i: self._ask(i, seen) for i in lost})
+        # Who is not done keeps its question, and is not asked again before it has answered.
         self._overdue.update(open_)
         self.lost["late_shards"] += len(open_)
         for answer in answers:
@@ -208,10 +211,12 @@ class RemoteTraders:
 
     def _ask(self, shard: int, seen: Observation) -> Any:
         traders: Int64 = self._traders[shard]
+        # A shard gets its own traders' rows and memory alone, or messages would grow with the run.
         memory = self._memory.between(int(traders[0]), int(traders[-1]))
         return self._link.ask(shard, Observation(seen.public, seen.private.take(traders)), memory)
 
     def _drop_overdue(self) -> None:
+        # A late answer is of a round that has gone on without it.
         done = self._link.wait(list(self._overdue.values()), 0) if self._overdue else []
         for i, question in list(self._overdue.items()):
             if question in done:

@@ -1,4 +1,4 @@
-"""Replay: rebuild a run from its journal alone, and say whether it comes to the recorded history.
+"""Rebuilds a run from its journal alone, and says whether it comes to the recorded history.
 
 The recorded replies are read again, the scenario and the exchange run again, and every record that this makes must be
 the recorded one. No model is asked and no cluster is needed.
@@ -25,7 +25,7 @@ from swarm.simulation.world import World
 
 @dataclass(frozen=True, slots=True)
 class ReplayResult:
-    """What a replay came to.
+    """The result of a replay.
 
     `mismatch` says where the first record differs, or is empty. `torn_bytes` and `unfinished_records` tell what lies
     behind the last complete round of an interrupted run and is not part of the history. Each market has a closing.
@@ -61,13 +61,13 @@ class _ComparingMarket(Market):
         self._index = 0
 
     def execute(self, entries: Sequence[Entry], at: int | None = None) -> MarketAnswer:
-        """Compare, then do as a market does."""
+        """Compares, then does as a market does."""
         for entry in entries:
             self._compare(entry)
         return super().execute(entries, at)
 
     def end_round(self, round_: int, at: int | None = None) -> JournalStats:
-        """Compares the state's hash, then do as a market does."""
+        """Compares the state's hash, then does as a market does."""
         self._compare(RoundEnded(round_, self.exchange.state_hash()))
         return super().end_round(round_, at)
 
@@ -77,6 +77,7 @@ class _ComparingMarket(Market):
             self.mismatch = f"record {self._index} is a {_kind(found)} in the journal and nothing in the replay"
 
     def _compare(self, entry: Entry) -> None:
+        # Only the first difference is told: all that follow may come of it.
         if self.mismatch:
             return
         index, self._index = self._index, self._index + 1
@@ -104,8 +105,10 @@ def replay(journals: Path | Mapping[str, Path], compose: Compose, watchers: Sequ
     traders = [
         RecordedTraders(own.shards_by_round(), past.decisions) for own, past in zip(plan.markets, pasts, strict=True)
     ]
+    # The road is worked out anew and compared; other parties may have read what nobody kept.
     others = recorded([past.acted for past in pasts], without=(ROAD,) if plan.regions else ())
     world = World(plan, list(zip(markets, traders, strict=True)), watchers, lambda _: others)
+    # Up to the last complete round; what lies behind it is no part of the history.
     rounds = world.play(_after(pasts[0].rounds))
     for market in markets:
         market.compare_rest()
@@ -124,7 +127,7 @@ def replay(journals: Path | Mapping[str, Path], compose: Compose, watchers: Sequ
 
 
 def _after(rounds: int) -> Callable[[], bool]:
-    """True from the call on that comes before round `rounds` + 1."""
+    """Returns a function that says to stop from the call on that comes before round `rounds` + 1."""
     calls = 0
 
     def stop() -> bool:

@@ -1,4 +1,4 @@
-"""Shares of a population: which mind decides for which trader.
+"""Shares a population among minds: which decides for which trader.
 
 Over all traders of a run each mind has its share by largest remainder, and within each kind of each market its share
 rounded up or down, so that a mind's profit is not the luck of what it produces. It knows neither minds nor kinds but by
@@ -19,6 +19,7 @@ Market = tuple[int, Int64]
 def assign_minds(markets: Sequence[Market], weights: Mapping[str, int]) -> list[tuple[str, ...]]:
     """Returns for each market the mind of each trader, in proportion to `weights` and shuffled by the seeds."""
     names = [name for name, weight in weights.items() if weight > 0]
+    # Python's integers: weights times traders may be beyond 64 bits.
     parts = np.array([weights[name] for name in names], dtype=object)
     groups = [
         (market, np.flatnonzero(kinds == kind))
@@ -28,6 +29,7 @@ def assign_minds(markets: Sequence[Market], weights: Mapping[str, int]) -> list[
     sizes = [len(members) for _, members in groups]
     in_turn = [_in_turn(int(markets[m][1][members[0]]), len(members), parts.tolist()) for m, members in groups]
     counts = np.array([np.bincount(turn, minlength=len(names)) for turn in in_turn])
+    # Dealing in turn is nearly always right; where it is not, shares are worked out by a matching.
     if not _is_right(counts, sizes, parts):
         counts = _counts(sizes, parts)
         in_turn = [np.repeat(np.arange(len(names)), of_group) for of_group in counts]
@@ -51,7 +53,7 @@ def largest_remainder(total: int, weights: Sequence[int]) -> list[int]:
 
 
 def _in_turn(kind: int, size: int, weights: Sequence[int]) -> Int64:
-    """Minds dealt out in turn, as often as they weigh; kinds start at different ones."""
+    """Returns minds dealt out in turn, as often as they weigh; kinds start at different ones."""
     dealt = np.repeat(np.arange(len(weights)), weights) if sum(weights) < _MOST_DEALT else np.zeros(1, dtype=np.int64)
     return dealt[(kind % len(dealt) + np.arange(size)) % len(dealt)]
 
@@ -60,7 +62,7 @@ _MOST_DEALT = 1_000_000
 
 
 def _is_right(counts: Int64, sizes: Sequence[int], weights: np.ndarray) -> bool:
-    """Tells whether groups have their shares rounded up or down, and all of them together those of the largest remainders."""
+    """Tells whether each group's shares are rounded up or down, and those of all come out by largest remainder."""
     sum_ = int(weights.sum())
     exact = np.outer(np.array(sizes, dtype=object), weights)
     if ((counts < exact // sum_) | (counts > -(-exact // sum_))).any():
@@ -74,7 +76,7 @@ def _is_right(counts: Int64, sizes: Sequence[int], weights: np.ndarray) -> bool:
 
 
 def _counts(sizes: Sequence[int], weights: np.ndarray) -> Int64:
-    """[groups, minds]: shares of each group rounded up or down so that those of all groups come out by remainder."""
+    """Returns [groups, minds] shares, each rounded up or down so that those of all groups come out by remainder."""
     sum_ = int(weights.sum())
     exact = np.outer(np.array(sizes, dtype=object), weights)
     counts = (exact // sum_).astype(np.int64)
@@ -87,7 +89,7 @@ def _counts(sizes: Sequence[int], weights: np.ndarray) -> Int64:
 
 
 class _Rounding:
-    """Rounds up entries, each in a group and for a mind that lacks some: a matching by augmenting paths."""
+    """A rounding up of entries, each in a group and for a mind that lacks some: a matching by augmenting paths."""
 
     def __init__(self, remainders: np.ndarray, lacking: Int64) -> None:
         self.up = np.zeros(remainders.shape, dtype=np.int64)
@@ -97,7 +99,7 @@ class _Rounding:
         self._minds = [[m for m in own.tolist() if remainders[g, m] > 0] for g, own in enumerate(order)]
 
     def round_up(self, group: int) -> None:
-        """Round up one more entry of a group; where no rounding of single entries is left, one that is exact."""
+        """Rounds up one more entry of a group; where no rounding of single entries is left, one that is exact."""
         if not self._augment(group, set()):
             mind = int(np.argmax(self._lacking))
             self.up[group, mind] += 1
@@ -112,6 +114,7 @@ class _Rounding:
                 self._lacking[mind] -= 1
                 self.up[group, mind] = 1
                 return True
+            # Another group gives this mind up if it can be rounded up for a mind that still lacks some.
             for other in np.flatnonzero(self.up[:, mind]).tolist():
                 if self._augment(other, tried):
                     self.up[other, mind] = 0

@@ -1,4 +1,4 @@
-"""Snapshots of a market, which spare one that starts again most of its journal.
+"""Keeps snapshots of a market, which spare one that starts again most of its journal.
 
 A snapshot lies beside its journal as `<journal>-<round>.snapshot`: MAGIC, the SHA-256 of the rest, and one msgpack
 value with what the exchange holds and how much of the journal it stands for (records, bytes, chain hash). It is
@@ -44,7 +44,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class SnapshotStats:
-    """What became of snapshots: written, failed to be written, passed over, and how long writing took.
+    """The counts of snapshots: written, failed to be written, passed over, and how long writing took.
 
     `began_after_round` is the round of the snapshot that the market went on from, 0 where it read all of its journal.
     """
@@ -93,6 +93,7 @@ class Snapshot:
         """Returns the snapshot that a file holds; None where it is damaged, RecordError where it is of another form."""
         start = len(MAGIC) + _DIGEST_BYTES
         payload = content[start:]
+        # Whether a file is whole is known before anything in it is read.
         if content[:start] != MAGIC + hashlib.sha256(payload).digest():
             return None
         try:
@@ -144,6 +145,7 @@ class SnapshotFolder:
                 continue
             if snapshot is None:
                 self.pass_over(path, "it is damaged")
+            # A renamed file would stand for a round that it is not of.
             elif path != self.path(snapshot.round):
                 self.pass_over(path, f"it is of round {snapshot.round}")
             else:
@@ -158,7 +160,7 @@ class SnapshotFolder:
         log.warning("%s: this snapshot is passed over: %s", path, why)
 
     def write(self, snapshot: Snapshot) -> None:
-        """Have a snapshot written; the one before it is waited for, so that no more than one is held in memory."""
+        """Has a snapshot written; the one before it is waited for, so that no more than one is held in memory."""
         self.wait()
         if not self._in_background:
             self._write(snapshot)
@@ -181,6 +183,7 @@ class SnapshotFolder:
                 file.write(snapshot.packed())
                 file.flush()
                 os.fsync(file.fileno())
+            # Written whole under another name, then renamed; older ones go last.
             unfinished.rename(path)
             sync_folder(path.parent)
             self._known = [*(known for known in self._known if known != path), path][-KEPT:]
@@ -199,6 +202,7 @@ class SnapshotFolder:
 def _packed(value: Any) -> Any:
     if not isinstance(value, np.ndarray):
         return value
+    # Little-endian on every machine, so that a snapshot may travel.
     return [_COLUMN, list(value.shape), value.astype("<i8").tobytes()]
 
 

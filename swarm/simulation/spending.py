@@ -1,4 +1,4 @@
-"""What calls of models came to, in tokens and dollars: the one sum that table, summary, metric and bill share.
+"""Sums what calls of models came to, in tokens and dollars, once for table, summary, metric and bill.
 
 A call is billed at the model that was called, at the prices of the plan that held in its round. It knows no rounds.
 """
@@ -18,7 +18,7 @@ Float64 = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Spending:
-    """Sums by model, in the order of `models`; `usd` is NaN where the config gives no price."""
+    """The sums by model, in the order of `models`; `usd` is NaN where the config gives no price."""
 
     models: tuple[str, ...]
     turns: Int64

@@ -1,4 +1,4 @@
-"""Who is asked in a round, why, and at which level: standing decisions and a staffing, put to a market's traders.
+"""Decides who is asked in a round, why, and at which level: puts standing decisions and a staffing to one market.
 
 It turns what the round loop has at hand into the columns that `swarm.coordination` works on. All it keeps follows from
 the recorded history, but for the seconds that the governor is told; so what the governor chose is recorded too, and a
@@ -44,7 +44,7 @@ counts as much as so many rounds, and where all else is equal the seed draws."""
 
 @dataclass(frozen=True, slots=True)
 class Staffed:
-    """What a round came to: the traders that models decide for, by why they were due, and what became of the others.
+    """The staffing of a round: the traders that models decide for, by why they were due, and what became of the others.
 
     `due` is by reason; of them `asked` were asked and `held_back` were not, for the budget's sake. `standing_orders`
     were put in for traders that did not decide, after `cut_lots` had been cut off them, and `refused_orders` of them
@@ -80,7 +80,7 @@ class Staffed:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Asking:
-    """A round between the question and the answer: `ranked` are those who are due, first who would be asked first.
+    """A round between question and answer: `ranked` are those who are due, first who would be asked first.
 
     Of them `asked` are asked, as the pace has it or, where there is one, as was `chosen`. `thinking` is how
     many traders are there that models decide for.
@@ -97,7 +97,7 @@ class _Asking:
 
 
 class Staff:
-    """Who is asked in one market, from round to round: those who are due, as far as its staffing lets them."""
+    """The staff of one market, who asks from round to round those who are due, as far as the staffing lets them."""
 
     def __init__(self, plan: RunPlan) -> None:
         self._plan = plan
@@ -115,6 +115,7 @@ class Staff:
         self._plugin, section = read(shard.traders.staffing, self._governed)
         staffed = self._governed or shard.traders.staffing is not None
         self._on = bool(shard.traders.standing.max_rounds or staffed)
+        # A decision stands as long as its trader has the mind that made it.
         if before != plan.minds or not self._on:
             self._standing = Standing(plan.traders, len(plan.scenario.goods))
         self._bill = Bill(plan)
@@ -218,6 +219,7 @@ class Staff:
         self._charge(gathered, asked, pace.level)
         tokens, usd = self._spent[0] - before[0], self._spent[1] - before[1]
         self._staffing.keep(Paced(pace, tokens, usd, seconds, len(turns)))
+        # Who spoilt its turn has decided nothing: what stood for it goes on standing.
         errors = np.array([error is not None for error in decisions.errors], dtype=np.bool_)
         decided = np.flatnonzero(~errors)
         self._standing.decide(
@@ -229,6 +231,7 @@ class Staff:
             asking.signs,
         )
         standing = self._standing.orders(round_)
+        # Rules decide in every round and have no standing orders.
         standing = standing.take(self._thinks[standing.trader])
         cash = market.balances[:, CASH] // plan.market.config.tick_cents
         put_in, cut = covered(standing, cash, market.balances[:, CASH + 1 :], plan.market.config.quantity_step_lots)
@@ -250,7 +253,7 @@ class Staff:
         return gathered, put_in, staffed
 
     def _noted(self, gathered: Gathered, asking: _Asking) -> Gathered:
-        """Returns what was gathered, with what the journal has to know of who was asked: nothing, where all were as usual."""
+        """Returns what was gathered, with what a journal must know of who was asked; nothing where all were."""
         chosen, pace = asking.chosen, asking.pace
         everybody = len(asking.asked) == len(asking.ranked)
         if chosen is not None:
@@ -262,6 +265,7 @@ class Staff:
     def _charge(self, gathered: Gathered, asked: Int64, level: Level) -> None:
         """Adds what the round's turns cost. What nobody knows is taken at its worst."""
         tokens, usd = self._bill.of(gathered, level)
+        # A shard that did not answer may have asked its models all the same.
         late = np.intersect1d(asked, gathered.late)
         worst = self._bill.costs(late, level >= Level.CHEAPER).worst.sum(axis=1)
         self._spent = (self._spent[0] + tokens + float(worst[0]), self._spent[1] + usd + float(worst[1]))
@@ -290,6 +294,7 @@ def _signs(seen: Observation, market: MarketState, cleared: RoundCleared | None,
     need = np.zeros_like(private.have)
     if (barter := private.barter) is not None:
         need = np.where(np.arange(need.shape[1])[None, :] == barter.makes[:, None], 0, barter.need)
+    # Lenders trade, too, with numbers beyond the traders'.
     filled = np.zeros(len(private), dtype=np.bool_)
     if cleared is not None:
         filled[cleared.trades.buyer[cleared.trades.buyer < len(filled)]] = True

@@ -1,4 +1,4 @@
-"""The traders of a run as the round loop sees them, and the two ways to have them without a cluster."""
+"""Owns the traders of a run as the round loop sees them, and two ways to have them without a cluster."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
@@ -26,7 +26,7 @@ from swarm.simulation.entries import Decided
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Gathered:
-    """What came back in time: answers of shards, and the traders whose shard did not answer, in ascending order.
+    """The answers of shards that came in time, and the traders whose shard did not answer, in ascending order.
 
     `pace` or `chosen` is what the staffing chose for the round, once that is known: a journal tells it, and for traders
     that were asked the round loop fills it in. What was `recorded` comes
@@ -75,6 +75,7 @@ def gather(answers: Sequence[ShardAnswer], late: Int64) -> Gathered:
     """Puts the shards' answers into the one order that does not depend on how traders are spread over shards."""
     turns = Turns.join([a.turns for a in answers])
     trader = np.concatenate([np.empty(0, dtype=np.int64), *(a.turns.trader for a in answers)])
+    # By trader, whichever shard was first to answer.
     decisions = Decisions.join([a.decisions for a in answers], np.argsort(trader, kind="stable"))
     baseline_orders = Orders.concatenate([a.baseline_orders for a in answers]).in_canonical_order()
     return Gathered(turns, decisions, baseline_orders, np.sort(late))
@@ -82,7 +83,7 @@ def gather(answers: Sequence[ShardAnswer], late: Int64) -> Gathered:
 
 @contextmanager
 def kept_open(clients: Iterable[ModelClient]) -> Iterator[asyncio.Runner]:
-    """One event loop for all rounds, in which clients that keep connections are open until the block ends."""
+    """Yields one event loop for all rounds, in which clients that keep connections are open until the block ends."""
     connected = [client for client in clients if isinstance(client, Connected)]
     with asyncio.Runner() as runner:
         try:
@@ -155,6 +156,7 @@ class RecordedTraders:
         """Returns the recorded round."""
         plan = self.plan(seen.public.round)
         decided = self.rounds[seen.public.round]
+        # Minds are made once for each plan, since many are dear to make.
         if self._minds[0] is not plan:
             self._minds = plan, asking(plan)
         try:
@@ -190,9 +192,10 @@ class ResumedTraders:
         return self._recorded.recorded(round_)
 
     def decide(self, seen: Observation) -> Gathered:
-        """Returns the recorded round, or ask everybody."""
+        """Returns the recorded round, or asks everybody."""
         round_ = seen.public.round
         if round_ not in self._recorded.rounds:
+            # The shards start with an empty memory, and are given what was learned from the recorded rounds.
             if not self._caught_up:
                 self._asked.remember(self._memory)
                 self._caught_up = True

@@ -1,4 +1,4 @@
-"""The world of a run: a round loop for each market, and the parties that they share.
+"""Plays the world of a run: a round loop for each market, and the parties that they share.
 
 All markets decide, all are cleared, the parties act, and all end their round; a run of one market is a world with one
 region. Watchers are told of each round of the world as if it were one market.
@@ -45,7 +45,7 @@ class MarketsWatcher(Protocol):
     """A watcher that wants to know how each of several markets opened, too."""
 
     def markets_started(self, openings: Sequence[tuple[RunPlan, MarketState, Int64]]) -> None:
-        """The run has begun with these plans, balances of traders and of named accounts."""
+        """Takes note that the run has begun with these plans, balances of traders and of named accounts."""
         ...
 
 
@@ -100,10 +100,12 @@ class World:
         """Plays one round in all markets; Interrupted, and nothing is journalled, if one of them was told to stop."""
         if self.plan.future and self.plan.run.fork and self.plan.run.fork.round == self.round:
             self._leave_for(self.plan.future)
+        # Each phase ends in all markets before the next begins, so that parties see all of them settled.
         self._all(RoundLoop.decide, self.loops)
         self._all(RoundLoop.clear, self.loops)
         outcomes = self._all(_end, list(zip(self.loops, self._acts(), strict=True)))
         if self.road:
+            # What left markets must be on the road, to the cent and lot, or the run stops.
             account = self.plan.run.market.named_accounts.index(ROAD)
             self.road.road.check([loop.answer.named[account] for loop in self.loops])
         outcome = outcomes[0]
@@ -121,7 +123,7 @@ class World:
             self.road.road.under(future.regions.fee_permille, future.regions.capacity_lots)
 
     def _acts(self) -> list[list[PartyActs]]:
-        """By market, what each party does in it, in the order of parties; the road is the first."""
+        """Returns by market what each party does in it, in the order of parties; the road is the first."""
         parties: list[Party] = [*([self.road] if self.road else []), *self._others]
         acts: list[list[PartyActs]] = [[] for _ in self.loops]
         if not parties:
@@ -141,7 +143,7 @@ class World:
         return acts
 
     def _all(self, do: Callable[[In], Out], markets: Sequence[In]) -> list[Out]:
-        """Does it for all markets at once, and raise what one of them has raised only when all are done."""
+        """Does it for all markets at once, and raises what one of them has raised only when all are done."""
         if self._pool is None:
             return [do(market) for market in markets]
         asked = [self._pool.submit(do, market) for market in markets]
@@ -167,6 +169,7 @@ def _new_road(plan: WorldPlan) -> RoadParty | None:
 def _market_view(loop: RoundLoop, name: str) -> MarketView:
     """Returns a market as parties see it; what is on hold, or secures a debt, can be spared by nobody."""
     plan, state = loop.plan, loop.answer.state
+    # [traders, assets]; who owes anything can spare nothing at all.
     free = state.balances if state.held is None else state.balances - state.held
     if state.owed is not None:
         free = np.where(state.owed.sum(axis=1, keepdims=True) > 0, 0, free)

@@ -1,4 +1,4 @@
-"""What is kept of a run's world: the record of the run, and where it has several markets one of each."""
+"""Keeps the record of a run's world: one of the run, and where it has several markets one of each."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -7,9 +7,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from swarm.llm.engines.protocol import CheckConditions, Deployment, EnginePlugin
+from swarm.llm.engines.protocol import CheckConditions, Deployment, EnginePlugin, Nature
 from swarm.llm.entry import ModelEntry
-from swarm.llm.protocol import ModelClient, ModelReply, ModelRequest, TokenUsage
+from swarm.llm.protocol import ModelReply, ModelRequest, TokenUsage
 from swarm.llm.tokens import count_tokens
 
 
@@ -48,10 +48,9 @@ def check(models: Sequence[ParrotModel], conditions: CheckConditions) -> list[st
     return [f"models: {m.name}: parrots do not swear; change says" for m in models if m.says == "damn"]
 
 
-def client(model: ParrotModel) -> ModelClient:
-    return Parrot(model)
+def deployment(model: ParrotModel) -> Deployment:
+    return Deployment(environment={"PARROT": model.name})
 
 
-ENGINE = EnginePlugin(
-    "parrot", ParrotModel, client, check, deployment=lambda model: Deployment(environment={"PARROT": model.name})
-)
+BIRD = Nature("parrot", "parrots", is_rule=True)
+ENGINE = EnginePlugin("parrot", ParrotModel, Parrot, check, deployment=deployment, nature=BIRD, stays_here=True)

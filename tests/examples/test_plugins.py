@@ -6,10 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from swarm import trust
 from swarm.agents.decision import DecisionError
 from swarm.agents.mind import Seats
 from swarm.agents.turns import Turns
+from swarm.commands.setups import models_app
 from swarm.config_file import resolve
 from swarm.errors import ConfigError, ModelError
 from swarm.llm import engines
@@ -99,7 +102,11 @@ def test_an_engine_of_others_answers_like_ours(tmp_path: Path) -> None:
         by_mind = zip(outcome.gathered.turns.mind_names, outcome.gathered.decisions.errors, strict=True)
         assert {error for mind, error in by_mind if mind == "polly"} <= {None, DecisionError.OWN_GOOD}
     assert record.summary["engines"] == {"polly": "parrot", "strong": "scripted"}
-    assert "parrot" in deciders.nature(record.summary, "polly")
+    assert deciders.nature(record.summary, "polly") == "parrot"
+    assert deciders.notice(record.summary)[0] == "Parrots and scripted policies, no language model"
+    shown = CliRunner().invoke(models_app).stdout
+    assert "engine: parrot" in shown
+    assert trust.demands(resolve(config)) == []
     must_be_usable([engines.find("parrot").config.model_validate(polly)], 1_000)
     with pytest.raises(ModelError, match="swear"):
         must_be_usable([engines.find("parrot").config.model_validate(polly | {"says": "damn"})], 1_000)

@@ -18,7 +18,7 @@ def test_blocks_that_never_reached_the_disk_leave_what_was_durable(
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "journal.swarm"
-        ends = []
+        ends, vouched = list[int](), b""
         with JournalWriter(path) as writer:
             for number, record in enumerate(records):
                 writer.append(record)

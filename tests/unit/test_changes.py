@@ -57,6 +57,6 @@ def test_a_weight_for_one_mind_leaves_the_others_theirs() -> None:
 
 def test_a_step_of_the_population_is_counted_as_its_key_and_as_a_person_does() -> None:
     steps = [{"from_round": 1, "traders": 4}, {"from_round": 1, "traders": 5}]
-    with pytest.raises(ConfigError, match=r"^population\.1\.from_round: .*step 2") as refused:
+    with pytest.raises(ConfigError, match=r"^population\.1\.from_round: .*stage 2") as refused:
         swarm.load(CONFIG, changes={"population": steps})
     assert refused.value.key == "population.1.from_round"

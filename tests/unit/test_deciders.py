@@ -1,22 +1,33 @@
 """What decided is called what it is, in the terminal and in the report, for any mix of minds."""
 
+from dataclasses import asdict
 from typing import Any
 
 import pytest
 
+from swarm.llm import engines
+from swarm.llm.engines.protocol import Nature
 from swarm.report import deciders
 
 NO = "no language model"
 
 
-def summary_of(minds: dict[str, int], engines: dict[str, str], **more: Any) -> dict[str, Any]:
+MINE = Nature("rule in code behind mine", "rules in code behind mine", is_rule=True)
+
+
+def natures(of: dict[str, str]) -> dict[str, Any]:
+    """What a run keeps of its models' natures, by model."""
+    return {model: asdict(MINE if engine == "mine" else engines.find(engine).known_as) for model, engine in of.items()}
+
+
+def summary_of(minds: dict[str, int], of: dict[str, str], **more: Any) -> dict[str, Any]:
     """As much of a summary as says who decided."""
-    return {"minds": minds, "engines": engines, "traders": sum(minds.values()), "rounds": 6, "seed": 1, **more}
+    return {"minds": minds, "natures": natures(of), "traders": sum(minds.values()), "rounds": 6, "seed": 1, **more}
 
 
-def part(first: int, last: int, minds: dict[str, int], engines: dict[str, str], **more: Any) -> dict[str, Any]:
+def part(first: int, last: int, minds: dict[str, int], of: dict[str, str], **more: Any) -> dict[str, Any]:
     """One part of a run that a fork has parted."""
-    return {"first_round": first, "last_round": last, "minds": minds, "engines": engines, "seed": 1, **more}
+    return {"first_round": first, "last_round": last, "minds": minds, "natures": natures(of), "seed": 1, **more}
 
 
 RULES = summary_of({"zip": 4, "zi_c": 2}, {})
@@ -38,7 +49,7 @@ MIXES: dict[str, tuple[dict[str, Any], set[str]]] = {
     ),
     "a desk with a model": (summary_of({"desk": 2}, {"m": "openai"}, asks={"desk": ["m"]}), set()),
     "an engine that is no model": (
-        summary_of({"a": 2}, {"a": "mine"}, parts=[part(1, 6, {"a": 2}, {"a": "mine"}, rules=["a"])]),
+        summary_of({"a": 2}, {"a": "mine"}, parts=[part(1, 6, {"a": 2}, {"a": "mine"})]),
         {"a"},
     ),
     "a council of models": (
@@ -87,7 +98,7 @@ def test_rules_are_never_called_models_and_models_never_rules(mix: str) -> None:
     heading, text = deciders.notice(summary)
     said = deciders.told(summary)
     for one in rules:
-        assert any(deciders.has_rule(nature) for nature in deciders.natures(summary, one))
+        assert any(decider.has_rule for decider in deciders.deciders(summary, one))
         assert one in text
         assert one in deciders.model_tag(summary) or NO in deciders.model_tag(summary)
     for one in set(deciders.minds(summary)) - rules:

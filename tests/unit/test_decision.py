@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swarm.agents.decision import Decision, DecisionError, OrderWish, Rules, read_decision
+from swarm.agents.decision import Decision, DecisionError, OrderWish, Rules, read_reply
 from swarm.agents.turns import NEVER_ASKED, Turns
 from swarm.llm.protocol import MAX_REPLY_CHARS, FinishReason, ModelReply, TokenUsage
 from swarm.market.orders import BUY, SELL
@@ -62,7 +62,7 @@ def with_price(written: str) -> str:
     ],
 )
 def test_a_good_reply_is_read_as_it_is_written(text: str, decision: Decision) -> None:
-    assert read_decision(text, RULES, MAKES) == decision
+    assert read_reply(text, False, RULES, MAKES).outcome == decision
 
 
 BAD: dict[str, tuple[str, DecisionError]] = {
@@ -147,11 +147,11 @@ BAD: dict[str, tuple[str, DecisionError]] = {
 @pytest.mark.parametrize("case", BAD)
 def test_a_bad_reply_is_an_error_of_its_kind(case: str) -> None:
     text, error = BAD[case]
-    assert read_decision(text, RULES, MAKES) is error
+    assert read_reply(text, False, RULES, MAKES).outcome is error
 
 
 def test_who_makes_nothing_may_buy_everything() -> None:
-    assert isinstance(read_decision(reply(order(good="honey")), RULES, -1), Decision)
+    assert isinstance(read_reply(reply(order(good="honey")), False, RULES, -1).outcome, Decision)
 
 
 @pytest.mark.timeout(20)
@@ -181,7 +181,7 @@ def test_no_text_takes_long_to_read(beginning: str, ending: str) -> None:
     ):
         room = MAX_REPLY_CHARS - len(beginning) - len(ending)
         text = beginning + piece * (room // len(piece)) + ending
-        assert isinstance(read_decision(text, RULES, MAKES), Decision | DecisionError)
+        assert isinstance(read_reply(text, False, RULES, MAKES).outcome, Decision | DecisionError)
         assert perf_counter() - started < patience(10), f"reading {piece!r} many times over takes too long"
 
 
@@ -221,14 +221,14 @@ near_replies = st.fixed_dictionaries(
 
 @given(odd_text | (near_replies | values).map(json.dumps), st.integers(-1, len(GOODS) - 1))
 def test_no_text_raises(text: str, makes: int) -> None:
-    assert isinstance(read_decision(text, RULES, makes), Decision | DecisionError)
+    assert isinstance(read_reply(text, False, RULES, makes).outcome, Decision | DecisionError)
 
 
 @given(near_replies.map(json.dumps), st.data())
 def test_no_order_that_is_read_is_out_of_bounds(text: str, data: st.DataObject) -> None:
     index = data.draw(st.integers(0, len(text)))
     spoilt = text[:index] + data.draw(st.sampled_from(["", "0", "-", "1e9", "}", '"', "\ud800"])) + text[index:]
-    for read in (read_decision(text, RULES, MAKES), read_decision(spoilt, RULES, MAKES)):
+    for read in (read_reply(text, False, RULES, MAKES).outcome, read_reply(spoilt, False, RULES, MAKES).outcome):
         assert isinstance(read, DecisionError) or in_bounds(read)
 
 
@@ -264,7 +264,7 @@ def conforms(value: Any, schema: dict[str, Any]) -> bool:
 
 @given(near_replies.map(json.dumps))
 def test_what_is_read_conforms_to_the_schema_once_absent_keys_are_filled_in(text: str) -> None:
-    decision = read_decision(text, RULES, MAKES)
+    decision = read_reply(text, False, RULES, MAKES).outcome
     if isinstance(decision, Decision):
         # Reading is kinder than the schema in one thing: it lets a thought or a line of gossip be longer.
         short = decision.model_copy(update={"thought": decision.thought[:120], "gossip": decision.gossip[:80]})
@@ -314,7 +314,7 @@ def test_what_the_schema_allows_is_read_but_for_a_bid_for_the_own_good(value: di
     assert conforms(value, STANDING.schema())
     rules = STANDING if value.keys() & {"stand", "wake"} else RULES
     assert conforms(value, rules.schema())
-    read = read_decision(json.dumps(value, ensure_ascii=ascii_only), rules, MAKES)
+    read = read_reply(json.dumps(value, ensure_ascii=ascii_only), False, rules, MAKES).outcome
     if any((o["side"], o["good"]) == ("buy", "honey") for o in value["orders"]):
         assert read is DecisionError.OWN_GOOD
     else:

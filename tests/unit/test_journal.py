@@ -167,7 +167,7 @@ def test_a_tail_of_zeros_is_torn_and_cut_off_by_who_goes_on(tmp_path: Path) -> N
         (tmp_path / "j").write_bytes(whole + bytes(zeros))
         records, reader = read(tmp_path / "j")
         assert (records, reader.torn_bytes, reader.sha256) == (RECORDS, zeros, sha256)
-    JournalWriter(tmp_path / "j", reader).close()
+    JournalWriter(tmp_path / "j", read(tmp_path / "j")[1]).close()
     assert (tmp_path / "j").read_bytes() == whole
 
 

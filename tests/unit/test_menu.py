@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from swarm.agents.decision import Decision, DecisionError, Rules
-from swarm.agents.forms.menu import LETTERS, Menu, compose_menus, compose_sayings, menu_text, read_choice
+from swarm.agents.forms.menu import LETTERS, Menu, Menus, compose_sayings, menu_text, read_choice
 from swarm.agents.observation import Barter, Observation, PrivateViews, PublicView
 from swarm.config_file import resolve
 from swarm.llm.menu_policies import choose, read_menu
@@ -53,10 +53,15 @@ def observation(n: int, seed: int) -> Observation:
     return Observation(public, private)
 
 
+def menus_of(seed: int, seen: Observation) -> list[Menu]:
+    menus = Menus(seed, seen, RULES, 100)
+    return [menus.of(row) for row in range(len(seen.private))]
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_every_action_is_lawful_and_affordable_together(seed: int) -> None:
     seen = observation(200, seed)
-    for row, menu in enumerate(compose_menus(7, seen, RULES, 100)):
+    for row, menu in enumerate(menus_of(7, seen)):
         assert menu.actions[0].legs == ()
         assert len(menu.actions) <= 11
         assert len({a.legs for a in menu.actions}) == len(menu.actions)
@@ -75,14 +80,14 @@ def test_every_action_is_lawful_and_affordable_together(seed: int) -> None:
 
 def test_a_menu_does_not_depend_on_who_composes_it() -> None:
     seen = observation(20, 1)
-    together = compose_menus(7, seen, RULES, 100)
-    alone = compose_menus(7, Observation(seen.public, seen.private.take(np.array([11]))), RULES, 100)
+    together = menus_of(7, seen)
+    alone = menus_of(7, Observation(seen.public, seen.private.take(np.array([11]))))
     assert alone == [together[11]]
-    assert [len(m.actions) for m in compose_menus(8, seen, RULES, 100)] == [len(m.actions) for m in together]
+    assert [len(m.actions) for m in menus_of(8, seen)] == [len(m.actions) for m in together]
 
 
 def first_menu() -> Menu:
-    return next(m for m in compose_menus(7, observation(50, 2), RULES, 100) if len(m.actions) > 3)
+    return next(m for m in menus_of(7, observation(50, 2)) if len(m.actions) > 3)
 
 
 def test_two_letters_are_read_bare_or_as_json() -> None:

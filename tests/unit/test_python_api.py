@@ -129,10 +129,11 @@ def test_what_is_no_argument_is_one_line_that_names_it(call: Callable[[], object
 def test_errors_name_arguments_here_and_options_on_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
     swarm.run(CONFIG, changes=SMALL, out="run")
     fork = ("fork", "run", "--at-round", "9", "--local")
-    for argument, option, call, words in (
+    cases: tuple[tuple[str, str, Callable[[], object], tuple[str, ...]], ...] = (
         ("`out`", "--out", lambda: swarm.run(CONFIG, out="run"), ("run", str(CONFIG), "--local", "--out", "run")),
         ("at_round", "--at-round", lambda: swarm.fork("run", 9), fork),
-    ):
+    )
+    for argument, option, call, words in cases:
         with pytest.raises(swarm.SwarmError) as refused:
             call()
         with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit):

@@ -82,7 +82,7 @@ def test_a_method_that_is_missing_is_named_before_the_run_begins(monkeypatch: py
         def opening(self) -> list[Movement]:
             raise AssertionError("it is not begun")
 
-    plugin = ScenarioPlugin("mistaken", "Half a scenario.", MistakenConfig, lambda *_: Half())  # type: ignore[arg-type, return-value]
+    plugin = ScenarioPlugin("mistaken", "Half a scenario.", MistakenConfig, lambda *_: Half())  # type: ignore[arg-type]
     with pytest.raises(swarm.SwarmError, match=r"scenario\.name.*after_clearing") as refused:
         of_plugin(monkeypatch, plugin)()
     assert "opening," not in str(refused.value)

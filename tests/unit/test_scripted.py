@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 import pytest
 
-from swarm.agents.decision import Decision, read_decision
+from swarm.agents.decision import Decision, read_reply
 from swarm.config_file import resolve
 from swarm.llm import engines
 from swarm.llm.engines.scripted.config import ScriptedModel
@@ -72,7 +72,7 @@ def test_every_prompt_of_a_run_is_answered_within_the_schema_and_the_purse(tempe
         text = request.messages[-1].content
         reply = answer(temperament, text, request.seed, SCHEMA)
         makes = RULES.goods.index(text.partition("MAKES ")[2].partition("\n")[0])
-        decision = read_decision(reply, RULES, makes)
+        decision = read_reply(reply, False, RULES, makes).outcome
         assert isinstance(decision, Decision), reply
         assert len(decision.thought) <= 120
         assert len(decision.gossip) <= 80

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swarm.agents.config import TOOLS, DeskConfig
-from swarm.agents.decision import Decision, DecisionError, Rules, read_decision
+from swarm.agents.decision import Decision, DecisionError, Rules, read_reply
 from swarm.agents.desk_tools import FINAL_ANSWER, call_schema
 from swarm.agents.forms.menu import Action, Leg, Menu, read_choice
 from swarm.llm.strict import answer_in, needs_object, strict_schema
@@ -177,7 +177,7 @@ def instances(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
 
 @given(instances(strict_schema(STANDING.schema())))
 def test_what_a_strict_schema_of_orders_allows_is_read_with_null_for_what_is_left_out(value: dict[str, Any]) -> None:
-    read = read_decision(json.dumps(value), STANDING, makes=2)
+    read = read_reply(json.dumps(value), False, STANDING, makes=2).outcome
     if any((o["side"], o["good"]) == ("buy", "honey") for o in value["orders"]):
         assert read is DecisionError.OWN_GOOD
         return
@@ -190,12 +190,12 @@ def test_what_a_strict_schema_of_orders_allows_is_read_with_null_for_what_is_lef
 
 @pytest.mark.parametrize("key", ["thought", "gossip", "stand", "wake"])
 def test_null_stands_for_what_may_be_left_out(key: str) -> None:
-    assert read_decision(json.dumps({"orders": [], key: None}), STANDING, makes=2) == Decision()
+    assert read_reply(json.dumps({"orders": [], key: None}), False, STANDING, makes=2).outcome == Decision()
 
 
 def test_null_stands_for_no_amount() -> None:
     order = {"side": "buy", "good": "acorns", "price": None, "quantity": 1}
-    assert read_decision(json.dumps({"orders": [order]}), STANDING, makes=2) is DecisionError.BAD_NUMBER
+    assert read_reply(json.dumps({"orders": [order]}), False, STANDING, makes=2).outcome is DecisionError.BAD_NUMBER
 
 
 @given(instances(strict_schema(menu(5, 3).schema())))

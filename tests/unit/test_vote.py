@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from swarm.coordination.calibration import Isotonic, expected_calibration_error
 from swarm.coordination.failing_alike import Int64, Mask, effective_votes, error_correlation, failing_alike, same_wrong
-from swarm.coordination.vote import MISSING, confident, dawid_skene, log_odds, majority, weighted
+from swarm.coordination.vote import MISSING, confident, dawid_skene, log_odds, scores, winners
 
 OPTIONS, ITEMS, LABELLED, SETS = 4, 2_000, 300, 10
 FALLING, ONE_STRONG = (0.75, 0.7, 0.65, 0.6, 0.55), (0.8, 0.55, 0.55, 0.55, 0.55)
@@ -42,8 +42,8 @@ def table() -> list[list[float]]:
                 weights = log_odds(right[:LABELLED].mean(axis=0), OPTIONS)
                 estimate = dawid_skene(answers, OPTIONS)
                 rest = slice(LABELLED, None)
-                by_majority = majority(answers, OPTIONS, drawn.random((ITEMS, OPTIONS)))
-                by_weight = weighted(answers, weights, OPTIONS, drawn.random((ITEMS, OPTIONS)))
+                by_majority = winners(scores(answers, np.ones(len(accuracy)), OPTIONS), drawn.random((ITEMS, OPTIONS)))
+                by_weight = winners(scores(answers, weights, OPTIONS), drawn.random((ITEMS, OPTIONS)))
                 correlation = error_correlation(right)
                 found.append(
                     [
@@ -76,14 +76,16 @@ def test_the_goldens_of_correlated_voters() -> None:
 
 def test_missing_votes_count_for_nothing() -> None:
     answers = np.array([[0, MISSING, 1], [MISSING, MISSING, MISSING], [2, 2, MISSING]])
-    assert weighted(answers, np.array([1.0, 9.0, 2.0]), 3).tolist() == [1, 0, 2]
+    ties = np.array([[0.9, 0.5, 0.1]] * 3)
+    assert winners(scores(answers, np.array([1.0, 9.0, 2.0]), 3), ties).tolist() == [1, 0, 2]
     estimate = dawid_skene(answers, 3)
     assert np.isfinite(estimate.posterior).all() and estimate.posterior[1] == pytest.approx([1 / 3] * 3)
 
 
 def test_ties_go_by_what_the_caller_draws() -> None:
     answers = np.array([[0, 1], [0, 1]])
-    assert majority(answers, 3, np.array([[0.1, 0.9, 0.99], [0.9, 0.1, 0.99]])).tolist() == [1, 0]
+    ties = np.array([[0.1, 0.9, 0.99], [0.9, 0.1, 0.99]])
+    assert winners(scores(answers, np.ones(2), 3), ties).tolist() == [1, 0]
 
 
 def test_the_most_self_consistent_member_wins_and_skill_parts_equals() -> None:

@@ -105,12 +105,6 @@ class Menus:
         return found
 
 
-def compose_menus(seed: int, seen: Observation, rules: Rules, tick_cents: int) -> list[Menu]:
-    """Returns a menu for every row of `seen.private`."""
-    menus = Menus(seed, seen, rules, tick_cents)
-    return [menus.of(row) for row in range(len(seen.private))]
-
-
 def widest_menu(rules: Rules) -> Menu:
     """A menu as long as menus get, to see whether a budget has room for it."""
     good = max(range(len(rules.goods)), key=lambda g: len(rules.goods[g]))

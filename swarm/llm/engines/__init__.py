@@ -41,8 +41,7 @@ def in_process(model: ModelEntry) -> ModelClient:
 def all_in_process(models: Iterable[ModelEntry]) -> dict[str, ModelClient]:
     """Returns the clients of models by name; together they open no more connections than this process may."""
     entries = {model.name: model for model in models}
-    # Only endpoints have connections, and each wants as many as it may be asked at once.
-    wanted = {name: model.max_concurrency for name, model in entries.items() if hasattr(model, "max_concurrency")}
+    wanted = {name: model.connections for name, model in entries.items() if model.connections}
     for name, most in limits.shares_of_connections(wanted).items():
-        entries[name] = entries[name].model_copy(update={"max_concurrency": most})
+        entries[name] = entries[name].with_connections(most)
     return {name: of(model).client(model) for name, model in entries.items()}

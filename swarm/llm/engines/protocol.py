@@ -43,6 +43,30 @@ class Deployment:
 
 
 @dataclass(frozen=True, slots=True)
+class Nature:
+    """What the models of an engine are, in the words that stand beside their results.
+
+    What `is_rule` is a rule in code, and is never called a language model. `aside` is what is added of several of them,
+    and `about` what a reader must know of each to judge its results.
+    """
+
+    name: str
+    plural: str
+    is_rule: bool = False
+    aside: str = ""
+    about: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One row of `swarm models list`: the keys of an entry, what such a model is, and how it decides."""
+
+    keys: str
+    what: str
+    how: str
+
+
+@dataclass(frozen=True, slots=True)
 class CheckConditions:
     """What a check needs to know of the run: tokens of a turn, seconds to wait for, and whether engines run here."""
 
@@ -64,6 +88,10 @@ def _nothing_to_warn_of(models: Sequence[Any]) -> list[str]:
 
 def _not_measured(models: Sequence[Any], within_s: float) -> dict[str, float]:
     return {}
+
+
+def _no_rows() -> list[Listed]:
+    return []
 
 
 def _plain(model: Any) -> Deployment:
@@ -97,6 +125,31 @@ class EnginePlugin(Generic[Entry]):
 
     abilities: frozenset[str] = frozenset({TOOLS})
     """What its models can do beyond writing what a schema asks for; forms and minds that need one name it."""
+
+    summary: str = ""
+    """What it is, in one sentence."""
+
+    nature: Nature | None = None
+    """What its models are called; None for language models that are called by the engine's name."""
+
+    listed: Callable[[], Sequence[Listed]] = _no_rows
+    """Returns what can be chosen with it, where that is more than one thing."""
+
+    stays_here: bool = False
+    """Whether it asks nobody, and reads and loads nothing that a config names: anybody's config may use it."""
+
+    package: tuple[str, str] | None = None
+    """A package that it imports beyond what is always installed, and how one gets it."""
+
+    @property
+    def known_as(self) -> Nature:
+        """What its models are called."""
+        return self.nature or Nature(f"model behind {self.name}", f"models behind {self.name}")
+
+    @property
+    def rows(self) -> Sequence[Listed]:
+        """What can be chosen with it."""
+        return self.listed() or [Listed(f"engine: {self.name}", self.known_as.name, self.summary)]
 
     @property
     def is_checked(self) -> bool:

@@ -12,6 +12,7 @@ def margin(record: RunRecord) -> tuple[Table, ...]:
     if not (of_run := record.summary.get("margin")):
         return ()
     regions: dict[str, dict[str, Any]] = (record.summary.get("regions") or {}).get("of", {})
+    # The run first, then each of its markets, if there are several.
     rows = [("all regions" if regions else "the market", of_run)]
     rows += [(name, own["margin"]) for name, own in regions.items() if "margin" in own]
     return (

@@ -1,4 +1,4 @@
-"""Who was asked and why, what stood for those who were not, and what the run's budget made it give up."""
+"""Counts who was asked and why, what stood for those who were not, and what the run's budget made it give up."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ CENTS = ("paid_cents", "given_back_cents", "unpaid_cents")
 
 
 class Asking:
-    """Counts the traders that models decide for, by why they were due and what became of them."""
+    """The counts of traders that models decide for, by why they were due and what became of them."""
 
     name = "asking"
 
@@ -44,8 +44,10 @@ class Asking:
         self._due.update(staffed.due)
         self._counts.update({name: getattr(staffed, name) for name in COUNTS})
         self._levels[staffed.level] += 1
+        # Only changes are kept: a run that stays at one level has none.
         if staffed.level != (self._changes[-1][1] if self._changes else Level.ALL):
             self._changes.append((outcome.round, staffed.level))
+        # What is spent is the run's so far, not the round's, so the last one stands.
         self._spent = staffed.spent_tokens, staffed.spent_usd
         self._cents.update({name: getattr(staffed, name) for name in CENTS})
 

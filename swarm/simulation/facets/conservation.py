@@ -1,4 +1,4 @@
-"""Where every cent and lot came from and went, from the opening to the last round."""
+"""Tells where every cent and lot came from and went, from the opening to the last round."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +12,7 @@ from swarm.simulation.plan import RunPlan
 
 
 class Conservation:
-    """Keeps the balances of the opening and those of the last round."""
+    """The balances of the opening and those of the last round, and what lies between."""
 
     name = "conservation"
 
@@ -38,7 +38,9 @@ class Conservation:
         for asset, name in enumerate(self._assets):
             start = int(self._opening[:, asset].sum())
             end = int(self._balances[:, asset].sum())
+            # ISSUE goes below zero by what it gives out.
             issued = int(self._opening_named[issue][asset] - self._named[issue][asset])
+            # [named accounts]: what each has more than at the opening, in cents or lots.
             gained = self._named[:, asset] - self._opening_named[:, asset]
             sinks = {n: int(gained[i]) for i, n in enumerate(self._accounts) if i != issue and gained[i]}
             flows[name] = {

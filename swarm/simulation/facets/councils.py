@@ -1,4 +1,4 @@
-"""What councils came to: who met, who was right, and whether their members failed alike."""
+"""Keeps what councils came to: who met, who was right, and whether their members failed alike."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -35,7 +35,7 @@ _SCHEMA: dict[str, Any] = {
 
 
 class Councils:
-    """Keeps the table `votes`, of judged turns, and counts of all turns."""
+    """The table `votes`, of judged turns, and counts of all turns."""
 
     name = "councils"
 
@@ -57,6 +57,7 @@ class Councils:
             if name in self._councils:
                 self._count(name, text)
         for one in outcome.judged:
+            # A long run is judged to its end, and only its first rows are kept.
             if self._rows < ROWS:
                 self._judged[one.council].append(one)
                 self._rows += len(one.action)
@@ -159,6 +160,7 @@ def _paired(difference: "np.ndarray[Any, np.dtype[np.float64]]", rounds: Int64) 
     """Returns the mean difference of a turn with its 95% interval, by a bootstrap over rounds."""
     _, cluster = np.unique(rounds, return_inverse=True)
     sums, items = np.bincount(cluster, weights=difference), np.bincount(cluster)
+    # Whole rounds are drawn, since the turns of one round share its prices.
     drawn = np.random.default_rng(0).integers(0, len(items), (1_000, len(items)))
     means = sums[drawn].sum(axis=1) / items[drawn].sum(axis=1)
     low, high = (float(v) for v in np.quantile(means, [0.025, 0.975]))

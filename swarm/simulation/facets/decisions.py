@@ -1,4 +1,4 @@
-"""What became of every turn of a mind that is asked: orders or an error, repairs, tokens and time."""
+"""Keeps what became of every turn of a mind that is asked: orders or an error, repairs, tokens and time."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from swarm.simulation.plan import RunPlan
 
 
 class Decisions:
-    """Keeps the table `decisions`, a row for each turn; turns that a late shard lost are counted and have no row."""
+    """The table `decisions`, a row for each turn; turns that a late shard lost are counted and have no row."""
 
     name = "decisions"
 
@@ -76,6 +76,7 @@ class Decisions:
         if late:
             self._late += len(late)
             self._errors["late"] += len(late)
+        # Late by mind are both: turns that a model did not answer in time, and those of a shard that did not.
         overdue = [i for i, error in enumerate(errors) if error == DecisionError.ENGINE_DEADLINE]
         self._late_by_mind.update(minds[overdue].tolist())
         self._late_by_mind.update(own.plan.minds[t] for own in markets(outcome) for t in own.gathered.late.tolist())

@@ -1,4 +1,4 @@
-"""What turns at desks took, step by step; beyond STEP_ROWS steps the oldest rounds are left to the journal."""
+"""Keeps what turns at desks took, step by step; beyond STEP_ROWS steps the oldest rounds are left to the journal."""
 
 from collections import Counter, deque
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ _STEPS: dict[str, Any] = {
 
 
 class Desks:
-    """Keeps the table `steps`."""
+    """The table `steps`, and the faults of steps by desk."""
 
     name = "desks"
 
@@ -59,8 +59,10 @@ class Desks:
             for number, step in enumerate(Trace.from_text(turns.text[i]).steps, 1):
                 called = (step.tool, step.reply, step.result, step.fault, step.prompt_tokens, step.completion_tokens)
                 rows.append((outcome.round, trader, desk, number, *called))
+        # One part per round, so that the oldest round can go as a whole.
         self._steps.append(rows)
         self._rows += len(rows)
+        # The last round is kept, however long it is: the report shows traces of it.
         while self._rows > STEP_ROWS and len(self._steps) > 1:
             self._rows -= len(self._steps.popleft())
 

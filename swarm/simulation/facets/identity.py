@@ -1,4 +1,4 @@
-"""What run it is: its config, seed and minds, part by part where forks have changed them, and its shocks."""
+"""Tells what run it is: its config, seed and minds, part by part where forks have changed them, and its shocks."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -6,18 +6,16 @@ from dataclasses import asdict
 from typing import Any
 
 from swarm.agents.minds import own_models
+from swarm.llm import engines
 from swarm.market.orders import Int64
 from swarm.scenarios.protocol import MarketState
 from swarm.simulation.facets.protocol import Tables
 from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.plan import RunPlan
 
-NO_MODEL = "no language model"
-"""The lab of an engine that is a rule in code."""
-
 
 class Identity:
-    """Keeps the plan and how far the run came."""
+    """The plan of a run, and how far it came."""
 
     name = "identity"
 
@@ -58,6 +56,7 @@ class Identity:
     def _parts(self) -> list[tuple[RunPlan, int, int]]:
         """Returns the plans under which rounds were done, each with its first and last round."""
         plans = [self._plan, *(fork.plan for fork in self._plan.forks())]
+        # A run that was stopped early has not come to its later forks, whose parts are then empty.
         ends = [*(min(fork.round, self._round) for fork in self._plan.forks()), self._round]
         begins = [1, *(end + 1 for end in ends[:-1])]
         parts = list(zip(plans, begins, ends, strict=True))
@@ -77,6 +76,7 @@ class Identity:
                 if first > last:
                     continue
                 told = {**asdict(shock), "first_round": first, "last_round": last}
+                # A shock that a fork has cut in two is told once, from its beginning to its end.
                 before = next((s for s in found if _goes_on(s, told)), None)
                 if before is None:
                     found.append(told)
@@ -94,7 +94,7 @@ def _told(plan: RunPlan, begin: int, end: int) -> dict[str, Any]:
         "config_sha256": plan.config_sha256,
         "minds": dict(sorted(Counter(plan.minds).items())),
         "engines": {model.name: model.engine for model in plan.models},
-        "rules": [model.name for model in plan.models if model.lab == NO_MODEL],
+        "natures": {model.name: asdict(engines.of(model).known_as) for model in plan.models},
         "asks": {mind: list(models) for mind, models in sorted(own_models(plan.shard).items())},
     }
 

@@ -1,4 +1,4 @@
-"""Messages: how many were said, addressed and delivered, and what kept the others from being heard."""
+"""Counts messages: how many were said, addressed and delivered, and what kept the others from being heard."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from swarm.simulation.plan import RunPlan
 
 
 class Messages:
-    """Counts messages, and by reason those that were pruned."""
+    """The counts of messages, and by reason of those that were pruned."""
 
     name = "messages"
 
@@ -27,6 +27,7 @@ class Messages:
     def round_done(self, outcome: RoundOutcome) -> None:
         """Counts a round."""
         delivery = outcome.delivery
+        # Pruned by the router, then by a prompt's budget, by its own length, and by the run's budget.
         self._pruned.update({str(reason): n for reason, n in delivery.pruned.items()})
         self._pruned["prompt_full"] += int(outcome.gathered.turns.pruned_messages.sum())
         self._pruned["cut_to_length"] += outcome.gathered.decisions.cut_gossip

@@ -1,4 +1,4 @@
-"""What became of orders that were not filled: refused by the market, or taken out of the book."""
+"""Counts what became of orders that were not filled: refused by the market, or taken out of the book."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from swarm.simulation.plan import RunPlan
 
 
 class Orders:
-    """Counts rejections by reason, and what left the book by reason."""
+    """The counts of rejections, and of what left the book, both by reason."""
 
     name = "orders"
 

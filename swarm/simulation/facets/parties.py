@@ -1,4 +1,4 @@
-"""What parties did: acts by kind, and those that were refused, with the reason of the last one.
+"""Counts what parties did: acts by kind, and those that were refused, with the reason of the last one.
 
 Of the road it says only what was refused: what travels on it is another facet's.
 """
@@ -16,7 +16,7 @@ from swarm.simulation.plan import RunPlan
 
 
 class Parties:
-    """Counts the acts of each party, and those that did not hold."""
+    """The counts of each party's acts, and of those that did not hold."""
 
     name = "parties"
 
@@ -32,6 +32,7 @@ class Parties:
         """Counts a round, in all markets."""
         for acted in (acted for one in (outcome.of or (outcome,)) for acted in one.acted):
             kinds = [type(act).__name__ for act in acted.acts]
+            # The last refusal of each kind of act; why each was refused stands in the journal.
             refused = {kinds[index]: why for index, why in acted.refused}
             if acted.party == ROAD and not refused:
                 continue

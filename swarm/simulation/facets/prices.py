@@ -1,4 +1,4 @@
-"""Prices and volumes of every good in every round, in ticks and lots."""
+"""Keeps prices and volumes of every good in every round, in ticks and lots."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +13,7 @@ from swarm.simulation.plan import RunPlan
 
 
 class Prices:
-    """Keeps the table `prices`."""
+    """The table `prices`, a row for each good and round."""
 
     name = "prices"
 
@@ -26,6 +26,7 @@ class Prices:
 
     def round_done(self, outcome: RoundOutcome) -> None:
         """Keeps a row for each good."""
+        # A clearing price of 0 says that the good was not traded.
         cleared = outcome.cleared
         self._columns.add(
             {

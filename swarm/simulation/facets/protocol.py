@@ -1,4 +1,4 @@
-"""What a facet is: one thing that is kept of a run, from round to table and summary; and the columns that it keeps.
+"""The protocol of a facet: one thing that is kept of a run, from round to table and summary; and its columns.
 
 A facet watches the round loop like any watcher. It knows neither where its tables are written nor how they are shown.
 """
@@ -26,7 +26,7 @@ class Facet(Protocol):
         ...
 
     def started(self, plan: RunPlan, opening: MarketState, named: Int64) -> None:
-        """The run begins under this plan, which knows its forks, with these balances."""
+        """Takes note that the run begins under this plan, which knows its forks, with these balances."""
         ...
 
     def round_done(self, outcome: RoundOutcome) -> None:
@@ -56,6 +56,7 @@ class Columns:
         """Returns all rows; no number is a null."""
         if not self._parts:
             return pl.DataFrame()
+        # Put together once, at the end: a table that grows round by round would be copied each time.
         frame = pl.DataFrame({key: np.concatenate([part[key] for part in self._parts]) for key in self._parts[0]})
         return frame.with_columns(pl.selectors.float().fill_nan(None))
 

@@ -1,4 +1,4 @@
-"""The measures that economists judge a market by, made of what other facets keep."""
+"""Measures the market by what other facets keep, as economists judge one."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +14,7 @@ from swarm.simulation.plan import RunPlan
 
 
 class Quality:
-    """Keeps the last round, whose wealth is measured, and the plan, whose scenario may know what trades are worth."""
+    """The last round, whose wealth is measured, and the plan, whose scenario may know what trades are worth."""
 
     name = "quality"
 

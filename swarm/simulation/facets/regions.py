@@ -1,4 +1,4 @@
-"""Several markets beside each other: their prices and how far these differ, and what travelled between them."""
+"""Keeps several markets beside each other: prices, how far these differ, and what travelled between them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,7 +16,7 @@ from swarm.simulation.plan import RunPlan
 
 
 class Regions:
-    """Keeps the prices of each region and the traffic of the road; of one market alone, nothing."""
+    """The prices of each region and the traffic of the road; of one market alone, nothing."""
 
     name = "regions"
 
@@ -34,6 +34,7 @@ class Regions:
         if not outcome.of or not isinstance(outcome.plan.scenario, JointSetting):
             return
         goods = np.array(outcome.plan.scenario.goods)
+        # [goods], from [regions, goods] reference prices after the round.
         dispersion = price_dispersion(np.array([o.state.reference_ticks for o in outcome.of]))
         self._dispersion.append(float(dispersion.mean()) if len(goods) else 0.0)
         # [goods] rows for each region, with the dispersion of the round in all of them.

@@ -1,4 +1,4 @@
-"""What each round came to, in one row: orders, errors, messages, who was asked, what was spent, and how long it took.
+"""Keeps what each round came to, in one row: orders, errors, messages, who was asked, what was spent, and durations.
 
 Durations of rounds that were taken from a journal are unknown.
 """
@@ -19,7 +19,7 @@ from swarm.simulation.plan import RunPlan
 
 
 class Rounds:
-    """Keeps the table `rounds`."""
+    """The table `rounds`, a row for each round."""
 
     name = "rounds"
 
@@ -35,6 +35,7 @@ class Rounds:
         """Keeps a row."""
         self._done = outcome.round
         gathered, delivery, staffed = outcome.gathered, outcome.delivery, outcome.staffed
+        # A journal has no clock.
         unknown = gathered.recorded
         row = {
             "round": outcome.round,

@@ -1,4 +1,4 @@
-"""What calls of models cost, by round and model, in tokens and dollars, and which minds other models answered for."""
+"""Keeps what calls of models cost, by round and model, and which minds other models answered for."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ from swarm.simulation.spending import spending
 
 
 class Tokens:
-    """Keeps the table `tokens`, a row for each model that was called in a round."""
+    """The table `tokens`, a row for each model that was called in a round."""
 
     name = "tokens"
 
@@ -83,12 +83,13 @@ class Tokens:
         """Returns what each model cost whose prices are known; what a failed request cost nobody knows."""
         usd: dict[str, float] = {}
         for name, model in self._models.items():
+            # A price of 0 is no cost to tell of, as of rules and of weights that run here.
             if tokens.width and model.usd_per_million is not None and any(model.usd_per_million):
                 usd[name] = round(float(tokens.filter(pl.col("model") == name)["usd"].sum()), 6)
         return usd
 
     def _counted_by(self) -> str:
-        """Returns who counted the tokens: the engine where it has a tokenizer and tells, else the project's estimate."""
+        """Returns who counted the tokens: an engine that has a tokenizer and tells, else the project's estimate."""
         counters = {"engine" if model.counts_tokens else "estimate" for model in self._models.values()}
         return "mixed" if len(counters) > 1 else next(iter(counters), "none")
 
@@ -105,7 +106,7 @@ class Tokens:
 
 
 def _of_turns(decided: pl.DataFrame) -> Any:
-    """[turns] tokens of all prompts and replies of a turn."""
+    """Returns [turns] tokens of all prompts and replies of a turn."""
     return known(decided, "prompt_tokens") + known(decided, "completion_tokens")
 
 

@@ -1,4 +1,4 @@
-"""What traders own, round by round: cash and wealth in cents, goods in lots, and the scenario's own columns.
+"""Keeps what traders own, round by round: cash and wealth in cents, goods in lots, and the scenario's own columns.
 
 Where the table would grow beyond TRADER_ROWS it keeps every k-th round, those after which a fork changes the config,
 and the last one, and the summary says which.
@@ -29,7 +29,7 @@ def wealth_cents(plan: RunPlan, state: MarketState) -> Int64:
 
 
 class Traders:
-    """Keeps the table `traders`, of those who are there."""
+    """The table `traders`, of those who are there."""
 
     name = "traders"
 
@@ -43,6 +43,7 @@ class Traders:
         self._always = {rounds, *(fork.round for fork in plan.forks())}
         self._population = plan.population
         self._round = 0
+        # At the start and at the end, which are the same until a round is done.
         self._gini = [gini(wealth_cents(plan, opening)[plan.there(0)])] * 2
         self._keep(plan, 0, opening, plan.scenario.trader_columns())
 
@@ -88,6 +89,7 @@ class Traders:
         if not self._population:
             return {}
         schedule = [[one.from_round, one.traders] for one in self._population]
+        # The stages that the run has come to; the fewest traders of them never left.
         begun = [traders for first, traders in schedule if first <= max(self._round, 1)]
         return {"population": {"schedule": schedule, "present": begun[-1], "stayed": min(begun)}}
 

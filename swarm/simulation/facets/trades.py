@@ -1,4 +1,4 @@
-"""Every trade, with who was on either side and what decided for them."""
+"""Keeps every trade, with who was on either side and what decided for them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +13,7 @@ from swarm.simulation.plan import RunPlan
 
 
 class Trades:
-    """Keeps the table `trades`; a trade is two fills."""
+    """The table `trades`, a row for each trade; a trade is two fills."""
 
     name = "trades"
 

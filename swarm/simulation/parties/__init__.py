@@ -1,4 +1,4 @@
-"""Parties: one file each in this folder, with one export named PARTY, found by the file's name.
+"""Finds parties: one file each in this folder, with one export named PARTY, found by the file's name.
 
 `parties` in a config names those of a run and says what each is made of. A replay makes none of them: whatever a party
 was, `RecordedParty` does again what it did.
@@ -43,6 +43,7 @@ def read(sections: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, PartyPlug
     found: list[tuple[str, PartyPlugin, StrictModel]] = []
     for name, given in sections.items():
         key = f"parties.{name}"
+        # The road is a party, too, and journals name parties.
         if not NAME.fullmatch(name) or name == ROAD:
             raise ConfigError(key, "expected 1 to 40 small letters, digits, `-` or `_`, and no name of the house")
         options = dict(given)
@@ -64,6 +65,7 @@ def recorded(acted: Sequence[Mapping[int, Iterable[Acted]]], without: tuple[str,
         for round_, entries in rounds.items():
             for entry in entries:
                 if entry.party not in without:
+                    # An act is journalled in its market without saying which: that is the journal's.
                     done = acts.setdefault(entry.party, {}).setdefault(round_, [])
                     done += [replace(act, market=market) for act in entry.acts]
     return tuple(RecordedParty(name, rounds) for name, rounds in acts.items())

@@ -1,4 +1,4 @@
-"""The road between the markets of several regions: what travellers carry, decided from prices and positions alone.
+"""Carries goods and cash between the markets of several regions, decided from prices and positions alone.
 
 Goods go where the last price is dearer by more than the fee, cash evens out a traveller's two purses, and what leaves
 at the end of a round arrives at the end of the next one. The road owns what is under way and nothing else: it returns
@@ -32,7 +32,7 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Travellers:
-    """Who has seats in two regions: `region` and `seat` are [travellers, 2], the home first."""
+    """The traders that have seats in two regions: `region` and `seat` are [travellers, 2], the home first."""
 
     region: Int64
     seat: Int64
@@ -48,7 +48,7 @@ class Travellers:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RegionState:
-    """What the road sees of a region after a round: [seats, assets], [goods], and [seats, goods] that may be taken.
+    """A region as the road sees it after a round: [seats, assets], [goods], and [seats, goods] that may be taken.
 
     `free_cents` is [seats, 1], the cash that may be taken; all of it where there is none.
     """
@@ -60,13 +60,13 @@ class RegionState:
 
     @property
     def purse_cents(self) -> Int64:
-        """[seats, 1]: the cash that may leave a seat."""
+        """The cash that may leave a seat, [seats, 1] cents."""
         return self.balances[:, [CASH]] if self.free_cents is None else self.free_cents
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class UnderWay:
-    """What travels, row by row: whose it is, to which of its two seats, and how much of what."""
+    """The things that travel, row by row: whose each is, to which of its two seats, and how much of what."""
 
     traveller: Int64
     side: Int64
@@ -87,7 +87,7 @@ class UnderWay:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RoadRound:
-    """What a round came to on the road, [assets] each; what was carried, [goods], and paid are the run's so far."""
+    """The traffic of a round, [assets] each; what was carried, [goods], and paid are the run's so far."""
 
     left: Int64
     arrived: Int64
@@ -98,7 +98,7 @@ class RoadRound:
 
 
 class Road:
-    """What is under way, and the rule by which travellers send more."""
+    """The road: what is under way, and the rule by which travellers send more."""
 
     def __init__(
         self, travellers: Travellers, regions: int, goods: int, fee_permille: int, capacity_lots: int, tick_cents: int
@@ -121,12 +121,14 @@ class Road:
         What arrives is not looked at before the next round, so everything stays at least one round where it came to.
         `staying` is [travellers]: who is still there in the next round; the others send nothing.
         """
+        # What was under way arrives first; what is sent now is under way for a round.
         arrived, self.under_way = self.under_way, UnderWay.nothing()
         movements = [self._by_region(arrived, region, ARRIVED) for region in range(self.regions)]
         if last_round or not len(self.travellers):
             return movements
         stays = np.ones(len(self.travellers), dtype=np.bool_) if staying is None else staying
         goods, toll = self._goods(regions, stays)
+        # Tolls are paid before cash is evened out, from the purse at the seat that goods leave.
         cash = self._cash(regions, toll, arrived, stays)
         self.under_way = UnderWay(*(np.concatenate(c) for c in zip(_columns(goods), _columns(cash), strict=True)))
         self.carried_lots += goods.sums(self.goods + 1)[1:]
@@ -153,7 +155,7 @@ class Road:
         return RoadRound(sums[LEFT], sums[ARRIVED], sums[TOLL], under_way, self.carried_lots.copy(), self.toll_cents)
 
     def check(self, road_balances: Sequence[Int64]) -> None:
-        """LedgerError unless what all markets' accounts ROAD have together is what is under way, of every asset."""
+        """Raises LedgerError unless all markets' accounts ROAD together have what is under way, of every asset."""
         held, sent = np.sum(road_balances, axis=0), self.under_way.sums(self.goods + 1)
         if (held != sent).any():
             raise LedgerError(f"road: the markets' accounts have {held.tolist()} and {sent.tolist()} is under way")
@@ -172,6 +174,7 @@ class Road:
         # For each good there is at most one way on which it gains: from the cheaper seat to the dearer one.
         source = (price[:, HOME] > price[:, AWAY]).astype(np.int64)
         cheap, dear = price.min(axis=1), price.max(axis=1)
+        # [travellers, goods], in thousandths of a tick a lot, the fee taken off.
         gain = dear * 1_000 - cheap * (1_000 + self.fee_permille)
         sent: list[UnderWay] = []
         for good in np.argsort(-gain, axis=1, kind="stable").T:
@@ -180,15 +183,17 @@ class Road:
             lots = np.where(gain[everyone, good] > 0, np.maximum(lots, 0), 0)
             permille_cents = cheap[everyone, good] * self.tick_cents * self.fee_permille
             if self.fee_permille:
+                # No more than the purse there can pay the toll for.
                 lots = np.minimum(lots, (cash - toll)[everyone, side] * 1_000 // permille_cents)
             left -= lots
+            # Rounded up, so that no trip is free of the fee.
             toll[everyone, side] += -(-permille_cents * lots // 1_000)
             rows = np.flatnonzero(lots)
             sent.append(UnderWay(everyone[rows], 1 - side[rows], good[rows] + 1, lots[rows]))
         return UnderWay(*(np.concatenate(c) for c in zip(*map(_columns, sent), strict=True))), toll
 
     def _cash(self, regions: Sequence[RegionState], toll: Int64, arrived: UnderWay, stays: Mask) -> UnderWay:
-        """Returns the cash that leaves: half of what one purse has more than the other, with what has just come to it."""
+        """Returns the cash that leaves: half of what one purse has more than the other, arrivals included."""
         cash = self._at_seats(regions, "balances")[:, :, CASH] - toll
         purses = cash.copy()
         came = arrived.asset == CASH
@@ -202,17 +207,18 @@ class Road:
         return UnderWay(rows, 1 - source[rows], np.full_like(rows, CASH), amount[rows])
 
     def _at_seats(self, regions: Sequence[RegionState], column: str) -> Int64:
-        """[travellers, 2, ...]: a column of the regions at every traveller's two seats."""
+        """Returns a column of the regions at every traveller's two seats, [travellers, 2, ...]."""
         region, seat = self.travellers.region, self.travellers.seat
         columns = [getattr(state, column) for state in regions]
         found = np.zeros((*region.shape, columns[0].shape[-1]), dtype=np.int64)
+        # Columns by good are the same at all seats of a region; others have a row for each seat.
         for number, values in enumerate(columns):
             here = region == number
             found[here] = values if values.ndim == 1 else values[seat[here]]
         return found
 
     def _by_region(self, moved: UnderWay, region: int, cause: str) -> list[Movement]:
-        """Returns what of this takes place in a region: arrivals come to a side, all else leaves one. None where nothing is."""
+        """Returns the movements of these rows in one region: arrivals come to a side, all else leaves one."""
         side = 1 - moved.side if cause == LEFT else moved.side
         rows = np.flatnonzero((self.travellers.region[moved.traveller, side] == region) & (moved.amount > 0))
         if not len(rows):

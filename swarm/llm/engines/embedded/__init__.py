@@ -1,7 +1,7 @@
 """The tiny language models that travel with the code: their tokenizer, their weights and the engine that runs them."""
 
 from swarm.llm.engines.embedded.config import EmbeddedModel
-from swarm.llm.engines.protocol import EnginePlugin
+from swarm.llm.engines.protocol import EnginePlugin, Listed, Nature
 from swarm.llm.protocol import ModelClient
 
 
@@ -12,5 +12,31 @@ def _client(model: EmbeddedModel) -> ModelClient:
     return EmbeddedEngine(model)
 
 
+def _listed() -> list[Listed]:
+    from swarm.llm.scripted import TEMPERAMENT_SUMMARIES
+
+    what = "language model of this project's own, 0.99 M parameters; travels with the code"
+    # They were schooled by rules in code, whose sentences say what each has learned.
+    return [
+        Listed(f"engine: embedded, temperament: {name}", what, f"Schooled to choose as this rule does: {summary}")
+        for name, summary in TEMPERAMENT_SUMMARIES.items()
+    ]
+
+
 # It picks letters of a menu and can call no tool.
-ENGINE = EnginePlugin("embedded", EmbeddedModel, _client, abilities=frozenset())
+ENGINE = EnginePlugin(
+    "embedded",
+    EmbeddedModel,
+    _client,
+    abilities=frozenset(),
+    summary="The tiny language models of this project's own, which travel with the code.",
+    nature=Nature(
+        "tiny embedded model",
+        "tiny language models of this project's own",
+        aside="schooled to choose as rules do",
+        about="has about a million parameters, was schooled to choose as a rule does, and picks a letter from a menu "
+        "of lawful actions. What they do says little about what larger models would do.",
+    ),
+    listed=_listed,
+    stays_here=True,
+)

@@ -27,4 +27,11 @@ def _latencies_s(models: Sequence[OpenAIModel], within_s: float) -> dict[str, fl
     return check.latencies_s(models, within_s)
 
 
-ENGINE = EnginePlugin("openai", OpenAIModel, _client, _check, latencies_s=_latencies_s)
+ENGINE = EnginePlugin(
+    "openai",
+    OpenAIModel,
+    _client,
+    _check,
+    latencies_s=_latencies_s,
+    summary="Any model behind an OpenAI-compatible API, as base_url and model say.",
+)

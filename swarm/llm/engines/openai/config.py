@@ -2,7 +2,7 @@
 
 import json
 import re
-from typing import Literal
+from typing import Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, JsonValue, field_validator, model_validator
@@ -159,6 +159,15 @@ class OpenAIModel(ModelEntry):
     def streams(self) -> bool:
         """What the entry says."""
         return self.stream
+
+    @property
+    def connections(self) -> int:
+        """Each request under way has one."""
+        return self.max_concurrency
+
+    def with_connections(self, most: int) -> Self:
+        """Returns the entry with so many requests under way at most."""
+        return self.model_copy(update={"max_concurrency": most})
 
     @property
     def lab(self) -> str:

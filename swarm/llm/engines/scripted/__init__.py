@@ -1,6 +1,6 @@
 """The engine of scripted models: rules in code that read the prompt's text. They are no language models."""
 
-from swarm.llm.engines.protocol import EnginePlugin
+from swarm.llm.engines.protocol import EnginePlugin, Listed, Nature
 from swarm.llm.engines.scripted.config import ScriptedModel
 from swarm.llm.protocol import ModelClient
 
@@ -11,4 +11,21 @@ def _client(model: ScriptedModel) -> ModelClient:
     return ScriptedEngine(model)
 
 
-ENGINE = EnginePlugin("scripted", ScriptedModel, _client)
+def _listed() -> list[Listed]:
+    from swarm.llm.scripted import TEMPERAMENT_SUMMARIES
+
+    return [
+        Listed(f"engine: scripted, temperament: {name}", "scripted policy, no language model", summary)
+        for name, summary in TEMPERAMENT_SUMMARIES.items()
+    ]
+
+
+ENGINE = EnginePlugin(
+    "scripted",
+    ScriptedModel,
+    _client,
+    summary="Rules in code that read the prompt's text; they are no language models.",
+    nature=Nature("scripted policy", "scripted policies", is_rule=True),
+    listed=_listed,
+    stays_here=True,
+)

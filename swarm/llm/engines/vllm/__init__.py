@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from swarm.llm.engines.protocol import CheckConditions, Deployment, EnginePlugin
+from swarm.llm.catalogue import CATALOGUE
+from swarm.llm.engines.protocol import CheckConditions, Deployment, EnginePlugin, Listed
 from swarm.llm.engines.vllm import check
 from swarm.llm.engines.vllm.arguments import environment
 from swarm.llm.engines.vllm.config import VllmModel
@@ -35,4 +36,24 @@ def _deployment(model: VllmModel) -> Deployment:
     )
 
 
-ENGINE = EnginePlugin("vllm", VllmModel, _client, _check, check.warnings, deployment=_deployment)
+def _listed() -> list[Listed]:
+    found = []
+    for entry in CATALOGUE.values():
+        size = f"{entry.lab}, {entry.parameters_b:g} B parameters, {entry.bytes_of_weights / 2**30:.0f} GiB"
+        what = f"language model, {size}{', gated' if entry.gated else ''}"
+        how = f"{entry.role}; {entry.licence}; {entry.quirks}"
+        found.append(Listed(f"engine: vllm, catalogue: {entry.name}", what, how))
+    return found
+
+
+ENGINE = EnginePlugin(
+    "vllm",
+    VllmModel,
+    _client,
+    _check,
+    check.warnings,
+    deployment=_deployment,
+    summary="Language models whose weights vLLM runs, on a GPU or the CPU.",
+    listed=_listed,
+    package=("vllm", "docs/models.md says how to install it"),
+)
