@@ -52,7 +52,7 @@ def root(
 
 
 def main() -> None:
-    """The console script: runs the app, and turns errors into one line and an exit status."""
+    """Runs the app as the console script does, and turns errors into one line and an exit status."""
     # --debug may stand anywhere, as in `swarm run CONFIG --debug`.
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     for stream in (sys.stdout, sys.stderr):
@@ -73,7 +73,7 @@ def main() -> None:
 
 
 def _status_of(error: BaseException) -> int:
-    """The exit status of an error, which is said in one line; an error that is a mistake of ours is raised again."""
+    """Returns the exit status of an error, which it says in one line; an error of our own making is raised again."""
     match error:
         case SwarmError():
             complain(str(error))

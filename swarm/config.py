@@ -13,7 +13,7 @@ from swarm.coordination import staffing
 from swarm.errors import ConfigError, suggest
 from swarm.llm import engines
 from swarm.llm.config import ModelConfig
-from swarm.llm.protocol import TOOLS
+from swarm.llm.protocol import MARGINS, SCORES, TOOLS
 from swarm.market.config import MarketConfig
 from swarm.schema import Misplaced, StrictModel, short
 from swarm.simulation.plan import config_digest
@@ -203,6 +203,8 @@ class RunConfig(StrictModel):
                     staffing.KEY,
                     f"there is no model {model!r}{suggest(model, names)}; known: {', '.join(names) or 'none'}",
                 )
+        if plugin.mind and not self.minds.get(plugin.name):
+            raise Misplaced("traders.minds", f"nobody's work is assigned; give the mind {plugin.name} a weight above 0")
         return self
 
     @model_validator(mode="after")
@@ -213,6 +215,25 @@ class RunConfig(StrictModel):
                 f"expected at most {self.most_traders - 1}, since a trader has no more others to hear among "
                 f"{self.most_traders}, got {hears}",
             )
+        return self
+
+    @model_validator(mode="after")
+    def _cascades_fit(self) -> "RunConfig":
+        models = {model.name: model for model in self.models}
+        for i, cascade in enumerate(self.traders.cascades):
+            key = f"traders.cascades.{i}"
+            if cascade.price_ticks is None and not sum(models[cascade.large].usd_per_million or ()):
+                raise Misplaced(
+                    f"{key}.large",
+                    f"{cascade.large!r} has no price; set `price_ticks` here or `usd_per_million_prompt_tokens` there",
+                )
+            small = models[cascade.small]
+            if cascade.samples == 1 and not {MARGINS, SCORES} & engines.of(small).abilities:
+                raise Misplaced(
+                    f"{key}.samples",
+                    f"expected 2 or more, since the engine {small.engine} of {cascade.small!r} does not tell how sure "
+                    "an answer is",
+                )
         return self
 
     @model_validator(mode="after")
@@ -285,6 +306,8 @@ class RunConfig(StrictModel):
     @property
     def minds(self) -> dict[str, int]:
         """Weights by mind, with the default filled in."""
+        if not self.traders.minds and (brought := staffing.mind_of(self.traders.staffing)):
+            return {brought[0]: 1}
         # All models and defined minds alike, where no weights are given.
         return self.traders.minds or dict.fromkeys([*(m.name for m in self.models), *self.traders.own_minds], 1)
 
@@ -295,14 +318,15 @@ class RunConfig(StrictModel):
     def history_record(self) -> dict[str, Any]:
         """Returns what of the config shapes the history: all but where the processes live.
 
-        A run of one market has no `regions`, one without parties no `parties`, and one whose staffing is the default
-        no `traders.staffing`.
+        A run of one market has no `regions`, one without parties no `parties`, one whose staffing is the default no
+        `traders.staffing`, and one without cascades no `traders.cascades`.
         """
         # Keys that came later are left out where they say nothing, so that older histories keep their digest.
         left_out = {"runtime", *(key for key in ("regions", "parties") if not getattr(self, key))}
         kept = {key: value for key, value in self.record().items() if key not in left_out}
-        if not self.traders.staffing:
-            del kept["traders"]["staffing"]
+        for key in ("staffing", "cascades"):
+            if not kept["traders"][key]:
+                del kept["traders"][key]
         return kept
 
     def sha256(self) -> str:

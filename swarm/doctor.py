@@ -193,7 +193,7 @@ def _optional() -> Iterator[Finding]:
 
 
 def _of_plugins() -> Iterator[tuple[str, str]]:
-    """What minds and engines import beyond what is always installed, and what is lost without it."""
+    """Returns what minds and engines import beyond what is always installed, and what is lost without it."""
     for mind in (MINDS.find(name, "") for name in MINDS.names()):
         if mind.extra:
             package, extra = mind.extra

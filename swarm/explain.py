@@ -6,6 +6,7 @@ from typing import Any
 
 from swarm import scenarios
 from swarm.config import RunConfig
+from swarm.coordination import staffing
 
 Schema = dict[str, Any]
 
@@ -22,7 +23,13 @@ class KeyMeaning:
 
 def explain(scenario: str) -> Iterator[KeyMeaning]:
     """Yields every key that a config for this scenario may have, sections before what is in them."""
-    yield from _keys(RunConfig.model_json_schema(), "", {})
+    for key in _keys(RunConfig.model_json_schema(), "", {}):
+        yield key
+        if key.key == staffing.KEY:
+            # Each staffing at hand has keys of its own.
+            for name in staffing.PLUGINS.names():
+                plugin = staffing.PLUGINS.find(name, staffing.KEY)
+                yield from _keys(plugin.Config.model_json_schema(), f"{staffing.KEY}[{name}].", {})
     yield from _keys(scenarios.find(scenario).Config.model_json_schema(), "scenario.", {})
 
 

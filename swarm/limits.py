@@ -49,6 +49,7 @@ def remedy() -> str:
 def raise_open_files(needed: int) -> int:
     """Returns how many files this process may have open, with its soft limit raised to `needed` where it may be."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # No limit is told as a large number, so that callers need no case of their own.
     if soft == resource.RLIM_INFINITY:
         return max(needed, MOST_FILES)
     wanted = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
@@ -64,6 +65,7 @@ def raise_open_files(needed: int) -> int:
 def shares_of_connections(wanted: Mapping[str, int]) -> dict[str, int]:
     """Returns how many connections each user of them may have: what it wants, or its share of what there is."""
     together = sum(wanted.values())
+    # Everybody gets one, even where that is more than the system seems to grant.
     free = max(raise_open_files(together + RESERVED_FILES) - RESERVED_FILES, len(wanted))
     if together <= free:
         return dict(wanted)

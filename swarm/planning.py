@@ -10,7 +10,7 @@ import numpy as np
 from swarm import scenarios
 from swarm.agents.baselines import ARBITRAGE
 from swarm.agents.decision import Rules
-from swarm.agents.forms.protocol import FormTerms
+from swarm.agents.forms.protocol import Form, FormTerms
 from swarm.agents.minds import definitions, models_of, models_with_tools, plugin
 from swarm.agents.plan import Definition, ShardPlan
 from swarm.config import RunConfig
@@ -152,6 +152,7 @@ def _plan(config: RunConfig, seed: int, scenario: Scenario, minds: tuple[str, ..
         max_price_ticks=config.market.max_price_ticks,
         max_quantity_lots=config.market.max_quantity_lots,
         max_stand_rounds=config.traders.standing.max_rounds,
+        lends=config.market.margin is not None,
     )
     # What minds are, which models they ask, and which of these must call tools.
     of = definitions([m.name for m in config.models], config.traders)
@@ -159,7 +160,6 @@ def _plan(config: RunConfig, seed: int, scenario: Scenario, minds: tuple[str, ..
     asked = models_of(minds, of)
     with_tools = models_with_tools(minds, of)
     cheaper = _cheaper(config, asked, with_tools, form_of)
-    offered = scenario.forms()
     terms = FormTerms(scenario.rules_text(), seed, rules, config.market.tick_cents)
     _check_barter(scenario, minds, of)
     _check_margin(config, scenario)
@@ -192,9 +192,10 @@ def _plan(config: RunConfig, seed: int, scenario: Scenario, minds: tuple[str, ..
             tick_cents=config.market.tick_cents,
             traders=config.traders,
             budget=config.budget,
-            forms={name: offered[name].build(terms) for name in sorted({*form_of.values()})},
+            forms=_forms(scenario, {*form_of.values()}, [of[mind] for mind in minds], terms),
             form_of=form_of,
             cheaper=cheaper,
+            usd_per_turn={m.name: usd_per_turn(m, config.budget.tokens_per_turn) or 0.0 for m in config.models},
         ),
         config_record=record,
         config_sha256=config_digest(record),
@@ -239,6 +240,9 @@ def _cheaper(config: RunConfig, asked: set[str], with_tools: set[str], form_of: 
 def _staffed(config: RunConfig, asked: set[str], with_tools: set[str], form_of: Mapping[str, str]) -> set[str]:
     """Returns the models that the staffing may choose; ConfigError where one cannot stand in for those asked."""
     found = {*staffing.models_of(config.traders.staffing)}
+    if staffing.mind_of(config.traders.staffing):
+        # It chooses for the mind that it brings along alone, whose models they are.
+        return found
     entries = {model.name: model for model in config.models}
     for name in sorted(found):
         if with_tools and TOOLS not in engines.of(entries[name]).abilities:
@@ -278,8 +282,17 @@ def _form_of(config: RunConfig, scenario: Scenario, of: Mapping[str, Definition]
     return found
 
 
+def _forms(
+    scenario: Scenario, answered: set[str], definitions: Sequence[Definition], terms: FormTerms
+) -> dict[str, Form[Any]]:
+    """Returns the forms that models answer in, and those that minds read besides, as far as the scenario has them."""
+    offered = scenario.forms()
+    read = {name for definition in definitions for name in plugin(definition).reads if name in offered}
+    return {name: offered[name].build(terms) for name in sorted(answered | read)}
+
+
 def _check_form(definition: Definition, form_of: Mapping[str, str]) -> None:
-    """ConfigError where a model of a mind answers in another form than that kind of mind can use."""
+    """Raises ConfigError where a model of a mind answers in another form than that kind of mind can use."""
     made_by = plugin(definition)
     for model in made_by.models(definition.section) if made_by.form else ():
         if form_of[model] != made_by.form:
@@ -291,7 +304,7 @@ def _check_form(definition: Definition, form_of: Mapping[str, str]) -> None:
 
 
 def _check_barter(scenario: Scenario, minds: tuple[str, ...], of: Mapping[str, Definition]) -> None:
-    """ConfigError where a mind needs to know what traders make and need, and the scenario's do not barter."""
+    """Raises ConfigError where a mind needs to know what traders make, and the scenario's do not barter."""
     for mind in dict.fromkeys(minds):
         if plugin(of[mind]).barters and not isinstance(scenario, Barters):
             raise ConfigError(
@@ -302,7 +315,7 @@ def _check_barter(scenario: Scenario, minds: tuple[str, ...], of: Mapping[str, D
 
 
 def _check_margin(config: RunConfig, scenario: Scenario) -> None:
-    """ConfigError where traders may borrow and there is nothing to borrow against."""
+    """Raises ConfigError where traders may borrow and there is nothing to borrow against."""
     if config.market.margin and not scenario.goods:
         raise ConfigError("market.margin", "this scenario has no goods, so nobody lends in it", "set it to null")
 

@@ -81,6 +81,7 @@ class Plugins:
 
     def _others(self) -> Iterator[Any]:
         for module in _modules():
+            # One module may export plug-ins of several kinds.
             if (plugin := getattr(module, self._export, None)) is not None:
                 yield plugin
 

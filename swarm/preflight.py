@@ -11,6 +11,7 @@ from swarm.agents.minds import asking, definitions, models_of, plugin
 from swarm.agents.observation import Observation
 from swarm.agents.shard import MODELS_SHARE
 from swarm.config import RunConfig
+from swarm.coordination import staffing
 from swarm.errors import ConfigError, called
 from swarm.llm.check import are_checked, must_be_usable, warnings
 from swarm.llm.protocol import ModelRequest
@@ -187,6 +188,9 @@ def check_extras(config: RunConfig) -> None:
     for name, weight in config.minds.items():
         if weight and (extra := plugin(of[name]).extra) is not None:
             must_be_installed(*extra, of[name].key)
+    staffed, section = staffing.read(config.traders.staffing, config.budget.governed)
+    if (needed := staffed.imports(section)) is not None:
+        must_be_installed(*needed, f"{staffing.KEY}.name")
 
 
 def must_be_installed(package: str, extra: str, key: str) -> None:

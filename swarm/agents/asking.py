@@ -22,7 +22,7 @@ from swarm.llm.tokens import ESTIMATED, TokenSize
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Asked:
-    """By seat: the reply, or None where the prompt fitted no budget; the prompt's digest; lines of gossip left out."""
+    """The answers by seat: the reply, None where the prompt fitted no budget; its digest; lines of gossip left out."""
 
     replies: list[ModelReply | None]
     digests: list[int]
@@ -42,10 +42,12 @@ async def ask(
     budget: tuple[int, int],
     deadline_s: float,
     size: TokenSize = ESTIMATED,
+    margin: bool = False,
 ) -> Asked:
     """Returns what a model answers to each seat's prompt.
 
-    `budget` is in tokens, of the prompt and of the reply, and `size` is what the model's engine makes of prompts.
+    `budget` is in tokens, of the prompt and of the reply, and `size` is what the model's engine makes of prompts. With
+    `margin` replies are to say how sure they are.
     """
     prompt_tokens, reply_tokens = budget
     seen, heard = seats.seen, seats.seen.private.heard
@@ -58,6 +60,7 @@ async def ask(
     digests = [0] * len(seats)
     pruned = np.zeros(len(seats), dtype=np.int64)
     for i, row in enumerate(seats.rows.tolist()):
+        # A prompt that is too long even without gossip is never sent: its trader has no reply in this round.
         rendered = _fitted(form, seen, row, prompt_tokens, size)
         if rendered is None:
             pruned[i] = len(heard[row])
@@ -66,6 +69,7 @@ async def ask(
         # The rules are the same for all, and what may be answered follows from the text.
         behind = branches(seen, row)
         said = (rendered.messages[-1].content, *behind)
+        # Another seat has asked the same: this one is another sample of the same request, drawn with its own seed.
         if said in requests:
             digests[i] = digests[alike[said][0]]
             alike[said].append(i)
@@ -73,14 +77,16 @@ async def ask(
             digests[i] = digest.of("\0".join(said))
             alike[said] = [i]
             requests[said] = ModelRequest(
-                rendered.messages, form.schema(seen, row), reply_tokens, seeds[i], branches=behind
+                rendered.messages, form.schema(seen, row), reply_tokens, seeds[i], branches=behind, margin=margin
             )
     if requests:
+        # The first seat's seed is the request's own; those of the other seats follow in the same order.
         asked = [
             replace(r, more_seeds=tuple(seeds[i] for i in alike[said][1:])) if len(alike[said]) > 1 else r
             for said, r in requests.items()
         ]
         answered = await asked_of(client, asked, deadline_s)
+        # Replies come in the order of the requests, one for each sample.
         for i, reply in zip((i for group in alike.values() for i in group), answered, strict=True):
             replies[i] = reply
     return Asked(replies, digests, pruned)
@@ -92,7 +98,7 @@ def branches_of(form: Form[Any]) -> Callable[[Observation, int], tuple[str, ...]
 
 
 def _fitted(form: Form[Any], seen: Observation, row: int, budget: int, size: TokenSize) -> Prompt | None:
-    """A prompt that the engine will count at most `budget` tokens for; None where even one without gossip is longer."""
+    """Returns a prompt of at most `budget` tokens by the engine's count; None where none without gossip is so short."""
     rendered = form.render(seen, row, budget)
     if size.as_estimated:
         return rendered

@@ -31,10 +31,10 @@ ARBITRAGE: BaselineName = "arbitrage"
 
 
 class Pricing(Protocol):
-    """Turns private values into limits: [n, goods] in, [n, goods] out."""
+    """A rule that turns private values into limits: [n, goods] in, [n, goods] out."""
 
     def limits(self, seen: Observation) -> tuple[Int64, Int64]:
-        """Limits in ticks for bids and for asks."""
+        """Returns the limits in ticks for bids and for asks."""
         ...
 
 
@@ -43,11 +43,11 @@ class Learner(Pricing, Protocol):
     """A pricing rule whose limits depend on the rounds before."""
 
     def recall(self, memory: Memory) -> None:
-        """Know again what is in `memory`, and nothing else."""
+        """Takes up what is in `memory`, and forgets all else."""
         ...
 
     def learned(self) -> Memory:
-        """All that later rounds depend on."""
+        """Returns all that later rounds depend on."""
         ...
 
 
@@ -55,7 +55,7 @@ class Truthful:
     """Quotes its private value."""
 
     def limits(self, seen: Observation) -> tuple[Int64, Int64]:
-        """The worth of a lot on both sides."""
+        """Returns the worth of a lot on both sides."""
         worth = seen.private.bartering.worth_ticks
         return worth, worth
 
@@ -67,7 +67,7 @@ class Arbitrage:
     """
 
     def limits(self, seen: Observation) -> tuple[Int64, Int64]:
-        """Bids below worth, so that a lot which is carried is carried for a gain; asks at worth."""
+        """Returns bids below worth, so that a lot is carried for a gain only, and asks at worth."""
         worth = seen.private.bartering.worth_ticks
         return np.maximum(worth - 1, 1), worth
 
@@ -79,7 +79,7 @@ class ZeroIntelligenceConstrained:
         self.seed = seed
 
     def limits(self, seen: Observation) -> tuple[Int64, Int64]:
-        """Fresh draws each round; the ceiling of asks is twice the larger of worth and reference price."""
+        """Returns fresh draws each round; the ceiling of asks is twice the larger of worth and reference price."""
         worth = seen.private.bartering.worth_ticks
         keys = (seen.public.round, seen.private.trader[:, None], np.arange(worth.shape[1])[None, :])
         ceiling = 2 * np.maximum(worth, seen.public.reference_ticks[None, :])
@@ -96,6 +96,7 @@ class ZeroIntelligencePlus:
         keys = (traders[:, None], np.arange(goods)[None, :])
         self.seed = seed
         self.traders = traders
+        # Each trader has parameters of its own for each good: three arrays [traders, goods], from 0 to 1.
         unit = [_unit(seed, stream, *keys) for stream in ("zip margin", "zip rate", "zip momentum")]
         self._first_margin: Float64 = 0.05 + 0.30 * unit[0]
         self.rate: Float64 = 0.1 + 0.4 * unit[1]
@@ -103,26 +104,28 @@ class ZeroIntelligencePlus:
         self.recall(Memory.empty())
 
     def recall(self, memory: Memory) -> None:
-        """Take margins, last changes, quotes and sides from `memory`; who is not in it begins anew."""
+        """Takes margins, last changes, quotes and sides from `memory`; who is not in it begins anew."""
         self.margin: Float64 = self._first_margin.copy()
         self.change: Float64 = np.zeros_like(self.margin)
         self.quote: Float64 = np.zeros_like(self.margin)
         self.side: Int64 = np.zeros(self.margin.shape, dtype=np.int64)
+        # Traders may have moved between regions since: only those that sit here and are remembered are filled in.
         _, own, known = np.intersect1d(self.traders, memory.trader, assume_unique=True, return_indices=True)
         if len(own):
             for n, column in enumerate((self.margin, self.change, self.quote, self.side)):
                 column[own] = memory.learned[known, :, n]
 
     def learned(self) -> Memory:
-        """Margins, last changes, quotes and sides."""
+        """Returns margins, last changes, quotes and sides."""
         return Memory(self.traders, np.stack([self.margin, self.change, self.quote, self.side], axis=-1))
 
     def limits(self, seen: Observation) -> tuple[Int64, Int64]:
-        """Learn from the last round's prices and own fills, then quote worth x (1 -+ margin)."""
+        """Learns from the last round's prices and own fills, then quotes worth x (1 -+ margin)."""
         if seen.public.round > 1:
             self._learn(seen)
         barter = seen.private.bartering
         worth = barter.worth_ticks.astype(np.float64)
+        # One side a good: what is needed is bought, and only what is not needed is sold.
         self.side = np.where(barter.need > 0, BUY, np.where(barter.spare > 0, SELL, 0))
         self.quote = np.maximum(worth * (1 - self.side * self.margin), 1.0)
         limit = np.rint(self.quote).astype(np.int64)
@@ -131,6 +134,7 @@ class ZeroIntelligencePlus:
     def _learn(self, seen: Observation) -> None:
         private = seen.private
         price = seen.public.clearing_ticks[None, :].astype(np.float64)
+        # Its own fill tells a trader whether its quote was good enough.
         filled = np.where(self.side == BUY, private.bought_lots, private.sold_lots) > 0
         traded = (price > 0) & (self.side != 0)
         keys = (seen.public.round, self.traders[:, None], np.arange(self.margin.shape[1])[None, :])
@@ -141,8 +145,10 @@ class ZeroIntelligencePlus:
         direction = np.where(greedier, -self.side, self.side)
         base = np.where(traded, price, self.quote)
         target = base * (1 + direction * relative) + direction * absolute
+        # Widrow-Hoff with momentum, as in Cliff's paper: a part of the way from the quote to the target.
         self.change = self.momentum * self.change + (1 - self.momentum) * self.rate * (target - self.quote)
         worth = np.maximum(private.bartering.worth_ticks, 1)
+        # The margin that the moved quote has from worth: never a loss, and never more than 95%.
         margin = np.clip(self.side * (1 - (self.quote + self.change) / worth), 0.0, 0.95)
         self.margin = np.where(self.side != 0, margin, self.margin)
 
@@ -152,7 +158,7 @@ def _unit(seed: int, stream: str, *keys: int | npt.NDArray[np.integer]) -> Float
 
 
 def pricing(name: BaselineName, seed: int, traders: Int64, goods: int) -> Pricing:
-    """The pricing rule called `name` for these traders."""
+    """Returns the pricing rule called `name` for these traders."""
     match name:
         case "truthful":
             return Truthful()
@@ -167,22 +173,24 @@ def pricing(name: BaselineName, seed: int, traders: Int64, goods: int) -> Pricin
 def orders_of(
     rule: Pricing, seen: Observation, max_orders: int, max_price: int, max_quantity: int, tick_cents: int
 ) -> Orders:
-    """At most one ask, for the good whose spare lots bring most, then bids for the needs with the widest gain."""
+    """Returns one ask at most, for the good whose spare lots bring most, then bids for the needs of widest gain."""
     private, barter, n = seen.private, seen.private.bartering, len(seen.private)
     # A worth never lies above `max_price`, so that an ask which is brought down to it is still no loss.
     bid_ticks, ask_ticks = (np.minimum(limit, max_price) for limit in rule.limits(seen))
     everyone = np.arange(n)
+    # Each bid is paid for out of what the ones before it left, so that all can be filled together.
     purse: Int64 = private.cash_cents // tick_cents
     batches: list[Orders] = []
     best_sale = np.argmax(barter.spare * seen.public.reference_ticks[None, :], axis=1)
     spare = np.minimum(barter.spare[everyone, best_sale], max_quantity)
     batches.append(_batch(private, everyone, 0, best_sale, SELL, ask_ticks[everyone, best_sale], spare))
+    # [traders, goods] ticks a lot; the lowest number stands for what is never bought, unneeded or of its own make.
     gain = np.where(
         (barter.need > 0) & (np.arange(barter.need.shape[1])[None, :] != barter.makes[:, None]),
         barter.worth_ticks - seen.public.reference_ticks[None, :],
         np.iinfo(np.int64).min,
     )
-    ranked = np.argsort(-gain.astype(np.float64), axis=1, kind="stable")
+    ranked = np.argsort(-gain.astype(np.float64), axis=1, kind="stable")  # [traders, goods]: best first
     for rank in range(min(max_orders - 1, ranked.shape[1])):
         good = ranked[:, rank]
         limit = bid_ticks[everyone, good]

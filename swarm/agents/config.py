@@ -58,7 +58,7 @@ class MemberConfig(StrictModel):
 
 
 class WhenConfig(StrictModel):
-    """When a council meets; otherwise its lead decides alone. All conditions that are given must hold."""
+    """The conditions on which a council meets, all of which must hold; otherwise its lead decides alone."""
 
     stake_ticks: int | None = Field(default=None, ge=0, le=10**9)
     """The gain that is expected of the best action less that of the second must reach this; null: any."""
@@ -102,6 +102,7 @@ class CouncilConfig(StrictModel):
     @model_validator(mode="after")
     def _has_different_members(self) -> Self:
         seats = [(member.model, member.role) for member in self.seats]
+        # The same model in the same role would be counted as two voters that never disagree.
         if len(set(seats)) < len(seats):
             raise ValueError("two members are one model in one role; raise `samples` to ask a model several times")
         if sum(role == "oversight" for _, role in seats) == len(seats):
@@ -112,6 +113,7 @@ class CouncilConfig(StrictModel):
     def seats(self) -> tuple[MemberConfig, ...]:
         """The members with their roles."""
         return tuple(
+            # A bare name that is a role is both: a model of that name in that role.
             MemberConfig(model=member, role=next((r for r in ROLES if r == member), None))
             if isinstance(member, str)
             else member
@@ -119,8 +121,55 @@ class CouncilConfig(StrictModel):
         )
 
 
+Critical = Literal["loan", "short", "suspicion"]
+CRITICAL: tuple[Critical, ...] = get_args(Critical)
+
+
+class CascadeConfig(StrictModel):
+    """A mind of two models: a small one decides, and a large one is asked where that is worth its price."""
+
+    name: str = Field(min_length=1, max_length=40, pattern=r"^[a-z0-9][a-z0-9._-]*$")
+    """What the cascade is called: a mind for `traders.minds`, as a model's name is."""
+
+    small: str
+    """The name of the model that is asked in every turn."""
+
+    large: str
+    """The name of the model that is asked besides where the small one is likely to be wrong and much is at stake."""
+
+    samples: int = Field(default=1, ge=1, le=9)
+    """How often the small model is asked in a turn. With one answer its engine must tell how sure it is; with several,
+    how often they agree says that where the engine does not, and most of them decide."""
+
+    price_ticks: float | None = Field(default=None, gt=0.0, le=1e9)
+    """What a call of the large model is taken to cost, in ticks; null: what a turn at its longest costs in dollars,
+    times `ticks_per_usd`."""
+
+    ticks_per_usd: float = Field(default=100_000.0, gt=0.0, le=1e12)
+    """How many ticks a dollar of thinking is worth."""
+
+    always: tuple[Critical, ...] = CRITICAL
+    """What is brought to the large model whatever it costs: an order on credit (`loan`), a sale of what one does not
+    have (`short`), and a turn in which something heard reads like an instruction to a model (`suspicion`)."""
+
+    once_in_rounds: int = Field(default=10, ge=1, le=100_000)
+    """So many rounds pass for a trader between two turns that are brought to the large model whatever it costs."""
+
+    judged_per_round: int = Field(default=8, ge=0, le=10_000)
+    """Most turns of a round that are judged, by clearing the round again with each action of the menu."""
+
+    kept_turns: int = Field(default=2_000, ge=50, le=100_000)
+    """How many of the last judged turns say how often a margin is right."""
+
+    @model_validator(mode="after")
+    def _has_two_tiers(self) -> Self:
+        if self.small == self.large:
+            raise ValueError("small and large are one model; raise `samples` to ask a model several times")
+        return self
+
+
 class TradersConfig(StrictModel):
-    """Who decides for the traders, and how many neighbours each one hears."""
+    """The minds that decide for the traders, and how many neighbours each one hears."""
 
     minds: dict[str, int] = Field(default_factory=dict)
     """Weights by mind: a model's name, a desk's, or a baseline (`zi_c`, `zip`, `truthful`). Empty: all models and desks
@@ -131,6 +180,9 @@ class TradersConfig(StrictModel):
 
     councils: tuple[CouncilConfig, ...] = Field(default=(), max_length=32)
     """Minds of several models that vote."""
+
+    cascades: tuple[CascadeConfig, ...] = Field(default=(), max_length=32)
+    """Minds of a small model and a large one, which is asked where it pays."""
 
     define: dict[str, dict[str, JsonValue]] = Field(default_factory=dict, max_length=32)
     """Minds of your own making, by name: `mind` says of which kind, the other keys are that kind's."""
@@ -156,15 +208,16 @@ class TradersConfig(StrictModel):
     @property
     def own_minds(self) -> list[str]:
         """The names of the minds that this section defines."""
-        return [*(desk.name for desk in self.desks), *(council.name for council in self.councils), *self.define]
+        listed: list[DeskConfig | CouncilConfig | CascadeConfig] = [*self.desks, *self.councils, *self.cascades]
+        return [*(section.name for section in listed), *self.define]
 
     def contacts(self, traders: int) -> int:
-        """How many others each of `traders` hears."""
+        """Returns how many others each of `traders` hears."""
         return min(DEFAULT_CONTACTS, traders - 1) if self.hears is None else self.hears
 
 
 class BudgetConfig(StrictModel):
-    """What a turn, a round and a whole run may cost; docs/budget.md says how a run that nears a bound degrades."""
+    """The bounds of a turn, a round and a whole run; docs/budget.md says how a run that nears a bound degrades."""
 
     tokens_per_turn: int = Field(default=1_000, ge=100, le=100_000)
     """Most tokens of prompt and reply together."""
@@ -183,10 +236,10 @@ class BudgetConfig(StrictModel):
 
     @property
     def governed(self) -> bool:
-        """Whether anything bounds the run beyond its single turns and rounds."""
+        """Tells whether anything bounds the run beyond its single turns and rounds."""
         return (self.run_tokens, self.run_usd, self.seconds_per_round) != (None, None, None)
 
     def part(self, parts: int) -> Self:
-        """One of `parts` equal parts of what the run may cost."""
+        """Returns one of `parts` equal parts of what the run may cost."""
         tokens = self.run_tokens and self.run_tokens // parts
         return self.model_copy(update={"run_tokens": tokens, "run_usd": self.run_usd and self.run_usd / parts})

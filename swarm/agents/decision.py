@@ -74,7 +74,7 @@ class DecisionError(StrEnum):
 
 
 def engine_failure(finish_reason: str) -> DecisionError:
-    """The error that a failure of the engine is counted as."""
+    """Returns the error that a failure of the engine is counted as."""
     return DecisionError.ENGINE if finish_reason == "error" else DecisionError(f"engine_{finish_reason}")
 
 
@@ -88,7 +88,7 @@ class OrderWish(StrictModel):
 
 
 class WakeWish(StrictModel):
-    """What is to wake a trader, as a model writes it; what it does not name does not."""
+    """The events that are to wake a trader, as a model writes them; what it does not name does not wake it."""
 
     price: int = 0
     fill: bool = False
@@ -108,16 +108,20 @@ class Decision(StrictModel):
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What a decision is checked against; with `max_stand_rounds` above 0 it may say for how long it stands."""
+    """The rules a decision is checked against; with `max_stand_rounds` above 0 it may say for how long it stands.
+
+    `lends` says whether orders may be put in on credit.
+    """
 
     goods: tuple[str, ...]
     max_orders: int
     max_price_ticks: int
     max_quantity_lots: int
     max_stand_rounds: int = 0
+    lends: bool = False
 
     def schema(self) -> dict[str, Any]:
-        """The JSON schema of a reply: closed, finite and short, as constrained decoding wants it."""
+        """Returns the JSON schema of a reply: closed, finite and short, as constrained decoding wants it."""
         order = {
             "type": "object",
             "properties": {
@@ -158,7 +162,7 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Reading(Generic[D]):
-    """What a turn comes to, and what of its form was repaired on the way; a reply that fails was not repaired.
+    """The outcome of a turn, and what of its form was repaired on the way; a reply that fails was not repaired.
 
     `steps` counts the model's replies, and `faults` are what went wrong in single steps of a desk, mended or not.
     """
@@ -170,7 +174,7 @@ class Reading(Generic[D]):
 
 
 def read_reply(text: str, cut: bool, rules: Rules, makes: int) -> Reading[Decision]:
-    """The decision that `text` holds, or what is wrong with it; `cut` if it ended at its limit of tokens.
+    """Returns the decision that `text` holds, or what is wrong with it; `cut` if it ended at its limit of tokens.
 
     Never raises, never repairs an amount, and depends on nothing but its arguments, so a replay reads the same.
     """
@@ -183,20 +187,22 @@ def read_reply(text: str, cut: bool, rules: Rules, makes: int) -> Reading[Decisi
 
 
 def find_value(text: str, cut: bool) -> tuple[Any, tuple[Repair, ...]] | DecisionError:
-    """The one JSON value of a reply and what was repaired to find it, or what is wrong with its form."""
+    """Returns the one JSON value of a reply and what was repaired to find it, or what is wrong with its form."""
+    # Before anything else, so that no search runs over an endless text.
     if len(text) > MAX_REPLY_CHARS:
         return DecisionError.TOO_LONG
     try:
         data, repairs = find_object(text)
     except MalformedReplyError as malformed:
         return _diagnose(text, DecisionError(malformed.fault), cut)
+    # An object was found, but something had begun behind it, and what that was nobody knows.
     if cut and after_object(text).strip():
         return _diagnose(text, DecisionError.TRUNCATED, cut)
     return data, repairs
 
 
 def check_decision(data: Any, rules: Rules, makes: int) -> Decision | DecisionError:
-    """The decision that plain values hold, or the first rule that it breaks."""
+    """Returns the decision that plain values hold, or the first rule that it breaks."""
     # Only a reply that has orders is one that leaves something else out.
     given = without_nulls(data, Decision) if isinstance(data, dict) and "orders" in data else data
     # Strict in Python mode would refuse a list where a tuple stands; a list of orders is what JSON has.
@@ -208,6 +214,7 @@ def check_decision(data: Any, rules: Rules, makes: int) -> Decision | DecisionEr
         decision = Decision.model_validate(given)
     except ValidationError as error:
         return _shape_error(data, error)
+    # From here on the shape is right; what breaks a rule is refused as it stands, since amounts are never mended.
     if len(decision.orders) > rules.max_orders:
         return DecisionError.TOO_MANY_ORDERS
     for order in decision.orders:
@@ -217,6 +224,7 @@ def check_decision(data: Any, rules: Rules, makes: int) -> Decision | DecisionEr
             return DecisionError.BAD_NUMBER
         if order.side == "buy" and rules.goods.index(order.good) == makes:
             return DecisionError.OWN_GOOD
+    # Where nothing can stand, saying so is a key too many, as any other.
     if not rules.max_stand_rounds and decision.model_fields_set & {"stand", "wake"}:
         return DecisionError.WRONG_SHAPE
     if not 0 <= decision.stand <= rules.max_stand_rounds:
@@ -236,7 +244,8 @@ def without_nulls(data: dict[str, Any], model: type[StrictModel]) -> dict[str, A
 
 
 def _shape_error(data: Any, error: ValidationError) -> DecisionError:
-    """A closer word for a value that is no decision, where there is one."""
+    """Returns a closer word for a value that is no decision, where there is one."""
+    # What says most about the model comes first: a call of a tool, an amount, somebody else's name.
     first = data[0] if isinstance(data, list) and data else data
     if isinstance(first, dict) and (
         _TOOL_KEYS & first.keys() or ("name" in first and {"arguments", "parameters"} & first.keys())
@@ -251,9 +260,10 @@ def _shape_error(data: Any, error: ValidationError) -> DecisionError:
 
 
 def _diagnose(text: str, fault: DecisionError, cut: bool) -> DecisionError:
-    """A closer word for a text in which no object was found, where there is one."""
+    """Returns a closer word for a text in which no object was found, where there is one."""
     if fault in (DecisionError.DUPLICATE_KEY, DecisionError.BAD_NUMBER):
         return fault
+    # A text that never ended for a reason of its own is counted by that reason, not as merely cut.
     match runaway(text):
         case "loop":
             return DecisionError.LOOP
@@ -261,6 +271,7 @@ def _diagnose(text: str, fault: DecisionError, cut: bool) -> DecisionError:
             return DecisionError.ENDLESS_WHITESPACE
         case "digits":
             return DecisionError.ENDLESS_DIGITS
+    # Being cut explains any fault but that there were several answers already.
     if cut and fault is not DecisionError.SEVERAL_ANSWERS:
         return DecisionError.TRUNCATED
     if _UNICODE_NUMBER.search(text):
@@ -271,6 +282,7 @@ def _diagnose(text: str, fault: DecisionError, cut: bool) -> DecisionError:
 
 
 def _is_foreign(text: str) -> bool:
-    """Whether a third or more of the letters are of no Latin script."""
+    """Tells whether a third or more of the letters are of no Latin script."""
     letters = [c for c in text if c.isalpha()]
+    # The letters up to U+024F are those of Latin Extended-B.
     return 3 * sum(c > "\u024f" for c in letters) >= len(letters) > 0

@@ -23,20 +23,22 @@ Stand = tuple[int, int, int, int, int]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Decisions:
-    """What a round's turns mean: orders, and per turn one line of gossip, an error or None, the form's repairs, the
-    number of the model's replies, the faults of single steps, and how long the decision stands.
+    """All that a round's turns mean: the orders of all of them, and columns with one value for each turn.
 
-    `chosen` has per turn what a form reads that is no bundle of orders, and None elsewhere; it is empty where all are
-    orders.
+    `chosen` is what a form reads that is no bundle of orders, and None elsewhere; it is empty where all are orders.
     """
 
     orders: Orders
+    # One line each, empty where nothing is said.
     gossip: tuple[str, ...]
     errors: tuple[DecisionError | None, ...]
+    # How many of the lines were too long.
     cut_gossip: int
     repairs: tuple[tuple[Repair, ...], ...]
+    # How many replies of a model the turn took, and what went wrong in single ones of them.
     steps: tuple[int, ...]
     faults: tuple[tuple[DecisionError, ...], ...]
+    # For how long each decision stands, and what wakes its trader before.
     stands: Stands
     chosen: tuple[Any, ...] = ()
 
@@ -125,6 +127,7 @@ def read_single(turns: Turns, tokens: int, read: Callable[[int, str, bool], Read
     spent = (turns.prompt_tokens + turns.completion_tokens).tolist()
     readings: list[Reading[Any]] = []
     for i, (text, finish_reason) in enumerate(zip(turns.text, turns.finish_reason, strict=True)):
+        # Failure first, then cost: a reply that took more than a turn may is not read at all.
         if finish_reason in ENGINE_FAILURES:
             if text == NEVER_ASKED:
                 readings.append(Reading(DecisionError.OVER_BUDGET, steps=0))
@@ -140,5 +143,6 @@ def read_single(turns: Turns, tokens: int, read: Callable[[int, str, bool], Read
 def _stand(decision: Decision, default: Stand) -> Stand:
     wake = decision.wake
     if wake is None or not decision.stand:
+        # What wakes the trader is the config's, where the reply does not say.
         return (decision.stand, *default[1:])
     return (decision.stand, wake.price, wake.fill, wake.message, wake.need)

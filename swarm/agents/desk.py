@@ -42,13 +42,14 @@ class Desk:
         self.system = system_text(scenario_rules, config, rules)
         schema = call_schema(config, rules)
         self.terms = Terms(client, model or config.model, schema, config.max_tokens, completion_tokens)
+        # Agents are dear to make and are kept; what they hold is reset at the start of each turn.
         self._agents: dict[int, SeatAgent] = {}
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix=f"desk-{config.name}")
 
     async def decide(
         self, seen: Observation, rows: Sequence[int], seeds: Sequence[int], deadline_s: float
     ) -> list[DeskTurn]:
-        """A turn for each of these rows of `seen.private`, all within `deadline_s` seconds."""
+        """Returns a turn for each of these rows of `seen.private`, all within `deadline_s` seconds."""
         loop = asyncio.get_running_loop()
         until = perf_counter() + deadline_s
         task, size = task_text(seen), seen.public.sizes.get(self.terms.model, ESTIMATED)
@@ -56,11 +57,12 @@ class Desk:
         for row, seed in zip(rows, seeds, strict=True):
             turn = self.agent(int(seen.private.trader[row])).turn
             under_way = TurnUnderWay(self.terms, loop, until, seed, size)
+            # A thread for each turn: it spends nearly all of its time waiting for the event loop's replies.
             turns.append(loop.run_in_executor(self._threads, turn, alone(seen, row), task, under_way))
         return list(await asyncio.gather(*turns))
 
     def agent(self, trader: int) -> SeatAgent:
-        """The one agent of a trader, with tools that are bound to this trader's seat."""
+        """Returns the one agent of a trader, with tools that are bound to this trader's seat."""
         if trader not in self._agents:
             self._agents[trader] = SeatAgent(self.system, Seat(trader, self.config, self.rules, self.tick_cents))
         return self._agents[trader]

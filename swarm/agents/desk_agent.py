@@ -46,11 +46,12 @@ class _Silent(AgentLogger):  # type: ignore[misc]  # smolagents ships no types
     """A log that nobody reads, and that makes no text for nobody."""
 
     def __init__(self) -> None:
+        # The stock constructor makes a rich console; without one nothing is ever rendered.
         self.level = LogLevel.OFF
         self.console = None
 
     def log(self, *args: Any, **options: Any) -> None:
-        """Nothing."""
+        """Says nothing."""
 
     log_error = log_markdown = log_code = log_rule = log_task = log_messages = log
 
@@ -66,7 +67,7 @@ class _SeatModel(Model):  # type: ignore[misc]
         self.call: TurnUnderWay | None = None
 
     def generate(self, messages: list[ChatMessage], *_: Any, **__: Any) -> ChatMessage:
-        """Ask for the next step; what smolagents says of stop strings and tools, the request's schema says already."""
+        """Asks for the next step. The request's schema already says what smolagents says of stop strings and tools."""
         call = _under_way(self.call)
         reply = call.ask(_flat(messages))
         return ChatMessage(
@@ -76,7 +77,7 @@ class _SeatModel(Model):  # type: ignore[misc]
         )
 
     def parse_tool_calls(self, message: ChatMessage) -> ChatMessage:
-        """Take the calls that the reply was read as; ValueError tells the model what is wrong with it."""
+        """Takes the calls that the reply was read as; ValueError tells the model what is wrong with it."""
         call = _under_way(self.call)
         found = call.read
         if isinstance(found, DecisionError):
@@ -113,11 +114,11 @@ class _SeatTool(Tool):  # type: ignore[misc]
         super().__init__()
 
     def forward(self, **arguments: Any) -> str:
-        """Use the tool on its own seat."""
+        """Uses the tool on its own seat."""
         return self.use(arguments)
 
     def use(self, arguments: dict[str, Any]) -> str:
-        """The same with arguments as they came, whose names may be any text; Refusal where they are wrong."""
+        """Returns the same with arguments as they came, whose names may be any text; Refusal where they are wrong."""
         return self.seat.use(self.name, arguments)
 
 
@@ -136,18 +137,20 @@ class SeatAgent(ToolCallingAgent):  # type: ignore[misc]
         )
 
     def initialize_system_prompt(self) -> str:
-        """The desk's prompt, rendered once."""
+        """Returns the desk's prompt, rendered once."""
         return self._system
 
     def turn(self, seen: Observation, task: str, call: TurnUnderWay) -> DeskTurn:
-        """One round's turn of this trader, whatever its model does."""
+        """Returns this trader's turn of one round, whatever its model does."""
         started = perf_counter()
+        # The desk's deadline is the round's; a trader's own limit of seconds may end its turn before.
         call.until = min(call.until, started + self.seat.config.max_seconds)
         self.seat.begin(seen)
         self.model.call = call
         thought = ""
         try:
             answer = self.run(task)
+            # What smolagents returns without a final answer is its own words, not the model's.
             thought = str(answer) if call.finished else ""
         except AgentGenerationError as error:
             # What the model said wrong was told to it and went on; here `ask` has stopped the turn itself.
@@ -158,7 +161,7 @@ class SeatAgent(ToolCallingAgent):  # type: ignore[misc]
         return call.done(self.seat.decision(thought), self.seat.pruned_messages)
 
     def process_tool_calls(self, chat_message: ChatMessage, memory_step: ActionStep) -> Iterator[ToolOutput]:
-        """Use one tool after another, the last answer last; smolagents would use all at once, in no order."""
+        """Uses one tool after another, the last answer last; smolagents would use all at once, in no order."""
         results = []
         for asked in sorted(chat_message.tool_calls, key=lambda one: bool(one.function.name == FINAL_ANSWER)):
             name, arguments = asked.function.name, asked.function.arguments
@@ -172,7 +175,7 @@ class SeatAgent(ToolCallingAgent):  # type: ignore[misc]
         memory_step.observations = "\n".join(results)
 
     def execute_tool_call(self, tool_name: str, arguments: dict[str, Any]) -> str:
-        """Use a tool of this seat; what it returns, and what it refuses, comes back as quoted data."""
+        """Uses a tool of this seat; what it returns, and what it refuses, comes back as quoted data."""
         call = _under_way(self.model.call)
         if tool_name == FINAL_ANSWER:
             call.finished = True
@@ -189,7 +192,7 @@ class SeatAgent(ToolCallingAgent):  # type: ignore[misc]
         return text
 
     def _handle_max_steps_reached(self, task: str) -> None:
-        """Stock agents would ask the model once more; here what is not finished by then has failed."""
+        """Does nothing: a stock agent asks the model once more, but here what is not finished by then has failed."""
 
 
 def _under_way(call: TurnUnderWay | None) -> TurnUnderWay:
@@ -199,14 +202,16 @@ def _under_way(call: TurnUnderWay | None) -> TurnUnderWay:
 
 
 def _flat(messages: list[ChatMessage]) -> tuple[Message, ...]:
-    """Our messages of smolagents': text alone, roles in turn, without its own copy of what the reply has called."""
+    """Returns smolagents' messages as ours: text alone, roles in turn, without its own copy of the reply's calls."""
     flat: list[Message] = []
     for message in messages:
         role = _ROLES.get(message.role)
+        # smolagents repeats the calls under a role of its own.
         if role is None:
             continue
         content = message.content
         text = content if isinstance(content, str) else "\n".join(part["text"] for part in content or ())
+        # Chat templates of many models refuse two messages of one role in a row.
         if flat and flat[-1].role == role:
             text = f"{flat.pop().content}\n{text}"
         flat.append(Message(role, text))

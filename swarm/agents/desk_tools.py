@@ -40,14 +40,14 @@ class NoArguments(StrictModel):
 
 
 class HistoryArguments(StrictModel):
-    """Which good, and how many of the last rounds."""
+    """A good, and how many of the last rounds to tell of."""
 
     good: str
     rounds: int = Field(default=5, ge=1, le=MAX_HISTORY)
 
 
 class CancelArguments(StrictModel):
-    """Which order, by the number that placing it gave."""
+    """An order, by the number that placing it gave."""
 
     number: int
 
@@ -67,7 +67,7 @@ class Refusal(Exception):
 
 
 class Seat:
-    """One trader's place at a desk: what it may see in this round, its ticket of orders, and its line of gossip."""
+    """One trader at a desk: what it may see in this round, its ticket of orders, and its line of gossip."""
 
     def __init__(self, trader: int, config: DeskConfig, rules: Rules, tick_cents: int) -> None:
         self.trader = trader
@@ -81,7 +81,7 @@ class Seat:
         self._seen: Observation | None = None
 
     def begin(self, seen: Observation) -> None:
-        """Start a round with an empty ticket; `seen.private` has this trader's row and no other."""
+        """Starts a round with an empty ticket; `seen.private` has this trader's row and no other."""
         if seen.private.trader.tolist() != [self.trader]:
             raise ValueError(f"the seat of trader {self.trader} was given the row of {seen.private.trader.tolist()}")
         self._seen = seen
@@ -98,12 +98,12 @@ class Seat:
         return self._seen
 
     def decision(self, thought: str) -> dict[str, Any]:
-        """The ticket as plain values of a decision."""
+        """Returns the ticket as plain values of a decision."""
         orders = [order.model_dump() for order in self.ticket.values()]
         return {"thought": thought[:MAX_SAID_CHARS], "orders": orders, "gossip": self.said}
 
     def use(self, name: str, arguments: Mapping[str, Any]) -> str:
-        """What the tool returns, in plain lines; Refusal where it is not on this desk or called wrongly."""
+        """Returns what the tool returns, in plain lines; Refusal where it is not on this desk or called wrongly."""
         tool = next((t for t in self.config.tools if t == name), None)
         if tool is None:
             names = ", ".join((*self.config.tools, FINAL_ANSWER))
@@ -111,7 +111,7 @@ class Seat:
         return _TOOLS[tool].use(self, dict(arguments))
 
     def market_data(self) -> str:
-        """The round's digest, and what this trader has heard."""
+        """Returns the round's digest, and what this trader has heard."""
         heard = self.seen.private.heard[0]
         self.pruned_messages = max(0, len(heard) - MAX_HEARD)
         lines = [prompt.public_text(self.seen.public, self.rules.goods)]
@@ -120,7 +120,7 @@ class Seat:
         return "\n".join(lines)
 
     def price_history(self, arguments: HistoryArguments) -> str:
-        """Reference price, clearing price and lots traded of the last rounds, the newest last."""
+        """Returns reference price, clearing price and lots traded of the last rounds, the newest last."""
         if arguments.good not in self.rules.goods:
             raise self._no_such_good()
         good = self.rules.goods.index(arguments.good)
@@ -131,16 +131,17 @@ class Seat:
         return "\n".join([f"HISTORY of {arguments.good}: round PRICE CLEARED TRADED", *(rows or ["no round yet"])])
 
     def portfolio(self) -> str:
-        """What this trader has, needs and can spare, and its ticket."""
+        """Returns what this trader has, needs and can spare, and its ticket."""
         own = prompt.private_text(self.seen.private, 0, self.rules.goods, self.tick_cents)
         orders = [f"order {number}: {_in_words(order)}" for number, order in self.ticket.items()]
         return "\n".join([own, "TICKET " + ("" if orders else "empty"), *orders]).rstrip()
 
     def portfolio_delta(self) -> str:
-        """How purse, stock and wealth differ from the round before."""
+        """Returns how purse, stock and wealth differ from the round before."""
         private, price = self.seen.private, self.seen.public.reference_ticks
         if private.before_have is None or private.before_cash_cents is None:
             return "no round yet"
+        # By good, in lots; money is in ticks, and wealth counts both holdings at the prices of their own rounds.
         stock: list[int] = (private.have[0] - private.before_have[0]).tolist()
         cash = int(private.cash_cents[0] - private.before_cash_cents[0]) // self.tick_cents
         before = int((price - self.seen.public.change_ticks) @ private.before_have[0])
@@ -152,25 +153,27 @@ class Seat:
         return "\n".join([f"SINCE LAST ROUND purse {cash:+d}, wealth {wealth:+d}", "good CHANGE BOUGHT SOLD", *rows])
 
     def place_order(self, arguments: dict[str, Any]) -> str:
-        """Put an order on the ticket."""
+        """Puts an order on the ticket."""
+        # All orders are checked together, so that a ticket never holds what a decision could not.
         wishes = [*(order.model_dump() for order in self.ticket.values()), arguments]
         checked = check_decision({"orders": wishes}, self.rules, int(self.seen.private.makes[0]))
         if not isinstance(checked, Decision):
             raise self._bad_order(checked)
+        # Numbers are never used twice in a round, so that cancelling one does not rename the others.
         self._placed += 1
         self.ticket[self._placed] = checked.orders[-1]
         left = self.rules.max_orders - len(self.ticket)
         return f"order {self._placed} noted: {_in_words(checked.orders[-1])}; {left} more may follow"
 
     def cancel_order(self, arguments: CancelArguments) -> str:
-        """Take an order off the ticket."""
+        """Takes an order off the ticket."""
         if arguments.number not in self.ticket:
             numbers = ", ".join(map(str, self.ticket)) or "none"
             raise Refusal(DecisionError.TOOL_ARGUMENTS, f"there is no such order on your ticket; there are: {numbers}")
         return f"order {arguments.number} cancelled: {_in_words(self.ticket.pop(arguments.number))}"
 
     def send_message(self, arguments: MessageArguments) -> str:
-        """Say one line, in place of what was said in this round before."""
+        """Says one line, in place of what was said in this round before."""
         self.said = " ".join(arguments.text.split())
         return "said"
 
@@ -209,7 +212,7 @@ class ToolSpec:
     use: Callable[[Seat, dict[str, Any]], str]
 
     def closed_arguments(self, rules: Rules) -> dict[str, Any]:
-        """The arguments as an object with these keys and no others."""
+        """Returns the arguments as an object with these keys and no others."""
         properties = self.arguments(rules)
         return {
             "type": "object",
@@ -224,6 +227,7 @@ def _read(model: type[Arguments], arguments: dict[str, Any]) -> Arguments:
         return model.model_validate(without_nulls(arguments, model))
     except ValidationError as error:
         complaints = error.errors(include_url=False, include_input=False, include_context=False)
+        # A model that names a trader is told why it cannot, since it would try again.
         if any(c["type"] == "extra_forbidden" and c["loc"][-1] in FOREIGN_KEYS for c in complaints):
             raise Refusal(DecisionError.FOREIGN_ID, "you act for yourself alone and name no trader") from None
         takes = ", ".join(model.model_fields) or "no arguments"
@@ -278,15 +282,16 @@ _TOOLS: dict[ToolName, ToolSpec] = {
 
 
 def spec(name: ToolName) -> ToolSpec:
-    """What a tool is."""
+    """Returns what a tool is."""
     return _TOOLS[name]
 
 
 def call_schema(config: DeskConfig, rules: Rules) -> dict[str, Any]:
-    """The JSON schema of a reply: one call of one of the desk's tools, closed, finite and short."""
+    """Returns the JSON schema of a reply: one call of one of the desk's tools, closed, finite and short."""
     arguments: list[dict[str, Any]] = []
     for tool in config.tools:
         closed = _TOOLS[tool].closed_arguments(rules)
+        # Tools that take the same are one branch: engines compile each branch of a schema.
         if closed not in arguments:
             arguments.append(closed)
     arguments.append(
@@ -309,12 +314,12 @@ def call_schema(config: DeskConfig, rules: Rules) -> dict[str, Any]:
 
 
 def quoted(heading: str, text: str) -> str:
-    """Text as data: a heading, and every line of it behind a bar."""
+    """Returns text as data: a heading, and every line of it behind a bar."""
     return "\n".join([heading, *(f"| {line}" for line in text.splitlines())])
 
 
 def system_text(scenario_rules: str, config: DeskConfig, rules: Rules) -> str:
-    """What never changes during a run: the setting, the role, the tools and the form of a reply."""
+    """Returns what never changes during a run: the setting, the role, the tools and the form of a reply."""
     tools = [
         f"- {name}({', '.join(_TOOLS[name].arguments(rules))}): {_TOOLS[name].description}" for name in config.tools
     ]
@@ -336,7 +341,7 @@ def system_text(scenario_rules: str, config: DeskConfig, rules: Rules) -> str:
 
 
 def task_text(seen: Observation) -> str:
-    """The task of a round, the same for all traders of a desk."""
+    """Returns the task of a round, the same for all traders of a desk."""
     public = seen.public
     return f"ROUND {public.round} of {public.rounds}, {public.season}. Trade for yourself, then call {FINAL_ANSWER}."
 
@@ -346,5 +351,5 @@ def _in_words(order: OrderWish) -> str:
 
 
 def alone(seen: Observation, row: int) -> Observation:
-    """What the trader of one row is shown, and nobody else."""
+    """Returns what the trader of one row is shown, and nobody else."""
     return Observation(seen.public, seen.private.take(np.array([row])))

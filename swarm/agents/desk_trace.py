@@ -36,12 +36,12 @@ class Trace:
     decision: dict[str, Any] = field(default_factory=dict)
 
     def to_text(self) -> str:
-        """The trace as JSON."""
+        """Returns the trace as JSON."""
         return json.dumps({"steps": [asdict(s) for s in self.steps], "ended": self.ended, "decision": self.decision})
 
     @classmethod
     def from_text(cls, text: str) -> Self:
-        """What `to_text` wrote; ValueError for any other text."""
+        """Returns what `to_text` wrote; ValueError for any other text."""
         try:
             data = json.loads(text)
             steps = tuple(DeskStep(**{**step, "repairs": tuple(step["repairs"])}) for step in data["steps"])
@@ -51,9 +51,10 @@ class Trace:
 
 
 def read_trace(text: str, rules: Rules, makes: int) -> Reading[Decision]:
-    """What a desk's turn comes to; its decision is checked like that of a single reply."""
+    """Returns what a desk's turn comes to; its decision is checked like that of a single reply."""
     try:
         trace = Trace.from_text(text)
+        # Words that no version of ours writes raise ValueError here, and the turn is lost as a whole.
         faults = tuple(DecisionError(s.fault) for s in trace.steps if s.fault)
         repairs = tuple(Repair(kind) for s in trace.steps for kind in s.repairs)
         outcome = DecisionError(trace.ended) if trace.ended else check_decision(trace.decision, rules, makes)

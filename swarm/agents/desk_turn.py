@@ -46,7 +46,7 @@ class DeskTurn:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """How all turns of a desk ask: which model, by which schema, and what a turn and a reply may take in tokens."""
+    """The terms on which all turns of a desk ask: a model, a schema, and the tokens of a turn and of a reply."""
 
     client: ModelClient
     model: str
@@ -77,13 +77,15 @@ class TurnUnderWay:
         self.finished = False
 
     def ask(self, messages: tuple[Message, ...]) -> ModelReply:
-        """The model's next reply; Stopped where there is none, no time or no budget for one."""
+        """Returns the model's next reply; Stopped where there is none, no time or no budget for one."""
         left_s = self.until - perf_counter()
+        # The system prompt is the same in each step and for each trader, so its count is kept.
         estimate = sum(
             (count_tokens_cached if m.role == "system" else count_tokens)(m.content) + MESSAGE_OVERHEAD
             for m in messages
         )
         digits = sum((further_digits_cached if m.role == "system" else further_digits)(m.content) for m in messages)
+        # Each step sends the talk so far anew, and all of it counts against the budget of the turn.
         room = self.terms.turn_tokens - self.spent.total - self.size.of(estimate, digits)
         if room < MIN_COMPLETION_TOKENS:
             self.ended = DecisionError.OVER_BUDGET
@@ -98,6 +100,7 @@ class TurnUnderWay:
         )
         # What a step's prompt took in the engine's tokens says what the next one will.
         self.size = self.size.learned(reply.usage.prompt, estimate, digits)
+        # A failed call is no step: no text of it was read, and what was asked before it stays in the trace.
         if reply.failed:
             self.finish_reason = reply.finish_reason
             raise Stopped
@@ -128,17 +131,18 @@ class TurnUnderWay:
         return reply
 
     def note(self, **changes: Any) -> None:
-        """Say what the last reply came to."""
+        """Says what the last reply came to."""
         self.steps[-1] = replace(self.steps[-1], **changes)
 
     def returned(self, result: str, fault: str) -> None:
-        """Add what one call of the last reply came to; of its faults the first is counted."""
+        """Adds what one call of the last reply came to; of its faults the first is counted."""
         last = self.steps[-1]
         self.note(result=f"{last.result}\n{result}" if last.result else result, fault=last.fault or fault)
 
     def done(self, decision: dict[str, Any], pruned_messages: int) -> DeskTurn:
         """Returns what the turn came to; `decision` counts only where it has finished."""
         if not self.finished and not self.ended and self.finish_reason == "stop":
+            # Out of steps without an answer: the last fault says most about why.
             self.ended = (self.steps[-1].fault if self.steps else "") or DecisionError.UNFINISHED
         trace = Trace(tuple(self.steps), str(self.ended), decision if self.finished else {})
         return DeskTurn(trace.to_text(), self.finish_reason, self.spent, pruned_messages, tuple(self.calls))

@@ -32,7 +32,7 @@ _COMMA_BEFORE_CLOSER = re.compile(r"\"(?:[^\"\\]|\\.)*\"|,(?=\s*[}\]])", re.DOTA
 
 
 class Repair(StrEnum):
-    """What had to be taken away to find the object."""
+    """The kinds of things that had to be taken away to find the object."""
 
     REASONING = "reasoning"
     CODE_FENCE = "code_fence"
@@ -53,12 +53,14 @@ class MalformedReplyError(ValueError):
 
 
 def find_object(text: str) -> tuple[Any, tuple[Repair, ...]]:
-    """The JSON value that `text` is, or the one object in it, and what was repaired; else MalformedReplyError."""
+    """Returns the one JSON value in `text` and what was repaired to find it; MalformedReplyError if there is none."""
+    # Most replies are the object alone; white space without end is a fault that JSON itself does not see.
     value = _strict(text)
     if value is not None:
         trailing = len(text) - len(text.rstrip())
         return value, (Repair.ENDLESS_WHITESPACE,) if trailing >= MAX_WHITESPACE else ()
     repairs: list[Repair] = []
+    # Each stage takes more away than the one before, and none is tried once a reply has been read.
     rest = after_reasoning(text)
     if rest is not text:
         repairs.append(Repair.REASONING)
@@ -72,12 +74,12 @@ def find_object(text: str) -> tuple[Any, tuple[Repair, ...]]:
 
 
 def after_object(text: str) -> str:
-    """What follows the last closing brace."""
+    """Returns what follows the last closing brace."""
     return text.rpartition("}")[2]
 
 
 def _strict(text: str) -> Any:
-    """The JSON value that `text` is, or None where it is none; `null` is no reply either."""
+    """Returns the JSON value that `text` is, or None where it is none; `null` is no reply either."""
     try:
         # Line breaks within strings are read as they are; small models write them, and no amount has any.
         return json.loads(text, object_pairs_hook=_unique_keys, parse_constant=_no_constant, strict=False)
@@ -108,7 +110,7 @@ json_decoder = json.JSONDecoder(object_pairs_hook=_unique_keys, parse_constant=_
 
 
 def after_reasoning(text: str) -> str:
-    """The text behind a reasoning channel; MalformedReplyError where it never came to an end."""
+    """Returns the text behind a reasoning channel; MalformedReplyError where it never came to an end."""
     finals = list(_FINAL_CHANNEL.finditer(text))
     if finals:
         rest = text[finals[-1].end() :]
@@ -124,9 +126,10 @@ def after_reasoning(text: str) -> str:
 
 
 def _unfenced(text: str) -> str:
-    """Text without the fences of its one block; what stands around the block stays, to be judged as any other text."""
+    """Returns text without the fences of its one block; what stands around it stays, to be judged as any other text."""
     if "```" not in text:
         return text
+    # Which of two answers a model meant is not for a reader to guess.
     if sum("{" in block for block in _FENCED.findall(text)) > 1:
         raise MalformedReplyError("several_answers")
     return _FENCE.sub("", text)
@@ -153,11 +156,13 @@ def _only_object(text: str) -> tuple[Any, list[Repair]]:
         if found is not None:
             raise MalformedReplyError("several_answers")
         found = value, start, end, repairs
+    # More braces than are looked at might hide another answer.
     if found is None or text.find("{", at) >= 0:
         raise MalformedReplyError("not_json")
     # What stands around the object is counted as a repair, since a stricter reader would have refused it.
     value, start, end, repairs = found
     before, after = text[:start].strip(), text[end:]
+    # An object in a list is one of several, even where the others cannot be read.
     if before.endswith("["):
         raise MalformedReplyError("not_json")
     if len(after) - len(after.rstrip()) >= MAX_WHITESPACE:
@@ -170,7 +175,7 @@ def _only_object(text: str) -> tuple[Any, list[Repair]]:
 
 
 def _matching_brace(text: str, start: int) -> int | None:
-    """Index behind the brace that closes the one at `start`, or None; braces in strings do not count."""
+    """Returns the index behind the brace that closes the one at `start`, or None; braces in strings do not count."""
     depth = 0
     in_string = escaped = False
     for index in range(start, len(text)):

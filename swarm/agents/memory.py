@@ -1,4 +1,4 @@
-"""What traders have learned in a run, kept by whoever asks their shards and never by the shards themselves.
+"""Keeps what traders have learned in a run, for whoever asks their shards and never for the shards themselves.
 
 So a shard can be asked again, moved or replaced at any time, and what was learned follows from the recorded history.
 """
@@ -22,33 +22,34 @@ class Memory:
     """
 
     trader: Int64
-    learned: Float64
+    learned: Float64  # [rows, goods, values]
 
     @classmethod
     def empty(cls) -> Self:
-        """Nobody has learned anything."""
+        """Returns the memory of a run in which nobody has learned anything yet."""
         return cls(np.empty(0, dtype=np.int64), np.empty((0, 0, 0)))
 
     def between(self, first: int, last: int) -> Self:
-        """The rows of the traders `first` .. `last`."""
+        """Returns the rows of the traders `first` .. `last`."""
         rows = slice(*np.searchsorted(self.trader, (first, last + 1)).tolist())
         return type(self)(self.trader[rows], self.learned[rows])
 
     def of(self, traders: Int64) -> Self:
-        """The rows of `traders`."""
+        """Returns the rows of `traders`."""
         kept = np.isin(self.trader, traders)
         return type(self)(self.trader[kept], self.learned[kept])
 
     def without(self, traders: Int64) -> Self:
-        """All rows but those of `traders`."""
+        """Returns all rows but those of `traders`."""
         kept = ~np.isin(self.trader, traders)
         return type(self)(self.trader[kept], self.learned[kept])
 
     def updated(self, newer: "Memory") -> "Memory":
-        """`newer`'s rows, and this one's of all other traders."""
+        """Returns `newer`'s rows, and this one's of all other traders."""
         if not len(newer.trader):
             return self
         older = self.without(newer.trader)
+        # Rules differ in how many values they keep, and an empty memory has none to join.
         if not len(older.trader):
             return newer
         trader = np.concatenate([older.trader, newer.trader])

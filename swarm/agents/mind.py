@@ -1,4 +1,4 @@
-"""What a mind must offer: how a trader decides. Write one file with these and an export `MIND`, and it runs.
+"""The protocol of a mind, which decides for traders. Write one file with these and an export `MIND`, and it runs.
 
 A mind asks models (`Mind`) or is a rule on columns (`Rule`). Which traders it decides for, and which are asked in a
 round, it is told; it knows no market, no cluster and no clock but its deadline.
@@ -38,6 +38,7 @@ class Seats:
     def at(cls, seen: Observation, rows: Int64) -> "Seats":
         """Returns the seats of these rows as staffing assigned them."""
         assigned = seen.private.assigned
+        # Without staffing everybody is asked, at the model of its own.
         if assigned is None:
             return cls(seen, rows, np.full(len(rows), OWN))
         return cls(seen, rows, assigned.model[rows], assigned.models)
@@ -57,6 +58,7 @@ class Seats:
     def seeds(self, seed: int) -> list[int]:
         """Returns a seed for the sampling of each seat's replies, the same whoever asks."""
         drawn = draw(seed, "request", self.seen.public.round, self.trader)
+        # 63 bits, since engines take a seed as a signed number.
         return [int(s) >> 1 for s in drawn.tolist()]
 
     def chosen(self, *own: str) -> list[tuple[tuple[str, ...], "Seats"]]:
@@ -70,7 +72,7 @@ class Seats:
 
 @dataclass(frozen=True, slots=True)
 class TurnBound:
-    """What a turn takes at most: tokens of prompts and replies, and calls of a model."""
+    """The most that a turn takes: tokens of prompts and replies, and calls of a model."""
 
     tokens: int
     calls: int = 1
@@ -110,10 +112,10 @@ class MindPlugin:
 
     `build(name, section, plan)` makes the mind for the traders of a shard; `section` is an instance of `Config`.
     `models(section)` names the models that it asks, `by_tools` says whether it has them call tools, `form` names the
-    form that all of them must answer in where that matters, and `barters` says whether it has to know what traders
-    make, need and can spare. `first_call(section, plan, seen)` is what the first of
-    several calls takes in tokens, which its section's `max_tokens` must allow. `extra` names a package that it imports
-    and the optional part of ours that brings it.
+    form that all of them must answer in where that matters, `reads` names forms that it looks at besides, and `barters`
+    says whether it has to know what traders make, need and can spare. `first_call(section, plan, seen)` is what the
+    first of several calls takes in tokens, which its section's `max_tokens` must allow. `extra` names a package that it
+    imports and the optional part of ours that brings it.
     """
 
     name: str
@@ -123,6 +125,7 @@ class MindPlugin:
     models: Callable[[Any], tuple[str, ...]] = lambda _: ()
     by_tools: bool = False
     form: str | None = None
+    reads: tuple[str, ...] = ()
     barters: bool = False
     first_call: Callable[[Any, ShardPlan, Observation], int] = lambda *_: 0
     extra: tuple[str, str] | None = None

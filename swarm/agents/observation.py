@@ -1,4 +1,4 @@
-"""What traders are shown: the round's public part, the same for all, and the private columns of some of them."""
+"""Holds what traders are shown: the round's public part, the same for all, and the private columns of some of them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from swarm.coordination.assignment import Assignment
+from swarm.coordination.bids import Brief
 from swarm.llm.tokens import TokenSize
 
 Int64 = npt.NDArray[np.int64]
@@ -29,7 +30,7 @@ class PastRound:
 
 @dataclass(frozen=True, slots=True)
 class MembersWorth:
-    """What the members of a council are worth by all rounds so far, in their order.
+    """The worth of a council's members by all rounds so far, in their order.
 
     `alone` is the member that is followed without counting while it is surely better than the council, or -1.
     """
@@ -43,14 +44,33 @@ class MembersWorth:
         return cls((1_000,) * members)
 
 
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """The share of right decisions by the margin of a cascade's small model so far, as knots that rise, in 1/1000.
+
+    Between two knots it is linear, outside them flat; without knots nothing is known yet.
+    """
+
+    margin_permille: tuple[int, ...] = ()
+    right_permille: tuple[int, ...] = ()
+
+    def wrong_permille(self, margin_permille: int) -> int:
+        """Returns how likely a choice with this margin is wrong; of a choice between two, where nothing is known."""
+        if not self.margin_permille:
+            return (1_000 - margin_permille) // 2
+        return 1_000 - round(float(np.interp(margin_permille, self.margin_permille, self.right_permille)))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class PublicView:
-    """What everybody knows in a round; arrays have one entry per good and tell of the last round.
+    """The view that everybody has of a round; arrays have one entry per good and tell of the last round.
 
     `history` has the last rounds, the newest last, where there are desks to ask for it. `elsewhere` has, where there
     are several regions, the names of the neighbours and their prices by good after the last round. `sizes` has what
-    engines make of prompts, by model, where that is more than is estimated, and `members_worth` what is known of each
-    council's members; no prompt shows either.
+    engines make of prompts, by model, where that is more than is estimated, `members_worth` what is known of each
+    council's members, and `calibrations` of each cascade's margins. `shadow_permille` is what a dollar of the run's
+    budget is worth, in 1/1000 of a dollar. `brief` is what tiers of an auction bid by, in rounds with bids. No prompt
+    shows any of them but the brief's memory.
     """
 
     round: int
@@ -67,11 +87,14 @@ class PublicView:
     elsewhere: tuple[tuple[str, tuple[int, ...]], ...] = ()
     sizes: Mapping[str, TokenSize] = field(default_factory=dict)
     members_worth: Mapping[str, MembersWorth] = field(default_factory=dict)
+    calibrations: Mapping[str, Calibration] = field(default_factory=dict)
+    shadow_permille: int = 1_000
+    brief: Brief | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Barter:
-    """What each of n traders knows of itself where goods are made, needed and swapped.
+    """The columns that each of n traders knows of itself where goods are made, needed and swapped.
 
     `makes` is the good it produces or -1. `need`, `spare` and `worth_ticks` are [n, goods]: lots it is short of, lots
     it can do without, and what the next lot is worth to it (where it has some to spare: the least to take for one).
@@ -91,13 +114,14 @@ class Barter:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PrivateViews:
-    """What each of n traders knows of itself: row i of every column belongs to `trader[i]`.
+    """The columns that each of n traders knows of itself: row i of every column belongs to `trader[i]`.
 
     `have` is [n, goods], lots owned. `facts` are lines for its prompt that no rule needs to read, `heard` is the gossip
     that was routed to it, and `bought_lots` and `sold_lots` are its fills of the last round by good. `barter` has what
     only markets of goods know. `before_cash_cents` and `before_have` are cash and lots as they were a round ago, where
     there are desks to compare them. `assigned` says who is there and is asked in this round, and at which model; None:
-    all are, at their own.
+    all are, at their own. `forced_round` is, where there are cascades, the last round in which one had to ask its large
+    model for a trader, 0 for none.
     """
 
     trader: Int64
@@ -111,6 +135,7 @@ class PrivateViews:
     before_cash_cents: Int64 | None = None
     before_have: Int64 | None = None
     assigned: Assignment | None = None
+    forced_round: Int64 | None = None
 
     @property
     def bartering(self) -> Barter:
@@ -132,11 +157,12 @@ class PrivateViews:
         return len(self.trader)
 
     def take(self, rows: Int64) -> Self:
-        """The rows at the indices `rows`."""
+        """Returns the rows at the indices `rows`."""
         picked: dict[str, Any] = {}
         for f in fields(self):
             column = getattr(self, f.name)
             if column is not None:
+                # Columns of text are tuples, columns of columns pick their own rows, and all others are arrays.
                 if isinstance(column, tuple):
                     picked[f.name] = tuple(column[i] for i in rows)
                 elif isinstance(column, Assignment | Barter):

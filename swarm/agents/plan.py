@@ -1,4 +1,4 @@
-"""What a shard is made from: everything that is the same in all rounds. It holds no state and does nothing."""
+"""The plan that a shard is made from: everything that is the same in all rounds. It holds no state and does nothing."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from swarm.schema import StrictModel
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """What a mind's name stands for: the plug-in that makes it, that plug-in's section, and where in a config it is."""
+    """The meaning of a mind's name: the plug-in that makes it, that plug-in's section, and where in a config it is."""
 
     plugin: str
     section: StrictModel
@@ -24,7 +24,8 @@ class ShardPlan:
     """`minds[i]` names what decides for trader `first_trader + i`, and `definitions` says what each name stands for.
 
     By model, `completion_tokens` is the most tokens of one reply, `form_of` the name of the form that it answers in, of
-    those in `forms`, and `cheaper`, where there is a cheaper one of its form, the cheapest.
+    those in `forms`, and `cheaper`, where there is a cheaper one of its form, the cheapest. `usd_per_turn` is the most
+    that a turn costs, where that is known.
     """
 
     seed: int
@@ -40,6 +41,7 @@ class ShardPlan:
     forms: Mapping[str, Form[Any]]
     form_of: Mapping[str, str]
     cheaper: Mapping[str, str] = field(default_factory=dict)
+    usd_per_turn: Mapping[str, float] = field(default_factory=dict)
 
     def form(self, model: str) -> Form[Any]:
         """Returns the form that a model answers in."""

@@ -1,4 +1,4 @@
-"""How an observation becomes a prompt: terse tables, the same bytes first for everybody, what is private last."""
+"""Renders an observation as a prompt: terse tables, the same bytes first for everybody, what is private last."""
 
 from dataclasses import dataclass
 
@@ -42,7 +42,7 @@ class Prompt:
 
 
 def system_text(scenario_rules: str, rules: Rules) -> str:
-    """What never changes during a run: the setting, the market's rules and the form of an answer."""
+    """Returns what never changes during a run: the setting, the market's rules and the form of an answer."""
     form = _FORM.format(
         good=rules.goods[0],
         other=rules.goods[min(1, len(rules.goods) - 1)],
@@ -55,7 +55,7 @@ def system_text(scenario_rules: str, rules: Rules) -> str:
 
 
 def public_text(public: PublicView, goods: tuple[str, ...]) -> str:
-    """The round's digest, byte for byte the same for every trader."""
+    """Returns the round's digest, byte for byte the same for every trader."""
     lines = [f"ROUND {public.round} of {public.rounds}, {public.season}"]
     # A title of a config may hold line breaks, and a line is all that it gets.
     lines += [f"NEWS {' '.join(line.split())}" for line in public.news]
@@ -76,11 +76,12 @@ def public_text(public: PublicView, goods: tuple[str, ...]) -> str:
 
 
 def private_text(private: PrivateViews, row: int, goods: tuple[str, ...], tick_cents: int) -> str:
-    """What one trader knows of itself, without what it has heard."""
+    """Returns what one trader knows of itself, without what it has heard."""
     lines = [private.facts[row]] if private.facts[row] else []
     purse = f"PURSE {int(private.cash_cents[row]) // tick_cents}"
     have = private.have[row].tolist()
     if (barter := private.barter) is None:
+        # Where traders do not barter, there is nothing to make or need.
         return "\n".join([*lines, purse, "STOCK good HAVE", *(f"{g} {n}" for g, n in zip(goods, have, strict=True))])
     makes = int(barter.makes[row])
     if makes >= 0:
@@ -88,23 +89,25 @@ def private_text(private: PrivateViews, row: int, goods: tuple[str, ...], tick_c
     lines += [purse, f"MOOD {int(barter.mood[row])} of 100", "STOCK good HAVE NEED SPARE WORTH"]
     need, spare, worth = (column[row].tolist() for column in (barter.need, barter.spare, barter.worth_ticks))
     lines += [f"{good} {have[g]} {need[g]} {spare[g]} {worth[g]}" for g, good in enumerate(goods)]
+    # What is short once more by name, the largest need first, without the good that it makes itself.
     short = [goods[g] for g in _neediest(need) if need[g] and g != makes]
     lines.append(f"SHORT OF {', '.join(short) or 'nothing'}")
     return "\n".join(lines)
 
 
 def _neediest(need: list[int]) -> list[int]:
-    """Goods with the largest need first."""
+    """Returns the goods with the largest need first."""
     return sorted(range(len(need)), key=lambda g: (-need[g], g))
 
 
 def render(
     system: str, public: str, private: str, heard: tuple[str, ...], prompt_budget: int, ending: str = ""
 ) -> Prompt | None:
-    """Put a prompt together within `prompt_budget` tokens, dropping the last lines of gossip first.
+    """Puts a prompt together within `prompt_budget` tokens, dropping the last lines of gossip first.
 
     `ending` comes behind the gossip, where a menu has its place. None where even the prompt without gossip is too long.
     """
+    # The texts that everybody shares are counted once; what engines add for each message counts as well.
     tokens = count_tokens_cached(system) + count_tokens_cached(public) + count_tokens(private) + count_tokens(ending)
     tokens += 2 * MESSAGE_OVERHEAD + 2
     if tokens > prompt_budget:
@@ -115,6 +118,7 @@ def render(
     for line in heard:
         quoted = f"\n- {line}"
         spent += count_tokens(quoted)
+        # Lines come best first, and the first that does not fit ends the list: none is left out between two others.
         if spent > prompt_budget:
             break
         lines.append(quoted)

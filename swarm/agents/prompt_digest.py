@@ -17,6 +17,7 @@ class PromptDigest:
 
     def of(self, content: str) -> int:
         """Returns the digest of the prompt that says `content` after the system text, as a signed 64-bit integer."""
+        # The common beginning is hashed already; a form that begins otherwise comes to the same digest.
         if content.startswith(self._public):
             digest, rest = self._shared.copy(), content[len(self._public) :]
         else:

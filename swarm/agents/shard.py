@@ -57,6 +57,7 @@ class Shard:
     async def decide(self, seen: Observation, memory: Memory) -> ShardAnswer:
         """Returns what all traders decide; `seen.private` has a row for each, `memory` what they learned."""
         seats = {name: Seats.at(seen, _asked(self._rows[name], seen)) for name in self._asking}
+        # All minds at once: each waits for its own engines.
         parts = await asyncio.gather(*(self._decide(name, seats[name]) for name in self._asking))
         turns = Turns.join(parts)
         decisions = read_by_minds(self._asking, dict(zip(self._asking, parts, strict=True)), seats)
@@ -75,15 +76,16 @@ class Shard:
         assigned = seen.private.assigned
         if assigned is None:
             return submitted, learned
+        # A rule decides for whole columns; the orders of traders who are away are dropped behind it.
         return submitted.take(assigned.present[submitted.trader - self.plan.first_trader]), learned
 
     @property
     def learns(self) -> bool:
-        """Whether any trader's decisions depend on what it has learned."""
+        """Tells whether any trader's decisions depend on what it has learned."""
         return any(rule.learns for rule in self._rules.values())
 
     async def _decide(self, name: str, seats: Seats) -> Turns:
-        """The turns of one mind; one that fails costs its own traders this round and nobody else."""
+        """Returns the turns of one mind; one that fails costs its own traders this round and nobody else."""
         try:
             turns = await self._asking[name].decide(
                 seats, self.clients, MODELS_SHARE * self.plan.budget.round_deadline_s
@@ -95,7 +97,7 @@ class Shard:
             return _failed(name, seats, type(error).__name__)
 
     def _check(self, name: str, turns: Turns, seats: Seats) -> None:
-        """ValueError where a mind answers for other traders, in another name or with a model that the run has not."""
+        """Raises ValueError where a mind answers for others, in another name or with a model that the run has not."""
         if turns.trader.tolist() != seats.trader.tolist():
             raise ValueError(f"expected a turn for each of {len(seats)} seats in their order, got {len(turns)}")
         if {*turns.minds} - {name} or {*turns.models} - self.plan.form_of.keys():
@@ -110,7 +112,7 @@ def read_by_minds(minds: Mapping[str, Mind], turns: Mapping[str, Turns], seats: 
 
 
 def _read(mind: Mind, turns: Turns, seats: Seats) -> Decisions:
-    """What turns mean; where a mind cannot read them, all of them are lost, in a replay as in the run."""
+    """Returns what turns mean; where a mind cannot read them, all of them are lost, in a replay as in the run."""
     try:
         return mind.read(turns, seats)
     except Exception:
@@ -120,6 +122,7 @@ def _read(mind: Mind, turns: Turns, seats: Seats) -> Decisions:
             engine_failure(reason) if lost else DecisionError.WRONG_SHAPE
             for lost, reason in zip(failed, turns.finish_reason, strict=True)
         ]
+        # An engine's failure keeps its own name; all else is the fault of whatever could not be read.
         return decisions_of(turns, [Reading(error) for error in errors], (), 0)
 
 

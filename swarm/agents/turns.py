@@ -202,6 +202,7 @@ class Turns:
     def take(self, rows: Int64) -> "Turns":
         """Returns the turns at these indices, which ascend, with their calls."""
         number = np.full(len(self), -1, dtype=np.int64)
+        # The new number of each turn, -1 for those that are left out with their calls.
         number[rows] = np.arange(len(rows))
         calls = self.calls.take(np.flatnonzero(number[self.calls.turn] >= 0))
         picked = rows.tolist()
@@ -339,19 +340,20 @@ def kept_text(text: str) -> str:
 
 
 def _names(columns: Iterable[tuple[tuple[str, ...], Int64]]) -> tuple[str, ...]:
-    """All names that some row uses, sorted, so that a record does not depend on how traders are spread."""
+    """Returns all names that some row uses, sorted, so that a record does not depend on how traders are spread."""
     return tuple(sorted({names[i] for names, used in columns for i in np.unique(used).tolist()}))
 
 
 def _renumbered(names: tuple[str, ...], columns: Iterable[tuple[tuple[str, ...], Int64]]) -> Int64:
-    """One column of indices into `names` from several columns of indices into names of their own."""
+    """Returns one column of indices into `names` from several columns of indices into names of their own."""
     number = {name: i for i, name in enumerate(names)}
     parts = [np.array([number.get(name, -1) for name in own], dtype=np.int64)[used] for own, used in columns]
     return np.concatenate(parts)
 
 
 def _joined_calls(parts: Sequence[Turns], order: Int64, model: Int64) -> Calls:
-    """All calls of `parts`; row i of the joined turns is row `order[i]` of the parts one after another."""
+    """Returns all calls of `parts`; row i of the joined turns is row `order[i]` of the parts one after another."""
+    # The row of each turn among the joined ones, by its row in the parts one after another.
     row = np.empty(len(order), dtype=np.int64)
     row[order] = np.arange(len(order))
     starts = np.cumsum([0, *(len(p) for p in parts)])

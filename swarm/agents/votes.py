@@ -17,6 +17,9 @@ from swarm.coordination.vote import MISSING, confident, scores, winners
 PASS = 0
 """The action that every menu has first."""
 
+MOST_OPTIONS = len(LETTERS)
+"""Any menu is shorter than the alphabet, and a vote beyond a menu was put down as an error."""
+
 TRACE_VERSION = 1
 
 
@@ -57,7 +60,7 @@ class CouncilTurn:
 
     @property
     def met(self) -> bool:
-        """Whether more than one member was asked."""
+        """Tells whether more than one member was asked."""
         return sum(bool(one) for one in self.votes) > 1
 
     def actions(self, actions: int) -> "np.ndarray[Any, np.dtype[np.int64]]":
@@ -80,7 +83,7 @@ class CouncilTurn:
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """What votes come to: the action, the letters to read it by, its probability, and whether it was vetoed.
+    """The outcome of a vote: the action, the letters to read it by, its probability, and whether it was vetoed.
 
     `action` is None where nobody voted.
     """
@@ -120,7 +123,7 @@ def count(turn: CouncilTurn, rule: str, actions: int, overseers: frozenset[int],
 
 
 def _weighed(turn: CouncilTurn, voters: list[int], cast: Any, actions: int, drawn: Any) -> tuple[int, float]:
-    """The action with the largest sum of weights, and its probability if the weights are log odds."""
+    """Returns the action with the largest sum of weights, and its probability if the weights are log odds."""
     weights = np.array([turn.weights_permille[m] / 1_000 for m in voters])
     # Samples of a member share its weight, so that asking often does not make anybody count for more.
     share = np.repeat(weights / np.maximum((cast != MISSING).sum(axis=1), 1), cast.shape[1])
@@ -133,13 +136,13 @@ def _weighed(turn: CouncilTurn, voters: list[int], cast: Any, actions: int, draw
 
 
 def _most(votes: Any, actions: int, drawn: Any) -> int:
-    """The action that one member named most often."""
-    counts = np.bincount(votes[votes != MISSING], minlength=actions)
-    return int(winners(counts[None], drawn[None])[0])
+    """Returns the action that one member named most often."""
+    counts = np.bincount(votes[votes != MISSING], minlength=actions).astype(np.float64)
+    return int(winners(counts[None].astype(np.float64), drawn[None])[0])
 
 
 def _letters(turn: CouncilTurn, chosen: Any, action: int) -> str:
-    """The letters of the action, with what the first member says that voted for it; silence where none did."""
+    """Returns the letters of the action, with what the first member says that voted for it; silence where none did."""
     for member, sample in np.argwhere(chosen == action).tolist():
         return turn.votes[member][sample]
     return LETTERS[action] + LETTERS[0]

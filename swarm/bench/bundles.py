@@ -25,6 +25,9 @@ STEPS = (20, 80, 320, 1_280)
 PRICES = np.array([0.05, 0.09, 0.16, 0.36])
 """Dollars per million tokens of each tier, as in SALE."""
 
+OVERHEAD = 0.1
+"""A bid takes a tenth of the work, and all bids are paid."""
+
 TOLERANCE = 0.005
 """A bundle within this share of the optimum passes."""
 
@@ -36,13 +39,22 @@ LEANING = ((2.0, 0.5), (0.5, 2.0), (1.0, 1.0), (1.0, 1.0))
 class Family:
     """A family of tasks as columns: their difficulty, what is known beforehand, and who passes with which bid.
 
-    `known` is [tasks, 5]; `right` and `bid` are [tasks, tiers], a bid being the claim over the bound.
+    `known` is [tasks, features]; `right` and `bid` are [tasks, tiers], a bid being what tells of success before the
+    work: the claim over the bound or, without `claimed`, what judges and drafts say. `entropy` is [tasks, tiers],
+    `jury` [tasks, tiers, judges], and `refined` and `refined_right` are of bids that were made again from memory; None
+    is what a family has not. `overhead` is the share of the work that all bids and votes take.
     """
 
     difficulty: Int64
     known: Float64
     right: Mask
     bid: Float64
+    entropy: Float64 | None = None
+    jury: Float64 | None = None
+    refined: Float64 | None = None
+    refined_right: Mask | None = None
+    claimed: bool = True
+    overhead: float = OVERHEAD
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from time import perf_counter
 from typing import get_args
 
+from swarm.agents.policies.menu import answer_menu
 from swarm.bench.form import RUNS, Result, median_of
 from swarm.config_file import resolve
 from swarm.llm.engines.embedded.config import EmbeddedModel
 from swarm.llm.engines.embedded.engine import EmbeddedEngine
 from swarm.llm.entry import Temperament
-from swarm.llm.menu_policies import answer_menu
 from swarm.llm.protocol import ModelReply, ModelRequest, TokenUsage
 from swarm.preflight import Narrator
 from swarm.runtime.play import play

@@ -14,13 +14,10 @@ from swarm.errors import ConfigError
 from swarm.llm.engines.vllm.config import VllmModel
 from swarm.llm.engines.vllm.engine import VllmEngine
 from swarm.llm.protocol import ModelReply, ModelRequest
-from swarm.planning import compose
 from swarm.preflight import Narrator
+from swarm.runtime import play as playing
 from swarm.runtime.ports import RunsOn
-from swarm.simulation.market import Market
-from swarm.simulation.record import Recorder
 from swarm.simulation.traders import LocalTraders, kept_open
-from swarm.simulation.world import run_rounds
 
 TRADERS = 512
 WARM_UP_ROUNDS = 1
@@ -129,7 +126,6 @@ def _over_ray(run: RunConfig, narrator: Narrator) -> float:
 def _in_one_process(run: RunConfig) -> tuple[float, float, float]:
     """Returns turns a second of a local run and of its prompts alone, and missed blocks per request."""
     watch = Warm(WARM_UP_ROUNDS)
-    plan = compose(run).run
     [model] = run.models
     if not isinstance(model, VllmModel):
         raise TypeError(f"a run on {type(model).__name__} cannot be compared with vLLM")
@@ -137,10 +133,13 @@ def _in_one_process(run: RunConfig) -> tuple[float, float, float]:
     kept = Kept(engine)
     # The market and its journal work meanwhile, as in any run; the engine is the only model.
     with tempfile.TemporaryDirectory() as folder, kept_open([engine]) as runner:
-        market = Market(plan.market, Path(folder) / "journal.swarm")
-        traders = LocalTraders(plan.shard, {"engine": kept}, runner.run)
-        run_rounds(plan, market, traders, (Recorder(), watch))
-        market.close()
+        playing.play(
+            run,
+            watch,
+            clients={"engine": kept},
+            traders=lambda plan, _: LocalTraders(plan.shard, {"engine": kept}, runner.run),
+            journals_in=Path(folder),
+        )
         batches, replies = kept.batches[WARM_UP_ROUNDS:], kept.replies[WARM_UP_ROUNDS:]
         missed = [missed_blocks(engine.tokens(b), r) for b, r in zip(batches, replies, strict=True)]
         # The run has filled the cache with just these prompts.

@@ -14,18 +14,14 @@ from swarm.bench.form import RUNS, Result, median_of
 from swarm.bench.runs import TEMPERAMENTS, scripted
 from swarm.config import RunConfig
 from swarm.config_file import resolve
-from swarm.llm import engines
 from swarm.monitoring.hub import Hub
 from swarm.monitoring.port import exported
 from swarm.planning import compose
 from swarm.preflight import Narrator
+from swarm.runtime.play import play
 from swarm.scenarios.protocol import Int64, MarketState
 from swarm.simulation.loop import RoundOutcome
-from swarm.simulation.market import Market
 from swarm.simulation.plan import RunPlan
-from swarm.simulation.record import Recorder
-from swarm.simulation.traders import LocalTraders
-from swarm.simulation.world import run_rounds
 
 AIM_RATIO = 1.02
 WARM_UP_ROUNDS = 3
@@ -49,12 +45,13 @@ class _Cost:
 
 
 class _Timed:
-    """A watcher that starts the clocks when the run is warm and, where there is a hub, times what it does."""
+    """A watcher that times the run from its last cold round on and, where there is a hub, what that does."""
 
     def __init__(self, hub: Hub | None) -> None:
         self.hub = hub
         self.hub_s = 0.0
         self.cpu_s = self.wall_s = 0.0
+        self._warm = 0.0, 0.0
 
     def started(self, plan: RunPlan, opening: MarketState, named: Int64) -> None:
         """Lets the hub take in the opening."""
@@ -69,8 +66,10 @@ class _Timed:
             self.hub.round_done(outcome)
         if outcome.round > WARM_UP_ROUNDS:
             self.hub_s += thread_time() - begun
+        now = process_time(), perf_counter()
         if outcome.round == WARM_UP_ROUNDS:
-            self.cpu_s, self.wall_s = process_time(), perf_counter()
+            self._warm = now
+        self.cpu_s, self.wall_s = now[0] - self._warm[0], now[1] - self._warm[1]
 
 
 def wood() -> RunConfig:
@@ -136,13 +135,9 @@ def _results(suffix: str, on: list[_Cost], off: list[_Cost]) -> list[Result]:
 def _run(config: RunConfig, on: bool) -> _Cost:
     plan = compose(config).run
     with tempfile.TemporaryDirectory() as name, _watched(plan, Path(name), on) as hub:
-        market = Market(plan.market, Path(name) / "journal.swarm")
-        clients = {model.name: engines.in_process(model) for model in plan.models}
         timed = _Timed(hub)
-        run_rounds(plan, market, LocalTraders(plan.shard, clients), (Recorder(), timed))
-        cpu_s, wall_s = process_time() - timed.cpu_s, perf_counter() - timed.wall_s
-        market.close()
-        return _Cost(cpu_s, wall_s, timed.hub_s, plan.rounds - WARM_UP_ROUNDS)
+        play(config, timed, journals_in=Path(name))
+        return _Cost(timed.cpu_s, timed.wall_s, timed.hub_s, plan.rounds - WARM_UP_ROUNDS)
 
 
 @contextmanager

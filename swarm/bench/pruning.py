@@ -10,17 +10,12 @@ from typing import Any, Literal
 import numpy as np
 
 from swarm.bench.form import Result
-from swarm.bench.runs import Shown
 from swarm.config_file import resolve
-from swarm.llm import engines
-from swarm.planning import compose
 from swarm.preflight import Narrator
+from swarm.runtime.play import Shown, play
 from swarm.scenarios.protocol import Int64, MarketState
 from swarm.simulation.loop import RoundOutcome
-from swarm.simulation.market import Market
 from swarm.simulation.plan import RunPlan
-from swarm.simulation.record import Recorder
-from swarm.simulation.world import run_rounds
 from swarm.training.evaluate import interval, surplus
 
 SEEDS = 20
@@ -60,7 +55,7 @@ class _Surplus:
 
     def round_done(self, outcome: RoundOutcome) -> None:
         """Adds a round."""
-        realised, possible = surplus(self.traders.seen, outcome.cleared.trades)
+        realised, possible = surplus(self.traders.seen[-1], outcome.cleared.trades)
         self.realised += realised
         self.possible += possible
 
@@ -88,12 +83,9 @@ def market(seed: int, traders: dict[str, Any]) -> dict[str, Any]:
 
 def behaviour(seed: int, traders: dict[str, Any]) -> Behaviour:
     """Returns what one such market came to."""
-    plan = compose(resolve(market(seed, traders))).run
-    asked = Shown(plan.shard, {m.name: engines.in_process(m) for m in plan.models})
-    recorder, gains, exchange = Recorder(), _Surplus(asked), Market(plan.market, None)
-    run_rounds(plan, exchange, asked, (recorder, gains))
-    record = recorder.finish(exchange.close(), {})
-    summary = record.summary
+    shown = Shown()
+    gains = _Surplus(shown)
+    summary = play(resolve(market(seed, traders)), gains, traders=shown.asking).summary
     errors = list(summary["quality"]["relative_absolute_deviation"]["by_good"].values())
     # Where nothing was traded, no price was wrong.
     return Behaviour(

@@ -5,10 +5,9 @@ from statistics import median
 from swarm.bench.form import RUNS, Result, median_of
 from swarm.bench.runs import Warm, scripted
 from swarm.config import RunConfig
-from swarm.planning import compose
 from swarm.preflight import Narrator
-from swarm.runtime.ports import RunsOn, open_ports
-from swarm.simulation.world import World, never
+from swarm.runtime.play import play
+from swarm.runtime.ports import RunsOn
 
 TRADERS = 1_000
 WARM_UP_ROUNDS = 3
@@ -59,9 +58,6 @@ def measure(narrator: Narrator) -> list[Result]:
 
 
 def _round_s(local: bool, narrator: Narrator) -> float:
-    run = config()
-    plan = compose(run)
     watch = Warm(WARM_UP_ROUNDS)
-    with open_ports(run, plan, RunsOn(local=local), [None], narrator, never) as ports:
-        World(plan, [(port.market, port.traders) for port in ports], (watch,)).play()
+    play(config(), watch, runs_on=RunsOn(local=local), narrator=narrator)
     return watch.median_s

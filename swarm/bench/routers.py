@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from swarm.bench.bundles import Family
-from swarm.coordination.strategy_auction import fit_min_max, scaled, scores, winners
+from swarm.coordination.strategy_auction import after_refining, fit_min_max, scaled, scores, winners
 
 Int64 = npt.NDArray[np.int64]
 Float64 = npt.NDArray[np.float64]
@@ -23,8 +23,8 @@ LAMBDAS = np.concatenate([[0], np.geomspace(0.02, 4, 60)])
 FITTED_TASKS = 60
 """Tasks that the min-max weights are fitted on: each adds a row of whole numbers to the programme."""
 
-OVERHEAD = 0.1
-"""A bid takes a tenth of the work, and all bids are paid."""
+REFINING = 1 / 9
+"""A bid that is made again takes one draft of nine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Split:
     @property
     def overhead(self) -> float:
         """What all bids cost together."""
-        return OVERHEAD * float(self.price.sum())
+        return self.family.overhead * float(self.price.sum())
 
 
 Router = Callable[[Split], Routed]
@@ -100,7 +100,7 @@ def logistic(split: Split) -> Routed:
 def frugal(split: Split) -> Routed:
     """Asks tiers in the order of price until one's answer looks good enough (FrugalGPT, arXiv 2305.05176)."""
     known = _standard(split)
-    chance = _out_of_fold(split, lambda tier: np.c_[known, 50 * split.family.bid[:, tier]], _regression)
+    chance = _out_of_fold(split, lambda tier: np.c_[known, 50 * np.nan_to_num(split.family.bid[:, tier])], _regression)
     dearest = len(split.price) - 1
     # A cascade pays for every tier up to the one that it stops at.
     cumulated = np.cumsum(split.price)
@@ -122,22 +122,44 @@ def frugal(split: Split) -> Routed:
 def calibrated_bids(split: Split) -> Routed:
     """Asks by the chance that a tier's own bid foretells, less its price; all bids are paid."""
     known = _standard(split)
-    chance = _out_of_fold(split, lambda tier: np.c_[known, 50 * split.family.bid[:, tier]], _regression)
+    chance = _out_of_fold(split, lambda tier: np.c_[known, 50 * np.nan_to_num(split.family.bid[:, tier])], _regression)
     return _by_chance(split, chance, split.overhead)
 
 
-def auction(split: Split, *, price: bool = True, bids: bool = True) -> Routed:
-    """Holds the strategy auction, with min-max weights; without `price` or without `bids` that part is left out."""
-    parts = _parts(split, price=price, bids=bids)
-    # Min-max weights need no outcomes of the training tasks, and so are fitted on a few of them.
+def auction(split: Split, *, without: frozenset[str] = frozenset()) -> Routed:
+    """Returns what the strategy auction comes to with min-max weights; a part that is named in `without` is left out.
+
+    Parts are price, bids (what they claim), entropy, jury and memory; a family may not have all of them.
+    """
+    parts = _parts(split, without)
     fitted = split.random.permutation(split.train)[:FITTED_TASKS]
-    weights = fit_min_max(parts[fitted])
-    return split.outcome(winners(scores(parts[split.judge], weights)), split.overhead)
+    # What is absent counts for nothing in the fit; in a score its weight goes to the other values.
+    weights = fit_min_max(np.nan_to_num(parts[fitted]))
+    first = scores(parts[split.judge], weights)
+    choice = winners(first)
+    family = split.family
+    if family.refined is None or family.refined_right is None or "memory" in without:
+        return split.outcome(choice, split.overhead)
+    # Tiers that are cheaper than the winner bid again; what the bid claims is all that is known of it.
+    again = np.full_like(parts, np.nan)
+    again[:, :, 0] = np.where(np.isnan(family.refined), np.nan, parts[:, :, 0])
+    if family.claimed and "bids" not in without:
+        low, spread = _span(family.bid[split.train])
+        again[:, :, 1] = np.clip((family.refined - low) / spread, 0, 1)
+    may = split.price[None, :] < split.price[choice][:, None]
+    second = np.where(may, scores(again[split.judge], weights), np.nan)
+    winner, beaten = after_refining(first, second)
+    rows = np.arange(len(split.judge))
+    right = np.where(beaten, family.refined_right[split.judge][rows, winner], family.right[split.judge][rows, winner])
+    usd = split.price[winner] + split.overhead + REFINING * (may * split.price).sum(axis=1)
+    return Routed(float(right.mean()), float(usd.mean()), float((winner == len(split.price) - 1).mean()))
 
 
 def auction_by_outcome(split: Split) -> Routed:
     """Holds the auction with the weight that passed most training tasks, which needs their outcomes."""
-    parts = _parts(split)
+    cost = np.broadcast_to(split.price / split.price.max(), split.family.bid.shape)
+    parts = np.stack([np.where(np.isnan(split.family.bid), np.nan, cost), split.family.bid], axis=2)
+    parts = scaled(parts, parts[split.train])
 
     def passed(weight: float) -> tuple[float, float]:
         tiers = winners(scores(parts[split.train], np.array([weight, 1 - weight])))
@@ -147,12 +169,27 @@ def auction_by_outcome(split: Split) -> Routed:
     return split.outcome(winners(scores(parts[split.judge], np.array([best, 1 - best]))), split.overhead)
 
 
-def _parts(split: Split, *, price: bool = True, bids: bool = True) -> Float64:
-    """[tasks, tiers, 2]: cost and claim, scaled on the training tasks."""
-    cost = np.broadcast_to(split.price if price else np.zeros_like(split.price), split.family.bid.shape)
-    claim = split.family.bid if bids else np.zeros_like(split.family.bid)
-    parts = np.stack([cost / split.price.max(), claim], axis=2)
+def _parts(split: Split, without: frozenset[str] = frozenset()) -> Float64:
+    """[tasks, tiers, parts]: cost first, then claim, entropy and votes as far as there are any, scaled in training."""
+    family = split.family
+    price = np.zeros_like(split.price) if "price" in without else split.price / split.price.max()
+    columns = [np.broadcast_to(price, family.bid.shape)]
+    if family.claimed:
+        columns.append(np.zeros_like(family.bid) if "bids" in without else family.bid)
+    if family.entropy is not None and "entropy" not in without:
+        columns.append(family.entropy)
+    if family.jury is not None and "jury" not in without:
+        columns += [family.jury[:, :, judge] for judge in range(family.jury.shape[2])]
+    # What a tier did not bid has no cost, and cannot win.
+    parts = np.stack(columns, axis=2)
+    parts[:, :, 0] = np.where(np.isnan(family.bid), np.nan, parts[:, :, 0])
     return scaled(parts, parts[split.train])
+
+
+def _span(training: Float64) -> tuple[float, float]:
+    """The lowest value, and how far the highest is from it, or 1."""
+    low, high = float(np.nanmin(training)), float(np.nanmax(training))
+    return low, high - low or 1.0
 
 
 def _standard(split: Split) -> Float64:
@@ -168,7 +205,7 @@ Model = Callable[[Float64, Float64, Float64], Float64]
 
 
 def _out_of_fold(split: Split, features: Callable[[int], Float64], model: Model) -> Float64:
-    """[tasks, tiers] chances of passing; those of training tasks come from models that did not see them."""
+    """Returns [tasks, tiers] chances of passing; those of training tasks come from models that did not see them."""
     right = split.family.right.astype(np.float64)
     chance = np.zeros(right.shape)
     folds = np.array_split(split.random.permutation(split.train), FOLDS)
@@ -190,7 +227,7 @@ def _neighbours(known: Float64, passed: Float64, asked: Float64) -> Float64:
 
 
 def _regression(known: Float64, passed: Float64, asked: Float64) -> Float64:
-    """Logistic regression with a unit ridge, by Newton's method; the constant is not penalised."""
+    """Returns the weights of a logistic regression with a unit ridge, by Newton's method; the constant has none."""
     scale = known.std(axis=0) + 1e-9
     mean = known.mean(axis=0)
     # [tasks, 1 + features], the first column for the constant.

@@ -5,7 +5,6 @@ from pathlib import Path
 from statistics import median
 from typing import Any, get_args
 
-from swarm.agents.observation import Observation
 from swarm.config import RunConfig
 from swarm.config_file import resolve
 from swarm.llm.entry import Temperament
@@ -16,7 +15,6 @@ from swarm.runtime.ports import RunsOn
 from swarm.scenarios.protocol import MarketState
 from swarm.simulation.loop import RoundOutcome, Watcher
 from swarm.simulation.plan import RunPlan
-from swarm.simulation.traders import Gathered, LocalTraders
 
 TEMPERAMENTS: tuple[Temperament, ...] = get_args(Temperament)
 
@@ -48,17 +46,6 @@ class Warm:
     def turns_per_s(self) -> float:
         """Returns turns a second over all warm rounds."""
         return self.turns / sum(self.seconds)
-
-
-class Shown(LocalTraders):
-    """All traders in this process, with what they were last shown."""
-
-    seen: Observation
-
-    def decide(self, seen: Observation) -> Gathered:
-        """Asks everybody."""
-        self.seen = seen
-        return super().decide(seen)
 
 
 def scripted(name: str, **keys: Any) -> RunConfig:

@@ -13,6 +13,7 @@ from pathlib import Path
 from statistics import mean, stdev
 
 import numpy as np
+import numpy.typing as npt
 
 from swarm.bench import routers
 from swarm.bench.bundles import PRICES, Family, family
@@ -21,26 +22,45 @@ from swarm.bench.routers import Routed, Router, Split
 from swarm.coordination.strategy_auction import gates
 from swarm.preflight import Narrator
 
+Float64 = npt.NDArray[np.float64]
+
 ORDERS, SEEDS, TASKS_EACH = 5, (0, 1, 2), 160
 
-ROUTERS: dict[str, Router] = {
-    "dearest": routers.always(3),
-    "third": routers.always(2),
-    "second": routers.always(1),
-    "cheapest": routers.always(0),
-    "random": routers.at_random,
-    "random_by_price": routers.by_price_at_random,
-    "knn": routers.nearest,
-    "carrot": routers.logistic,
-    "frugal": routers.frugal,
-    "calibrated_bids": routers.calibrated_bids,
-    "auction": routers.auction,
-    "auction_no_price": lambda split: routers.auction(split, price=False),
-    "auction_no_bids": lambda split: routers.auction(split, bids=False),
-    "auction_by_outcome": routers.auction_by_outcome,
-    "oracle": routers.oracle,
-}
-"""By name, in the order of the table."""
+BETWEEN = ("second", "third", "fourth", "fifth", "sixth", "seventh")
+"""What tiers are called between the cheapest and the dearest, from below."""
+
+PARTS = ("price", "bids", "entropy", "jury", "memory")
+"""What the auction is also held without, as far as a family has it."""
+
+
+def routers_of(tasks: Family) -> dict[str, Router]:
+    """Returns all routers by name, in the order of the table."""
+    last = tasks.right.shape[1] - 1
+    single = {"dearest": last, **{BETWEEN[t - 1]: t for t in range(last - 1, 0, -1)}, "cheapest": 0}
+    missing = {
+        *(() if tasks.claimed else ("bids",)),
+        *(() if tasks.entropy is not None else ("entropy",)),
+        *(() if tasks.jury is not None else ("jury",)),
+        *(() if tasks.refined is not None else ("memory",)),
+    }
+    return {
+        **{name: routers.always(tier) for name, tier in single.items()},
+        "random": routers.at_random,
+        "random_by_price": routers.by_price_at_random,
+        "knn": routers.nearest,
+        "carrot": routers.logistic,
+        "frugal": routers.frugal,
+        "calibrated_bids": routers.calibrated_bids,
+        "auction": routers.auction,
+        **{f"auction_no_{part}": _without(part) for part in PARTS if part not in missing},
+        "auction_by_outcome": routers.auction_by_outcome,
+        "oracle": routers.oracle,
+    }
+
+
+def _without(part: str) -> Router:
+    return lambda split: routers.auction(split, without=frozenset({part}))
+
 
 # Student's t for 14 degrees of freedom, two-sided 95%.
 T_14 = 2.145
@@ -54,28 +74,34 @@ def measure(narrator: Narrator) -> list[Result]:
         narrator.phase("solving tasks with nested tiers" if nested else "solving tasks")
         with quiet():
             families = [family(seed, TASKS_EACH, nested=nested) for seed in SEEDS]
-        results += _gates(families, "_nested" if nested else "")
+        results += _gates(families, PRICES, "strategy", "_nested" if nested else "")
         if not nested:
-            results += _table(families, narrator)
+            results += _table(families, PRICES, "strategy", narrator)
     return results
 
 
-def _gates(families: list[Family], suffix: str) -> list[Result]:
+def family_table(families: list[Family], price: Float64, prefix: str, narrator: Narrator) -> list[Result]:
+    """Returns the gates and the table of all routers on sets of tasks of one family, a set for each of SEEDS."""
+    return _gates(families, price, prefix, "") + _table(families, price, prefix, narrator)
+
+
+def _gates(families: list[Family], price: Float64, prefix: str, suffix: str) -> list[Result]:
     """Tells whether an auction can pay on all tasks together; the sentence is the bound that the table shows."""
     joined = gates(
         np.concatenate([f.right for f in families]),
-        np.concatenate([f.bid for f in families]),
+        np.nan_to_num(np.concatenate([f.bid for f in families])),
         np.concatenate([f.difficulty for f in families]),
-        PRICES,
+        price,
     )
+    told = None if np.isnan(joined.auc) else round(joined.auc, 4)
     return [
-        Result(f"strategy_oracle_gap{suffix}", round(joined.gap, 4), "share", "higher", bound=joined.sentence),
-        Result(f"strategy_bid_auc{suffix}", round(joined.auc, 4), "AUC", "higher", bound=joined.sentence),
+        Result(f"{prefix}_oracle_gap{suffix}", round(joined.gap, 4), "share", "higher", bound=joined.sentence),
+        Result(f"{prefix}_bid_auc{suffix}", told, "AUC", "higher", bound=joined.sentence),
     ]
 
 
-def _table(families: list[Family], narrator: Narrator) -> list[Result]:
-    found: dict[str, list[Routed]] = {name: [] for name in ROUTERS}
+def _table(families: list[Family], price: Float64, prefix: str, narrator: Narrator) -> list[Result]:
+    found: dict[str, list[Routed]] = {name: [] for name in routers_of(families[0])}
     for seed, tasks in zip(SEEDS, families, strict=True):
         for order in range(ORDERS):
             narrator.phase(f"order {order + 1} of {ORDERS}, tasks {seed + 1} of {len(SEEDS)}")
@@ -83,11 +109,11 @@ def _table(families: list[Family], narrator: Narrator) -> list[Result]:
             shuffled = random.permutation(len(tasks.right))
             # Half of the tasks train each router, the other half judges all.
             half = len(shuffled) // 2
-            split = Split(tasks, PRICES, shuffled[:half], shuffled[half:], random)
-            for name, router in ROUTERS.items():
+            split = Split(tasks, price, shuffled[:half], shuffled[half:], random)
+            for name, router in routers_of(tasks).items():
                 found[name].append(router(split))
     dearest = found["dearest"]
-    return [result for name, runs in found.items() for result in _rows(name, runs, dearest)]
+    return [result for name, runs in found.items() for result in _rows(f"{prefix}_{name}", runs, dearest)]
 
 
 def _rows(name: str, runs: list[Routed], dearest: list[Routed]) -> list[Result]:
@@ -101,7 +127,7 @@ def _rows(name: str, runs: list[Routed], dearest: list[Routed]) -> list[Result]:
     )
     return [
         Result(
-            f"strategy_{name}_{column}",
+            f"{name}_{column}",
             round(mean(values), 4),
             unit,
             "higher" if better == "higher" else "lower",

@@ -20,19 +20,17 @@ from swarm.agents.shard import Shard
 from swarm.bench import pruning
 from swarm.bench.form import RUNS, Result, median_of
 from swarm.bench.prefix_cache import BLOCK_TOKENS, BlockCache
-from swarm.bench.runs import TEMPERAMENTS, Shown
+from swarm.bench.runs import TEMPERAMENTS
 from swarm.config_file import resolve
 from swarm.coordination.messages import Messages
 from swarm.llm import engines
 from swarm.llm.protocol import Message, ModelClient, ModelReply, ModelRequest, TokenUsage
 from swarm.llm.tokens import MESSAGE_OVERHEAD, count_tokens, pieces
-from swarm.planning import compose
 from swarm.preflight import Narrator
+from swarm.runtime.play import Shown, play
 from swarm.scenarios.protocol import MarketState
 from swarm.simulation.loop import RoundOutcome
-from swarm.simulation.market import Market
 from swarm.simulation.plan import RunPlan
-from swarm.simulation.world import run_rounds
 
 POPULATIONS = (10, 32, 100, 316, 1_000, 3_162, 10_000)
 TRADERS = 1_000
@@ -103,8 +101,8 @@ class Tokens:
 class _Counter:
     """A watcher that takes down what the meters read, and what they would if everybody read everything."""
 
-    def __init__(self, plan: RunPlan, traders: Shown, meters: dict[str, _Meter], with_all: bool) -> None:
-        self.plan, self.traders, self.meters, self.with_all = plan, traders, meters, with_all
+    def __init__(self, traders: Shown, meters: dict[str, _Meter], with_all: bool) -> None:
+        self.traders, self.meters, self.with_all = traders, meters, with_all
         self.tokens = Tokens()
         self._said = Messages.none(0)
         self._before = self._read()
@@ -123,7 +121,7 @@ class _Counter:
             ):
                 column.append(n)
             if self.with_all:
-                self.tokens.all_prompt.append(all_prompt_tokens(self.plan, self.traders.seen, self._said))
+                self.tokens.all_prompt.append(all_prompt_tokens(outcome.plan, self.traders.seen[-1], self._said))
         self._before = now
         self._said = outcome.said
 
@@ -157,21 +155,19 @@ def count(
     population: int, seed: int, traders: dict[str, Any], with_all: bool = False, rounds: int = LAST_MEASURED
 ) -> Tokens:
     """Returns tokens of the measured rounds of a wood of the five scripted policies."""
-    plan = compose(
-        resolve(
-            {
-                "seed": seed,
-                "rounds": rounds,
-                "population": population,
-                "models": [{"name": t, "temperament": t} for t in TEMPERAMENTS],
-                "traders": traders,
-            }
-        )
-    ).run
-    meters = {m.name: _Meter(engines.in_process(m), BlockCache()) for m in plan.models}
-    asked = Shown(plan.shard, meters)
-    counter = _Counter(plan, asked, meters, with_all)
-    run_rounds(plan, Market(plan.market, None), asked, (counter,))
+    config = resolve(
+        {
+            "seed": seed,
+            "rounds": rounds,
+            "population": population,
+            "models": [{"name": t, "temperament": t} for t in TEMPERAMENTS],
+            "traders": traders,
+        }
+    )
+    meters = {m.name: _Meter(engines.in_process(m), BlockCache()) for m in config.models}
+    shown = Shown()
+    counter = _Counter(shown, meters, with_all)
+    play(config, counter, clients=meters, traders=shown.asking)
     return counter.tokens
 
 

@@ -67,6 +67,7 @@ def bench_engine(
     """How busy the swarm keeps a real vLLM engine, and what its prefix cache misses; takes ten minutes."""
     from swarm.bench import engine as engine_bench
 
+    # Without a model there is nothing to measure, which is written down as such.
     if folder is None:
         _bench("engine", lambda narrator: engine_bench.not_measured(), json_path)
     else:
@@ -90,11 +91,59 @@ def bench_desks(json_path: JsonPath = None) -> None:
 
 
 @app.command(name="strategy")
-def bench_strategy(json_path: JsonPath = None) -> None:
+def bench_strategy(
+    tiers: Annotated[
+        Literal["solvers", "models"],
+        typer.Option("--tiers", help="Bounded solvers, or models on ledgers and plans."),
+    ] = "solvers",
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", metavar="CONFIG", help="Its models are the tiers, each with a price."),
+    ] = None,
+    base_url: Annotated[
+        str | None, typer.Option("--base-url", metavar="URL", help="An endpoint, for --model, beside a tiny model.")
+    ] = None,
+    model: Annotated[
+        list[str] | None, typer.Option("--model", metavar="NAME", help="A model of it; several from the cheapest on.")
+    ] = None,
+    tasks: Annotated[
+        int, typer.Option("--tasks", min=4, max=10_000, metavar="N", help="Tasks of each difficulty, for models.")
+    ] = 40,
+    json_path: JsonPath = None,
+) -> None:
     """A strategy auction beside other routers, on tasks with a known optimum; takes five minutes."""
     from swarm.bench import strategy as strategy_bench
+    from swarm.bench import strategy_models
 
-    _bench("strategy", strategy_bench.measure, json_path)
+    if tiers == "models":
+        found = strategy_models.served(base_url, model or []) if base_url else strategy_models.configured(config)
+        _bench("strategy_models", lambda narrator: strategy_models.measure(found, tasks, narrator), json_path)
+    else:
+        _bench("strategy", strategy_bench.measure, json_path)
+
+
+@app.command(name="cascade")
+def bench_cascade(json_path: JsonPath = None) -> None:
+    """Regret that a larger model removes, by the share of turns that it is asked in; takes five minutes."""
+    from swarm.bench import cascade as cascade_bench
+
+    _bench("cascade", cascade_bench.measure, json_path)
+
+
+@app.command(name="council")
+def bench_council(json_path: JsonPath = None) -> None:
+    """Councils beside their best member, one member that is sampled, and a rule; takes ten minutes."""
+    from swarm.bench import council as council_bench
+
+    _bench("council", council_bench.measure, json_path)
+
+
+@app.command(name="minds")
+def bench_minds(json_path: JsonPath = None) -> None:
+    """CPU of a turn beside its calls of models, for each kind of mind; takes a minute."""
+    from swarm.bench import minds as minds_bench
+
+    _bench("minds", minds_bench.measure, json_path)
 
 
 @app.command(name="client")

@@ -78,6 +78,7 @@ def list_models(context: typer.Context) -> None:
     for heading in ("mind", "what it is", "how it decides"):
         table.add_column(heading)
     for name in engines.names():
+        # Each engine says by itself in which lines it is listed.
         for row in engines.find(name).rows:
             table.add_row(row.keys, row.what, row.how)
     for baseline, summary in BASELINE_SUMMARIES.items():
@@ -100,6 +101,7 @@ def check_models(config: ConfigPath, overrides: Overrides = None) -> None:
     # Slow models are usable: their traders are late, which is a warning and no error.
     for line in (*check_deadline(resolved), *too_slow(plan.models, models_time_s(resolved))):
         err.print(f"[yellow]warning[/yellow] {escape(line)}")
+    # All models were found usable, or `must_be_usable` would have raised.
     names = ", ".join(f"{m.name} ({m.engine})" for m in plan.models) or "no models"
     out.say(f"{config}: usable from here: {names}")
 

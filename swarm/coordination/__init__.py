@@ -1,1 +1,1 @@
-"""How minds work together: who hears whom, who is asked at which model, and what several answers come to."""
+"""Minds that work together: who hears whom, who is asked at which model, and what several answers come to."""

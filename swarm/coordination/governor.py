@@ -7,12 +7,19 @@ in the journal by whoever asks it. It knows neither models nor prompts.
 
 from dataclasses import dataclass
 from enum import IntEnum
-from math import inf
+from math import exp, inf
 
 import numpy as np
 import numpy.typing as npt
 
 Float64 = npt.NDArray[np.float64]
+
+
+PAR, MOST_SHADOW = 1_000, 1_000_000
+"""A dollar's shadow price where money is not short, and the most that it comes to, in 1/1000 of a dollar."""
+
+PACING = 0.5
+"""How fast the shadow price follows what was spent beyond, or short of, a round's share of what is left."""
 
 
 class Level(IntEnum):
@@ -69,10 +76,14 @@ class Costs:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """The pace of a round: its level, and how many of those who are due are asked."""
+    """The pace of a round: its level, how many of those who are due are asked, and the shadow price of a dollar.
+
+    That price, in 1/1000 of a dollar, tells a mind that may ask a dearer model how much the money is needed elsewhere.
+    """
 
     level: Level
     count: int
+    shadow_permille: int = PAR
 
 
 class Governor:
@@ -88,6 +99,8 @@ class Governor:
         self._total: Float64 = np.array([limits.tokens, limits.usd])
         self._forecast: Float64 | None = None
         self._most = inf
+        self._shadow = PAR
+        self._allowed: Float64 = np.full(2, inf)
 
     def choose(self, rounds_left: int, own: Costs, cheaper: Costs) -> Pace:
         """Returns the pace of a round with `rounds_left` rounds to go, it included.
@@ -95,8 +108,9 @@ class Governor:
         `own` is what the traders cost at their own models, `cheaper` at the cheaper ones; both are in order of asking.
         """
         due = own.expected.shape[1]
+        self._allowed = np.maximum(self._total - self.spent, 0.0) / max(rounds_left, 1)
         if not due:
-            return Pace(self.level, 0)
+            return Pace(self.level, 0, self._shadow)
         # [2] tokens and dollars: what an ordinary round is going to cost, as a moving average of what is wanted.
         now = own.expected.sum(axis=1)
         self._forecast = self._calm * now if self._forecast is None else MEMORY * now + (1 - MEMORY) * self._forecast
@@ -113,19 +127,34 @@ class Governor:
             count, share = self._affordable(left, self._forecast * ratio * rounds_left, cheaper)
             floor = FLOORS[Level.CHEAPER] * (MARGIN if self.level == Level.STANDING_ONLY else 1)
             wanted = Level.CHEAPER if count and min(share, count / due) >= floor else Level.STANDING_ONLY
-        return Pace(wanted, 0 if wanted == Level.STANDING_ONLY else count)
+        return Pace(wanted, 0 if wanted == Level.STANDING_ONLY else count, self._shadow)
 
     def keep(self, pace: Pace, tokens: float, usd: float, seconds: float, asked: int) -> None:
         """Takes over what a round came to: the pace that it was run at, what it spent, how long its decisions took."""
         self._held = self._held + 1 if pace.level == self.level else 1
         self.level = pace.level
-        self.spent = self.spent + np.array([tokens, usd])
+        taken = np.array([tokens, usd])
+        self.spent = self.spent + taken
+        self._shadow = self._paced(taken)
         # Down at once and in proportion, up by a factor at a time: a limit is passed for one round at most.
         limit = self.limits.seconds_per_round
         if seconds > limit:
             self._most = asked * limit / seconds * HASTE
         elif seconds < SPARE_TIME * limit:
             self._most = self._most * GROWTH + 1
+
+    def _paced(self, taken: Float64) -> int:
+        """Returns the shadow price after a round: it rises where more than the round's share of a limit was taken.
+
+        It is adaptive pacing (Balseiro and Gur, 2019): a multiplier that is moved by what was spent against what each
+        round may spend, and never below par. It follows tokens and dollars alone, so a journal tells it again.
+        """
+        bounded = np.isfinite(self._allowed)
+        if not bounded.any():
+            return PAR
+        share = float(np.max(taken[bounded] / np.maximum(self._allowed[bounded], 1e-12)))
+        moved = self._shadow * exp(PACING * (min(share, 4.0) - 1.0))
+        return round(min(max(moved, PAR), MOST_SHADOW))
 
     def _affordable(self, left: Float64, to_come: Float64, costs: Costs) -> tuple[int, float]:
         """Returns how many can be asked, and the share of what is to come that can be paid for; 1 or more is all of it.

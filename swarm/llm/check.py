@@ -30,6 +30,7 @@ def problems(
     that engines will run on this machine; where they run elsewhere, its GPUs and packages do not count. `requests` are
     the run's own, by model: an endpoint is asked one of them.
     """
+    # Each engine is told all of its own models at once.
     conditions = CheckConditions(tokens_per_turn, timeout_s, here, requests or {})
     return [line for name, own in _by_engine(models) for line in engines.find(name).check(own, conditions)]
 

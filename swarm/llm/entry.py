@@ -15,7 +15,7 @@ UNKNOWN_LAB = "unknown"
 
 
 class ModelEntry(StrictModel):
-    """What every model has, whatever its engine."""
+    """The keys that every model has, whatever its engine."""
 
     name: str = Field(min_length=1, max_length=40, pattern=r"^[a-z0-9][a-z0-9._-]*$")
     """What the rest of the config and every table calls this model: lower case, digits, `.`, `_`, `-`."""
@@ -25,7 +25,8 @@ class ModelEntry(StrictModel):
 
     form: str = Field(default="orders", min_length=1, max_length=40)
     """The form that it answers in, of those that the scenario offers; a market's are `orders`, which are JSON, `menu`,
-    two letters of a menu that is computed for it, and those of plug-ins. A scenario's only form is that of all."""
+    two letters of a menu that is computed for it, `judge`, yes or no to each action of one, and those of plug-ins. A
+    scenario's only form is that of all."""
 
     replicas: int = Field(default=1, ge=1, le=64)
     """Replicas of this model's Ray Serve deployment."""

@@ -5,7 +5,7 @@ import math
 from typing import Any
 
 from swarm.errors import ConfigError
-from swarm.llm.scripted_desk import is_call, order_bounds
+from swarm.llm.reply_shapes import is_call, order_bounds
 
 FAULTS: dict[str, str] = {
     "rate_limited": "429 without Retry-After",

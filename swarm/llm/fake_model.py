@@ -18,10 +18,10 @@ from typing import Any, get_args
 from aiohttp import web
 
 from swarm.errors import ConfigError
+from swarm.llm.engines.scripted.policy import all_policies, reply_to
 from swarm.llm.entry import Temperament
 from swarm.llm.fake_faults import spoilt
 from swarm.llm.protocol import Message
-from swarm.llm.scripted import reply_to
 from swarm.llm.strict import ANSWER
 from swarm.llm.tokens import MESSAGE_OVERHEAD, count_tokens, count_tokens_cached
 
@@ -249,8 +249,8 @@ def _answer(temperament: Temperament, messages: Sequence[Message], seed: int, sc
         return '{"ready": "yes"}'
     inner = schema.get("properties", {}).get(ANSWER) if "type" in schema else None
     if inner is None:
-        return reply_to(temperament, messages, seed, schema)
-    return json.dumps({ANSWER: reply_to(temperament, messages, seed, inner)})
+        return reply_to(all_policies(), temperament, messages, seed, schema)
+    return json.dumps({ANSWER: reply_to(all_policies(), temperament, messages, seed, inner)})
 
 
 def _refusal(fault: str | None) -> web.Response | None:

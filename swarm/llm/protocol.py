@@ -35,6 +35,9 @@ ENGINE_FAILURES: frozenset[str] = frozenset(get_args(EngineFailure))
 SCORES = "scores"
 """The ability of an engine to score branches; see `ModelRequest.branches`."""
 
+MARGINS = "margins"
+"""The ability of an engine to say how sure a choice was; see `ModelRequest.margin`."""
+
 TOOLS = "tools"
 """The ability of an engine's models to call the tools of a desk."""
 
@@ -61,7 +64,8 @@ class ModelRequest:
 
     An empty `schema` asks for text of any form, and a `temperature` of None is that of the model's config. With
     `more_seeds` the same prompt is to be answered once more for each of them, and computed once where the engine can do
-    that; an engine that draws all samples from one seed draws them from `seed`.
+    that; an engine that draws all samples from one seed draws them from `seed`. With `margin` the reply is to say how
+    sure its choice was, where the schema is a list of choices and the engine has MARGINS among its abilities.
 
     With `branches` nothing is to be written: each of them stands directly behind the prompt's last message, and the
     text of the reply is a JSON list of numbers, for each branch the log-odds of yes over no. Its usage counts the
@@ -75,6 +79,7 @@ class ModelRequest:
     temperature: float | None = None
     more_seeds: tuple[int, ...] = ()
     branches: tuple[str, ...] = ()
+    margin: bool = False
 
     @property
     def samples(self) -> int:
@@ -111,7 +116,8 @@ class TokenUsage:
 class ModelReply:
     """One reply; where `finish_reason` is an engine's failure the text says what went wrong and is no completion.
 
-    `first_token_s` is the part of the latency until the first token, where the engine tells.
+    `first_token_s` is the part of the latency until the first token, where the engine tells. `margin` is the likelihood
+    of the choice less that of the likeliest other, from -1 to 1; None where it was not asked for or nobody can tell.
     """
 
     text: str
@@ -119,9 +125,11 @@ class ModelReply:
     finish_reason: FinishReason
     latency_s: float
     first_token_s: float | None = None
+    margin: float | None = None
 
     def shared(self) -> "ModelReply":
         """Returns this reply as a later sample of its request, whose prompt was computed for the first."""
+        # A shared prompt counts as shared alone, and not as cached as well.
         return replace(self, usage=replace(self.usage, cached_prompt=0, shared_prompt=self.usage.prompt))
 
     @property
@@ -132,6 +140,7 @@ class ModelReply:
 
 def folded(messages: Sequence[Message]) -> tuple[Message, ...]:
     """Returns the messages for a model without a system role: its rules head the user's first message."""
+    # With no user's message behind it, there is nothing for the rules to head.
     if len(messages) < 2 or messages[0].role != "system":
         return tuple(messages)
     rules, first, *others = messages
@@ -153,7 +162,7 @@ class ModelClient(Protocol):
 
 @runtime_checkable
 class Mortal(Protocol):
-    """What a client offers besides `complete` if its engine is a process that can die."""
+    """A client whose engine is a process that can die."""
 
     async def check_health(self) -> None:
         """Raises if the engine is dead."""
@@ -162,7 +171,7 @@ class Mortal(Protocol):
 
 @runtime_checkable
 class Connected(Protocol):
-    """What a client offers besides `complete` if it keeps connections: whoever owns it opens it and closes it.
+    """A client that keeps connections: whoever owns it opens it and closes it.
 
     Both belong to one event loop, that in which `complete` is then awaited. A client that was not opened still answers,
     with connections that it makes for one batch and closes after it.

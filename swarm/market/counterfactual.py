@@ -3,7 +3,6 @@
 It works on a copy of an exchange as it stood before the round's orders. Nothing that is asked here changes the market.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -39,10 +38,6 @@ class Counterfactual:
         self._round = round_
         self._orders = orders
 
-    def as_it_was(self) -> Outcome:
-        """Returns what the round came to."""
-        return self._clear(self._orders)
-
     def had(self, trader: int, orders: Orders) -> Outcome:
         """Returns what the round had come to, had `trader` put in these orders in place of its own.
 
@@ -53,26 +48,6 @@ class Counterfactual:
             drawn = np.full(len(orders), self._orders.priority[own].max())
             orders = replace(orders, priority=drawn)
         return self._clear(Orders.concatenate([self._orders.take(~own), orders]))
-
-    def advantages(self, trader: int, alternatives: Sequence[Orders], worth_cents: Int64) -> Int64:
-        """Returns [alternatives] cents by which each would have left the trader better off than passing.
-
-        `worth_cents` is [goods] what a lot is worth to the trader; debts count as they stand in the balances of assets
-        that are owed.
-        """
-        passing = self._wealth(self.had(trader, Orders.empty()), trader, worth_cents)
-        return np.array(
-            [self._wealth(self.had(trader, orders), trader, worth_cents) - passing for orders in alternatives],
-            dtype=np.int64,
-        )
-
-    def _wealth(self, outcome: Outcome, trader: int, worth_cents: Int64) -> int:
-        own = outcome.balances[trader]
-        goods = len(worth_cents)
-        # Behind what is owned stands, with margin accounts, what is owed.
-        owned, owed = own[: goods + 1], own[goods + 1 :]
-        worth = np.concatenate([[1], worth_cents])
-        return int(owned @ worth) - (int(owed @ worth) if len(owed) else 0)
 
     def _clear(self, orders: Orders) -> Outcome:
         exchange = self._exchange

@@ -17,7 +17,7 @@ Bool = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class RestingReport:
-    """How many orders stay in the books after a round, and how many were taken off them since the last, by reason.
+    """The counts of orders that stay in the books after a round, and that were taken off since the last, by reason.
 
     `outside_band`: the reference price moved away; `uncovered`: their owner no longer has what they offer;
     `liquidated`: their owner's margin account is.

@@ -1,1 +1,1 @@
-"""What a run tells Prometheus of itself, and Prometheus beside a run on one machine; it imports no Ray."""
+"""Tells Prometheus of a run, and runs a Prometheus beside it on one machine; it imports no Ray."""

@@ -30,7 +30,7 @@ class Names:
 
 @dataclass(frozen=True, slots=True)
 class Seats:
-    """Who decides for each trader, as indices of names; the model is -1 where none or several do."""
+    """The mind and model of each trader, as indices of names; the model is -1 where none or several decide."""
 
     plan: RunPlan
     mind: Int64  # [traders]
@@ -92,7 +92,7 @@ class Counting:
         self._count_journal(outcome.journal)
 
     def _models_of_calls(self, outcome: RoundOutcome) -> Int64:
-        """[calls] indices into all models of the run."""
+        """Returns [calls] indices into all models of the run."""
         turns = outcome.gathered.turns
         index = np.array([self._model[name] for name in turns.models], dtype=np.int64)
         return index[turns.calls.model]
@@ -131,7 +131,7 @@ class Counting:
             self._series.set("swarm_queued_requests", n, name)
 
     def _count_errors(self, outcome: RoundOutcome) -> None:
-        """Each spoilt turn counts for the model of its last call; who was never asked counts for its own."""
+        """Counts each spoilt turn for the model of its last call, and who was never asked for its own."""
         turns = outcome.gathered.turns
         last, own = turns.last_model.tolist(), self.seats(outcome.plan).model
         errors = Counter(

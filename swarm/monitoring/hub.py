@@ -20,6 +20,7 @@ from swarm.market.quality import gini
 from swarm.monitoring.counting import Counting, Names
 from swarm.monitoring.metrics import FIXED_SETS
 from swarm.monitoring.series import Family, Series
+from swarm.monitoring.several import Several
 from swarm.monitoring.spread import spread
 from swarm.scenarios.protocol import MarketState
 from swarm.simulation.facets.traders import wealth_cents
@@ -69,6 +70,7 @@ class Hub(Collector):
             streaming=tuple(name for name, m in models.items() if m.streams),
             goods=self._goods,
         )
+        self._several = Several(plans)
         # The round loop writes, the HTTP server's thread reads: neither sees the other halfway.
         self._lock = Lock()
         self._series = Series(
@@ -88,6 +90,7 @@ class Hub(Collector):
                 "streaming_model": self._names.streaming,
                 "good": self._goods,
                 "asset": ("cash", *self._goods),
+                **self._several.sets,
             },
         )
         self._counting = Counting(self._series, self._names)
@@ -128,6 +131,7 @@ class Hub(Collector):
                 self._series.set("swarm_unfilled_lots", int(outcome.cleared.unfilled_buy_lots[g]), good, "buy")
                 self._series.set("swarm_unfilled_lots", int(outcome.cleared.unfilled_sell_lots[g]), good, "sell")
             self._counting.count(outcome)
+            self._several.count(self._series, outcome)
             # Rounds that were read from a journal count, and took no time of this process.
             if outcome.round > self._recorded_rounds:
                 self._counting.time(outcome)
@@ -162,6 +166,7 @@ class Hub(Collector):
         # [traders that are there] cents
         wealth = wealth_cents(plan, state)[there]
         show("swarm_wealth_gini", gini(wealth))
+        self._several.show(self._series, plan, named)
         minds = self._names.minds
         traders, stats = spread(wealth, self._counting.seats(plan).mind[there], len(minds))
         for mind, n, row in zip(minds, traders.tolist(), stats.tolist(), strict=True):

@@ -51,6 +51,16 @@ METRICS = (
     Metric("swarm_unfilled_lots", "gauge", "Lots left over when the last round was cleared.",
            {"good": "good", "side": "side"}),
     Metric("swarm_replies_total", "counter", "Calls of models that ended, well or badly.", {"model": "model"}),
+    Metric("swarm_mind_calls_total", "counter", "Calls of models by minds that ask several, by mind and by the model "
+           "that was called.", {"mind": "several_mind", "model": "member"}),
+    Metric("swarm_vetoes_total", "counter", "Decisions of a council that its oversight has vetoed.",
+           {"mind": "council"}),
+    Metric("swarm_escalations_total", "counter", "Turns of a cascade in which the large model was asked besides.",
+           {"mind": "cascade"}),
+    Metric("swarm_awards_total", "counter", "Work that auctions have awarded, by the model that won it.",
+           {"model": "tier"}),
+    Metric("swarm_compute_cents", "gauge", "What traders have paid for models' tokens, in the account COMPUTE; missing "
+           "where nobody is charged."),
     Metric("swarm_tokens_total", "counter", "Tokens as the engine counts them; those of cached_prompt are part of "
            "those of prompt, and begin at 0 where a run is resumed, since no journal has them.",
            {"model": "model", "kind": "token"}),

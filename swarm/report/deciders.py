@@ -22,7 +22,7 @@ _NO_MODEL = "no language model"
 
 @dataclass(frozen=True, slots=True)
 class Decider:
-    """What a mind is: a rule, or each different thing that it asks."""
+    """The nature of a mind: a rule, or each different thing that it asks."""
 
     ones: tuple[Nature, ...]
 
@@ -228,7 +228,7 @@ def _rules_named(summary: Summary) -> str:
 
 
 def _told_about(summary: Summary) -> dict[Nature, list[str]]:
-    """The natures that a reader must know more of, each with the minds that are of it."""
+    """Returns the natures that a reader must know more of, each with the minds that are of it."""
     found: dict[Nature, list[str]] = {}
     for mind in minds(summary):
         for one in dict.fromkeys(one for decider in deciders(summary, mind) for one in decider.ones if one.about):

@@ -1,5 +1,6 @@
 """Opens the ports of a run: its markets and their traders, in this process or on a Ray cluster."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ from swarm.llm.config import ModelConfig
 from swarm.llm.protocol import ModelClient
 from swarm.preflight import Narrator
 from swarm.simulation.loop import Interrupted
-from swarm.simulation.market import Market, MarketPlan, MarketPort
+from swarm.simulation.market import Market, MarketClosing, MarketPlan, MarketPort
 from swarm.simulation.plan import RunPlan, WorldPlan
 from swarm.simulation.traders import AskableTraders, LocalTraders, Run, in_background, kept_open
 
@@ -40,6 +41,8 @@ class RunsOn:
 
 
 IN_THIS_PROCESS = RunsOn(local=True)
+NewMarket = Callable[[MarketPlan, Path | None], MarketPort]
+"""Makes a market that keeps its journal in a file, or in none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +65,12 @@ def open_ports(
     narrator: Narrator,
     should_stop: Callable[[], bool],
     clients: Mapping[str, ModelClient] | None = None,
+    new_market: NewMarket = Market,
 ) -> Iterator[list[Ports]]:
     """Yields the ports of a run's markets, each with its journal; all that was started for them ends with the block.
 
     A market begins as the run's first plan says, and traders are asked as its last one does. In this process, `clients`
-    are asked in place of the config's models.
+    are asked in place of the config's models, and `new_market` makes the markets.
     """
     # A market starts from the first plan and takes forks from its journal; traders are asked by the last plan.
     rounds, models = config.runtime.snapshot_rounds, plan.last.run.models
@@ -79,7 +83,7 @@ def open_ports(
         with kept_open(clients.values()) as runner, ExitStack() as stack:
             # One market has the event loop to itself; several share one that runs in a thread of its own.
             run = runner.run if len(markets) == 1 else stack.enter_context(in_background(runner))
-            yield [_local_ports(own, Market(begun, journal), clients, run) for own, begun, journal in markets]
+            yield [_local_ports(own, new_market(begun, journal), clients, run) for own, begun, journal in markets]
         return
     with _ray_ports_of(config, models, markets, runs_on, narrator, should_stop) as opened:
         yield opened
@@ -140,7 +144,7 @@ def _ray_ports_of(
         yield opened
 
 
-def _local_ports(plan: RunPlan, market: Market, clients: Mapping[str, ModelClient], run: Run) -> Ports:
+def _local_ports(plan: RunPlan, market: MarketPort, clients: Mapping[str, ModelClient], run: Run) -> Ports:
     traders = LocalTraders(plan.shard, clients, run)
     return Ports(market, traders, lambda: {"shards": 1, "traders_per_shard": plan.traders}, dict)
 
@@ -153,6 +157,26 @@ def _ray_ports(market: "RayMarket", traders: "RayTraders", size: int, deployment
         lambda: {**traders.lost, **market.lost},
         lambda: [round(seconds, 3) for seconds in market.outages_s],
     )
+
+
+def told(ports: Sequence[Ports], closings: Sequence[MarketClosing]) -> dict[str, Any]:
+    """Returns what the ports and the markets say of themselves at the end, all markets together."""
+    layouts = [port.layout() for port in ports]
+    layout = {"regions": len(layouts), **layouts[0]} if len(layouts) > 1 else dict(layouts[0])
+    # Each market has shards of its own, so these add up.
+    layout |= {key: sum(one[key] for one in layouts) for key in ("shards", "shards_moved") if key in layouts[0]}
+    # Nodes come and go for all markets alike.
+    shards_by_node = sum((Counter(one.get("shards_by_node", {})) for one in layouts), Counter[str]())
+    if shards_by_node:
+        layout["shards_by_node"] = dict(sorted(shards_by_node.items()))
+    losses = [*(port.losses() for port in ports), *(closing.snapshots.losses() for closing in closings)]
+    return {
+        "layout": layout,
+        "lost": {
+            key: sum(one.get(key, 0) for one in losses) for key in dict.fromkeys(k for one in losses for k in one)
+        },
+        "market_outages_s": [seconds for port in ports for seconds in port.outages_s()],
+    }
 
 
 def stop_early(should_stop: Callable[[], bool]) -> None:

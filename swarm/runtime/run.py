@@ -1,24 +1,22 @@
 """Runs one run: a config in, a finished folder out, in this process or over Ray."""
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from time import monotonic, perf_counter, sleep
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from swarm.config import RunConfig
 from swarm.config_file import load, resolve
 from swarm.errors import ConfigError, OutputError
 from swarm.planning import compose, composed
 from swarm.preflight import Narrator, check
-from swarm.runtime.ports import Ports, RunsOn, open_ports
+from swarm.runtime.ports import Ports, RunsOn, open_ports, told
 from swarm.simulation import history
 from swarm.simulation.folder import RunFolder
 from swarm.simulation.history import History
 from swarm.simulation.journal_disk import wait_for_writer
 from swarm.simulation.loop import Watcher
-from swarm.simulation.market import MarketClosing
 from swarm.simulation.parties import of_run
 from swarm.simulation.plan import RunPlan, WorldPlan, run_sha256
 from swarm.simulation.record import RunRecord
@@ -195,7 +193,7 @@ class Session:
                 "resumed_after_round": rounds_before,
                 "runs_on": str(self.runs_on),
                 "metrics_address": exported.address if exported else None,
-                **_told(ports, closings),
+                **told(ports, closings),
                 "set_up_s": round(set_up_s, 3),
                 "run_s": round(perf_counter() - begun - set_up_s, 3),
             }
@@ -220,26 +218,6 @@ def _traders(plan: RunPlan, ports: Ports, past: History | None) -> TradersPort:
     if past is None or not past.decisions:
         return ports.traders
     return ResumedTraders(RecordedTraders(plan.shards_by_round(), past.decisions), ports.traders)
-
-
-def _told(ports: Sequence[Ports], closings: Sequence[MarketClosing]) -> dict[str, Any]:
-    """Returns what the ports and the markets say of themselves at the end, all markets together."""
-    layouts = [port.layout() for port in ports]
-    layout = {"regions": len(layouts), **layouts[0]} if len(layouts) > 1 else dict(layouts[0])
-    # Each market has shards of its own, so these add up.
-    layout |= {key: sum(one[key] for one in layouts) for key in ("shards", "shards_moved") if key in layouts[0]}
-    # Nodes come and go for all markets alike.
-    shards_by_node = sum((Counter(one.get("shards_by_node", {})) for one in layouts), Counter[str]())
-    if shards_by_node:
-        layout["shards_by_node"] = dict(sorted(shards_by_node.items()))
-    losses = [*(port.losses() for port in ports), *(closing.snapshots.losses() for closing in closings)]
-    return {
-        "layout": layout,
-        "lost": {
-            key: sum(one.get(key, 0) for one in losses) for key in dict.fromkeys(k for one in losses for k in one)
-        },
-        "market_outages_s": [seconds for port in ports for seconds in port.outages_s()],
-    }
 
 
 def reported(folder: RunFolder, record: RunRecord, narrator: Narrator, *, finished: bool) -> RunResult:

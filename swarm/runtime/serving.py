@@ -126,7 +126,7 @@ def deploy(
     should_stop: Callable[[], bool],
     http_port: int | None = None,
 ) -> dict[str, str]:
-    """Deploy every model and wait until it is up: the names of the applications by model.
+    """Deploys every model, waits until it is up, and returns the names of the applications by model.
 
     With `http_port`, a gateway answers OpenAI's protocol for all of them on that port of this machine alone.
     """
@@ -266,6 +266,6 @@ def _not_up(name: str, state: str, application: Any, waited_s: float) -> Excepti
 
 
 def withdraw(applications: Sequence[str]) -> None:
-    """Delete the applications from a cluster that goes on."""
+    """Deletes the applications from a cluster that goes on."""
     for application in applications:
         serve.delete(application, _blocking=False)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from swarm.agents.observation import Observation
 from swarm.coordination.staffing import Charges
 from swarm.errors import ConfigError
 from swarm.market.events import RoundCleared
@@ -71,3 +72,23 @@ def earned(cleared: RoundCleared, traders: int, tick_cents: int) -> Int64:
         own = side < traders
         np.add.at(cents, side[own], sign * value[own])
     return cents
+
+
+def surplus(cleared: RoundCleared, seen: Observation, tick_cents: int) -> Int64 | None:
+    """Returns [traders] cents: what each one's trades left it better off, by what goods are worth to it.
+
+    A lot beyond its need is worth half, as the menu reckons too. None where nobody barters.
+    """
+    if (barter := seen.private.barter) is None:
+        return None
+    traders, goods = barter.worth_ticks.shape
+    lots = np.zeros((2, traders, goods), dtype=np.int64)
+    trades = cleared.trades
+    for number, side in enumerate((trades.buyer, trades.seller)):
+        own = side < traders
+        np.add.at(lots[number], (side[own], trades.good[own]), trades.quantity_lots[own])
+    bought, sold = lots
+    needed = np.minimum(bought, barter.need)
+    worth = (barter.worth_ticks * (bought + needed) // 2 - barter.worth_ticks * sold).sum(axis=1)
+    better: Int64 = worth * tick_cents + earned(cleared, traders, tick_cents)
+    return better

@@ -11,16 +11,15 @@ import numpy as np
 import numpy.typing as npt
 
 from swarm.agents.config import CouncilConfig
-from swarm.agents.forms.menu import MOST_ACTIONS, Action, MenuForm
+from swarm.agents.forms.menu import MOST_ACTIONS, MenuForm
 from swarm.agents.observation import MembersWorth, Observation
 from swarm.agents.turns import Turns
 from swarm.agents.votes import CouncilTurn, count
 from swarm.coordination.vote import MISSING, dawid_skene, log_odds
 from swarm.market.counterfactual import Counterfactual
-from swarm.market.events import RoundCleared
-from swarm.market.orders import BUY, SELL, Int64, Orders
+from swarm.market.orders import Int64
 from swarm.seeding import draw
-from swarm.simulation.market import MarketAnswer, new_exchange
+from swarm.simulation.gains import realised_ticks
 from swarm.simulation.plan import RunPlan
 
 Float64 = npt.NDArray[np.float64]
@@ -79,8 +78,7 @@ class CouncilOutcomes:
 
     def under(self, plan: RunPlan) -> None:
         """Goes by this plan from now on; what is known of a council stays while it has the same members."""
-        before, self._plan = self._councils, plan
-        self._seed = plan.seed
+        before, self._seed = self._councils, plan.seed
         sections = {name: definition.section for name, definition in plan.shard.definitions.items()}
         self._councils = {name: section for name, section in sections.items() if isinstance(section, CouncilConfig)}
         self._tallies = {
@@ -90,19 +88,8 @@ class CouncilOutcomes:
             for name, council in self._councils.items()
         }
 
-    def settled(self, seen: Observation, turns: Turns, orders: Orders, before: MarketAnswer) -> tuple[Judged, ...]:
-        """Takes in a round that was decided on from `before`, with all orders, and returns what was judged of it."""
-        menus = self._plan.shard.forms.get(MenuForm.name)
-        if not self._councils or not isinstance(menus, MenuForm):
-            return ()
-        # A market as it stood before the round: [traders, assets] and [named accounts, assets] are all that it holds.
-        market = new_exchange(self._plan.market)
-        traders, assets = before.state.balances.shape
-        market.ledger.balances[:traders, :assets] = before.state.balances
-        market.ledger.balances[traders:, :assets] = before.named
-        market.reference_ticks = before.state.reference_ticks.copy()
-        round_ = seen.public.round
-        return tuple(self.judge(seen, turns, menus, Counterfactual(market, round_, orders), round_))
+    def __bool__(self) -> bool:
+        return bool(self._councils)
 
     @property
     def worth(self) -> dict[str, MembersWorth]:
@@ -214,41 +201,3 @@ def lower_bound(right: float, calls: float, z: float = 1.96) -> float:
     middle = share + weight / 2
     half = z * float(np.sqrt(share * (1 - share) / calls + weight / (4 * calls)))
     return (middle - half) / (1 + weight)
-
-
-def realised_ticks(before: Counterfactual, trader: int, action: Action, seen: Observation, row: int) -> int:
-    """Returns what an action of a menu would have brought its trader, in ticks, by the fills that it would have had.
-
-    A lot is worth what the trader was told it is; beyond its need half of that, as the menu reckons too.
-    """
-    if not action.legs:
-        return 0
-    outcome = before.had(trader, orders_of(action, trader))
-    return gain_of(outcome.cleared, trader, seen, row)
-
-
-def gain_of(cleared: RoundCleared, trader: int, seen: Observation, row: int) -> int:
-    """Returns what a trader's fills gained it, in ticks: worth less price of what it bought, and the reverse."""
-    barter = seen.private.bartering
-    worth, need = barter.worth_ticks[row].tolist(), barter.need[row].tolist()
-    trades = cleared.trades
-    gain = 0
-    for good in range(len(worth)):
-        own = trades.good == good
-        lots, price = trades.quantity_lots, trades.price_ticks
-        bought, sold = own & (trades.buyer == trader), own & (trades.seller == trader)
-        # A lot within the need counts in full, one beyond it by half.
-        got = int(lots[bought].sum())
-        gain += worth[good] * (got + min(got, need[good])) // 2 - int((lots[bought] * price[bought]).sum())
-        gain += int((lots[sold] * price[sold]).sum()) - worth[good] * int(lots[sold].sum())
-    return gain
-
-
-def orders_of(action: Action, trader: int) -> Orders:
-    """Returns the orders of an action of a menu, without a priority."""
-    rows = [
-        (trader, sequence, good, BUY if buys else SELL, price, quantity, 0)
-        for sequence, (buys, good, price, quantity) in enumerate(action.legs)
-    ]
-    columns = np.array(rows, dtype=np.int64).reshape(len(rows), 7)
-    return Orders(*(columns[:, c].copy() for c in range(7)))

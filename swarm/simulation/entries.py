@@ -106,6 +106,7 @@ def from_record(record: Any) -> Entry:
         # The short form has its last field filled in, so that one reader serves for both.
         if kind == Decided.__name__ and len(values) == len(fields(Decided)) - 1:
             values = [*values, _NOBODY_CHOSEN]
+        # Each field is read by its name where one is listed, else by its type.
         entry: Entry = records.read_fields(_FACTS[kind], values, _READERS)
     except RecordError as error:
         raise RecordError(f"{kind}: {error}") from None

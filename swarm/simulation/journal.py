@@ -256,11 +256,13 @@ class JournalReader:
                 self.head = chain
                 self.records += 1
                 self.end = offset + _HEAD_BYTES + length
+                # The head lies outside the journal, so that a file which was replaced as a whole shows.
                 if committed and committed.records == self.records and committed.sha256 != chain:
                     raise self._damage(offset, "another history than the one that was durable")
                 yield offset, payload
                 offset = self.end
         self.torn_bytes = end - offset
+        # A torn tail may be lost, but never what was said to be durable.
         if committed and committed.records > self.records:
             raise self._damage(offset, f"{self.records} records are left of {committed.records} that were durable")
 

@@ -23,14 +23,17 @@ from swarm.market.orders import Int64, Orders
 from swarm.scenarios.protocol import Choices, Consequence, HearsPrices, MarketState, Movement, Resolved, with_debts
 from swarm.seeding import draw
 from swarm.simulation.acting import Judge, PartyActs, Told, told
+from swarm.simulation.auction_outcomes import JudgedBids
+from swarm.simulation.cascade_outcomes import JudgedCascade
 from swarm.simulation.compute import COMPUTE, Charged, charged
 from swarm.simulation.consequences import explained
-from swarm.simulation.council_outcomes import CouncilOutcomes, Judged
+from swarm.simulation.council_outcomes import Judged
 from swarm.simulation.entries import Acted
 from swarm.simulation.journal import JournalStats
 from swarm.simulation.look_back import LookBack
 from swarm.simulation.market import MarketAnswer, MarketPort
 from swarm.simulation.numbering import Numbers, market_accounts
+from swarm.simulation.outcomes import Outcomes
 from swarm.simulation.parties.road import RoadRound
 from swarm.simulation.party import Act
 from swarm.simulation.plan import Fork, RunPlan
@@ -47,7 +50,7 @@ class RoundOutcome:
     `delivery` is what traders heard before they decided, which was said in the round before, and `said` what they said;
     `journal` is what keeping the journal has taken up to the round. In a world of several markets the outcome is that
     of all of them as one, `of` has each one's own, and `road` what travelled between them. `acted` is what parties did,
-    and `judged` are turns of councils for which the round was cleared again.
+    and `judged` are turns of councils, cascades and auctions for which the round was cleared again.
     """
 
     plan: RunPlan
@@ -70,7 +73,7 @@ class RoundOutcome:
     clear_s: float
     of: "tuple[RoundOutcome, ...]" = ()
     road: RoadRound | None = None
-    judged: tuple[Judged, ...] = ()
+    judged: tuple[Judged | JudgedCascade | JudgedBids, ...] = ()
     acted: tuple[Acted, ...] = ()
 
 
@@ -114,7 +117,7 @@ class _Cleared:
     cleared: RoundCleared
     reference_before_ticks: Int64
     clear_s: float
-    judged: tuple[Judged, ...]
+    judged: tuple[Judged | JudgedCascade | JudgedBids, ...]
     charged: Charged
 
 
@@ -139,7 +142,7 @@ class RoundLoop:
         self._clock = clock
         self._staff = Staff(plan)
         self._sizes = PromptSizes(plan)
-        self._councils = CouncilOutcomes(plan)
+        self._outcomes = Outcomes(plan)
         self._numbers = Numbers()
         self._decided: _Decided | None = None
         self._cleared: _Cleared | None = None
@@ -212,7 +215,7 @@ class RoundLoop:
         )
         taken, cleared = _taken_and_cleared(self._answer.events)
         clear_s = self._clock() - resumed_s
-        judged = self._councils.settled(decided.seen, decided.gathered.turns, orders, decided_on)
+        judged = self._outcomes.settled(decided.seen, decided.gathered.turns, orders, decided_on)
         self._live(round_, before, cleared, resolved)
         paid = self._charge(decided, cleared)
         self._said = _said(plan, round_, decided.gathered, orders, taken, cleared)
@@ -275,7 +278,7 @@ class RoundLoop:
         self._router = _router(plan)
         self._staff.under(plan)
         self._sizes.under(plan)
-        self._councils.under(plan)
+        self._outcomes.under(plan)
         self._past = (self._past or LookBack()) if minds.look_back(plan.shard) else None
 
     def _leave_for(self, fork: Fork) -> None:
@@ -305,8 +308,9 @@ class RoundLoop:
         there = self.plan.there(round_) if self.plan.population else None
         delivery = self._router.route(self._said, seen.public.reference_ticks, holdings, there)
         facts = with_debts(own.facts, self._answer.state, self.plan.scenario.goods, self.plan.shard.tick_cents)
-        public = replace(seen.public, sizes=self._sizes.now, members_worth=self._councils.worth)
-        seen = self._told.shown(Observation(public, replace(own, facts=facts, heard=delivery.heard)))
+        public = replace(seen.public, sizes=self._sizes.now)
+        seen = self._outcomes.shown(Observation(public, replace(own, facts=facts, heard=delivery.heard)))
+        seen = self._told.shown(seen)
         return self._past.shown(seen) if self._past is not None else seen, delivery
 
     def _execute(self, entries: Sequence[Acted | Consequence]) -> None:
@@ -322,7 +326,7 @@ class RoundLoop:
         if COMPUTE not in self.plan.market.named_accounts:
             return Charged()
         account = self.plan.market.named_accounts.index(COMPUTE)
-        charges = self._staff.settle(decided.round, decided.gathered.turns, cleared)
+        charges = self._staff.settle(decided.seen, decided.gathered.turns, cleared)
         due = charged(charges, self._answer.state, int(self._answer.named[account][CASH]))
         self._execute(due.movements)
         return due

@@ -89,7 +89,7 @@ class MarketView:
     state: MarketState
     named: Mapping[str, Int64]
     cleared: RoundCleared | None
-    movable_lots: Int64
+    movable_lots: Int64  # never below 0
     movable_cents: Int64
     staying: npt.NDArray[np.bool_]
 
@@ -143,6 +143,7 @@ def _account(value: Any, name: str) -> Account:
 
 KINDS: dict[str, type[Any]] = {c.__name__: c for c in (Move, Reprice, Say, Announce, Quote)}
 
+# By the field's name where that narrows what it may hold, else by its type.
 _READERS: dict[Any, records.Read] = {
     "text": _text,
     str: records.text,
@@ -154,6 +155,7 @@ _READERS: dict[Any, records.Read] = {
 
 def to_record(act: Act) -> list[Any]:
     """Returns `[kind, field, field, ...]` without the market, in plain values."""
+    # Fields stand in the order of the class, so none may be moved while journals of this format are read.
     values = [getattr(act, f.name) for f in fields(act) if f.name != "market"]
     return [type(act).__name__, *(v.tolist() if isinstance(v, np.ndarray) else v for v in values)]
 

@@ -86,6 +86,7 @@ class RunPlan:
 
     def forks(self) -> "list[Fork]":
         """Returns the forks from here on, in order."""
+        # Each plan knows the fork that ends it, so that the later ones are found from plan to plan.
         return [self.fork, *self.fork.plan.forks()] if self.fork else []
 
     def shards_by_round(self) -> dict[int, ShardPlan]:
@@ -161,6 +162,7 @@ class WorldPlan:
             for own, parent, then in zip(self.markets, parents, future.markets, strict=True)
         )
         run = markets[0]
+        # The run of several markets is forked as a whole, at the hash that stands for all its journals.
         if self.regions:
             run = replace(self.run, fork=Fork(round_, run_sha256(parents), changes, future.run))
         return replace(self, run=run, markets=markets, future=future)

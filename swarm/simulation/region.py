@@ -97,6 +97,7 @@ class Region:
 
         From home that is what was spare before the round and has not been sold in it, abroad all that they have.
         """
+        # [seats, goods]; the first column of balances is cash.
         have = market.balances[:, 1:]
         _, sold = fills_of(cleared, len(have), len(self.goods))
         barter = seen.private.barter
@@ -176,6 +177,7 @@ def _joined(natives: PrivateViews, guests: PrivateViews) -> PrivateViews:
     columns: dict[str, Any] = {"barter": None}
     for f in fields(PrivateViews):
         one, other = getattr(natives, f.name), getattr(guests, f.name)
+        # Columns within a column are joined one by one.
         if isinstance(one, Barter):
             columns[f.name] = Barter(
                 *(np.concatenate([getattr(one, c.name), getattr(other, c.name)]) for c in fields(Barter))

@@ -42,7 +42,7 @@ class MarketLink(Protocol):
         ...
 
     def pause(self, seconds: float) -> None:
-        """Wait."""
+        """Waits so many seconds."""
         ...
 
 
@@ -141,7 +141,7 @@ class ShardsLink(Protocol):
         ...
 
     def pause(self, seconds: float) -> None:
-        """Wait."""
+        """Waits so many seconds."""
         ...
 
 

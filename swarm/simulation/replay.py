@@ -113,6 +113,7 @@ def replay(journals: Path | Mapping[str, Path], compose: Compose, watchers: Sequ
     for market in markets:
         market.compare_rest()
     closings = tuple(market.close() for market in markets)
+    # What differs is told with its market's name, which a single market has none of.
     told = [f"{name}: {m.mismatch}" if name else m.mismatch for name, m in zip(plan.names, markets, strict=True)]
     return ReplayResult(
         plan=plan.last.run,

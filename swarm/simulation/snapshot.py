@@ -17,7 +17,6 @@ from dataclasses import dataclass, fields
 from math import prod
 from pathlib import Path
 from threading import Thread
-from time import perf_counter
 from typing import Any
 
 import msgpack
@@ -44,7 +43,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class SnapshotStats:
-    """The counts of snapshots: written, failed to be written, passed over, and how long writing took.
+    """The counts of snapshots: written, failed to be written, and passed over.
 
     `began_after_round` is the round of the snapshot that the market went on from, 0 where it read all of its journal.
     """
@@ -52,7 +51,6 @@ class SnapshotStats:
     written: int = 0
     failed: int = 0
     passed_over: int = 0
-    write_s: float = 0.0
     began_after_round: int = 0
 
     @classmethod
@@ -161,6 +159,7 @@ class SnapshotFolder:
 
     def write(self, snapshot: Snapshot) -> None:
         """Has a snapshot written; the one before it is waited for, so that no more than one is held in memory."""
+        # A market that ends its rounds faster than the disk writes is slowed down here.
         self.wait()
         if not self._in_background:
             self._write(snapshot)
@@ -175,7 +174,6 @@ class SnapshotFolder:
             self._writing = None
 
     def _write(self, snapshot: Snapshot) -> None:
-        started = perf_counter()
         path = self.path(snapshot.round)
         unfinished = path.with_suffix(".part")
         try:
@@ -196,7 +194,6 @@ class SnapshotFolder:
             self.stats.failed += 1
             log.warning("%s: this snapshot cannot be written (%s)", path, error.strerror)
             unfinished.unlink(missing_ok=True)
-        self.stats.write_s += perf_counter() - started
 
 
 def _packed(value: Any) -> Any:

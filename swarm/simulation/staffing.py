@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from swarm.agents.drafts import task_of
 from swarm.agents.minds import thinks
 from swarm.agents.observation import Int64, Observation
 from swarm.agents.turns import Turns
 from swarm.coordination.assignment import OWN, Assignment, Chosen
 from swarm.coordination.governor import Level, Pace
-from swarm.coordination.staffing import KEY, Charges, Due, Paced, Setup, Spent, TurnCosts, read
+from swarm.coordination.staffing import KEY, Briefs, Charges, Due, Paced, Setup, Spent, Succeeds, TurnCosts, read
 from swarm.coordination.standing import REASONS, Mask, Reason, Signs, Standing, covered
 from swarm.errors import ConfigError
 from swarm.market.events import OrdersTaken, RoundCleared
@@ -27,7 +28,7 @@ from swarm.market.orders import Orders
 from swarm.scenarios.protocol import MarketState
 from swarm.seeding import draw
 from swarm.simulation.bill import Bill, limits
-from swarm.simulation.compute import Charged, earned
+from swarm.simulation.compute import Charged, earned, surplus
 from swarm.simulation.entries import Decided
 from swarm.simulation.plan import RunPlan
 from swarm.simulation.traders import Gathered
@@ -122,8 +123,10 @@ class Staff:
         # Half of the traders whose decisions may stand for four rounds are due in a round, more or less.
         calm = 4 / (4 + shard.traders.standing.max_rounds)
         usd = {model.name: model.usd_per_million or (0.0, 0.0) for model in plan.models}
-        setup = Setup(plan.seed, plan.traders, limits(shard), self._spent, calm, usd)
-        self._staffing = self._plugin.build(section, setup)
+        setup = Setup(plan.seed, plan.traders, limits(shard), self._spent, calm, usd, plan.minds)
+        past, self._staffing = getattr(self, "_staffing", None), self._plugin.build(section, setup)
+        if isinstance(self._staffing, Succeeds) and type(past) is type(self._staffing):
+            self._staffing.succeed(past)
 
     def forget(self, traders: Int64) -> None:
         """Lets nothing stand of these, who leave."""
@@ -158,6 +161,9 @@ class Staff:
             self._bill.open(seen)
         costs = TurnCosts(*(self._bill.costs(ranked, cheaper) for cheaper in (False, True)))
         wanted = self._staffing.assign(Due(round_, plan.rounds - round_ + 1, ranked), costs)
+        # It follows from recorded spending alone, whatever pace a journal has.
+        if isinstance(wanted, Pace):
+            seen = Observation(replace(seen.public, shadow_permille=wanted.shadow_permille), seen.private)
         if recorded is not None:
             wanted = recorded.chosen or _paced(recorded.pace, len(ranked))
         # Short or long, what is chosen comes to a pace and to those who are asked.
@@ -174,6 +180,10 @@ class Staff:
         else:
             assigned = Assignment.of(there, chosen)
         private = replace(seen.private, assigned=assigned)
+        if chosen is not None and recorded is None and isinstance(self._staffing, Briefs):
+            goods = plan.scenario.goods
+            brief = self._staffing.brief(chosen, lambda trader: task_of(seen, trader, goods))
+            seen = Observation(replace(seen.public, brief=brief), seen.private)
         if pace.level < Level.SHORTER:
             return Observation(seen.public, private)
         heard = tuple(lines[:HEARD_LINES] for lines in private.heard)
@@ -181,13 +191,21 @@ class Staff:
             replace(seen.public, history=seen.public.history[-HISTORY_ROUNDS:]), replace(private, heard=heard)
         )
 
-    def settle(self, round_: int, turns: Turns, cleared: RoundCleared) -> Sequence[Charges]:
+    def settle(self, seen: Observation, turns: Turns, cleared: RoundCleared) -> Sequence[Charges]:
         """Returns what traders are charged for a round's turns."""
-        calls, config = turns.calls, self._plan.market.config
+        calls, tick_cents = turns.calls, self._plan.market.config.tick_cents
         spent = Spent(
-            round_, turns.models, turns.trader[calls.turn], calls.model, calls.prompt_tokens, calls.completion_tokens
+            round=seen.public.round,
+            models=turns.models,
+            trader=turns.trader[calls.turn],
+            model=calls.model,
+            prompt_tokens=calls.prompt_tokens,
+            completion_tokens=calls.completion_tokens,
+            turn_trader=turns.trader,
+            text=turns.text,
+            gained=surplus(cleared, seen, tick_cents),
         )
-        return self._staffing.settle(spent, earned(cleared, self._plan.traders, config.tick_cents))
+        return self._staffing.settle(spent, earned(cleared, self._plan.traders, tick_cents))
 
     def _checked(self, chosen: Chosen, due: Int64) -> Chosen:
         """Returns the same; ConfigError where somebody is asked who is not due, or at a model that the run has not."""

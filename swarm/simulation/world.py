@@ -98,6 +98,7 @@ class World:
 
     def play_round(self) -> RoundOutcome:
         """Plays one round in all markets; Interrupted, and nothing is journalled, if one of them was told to stop."""
+        # A fork counts from the round after it, in the parties as in the loops.
         if self.plan.future and self.plan.run.fork and self.plan.run.fork.round == self.round:
             self._leave_for(self.plan.future)
         # Each phase ends in all markets before the next begins, so that parties see all of them settled.
@@ -146,6 +147,7 @@ class World:
         """Does it for all markets at once, and raises what one of them has raised only when all are done."""
         if self._pool is None:
             return [do(market) for market in markets]
+        # A thread for each market: its work waits for shards and engines, or is done in arrays.
         asked = [self._pool.submit(do, market) for market in markets]
         wait(asked)
         return [answer.result() for answer in asked]
@@ -176,6 +178,7 @@ def _market_view(loop: RoundLoop, name: str) -> MarketView:
     cents, lots = free[:, CASH], free[:, CASH + 1 :]
     if isinstance(plan.scenario, Region) and loop.seen is not None:
         lots = np.minimum(lots, plan.scenario.may_be_taken(loop.seen, state, loop.cleared))
+    # Accounts by their names, each [assets], and the traders that the next round still has.
     named = dict(zip(plan.market.named_accounts, loop.answer.named, strict=True))
     staying = plan.there(loop.round + 1)
     return MarketView(name, plan.scenario.goods, state, named, loop.cleared, lots, cents, staying)
@@ -184,14 +187,3 @@ def _market_view(loop: RoundLoop, name: str) -> MarketView:
 def _end(market: tuple[RoundLoop, Sequence[PartyActs]]) -> RoundOutcome:
     loop, acts = market
     return loop.end(acts)
-
-
-def run_rounds(
-    plan: RunPlan,
-    market: MarketPort,
-    traders: TradersPort,
-    watchers: Sequence[Watcher] = (),
-    should_stop: Callable[[], bool] = never,
-) -> int:
-    """Plays a single market and returns how many rounds were ended."""
-    return World(WorldPlan.of(plan), [(market, traders)], watchers).play(should_stop)

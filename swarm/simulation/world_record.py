@@ -65,6 +65,7 @@ def _figures(summary: Mapping[str, Any], plan: RunPlan) -> dict[str, Any]:
     """Returns what stands of one region in the summary of the run."""
     region = region_of(plan)
     road = {asset: flow["in_other_accounts"].get(ROAD, 0) for asset, flow in summary["conservation"].items()}
+    # Some figures of each region stand in the run's summary; the region's own summary has all of them.
     kept = ("trades", "volume_lots", "decision_errors", "late_turns", "journal_sha256", "conservation")
     return {"seed": plan.last.seed, "live_here": region.natives, "guests": len(region.guests.homes)} | {
         **{key: summary[key] for key in kept},

@@ -1,1 +1,1 @@
-"""How the embedded models are made: simulated markets, their teachers' choices, and the training; torch only here."""
+"""The making of the embedded models: simulated markets, their teachers' choices, and the training; torch only here."""

@@ -13,11 +13,11 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from swarm.agents.policies.menu import MenuView, choose, read_menu
 from swarm.config_file import resolve
 from swarm.llm.engines.embedded import tokenizer
 from swarm.llm.engines.scripted.config import ScriptedModel
 from swarm.llm.entry import Temperament
-from swarm.llm.menu_policies import MenuView, choose, read_menu
 from swarm.llm.protocol import ModelReply, ModelRequest, TokenUsage
 from swarm.runtime.play import play
 from swarm.seeding import draw_below

@@ -17,26 +17,22 @@ from swarm.agents.memory import Memory
 from swarm.agents.minds import definitions
 from swarm.agents.observation import Int64, Observation, PrivateViews
 from swarm.agents.plan import ShardPlan
+from swarm.agents.policies.menu import choose, read_menu
 from swarm.agents.shard import Shard
 from swarm.config import RunConfig
 from swarm.config_file import resolve
-from swarm.llm import engines
 from swarm.llm.engines.embedded.config import EmbeddedModel
 from swarm.llm.engines.embedded.engine import EmbeddedEngine
 from swarm.llm.engines.scripted.config import ScriptedModel
 from swarm.llm.entry import Temperament
-from swarm.llm.menu_policies import choose, read_menu
 from swarm.llm.protocol import ModelReply, ModelRequest, TokenUsage
 from swarm.market.events import Trades
 from swarm.market.orders import BUY
-from swarm.planning import compose
+from swarm.runtime.play import Shown, play
 from swarm.scenarios.double_auction import DoubleAuction
 from swarm.scenarios.protocol import MarketState
 from swarm.simulation.loop import RoundOutcome
-from swarm.simulation.market import Market
 from swarm.simulation.plan import RunPlan
-from swarm.simulation.traders import Gathered, LocalTraders
-from swarm.simulation.world import run_rounds
 from swarm.training.corpus import HELD_OUT_FROM, TEMPERAMENTS, market_config
 
 EXAMINED_FROM = HELD_OUT_FROM + 500_000
@@ -142,9 +138,9 @@ def agreement(markets: int) -> dict[str, Any]:
     for number in range(EXAMINED_FROM, EXAMINED_FROM + markets):
         config = market_config(number)
         marks = by_scenario.setdefault(config["scenario"]["name"], {t: Marks() for t in TEMPERAMENTS})
-        plan = compose(resolve(config)).run
-        clients = {m.name: _Examiner(m.temperament, five, marks) for m in plan.models if isinstance(m, ScriptedModel)}
-        run_rounds(plan, Market(plan.market, None), LocalTraders(plan.shard, clients))
+        resolved = resolve(config)
+        taught = [model for model in resolved.models if isinstance(model, ScriptedModel)]
+        play(resolved, clients={m.name: _Examiner(m.temperament, five, marks) for m in taught})
     overall = {t: _merged([marks[t] for marks in by_scenario.values()]) for t in TEMPERAMENTS}
     return {
         "markets": markets,
@@ -161,19 +157,13 @@ def _merged(parts: Sequence[Marks]) -> Marks:
     return merged
 
 
-class _Watched:
-    """Traders that are watched: keeps what they were shown, and what share of the surplus was realised."""
+class _Watched(Shown):
+    """Traders that are watched: keeps what share of the surplus was realised, too."""
 
-    def __init__(self, plan: RunPlan) -> None:
-        self.inner = LocalTraders(plan.shard, {m.name: engines.in_process(m) for m in plan.models})
+    def __init__(self) -> None:
+        super().__init__()
         self.realised = self.possible = 0
-        self.seen: list[Observation] = []
         self.columns: list[dict[str, float]] = []
-
-    def decide(self, seen: Observation) -> Gathered:
-        """Asks everybody."""
-        self.seen.append(seen)
-        return self.inner.decide(seen)
 
     def started(self, plan: RunPlan, opening: MarketState, named: Int64) -> None:
         """Does nothing."""
@@ -254,9 +244,8 @@ def efficiency(scenario: str, minds: Population, seed: int) -> tuple[float, dict
     In the double auction it is the realised surplus over the largest possible one of all periods. In the Wood it is the
     same of all rounds, each at the worths of that round.
     """
-    plan = compose(economy_config(scenario, minds, seed)).run
-    traders = _Watched(plan)
-    run_rounds(plan, Market(plan.market, None), traders, (traders,))
+    traders = _Watched()
+    plan = play(economy_config(scenario, minds, seed), traders, traders=traders.asking).plan.run
     columns = {name: float(np.mean([c[name] for c in traders.columns])) for name in traders.columns[0]}
     if isinstance(plan.scenario, DoubleAuction):
         return plan.scenario.efficiency, columns
@@ -309,10 +298,10 @@ def interval(differences: npt.NDArray[np.float64]) -> tuple[float, float]:
 
 def observations(scenario: str, seed: int) -> Iterator[tuple[ShardPlan, Observation]]:
     """Yields what traders are shown in a market of the teachers that was held out."""
-    plan = compose(economy_config(scenario, populations()["their teachers"], 1_000 + seed)).run
-    traders = _Watched(plan)
-    run_rounds(plan, Market(plan.market, None), traders)
-    yield from ((plan.shard, seen) for seen in traders.seen[2:])
+    shown = Shown()
+    config = economy_config(scenario, populations()["their teachers"], 1_000 + seed)
+    shard = play(config, traders=shown.asking).plan.run.shard
+    yield from ((shard, seen) for seen in shown.seen[2:])
 
 
 def lots_at_market(shard: ShardPlan, seen: Observation, temperament: Temperament) -> tuple[Int64, Int64]:

@@ -11,13 +11,9 @@ import zlib
 from pathlib import Path
 
 from swarm.config_file import load
-from swarm.llm import engines
-from swarm.planning import compose
 from swarm.report.page import render
-from swarm.simulation.market import Market
-from swarm.simulation.record import Recorder, RunRecord
-from swarm.simulation.traders import LocalTraders
-from swarm.simulation.world import run_rounds
+from swarm.runtime.play import play
+from swarm.simulation.record import RunRecord
 from tests.browser.chromium import CHROMIUM, MISSING, OPTIONS
 from tests.patience import patience
 
@@ -31,11 +27,7 @@ _SIGNATURE_BYTES = 8
 
 def wood() -> RunRecord:
     """Returns the record of the run that `make run` makes."""
-    plan = compose(load(CONFIG)).run
-    recorder, market = Recorder(), Market(plan.market, None)
-    clients = {model.name: engines.in_process(model) for model in plan.models}
-    run_rounds(plan, market, LocalTraders(plan.shard, clients), (recorder,))
-    return recorder.finish(market.close(), {"finished": True, "runs_on": "one process", "layout": {}, "lost": {}})
+    return play(load(CONFIG)).record
 
 
 def with_hash(png: bytes, sha256: str) -> bytes:

@@ -4,7 +4,6 @@ import json
 import os
 import secrets
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -14,13 +13,20 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
+from swarm.plugins import VARIABLE
+from swarm.runtime.ports import RunsOn
 from tests.patience import patience
+from tests.processes import end_tree, free_port
 
 SWARM = [sys.executable, "-m", "swarm"]
+ROOT = Path(__file__).parents[2]
 CONFIG = Path(__file__).parent / "small.yaml"
+PLUGINS = ",".join(
+    f"tests.examples.{name}"
+    for name in ("panel", "fallback", "guess", "offers", "parrot", "tariff", "patron", "activity")
+)
 RUN_TIMEOUT_S = 110
 
 Swarm = Callable[..., subprocess.CompletedProcess[str]]
@@ -58,39 +64,10 @@ def summary(folder: Path) -> dict[str, Any]:
     return loaded
 
 
-def descendants(pid: int) -> list[psutil.Process]:
-    """All processes below `pid`."""
-    try:
-        return psutil.Process(pid).children(recursive=True)
-    except psutil.NoSuchProcess:
-        return []
-
-
-def free_port() -> int:
-    """A port nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def end_tree(process: subprocess.Popen[Any]) -> None:
-    """End a process of the test's own and everything below it."""
-    tree = descendants(process.pid)
-    process.send_signal(signal.SIGTERM)
-    try:
-        process.wait(timeout=20)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-    for orphan in tree:
-        if orphan.is_running():
-            orphan.kill()
-
-
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def head(environment: dict[str, str]) -> Iterator[str]:
-    """The address of a Ray cluster of two cores that was there before any run."""
+    """The address of a Ray cluster of two cores that was there before any run, and has the examples' plug-ins."""
+    environment = {**environment, VARIABLE: PLUGINS, "PYTHONPATH": str(ROOT)}
     port, folder = free_port(), tempfile.mkdtemp(prefix="swarm-head-", dir="/tmp")
     command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", f"--port={port}"]
     command += ["--num-cpus=2", "--include-dashboard=false", f"--temp-dir={folder}", "--disable-usage-stats"]
@@ -104,6 +81,15 @@ def head(environment: dict[str, str]) -> Iterator[str]:
         finally:
             end_tree(process)
             shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def cluster(head: str, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> RunsOn:
+    """The cluster that is there, for runs of this process, which have the examples' plug-ins at hand."""
+    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN_PATH"):
+        monkeypatch.setenv(name, environment[name])
+    monkeypatch.setenv(VARIABLE, PLUGINS)
+    return RunsOn(address=head)
 
 
 def wait_for_port(port: int, process: subprocess.Popen[Any], host: str = "127.0.0.1") -> None:

@@ -13,8 +13,9 @@ import grpc
 import psutil
 import pytest
 
-from tests.cluster.conftest import CONFIG, SWARM, descendants, end_tree, free_port
+from tests.cluster.conftest import CONFIG, SWARM
 from tests.patience import patience
+from tests.processes import descendants, end_tree, free_port
 
 pytestmark = pytest.mark.ray
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.cluster.conftest import CONFIG, SWARM, end_tree, summary
+from tests.cluster.conftest import CONFIG, SWARM, summary
 from tests.patience import patience
+from tests.processes import end_tree
 
 pytestmark = pytest.mark.ray
 

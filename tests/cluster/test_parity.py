@@ -4,9 +4,15 @@ from pathlib import Path
 
 import pytest
 
+from swarm.config_file import load
+from swarm.runtime.play import play
+from swarm.runtime.ports import RunsOn
 from tests.cluster.conftest import CONFIG, Swarm, summary
 
 pytestmark = pytest.mark.ray
+
+COUNTED = ("fills", "volume_lots", "decision_errors", "tokens", "conservation", "wealth", "population", "staffing")
+STAGES = "population=[{from_round: 1, traders: 12}, {from_round: 3, traders: 32}, {from_round: 5, traders: 20}]"
 
 
 @pytest.fixture(scope="module")
@@ -22,13 +28,8 @@ def same_history(one: Path, other: Path) -> None:
     """Both journals are equal to the byte, and so is what was counted."""
     assert summary(one)["journal_sha256"] == summary(other)["journal_sha256"]
     assert (one / "journal.swarm").read_bytes() == (other / "journal.swarm").read_bytes()
-    for key in ("fills", "volume_lots", "decision_errors", "tokens", "conservation", "wealth"):
-        assert summary(one)[key] == summary(other)[key]
-
-
-def test_another_seed_gives_another_history(swarm: Swarm, local: Path, tmp_path: Path) -> None:
-    swarm("run", CONFIG, "--local", "--seed", "12", "--out", tmp_path / "other")
-    assert summary(local)["journal_sha256"] != summary(tmp_path / "other")["journal_sha256"]
+    for key in COUNTED:
+        assert summary(one)[key] == summary(other)[key], key
 
 
 def test_a_cluster_of_its_own_with_one_shard(swarm: Swarm, local: Path, tmp_path: Path) -> None:
@@ -47,46 +48,46 @@ def test_a_cluster_of_its_own_with_one_shard(swarm: Swarm, local: Path, tmp_path
     same_history(local, tmp_path / "ray")
 
 
-@pytest.mark.parametrize(("traders_per_actor", "shards"), [(4, 8), (1, 32)])
-def test_a_cluster_that_is_there(
-    swarm: Swarm, local: Path, tmp_path: Path, head: str, traders_per_actor: int, shards: int
-) -> None:
-    override = f"runtime.traders_per_actor={traders_per_actor}"
+def test_a_cluster_that_is_there(swarm: Swarm, local: Path, tmp_path: Path, head: str) -> None:
+    override = "runtime.traders_per_actor=4"
     done = swarm("run", CONFIG, "--address", head, "--set", override, "--out", tmp_path / "ray")
     assert done.returncode == 0, done.stderr
-    assert summary(tmp_path / "ray")["layout"]["shards"] == shards
+    assert summary(tmp_path / "ray")["layout"]["shards"] == 8
     same_history(local, tmp_path / "ray")
 
 
-def test_garbled_replies_were_among_it(local: Path) -> None:
+def test_garbled_replies_were_among_it_and_another_seed_has_another_history(local: Path) -> None:
     assert sum(summary(local)["decision_errors"].values()) > 0
+    assert summary(local)["journal_sha256"] != play(load(CONFIG, ("seed=12",))).journal_sha256
 
 
-def test_standing_orders_and_a_budget_are_the_same_over_shards(swarm: Swarm, tmp_path: Path, head: str) -> None:
-    keys = ("--set", "traders.standing.max_rounds=3", "--set", "budget.run_tokens=130000", "--set", "rounds=10")
-    done = swarm("run", CONFIG, "--local", *keys, "--out", tmp_path / "local")
-    assert done.returncode == 0, done.stderr
-    done = swarm(
-        "run", CONFIG, "--address", head, *keys, "--set", "runtime.traders_per_actor=5", "--out", tmp_path / "ray"
-    )
-    assert done.returncode == 0, done.stderr
-    same_history(tmp_path / "local", tmp_path / "ray")
-    found = summary(tmp_path / "ray")
-    assert found["staffing"] == summary(tmp_path / "local")["staffing"]
-    assert found["staffing"]["asleep"] > 0
-    assert found["staffing"]["held_back"] > 0
-    assert found["budget"]["spent_tokens"] <= 130_000
+@pytest.mark.parametrize(
+    ("changes", "shards"),
+    [
+        (("population=10", "runtime.traders_per_actor=1"), 10),
+        (("traders.standing.max_rounds=3", "budget.run_tokens=130000", "rounds=10", "runtime.traders_per_actor=5"), 7),
+        ((STAGES, "runtime.traders_per_actor=8"), 4),
+    ],
+    ids=["a shard for each trader", "standing orders and a budget", "traders that come and go"],
+)
+def test_a_run_is_the_same_however_it_is_sharded(changes: tuple[str, ...], shards: int, cluster: RunsOn) -> None:
+    config = load(CONFIG, changes)
+    one, other = play(config).summary, play(config, runs_on=cluster).summary
+    assert other["layout"]["shards"] == shards
+    for key in ("journal_sha256", "budget", *COUNTED):
+        assert one[key] == other[key], key
+    if config.budget.run_tokens:
+        assert other["staffing"]["asleep"] > 0
+        assert other["staffing"]["held_back"] > 0
+        assert other["budget"]["spent_tokens"] <= 130_000
 
 
-def test_traders_that_come_and_go_are_the_same_over_shards(swarm: Swarm, tmp_path: Path, head: str) -> None:
-    steps = "[{from_round: 1, traders: 12}, {from_round: 3, traders: 32}, {from_round: 5, traders: 20}]"
-    keys = ("--set", f"population={steps}", "--set", "rounds=6")
-    done = swarm("run", CONFIG, "--local", *keys, "--out", tmp_path / "local")
-    assert done.returncode == 0, done.stderr
-    done = swarm(
-        "run", CONFIG, "--address", head, *keys, "--set", "runtime.traders_per_actor=8", "--out", tmp_path / "ray"
-    )
-    assert done.returncode == 0, done.stderr
-    same_history(tmp_path / "local", tmp_path / "ray")
-    assert summary(tmp_path / "ray")["layout"]["shards"] == 4
-    assert summary(tmp_path / "ray")["population"] == summary(tmp_path / "local")["population"]
+def test_an_auction_is_the_same_however_it_is_sharded(cluster: RunsOn) -> None:
+    # The second term begins with what the memory holds of the first.
+    overrides = ("rounds=12", "population=24", "runtime.traders_per_actor=3", "traders.staffing.rounds=5")
+    config = load(Path("configs/auction.yaml"), overrides)
+    one, other = play(config).summary, play(config, runs_on=cluster).summary
+    assert other["layout"]["shards"] == 8
+    for key in ("journal_sha256", "auction", "compute", "tokens", "conservation"):
+        assert one[key] == other[key], key
+    assert one["auction"]["refined"] > 0

@@ -4,49 +4,55 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.conftest import Swarm, summary
+from swarm.config_file import load
+from swarm.planning import composed
+from swarm.runtime.fork import fork
+from swarm.runtime.play import Played, play
+from swarm.runtime.ports import IN_THIS_PROCESS, RunsOn
+from swarm.runtime.run import Session
+from swarm.simulation.folder import RunFolder
+from swarm.simulation.replay import replay
 
 pytestmark = pytest.mark.ray
 
 CONFIG = Path(__file__).parent / "regions.yaml"
 NAMES = ("dell", "lea", "weald")
+SCHEDULE = "population=[{from_round: 1, traders: 18}, {from_round: 3, traders: 30}, {from_round: 5, traders: 12}]"
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Played]:
+    """The run in one process that others are held against, and where its journals are."""
+    folder = tmp_path_factory.mktemp("local")
+    return folder, play(load(CONFIG), journals_in=folder)
 
 
 @pytest.mark.parametrize(("traders_per_actor", "shards"), [(100, 3), (5, 9)])
 def test_a_run_of_regions_is_the_same_on_a_cluster(
-    swarm: Swarm, tmp_path: Path, head: str, traders_per_actor: int, shards: int
+    local: tuple[Path, Played], tmp_path: Path, cluster: RunsOn, traders_per_actor: int, shards: int
 ) -> None:
-    local, ray = tmp_path / "local", tmp_path / "ray"
-    done = swarm("run", CONFIG, "--local", "--out", local)
-    assert done.returncode == 0, done.stderr
-    override = f"runtime.traders_per_actor={traders_per_actor}"
-    done = swarm("run", CONFIG, "--address", head, "--set", override, "--out", ray)
-    assert done.returncode == 0, done.stderr
-    layout = summary(ray)["layout"]
+    folder, one = local
+    config = load(CONFIG, (f"runtime.traders_per_actor={traders_per_actor}",))
+    other = play(config, runs_on=cluster, journals_in=tmp_path)
+    layout = other.summary["layout"]
     assert (layout["regions"], layout["shards"], layout["deployments"]) == (3, shards, 2)
     for key in ("journal_sha256", "regions", "decision_errors", "tokens", "conservation", "wealth"):
-        assert summary(local)[key] == summary(ray)[key]
+        assert one.summary[key] == other.summary[key], key
     for name in NAMES:
-        journal = Path("regions") / name / "journal.swarm"
-        assert (local / journal).read_bytes() == (ray / journal).read_bytes()
-    assert swarm("replay", ray).returncode == 0
+        mine, theirs = (RunFolder(kept).market(name).journal for kept in (folder, tmp_path))
+        assert mine.read_bytes() == theirs.read_bytes()
+    assert replay({name: RunFolder(tmp_path).market(name).journal for name in NAMES}, composed).holds
 
 
-SCHEDULE = "population=[{from_round: 1, traders: 18}, {from_round: 3, traders: 30}, {from_round: 5, traders: 12}]"
-
-
-@pytest.mark.parametrize("changes", [("market.margin={}",), (SCHEDULE,), ("market.margin={}", SCHEDULE)])
 def test_lending_regions_whose_traders_come_and_go_are_forked_alike_on_a_cluster(
-    swarm: Swarm, tmp_path: Path, head: str, changes: tuple[str, ...]
+    tmp_path: Path, cluster: RunsOn
 ) -> None:
     hashes = []
-    for name, where in (("local", ("--local",)), ("ray", ("--address", head))):
-        parent, child = tmp_path / name, tmp_path / f"{name}-fork"
-        keys = [word for change in changes for word in ("--set", change)]
-        done = swarm("run", CONFIG, *where, *keys, "--out", parent)
-        assert done.returncode == 0, done.stderr
-        done = swarm("fork", parent, "--at-round", "3", "--set", "seed=5", *where, "--out", child)
-        assert done.returncode == 0, done.stderr
-        hashes.append((summary(parent)["journal_sha256"], summary(child)["journal_sha256"]))
-        assert swarm("replay", child).returncode == 0
+    for name, runs_on in (("local", IN_THIS_PROCESS), ("ray", cluster)):
+        parent, child = RunFolder(tmp_path / name), RunFolder(tmp_path / f"{name}-fork")
+        ran = Session(runs_on, parent).execute(load(CONFIG, ("market.margin={}", SCHEDULE)))
+        fork(parent, 3, ("seed=5",), child)
+        went_on = Session(runs_on, child).resume()
+        hashes.append([one.record.summary["journal_sha256"] for one in (ran, went_on)])
+        assert replay(child.journals, composed).holds
     assert hashes[0] == hashes[1]

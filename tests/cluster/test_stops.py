@@ -12,8 +12,9 @@ import polars as pl
 import psutil
 import pytest
 
-from tests.cluster.conftest import CONFIG, SWARM, Swarm, descendants, end_tree, summary
+from tests.cluster.conftest import CONFIG, SWARM, Swarm, summary
 from tests.patience import patience
+from tests.processes import descendants, end_tree
 
 pytestmark = pytest.mark.ray
 

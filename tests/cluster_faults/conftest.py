@@ -6,25 +6,16 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
 import psutil
 import pytest
 
-from tests.cluster.conftest import (
-    SWARM,
-    Swarm,
-    descendants,
-    end_tree,
-    environment,
-    free_port,
-    summary,
-    swarm,
-    wait_for_port,
-)
+from tests.cluster.conftest import SWARM, Swarm, environment, summary, swarm, wait_for_port
 from tests.patience import patience
+from tests.processes import descendants, end_tree, free_port
 
 __all__ = ["Swarm", "environment", "swarm"]
 
@@ -149,13 +140,18 @@ def size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def start_run(nodes: Nodes, folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
-    """Start `swarm run` on the cluster."""
+@contextmanager
+def running(nodes: Nodes, folder: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    """`swarm run` on the cluster, ended with the block at the latest."""
     command = [*SWARM, "run", *arguments, "--quiet", "--address", nodes.address]
     if "--resume" not in arguments:
         command += ["--out", str(folder)]
     with log(folder).open("ab") as output:
-        return subprocess.Popen(command, env=nodes.environment, stdout=output, stderr=output)
+        process = subprocess.Popen(command, env=nodes.environment, stdout=output, stderr=output)
+    try:
+        yield process
+    finally:
+        end_tree(process)
 
 
 def log(folder: Path) -> Path:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.conftest import end_tree, summary
-from tests.cluster_faults.conftest import Start, Swarm, finish, get_going, kill_one, local_sha256, start_run
+from tests.cluster.conftest import summary
+from tests.cluster_faults.conftest import Start, Swarm, finish, get_going, kill_one, local_sha256, running
 from tests.patience import patience
 
 pytestmark = [pytest.mark.ray, pytest.mark.faults, pytest.mark.timeout(400)]
@@ -31,16 +31,13 @@ def test_market_and_shards_killed_in_turn_and_together_change_nothing(
     nodes: Start, undisturbed: str, tmp_path: Path
 ) -> None:
     cluster, folder = nodes(1), tmp_path / "run"
-    process = start_run(cluster, folder, str(CONFIG))
-    try:
+    with running(cluster, folder, str(CONFIG)) as process:
         get_going(process, folder)
         for victims in (["MarketActor"], ["ShardActor"], ["MarketActor", "ShardActor"], ["MarketActor"]):
             for victim in victims:
                 kill_one(cluster, victim)
             get_going(process, folder)
         finish(process, folder)
-    finally:
-        end_tree(process)
     done = summary(folder)
     assert done["journal_sha256"] == undisturbed, done["lost"]
     # A message that is sent while Ray restarts the market waits for it and is not lost, so not every kill is noticed.
@@ -56,8 +53,7 @@ def test_a_worker_node_killed_with_its_shards_and_the_market_too_changes_nothing
     nodes: Start, undisturbed: str, tmp_path: Path
 ) -> None:
     cluster, folder = nodes(2), tmp_path / "run"
-    process = start_run(cluster, folder, str(CONFIG))
-    try:
+    with running(cluster, folder, str(CONFIG)) as process:
         get_going(process, folder)
         with_shards = [n for n in cluster.workers if cluster.actors("ShardActor", n)]
         assert with_shards, "no shard lives on a worker node"
@@ -65,8 +61,6 @@ def test_a_worker_node_killed_with_its_shards_and_the_market_too_changes_nothing
         kill_one(cluster, "MarketActor")
         get_going(process, folder, 1_000)
         finish(process, folder)
-    finally:
-        end_tree(process)
     done = summary(folder)
     assert done["journal_sha256"] == undisturbed, done["lost"]
 
@@ -75,23 +69,17 @@ def test_a_run_whose_head_is_killed_goes_on_with_resume_on_another_cluster(
     nodes: Start, swarm: Swarm, undisturbed: str, tmp_path: Path
 ) -> None:
     cluster, folder = nodes(1), tmp_path / "run"
-    process = start_run(cluster, folder, str(CONFIG))
-    try:
+    with running(cluster, folder, str(CONFIG)) as process:
         get_going(process, folder)
         cluster.kill(cluster.head)
         assert process.wait(timeout=patience(120)) != 0
-    finally:
-        end_tree(process)
-        cluster.end()
+    cluster.end()
     second = nodes(0)
-    process = start_run(second, folder, "--resume", str(folder))
-    try:
+    with running(second, folder, "--resume", str(folder)) as process:
         get_going(process, folder)
         # The driver itself is killed this time, and the run comes to its end without any cluster.
         process.kill()
         process.wait()
-    finally:
-        end_tree(process)
     done = swarm("run", "--resume", folder, "--local", "--quiet")
     assert done.returncode == 0, done.stderr
     assert summary(folder)["journal_sha256"] == undisturbed
@@ -103,8 +91,7 @@ def test_a_head_killed_together_with_others_leaves_a_run_that_goes_on_with_resum
     nodes: Start, swarm: Swarm, undisturbed: str, tmp_path: Path, victims: list[str]
 ) -> None:
     cluster, folder = nodes(1), tmp_path / "run"
-    process = start_run(cluster, folder, str(CONFIG))
-    try:
+    with running(cluster, folder, str(CONFIG)) as process:
         get_going(process, folder)
         # One after the other at once, so that nobody has the time to come back.
         for victim in victims:
@@ -114,15 +101,10 @@ def test_a_head_killed_together_with_others_leaves_a_run_that_goes_on_with_resum
                 kill_one(cluster, victim)
         cluster.kill(cluster.head)
         assert process.wait(timeout=patience(120)) != 0
-    finally:
-        end_tree(process)
-        cluster.end()
+    cluster.end()
     second = nodes(1)
-    process = start_run(second, folder, "--resume", str(folder))
-    try:
+    with running(second, folder, "--resume", str(folder)) as process:
         finish(process, folder)
-    finally:
-        end_tree(process)
     done = summary(folder)
     assert done["journal_sha256"] == undisturbed
     assert done["resumed_after_round"] > 0
@@ -133,8 +115,7 @@ def test_models_that_are_killed_with_a_shard_and_the_market_are_asked_again(
     nodes: Start, swarm: Swarm, tmp_path: Path
 ) -> None:
     cluster, folder = nodes(1), tmp_path / "run"
-    process = start_run(cluster, folder, str(WITH_MODELS))
-    try:
+    with running(cluster, folder, str(WITH_MODELS)) as process:
         get_going(process, folder)
         for victims in (
             ["ServeReplica"],
@@ -146,8 +127,6 @@ def test_models_that_are_killed_with_a_shard_and_the_market_are_asked_again(
                 kill_one(cluster, victim)
             get_going(process, folder)
         finish(process, folder)
-    finally:
-        end_tree(process)
     done = summary(folder)
     assert done["journal_sha256"] == local_sha256(swarm, tmp_path / "local", WITH_MODELS), done["decision_errors"]
     assert done["late_turns"] == 0

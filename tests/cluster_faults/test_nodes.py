@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from swarm.simulation.folder import RunFolder
-from tests.cluster.conftest import Swarm, end_tree, free_port, summary
+from tests.cluster.conftest import Swarm, summary
 from tests.cluster_faults.conftest import (
     Nodes,
     Start,
@@ -18,11 +18,12 @@ from tests.cluster_faults.conftest import (
     get_going,
     local_sha256,
     log,
-    start_run,
+    running,
     wait_until,
     while_running,
 )
 from tests.patience import patience
+from tests.processes import free_port
 
 pytestmark = [pytest.mark.ray, pytest.mark.faults, pytest.mark.timeout(600)]
 
@@ -36,8 +37,7 @@ def test_a_worker_is_lost_and_another_joins_in_the_middle_of_a_run(nodes: Start,
     cluster, folder = nodes(2, loopback=True), tmp_path / "run"
     port = free_port()
     hub = f"http://127.0.0.1:{port}/metrics"
-    process = start_run(cluster, folder, str(CONFIG), *CHANGES, "--set", f"runtime.metrics_port={port}")
-    try:
+    with running(cluster, folder, str(CONFIG), *CHANGES, "--set", f"runtime.metrics_port={port}") as process:
         get_going(process, folder)
         first, second = cluster.workers
         assert [hosted(cluster, node) for node in (cluster.head, first, second)] == [2, 2, 2]
@@ -56,8 +56,6 @@ def test_a_worker_is_lost_and_another_joins_in_the_middle_of_a_run(nodes: Start,
         assert metric(hub, "swarm_rounds_total") > rounds
         assert metric(hub, "swarm_shards") == SHARDS
         finish(process, folder)
-    finally:
-        end_tree(process)
     done = summary(folder)
     assert done["journal_sha256"] == local_sha256(swarm, tmp_path / "local", CONFIG, *CHANGES), done["lost"]
     layout = done["layout"]
@@ -95,18 +93,12 @@ def test_shards_keep_to_nodes_with_a_label_which_some_node_must_have(nodes: Star
     cluster, folder = nodes(0, loopback=True), tmp_path / "run"
     cluster.add_worker("--labels=zone=east")
     placed = ("--set", "rounds=3", "--set")
-    process = start_run(cluster, folder, str(CONFIG), *placed, "runtime.placement=zone=east")
-    try:
+    with running(cluster, folder, str(CONFIG), *placed, "runtime.placement=zone=east") as process:
         finish(process, folder)
-    finally:
-        end_tree(process)
     assert summary(folder)["layout"]["shards_by_node"] == {"127.0.0.3": 12}
     nowhere = tmp_path / "nowhere"
-    process = start_run(cluster, nowhere, str(CONFIG), *placed, "runtime.placement=zone=west")
-    try:
+    with running(cluster, nowhere, str(CONFIG), *placed, "runtime.placement=zone=west") as process:
         assert process.wait(timeout=patience(110)) == 2
-    finally:
-        end_tree(process)
     said = log(nowhere).read_text().strip().splitlines()
     assert len(said) == 1, said
     assert "runtime.placement: none of the cluster's 2 nodes has zone=west; their labels are: zone=east" in said[0]
@@ -127,19 +119,13 @@ def test_a_token_that_is_missing_or_wrong_is_one_line(nodes: Start, tmp_path: Pa
     ):
         cluster.environment = kept | settings
         log(folder).unlink(missing_ok=True)
-        process = start_run(cluster, folder, str(CONFIG))
-        try:
+        with running(cluster, folder, str(CONFIG)) as process:
             assert process.wait(timeout=patience(110)) == 2
-        finally:
-            end_tree(process)
         said = log(folder).read_text().strip().splitlines()
         assert len(said) == 1, said
         assert reason in said[0]
         assert "set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH" in said[0]
     # The path alone is enough: the mode follows from what the cluster asks for.
     cluster.environment = kept | {"RAY_AUTH_TOKEN_PATH": path}
-    process = start_run(cluster, folder, str(CONFIG), "--set", "rounds=2")
-    try:
+    with running(cluster, folder, str(CONFIG), "--set", "rounds=2") as process:
         finish(process, folder)
-    finally:
-        end_tree(process)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.conftest import SWARM, end_tree, summary
-from tests.cluster_faults.conftest import Nodes, Swarm, size, wait_until
+from tests.cluster.conftest import summary
+from tests.cluster_faults.conftest import Nodes, Swarm, running, size, wait_until
 from tests.patience import patience
 
 pytestmark = [pytest.mark.ray, pytest.mark.faults, pytest.mark.timeout(600)]
@@ -28,12 +28,6 @@ def get_going(process: subprocess.Popen[bytes], folder: Path, grown: int = 10_00
     wait_until(have_grown, 120, "the run did not get going")
 
 
-def start_run(nodes: Nodes, folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
-    command = [*SWARM, "run", *arguments, "--quiet", "--address", nodes.address]
-    with folder.with_suffix(".log").open("ab") as output:
-        return subprocess.Popen(command, env=nodes.environment, stdout=output, stderr=output)
-
-
 def test_markets_that_are_killed_and_a_driver_that_is_killed_change_nothing(
     nodes: Callable[[int], Nodes], swarm: Swarm, tmp_path: Path
 ) -> None:
@@ -41,8 +35,7 @@ def test_markets_that_are_killed_and_a_driver_that_is_killed_change_nothing(
     done = swarm("run", CONFIG, "--local", "--quiet", "--out", undisturbed)
     assert done.returncode == 0, done.stderr
     cluster, folder = nodes(0), tmp_path / "run"
-    process = start_run(cluster, folder, str(CONFIG), "--out", str(folder))
-    try:
+    with running(cluster, folder, str(CONFIG)) as process:
         for victim in (0, 2, 1):
             get_going(process, folder)
             markets = wait_until(lambda: cluster.actors("MarketActor"), 30, "no market is there to be killed")
@@ -50,13 +43,8 @@ def test_markets_that_are_killed_and_a_driver_that_is_killed_change_nothing(
         get_going(process, folder)
         process.kill()
         process.wait()
-    finally:
-        end_tree(process)
-    process = start_run(cluster, folder, "--resume", str(folder))
-    try:
+    with running(cluster, folder, "--resume", str(folder)) as process:
         assert process.wait(timeout=patience(360)) == 0, folder.with_suffix(".log").read_text()
-    finally:
-        end_tree(process)
     assert summary(folder)["journal_sha256"] == summary(undisturbed)["journal_sha256"]
     assert summary(folder)["resumed_after_round"] > 0
     for name in NAMES:

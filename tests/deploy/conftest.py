@@ -3,7 +3,6 @@
 import os
 import shlex
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -15,16 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from tests.deploy.operations import documented
 from tests.patience import patience
+from tests.processes import end_tree, free_port
 
 BIN = Path(sys.executable).parent
 START_S = 240.0
-END_S = 20.0
-GONE_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -38,14 +35,6 @@ class Head:
     def home(self) -> Path:
         """The home folder of who works on it."""
         return Path(self.environment["HOME"])
-
-
-def free_port() -> int:
-    """A port nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def shell(command: str, environment: dict[str, str], cwd: Path, timeout_s: float) -> subprocess.CompletedProcess[str]:
@@ -98,7 +87,7 @@ def reachable(home: dict[str, str]) -> Iterator[Head]:
             _wait(f"{address}/api/version", environment, process, Path(log.name))
             yield Head(environment, serve_port)
         finally:
-            _end(process)
+            end_tree(process)
 
 
 @pytest.fixture(scope="module")
@@ -119,18 +108,3 @@ def _wait(url: str, environment: dict[str, str], process: subprocess.Popen[Any],
         except OSError:
             time.sleep(0.5)
     raise RuntimeError(f"the Ray head did not start: {log.read_text()[-2000:]}")
-
-
-def _end(process: subprocess.Popen[Any]) -> None:
-    """End the head and everything below it, by its own ids."""
-    tree = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
-    process.terminate()
-    try:
-        process.wait(END_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-    for orphan in tree:
-        if orphan.is_running():
-            orphan.kill()
-    psutil.wait_procs(tree, timeout=GONE_S)

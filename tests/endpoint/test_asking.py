@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -67,8 +68,8 @@ def test_what_a_section_may_not_hold_is_named_and_no_secret_is_shown(section: di
     assert "s3cret" not in str(raised.value)
 
 
-def test_azures_ways_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AZURE_KEY", "sesame")
+def head_of(client_of: Callable[[str], OpenAIClient]) -> bytes:
+    """The head of one request, as it comes to the address that `client_of` is told; it is answered."""
     heads: list[bytes] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -81,16 +82,28 @@ def test_azures_ways_work(monkeypatch: pytest.MonkeyPatch) -> None:
     async def run() -> ModelReply:
         server = await asyncio.start_server(serve, "127.0.0.1", 0)
         async with server:
-            model = entry(
-                base_url=f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/openai/deployments/d",
+            client = client_of(f"127.0.0.1:{server.sockets[0].getsockname()[1]}")
+            return (await client.complete([request(1)], 5.0))[0]
+
+    assert asyncio.run(run()).finish_reason == "stop"
+    [head] = heads
+    return head
+
+
+def test_azures_ways_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AZURE_KEY", "sesame")
+
+    def azure(address: str) -> OpenAIClient:
+        return OpenAIClient(
+            entry(
+                base_url=f"http://{address}/openai/deployments/d",
                 api_key_env="AZURE_KEY",
                 api_key_header="api-key",
                 request={"query": {"api-version": "2024-10-21"}, "headers": {"X-Team": "wood"}},
             )
-            return (await OpenAIClient(model).complete([request(1)], 5.0))[0]
+        )
 
-    assert asyncio.run(run()).finish_reason == "stop"
-    [head] = heads
+    head = head_of(azure)
     assert head.startswith(b"POST /openai/deployments/d/chat/completions?api-version=2024-10-21 HTTP/1.1\r\n")
     assert b"\r\napi-key: sesame\r\n" in head
     assert b"\r\nX-Team: wood\r\n" in head
@@ -114,26 +127,13 @@ def test_proxies_of_the_environment_are_taken_but_never_for_loopback(monkeypatch
 
 
 def test_a_request_goes_through_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    heads: list[bytes] = []
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        heads.append(await reader.readuntil(b"\r\n\r\n"))
-        answer = chat('"x"')
-        writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(answer) + answer)
-        await writer.drain()
-        writer.close()
+    def behind_the_proxy(address: str) -> OpenAIClient:
+        monkeypatch.setenv("http_proxy", f"http://me:pw@{address}")
+        return OpenAIClient(entry(base_url="http://models.invalid/v1", retries=0))
 
-    async def run() -> ModelReply:
-        server = await asyncio.start_server(serve, "127.0.0.1", 0)
-        async with server:
-            address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
-            monkeypatch.setenv("http_proxy", f"http://me:pw@{address}")
-            monkeypatch.delenv("no_proxy", raising=False)
-            monkeypatch.delenv("NO_PROXY", raising=False)
-            client = OpenAIClient(entry(base_url="http://models.invalid/v1", retries=0))
-            return (await client.complete([request(1)], 5.0))[0]
-
-    assert asyncio.run(run()).finish_reason == "stop"
-    [head] = heads
+    head = head_of(behind_the_proxy)
     assert head.startswith(b"POST http://models.invalid/v1/chat/completions HTTP/1.1\r\n")
     assert b"\r\nProxy-Authorization: Basic " in head

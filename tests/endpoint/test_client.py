@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 
 from swarm.agents.decision import Decision, DecisionError, engine_failure, read_reply
+from swarm.agents.policies.orders import answer
 from swarm.llm.engines.openai.breaker import CircuitBreaker
 from swarm.llm.engines.openai.client import OpenAIClient
 from swarm.llm.engines.openai.config import OpenAIModel
 from swarm.llm.fake_faults import FAULTS, parse_faults
 from swarm.llm.fake_model import FakeModel
 from swarm.llm.protocol import ModelReply, ModelRequest
-from swarm.llm.scripted import answer
 from swarm.llm.strict import strict_schema
 from swarm.simulation.traders import kept_open
 from tests.endpoint.fake_endpoint import Serve

@@ -1,17 +1,19 @@
 """A form of markets that asks for one number: which of some offers a trader makes, each of one lot near the price."""
 
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from swarm.agents.decision import Decision, DecisionError, OrderWish, Reading
 from swarm.agents.forms.protocol import FormPlugin, FormTerms
 from swarm.agents.observation import Observation, PublicView
 from swarm.agents.prompt import Prompt, public_text, render
+from swarm.llm.engines.scripted.policy import Policy
+from swarm.llm.entry import Temperament
+from swarm.llm.protocol import Message
 
 
 class OffersForm:
-    """Every function depends on its arguments alone, so a replay finds the offer that was chosen."""
-
     name, stands = "offers", False
 
     def __init__(self, terms: FormTerms) -> None:
@@ -41,7 +43,7 @@ class OffersForm:
         return rendered.tokens if rendered else 0
 
     def schema(self, seen: Observation, row: int) -> dict[str, Any]:
-        return {"type": "integer", "minimum": 0, "maximum": len(self.offers(seen, row))}
+        return {"type": "integer", "minimum": 0, "maximum": len(self.offers(seen, row)), "title": self.name}
 
     def read(self, text: str, cut: bool, seen: Observation, row: int) -> Reading[Decision]:
         offers, number = self.offers(seen, row), text.strip()
@@ -50,4 +52,9 @@ class OffersForm:
         return Reading(Decision(orders=(offers[int(number) - 1],) if int(number) else ()))
 
 
+def offer(temperament: Temperament, messages: Sequence[Message], seed: int, schema: dict[str, Any]) -> str:
+    return str(1 + seed % schema["maximum"]) if schema["maximum"] else "0"
+
+
 FORM = FormPlugin("offers", "The number of one of some offers.", OffersForm)
+POLICY = Policy("offers", lambda schema: schema.get("title") == "offers", offer, {})

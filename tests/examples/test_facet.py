@@ -19,13 +19,6 @@ from swarm.simulation.replay import replay
 CONFIG: dict[str, Any] = {"rounds": 10, "population": 15, "traders": {"minds": {"zip": 1}}}
 
 
-class Quiet:
-    """Tells nobody."""
-
-    def phase(self, text: str) -> None:
-        """Say nothing."""
-
-
 def test_a_facet_is_kept_shown_and_replayed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     without = Session(RunsOn(local=True), RunFolder(tmp_path / "without")).execute(resolve(CONFIG))
     monkeypatch.setenv(VARIABLE, "tests.examples.activity")

@@ -23,6 +23,7 @@ from swarm.simulation.parties import PartyPlugin
 from swarm.simulation.party import Act, Announce, Move, Quote, Reprice, RoundView, Say
 from swarm.simulation.replay import replay
 from tests.examples import patron
+from tests.playing import Outcomes
 
 CONFIG: dict[str, Any] = {
     "seed": 6,
@@ -38,17 +39,6 @@ REGIONS = {"regions": {"names": ["east", "west"], "travellers": 2}, "population"
 @pytest.fixture
 def _at_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, "tests.examples.patron")
-
-
-class Outcomes:
-    def __init__(self) -> None:
-        self.rounds: list[RoundOutcome] = []
-
-    def started(self, *_: object) -> None:
-        pass
-
-    def round_done(self, outcome: RoundOutcome) -> None:
-        self.rounds.append(outcome)
 
 
 def played(folder: Path, monkeypatch: pytest.MonkeyPatch, **changes: Any) -> tuple[Played, list[RoundOutcome]]:

@@ -27,7 +27,7 @@ from swarm.simulation.folder import RunFolder
 from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.replay import replay
 from tests.examples.tariff import Tariff
-from tests.unit.test_shards_agree import SplitTraders
+from tests.playing import Outcomes, SplitTraders
 
 CONFIG: dict[str, Any] = {
     "seed": 6,
@@ -46,17 +46,6 @@ STEPS = {"population": [{"from_round": 1, "traders": 16}, {"from_round": 4, "tra
 @pytest.fixture(autouse=True)
 def _at_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, "tests.examples.tariff")
-
-
-class Outcomes:
-    def __init__(self) -> None:
-        self.rounds: list[RoundOutcome] = []
-
-    def started(self, *_: object) -> None:
-        pass
-
-    def round_done(self, outcome: RoundOutcome) -> None:
-        self.rounds.append(outcome)
 
 
 def staffed(**keys: Any) -> dict[str, Any]:

@@ -27,21 +27,22 @@ from swarm.agents.shard import Shard, ShardAnswer
 from swarm.config_file import resolve
 from swarm.errors import ClusterError, OutputError
 from swarm.llm.engines.scripted.config import ScriptedModel
-from swarm.llm.scripted import ScriptedEngine
+from swarm.llm.engines.scripted.engine import ScriptedEngine
 from swarm.market import commands
 from swarm.market.orders import Int64
 from swarm.planning import compose, composed
+from swarm.runtime.play import play
 from swarm.scenarios.protocol import MarketState
 from swarm.simulation import history
+from swarm.simulation import world as markets
 from swarm.simulation.entries import Decided
 from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.market import Market, MarketPlan, OutOfStep
-from swarm.simulation.plan import RunPlan
+from swarm.simulation.plan import RunPlan, WorldPlan
 from swarm.simulation.remote import Lost, RemoteMarket, RemoteTraders, split
 from swarm.simulation.replay import replay
 from swarm.simulation.snapshot import SnapshotFolder
-from swarm.simulation.traders import Gathered, LocalTraders, RecordedTraders, ResumedTraders
-from swarm.simulation.world import run_rounds
+from swarm.simulation.traders import Gathered, RecordedTraders, ResumedTraders
 
 ROUNDS = 6
 CONFIGS = 6
@@ -390,10 +391,7 @@ def simulate(seed: int) -> Result:
 @cache
 def undisturbed(variant: int) -> str:
     """The hash of the run that nothing befalls."""
-    plan = _plan(_config(variant))
-    market = Market(plan.market, None)
-    run_rounds(plan, market, LocalTraders(plan.shard, {m.name: _engine(m) for m in plan.models}))
-    return market.close().journal_sha256
+    return play(resolve(_config(variant))).journal_sha256
 
 
 def _live(world: World, record: dict[str, Any], path: Path, witness: Witness) -> str:
@@ -406,7 +404,7 @@ def _live(world: World, record: dict[str, Any], path: Path, witness: Witness) ->
     asked = RemoteTraders(links.parts, links, HARMLESS, lambda: False)
     recorded = RecordedTraders(plan.shards_by_round(), past.decisions if past else {})
     try:
-        run_rounds(plan, market, ResumedTraders(recorded, asked), (witness,))
+        markets.World(WorldPlan.of(plan), [(market, ResumedTraders(recorded, asked))], (witness,)).play()
         return market.close().journal_sha256
     except DriverDied:
         world.halts["the driver died"] += 1
@@ -451,8 +449,11 @@ class _Recomputing(RecordedTraders):
 
 def _learned_from_the_record(path: Path) -> None:
     past = history.read(path)
-    plan = history.recorded_plan([past], composed).run
-    run_rounds(plan, Market(plan.market, None), _Recomputing(plan, past.decisions))
+    play(
+        resolve(past.config_record),
+        plan=history.recorded_plan([past], composed),
+        traders=lambda plan, _: _Recomputing(plan, past.decisions),
+    )
 
 
 def _config(variant: int) -> dict[str, Any]:

@@ -16,17 +16,17 @@ import pytest
 from swarm.config_file import resolve
 from swarm.errors import JournalError, SwarmError
 from swarm.planning import compose, composed
+from swarm.runtime.play import play
 from swarm.simulation import history
 from swarm.simulation.entries import KINDS
 from swarm.simulation.journal import JournalReader, JournalWriter
 from swarm.simulation.market import Market
-from swarm.simulation.plan import Fork, RunPlan
+from swarm.simulation.plan import Fork, RunPlan, WorldPlan
 from swarm.simulation.record import Recorder
 from swarm.simulation.replay import replay
 from swarm.simulation.snapshot import Snapshot, SnapshotFolder
 from swarm.simulation.traders import RecordedTraders, ResumedTraders
-from swarm.simulation.world import run_rounds
-from tests.golden.test_golden_runs import Phased
+from tests.playing import Phased
 
 CONFIG: dict[str, Any] = {
     "seed": 11,
@@ -90,9 +90,13 @@ def recorded(folder: Path) -> list[Any]:
     path = folder / "journal.swarm"
     future = plan_of(CONFIG | {"rounds": 4, "market": {"rationing": "pro_rata"}})
     plan = replace(plan_of(CONFIG), fork=Fork(2, "0" * 64, ("rounds=4",), future))
-    market = Market(replace(plan.market, snapshot_rounds=2), path, snapshots_in_background=False)
-    assert run_rounds(plan, market, Phased(plan)) == 4
-    market.close()
+    played = play(
+        resolve(CONFIG),
+        plan=WorldPlan.of(plan),
+        traders=lambda plan, _: Phased(plan),
+        new_market=lambda plan, _: Market(replace(plan, snapshot_rounds=2), path, snapshots_in_background=False),
+    )
+    assert played.rounds == 4
     return list(JournalReader(path))
 
 
@@ -140,14 +144,14 @@ def changed(records: list[Any], number: int, where: Path_, wrong: Any) -> list[A
 
 def resumed(path: Path) -> str:
     past = history.read(path)
-    plan = history.recorded_plan([past], composed).run
-    market = Market(plan.market, path)
-    try:
-        traders = ResumedTraders(RecordedTraders(plan.shards_by_round(), past.decisions), Phased(plan.last))
-        run_rounds(plan, market, traders, (Recorder(),))
-    finally:
-        market.close()
-    return market.journal.sha256
+    return play(
+        resolve(past.config_record),
+        plan=history.recorded_plan([past], composed),
+        traders=lambda plan, _: ResumedTraders(
+            RecordedTraders(plan.shards_by_round(), past.decisions), Phased(plan.last)
+        ),
+        new_market=lambda plan, _: Market(plan, path),
+    ).journal_sha256
 
 
 def ends_well(path: Path, *, also_resume: bool) -> str:

@@ -30,11 +30,6 @@ CONFIG: dict[str, Any] = {
 }
 
 
-class Quiet:
-    def phase(self, text: str) -> None:
-        pass
-
-
 def pins_of(folder: Path) -> dict[str, Any]:
     """The hashes, and figures that say in which direction a changed history went."""
     result = Session(RunsOn(local=True), RunFolder(folder)).execute(resolve(CONFIG))

@@ -5,29 +5,23 @@ Four of the journals are kept whole, so that a change of their form is seen as o
 `python -m pytest tests/golden --regenerate-goldens` does that, and the change of its files shows what else changed.
 """
 
-import asyncio
 import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
-from swarm.agents.memory import Memory
-from swarm.agents.observation import Observation
-from swarm.agents.shard import Shard
 from swarm.config_file import resolve
-from swarm.llm import engines
 from swarm.planning import compose, composed
+from swarm.runtime.play import play
 from swarm.simulation.journal import JournalReader
 from swarm.simulation.journal_disk import head_path
 from swarm.simulation.market import Market
-from swarm.simulation.plan import Fork, RunPlan
-from swarm.simulation.record import Recorder, RunRecord
+from swarm.simulation.plan import Fork, RunPlan, WorldPlan
+from swarm.simulation.record import RunRecord
 from swarm.simulation.replay import replay
-from swarm.simulation.traders import Gathered, gather
-from swarm.simulation.world import run_rounds
+from tests.playing import Phased
 
 FOLDER = Path(__file__).parent
 PINS = FOLDER / "pins.json"
@@ -155,30 +149,15 @@ def kept(name: str) -> Path:
     return FOLDER / f"{name}.swarm"
 
 
-class Phased:
-    """Traders who are asked under the plan that holds in a round, and keep over a fork what they have learned."""
-
-    def __init__(self, plan: RunPlan) -> None:
-        self.plans = sorted(plan.shards_by_round().items(), reverse=True)
-        self.clients = {m.name: engines.in_process(m) for m in (*plan.models, *plan.last.models)}
-        self.memory = Memory.empty()
-
-    def decide(self, seen: Observation) -> Gathered:
-        plan = next(plan for first, plan in self.plans if first <= seen.public.round)
-        answer = asyncio.run(Shard(plan, self.clients).decide(seen, self.memory))
-        self.memory = self.memory.updated(answer.memory)
-        return gather([answer], np.empty(0, dtype=np.int64))
-
-    def remember(self, memory: Memory) -> None:
-        self.memory = memory
-
-
 def run(name: str, journal: Path | None) -> RunRecord:
-    plan, recorder = plan_of(name), Recorder()
-    market = Market(plan.market, journal)
-    traders = Phased(plan)
-    run_rounds(plan, market, traders, (recorder,))
-    return recorder.finish(market.close(), {})
+    """The record of a run, whose journal is kept where one is named."""
+    plan = plan_of(name)
+    return play(
+        resolve(plan.config_record),
+        plan=WorldPlan.of(plan),
+        traders=lambda plan, _: Phased(plan),
+        new_market=lambda plan, _: Market(plan, journal),
+    ).record
 
 
 def pins_of(name: str, journal: Path | None = None) -> dict[str, Any]:

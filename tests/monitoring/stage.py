@@ -4,7 +4,6 @@ import json
 import os
 import secrets
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -18,9 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from tests.patience import patience
+from tests.processes import end_tree, free_port
 
 CONFIG = Path(__file__).parent / "stage.yaml"
 START_TIMEOUT_S = 90
@@ -66,7 +64,7 @@ def played(prometheus: Path, *overrides: str) -> Iterator[Stage]:
     folder = Path(tempfile.mkdtemp(prefix="swarm-stage-", dir="/tmp"))
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
-        gcs, ray_metrics, swarm_metrics, web, endpoint = (_free_port() for _ in range(5))
+        gcs, ray_metrics, swarm_metrics, web, endpoint = (free_port() for _ in range(5))
         environment = _environment(folder)
         (folder / "prometheus.yml").write_text(_prometheus_config(ray_metrics, swarm_metrics))
 
@@ -89,7 +87,7 @@ def played(prometheus: Path, *overrides: str) -> Iterator[Stage]:
         head = ["-m", "ray.scripts.scripts", "start", "--head", "--block", f"--port={gcs}", "--num-cpus=4"]
         head += [f"--metrics-export-port={ray_metrics}", "--include-dashboard=false", "--disable-usage-stats"]
         head += [f"--temp-dir={folder / 'ray'}", f"--object-store-memory={100 * 2**20}"]
-        head += [f"--ray-client-server-port={_free_port()}", f"--dashboard-agent-listen-port={_free_port()}"]
+        head += [f"--ray-client-server-port={free_port()}", f"--dashboard-agent-listen-port={free_port()}"]
         started("ray", [PYTHON, *head], lambda: _listens(gcs) and _answers(f"http://127.0.0.1:{ray_metrics}/metrics"))
 
         begin_s = time.time()
@@ -137,16 +135,7 @@ def _process(
         try:
             yield process
         finally:
-            tree = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
-            process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(timeout=20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-            for orphan in tree:
-                if orphan.is_running():
-                    orphan.kill()
+            end_tree(process)
 
 
 def _wait_until(up: Callable[[], bool], process: subprocess.Popen[bytes], log: Path) -> None:
@@ -155,13 +144,6 @@ def _wait_until(up: Callable[[], bool], process: subprocess.Popen[bytes], log: P
         if process.poll() is not None or time.monotonic() > deadline:
             raise RuntimeError(f"{log.stem} did not start: {log.read_text(errors='replace')[-2_000:]}")
         time.sleep(0.2)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _listens(port: int) -> bool:

@@ -22,6 +22,7 @@ from swarm.agents.memory import Memory
 from swarm.agents.observation import Observation
 from swarm.agents.plan import ShardPlan
 from swarm.agents.shard import Shard
+from swarm.config import RunConfig
 from swarm.config_file import resolve
 from swarm.errors import ConfigError
 from swarm.llm import engines
@@ -30,18 +31,18 @@ from swarm.monitoring.hub import Hub, run_label
 from swarm.monitoring.metrics import FIXED_SETS, METRICS
 from swarm.monitoring.port import exported
 from swarm.planning import compose
+from swarm.runtime.play import Played, play
 from swarm.runtime.ports import RunsOn
 from swarm.runtime.run import Session
 from swarm.scenarios.protocol import MarketState
 from swarm.simulation.folder import RunFolder
 from swarm.simulation.loop import RoundOutcome, Watcher
-from swarm.simulation.market import Market, MarketPlan, MarketPort
-from swarm.simulation.plan import Fork, RunPlan
-from swarm.simulation.record import Recorder
+from swarm.simulation.market import Market, MarketPlan
+from swarm.simulation.plan import Fork, RunPlan, WorldPlan
 from swarm.simulation.remote import Lost, RemoteMarket
-from swarm.simulation.traders import Gathered, LocalTraders, TradersPort, gather
-from swarm.simulation.world import run_rounds
+from swarm.simulation.traders import Gathered, gather
 from tests.monitoring.conftest import Prometheus
+from tests.playing import Phased
 
 CONFIG: dict[str, Any] = {
     "name": "small",
@@ -132,24 +133,23 @@ def total(found: Samples, name: str, **labels: str) -> float:
     return sum(v for (n, have), v in found.items() if n == name and frozenset(labels.items()) <= have)
 
 
+def configured(**changes: Any) -> RunConfig:
+    return resolve(CONFIG | changes)
+
+
 def planned(**changes: Any) -> RunPlan:
-    return compose(resolve(CONFIG | changes)).run
+    return compose(configured(**changes)).run
 
 
 def hub_of(plan: RunPlan, folder: Path, **more: Any) -> Hub:
     return Hub(plan, "one process", folder, clock=lambda: 1_000.0, **more)
 
 
-def clients_of(plan: RunPlan) -> dict[str, ModelClient]:
-    return {m.name: engines.in_process(m) for m in plan.models}
-
-
-def run(
-    plan: RunPlan, *watchers: Watcher, market: MarketPort | None = None, traders: TradersPort | None = None
-) -> None:
-    """The whole run in this process."""
-    market = market or Market(plan.market, None)
-    assert run_rounds(plan, market, traders or LocalTraders(plan.shard, clients_of(plan)), watchers) == plan.rounds
+def run(plan: RunPlan, *watchers: Watcher, **how: Any) -> Played:
+    """The whole run of a plan in this process."""
+    played = play(resolve(plan.config_record), *watchers, plan=WorldPlan.of(plan), **how)
+    assert played.rounds == plan.rounds
+    return played
 
 
 class FragileLink:
@@ -218,8 +218,7 @@ def test_only_traders_that_are_there_are_shown_and_counted(tmp_path: Path) -> No
     plan = planned(population=steps, rounds=6)
     hub = hub_of(plan, tmp_path)
     once = Once(hub)
-    clients: dict[str, ModelClient] = {m.name: engines.in_process(m) for m in plan.models}
-    run_rounds(plan, Market(plan.market, None), LocalTraders(plan.shard, clients), (hub, once))
+    run(plan, hub, once)
     turns = 0.0
     for round_, present in enumerate([12, 12, 12, 40, 40, 20, 20]):
         found = once.seen[round_]
@@ -250,8 +249,8 @@ def test_series_do_not_grow_with_restarts_of_the_market(tmp_path: Path) -> None:
     # The opening is call 1; each round has three: a death before, one after the orders, one in the end of a round.
     market = RemoteMarket(FragileLink(plan.market, tmp_path / "journal.swarm", {5: False, 14: True, 25: True}), 60.0)
     hub.attach(1, lambda: len(market.outages_s))
-    looks, recorder = Once(hub), Recorder()
-    run(plan, recorder, hub, looks, market=market)
+    looks = Once(hub)
+    run(plan, hub, looks, new_market=lambda *_: market)
     last = looks.seen[plan.rounds]
     assert set(last) == set(looks.seen[1])
     assert value(last, "swarm_market_restarts_total") == 3
@@ -288,11 +287,9 @@ def test_labels_are_of_closed_sets_and_names_follow_the_rules() -> None:
 
 def test_the_figures_are_those_of_the_record(tmp_path: Path) -> None:
     plan = planned()
-    hub, recorder = hub_of(plan, tmp_path), Recorder()
-    market = Market(plan.market, tmp_path / "journal.swarm")
-    run(plan, recorder, hub, market=market)
+    hub = hub_of(plan, tmp_path)
+    record = run(plan, hub, journals_in=tmp_path).record
     found = samples(hub)
-    record = recorder.finish(market.close(), {})
     summary, tables = record.summary, record.tables
     assert total(found, "swarm_rounds_total") == summary["rounds"] == 12
     assert total(found, "swarm_fills_total") == summary["fills"] > 0
@@ -333,11 +330,9 @@ def test_the_figures_are_those_of_the_record(tmp_path: Path) -> None:
 
 def test_histograms_count_every_round_and_every_reply(tmp_path: Path) -> None:
     plan = planned()
-    hub, recorder = hub_of(plan, tmp_path), Recorder()
-    market = Market(plan.market, None)
-    run(plan, recorder, hub, market=market)
+    hub = hub_of(plan, tmp_path)
+    tables = run(plan, hub).tables
     found = samples(hub)
-    tables = recorder.finish(market.close(), {}).tables
     for name, column in (
         ("round_duration", "duration_s"),
         ("decide_duration", "decide_s"),
@@ -371,7 +366,7 @@ def test_the_first_token_is_timed_where_an_engine_tells(tmp_path: Path) -> None:
             return [replace(told, first_token_s=0.0125), *others]
 
     hub = hub_of(plan, tmp_path)
-    run(plan, hub, traders=LocalTraders(plan.shard, {"streaming": Telling(), "whole": Answering()}))
+    run(plan, hub, clients={"streaming": Telling(), "whole": Answering()})
     found = samples(hub)
     name = "swarm_time_to_first_token_seconds"
     in_buckets(found, name, np.array([0.0125, 0.0125]), model="streaming")
@@ -386,7 +381,7 @@ def test_a_value_on_a_bound_belongs_below_it(tmp_path: Path) -> None:
         async def complete(self, requests: Sequence[ModelRequest], deadline_s: float) -> list[ModelReply]:
             return [replace(reply, latency_s=0.25) for reply in await super().complete(requests, deadline_s)]
 
-    run(plan, hub, traders=LocalTraders(plan.shard, {"priced": OnTheBound()}))
+    run(plan, hub, clients={"priced": OnTheBound()})
     found = samples(hub)
     assert value(found, "swarm_decision_latency_seconds_bucket", model="priced", le="0.1") == 0
     assert value(found, "swarm_decision_latency_seconds_bucket", model="priced", le="0.25") == 40
@@ -429,7 +424,7 @@ def test_tokens_cost_what_the_config_says(tmp_path: Path) -> None:
     models = [{**PRICED, "name": "priced"}, {**PRICED, "name": "unknown", "usd_per_million_prompt_tokens": None}]
     plan = planned(models=models, traders={"minds": {"priced": 1, "unknown": 1, "zip": 2}}, rounds=2)
     hub = hub_of(plan, tmp_path)
-    run(plan, hub, traders=LocalTraders(plan.shard, {"priced": Answering(), "unknown": Answering()}))
+    run(plan, hub, clients={"priced": Answering(), "unknown": Answering()})
     found = samples(hub)
     turns = value(found, "swarm_turns_total", mind="priced")
     assert turns == 2 * plan.minds.count("priced") > 0
@@ -441,13 +436,10 @@ def test_tokens_cost_what_the_config_says(tmp_path: Path) -> None:
 
 def test_a_late_shard_costs_turns_and_messages(tmp_path: Path) -> None:
     plan = planned(rounds=4)
-    hub, recorder = hub_of(plan, tmp_path), Recorder()
-    market = Market(plan.market, None)
-    run(plan, recorder, hub, market=market, traders=HalfLate(plan.shard, clients_of(plan)))
+    hub = hub_of(plan, tmp_path)
+    summary = run(plan, hub, traders=lambda plan, _: HalfLate(plan.shard, engines.all_in_process(plan.models))).summary
     found = samples(hub)
-    assert (
-        total(found, "swarm_late_traders_total") == 3 * 20 == recorder.finish(market.close(), {}).summary["late_turns"]
-    )
+    assert total(found, "swarm_late_traders_total") == 3 * 20 == summary["late_turns"]
     assert total(found, "swarm_turns_total") == 4 * 40 - 60
     for mind in ("calm", "zip"):
         late = plan.minds[20:].count(mind)
@@ -460,10 +452,8 @@ def test_a_late_shard_costs_turns_and_messages(tmp_path: Path) -> None:
 
 def test_wealth_is_summed_up_as_numpy_does(tmp_path: Path) -> None:
     plan = planned()
-    hub, recorder = hub_of(plan, tmp_path), Recorder()
-    market = Market(plan.market, None)
-    run(plan, recorder, hub, market=market)
-    table = recorder.finish(market.close(), {}).tables["traders"]
+    hub = hub_of(plan, tmp_path)
+    table = run(plan, hub).tables["traders"]
     last = table.filter(table["round"] == plan.rounds)
     found = samples(hub)
     for mind in set(plan.minds):
@@ -495,7 +485,7 @@ def test_requests_that_a_model_did_not_answer_in_time_are_queued(tmp_path: Path)
 def test_rounds_without_trades_are_counted_in_a_row(tmp_path: Path) -> None:
     plan = planned(models=[{**PRICED, "name": "priced"}], traders={"minds": {"priced": 1}}, rounds=3)
     hub = hub_of(plan, tmp_path)
-    run(plan, hub, traders=LocalTraders(plan.shard, {"priced": Answering()}))
+    run(plan, hub, clients={"priced": Answering()})
     assert value(samples(hub), "swarm_rounds_without_trades") == 3
     busy = planned(rounds=3)
     hub = hub_of(busy, tmp_path)
@@ -542,13 +532,7 @@ def test_a_fork_has_the_minds_of_both_its_futures(tmp_path: Path) -> None:
     plan = replace(planned(), fork=Fork(5, "", (), later))
     hub = hub_of(plan, tmp_path)
     looks = Once(hub)
-    early, late = LocalTraders(plan.shard, clients_of(plan)), LocalTraders(later.shard, clients_of(later))
-
-    class Both:
-        def decide(self, seen: Observation) -> Gathered:
-            return (early if seen.public.round <= 5 else late).decide(seen)
-
-    assert run_rounds(plan, Market(plan.market, None), Both(), (hub, looks)) == 12
+    run(plan, hub, looks, traders=lambda plan, _: Phased(plan))
     assert set(looks.seen[1]) == set(looks.seen[12])
     assert value(looks.seen[5], "swarm_turns_total", mind="truthful") == 0
     assert value(looks.seen[5], "swarm_traders", mind="truthful") == 0

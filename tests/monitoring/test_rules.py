@@ -165,7 +165,7 @@ def test_what_is_no_target_is_said(given: str) -> None:
 
 def test_without_a_prometheus_it_is_said_where_to_get_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(ConfigError, match="no prometheus is on the PATH; install it"):
+    with pytest.raises(ConfigError, match=r"prometheus.*PATH"):
         find_prometheus(None)
     with pytest.raises(ConfigError, match="is no program"):
         find_prometheus(tmp_path / "prometheus")

@@ -22,6 +22,7 @@ import yaml
 from swarm.monitoring.hub import run_label
 from tests.monitoring.conftest import Prometheus
 from tests.patience import patience
+from tests.processes import end_tree, free_port
 
 SWARM = [sys.executable, "-m", "swarm"]
 WAIT_S = 120
@@ -39,14 +40,6 @@ CONFIG: dict[str, Any] = {
 }
 
 
-def free_port() -> int:
-    """A port nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @contextmanager
 def started(log: Path, *arguments: str | Path) -> Iterator[subprocess.Popen[bytes]]:
     """`swarm` with these arguments, ended at the latest with the block."""
@@ -56,13 +49,7 @@ def started(log: Path, *arguments: str | Path) -> Iterator[subprocess.Popen[byte
     try:
         yield process
     finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(timeout=30)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        end_tree(process, 30)
 
 
 def eventually(what: Callable[[], Any], log: Path) -> Any:

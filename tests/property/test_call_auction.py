@@ -230,7 +230,7 @@ def test_pairing_gives_every_row_its_fill_in_few_trades(sides: tuple[list[int], 
 
 @pytest.mark.parametrize(("buys", "sells"), [([1], [2]), ([], [1]), ([3], []), ([1, 1], [1, 2])])
 def test_pairing_refuses_sides_that_differ(buys: list[int], sells: list[int]) -> None:
-    with pytest.raises(ValueError, match="bids filled and asks filled differ"):
+    with pytest.raises(ValueError, match="differ"):
         pair(np.array(buys, dtype=np.int64), np.array(sells, dtype=np.int64))
 
 

@@ -16,15 +16,15 @@ from swarm.agents.shard import Shard
 from swarm.config_file import resolve
 from swarm.coordination.governor import FLOORS, Costs, Governor, Level, Limits, Pace
 from swarm.llm import engines
-from swarm.planning import compose, composed
+from swarm.planning import composed
 from swarm.preflight import check_budget
+from swarm.runtime.play import play
 from swarm.simulation.loop import RoundOutcome
-from swarm.simulation.market import Market
-from swarm.simulation.plan import WorldPlan
+from swarm.simulation.plan import RunPlan
 from swarm.simulation.record import Recorder
 from swarm.simulation.replay import replay
-from swarm.simulation.traders import Gathered, LocalTraders, gather
-from swarm.simulation.world import World, run_rounds
+from swarm.simulation.traders import Gathered, LocalTraders, TradersPort, gather
+from tests.playing import Outcomes
 
 ROUNDS, TRADERS = 12, 20
 DEAR = {"usd_per_million_prompt_tokens": 3.0, "usd_per_million_completion_tokens": 15.0}
@@ -43,43 +43,35 @@ UNBOUNDED_TOKENS = 700 * ROUNDS * TRADERS
 UNBOUNDED_USD = 0.6
 
 
-class TimedTraders(LocalTraders):
+class TimedTraders:
     """Traders whose decisions take `seconds_per_turn` each, by the clock that `now` is."""
 
-    seconds_per_turn = 0.0
-    seconds = 0.0
+    def __init__(self, seconds_per_turn: float) -> None:
+        self.port: TradersPort | None = None
+        self.seconds_per_turn, self.seconds = seconds_per_turn, 0.0
 
     def now(self) -> float:
         return self.seconds
 
+    def asking(self, port: TradersPort) -> TradersPort:
+        self.port = port
+        return self
+
     def decide(self, seen: Observation) -> Gathered:
-        gathered = super().decide(seen)
+        assert self.port is not None
+        gathered = self.port.decide(seen)
         self.seconds += self.seconds_per_turn * len(gathered.turns)
         return gathered
 
 
-class Watch:
-    def __init__(self) -> None:
-        self.rounds: list[RoundOutcome] = []
-
-    def started(self, *_: object) -> None:
-        pass
-
-    def round_done(self, outcome: RoundOutcome) -> None:
-        self.rounds.append(outcome)
-
-
 def run(
-    budget: dict[str, Any], seed: int, journal: Path | None = None, seconds_per_turn: float = 0.0, **changes: Any
+    budget: dict[str, Any], seed: int, folder: Path | None = None, seconds_per_turn: float = 0.0, **changes: Any
 ) -> tuple[dict[str, Any], list[RoundOutcome]]:
     config = resolve({**CONFIG, "seed": seed, "budget": budget, **changes})
     check_budget(config)
-    plan = compose(config).run
-    market, watch, recorder = Market(plan.market, journal), Watch(), Recorder()
-    traders = TimedTraders(plan.shard, {m.name: engines.in_process(m) for m in plan.models})
-    traders.seconds_per_turn = seconds_per_turn
-    World(WorldPlan.of(plan), [(market, traders)], (watch, recorder), clock=traders.now).play()
-    return recorder.finish(market.close(), {}).summary, watch.rounds
+    timed, outcomes = TimedTraders(seconds_per_turn), Outcomes()
+    played = play(config, outcomes, journals_in=folder, traders=lambda _, port: timed.asking(port), clock=timed.now)
+    return dict(played.summary), outcomes.rounds
 
 
 def spent(summary: dict[str, Any]) -> int:
@@ -146,7 +138,7 @@ def test_no_one_is_left_out_for_good() -> None:
 
 def test_slow_rounds_have_fewer_traders_until_they_are_quick_enough(tmp_path: Path) -> None:
     path = tmp_path / "journal.swarm"
-    summary, rounds = run({"seconds_per_round": 1.0}, 3, path, seconds_per_turn=0.125, rounds=30)
+    summary, rounds = run({"seconds_per_round": 1.0}, 3, tmp_path, seconds_per_turn=0.125, rounds=30)
     asked = [o.staffed.asked for o in rounds]
     assert asked[0] == TRADERS
     assert all(n <= 10 for n in asked[1:])
@@ -163,7 +155,7 @@ def test_slow_rounds_have_fewer_traders_until_they_are_quick_enough(tmp_path: Pa
 
 def test_a_run_on_a_budget_replays(tmp_path: Path) -> None:
     path = tmp_path / "journal.swarm"
-    summary, _ = run({"run_tokens": int(0.2 * UNBOUNDED_TOKENS)}, 4, path)
+    summary, _ = run({"run_tokens": int(0.2 * UNBOUNDED_TOKENS)}, 4, tmp_path)
     recorder = Recorder()
     result = replay(path, composed, (recorder,))
     assert result.holds, result.mismatch
@@ -174,7 +166,6 @@ def test_a_run_on_a_budget_replays(tmp_path: Path) -> None:
 
 def test_what_nobody_knows_the_cost_of_is_charged_at_its_worst(tmp_path: Path) -> None:
     config = resolve({**CONFIG, "seed": 2, "budget": {"run_tokens": 60_000}})
-    plan = compose(config).run
     late = np.arange(5)
 
     class Late(LocalTraders):
@@ -187,10 +178,10 @@ def test_what_nobody_knows_the_cost_of_is_charged_at_its_worst(tmp_path: Path) -
             shown = Observation(seen.public, seen.private.take(rest))
             return gather([asyncio.run(shard.decide(shown, Memory.empty()))], late)
 
-    market, watch, recorder = Market(plan.market, tmp_path / "journal.swarm"), Watch(), Recorder()
-    traders = Late(plan.shard, {m.name: engines.in_process(m) for m in plan.models})
-    run_rounds(plan, market, traders, (watch, recorder))
-    summary = recorder.finish(market.close(), {}).summary
+    def traders(plan: RunPlan, _: TradersPort) -> TradersPort:
+        return Late(plan.shard, engines.all_in_process(plan.models))
+
+    summary = dict(play(config, journals_in=tmp_path, traders=traders).summary)
     charged = summary["budget"]["spent_tokens"] - spent(summary)
     assert charged > 0
     assert charged % 1_000 == 0

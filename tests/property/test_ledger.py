@@ -121,7 +121,7 @@ def test_a_broken_invariant_is_an_error_that_says_after_what(case: str) -> None:
 def test_a_negative_amount_is_not_posted() -> None:
     ledger = endowed()
     before = ledger.balances.copy()
-    with pytest.raises(LedgerError, match="a posting has a negative amount"):
+    with pytest.raises(LedgerError, match="negative"):
         post(ledger, (0, 1, CASH, 5), (1, 0, CASH, -1))
     assert ledger.balances.tolist() == before.tolist()
 

@@ -11,14 +11,12 @@ from hypothesis import strategies as st
 
 from swarm.agents.observation import Observation
 from swarm.config_file import resolve
-from swarm.llm import engines
 from swarm.market.events import RoundCleared
 from swarm.planning import compose
 from swarm.plugins import VARIABLE
+from swarm.runtime.play import play
 from swarm.scenarios.protocol import MarketState
-from swarm.simulation.market import Market
-from swarm.simulation.traders import LocalTraders
-from swarm.simulation.world import run_rounds
+from swarm.simulation.plan import WorldPlan
 
 ROUNDS = 8
 CONFIGS: dict[str, dict[str, Any]] = {
@@ -78,12 +76,11 @@ def sha256(name: str, looks: list[int] | None) -> str:
         "models": [{"name": "m", "temperament": "maker"}],
         "traders": {"minds": {"m": 1, "zip": 1}},
     }
-    plan = compose(resolve(json.loads(json.dumps(shared | CONFIGS[name])))).run
+    config = resolve(json.loads(json.dumps(shared | CONFIGS[name])))
+    plan = compose(config).run
     if looks is not None:
         object.__setattr__(plan, "scenario", Watched(plan.scenario, looks))
-    market = Market(plan.market, None)
-    run_rounds(plan, market, LocalTraders(plan.shard, {m.name: engines.in_process(m) for m in plan.models}))
-    return market.close().journal_sha256
+    return play(config, plan=WorldPlan.of(plan)).journal_sha256
 
 
 @pytest.mark.parametrize("name", CONFIGS)

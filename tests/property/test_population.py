@@ -14,15 +14,14 @@ from swarm.agents.observation import Int64, Observation
 from swarm.config_file import resolve
 from swarm.llm import engines
 from swarm.planning import compose, composed
+from swarm.runtime.play import play
 from swarm.scenarios.protocol import Consequence, MarketState, Movement
 from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.market import Market
 from swarm.simulation.plan import RunPlan
 from swarm.simulation.population import DEPARTED, among, turnover
-from swarm.simulation.record import Recorder
 from swarm.simulation.replay import replay
 from swarm.simulation.traders import Gathered, LocalTraders
-from swarm.simulation.world import run_rounds
 
 ROUNDS = 14
 SHOCKS = [
@@ -163,13 +162,14 @@ def test_traders_come_and_go(
         "market": market,
         "scenario": scenario,
     }
-    plan, recorder = compose(resolve(config)).run, Recorder()
+    plan = compose(resolve(config)).run
     with TemporaryDirectory() as folder:
         journal = Path(folder) / "journal.swarm"
         exchange = Market(plan.market, journal)
         witness, traders = Witness(exchange), Watched(plan)
-        assert run_rounds(plan, exchange, traders, (witness, recorder)) == ROUNDS
-        record = recorder.finish(exchange.close(), {})
+        played = play(resolve(config), witness, traders=lambda *_: traders, new_market=lambda *_: exchange)
+        assert played.rounds == ROUNDS
+        record = played.record
         result = replay(journal, composed)
         assert result.holds, result.mismatch
     present = [plan.present(round_) for round_ in range(ROUNDS + 1)]

@@ -18,6 +18,7 @@ from swarm.planning import compose, composed
 from swarm.runtime.play import Played, play
 from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.replay import replay
+from tests.playing import Outcomes
 
 NOBODY: frozenset[int] = frozenset()
 MODELS = [
@@ -30,17 +31,6 @@ def config(**council: Any) -> Any:
     seats = {"name": "five", "members": MEMBERS, **council}
     traders = {"councils": [seats], "minds": {"five": 3, "m-value": 1}}
     return resolve({"seed": 5, "rounds": 4, "population": 12, "models": MODELS, "traders": traders})
-
-
-class Rounds:
-    def __init__(self) -> None:
-        self.all: list[RoundOutcome] = []
-
-    def started(self, *_: object) -> None:
-        pass
-
-    def round_done(self, outcome: RoundOutcome) -> None:
-        self.all.append(outcome)
 
 
 def turn(*votes: str | Sequence[str], weights: Sequence[int] = (), alone: int = -1, drawn: int = 1) -> CouncilTurn:
@@ -116,11 +106,11 @@ def test_a_turn_reads_as_it_was_written() -> None:
 
 
 def played(tmp_path: Path, **council: Any) -> tuple[Played, list[RoundOutcome]]:
-    rounds = Rounds()
+    rounds = Outcomes()
     found = play(config(**council), rounds, journals_in=tmp_path)
     again = replay(tmp_path / "journal.swarm", composed)
     assert again.holds, again.mismatch
-    return found, rounds.all
+    return found, rounds.rounds
 
 
 @pytest.mark.parametrize("rule", ["majority", "weighted", "confident", "dawid_skene"])
@@ -172,7 +162,7 @@ class Moody:
 
 def test_failed_members_are_missing_votes_and_all_failed_is_a_lost_turn() -> None:
     moods = dict(zip(MEMBERS, ("fails", "babbles", "passes", "raises", "fails"), strict=True))
-    rounds = Rounds()
+    rounds = Outcomes()
     one = config()
     found = play(one, rounds, clients={name: Moody(mood) for name, mood in moods.items()})
     council = found.summary["councils"]["five"]
@@ -218,13 +208,13 @@ def test_where_the_governor_asks_a_cheaper_model_it_decides_alone_and_is_billed(
     spare = {"name": "spare", "temperament": "value", "form": "menu", "usd_per_million_prompt_tokens": 1.0}
     traders = {"councils": [{"name": "five", "members": MEMBERS}], "minds": {"five": 1}}
     budget = {"run_usd": 0.2}
-    rounds = Rounds()
+    rounds = Outcomes()
     found = play(
         resolve({"rounds": 6, "population": 10, "models": [*dear, spare], "traders": traders, "budget": budget}), rounds
     )
     usd = found.summary["tokens"]["usd"]
     assert usd["spare"] > 0 and sum(usd.values()) <= 0.2
-    for outcome in rounds.all:
+    for outcome in rounds.rounds:
         turns = outcome.gathered.turns
         asked = np.bincount(turns.calls.turn, minlength=len(turns))
         by_spare = {turns.models[m] for m in turns.calls.model.tolist()} == {"spare"}

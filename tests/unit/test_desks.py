@@ -36,13 +36,14 @@ from swarm.llm.protocol import FinishReason, ModelClient, ModelReply, ModelReque
 from swarm.planning import compose, composed
 from swarm.preflight import check_budget, check_extras
 from swarm.report.page import render
+from swarm.runtime.play import play
 from swarm.simulation.entries import to_record
 from swarm.simulation.market import Market
 from swarm.simulation.record import Recorder, RunRecord
 from swarm.simulation.replay import replay
-from swarm.simulation.traders import LocalTraders, gather
-from swarm.simulation.world import run_rounds
+from swarm.simulation.traders import gather
 from tests.patience import patience
+from tests.refusals import refused
 from tests.unit.reading import read_turns
 
 GOODS = ("acorns", "berries", "honey")
@@ -83,7 +84,7 @@ def seat(trader: int = 7, heard: tuple[str, ...] = (), **config: Any) -> Seat:
     return taken
 
 
-def refused(at: Seat, tool: str, **arguments: Any) -> DecisionError:
+def refusal_of(at: Seat, tool: str, **arguments: Any) -> DecisionError:
     with pytest.raises(Refusal) as refusal:
         at.use(tool, arguments)
     return refusal.value.fault
@@ -153,7 +154,7 @@ class TestTools:
         at.use("place_order", BUY | {"good": "acorns"})
         assert "order 2: buy 2 acorns at 20" in at.use("portfolio", {})
         at.use("cancel_order", {"number": 1})
-        assert refused(at, "cancel_order", number=1) is DecisionError.TOOL_ARGUMENTS
+        assert refusal_of(at, "cancel_order", number=1) is DecisionError.TOOL_ARGUMENTS
         at.use("place_order", {"side": "sell", "good": "honey", "price": 30, "quantity": 1})
         at.use("send_message", {"text": "first"})
         at.use("send_message", {"text": " honey \n will  rise"})
@@ -213,8 +214,8 @@ class TestTools:
 
     def test_a_tool_that_does_not_lie_on_the_desk_is_unknown(self) -> None:
         at = seat(tools=("portfolio",))
-        assert refused(at, "market_data") is DecisionError.UNKNOWN_TOOL
-        assert refused(at, "__class__") is DecisionError.UNKNOWN_TOOL
+        assert refusal_of(at, "market_data") is DecisionError.UNKNOWN_TOOL
+        assert refusal_of(at, "__class__") is DecisionError.UNKNOWN_TOOL
         schema = call_schema(at.config, RULES)
         assert schema["properties"]["name"]["enum"] == ["portfolio", "final_answer"]
         assert "place_order" not in system_text("", at.config, RULES)
@@ -436,14 +437,10 @@ def changed(**desk: Any) -> RunConfig:
 
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, RunRecord]:
-    journal = tmp_path_factory.mktemp("run") / "journal.swarm"
-    plan, recorder = compose(resolve(CONFIG)).run, Recorder()
-    market = Market(plan.market, journal)
-    clients: dict[str, ModelClient] = {m.name: engines.in_process(m) for m in plan.models}
-    assert set(clients) == {"calm", "wild"}
-    run_rounds(plan, market, LocalTraders(plan.shard, clients), (recorder,))
-    closing = market.close()
-    return journal, closing.journal_sha256, recorder.finish(closing, {})
+    folder = tmp_path_factory.mktemp("run")
+    played = play(resolve(CONFIG), journals_in=folder)
+    assert {m.name for m in played.plan.run.models} == {"calm", "wild"}
+    return folder / "journal.swarm", played.journal_sha256, played.record
 
 
 class TestRuns:
@@ -499,14 +496,10 @@ class TestRuns:
         assert whole.decisions.faults == split.decisions.faults
 
     def test_the_report_shows_traces_and_no_model_can_write_into_the_page(self) -> None:
-        plan, recorder = compose(resolve(CONFIG | {"rounds": 1})).run, Recorder()
-        market = Market(plan.market, None)
         evil = '{"name": "<script>alert(1)</script>", "arguments": {}}'
-        clients: dict[str, ModelClient] = {m.name: Fake(script(evil)) for m in plan.models}
-        shard = replace(plan.shard, minds=tuple("analyst" for _ in plan.minds))
-        plan = replace(plan, shard=shard)
-        run_rounds(plan, market, LocalTraders(plan.shard, clients), (recorder,))
-        record = recorder.finish(market.close(), {})
+        traders = CONFIG["traders"] | {"minds": {"analyst": 1}}
+        config = resolve(CONFIG | {"rounds": 1, "traders": traders})
+        record = play(config, clients={m.name: Fake(script(evil)) for m in config.models}).record
         page = render(record)
         assert "<script>alert(1)" not in page
         assert "&lt;script&gt;alert(1)" in page
@@ -526,17 +519,16 @@ class TestRuns:
         ],
     )
     def test_a_wrong_desk_is_named(self, desk: dict[str, Any], key: str) -> None:
-        with pytest.raises(ConfigError) as error:
+        with refused(key):
             changed(**desk)
-        assert error.value.key == key
 
     def test_a_model_that_only_picks_letters_cannot_sit_at_a_desk(self) -> None:
         tiny = {"name": "tiny", "engine": "embedded", "temperament": "value"}
-        with pytest.raises(ConfigError, match=r"traders\.desks\.0\.model: tiny is a model of the engine embedded"):
+        with pytest.raises(ConfigError, match=r"traders\.desks\.0\.model: tiny"):
             resolve(CONFIG | {"models": [tiny], "traders": {"desks": [{"name": "desk", "model": "tiny"}]}})
 
     def test_a_budget_below_one_step_is_refused(self) -> None:
-        with pytest.raises(ConfigError, match="which is what the first step takes"):
+        with pytest.raises(ConfigError, match="first step"):
             check_budget(changed(max_tokens=300))
 
     def test_a_model_that_only_sits_at_desks_is_deployed_and_its_prompts_are_not_bound_by_the_thousand(self) -> None:

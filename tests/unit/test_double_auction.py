@@ -39,5 +39,5 @@ def test_values_stay_unless_they_are_to_be_redrawn(redraw: bool) -> None:
 
 
 def test_a_schedule_of_the_wrong_length_is_refused() -> None:
-    with pytest.raises(ConfigError, match="buyer_values_ticks needs one entry for each of the 3 units"):
+    with pytest.raises(ConfigError, match=r"buyer_values_ticks .*3"):
         run("zi_c", buyer_values_ticks=[50])

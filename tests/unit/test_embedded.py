@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from swarm.agents.policies.menu import choose, read_menu
 from swarm.config_file import resolve
 from swarm.errors import ConfigError
 from swarm.llm import engines
@@ -18,7 +19,6 @@ from swarm.llm.engines.embedded import tokenizer
 from swarm.llm.engines.embedded.config import EmbeddedModel
 from swarm.llm.engines.embedded.engine import EmbeddedEngine
 from swarm.llm.entry import Temperament
-from swarm.llm.menu_policies import choose, read_menu
 from swarm.llm.protocol import Message, ModelReply, ModelRequest, TokenUsage
 from swarm.planning import compose
 from swarm.runtime.play import play
@@ -165,7 +165,7 @@ def test_what_is_no_menu_and_what_is_late_are_errors_not_exceptions() -> None:
 def test_missing_weights_are_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     embedded_engine._session.cache_clear()
     monkeypatch.setattr(embedded_engine, "files", lambda _package: tmp_path)
-    with pytest.raises(ConfigError, match=r"models\.tiny: the weights of panic cannot be loaded"):
+    with pytest.raises(ConfigError, match=r"models\.tiny: .*weights"):
         engine("panic")
 
 

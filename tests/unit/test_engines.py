@@ -17,13 +17,13 @@ def test_every_engine_is_what_its_entries_are_named_for(name: str) -> None:
 
 
 def test_an_engine_that_is_not_there_says_which_there_are() -> None:
-    with pytest.raises(ConfigError, match=r"vlm.*did you mean vllm.*embedded, openai, scripted, vllm"):
+    with pytest.raises(ConfigError, match=r"vlm.*did you mean vllm.*embedded, llama, openai, scripted, vllm"):
         engines.find("vlm")
 
 
 def test_plugins_of_others_are_named_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, "swarm.llm.engines.scripted, ")
-    assert engines.names() == ["embedded", "openai", "scripted", "vllm"]
+    assert engines.names() == ["embedded", "llama", "openai", "scripted", "vllm"]
     monkeypatch.setenv(VARIABLE, "no_such_module_anywhere")
     with pytest.raises(ConfigError, match=r"SWARM_PLUGINS.*no_such_module_anywhere"):
         engines.names()

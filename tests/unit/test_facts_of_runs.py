@@ -8,28 +8,18 @@ import polars as pl
 import pytest
 
 from swarm.config_file import resolve
-from swarm.llm import engines
 from swarm.monitoring.hub import Hub
 from swarm.planning import compose
 from swarm.report import aggregates, deciders, outcome
 from swarm.report.page import render
 from swarm.runtime.fork import fork
+from swarm.runtime.play import play
 from swarm.runtime.ports import RunsOn
 from swarm.runtime.run import Session
 from swarm.simulation.folder import RunFolder
-from swarm.simulation.market import Market
-from swarm.simulation.record import Recorder, RunRecord
-from swarm.simulation.traders import LocalTraders
-from swarm.simulation.world import run_rounds
+from swarm.simulation.record import RunRecord
 
 HERE = RunsOn(local=True)
-
-
-class Quiet:
-    """Tells nobody."""
-
-    def phase(self, text: str) -> None:
-        """Say nothing."""
 
 
 def played(folder: Path, stop: Callable[[], bool] = lambda: False, **config: Any) -> RunRecord:
@@ -61,12 +51,8 @@ def cost_of(table: pl.DataFrame, model: str, per_million: float) -> float:
 
 
 def test_a_cheaper_model_is_billed_where_it_answered_everywhere() -> None:
-    plan, recorder = compose(resolve(PRICED)).run, Recorder()
-    hub = Hub(plan, "one process", Path())
-    market = Market(plan.market, None)
-    clients = {model.name: engines.in_process(model) for model in plan.models}
-    run_rounds(plan, market, LocalTraders(plan.shard, clients), (recorder, hub))
-    record = recorder.finish(market.close(), {})
+    hub = Hub(compose(resolve(PRICED)).run, "one process", Path())
+    record = play(resolve(PRICED), hub).record
     usd, tokens = record.summary["tokens"]["usd"], record.tables["tokens"]
     assert set(tokens["model"]) == {"dear", "cheap"}
     assert usd["dear"] == pytest.approx(cost_of(tokens, "dear", 40.0), abs=1e-6)

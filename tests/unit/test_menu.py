@@ -9,8 +9,8 @@ import pytest
 from swarm.agents.decision import Decision, DecisionError, Rules
 from swarm.agents.forms.menu import LETTERS, Menu, Menus, compose_sayings, menu_text, read_choice
 from swarm.agents.observation import Barter, Observation, PrivateViews, PublicView
+from swarm.agents.policies.menu import choose, read_menu
 from swarm.config_file import resolve
-from swarm.llm.menu_policies import choose, read_menu
 from swarm.runtime.play import play
 
 RULES = Rules(goods=("acorns", "berries", "firewood"), max_orders=3, max_price_ticks=1_000, max_quantity_lots=100)

@@ -29,27 +29,27 @@ def test_a_resolved_config_resolves_to_itself() -> None:
 
 
 @pytest.mark.parametrize(
-    ("entry", "message"),
+    ("entry", "key", "word"),
     [
-        ({**OPENAI, "base_url": "ftp://x"}, "models.0.base_url: expected a URL such as"),
-        ({**OPENAI, "base_url": "http://x:99999/v1"}, "models.0.base_url: expected a URL such as"),
-        ({**OPENAI, "base_url": "http://me:secret@x/v1"}, "models.0.base_url: expected a URL without a user"),
-        ({**OPENAI, "base_url": "http://x/v1?key=secret"}, "models.0.base_url: expected a URL without a user"),
-        ({**OPENAI, "base_url": 5}, "models.0.base_url: expected a valid string, got 5"),
-        ({**OPENAI, "api_key_env": "sk-123"}, "models.0.api_key_env: string must match"),
-        ({**OPENAI, "api_key": "sk-123"}, "models.0.api_key: there is no such key (did you mean api_key_env?)"),
-        ({**OPENAI, "temperament": "value"}, "models.0.temperament: there is no such key (did you mean temperature?)"),
-        ({"name": "o", "engine": "openai", "model": "x"}, "models.0.base_url: this key is missing"),
-        ({"name": "s"}, "models.0.temperament: this key is missing"),
-        ({"name": "s", "engine": "opnai"}, "models.0.engine: expected one of "),
-        ({"name": "s", "engine": ["openai"]}, "models.0.engine: expected one of "),
-        ("value", "models.0: expected an object, got 'value'"),
+        ({**OPENAI, "base_url": "ftp://x"}, "models.0.base_url", "URL"),
+        ({**OPENAI, "base_url": "http://x:99999/v1"}, "models.0.base_url", "URL"),
+        ({**OPENAI, "base_url": "http://me:secret@x/v1"}, "models.0.base_url", "without"),
+        ({**OPENAI, "base_url": "http://x/v1?key=secret"}, "models.0.base_url", "without"),
+        ({**OPENAI, "base_url": 5}, "models.0.base_url", "string"),
+        ({**OPENAI, "api_key_env": "sk-123"}, "models.0.api_key_env", "match"),
+        ({**OPENAI, "api_key": "sk-123"}, "models.0.api_key", "api_key_env"),
+        ({**OPENAI, "temperament": "value"}, "models.0.temperament", "temperature"),
+        ({"name": "o", "engine": "openai", "model": "x"}, "models.0.base_url", "missing"),
+        ({"name": "s"}, "models.0.temperament", "missing"),
+        ({"name": "s", "engine": "opnai"}, "models.0.engine", "scripted"),
+        ({"name": "s", "engine": ["openai"]}, "models.0.engine", "scripted"),
+        ("value", "models.0", "object"),
     ],
 )
-def test_errors_name_the_place_in_the_file(entry: Any, message: str) -> None:
-    with pytest.raises(ConfigError) as raised:
+def test_errors_name_the_key_and_show_no_secret(entry: Any, key: str, word: str) -> None:
+    with pytest.raises(ConfigError, match=word) as raised:
         resolve({"models": [entry]})
-    assert str(raised.value).startswith(message)
+    assert raised.value.key == key
     assert "secret" not in str(raised.value)
 
 

@@ -1,6 +1,5 @@
 """Traders that come and go: what a config may say, who is counted, and that the history is one wherever it is made."""
 
-import asyncio
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import yaml
 
 from swarm.agents.memory import Memory
 from swarm.agents.observation import Observation
-from swarm.agents.shard import Shard, ShardAnswer
+from swarm.agents.shard import Shard
 from swarm.config_file import load, resolve
 from swarm.coordination.assignment import Assignment
 from swarm.coordination.standing import Reason, Signs, Standing, Stands
@@ -24,6 +23,7 @@ from swarm.planning import compose
 from swarm.report import aggregates, wording
 from swarm.report.page import render
 from swarm.runtime.fork import fork
+from swarm.runtime.play import Shown, play
 from swarm.runtime.ports import RunsOn
 from swarm.runtime.run import Session
 from swarm.simulation.facets.traders import wealth_cents
@@ -33,9 +33,10 @@ from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.market import Market
 from swarm.simulation.plan import RunPlan
 from swarm.simulation.population import DEPARTED, PopulationStage, population_in
-from swarm.simulation.record import Recorder, RunRecord
-from swarm.simulation.traders import Gathered, LocalTraders, TradersPort, gather
-from swarm.simulation.world import run_rounds
+from swarm.simulation.record import RunRecord
+from swarm.simulation.traders import Gathered, TradersPort
+from tests.playing import Outcomes, SplitTraders
+from tests.refusals import refused
 
 STAGES = [
     {"from_round": 1, "traders": 12},
@@ -56,21 +57,9 @@ TURNS = ("arrival", "departure")
 PRESENT = [12, 12, 20, 20, 20, 8, 8, 17, 17, 17]
 
 
-class Quiet:
-    def phase(self, text: str) -> None:
-        pass
-
-
-def never() -> bool:
-    return False
-
-
 def recorded(config: dict[str, Any], *watchers: Any) -> tuple[RunPlan, RunRecord]:
-    plan, recorder = compose(resolve(config)).run, Recorder()
-    market = Market(plan.market, None)
-    clients = {m.name: engines.in_process(m) for m in plan.models}
-    run_rounds(plan, market, LocalTraders(plan.shard, clients), (recorder, *watchers))
-    return plan, recorder.finish(market.close(), {"finished": True})
+    played = play(resolve(config), *watchers)
+    return played.plan.run, played.record
 
 
 @pytest.fixture(scope="module")
@@ -79,48 +68,52 @@ def record() -> RunRecord:
 
 
 @pytest.mark.parametrize(
-    ("changes", "line"),
+    ("changes", "key", "word"),
     [
-        ({"population": 0}, "population: expected greater than or equal to 2, got 0"),
-        ({"population": 1_000_000}, "population: expected less than or equal to 200000, got 1000000"),
+        ({"population": 0}, "population", "2"),
+        ({"population": 1_000_000}, "population", "200000"),
         (
             {"population": "many"},
-            "population: expected a whole number or a list of stages such as {from_round: 1, trad",
+            "population",
+            "stages",
         ),
-        ({"population": None}, "population: expected a whole number or a list of stages"),
-        ({"population": True}, "population: expected a whole number or a list of stages"),
-        ({"population": []}, "population: expected a whole number or a list of stages"),
+        ({"population": None}, "population", "stages"),
+        ({"population": True}, "population", "stages"),
+        ({"population": []}, "population", "stages"),
         (
             {"population": STAGES[1:]},
-            "population.0.from_round: expected 1, since the first stage is the opening, got 3",
+            "population.0.from_round",
+            "opening",
         ),
         (
             {"population": [*STAGES, STAGES[3]]},
-            "population.4.from_round: expected more than 8, the round of the stage before, got 8",
+            "population.4.from_round",
+            "8",
         ),
         (
             {"population": [STAGES[0], {"from_round": 2, "traders": 0}]},
-            "population.1.traders: expected greater than or equal to 2, got 0",
+            "population.1.traders",
+            "2",
         ),
         (
             {"population": [{"from_round": 1, "traders": 1_000_000}]},
-            "population.0.traders: expected less than or equal to 200000, got 1000000",
+            "population.0.traders",
+            "200000",
         ),
-        ({"population": [{"from_round": 0, "traders": 2}]}, "population.0.from_round: expected greater than or equal"),
-        ({"population": [{"from_round": 1}]}, "population.0.traders: this key is missing"),
+        ({"population": [{"from_round": 0, "traders": 2}]}, "population.0.from_round", "greater"),
+        ({"population": [{"from_round": 1}]}, "population.0.traders", "missing"),
         (
             {"population": [{"from_round": 1, "traders": 5, "trader": 5}]},
-            "population.0.trader: there is no such key (did you mean traders?); known: from_round, traders",
+            "population.0.trader",
+            "traders?",
         ),
-        ({"rounds": 7}, "population.3.from_round: expected at most 7, the last of the run's rounds, got 8"),
-        ({"traders": {"hears": 20}}, "traders.hears: expected at most 19"),
+        ({"rounds": 7}, "population.3.from_round", "7"),
+        ({"traders": {"hears": 20}}, "traders.hears", "19"),
     ],
 )
-def test_a_schedule_that_cannot_be_is_one_clear_line(changes: dict[str, Any], line: str) -> None:
-    with pytest.raises(ConfigError) as caught:
+def test_a_schedule_that_cannot_be_is_one_clear_line(changes: dict[str, Any], key: str, word: str) -> None:
+    with refused(key, word):
         resolve(CONFIG | changes)
-    assert str(caught.value).startswith(line)
-    assert "\n" not in str(caught.value)
 
 
 def test_a_number_of_traders_is_kept_and_journalled_as_before() -> None:
@@ -203,18 +196,14 @@ def test_gains_that_nobody_present_could_make_are_not_held_against_a_market() ->
 
 
 def test_rules_do_not_act_for_the_absent_who_begin_anew_when_they_are_back() -> None:
-    plan = compose(resolve(CONFIG | {"population": 10, "traders": {"minds": {"zip": 1, "zi_c": 1}}})).run
-    market, seen = Market(plan.market, None), list[Observation]()
-
-    class Traders(LocalTraders):
-        def decide(self, shown: Observation) -> Gathered:
-            seen.append(shown)
-            return super().decide(shown)
-
-    run_rounds(plan, market, Traders(plan.shard, {}))
+    config = resolve(CONFIG | {"population": 10, "traders": {"minds": {"zip": 1, "zi_c": 1}}})
+    plan = compose(config).run
+    shown = Shown()
+    play(config, traders=shown.asking)
+    seen = shown.seen
     shard, memory = Shard(plan.shard, {}), Memory.empty()
-    for shown in seen[:5]:
-        memory = memory.updated(shard.baselines(shown, memory)[1])
+    for each in seen[:5]:
+        memory = memory.updated(shard.baselines(each, memory)[1])
     learners = memory.trader.tolist()
     left = [t for t in learners if t >= 6]
     assert left
@@ -256,18 +245,10 @@ def test_who_comes_back_is_asked_whatever_stood_when_it_left() -> None:
         "models": [{"name": "menu", "temperament": "maker", "form": "menu"}],
         "traders": {"standing": {"max_rounds": 5, "wake": wake}},
     }
-    asked: dict[int, list[int]] = {}
-    asleep: dict[int, int] = {}
-
-    class Watch:
-        def started(self, *_: object) -> None:
-            pass
-
-        def round_done(self, outcome: RoundOutcome) -> None:
-            asked[outcome.round] = outcome.gathered.turns.trader.tolist()
-            asleep[outcome.round] = outcome.staffed.asleep
-
-    recorded(config, Watch())
+    outcomes = Outcomes()
+    recorded(config, outcomes)
+    asked = {outcome.round: outcome.gathered.turns.trader.tolist() for outcome in outcomes.rounds}
+    asleep = {outcome.round: outcome.staffed.asleep for outcome in outcomes.rounds}
     assert asked == {1: [*range(12)], 2: [], 3: [], 4: [8, 9, 10, 11], 5: [], 6: [], 7: [*range(8)]}
     assert asleep == {1: 0, 2: 12, 3: 8, 4: 8, 5: 12, 6: 12, 7: 4}
 
@@ -279,16 +260,13 @@ def test_orders_that_rest_leave_the_book_with_their_owner() -> None:
     plan = compose(resolve(config)).run
     exchange = Market(plan.market, None)
 
-    class Watch:
-        def started(self, *_: object) -> None:
-            pass
-
+    class Watch(Outcomes):
         def round_done(self, outcome: RoundOutcome) -> None:
             resting = exchange.exchange.snapshot()["resting"][0].tolist()
             report = outcome.cleared.resting
             found.append((outcome.round, resting, report.uncovered if report else 0))
 
-    run_rounds(plan, exchange, LocalTraders(plan.shard, {}), (Watch(),))
+    play(resolve(config), Watch(), new_market=lambda *_: exchange)
     by_round = {round_: (resting, uncovered) for round_, resting, uncovered in found}
     leaving = [trader for trader in by_round[5][0] if trader >= 8]
     assert len(leaving) > 3
@@ -298,45 +276,23 @@ def test_orders_that_rest_leave_the_book_with_their_owner() -> None:
 
 @pytest.mark.parametrize("shards", [3, 20])
 def test_the_history_does_not_depend_on_how_traders_are_spread(shards: int, record: RunRecord) -> None:
-    plan = compose(resolve(CONFIG)).run
-    clients = {m.name: engines.in_process(m) for m in plan.models}
-    rows = np.array_split(np.arange(plan.traders), shards)
+    def split(plan: RunPlan, _: TradersPort) -> SplitTraders:
+        return SplitTraders(plan.shard, engines.all_in_process(plan.models), shards, backwards=True)
 
-    class Split:
-        def __init__(self) -> None:
-            self.memory = [Memory.empty() for _ in rows]
-            self.shards = [
-                Shard(replace(plan.shard, first_trader=int(r[0]), minds=plan.minds[r[0] : r[-1] + 1]), clients)
-                for r in rows
-            ]
-
-        def decide(self, seen: Observation) -> Gathered:
-            answers: list[ShardAnswer] = []
-            for number, (shard, own) in enumerate(zip(self.shards, rows, strict=True)):
-                part = Observation(seen.public, seen.private.take(own))
-                answers.append(asyncio.run(shard.decide(part, self.memory[number])))
-                self.memory[number] = self.memory[number].updated(answers[-1].memory)
-            return gather(answers[::-1], np.empty(0, dtype=np.int64))
-
-    market, split = Market(plan.market, None), Split()
-    traders: TradersPort = split
-    run_rounds(plan, market, traders)
-    assert market.close().journal_sha256 == record.summary["journal_sha256"]
+    assert play(resolve(CONFIG), traders=split).journal_sha256 == record.summary["journal_sha256"]
 
 
 def test_a_shard_that_is_late_has_nobody_late_who_was_not_there() -> None:
-    plan, recorder = compose(resolve(CONFIG)).run, Recorder()
-    local = LocalTraders(plan.shard, {m.name: engines.in_process(m) for m in plan.models})
-
     class Late:
+        def __init__(self, port: TradersPort) -> None:
+            self.port = port
+
         def decide(self, seen: Observation) -> Gathered:
-            gathered = local.decide(seen)
+            gathered = self.port.decide(seen)
             return replace(gathered, late=np.arange(10, 20)) if seen.public.round in (2, 6) else gathered
 
-    market = Market(plan.market, None)
-    run_rounds(plan, market, Late(), (recorder,))
     # In round 2 those from 12 on have not come, and in round 6 all from 8 on have left.
-    assert recorder.finish(market.close(), {}).summary["late_turns"] == 2
+    assert play(resolve(CONFIG), traders=lambda _, port: Late(port)).summary["late_turns"] == 2
 
 
 def written(path: Path, **changes: Any) -> Path:

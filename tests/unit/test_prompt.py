@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from swarm.agents.decision import Rules
 from swarm.agents.observation import Observation
+from swarm.agents.policies.orders import answer
 from swarm.agents.prompt import Prompt, private_text, public_text, render, system_text
 from swarm.agents.turns import Turns
 from swarm.config_file import resolve
 from swarm.llm.entry import Temperament
 from swarm.llm.marks import unmarked
 from swarm.llm.protocol import ModelReply, TokenUsage
-from swarm.llm.scripted import answer
 from swarm.llm.tokens import MESSAGE_OVERHEAD, count_tokens, count_tokens_cached
 from swarm.planning import compose
 from swarm.scenarios.protocol import Barters, MarketState

@@ -13,16 +13,15 @@ from hypothesis import strategies as st
 from swarm.agents.decision import DecisionError
 from swarm.config_file import resolve
 from swarm.llm.engines.scripted.config import ScriptedModel
+from swarm.llm.engines.scripted.engine import ScriptedEngine
 from swarm.llm.entry import Temperament
 from swarm.llm.protocol import ModelClient, ModelReply, ModelRequest, TokenUsage
-from swarm.llm.scripted import ScriptedEngine
 from swarm.llm.tokens import ESTIMATED, MESSAGE_OVERHEAD, TokenSize, count_tokens, further_digits
-from swarm.planning import compose
+from swarm.runtime.play import play
 from swarm.simulation import history
 from swarm.simulation.loop import RoundOutcome
-from swarm.simulation.market import Market
-from swarm.simulation.traders import LocalTraders, RecordedTraders, ResumedTraders
-from swarm.simulation.world import run_rounds
+from swarm.simulation.traders import RecordedTraders, ResumedTraders
+from tests.playing import Outcomes
 from tests.unit.test_desks import Fake, call, read, script, turn
 
 REPLY = {"orders": 200, "menu": 16}
@@ -81,28 +80,22 @@ def config(form: str, hears: int, limit: int) -> dict[str, Any]:
     }
 
 
-class Watch:
-    def __init__(self) -> None:
-        self.rounds: list[RoundOutcome] = []
-
-    def started(self, *_: object) -> None:
-        """Nothing yet."""
-
-    def round_done(self, outcome: RoundOutcome) -> None:
-        self.rounds.append(outcome)
-
-
 def run(
-    data: dict[str, Any], count: Count, path: Path | None = None, until: int = 99
+    data: dict[str, Any], count: Count, folder: Path | None = None, until: int = 99
 ) -> tuple[str, list[RoundOutcome]]:
-    """The hash of a run's journal, and its rounds; with a `path`, it goes on from what is there."""
+    """The hash of a run's journal, and its rounds; with a `folder`, it goes on from what is there."""
+    path = folder / "journal.swarm" if folder else None
     past = history.read(path) if path and history.begun(path) else None
-    plan = compose(resolve(data)).run
-    market, watch = Market(plan.market, path), Watch()
-    asked = LocalTraders(plan.shard, {"m": Counting(count, "value")})
-    traders = ResumedTraders(RecordedTraders({1: plan.shard}, past.decisions if past else {}), asked)
-    run_rounds(plan, market, traders, (watch,), lambda: len(watch.rounds) >= until)
-    return market.close().journal_sha256, watch.rounds
+    outcomes, decided = Outcomes(), past.decisions if past else {}
+    played = play(
+        resolve(data),
+        outcomes,
+        clients={"m": Counting(count, "value")},
+        journals_in=folder,
+        traders=lambda plan, port: ResumedTraders(RecordedTraders({1: plan.shard}, decided), port),
+        stop=lambda: len(outcomes.rounds) >= until,
+    )
+    return played.journal_sha256, outcomes.rounds
 
 
 def spent(rounds: list[RoundOutcome]) -> list[int]:
@@ -176,7 +169,7 @@ def test_a_run_that_goes_on_cuts_its_prompts_as_it_would_have(after: int, tmp_pa
     assert went_on == through
     assert pruned(again) == pruned(rounds) > 0
     # Not a single model is asked by a replay, and it comes to the same.
-    assert history.read(tmp_path / "through").rounds == 8
+    assert history.read(tmp_path / "through" / "journal.swarm").rounds == 8
 
 
 texts = st.text("abc 0123456789,:.\n", max_size=200)

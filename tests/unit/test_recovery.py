@@ -11,14 +11,14 @@ import pytest
 from swarm.config_file import resolve
 from swarm.errors import JournalError, OutputError
 from swarm.planning import compose, composed
+from swarm.runtime.play import play
 from swarm.simulation import history
 from swarm.simulation.journal import MAGIC, JournalReader, JournalWriter
 from swarm.simulation.journal_disk import DiskFile, head_path
 from swarm.simulation.market import Market, MarketPlan
 from swarm.simulation.plan import RunPlan
-from swarm.simulation.record import Recorder
-from swarm.simulation.traders import LocalTraders, RecordedTraders, ResumedTraders
-from swarm.simulation.world import run_rounds
+from swarm.simulation.traders import RecordedTraders, ResumedTraders
+from tests.playing import Outcomes
 
 CONFIG: dict[str, Any] = {
     "seed": 5,
@@ -36,14 +36,14 @@ def new_plan(record: dict[str, Any]) -> RunPlan:
 def go_on(path: Path, config: dict[str, Any] = CONFIG, should_stop: Callable[[], bool] = lambda: False) -> str:
     """Start a run, or go on with it from whatever its journal holds."""
     past = history.read(path) if history.begun(path) else None
-    plan = history.recorded_plan([past], composed).run if past else new_plan(config)
-    market = Market(plan.market, path)
-    recorded = RecordedTraders(plan.shards_by_round(), past.decisions if past else {})
-    try:
-        run_rounds(plan, market, ResumedTraders(recorded, LocalTraders(plan.last.shard, {})), (), should_stop)
-    finally:
-        closing = market.close()
-    return closing.journal_sha256
+    decided = past.decisions if past else {}
+    return play(
+        resolve(past.config_record if past else config),
+        plan=history.recorded_plan([past], composed) if past else None,
+        traders=lambda plan, port: ResumedTraders(RecordedTraders(plan.shards_by_round(), decided), port),
+        new_market=lambda plan, _: Market(plan, path),
+        stop=should_stop,
+    ).journal_sha256
 
 
 @pytest.fixture(scope="module")
@@ -171,7 +171,7 @@ def test_another_history_of_the_same_length_is_noticed(complete: Path, tmp_path:
         for record in [*records[:-1], ["RoundEnded", 3, "0" * 64]]:
             writer.append(record)
     head_path(path).write_bytes(head_path(complete).read_bytes())
-    with pytest.raises(JournalError, match="another history than the one that was durable"):
+    with pytest.raises(JournalError, match="another history"):
         history.read(path)
 
 
@@ -189,11 +189,8 @@ def test_any_flipped_bit_of_the_head_never_changes_what_is_read(complete: Path, 
 def test_a_journal_of_another_config_is_not_gone_on_with(complete: Path, tmp_path: Path) -> None:
     path = tmp_path / "journal.swarm"
     path.write_bytes(complete.read_bytes())
-    plan = new_plan(CONFIG | {"seed": 6})
-    market = Market(plan.market, path)
-    with pytest.raises(JournalError, match="record 0 is a 'RunBegan' and this run comes to another"):
-        run_rounds(plan, market, LocalTraders(plan.shard, {}))
-    market.close()
+    with pytest.raises(JournalError, match="record 0 is a 'RunBegan'"):
+        play(resolve(CONFIG | {"seed": 6}), journals_in=tmp_path)
     assert path.read_bytes() == complete.read_bytes()
 
 
@@ -228,14 +225,13 @@ class Disk(DiskFile):
 def test_a_full_or_failing_disk_halts_acknowledges_nothing_and_can_be_gone_on_from(
     complete: Path, tmp_path: Path, code: int, partial: bool
 ) -> None:
-    halted = 0
+    halted, plan = 0, new_plan(CONFIG).market
     for fails_at in range(1, 100):
         path = tmp_path / f"{fails_at}.swarm"
-        plan, recorder = new_plan(CONFIG), Recorder()
-        market = Market(plan.market, path, lambda p, keep: Disk(p, keep, fails_at, code, partial))  # noqa: B023
+        market = Market(plan, path, lambda p, keep: Disk(p, keep, fails_at, code, partial))  # noqa: B023
+        outcomes = Outcomes()
         try:
-            run_rounds(plan, market, LocalTraders(plan.shard, {}), (recorder,))
-            market.close()
+            play(resolve(CONFIG), outcomes, new_market=lambda *_: market)  # noqa: B023
             break
         except OutputError as error:
             halted += 1
@@ -247,8 +243,8 @@ def test_a_full_or_failing_disk_halts_acknowledges_nothing_and_can_be_gone_on_fr
                 market.end_round(99)
             market.close()
             if history.begun(path):
-                assert recorder.rounds_done <= history.read(path).rounds
+                assert len(outcomes.rounds) <= history.read(path).rounds
             else:
-                assert recorder.rounds_done == 0
+                assert len(outcomes.rounds) == 0
         assert go_on(path) == sha256(complete)
     assert halted > 3 * CONFIG["rounds"]

@@ -16,14 +16,13 @@ from swarm.llm import engines
 from swarm.llm.config import ModelConfig
 from swarm.llm.protocol import MAX_REPLY_CHARS, ModelClient, ModelReply, ModelRequest, TokenUsage
 from swarm.planning import compose, composed
+from swarm.runtime.play import play
 from swarm.simulation.journal import JournalReader, JournalWriter
 from swarm.simulation.loop import Interrupted
-from swarm.simulation.market import Market
 from swarm.simulation.plan import RunPlan
 from swarm.simulation.record import Recorder, RunRecord
 from swarm.simulation.replay import ReplayResult, replay
-from swarm.simulation.traders import Gathered, LocalTraders
-from swarm.simulation.world import run_rounds
+from swarm.simulation.traders import Gathered, TradersPort
 
 ROUNDS = 6
 CONFIG: dict[str, Any] = {
@@ -54,19 +53,18 @@ def new_plan(record: dict[str, Any]) -> RunPlan:
     return compose(resolve(record)).run
 
 
-def run(path: Path, stop_after: int = ROUNDS, clients: Clients = engines.in_process) -> tuple[str, RunRecord]:
-    plan, recorder, calls = new_plan(CONFIG), Recorder(), 0
+def run(folder: Path, stop_after: int = ROUNDS, clients: Clients = engines.in_process) -> tuple[str, RunRecord]:
+    calls = 0
 
     def should_stop() -> bool:
         nonlocal calls
         calls += 1
         return calls > stop_after
 
-    market = Market(plan.market, path)
-    traders = LocalTraders(plan.shard, {m.name: clients(m) for m in plan.models})
-    assert run_rounds(plan, market, traders, (recorder,), should_stop) == min(stop_after, ROUNDS)
-    closing = market.close()
-    return closing.journal_sha256, recorder.finish(closing, {})
+    config = resolve(CONFIG)
+    played = play(config, clients={m.name: clients(m) for m in config.models}, journals_in=folder, stop=should_stop)
+    assert played.rounds == min(stop_after, ROUNDS)
+    return played.journal_sha256, played.record
 
 
 def replayed(path: Path, *watchers: Recorder) -> ReplayResult:
@@ -84,26 +82,23 @@ def rechained(path: Path, records: list[Any]) -> Path:
 
 @pytest.fixture(scope="module")
 def journal(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("run") / "journal.swarm"
-    run(path)
-    return path
+    folder = tmp_path_factory.mktemp("run")
+    run(folder)
+    return folder / "journal.swarm"
 
 
 def test_a_run_replays_to_the_same_hash(tmp_path: Path) -> None:
-    sha256, _ = run(tmp_path / "j")
-    result = replayed(tmp_path / "j")
+    sha256, _ = run(tmp_path)
+    result = replayed(tmp_path / "journal.swarm")
     assert result.holds
     assert result.recorded_sha256 == result.replayed_sha256 == sha256
     assert (result.rounds, result.mismatch, result.torn_bytes, result.unfinished_records) == (ROUNDS, "", 0, 0)
 
 
 def test_two_runs_of_a_seed_write_the_same_bytes_and_another_seed_does_not(tmp_path: Path, journal: Path) -> None:
-    run(tmp_path / "j")
-    assert (tmp_path / "j").read_bytes() == journal.read_bytes()
-    plan = new_plan(CONFIG | {"seed": 4})
-    market = Market(plan.market, None)
-    run_rounds(plan, market, LocalTraders(plan.shard, {m.name: engines.in_process(m) for m in plan.models}))
-    assert market.close().journal_sha256 != JournalReader(journal).sha256
+    run(tmp_path)
+    assert (tmp_path / "journal.swarm").read_bytes() == journal.read_bytes()
+    assert play(resolve(CONFIG | {"seed": 4})).journal_sha256 != JournalReader(journal).sha256
 
 
 Records = list[Any]
@@ -230,8 +225,8 @@ def test_a_thought_that_was_changed_changes_the_hash(journal: Path) -> None:
 
 def test_any_record_left_out_doubled_or_swapped_is_found(tmp_path: Path) -> None:
     rounds = 2
-    run(tmp_path / "j", stop_after=rounds)
-    records = list(JournalReader(tmp_path / "j"))
+    run(tmp_path, stop_after=rounds)
+    records = list(JournalReader(tmp_path / "journal.swarm"))
     for index in range(len(records)):
         without = records[:index] + records[index + 1 :]
         doubled = records[: index + 1] + records[index:]
@@ -240,7 +235,7 @@ def test_any_record_left_out_doubled_or_swapped_is_found(tmp_path: Path) -> None
             if other == records or (other == records[: len(other)] and other[-1][0] != "RoundEnded"):
                 continue
             try:
-                result = replayed(rechained(tmp_path / "j", other))
+                result = replayed(rechained(tmp_path / "journal.swarm", other))
             except JournalError as error:
                 assert "\n" not in str(error)
             else:
@@ -251,33 +246,31 @@ def test_any_record_left_out_doubled_or_swapped_is_found(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("rounds", [0, 1, ROUNDS - 1])
 def test_an_interrupted_run_replays_as_far_as_it_went(tmp_path: Path, rounds: int) -> None:
-    sha256, _ = run(tmp_path / "j", stop_after=rounds)
-    result = replayed(tmp_path / "j")
+    sha256, _ = run(tmp_path, stop_after=rounds)
+    result = replayed(tmp_path / "journal.swarm")
     assert result.holds
     assert (result.recorded_sha256, result.rounds, result.unfinished_records) == (sha256, rounds, 0)
 
 
 def test_a_run_interrupted_while_it_waits_for_decisions_keeps_its_complete_rounds(tmp_path: Path) -> None:
-    plan = new_plan(CONFIG)
+    class Impatient:
+        def __init__(self, port: TradersPort) -> None:
+            self.port = port
 
-    class Impatient(LocalTraders):
         def decide(self, seen: Any) -> Gathered:
             if seen.public.round == 3:
                 raise Interrupted
-            return super().decide(seen)
+            return self.port.decide(seen)
 
-    market = Market(plan.market, tmp_path / "j")
-    traders = Impatient(plan.shard, {m.name: engines.in_process(m) for m in plan.models})
-    assert run_rounds(plan, market, traders) == 2
-    market.close()
-    result = replayed(tmp_path / "j")
+    assert play(resolve(CONFIG), journals_in=tmp_path, traders=lambda _, port: Impatient(port)).rounds == 2
+    result = replayed(tmp_path / "journal.swarm")
     assert (result.holds, result.rounds) == (True, 2)
 
 
 def test_a_torn_journal_replays_to_its_last_complete_round(tmp_path: Path, journal: Path) -> None:
     content = journal.read_bytes()
     shas = {k: run(tmp_path / f"{k}", stop_after=k)[0] for k in range(ROUNDS + 1)}
-    sizes = {k: (tmp_path / f"{k}").stat().st_size for k in range(ROUNDS + 1)}
+    sizes = {k: (tmp_path / f"{k}" / "journal.swarm").stat().st_size for k in range(ROUNDS + 1)}
     cuts = [*range(sizes[0], len(content), 3_001), *(sizes[k] + d for k in range(1, ROUNDS) for d in (-1, 0, 1, 50))]
     for cut in cuts:
         (tmp_path / "torn").write_bytes(content[:cut])
@@ -312,7 +305,7 @@ def test_a_journal_torn_before_the_first_round_replays_its_opening(tmp_path: Pat
     ],
 )
 def test_a_journal_of_something_else_gives_one_clear_line(tmp_path: Path, records: Records, message: str) -> None:
-    path = rechained(tmp_path / "j", records)
+    path = rechained(tmp_path / "journal.swarm", records)
     with pytest.raises(JournalError, match=message) as error:
         replayed(path)
     assert str(error.value).startswith(f"{path}: ")
@@ -323,9 +316,9 @@ CLOCKED = {"decisions": ["latency_s"], "rounds": ["duration_s", "decide_s", "cle
 
 
 def test_tables_and_summary_are_rebuilt_from_the_journal_but_for_what_a_clock_said(tmp_path: Path) -> None:
-    _, original = run(tmp_path / "j")
+    _, original = run(tmp_path)
     recorder = Recorder()
-    rebuilt = recorder.finish(replayed(tmp_path / "j", recorder).closing, {})
+    rebuilt = recorder.finish(replayed(tmp_path / "journal.swarm", recorder).closing, {})
     assert original.tables.keys() == rebuilt.tables.keys()
     for name, table in original.tables.items():
         assert table.height > 0
@@ -371,13 +364,13 @@ class Nasty:
 
 
 def test_a_run_outlives_any_reply_keeps_it_short_and_replays(tmp_path: Path) -> None:
-    sha256, record = run(tmp_path / "j", clients=Nasty)
+    sha256, record = run(tmp_path, clients=Nasty)
     recorder = Recorder()
-    result = replayed(tmp_path / "j", recorder)
+    result = replayed(tmp_path / "journal.swarm", recorder)
     assert (result.holds, result.replayed_sha256) == (True, sha256)
     rebuilt = recorder.finish(result.closing, {})
     assert record.summary["decision_errors"].keys() == {"engine", "not_json", "too_long", "wrong_shape"}
     assert rebuilt.tables["decisions"]["error"].to_list() == record.tables["decisions"]["error"].to_list()
-    kept = [text for r in JournalReader(tmp_path / "j") if r[0] == "Decided" for text in texts_of(r)]
+    kept = [text for r in JournalReader(tmp_path / "journal.swarm") if r[0] == "Decided" for text in texts_of(r)]
     assert max(map(len, kept)) == MAX_REPLY_CHARS + 1
     assert np.all(record.tables["decisions"]["orders"].to_numpy() == 0)

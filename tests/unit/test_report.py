@@ -10,16 +10,12 @@ import polars as pl
 import pytest
 
 from swarm.config_file import resolve
-from swarm.llm import engines
 from swarm.market.quality import gini
-from swarm.planning import compose
 from swarm.report import aggregates, charts, wording
 from swarm.report.page import render
+from swarm.runtime.play import play
 from swarm.scenarios.protocol import ShockMark
-from swarm.simulation.market import Market
-from swarm.simulation.record import Recorder, RunRecord
-from swarm.simulation.traders import LocalTraders
-from swarm.simulation.world import run_rounds
+from swarm.simulation.record import RunRecord
 
 EVIL = "</script><script>alert('&')</script>"
 SHOCK = {"kind": "mania", "round": 2, "rounds": 2, "good": "honey", "title": EVIL}
@@ -36,19 +32,9 @@ def run(stop_after: int | None = None, **changes: Any) -> RunRecord:
             {"name": "panicky", "temperament": "panic"},
         ],
     }
-    plan = compose(resolve({**settings, **changes})).run
-    recorder, market = Recorder(), Market(plan.market, None)
     asked = iter(range(1_000_000))
-    clients = {model.name: engines.in_process(model) for model in plan.models}
-    done = run_rounds(
-        plan,
-        market,
-        LocalTraders(plan.shard, clients),
-        (recorder,),
-        lambda: stop_after is not None and next(asked) >= stop_after,
-    )
-    extra = {"finished": done == plan.rounds, "runs_on": "one process", "layout": {}, "lost": {}}
-    return recorder.finish(market.close(), extra)
+    played = play(resolve({**settings, **changes}), stop=lambda: stop_after is not None and next(asked) >= stop_after)
+    return played.record
 
 
 def charts_of(html: str) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from swarm.simulation.history import read
 from swarm.simulation.journal import JournalReader, JournalWriter
 from swarm.simulation.replay import replay
 from tests.patience import patience
+from tests.refusals import refused
 
 SWARM = [sys.executable, "-m", "swarm"]
 CONFIG: dict[str, Any] = {
@@ -34,15 +35,6 @@ CONFIG: dict[str, Any] = {
     "traders": {"minds": {"a": 2, "b": 1, "zip": 3, "zi_c": 1}},
     "scenario": {"name": "wood", "shocks": [{"kind": "venture", "round": 3, "rounds": 3, "good": "honey"}]},
 }
-
-
-class Quiet:
-    def phase(self, text: str) -> None:
-        pass
-
-
-def never() -> bool:
-    return False
 
 
 def written(path: Path, **changes: Any) -> Path:
@@ -129,7 +121,7 @@ def test_two_processes_cannot_write_one_journal(parent: Path, tmp_path: Path, mo
     path = tmp_path / "journal.swarm"
     with (
         JournalWriter(path),
-        pytest.raises(JournalError, match="another process is still writing"),
+        pytest.raises(JournalError, match="another process"),
         JournalWriter(path, JournalReader(path)),
     ):
         pass
@@ -140,7 +132,7 @@ def test_a_changed_config_is_not_gone_on_with(tmp_path: Path) -> None:
     run(folder, written(tmp_path / "config.yaml"), stop_after=2)
     config = yaml.safe_load((folder / "config.yaml").read_text())
     (folder / "config.yaml").write_text(yaml.safe_dump(config | {"seed": 5}))
-    with pytest.raises(ConfigError, match=r"not the config that the journal .* was begun with"):
+    with pytest.raises(ConfigError, match="journal"):
         go_on(folder)
     # Where its processes live is no part of a history.
     (folder / "config.yaml").write_text(yaml.safe_dump(config | {"runtime": {"num_cpus": 2}}))
@@ -209,7 +201,7 @@ def test_a_fork_of_a_fork_can_be_longer_and_replays_and_resumes(parent: Path, tm
 
 
 @pytest.mark.parametrize(
-    ("at_round", "change", "named"),
+    ("at_round", "change", "key"),
     [
         (0, "seed=2", "at_round"),
         (9, "seed=2", "at_round"),
@@ -220,11 +212,10 @@ def test_a_fork_of_a_fork_can_be_longer_and_replays_and_resumes(parent: Path, tm
     ],
 )
 def test_a_fork_that_cannot_be_is_refused_and_leaves_nothing(
-    parent: Path, tmp_path: Path, at_round: int, change: str, named: str
+    parent: Path, tmp_path: Path, at_round: int, change: str, key: str
 ) -> None:
-    with pytest.raises(ConfigError) as caught:
+    with refused(key):
         fork(RunFolder(parent), at_round, (change,), RunFolder(tmp_path / "fork"))
-    assert str(caught.value).startswith(named)
     assert not (tmp_path / "fork").exists()
 
 

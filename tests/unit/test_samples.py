@@ -15,13 +15,12 @@ from swarm.llm import engines
 from swarm.llm.engines.embedded.config import EmbeddedModel
 from swarm.llm.engines.embedded.engine import EmbeddedEngine
 from swarm.llm.engines.scripted.config import ScriptedModel
+from swarm.llm.engines.scripted.engine import ScriptedEngine
 from swarm.llm.protocol import Message, ModelClient, ModelReply, ModelRequest
-from swarm.llm.scripted import ScriptedEngine
-from swarm.planning import compose
+from swarm.runtime.play import play
 from swarm.simulation.loop import RoundOutcome
-from swarm.simulation.market import Market
-from swarm.simulation.traders import LocalTraders
-from swarm.simulation.world import run_rounds
+from swarm.simulation.traders import TradersPort
+from tests.playing import Outcomes
 
 CONFIG: dict[str, Any] = {
     "seed": 6,
@@ -35,7 +34,7 @@ CONFIG: dict[str, Any] = {
 class Alike:
     """Traders who all see what the first of their mind sees, so that a model gets few different prompts."""
 
-    def __init__(self, traders: LocalTraders, minds: tuple[str, ...]) -> None:
+    def __init__(self, traders: TradersPort, minds: tuple[str, ...]) -> None:
         self.traders = traders
         self.rows = np.array([minds.index(mind) for mind in minds])
 
@@ -58,25 +57,13 @@ class Singly:
         return await self.client.complete([one for r in requests for one in r.singly()], deadline_s)
 
 
-class Watch:
-    def __init__(self) -> None:
-        self.rounds: list[RoundOutcome] = []
-
-    def started(self, *_: object) -> None:
-        pass
-
-    def round_done(self, outcome: RoundOutcome) -> None:
-        self.rounds.append(outcome)
-
-
 def run(singly: bool) -> tuple[str, list[RoundOutcome], dict[str, Any]]:
-    plan = compose(resolve(CONFIG)).run
-    clients: dict[str, Any] = {m.name: engines.in_process(m) for m in plan.models}
+    config, outcomes = resolve(CONFIG), Outcomes()
+    clients: dict[str, Any] = dict(engines.all_in_process(config.models))
     if singly:
         clients = {name: Singly(client) for name, client in clients.items()}
-    market, watch = Market(plan.market, None), Watch()
-    run_rounds(plan, market, Alike(LocalTraders(plan.shard, clients), plan.minds), (watch,))
-    return market.close().journal_sha256, watch.rounds, clients
+    played = play(config, outcomes, clients=clients, traders=lambda plan, port: Alike(port, plan.minds))
+    return played.journal_sha256, outcomes.rounds, clients
 
 
 def test_asked_once_comes_to_the_same_history_as_asked_singly() -> None:
@@ -95,9 +82,9 @@ def test_asked_once_comes_to_the_same_history_as_asked_singly() -> None:
 
 
 def test_traders_whose_prompts_differ_are_asked_apart() -> None:
-    plan = compose(resolve(CONFIG)).run
-    clients = {m.name: Singly(engines.in_process(m)) for m in plan.models}
-    run_rounds(plan, Market(plan.market, None), LocalTraders(plan.shard, clients))
+    config = resolve(CONFIG)
+    clients = {m.name: Singly(engines.in_process(m)) for m in config.models}
+    play(config, clients=clients)
     assert sum(c.requests for c in clients.values()) == sum(c.samples for c in clients.values()) == 48
 
 

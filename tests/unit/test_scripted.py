@@ -9,17 +9,16 @@ from typing import Any, get_args
 import pytest
 
 from swarm.agents.decision import Decision, read_reply
+from swarm.agents.policies.orders import answer
 from swarm.config_file import resolve
 from swarm.llm import engines
 from swarm.llm.engines.scripted.config import ScriptedModel
+from swarm.llm.engines.scripted.engine import ScriptedEngine
 from swarm.llm.entry import Temperament
 from swarm.llm.protocol import Message, ModelClient, ModelReply, ModelRequest
-from swarm.llm.scripted import ScriptedEngine, answer
 from swarm.planning import compose
-from swarm.simulation.market import Market
-from swarm.simulation.record import Recorder, RunRecord
-from swarm.simulation.traders import LocalTraders
-from swarm.simulation.world import run_rounds
+from swarm.runtime.play import play
+from swarm.simulation.record import RunRecord
 
 TEMPERAMENTS: tuple[Temperament, ...] = get_args(Temperament)
 SHOCKS = [
@@ -48,16 +47,9 @@ def run(rounds: int, **model: Any) -> tuple[list[ModelRequest], RunRecord]:
     config = resolve(
         {"population": 25, "rounds": rounds, "models": models, "scenario": {"name": "wood", "shocks": SHOCKS}}
     )
-    plan, recorder = compose(config).run, Recorder()
     asked: list[ModelRequest] = []
-    market = Market(plan.market, None)
-    run_rounds(
-        plan,
-        market,
-        LocalTraders(plan.shard, {m.name: Listener(engines.in_process(m), asked) for m in plan.models}),
-        (recorder,),
-    )
-    return asked, recorder.finish(market.close(), {})
+    clients = {m.name: Listener(engines.in_process(m), asked) for m in config.models}
+    return asked, play(config, clients=clients).record
 
 
 @cache

@@ -12,21 +12,11 @@ from swarm.errors import ConfigError
 from swarm.preflight import check_budget, check_deadline
 from swarm.report.sections import decisions
 from swarm.runtime.play import play
-from swarm.simulation.loop import RoundOutcome
+from tests.playing import Outcomes
+from tests.refusals import refused
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 SLOW = CONFIGS / "slow-model.yaml"
-
-
-class Watch:
-    def __init__(self) -> None:
-        self.rounds: list[RoundOutcome] = []
-
-    def started(self, *_: object) -> None:
-        pass
-
-    def round_done(self, outcome: RoundOutcome) -> None:
-        self.rounds.append(outcome)
 
 
 def test_one_slow_model_of_five_is_late_in_each_round_and_the_others_trade() -> None:
@@ -36,11 +26,11 @@ def test_one_slow_model_of_five_is_late_in_each_round_and_the_others_trade() -> 
     [warning] = check_deadline(config)
     assert "slow-maker" in warning
     assert "60 s" in warning
-    watch = Watch()
-    played = play(config, watch)
+    outcomes = Outcomes()
+    played = play(config, outcomes)
     plan = played.plan.run
     minds = np.array(plan.minds)
-    for outcome in watch.rounds:
+    for outcome in outcomes.rounds:
         errors = np.array([str(e or "") for e in outcome.gathered.decisions.errors])
         late = outcome.gathered.turns.trader[errors == DecisionError.ENGINE_DEADLINE]
         assert late.tolist() == np.flatnonzero(minds == "slow-maker").tolist()
@@ -61,7 +51,7 @@ def config(**changes: Any) -> Any:
 
 
 def test_a_deadline_that_no_model_can_keep_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"budget\.round_deadline_s: expected more than 3\.3333.*\(the quickest, a, "):
+    with pytest.raises(ConfigError, match=r"budget\.round_deadline_s: .*3\.3333"):
         check_deadline(config(budget={"round_deadline_s": 2.0}))
     assert check_deadline(config()) == []
     assert len(check_deadline(config(budget={"round_deadline_s": 4.0}))) == 1
@@ -71,32 +61,32 @@ def test_a_deadline_that_no_model_can_keep_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("budget", "priced", "message"),
+    ("budget", "priced", "key", "word"),
     [
-        ({"tokens_per_turn": 400}, {}, "budget.tokens_per_turn: expected at least 715, got 400; a prompt"),
+        ({"tokens_per_turn": 400}, {}, "budget.tokens_per_turn", "715"),
         (
             {"run_tokens": 999},
             {},
-            "budget.run_tokens: expected at least 1000, which is what one turn may take, got 999",
+            "budget.run_tokens",
+            "1000",
         ),
-        ({"run_tokens": 0}, {}, "budget.run_tokens"),
-        ({"run_usd": 1.0}, {}, "budget.run_usd: no model of this run has a price"),
-        ({"run_usd": 1.0}, {"usd_per_million_prompt_tokens": None}, "budget.run_usd: nobody knows what a costs"),
+        ({"run_tokens": 0}, {}, "budget.run_tokens", "1"),
+        ({"run_usd": 1.0}, {}, "budget.run_usd", "price"),
+        ({"run_usd": 1.0}, {"usd_per_million_prompt_tokens": None}, "budget.run_usd", "nobody"),
         (
             {"run_usd": 0.001},
             {"usd_per_million_prompt_tokens": 2.0},
-            "budget.run_usd: expected at least 0.002, which is what one turn may cost, got 0.001",
+            "budget.run_usd",
+            "0.002",
         ),
-        ({"seconds_per_round": 0}, {}, "budget.seconds_per_round"),
+        ({"seconds_per_round": 0}, {}, "budget.seconds_per_round", "0"),
     ],
 )
 def test_a_budget_that_lets_nobody_think_is_refused_in_one_line(
-    budget: dict[str, Any], priced: dict[str, Any], message: str
+    budget: dict[str, Any], priced: dict[str, Any], key: str, word: str
 ) -> None:
-    with pytest.raises(ConfigError) as refused:
+    with refused(key, word):
         check_budget(config(budget=budget, models=[{"name": "a", "temperament": "value", **priced}]))
-    assert str(refused.value).startswith(message)
-    assert "\n" not in str(refused.value)
 
 
 def test_a_run_of_baselines_needs_no_budget() -> None:

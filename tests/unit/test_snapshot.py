@@ -16,6 +16,7 @@ from swarm.market.commands import CloseRound, Command, MoveReference, from_recor
 from swarm.market.events import Event
 from swarm.market.exchange import Exchange
 from swarm.planning import compose
+from swarm.runtime.play import play
 from swarm.simulation import snapshot
 from swarm.simulation.entries import RunBegan
 from swarm.simulation.journal import JournalReader, JournalWriter
@@ -23,8 +24,6 @@ from swarm.simulation.journal_disk import head_path
 from swarm.simulation.market import Market, MarketPlan, OutOfStep
 from swarm.simulation.plan import Fork, RunPlan
 from swarm.simulation.snapshot import Snapshot, SnapshotFolder
-from swarm.simulation.traders import LocalTraders
-from swarm.simulation.world import run_rounds
 
 CONFIG: dict[str, Any] = {
     "seed": 5,
@@ -49,10 +48,10 @@ def opened(path: Path, every: int = 2) -> Market:
 
 
 def run(path: Path, every: int, in_background: bool = False) -> Market:
-    plan = new_plan()
-    market = Market(replace(plan.market, snapshot_rounds=every), path, snapshots_in_background=in_background)
-    run_rounds(plan, market, LocalTraders(plan.shard, {}))
-    market.close()
+    """A market whose run is over, with a snapshot after so many rounds."""
+
+    market = Market(market_plan(every), path, snapshots_in_background=in_background)
+    play(resolve(CONFIG), new_market=lambda *_: market)
     return market
 
 
@@ -211,7 +210,7 @@ def test_a_journal_that_is_shorter_than_its_snapshot_halts_and_says_what_to_do(p
     content, starts = path.read_bytes(), [offset for offset, _ in JournalReader(path).payloads()]
     head_path(path).unlink()
     path.write_bytes(content[: starts[ends_of_rounds(path)[2]]])
-    with pytest.raises(JournalError, match=r"durable at the end of round 4, as journal-0000004\.snapshot"):
+    with pytest.raises(JournalError, match=r"round 4, .*journal-0000004\.snapshot"):
         opened(path)
     # Whoever removes it takes the journal as it is, with the older snapshot.
     file(path, 4).unlink()
@@ -227,7 +226,7 @@ def test_a_journal_of_another_history_than_its_snapshot_halts(path: Path) -> Non
     with JournalWriter(path) as writer:
         for record in records:
             writer.append(["RoundEnded", 4, "0" * 64] if record[:2] == ["RoundEnded", 4] else record)
-    with pytest.raises(JournalError, match="not the history that was durable at the end of round 4"):
+    with pytest.raises(JournalError, match=r"history .*round 4"):
         opened(path)
 
 

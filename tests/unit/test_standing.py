@@ -1,6 +1,5 @@
 """Standing orders and wake-ups: who is asked and why, what stands meanwhile, and that it follows from the record."""
 
-import asyncio
 import json
 from collections import Counter
 from collections.abc import Sequence
@@ -12,23 +11,19 @@ import numpy as np
 import pytest
 
 from swarm.agents.decision import DecisionError, Rules, read_reply
-from swarm.agents.memory import Memory
-from swarm.agents.observation import Observation
-from swarm.agents.shard import Shard
 from swarm.config_file import resolve
 from swarm.coordination.standing import Reason, Signs, Standing, Stands, covered
 from swarm.llm import engines
-from swarm.llm.protocol import ModelClient, ModelReply, ModelRequest
+from swarm.llm.protocol import ModelReply, ModelRequest
 from swarm.market.orders import BUY, SELL, Orders
 from swarm.planning import compose, composed
+from swarm.runtime.play import play
 from swarm.simulation.loop import RoundOutcome
-from swarm.simulation.market import Market
-from swarm.simulation.plan import Fork, RunPlan
+from swarm.simulation.plan import Fork, RunPlan, WorldPlan
 from swarm.simulation.record import Recorder
-from swarm.simulation.remote import split
 from swarm.simulation.replay import replay
-from swarm.simulation.traders import Gathered, LocalTraders, RecordedTraders, ResumedTraders, gather
-from swarm.simulation.world import run_rounds
+from swarm.simulation.traders import RecordedTraders, ResumedTraders, TradersPort
+from tests.playing import Outcomes, Phased, SplitTraders
 
 RULES = Rules(("acorns", "berries"), 3, 100, 10, max_stand_rounds=4)
 CONFIG: dict[str, Any] = {
@@ -196,53 +191,23 @@ class TestReading:
         assert RULES.schema()["properties"]["stand"]["maximum"] == 4
 
 
-class Watch:
-    """Keeps what the rounds came to."""
-
-    def __init__(self) -> None:
-        self.rounds: list[RoundOutcome] = []
-
-    def started(self, *_: object) -> None:
-        pass
-
-    def round_done(self, outcome: RoundOutcome) -> None:
-        self.rounds.append(outcome)
+def run(config: dict[str, Any], folder: Path | None = None) -> tuple[str, list[RoundOutcome], dict[str, Any]]:
+    outcomes = Outcomes()
+    played = play(resolve(config), outcomes, journals_in=folder)
+    return played.journal_sha256, outcomes.rounds, dict(played.summary)
 
 
-class Spread:
-    """The traders of a run in shards of a size."""
-
-    def __init__(self, plan: RunPlan, size: int) -> None:
-        clients = {m.name: engines.in_process(m) for m in plan.models}
-        self.shards = [Shard(part, clients) for part in split(plan.shard, size)]
-        self.memory = Memory.empty()
-
-    def decide(self, seen: Observation) -> Gathered:
-        async def ask() -> Gathered:
-            answers = []
-            for shard in self.shards:
-                rows = np.arange(len(shard.plan.minds)) + shard.plan.first_trader
-                part = Observation(seen.public, seen.private.take(rows))
-                answers.append(await shard.decide(part, self.memory.between(int(rows[0]), int(rows[-1]))))
-            return gather(answers, np.empty(0, dtype=np.int64))
-
-        return asyncio.run(ask())
+Ran = tuple[Path, str, list[RoundOutcome], dict[str, Any]]
 
 
-def local(plan: RunPlan) -> LocalTraders:
-    return LocalTraders(plan.shard, {m.name: engines.in_process(m) for m in plan.models})
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Ran:
+    folder = tmp_path_factory.mktemp("ran")
+    return folder / "journal.swarm", *run(CONFIG, folder)
 
 
-def run(config: dict[str, Any], journal: Path | None = None) -> tuple[str, list[RoundOutcome], dict[str, Any]]:
-    plan = compose(resolve(config)).run
-    market, watch, recorder = Market(plan.market, journal), Watch(), Recorder()
-    run_rounds(plan, market, local(plan), (watch, recorder))
-    closing = market.close()
-    return closing.journal_sha256, watch.rounds, recorder.finish(closing, {}).summary
-
-
-def test_only_those_who_are_due_are_asked_and_everybody_is_counted() -> None:
-    _, rounds, summary = run(CONFIG)
+def test_only_those_who_are_due_are_asked_and_everybody_is_counted(ran: Ran) -> None:
+    _, _, rounds, summary = ran
     thinkers = sum(mind != "zip" for mind in compose(resolve(CONFIG)).run.minds)
     for outcome in rounds:
         staffed = outcome.staffed
@@ -257,8 +222,8 @@ def test_only_those_who_are_due_are_asked_and_everybody_is_counted() -> None:
     assert all(flow["unexplained"] == 0 for flow in summary["conservation"].values())
 
 
-def test_a_sleeper_with_standing_orders_trades() -> None:
-    _, rounds, _ = run(CONFIG)
+def test_a_sleeper_with_standing_orders_trades(ran: Ran) -> None:
+    _, _, rounds, _ = ran
     traded = 0
     for outcome in rounds:
         deciders = {*outcome.gathered.turns.trader.tolist(), *outcome.gathered.baseline_orders.trader.tolist()}
@@ -276,62 +241,59 @@ def test_without_the_key_nothing_of_a_run_changes() -> None:
     assert summary["staffing"]["due"] == {}
 
 
-@pytest.mark.parametrize("size", [1, 6, 20])
-def test_it_does_not_depend_on_how_traders_are_spread(size: int) -> None:
-    plan = compose(resolve(CONFIG)).run
-    market = Market(plan.market, None)
-    run_rounds(plan, market, Spread(plan, size))
-    without_memory = compose(resolve(CONFIG)).run
-    other = Market(without_memory.market, None)
-    run_rounds(without_memory, other, Spread(without_memory, 43))
-    assert market.close().journal_sha256 == other.close().journal_sha256
+@pytest.mark.parametrize("shards", [43, 3])
+def test_it_does_not_depend_on_how_traders_are_spread(shards: int, ran: Ran) -> None:
+    def split(plan: RunPlan, _: TradersPort) -> SplitTraders:
+        return SplitTraders(plan.shard, engines.all_in_process(plan.models), shards)
+
+    assert play(resolve(CONFIG), traders=split).journal_sha256 == ran[1]
 
 
-def test_it_replays_and_goes_on_from_the_record(tmp_path: Path) -> None:
-    sha256, rounds, summary = run(CONFIG, tmp_path / "journal.swarm")
+def test_it_replays_and_goes_on_from_the_record(ran: Ran) -> None:
+    journal, sha256, rounds, summary = ran
     recorder = Recorder()
-    result = replay(tmp_path / "journal.swarm", composed, (recorder,))
+    result = replay(journal, composed, (recorder,))
     assert result.holds, result.mismatch
     assert result.replayed_sha256 == sha256
     again = recorder.finish(result.closing, {}).summary
     for key in ("staffing", "budget", "decision_errors", "order_rejections", "wealth"):
         assert again[key] == summary[key], key
 
-    plan = compose(resolve(CONFIG)).run
     recorded = {o.round: o.gathered.entry(o.round) for o in rounds[:6]}
-    market = Market(plan.market, None)
-    run_rounds(plan, market, ResumedTraders(RecordedTraders({1: plan.shard}, recorded), local(plan)))
-    assert market.close().journal_sha256 == sha256
+    went_on = play(
+        resolve(CONFIG),
+        traders=lambda plan, port: ResumedTraders(RecordedTraders({1: plan.shard}, recorded), port),
+    )
+    assert went_on.journal_sha256 == sha256
 
 
 def test_a_fork_may_turn_it_on_and_off(tmp_path: Path) -> None:
     off = {"traders": CONFIG["traders"] | {"standing": {"max_rounds": 0}}}
     for before, after in ((CONFIG, CONFIG | off), (CONFIG | off, CONFIG)):
-        path = tmp_path / f"{before['traders']['standing']['max_rounds']}.swarm"
+        folder = tmp_path / str(before["traders"]["standing"]["max_rounds"])
         plan = replace(compose(resolve(before)).run, fork=Fork(5, "0" * 64, (), compose(resolve(after)).run))
-        first, second = local(plan), local(plan.last)
-
-        class Phased:
-            def decide(self, seen: Observation) -> Gathered:
-                return (first if seen.public.round <= 5 else second).decide(seen)  # noqa: B023
-
-        market, watch = Market(plan.market, path), Watch()
-        run_rounds(plan, market, Phased(), (watch,))
-        sha256 = market.close().journal_sha256
-        asleep = [o.staffed.asleep > 0 for o in watch.rounds]
+        outcomes = Outcomes()
+        sha256 = play(
+            resolve(before),
+            outcomes,
+            plan=WorldPlan.of(plan),
+            journals_in=folder,
+            traders=lambda plan, _: Phased(plan),
+        ).journal_sha256
+        asleep = [o.staffed.asleep > 0 for o in outcomes.rounds]
         assert any(asleep[:5]) == bool(before["traders"]["standing"]["max_rounds"])
         assert any(asleep[5:]) == bool(after["traders"]["standing"]["max_rounds"])
-        assert replay(path, composed).replayed_sha256 == sha256
+        assert replay(folder / "journal.swarm", composed).replayed_sha256 == sha256
 
 
 def test_a_model_that_dies_and_stays_dead_costs_its_traders_and_their_orders_go_on() -> None:
-    plan = compose(resolve(CONFIG)).run
+    config = resolve(CONFIG)
 
     class Mortal:
         """Answers for three rounds, and then fails everything."""
 
         def __init__(self) -> None:
-            self.engine = engines.in_process(plan.models[0])
+            self.engine = engines.in_process(config.models[0])
             self.batches = 0
 
         async def complete(self, requests: Sequence[ModelRequest], deadline_s: float) -> list[ModelReply]:
@@ -341,20 +303,18 @@ def test_a_model_that_dies_and_stays_dead_costs_its_traders_and_their_orders_go_
                 replies if self.batches <= 3 else [replace(r, text="gone", finish_reason="connection") for r in replies]
             )
 
-    clients: dict[str, ModelClient] = {m.name: engines.in_process(m) for m in plan.models}
-    clients["value"] = Mortal()
-    market, watch, recorder = Market(plan.market, None), Watch(), Recorder()
-    run_rounds(plan, market, LocalTraders(plan.shard, clients), (watch, recorder))
-    dead = [o for o in watch.rounds if DecisionError.ENGINE_CONNECTION in o.gathered.decisions.errors]
+    outcomes = Outcomes()
+    played = play(config, outcomes, clients=engines.all_in_process(config.models) | {"value": Mortal()})
+    dead = [o for o in outcomes.rounds if DecisionError.ENGINE_CONNECTION in o.gathered.decisions.errors]
     # In a round or two after its death none of its traders may be due.
     assert 4 <= dead[0].round <= 6
     assert [o.round for o in dead[4:]] == list(range(dead[4].round, 15))
-    theirs = np.flatnonzero(np.array(plan.minds) == "value")
+    theirs = np.flatnonzero(np.array(played.plan.run.minds) == "value")
     for outcome in dead[4:]:
         # What stood has stood out its time by now, so all of them are asked in vain.
         assert np.isin(theirs, outcome.gathered.turns.trader).all()
     assert dead[0].staffed.standing_orders > 0
-    summary = recorder.finish(market.close(), {}).summary
+    summary = played.summary
     assert summary["decision_errors"]["engine_connection"] >= 5 * len(theirs)
     assert summary["staffing"]["due"]["undecided"] >= 5 * len(theirs)
     assert all(flow["unexplained"] == 0 for flow in summary["conservation"].values())

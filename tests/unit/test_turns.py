@@ -15,11 +15,10 @@ from swarm.llm import engines
 from swarm.llm.protocol import Message, ModelReply, ModelRequest, TokenUsage
 from swarm.monitoring.hub import Hub
 from swarm.planning import compose
+from swarm.runtime.play import play
 from swarm.simulation.loop import RoundOutcome
-from swarm.simulation.market import Market
-from swarm.simulation.record import Recorder, RunRecord
-from swarm.simulation.traders import LocalTraders
-from swarm.simulation.world import run_rounds
+from swarm.simulation.record import RunRecord
+from tests.playing import Outcomes
 
 
 def reply(prompt: int, completion: int, latency_s: float = 0.0, **more: Any) -> ModelReply:
@@ -136,31 +135,17 @@ def test_prompts_that_begin_alike_have_the_digests_of_their_whole_texts() -> Non
     assert -(2**63) <= digest.of("x") < 2**63
 
 
-class Outcomes:
-    def __init__(self) -> None:
-        self.rounds: list[RoundOutcome] = []
-
-    def started(self, *_: object) -> None:
-        pass
-
-    def round_done(self, outcome: RoundOutcome) -> None:
-        self.rounds.append(outcome)
-
-
 def played(config: dict[str, Any], folder: Path) -> tuple[list[RoundOutcome], RunRecord, dict[str, float]]:
     """A run's rounds, its record, and the dollars that its metrics say each model has cost."""
-    plan = compose(resolve(config)).run
-    outcomes, recorder, hub = Outcomes(), Recorder(), Hub(plan, "process", folder)
-    market = Market(plan.market, None)
-    clients = {m.name: engines.in_process(m) for m in plan.models}
-    run_rounds(plan, market, LocalTraders(plan.shard, clients), (outcomes, recorder, hub))
+    outcomes, hub = Outcomes(), Hub(compose(resolve(config)).run, "process", folder)
+    record = play(resolve(config), outcomes, hub).record
     dollars = {
         sample.labels["model"]: sample.value
         for family in hub.collect()
         for sample in family.samples
         if sample.name == "swarm_cost_dollars_total"
     }
-    return outcomes.rounds, recorder.finish(market.close(), {}), dollars
+    return outcomes.rounds, record, dollars
 
 
 def test_a_turn_at_a_cheaper_model_is_billed_at_that_model_by_all_who_bill(tmp_path: Path) -> None:
@@ -222,20 +207,10 @@ class Unruly:
     ],
 )
 def test_a_client_that_breaks_its_protocol_costs_its_turns_and_not_the_run(answer: Any, error: DecisionError) -> None:
-    plan = compose(
-        resolve(
-            {
-                "name": "unruly",
-                "seed": 1,
-                "rounds": 2,
-                "population": 8,
-                "models": [{"name": "m", "temperament": "value"}, {"name": "n", "temperament": "value"}],
-            }
-        )
-    ).run
-    clients = {"m": Unruly(answer), "n": engines.in_process(plan.models[1])}
+    models = [{"name": name, "temperament": "value"} for name in ("m", "n")]
+    config = resolve({"name": "unruly", "seed": 1, "rounds": 2, "population": 8, "models": models})
     outcomes = Outcomes()
-    run_rounds(plan, Market(plan.market, None), LocalTraders(plan.shard, clients), (outcomes,))
+    play(config, outcomes, clients={"m": Unruly(answer), "n": engines.in_process(config.models[1])})
     assert len(outcomes.rounds) == 2
     for outcome in outcomes.rounds:
         turns, errors = outcome.gathered.turns, outcome.gathered.decisions.errors

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from swarm import config_file
-from swarm.errors import ConfigError
 from swarm.llm.catalogue import CATALOGUE
 from swarm.llm.engines.vllm import check as vllm_check
 from swarm.llm.engines.vllm.arguments import engine_arguments, environment
@@ -19,6 +18,7 @@ from swarm.llm.engines.vllm.config import VllmModel
 from swarm.llm.engines.vllm.engine import gpu_to_itself
 from swarm.llm.protocol import Message, folded
 from swarm.preflight import check_budget
+from tests.refusals import refused
 
 MISSION = ("llama-3.2-3b", "phi-3.5-mini", "gemma-2-2b", "qwen-2.5-7b", "mistral-nemo")
 H100 = Gpu("H100", 80 * 2**30)
@@ -82,21 +82,19 @@ def test_every_shipped_config_of_language_models_is_valid() -> None:
 
 
 @pytest.mark.parametrize(
-    ("keys", "key", "said"),
+    ("keys", "key", "word"),
     [
-        ({}, "models.0", "expected a name of the catalogue"),
-        ({"catalogue": "gpt-9"}, "models.0.catalogue", "expected one of llama-3.2-3b"),
-        ({"catalogue": "qwen-2.5-7b", "weights": "dummy"}, "models.0", "needs a folder as source"),
-        ({"source": "a/b", "hardware": {"num_gpus": 1.5}}, "models.0.hardware.num_gpus", "whole number"),
-        ({"source": "a/b", "replicas": 3, "hardware": {"max_replicas": 2}}, "models.0", "below replicas"),
-        ({"source": "a/b", "hardwear": {}}, "models.0.hardwear", "did you mean hardware?"),
+        ({}, "models.0", "catalogue"),
+        ({"catalogue": "gpt-9"}, "models.0.catalogue", "llama-3.2-3b"),
+        ({"catalogue": "qwen-2.5-7b", "weights": "dummy"}, "models.0", "source"),
+        ({"source": "a/b", "hardware": {"num_gpus": 1.5}}, "models.0.hardware.num_gpus", "whole"),
+        ({"source": "a/b", "replicas": 3, "hardware": {"max_replicas": 2}}, "models.0", "below"),
+        ({"source": "a/b", "hardwear": {}}, "models.0.hardwear", "hardware?"),
     ],
 )
-def test_a_config_that_makes_no_sense_is_refused(keys: dict[str, Any], key: str, said: str) -> None:
-    with pytest.raises(ConfigError) as refused:
+def test_a_config_that_makes_no_sense_is_refused(keys: dict[str, Any], key: str, word: str) -> None:
+    with refused(key, word):
         config_file.resolve(config_with(**keys))
-    assert refused.value.key == key
-    assert said in str(refused.value)
 
 
 def test_a_cpu_and_a_gpu_differ_in_the_hardware_alone() -> None:

@@ -10,7 +10,6 @@ import pytest
 
 from swarm.agents.observation import Observation
 from swarm.config_file import resolve
-from swarm.errors import ConfigError
 from swarm.market.ledger import ISSUE, ROAD
 from swarm.market.margin import BANK, DEFAULTS, LENDER
 from swarm.planning import compose, composed
@@ -28,6 +27,7 @@ from swarm.simulation.region import region_of
 from swarm.simulation.replay import replay
 from swarm.simulation.traders import Gathered, TradersPort
 from swarm.simulation.world_record import WorldRecorder
+from tests.refusals import refused
 
 NAMES = ("east", "north", "west")
 CONFIG: dict[str, Any] = {
@@ -204,9 +204,8 @@ def test_lands_seats_and_travellers_stay_when_a_fork_has_another_seed() -> None:
 def test_a_fork_that_would_move_seats_is_refused_and_leaves_nothing(
     world: World, tmp_path: Path, change: str, key: str
 ) -> None:
-    with pytest.raises(ConfigError) as caught:
+    with refused(key):
         fork(RunFolder(world[1]), 4, (change,), RunFolder(tmp_path / "fork"))
-    assert str(caught.value).startswith(key)
     assert not (tmp_path / "fork").exists()
 
 
@@ -290,17 +289,8 @@ def test_nothing_leaves_a_seat_that_owes_or_what_is_on_hold() -> None:
     assert road.move(regions) == [[], []]
 
 
-@pytest.mark.parametrize(
-    ("changes", "line"),
-    [
-        (
-            {"population": [{"from_round": 1, "traders": 31}, {"from_round": 3, "traders": 5}]},
-            "regions: expected at least",
-        ),
-        ({"population": 5}, "regions: expected at least two traders in each of 3 regions"),
-    ],
-)
-def test_a_region_is_never_left_with_nobody_to_trade_with(changes: dict[str, Any], line: str) -> None:
-    with pytest.raises(ConfigError) as caught:
-        resolve(CONFIG | changes)
-    assert str(caught.value).startswith(line)
+@pytest.mark.parametrize("later", [[], [{"from_round": 3, "traders": 5}]])
+def test_a_region_is_never_left_with_nobody_to_trade_with(later: list[dict[str, int]]) -> None:
+    population = [{"from_round": 1, "traders": 31}, *later] if later else 5
+    with refused("regions", "two"):
+        resolve(CONFIG | {"population": population})

@@ -8,10 +8,8 @@ import pytest
 from swarm.bench.engine import BLOCK_TOKENS, ROUNDS, WARM_UP_ROUNDS, Kept, config, missed_blocks
 from swarm.llm.engines.vllm.config import VllmModel
 from swarm.llm.engines.vllm.engine import VllmEngine
-from swarm.planning import compose
-from swarm.simulation.market import Market
+from swarm.runtime.play import play
 from swarm.simulation.traders import LocalTraders, kept_open
-from swarm.simulation.world import run_rounds
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -22,14 +20,18 @@ def test_what_all_prompts_share_is_computed_once(folders: dict[str, Path], say: 
     assert isinstance(model, VllmModel)
     engine = VllmEngine(model)
     kept = Kept(engine)
-    plan = compose(run).run
     with kept_open([engine]) as runner:
-        traders = LocalTraders(plan.shard, {"engine": kept}, runner.run)
-        run_rounds(plan, Market(plan.market, None), traders)
+        played = play(
+            run,
+            clients={"engine": kept},
+            traders=lambda plan, _: LocalTraders(plan.shard, {"engine": kept}, runner.run),
+        )
         missed = [missed_blocks(engine.tokens(b), r) for b, r in zip(kept.batches, kept.replies, strict=True)]
     assert len(missed) == WARM_UP_ROUNDS + ROUNDS
     cached = sum(r.usage.cached_prompt for batch in kept.replies for r in batch)
     prompts = sum(r.usage.prompt for batch in kept.replies for r in batch)
     say(f"{cached / prompts:.1%} of prompt tokens cached; blocks missed per request: {[round(m, 2) for m in missed]}")
-    assert cached >= 10 * BLOCK_TOKENS * plan.traders, "a cache that is never used would miss nothing of nothing"
+    assert cached >= 10 * BLOCK_TOKENS * played.plan.run.traders, (
+        "a cache that is never used would miss nothing of nothing"
+    )
     assert max(missed) <= 2

@@ -16,7 +16,7 @@ import pytest
 from swarm.agents.decision import Decision, read_reply
 from swarm.config import RuntimeConfig
 from swarm.llm.protocol import ModelReply, ModelRequest
-from tests.cluster.conftest import free_port
+from tests.processes import free_port
 from tests.vllm.conftest import RULES, SYSTEM, model, requests
 from tests.vllm.test_engine import engines_below
 

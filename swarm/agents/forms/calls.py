@@ -55,7 +55,7 @@ _ARGUMENTS = ("arguments", "parameters", "args", "input")
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """What a reply asks for."""
+    """One call that a reply asks for."""
 
     name: str
     arguments: dict[str, Any]
@@ -112,7 +112,7 @@ def _is_json(text: str) -> bool:
 
 
 def _as_asked(text: str, cut: bool) -> CallsRead | DecisionError:
-    """One JSON value by the rules for all replies, which is a call or holds some."""
+    """Returns the calls in the one JSON value of a reply, found by the rules for all replies."""
     found = find_value(text, cut)
     if isinstance(found, DecisionError):
         return found
@@ -124,12 +124,14 @@ def _as_asked(text: str, cut: bool) -> CallsRead | DecisionError:
     if not calls:
         return DecisionError.WRONG_SHAPE
     first = calls[0]
+    # Only the form that was asked for counts as no repair.
     is_plain = value in ({"name": first.name}, {"name": first.name, "arguments": first.arguments})
     return CallsRead(calls, repairs if is_plain else (*repairs, Repair.NATIVE_CALL))
 
 
 def _native(text: str) -> Iterator[ToolCall]:
-    """The calls in a form of some model's own; none where there is no sign of one."""
+    """Yields the calls in a form of some model's own; none where there is no sign of one."""
+    # gpt-oss names the tool in the header of a channel, which is looked at before reasoning is taken away.
     if "<|message|>" in text and (said := list(_HARMONY.finditer(text))):
         for match in said:
             yield ToolCall(_bare(match[1]), _arguments(match[2]))
@@ -138,6 +140,7 @@ def _native(text: str) -> Iterator[ToolCall]:
         rest = after_reasoning(text)
     except MalformedReplyError:
         return
+    # A function's tag holds its own name, so that what follows it is no list of calls.
     if tags := list(_FUNCTION_TAG.finditer(rest)):
         for match in tags:
             yield ToolCall(_bare(match[1]), _tagged(match[2]))
@@ -145,6 +148,7 @@ def _native(text: str) -> Iterator[ToolCall]:
     # What is said before the first mark and behind a closing one is no call.
     before, *parts = _MARK.split(rest)
     if not parts:
+        # Without any mark, only several objects in a row or Python's own form are surely calls.
         is_row = bool(_IN_A_ROW.search(before)) or _is_like_python(before)
         parts = [before] if is_row else []
     for part in parts:
@@ -152,7 +156,8 @@ def _native(text: str) -> Iterator[ToolCall]:
 
 
 def _in_a_row(text: str) -> Iterator[ToolCall]:
-    """The calls of a part without marks, one behind the other."""
+    """Yields the calls of a part without marks, one behind the other."""
+    # One form for the whole part: a list in Python's form is never mixed with JSON.
     if _is_like_python(text.strip("`\n ")):
         yield from _like_python(text.strip("`\n "))
         return
@@ -173,7 +178,7 @@ def _after_gap(text: str, at: int) -> int:
 
 
 def _value_at(text: str, at: int) -> tuple[Any, int]:
-    """The JSON value that begins there, and where it ends."""
+    """Returns the JSON value that begins there, and where it ends."""
     try:
         return json_decoder.raw_decode(text, at)
     except (json.JSONDecodeError, RecursionError):
@@ -186,13 +191,14 @@ def _value_at(text: str, at: int) -> tuple[Any, int]:
 
 
 def _calls_of(value: Any) -> Iterator[ToolCall]:
-    """The calls that a JSON value holds; none where it is of another shape altogether."""
+    """Yields the calls that a JSON value holds; none where it is of another shape altogether."""
     match value:
         case list():
             for item in value:
                 if not isinstance(item, dict):
                     raise _NoCallError(DecisionError.WRONG_SHAPE)
                 found = list(_calls_of(item))
+                # A list within a list, or an item without a call, is no list of calls.
                 if len(found) != 1:
                     raise _NoCallError(DecisionError.WRONG_SHAPE)
                 yield from found
@@ -203,6 +209,7 @@ def _calls_of(value: Any) -> Iterator[ToolCall]:
         case {"function": dict(call), **rest} if not rest.keys() - _INCIDENTAL:
             yield from _calls_of(call)
         case {"name": str(name), **rest}:
+            # With two kinds of arguments, or a key that nobody knows, it is not clear what is meant.
             given = [key for key in _ARGUMENTS if key in rest]
             if len(given) > 1 or rest.keys() - _INCIDENTAL - set(given):
                 raise _NoCallError(DecisionError.WRONG_SHAPE)
@@ -210,7 +217,7 @@ def _calls_of(value: Any) -> Iterator[ToolCall]:
 
 
 def _arguments(told: Any) -> dict[str, Any]:
-    """The arguments of a call, an object or its JSON as a string; no tool takes anything nested."""
+    """Returns the arguments of a call, an object or its JSON as a string; no tool takes anything nested."""
     if isinstance(told, str):
         told = _object_in(told.strip()) if told.strip() else {}
     if told is None:
@@ -234,7 +241,7 @@ def _object_in(text: str) -> dict[str, Any]:
 
 
 def _tagged(text: str) -> dict[str, Any]:
-    """The arguments within a function's tag: JSON, or a tag for each."""
+    """Returns the arguments within a function's tag: JSON, or a tag for each."""
     parameters = list(_PARAMETER.finditer(text))
     if not parameters:
         return _arguments(_END.split(text, maxsplit=1)[0])
@@ -243,6 +250,7 @@ def _tagged(text: str) -> dict[str, Any]:
         if name in found:
             raise _NoCallError(DecisionError.DUPLICATE_KEY)
         try:
+            # The text of a tag is JSON where it can be, else a string as it stands.
             found[name] = json.loads(value)
         except (ValueError, RecursionError):
             found[name] = value
@@ -254,11 +262,12 @@ def _is_like_python(text: str) -> bool:
 
 
 def _like_python(text: str) -> Iterator[ToolCall]:
-    """Calls such as `[place_order(side="buy", price=20)]`, whose arguments have names and are constants."""
+    """Yields calls such as `[place_order(side="buy", price=20)]`, whose arguments have names and are constants."""
     try:
         tree = ast.parse(text.strip(), mode="eval").body
         calls = tree.elts if isinstance(tree, ast.List) else [tree]
         for call in calls:
+            # Arguments by position would have to be matched to names that this module does not know.
             if not isinstance(call, ast.Call) or call.args or any(k.arg is None for k in call.keywords):
                 raise _NoCallError(DecisionError.WRONG_SHAPE)
             arguments = {str(k.arg): ast.literal_eval(k.value) for k in call.keywords}

@@ -67,6 +67,7 @@ class MemberMenuForm:
         letters = chosen_letters(reply.text, self._menu(seen, row))
         if reply.finish_reason == "length" or letters is None:
             return str(DecisionError.TRUNCATED if reply.finish_reason == "length" else DecisionError.BAD_CHOICE)
+        # Only the action is renamed; lines to say have the same letters for everybody.
         order = self._order(seen, row)
         return LETTERS[order[LETTERS.index(letters[0])]] + letters[1]
 
@@ -75,8 +76,9 @@ class MemberMenuForm:
         return Menu(tuple(menu.actions[i] for i in self._order(seen, row)), menu.sayings)
 
     def _order(self, seen: Observation, row: int) -> list[int]:
-        """The common number of each action as this member sees them."""
+        """Returns the common number of each action as this member sees them."""
         actions = len(self._menus.menu(seen, row).actions)
         trader = int(seen.private.trader[row])
         dice = draw(self._menus.seed, self._stream, seen.public.round, trader, np.arange(1, actions))
+        # Drawn by round and trader, so that a liking for a letter is spread over all actions.
         return [0, *(1 + np.argsort(dice, kind="stable")).tolist()]

@@ -63,13 +63,19 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Menu:
-    """What one trader may answer in a round: `actions[0]` is to pass, `sayings[0]` is silence."""
+    """The answers that one trader may give in a round: `actions[0]` is to pass, `sayings[0]` is silence."""
 
     actions: tuple[Action, ...]
     sayings: tuple[str, ...]
 
+    @property
+    def stake_ticks(self) -> int:
+        """The gain that is expected of the best action less that of the second."""
+        expected = sorted((action.expected for action in self.actions), reverse=True)
+        return expected[0] - expected[1] if len(expected) > 1 else 0
+
     def schema(self) -> dict[str, Any]:
-        """The JSON schema of an answer: a string, one of all pairs of letters."""
+        """Returns the JSON schema of an answer: a string, one of all pairs of letters."""
         return _schema(len(self.actions), len(self.sayings))
 
 
@@ -106,14 +112,14 @@ class Menus:
 
 
 def widest_menu(rules: Rules) -> Menu:
-    """A menu as long as menus get, to see whether a budget has room for it."""
+    """Returns a menu as long as menus get, to see whether a budget has room for it."""
     good = max(range(len(rules.goods)), key=lambda g: len(rules.goods[g]))
     legs = (Leg(True, good, rules.max_price_ticks, rules.max_quantity_lots),) * rules.max_orders
     return Menu((Action(()), *[Action(legs, -99, -99, -99, -99, 99, 99, 99)] * MOST_ACTIONS), (SILENCE,))
 
 
 def compose_sayings(public: PublicView, goods: tuple[str, ...]) -> tuple[str, ...]:
-    """The lines of gossip that the round's digest gives rise to, the same for everybody."""
+    """Returns the lines of gossip that the round's digest gives rise to, the same for everybody."""
     change = public.change_ticks
     excess = public.unfilled_buy_lots - public.unfilled_sell_lots
     lines = [SILENCE]
@@ -136,9 +142,11 @@ class _Market:
         self.rules = rules
         self.price: list[int] = public.reference_ticks.tolist()
         self.change: list[int] = public.change_ticks.tolist()
+        # [goods] lots; a good of which nothing was offered has no pressure.
         excess = public.unfilled_buy_lots - public.unfilled_sell_lots
         offered = 2 * public.volume_lots + public.unfilled_buy_lots + public.unfilled_sell_lots
         self.pressure: list[int] = (100 * excess // np.maximum(offered, 1)).tolist()
+        # What is short comes first, and of equal shortage what rose most.
         self.wanted: list[int] = np.argsort(-(1_000 * excess + public.change_ticks), kind="stable").tolist()
 
 
@@ -155,14 +163,14 @@ class _Creature:
 
 
 def _actions(market: _Market, own: _Creature) -> list[Action]:
-    """All different actions beside passing, at most MOST_ACTIONS."""
+    """Returns all different actions beside passing, at most MOST_ACTIONS."""
     price, worth, goods = market.price, own.worth, range(len(market.price))
     sales = sorted((g for g in goods if own.spare[g] > 0), key=lambda g: (-own.spare[g] * price[g], g))[:3]
     needs = sorted((g for g in goods if own.need[g] > 0 and g != own.makes), key=lambda g: (price[g] - worth[g], g))
     ahead = [g for g in market.wanted if g != own.makes][:1]
 
     def bid(g: int, percent: int) -> int:
-        """Generous by `percent`, and below what the good is worth; at `_SURE`, up to what it is worth."""
+        """Returns a bid that is generous by `percent` but below the good's worth; at `_SURE`, up to that."""
         return min(_raised(price[g], percent), worth[g] - (percent < _SURE))
 
     def ask(g: int, percent: int) -> int:
@@ -174,6 +182,7 @@ def _actions(market: _Market, own: _Creature) -> list[Action]:
             *(Leg(True, g, bid(g, percent), own.need[g]) for g in needs[:2]),
         ]
 
+    # Both sides at four levels of generosity, then one side alone, then speculating, overpaying, selling out, holding.
     bundles = [
         quote(_FAIR),
         quote(_KEEN),
@@ -205,7 +214,7 @@ def _actions(market: _Market, own: _Creature) -> list[Action]:
 
 
 def _raised(price: int, percent: int) -> int:
-    """`price` moved by `percent`, at least by one tick and to the nearest tick."""
+    """Returns `price` moved by `percent`, at least by one tick and to the nearest tick."""
     if not percent:
         return price
     step = max(1, (price * abs(percent) + 50) // 100)
@@ -213,7 +222,7 @@ def _raised(price: int, percent: int) -> int:
 
 
 def _lawful(bundle: list[Leg], purse: int, rules: Rules) -> Iterator[Leg]:
-    """The legs that the market would take together: bounded, and paid for before anything is sold."""
+    """Yields the legs that the market would take together: bounded, and paid for before anything is sold."""
     left = purse
     kept = 0
     for buys, good, wished, quantity in bundle:
@@ -221,6 +230,7 @@ def _lawful(bundle: list[Leg], purse: int, rules: Rules) -> Iterator[Leg]:
         lots = min(quantity, rules.max_quantity_lots, left // price if buys else quantity)
         if lots < 1 or wished < 1 or kept == rules.max_orders:
             continue
+        # What is sold pays for nothing here: both happen in the same clearing.
         left -= price * lots if buys else 0
         kept += 1
         yield Leg(buys, good, price, lots)
@@ -248,7 +258,7 @@ def _valued(legs: tuple[Leg, ...], market: _Market, own: _Creature) -> Action:
 
 
 def menu_system_text(scenario_rules: str) -> str:
-    """What never changes during a run: the setting and the form of an answer."""
+    """Returns what never changes during a run: the setting and the form of an answer."""
     return (
         f"{scenario_rules}\n"
         "Answer with two letters and nothing else: an action of MENU, then a line of SAY, for example BA.\n"
@@ -259,14 +269,14 @@ def menu_system_text(scenario_rules: str) -> str:
 
 
 def menu_public_text(public: PublicView, goods: tuple[str, ...]) -> str:
-    """The round's digest with the lines that may be said, byte for byte the same for every trader."""
+    """Returns the round's digest with the lines that may be said, byte for byte the same for every trader."""
     sayings = compose_sayings(public, goods)
     lines = [f"{LETTERS[i]} {line}" for i, line in enumerate(sayings)]
     return "\n".join([public_text(public, goods), "SAY letter line", *lines])
 
 
 def menu_text(menu: Menu, goods: tuple[str, ...]) -> str:
-    """The lettered list of actions."""
+    """Returns the lettered list of actions."""
     lines = ["MENU letter GAIN EXPECT TREND EDGE NEEDS BUYS SELLS orders"]
     for letter, a in zip(LETTERS, menu.actions, strict=False):
         orders = ", ".join(
@@ -278,7 +288,7 @@ def menu_text(menu: Menu, goods: tuple[str, ...]) -> str:
 
 
 def creature_text(private: PrivateViews, row: int, goods: tuple[str, ...], tick_cents: int) -> str:
-    """What one trader knows of itself, in fewer words than the form `orders` takes."""
+    """Returns what one trader knows of itself, in fewer words than the form `orders` takes."""
     barter = private.bartering
     makes = int(barter.makes[row])
     purse, mood = int(private.cash_cents[row]) // tick_cents, int(barter.mood[row])

@@ -1,4 +1,4 @@
-"""What a form must offer: one file with one export `FORM` of type `FormPlugin`. All its functions are pure.
+"""The protocol of a form: one file with one export `FORM` of type `FormPlugin`. All its functions are pure.
 
 Asking, replaying, teaching and showing call the same functions, so that what is read is what was asked. A form knows no
 model, no engine and no clock; what it needs of an engine, it names.
@@ -51,7 +51,7 @@ class Form(Protocol[D]):
 
 @runtime_checkable
 class Branches(Protocol):
-    """What a form offers besides where its model writes nothing, and says yes or no to texts behind one prompt.
+    """A form whose model writes nothing, and says yes or no to several texts behind one prompt.
 
     Such a form needs an engine that scores (`swarm.llm.protocol.SCORES`), and reads the scores as its answer. The
     tokens of its prompts count all branches.
@@ -64,7 +64,7 @@ class Branches(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FormTerms:
-    """What a form is made from: all that is the same for every trader of a market in every round.
+    """The terms a form is made from: all that is the same for every trader of a market in every round.
 
     `setting` is the scenario's rules, with which a prompt begins.
     """

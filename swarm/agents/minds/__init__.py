@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from swarm.agents.baselines import BASELINES
-from swarm.agents.config import CouncilConfig, DeskConfig, TradersConfig
+from swarm.agents.config import CascadeConfig, CouncilConfig, DeskConfig, TradersConfig
 from swarm.agents.mind import Mind, MindPlugin, Rule
 from swarm.agents.plan import Definition, ShardPlan
 from swarm.coordination import staffing
@@ -35,21 +35,30 @@ def definitions(models: Sequence[str], traders: TradersConfig) -> dict[str, Defi
     """
     found = {name: _defined("model", {"model": name}, f"traders.minds.{name}") for name in models}
     found |= {str(name): _defined("rule", {"rule": name}, f"traders.minds.{name}") for name in BASELINES}
-    sections: list[tuple[str, DeskConfig | CouncilConfig, str, str]] = [
-        *(("desk", desk, f"traders.desks.{i}", "model") for i, desk in enumerate(traders.desks)),
-        *(("council", council, f"traders.councils.{i}", "members") for i, council in enumerate(traders.councils)),
+    sections: list[tuple[str, DeskConfig | CouncilConfig | CascadeConfig, str, tuple[str, ...]]] = [
+        *(("desk", desk, f"traders.desks.{i}", ("model",)) for i, desk in enumerate(traders.desks)),
+        *(("council", council, f"traders.councils.{i}", ("members",)) for i, council in enumerate(traders.councils)),
+        *(("cascade", one, f"traders.cascades.{i}", ("small", "large")) for i, one in enumerate(traders.cascades)),
     ]
-    for kind, listed, key, field in sections:
+    for kind, listed, key, fields in sections:
         if listed.name in found:
             raise ConfigError(f"{key}.name", f"{listed.name!r} is the name of another mind", "give this one its own")
         found[listed.name] = own = Definition(kind, listed, key)
-        _must_be_known(plugin(own).models(listed), models, f"{key}.{field}")
+        # A field for each model, or one for all of them.
+        asked = plugin(own).models(listed)
+        for number, model in enumerate(asked):
+            _must_be_known([model], models, f"{key}.{fields[min(number, len(fields) - 1)]}")
+    if own_mind := staffing.mind_of(traders.staffing):
+        name, kind, section = own_mind
+        if name in found:
+            raise ConfigError(f"{staffing.KEY}.name", f"{name!r} is the name of another mind", "give that one another")
+        found[name] = Definition(kind, section, staffing.KEY)
     for name, given in traders.define.items():
         key = f"traders.define.{name}"
         if name in found:
             raise ConfigError(key, f"{name!r} is the name of another mind", "give this one its own")
-        section = dict(given)
-        found[name] = own = _defined(str(section.pop("mind", "")), section, key)
+        keys = dict(given)
+        found[name] = own = _defined(str(keys.pop("mind", "")), keys, key)
         _must_be_known(plugin(own).models(own.section), models, key)
     return found
 

@@ -85,23 +85,28 @@ class CouncilMind:
         self, seats: Seats, models: Mapping[str, ModelClient], deadline_s: float, instead: str | None
     ) -> Turns:
         loop = asyncio.get_running_loop()
+        # One deadline for all stages; each is given what the ones before it have left.
         end = loop.time() + deadline_s
         worth = self._worth(seats)
         votes: list[dict[int, list[_Vote]]] = [{} for _ in range(len(seats))]
         everybody = np.arange(len(seats))
         meets = self._meets(seats)
         lead = self._lead(worth)
+        # Staffing chose one cheaper model, and a council of one is no council.
         if instead is not None:
             meets[:] = False
+        # Where the council does not meet, its lead alone is asked.
         if (~meets).any():
             await self._hear([lead], seats, everybody[~meets], votes, models, end - loop.time(), instead)
         first, others = self._order(lead)
+        # Two members first; the others are asked only where these two differ, or one of them cast no vote.
         if self.config.when.disagreement:
             await self._hear(first, seats, everybody[meets], votes, models, end - loop.time())
             differ = [i for i in everybody[meets].tolist() if not self._agree(votes[i], first)]
             await self._hear(others, seats, np.array(differ, dtype=np.int64), votes, models, end - loop.time())
         else:
             await self._hear([*first, *others], seats, everybody[meets], votes, models, end - loop.time())
+        # One draw for each seat parts its ties; 63 bits, since a journal holds signed numbers.
         drawn = draw(self._plan.seed, f"council {self.name}", seats.seen.public.round, seats.trader) >> np.uint64(1)
         return self._turns(seats, votes, worth, drawn.tolist())
 
@@ -133,35 +138,32 @@ class CouncilMind:
         return seats.seen.public.members_worth.get(self.name) or MembersWorth.alike(len(self.seats))
 
     def _lead(self, worth: MembersWorth) -> int:
-        """Who decides where the council does not meet: the best member by what is known, of those that vote."""
+        """Returns who decides where the council does not meet: the best member by what is known, of those that vote."""
         voters = [m for m in range(len(self.seats)) if m not in self.overseers]
         return worth.alone if worth.alone in voters else max(voters, key=lambda m: worth.weights_permille[m])
 
     def _order(self, lead: int) -> tuple[list[int], list[int]]:
-        """The two members that are asked first, and the others."""
+        """Returns the two members that are asked first, and the others."""
         order = [lead, *(m for m in range(len(self.seats)) if m != lead)]
         return order[:2], order[2:]
 
     def _meets(self, seats: Seats) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
-        """For which seats the council meets: by their stake, and by a draw of its own for each."""
+        """Returns for which seats the council meets: by their stake, and by a draw of its own for each."""
         when, plan = self.config.when, self._plan
         meets = np.ones(len(seats), dtype=np.bool_)
         if when.share_of_turns < 1:
             stream = f"council {self.name} meets"
+            # In millionths, so that the draw is one of whole numbers.
             meets &= draw_below(plan.seed, stream, 1_000_000, seats.seen.public.round, seats.trader) < int(
                 1_000_000 * when.share_of_turns
             )
         if when.stake_ticks is not None:
-            meets &= np.array([self.stake_ticks(seats, row) >= when.stake_ticks for row in seats.rows.tolist()])
+            stakes = [self._menu.menu(seats.seen, row).stake_ticks for row in seats.rows.tolist()]
+            meets &= np.array(stakes) >= when.stake_ticks
         return meets
 
-    def stake_ticks(self, seats: Seats, row: int) -> int:
-        """Returns the gain that is expected of the best action of a menu less that of the second."""
-        expected = sorted((action.expected for action in self._menu.menu(seats.seen, row).actions), reverse=True)
-        return expected[0] - expected[1] if len(expected) > 1 else 0
-
     def _agree(self, votes: dict[int, list[_Vote]], members: Sequence[int]) -> bool:
-        """Whether the first votes of these members name one action."""
+        """Tells whether the first votes of these members name one action."""
         first = {votes[m][0].text[:1] if len(votes[m][0].text) == 2 else f"none of {m}" for m in members if m in votes}
         return len(first) == 1 and len(members) > 1
 
@@ -179,6 +181,7 @@ class CouncilMind:
         if not len(indices):
             return
         heard = seats.take(indices)
+        # Each sample is a question of its own, with seeds of its own.
         questions = [(member, sample) for member in members for sample in range(self.config.samples)]
         names = [instead or self.seats[member].model for member, _ in questions]
         asked = await asyncio.gather(
@@ -209,7 +212,7 @@ class CouncilMind:
         return await ask(self._forms[member], seats, models[model], seeds.tolist(), budget, max(left_s, 0.0), size)
 
     def _vote(self, member: int, model: str, asked: Asked, i: int, seats: Seats, row: int) -> _Vote:
-        """One answer, its letters as the common menu has them."""
+        """Returns one answer of a member, its letters as the common menu has them."""
         reply = asked.replies[i]
         pruned = int(asked.pruned_messages[i])
         if reply is None:
@@ -220,7 +223,7 @@ class CouncilMind:
     def _turns(
         self, seats: Seats, votes: list[dict[int, list[_Vote]]], worth: MembersWorth, drawn: Sequence[int]
     ) -> Turns:
-        """One turn for each seat, with a call for each answer, in the members' order."""
+        """Returns one turn for each seat, with a call for each answer, in the members' order."""
         texts, pruned = [], []
         turn_of: list[int] = []
         calls: list[_Vote] = []
@@ -252,7 +255,7 @@ class CouncilMind:
 
 
 def _ended(_: object) -> FinishReason:
-    """How a council's turn ended: always by itself, since what members did not say is in its votes."""
+    """Returns how a council's turn ended: always by itself, since what members did not say is in its votes."""
     return "stop"
 
 

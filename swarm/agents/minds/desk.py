@@ -79,6 +79,7 @@ class DeskMind:
 def read_turn(text: str, finish_reason: str, spent: int, rules: Rules, makes: int, tokens: int) -> Reading[Decision]:
     """Returns what the trace of a turn comes to that has spent so many of its `tokens`."""
     reading = read_trace(text, rules, makes)
+    # What was repaired and what went wrong before the failure is counted all the same.
     if finish_reason in ENGINE_FAILURES:
         return replace(reading, outcome=engine_failure(finish_reason))
     return replace(reading, outcome=DecisionError.OVER_BUDGET) if spent > tokens else reading

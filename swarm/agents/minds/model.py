@@ -39,6 +39,7 @@ class ModelMind:
     async def _ask(self, model: str, seats: Seats, client: ModelClient, deadline_s: float) -> Turns:
         plan = self._plan
         reply = plan.completion_tokens[model]
+        # The reply's part of the turn's tokens is set aside, and the prompt may have the rest.
         budget = (plan.budget.tokens_per_turn - reply, reply)
         size = seats.seen.public.sizes.get(model, ESTIMATED)
         asked = await ask(plan.form(self.model), seats, client, seats.seeds(plan.seed), budget, deadline_s, size)

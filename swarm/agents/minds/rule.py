@@ -24,6 +24,7 @@ class RuleMind:
     def __init__(self, name: str, section: RuleConfig, plan: ShardPlan) -> None:
         self.name = name
         self._plan = plan
+        # The numbers of the mind's own traders, whose parameters are drawn by them.
         traders = plan.first_trader + np.flatnonzero([mind == name for mind in plan.minds])
         self._pricing = pricing(section.rule, plan.seed, traders, len(plan.rules.goods))
         self.learns = isinstance(self._pricing, Learner)

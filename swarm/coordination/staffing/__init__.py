@@ -9,12 +9,14 @@ whatever the staffing, and standing orders are put in for whoever it leaves out;
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, field
+from typing import Any, Protocol, Self, runtime_checkable
 
+import numpy as np
 from pydantic import ValidationError
 
 from swarm.coordination.assignment import Chosen, Int64
+from swarm.coordination.bids import Brief
 from swarm.coordination.governor import Costs, Limits, Pace
 from swarm.errors import ConfigError
 from swarm.plugins import Plugins
@@ -57,7 +59,11 @@ class Paced:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Spent:
-    """The calls of models in a round, as the journal has them: a row for each, `model` being an index into `models`."""
+    """The calls of models in a round, as the journal has them: a row for each, `model` being an index into `models`.
+
+    `turn_trader` and `text` are the turns that they were made in, a row for each, and `gained` is [traders] cents by
+    which what each one traded left it better off, where traders say what goods are worth to them.
+    """
 
     round: int
     models: tuple[str, ...]
@@ -65,6 +71,9 @@ class Spent:
     model: Int64
     prompt_tokens: Int64
     completion_tokens: Int64
+    turn_trader: Int64 = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    text: tuple[str, ...] = ()
+    gained: Int64 | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,7 +97,28 @@ class Staffing(Protocol):
         ...
 
     def settle(self, spent: Spent, earned: Int64) -> Sequence[Charges]:
-        """Returns what is charged after a round; pure. `earned` is [traders] cents that their trades brought in."""
+        """Returns what is charged after a round, once for each; it follows from what the journal has, in order.
+
+        `earned` is [traders] cents that their trades brought in.
+        """
+        ...
+
+
+@runtime_checkable
+class Briefs(Protocol):
+    """A staffing that also tells minds what they bid by."""
+
+    def brief(self, chosen: Chosen, task: Callable[[int], str]) -> Brief | None:
+        """Returns what those who bid in a round are told; a replay does not ask."""
+        ...
+
+
+@runtime_checkable
+class Succeeds(Protocol):
+    """A staffing that goes on where the one before it ended, when a run is forked."""
+
+    def succeed(self, before: Self) -> None:
+        """Takes over what the staffing before has learned."""
         ...
 
 
@@ -97,7 +127,8 @@ class Setup:
     """The facts that a staffing of one market is built from.
 
     `spent` has the tokens and dollars of the rounds so far, `calm` is the share of traders that is expected to be due
-    in an ordinary round, and `usd_per_million` has by model the prices of prompts and replies.
+    in an ordinary round, and `usd_per_million` has by model the prices of prompts and replies. `minds` names what
+    decides for each trader.
     """
 
     seed: int
@@ -106,6 +137,7 @@ class Setup:
     spent: tuple[float, float]
     calm: float
     usd_per_million: Mapping[str, tuple[float, float]]
+    minds: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +145,9 @@ class StaffingPlugin:
     """The one export of a staffing's file: `build(section, setup)` makes one, and `section` is a `Config`.
 
     `models(section)` names the models that it may choose beside the minds' own; `charges` says whether it wants the
-    account COMPUTE, and `keeps_budget` whether it holds a run within its budget.
+    account COMPUTE, and `keeps_budget` whether it holds a run within its budget. `mind` is a kind of mind that it
+    brings along, of its own name and section, and `imports(section)` a package that it imports, with the optional part
+    of ours that has it.
     """
 
     name: str
@@ -123,6 +157,8 @@ class StaffingPlugin:
     models: Callable[[Any], tuple[str, ...]] = lambda _: ()
     charges: bool = False
     keeps_budget: bool = False
+    mind: str | None = None
+    imports: Callable[[Any], tuple[str, str] | None] = lambda _: None
 
 
 class NoKeys(StrictModel):
@@ -159,3 +195,11 @@ def models_of(given: Mapping[str, Any] | None) -> tuple[str, ...]:
         return ()
     plugin, section = read(given, False)
     return plugin.models(section)
+
+
+def mind_of(given: Mapping[str, Any] | None) -> tuple[str, str, StrictModel] | None:
+    """Returns the name, the kind and the section of the mind that the staffing of a config brings along, if it does."""
+    if not given:
+        return None
+    plugin, section = read(given, False)
+    return (plugin.name, plugin.mind, section) if plugin.mind else None

@@ -17,7 +17,7 @@ Entry = TypeVar("Entry", bound=ModelEntry)
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """What a replica of a model needs of a cluster, in terms of no cluster's own."""
+    """The needs of a model's replica, in terms of no cluster's own."""
 
     num_gpus: float = 0.0
     accelerator_type: str | None = None
@@ -44,7 +44,7 @@ class Deployment:
 
 @dataclass(frozen=True, slots=True)
 class Nature:
-    """What the models of an engine are, in the words that stand beside their results.
+    """The nature of an engine's models, in the words that stand beside their results.
 
     What `is_rule` is a rule in code, and is never called a language model. `aside` is what is added of several of them,
     and `about` what a reader must know of each to judge its results.
@@ -68,7 +68,7 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class CheckConditions:
-    """What a check needs to know of the run: tokens of a turn, seconds to wait for, and whether engines run here."""
+    """The conditions of a check: tokens of a turn, seconds to wait for, and whether engines run here."""
 
     tokens_per_turn: int
     timeout_s: float

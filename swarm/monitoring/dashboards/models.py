@@ -41,6 +41,8 @@ def dashboard() -> Any:
             row("Over time"),
             *_over_time(),
             *_losses_over_time(),
+            row("Minds of several models"),
+            *_several(),
             row("vLLM's own view"),
             *_vllm(),
             *_vllm_times(),
@@ -245,6 +247,60 @@ def _losses_over_time() -> list[Any]:
             Query(by_lab(f"3600 * {_rate(COST)}"), BOTH),
             width=8,
             stacked=True,
+        ),
+    ]
+
+
+def _several() -> list[Any]:
+    # Who is called by whom, and what auctions and councils decide; empty where every mind asks one model.
+    calls, vetoes, awards, escalated = (
+        f"swarm_{name}_total" for name in ("mind_calls", "vetoes", "awards", "escalations")
+    )
+    return [
+        lines(
+            "Calls by member",
+            "Calls a second of the models that a mind asks beside one another; what was never called is left out.",
+            "short",
+            Query(
+                f"sum by (run, mind, model) (rate({calls}{{{MODEL}}}[{RATE}])) "
+                f"and on (run, mind, model) ({calls}{{{MODEL}}} > 0)",
+                "{{mind}}: {{model}}",
+            ),
+            width=8,
+            stacked=True,
+        ),
+        lines(
+            "Escalations so far",
+            "Turns of each cascade in which its large model was asked besides.",
+            "short",
+            Query(f"sum by (run, mind) ({escalated}{{{RUN}}})", "{{mind}}"),
+            width=4,
+            decimals=0,
+        ),
+        lines(
+            "Vetoes so far",
+            "Decisions of each council that its oversight has vetoed.",
+            "short",
+            Query(f"sum by (run, mind) ({vetoes}{{{RUN}}})", "{{mind}}"),
+            width=4,
+            decimals=0,
+        ),
+        lines(
+            "Awards so far",
+            "Work that auctions have awarded, by the model that won it.",
+            "short",
+            Query(f"sum by (run, model) ({awards}{{{RUN}}})", "{{model}}"),
+            width=4,
+            decimals=0,
+            stacked=True,
+        ),
+        lines(
+            "Paid for tokens",
+            "Cents that traders have paid for models' tokens, in the account COMPUTE.",
+            "suffix:cents",
+            Query(f"sum by (run) (swarm_compute_cents{{{RUN}}})", "COMPUTE"),
+            width=4,
+            decimals=0,
         ),
     ]
 

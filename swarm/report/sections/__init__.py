@@ -16,6 +16,8 @@ ORDER = (
     "margin",
     "decisions",
     "councils",
+    "cascades",
+    "auctions",
     "desks",
     "cost",
     "conservation",

@@ -19,9 +19,16 @@ def cost(record: RunRecord) -> tuple[Figure | Table, ...]:
 
 def _turn_parts(record: RunRecord) -> tuple[Figure | Table, ...]:
     summary = record.summary
-    # A desk's turn is several calls with a budget of its own, so its bar would not compare.
-    desks = summary.get("desks", {})
-    turns = [row for row in aggregates.turns_by_mind(record).to_dicts() if row["mind"] not in desks]
+    turns = aggregates.turns_by_mind(record).to_dicts()
+    if not turns:
+        return ()
+    # A turn of several calls has a bound of its own, so its bar would not compare.
+    several = {mind for part in deciders.parts(summary) for mind in part.get("of_several_calls", ())}
+    single = [row for row in turns if row["mind"] not in several]
+    return (*_tokens(summary, single), *_latency(summary, turns), _turn_table(summary, turns))
+
+
+def _tokens(summary: wording.Summary, turns: Rows) -> tuple[Figure, ...]:
     if not turns:
         return ()
     # [minds] labels, in the order of `turns`; the chart has its rows in the same order.
@@ -58,8 +65,6 @@ def _turn_parts(record: RunRecord) -> tuple[Figure | Table, ...]:
             "half",
             by_mind=True,
         ),
-        *_latency(summary, turns),
-        _turn_table(summary, turns),
     )
 
 

@@ -8,8 +8,9 @@ import numpy as np
 import polars as pl
 
 from swarm.agents.config import CouncilConfig
-from swarm.agents.votes import CouncilTurn, count
+from swarm.agents.votes import MOST_OPTIONS, CouncilTurn, count
 from swarm.coordination.failing_alike import failing_alike
+from swarm.coordination.intervals import paired_over, rounded
 from swarm.coordination.vote import MISSING
 from swarm.market.orders import Int64
 from swarm.scenarios.protocol import MarketState
@@ -57,6 +58,8 @@ class Councils:
             if name in self._councils:
                 self._count(name, text)
         for one in outcome.judged:
+            if not isinstance(one, Judged):
+                continue
             # A long run is judged to its end, and only its first rows are kept.
             if self._rows < ROWS:
                 self._judged[one.council].append(one)
@@ -90,8 +93,7 @@ class Councils:
             counts["failed"] += 1
             return
         overseers = frozenset(m for m, seat in enumerate(config.seats) if seat.role == "oversight")
-        # Any menu is shorter than the alphabet, and a vote beyond a menu was put down as an error.
-        found = count(turn, config.rule, 16, overseers, config.abstain_permille)
+        found = count(turn, config.rule, MOST_OPTIONS, overseers, config.abstain_permille)
         counts["turns"] += 1
         counts["met"] += turn.met
         counts["vetoed"] += found.vetoed
@@ -123,26 +125,26 @@ class Councils:
         return {
             **found,
             "judged": len(judged),
-            "accuracy": _rounded(float((council >= best).mean())),
-            "regret_ticks": _rounded(float((best - council).mean())),
+            "accuracy": rounded(float((council >= best).mean())),
+            "regret_ticks": rounded(float((best - council).mean())),
             "best_single": names[single],
-            "against_best_single": _paired(
-                (council >= best).astype(np.float64) - right[:, single], np.array([one.round for one in judged])
+            "against_best_single": paired_over(
+                np.array([one.round for one in judged]), (council >= best).astype(np.float64) - right[:, single]
             ),
             "of_member": {
                 member: {
-                    "accuracy": _rounded(float(accuracy[m])),
-                    "regret_ticks": _rounded(float((best - gain[:, m]).mean())),
+                    "accuracy": rounded(float(accuracy[m])),
+                    "regret_ticks": rounded(float((best - gain[:, m]).mean())),
                 }
                 for m, member in enumerate(names)
             },
-            "error_correlation": _rounded(alike.correlation),
-            "n_eff": _rounded(alike.n_eff),
-            "all_wrong": _rounded(alike.all_wrong),
-            "all_wrong_if_independent": _rounded(alike.independent),
-            "all_wrong_ratio": [_rounded(v) for v in (alike.ratio, alike.ratio_low, alike.ratio_high)],
-            "same_wrong_answer": _rounded(alike.same_wrong),
-            "same_wrong_by_chance": _rounded(alike.same_wrong_by_chance),
+            "error_correlation": rounded(alike.correlation),
+            "n_eff": rounded(alike.n_eff),
+            "all_wrong": rounded(alike.all_wrong),
+            "all_wrong_if_independent": rounded(alike.independent),
+            "all_wrong_ratio": [rounded(v) for v in (alike.ratio, alike.ratio_low, alike.ratio_high)],
+            "same_wrong_answer": rounded(alike.same_wrong),
+            "same_wrong_by_chance": rounded(alike.same_wrong_by_chance),
             "failed_alike": alike.sentence,
         }
 
@@ -150,21 +152,6 @@ class Councils:
 def _member(config: CouncilConfig, member: int) -> str:
     seat = config.seats[member]
     return seat.model if seat.role in (None, seat.model) else f"{seat.model} ({seat.role})"
-
-
-def _rounded(value: float) -> float | None:
-    return None if np.isnan(value) else round(value, 4)
-
-
-def _paired(difference: "np.ndarray[Any, np.dtype[np.float64]]", rounds: Int64) -> list[float | None]:
-    """Returns the mean difference of a turn with its 95% interval, by a bootstrap over rounds."""
-    _, cluster = np.unique(rounds, return_inverse=True)
-    sums, items = np.bincount(cluster, weights=difference), np.bincount(cluster)
-    # Whole rounds are drawn, since the turns of one round share its prices.
-    drawn = np.random.default_rng(0).integers(0, len(items), (1_000, len(items)))
-    means = sums[drawn].sum(axis=1) / items[drawn].sum(axis=1)
-    low, high = (float(v) for v in np.quantile(means, [0.025, 0.975]))
-    return [_rounded(float(difference.mean())), _rounded(low), _rounded(high)]
 
 
 FACET = Councils

@@ -53,6 +53,7 @@ class Desks:
         turns, decisions = outcome.gathered.turns, outcome.gathered.decisions
         rows: list[tuple[Any, ...]] = []
         for i, (trader, desk) in enumerate(zip(turns.trader.tolist(), turns.mind_names, strict=True)):
+            # Other minds' turns hold a single reply and have no steps.
             if desk not in desks:
                 continue
             self._faults[desk].update(str(kind) for kind in decisions.faults[i])

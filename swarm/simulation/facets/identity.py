@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from swarm.agents.minds import own_models
+from swarm.agents.minds import asking, own_models
 from swarm.llm import engines
 from swarm.market.orders import Int64
 from swarm.scenarios.protocol import MarketState
@@ -69,6 +69,7 @@ class Identity:
         for number, (plan, begin, end) in enumerate(parts):
             last_part = number == len(parts) - 1
             for shock in plan.scenario.shocks:
+                # What a plan foresees beyond its own rounds was never played, except at the end of the run.
                 first, last = (
                     max(shock.first_round, begin),
                     shock.last_round if last_part else min(shock.last_round, end),
@@ -96,6 +97,7 @@ def _told(plan: RunPlan, begin: int, end: int) -> dict[str, Any]:
         "engines": {model.name: model.engine for model in plan.models},
         "natures": {model.name: asdict(engines.of(model).known_as) for model in plan.models},
         "asks": {mind: list(models) for mind, models in sorted(own_models(plan.shard).items())},
+        "of_several_calls": sorted(name for name, mind in asking(plan.shard).items() if mind.most.calls > 1),
     }
 
 

@@ -54,6 +54,7 @@ class Regions:
             )
         self._road = road = outcome.road
         if road is not None:
+            # A row for cash in cents, then one for each good in lots.
             self._moves.add(
                 {
                     "round": np.full(len(goods) + 1, outcome.round),
@@ -76,6 +77,7 @@ class Regions:
         setting = self._plan.scenario
         if not isinstance(setting, JointSetting):
             return {}
+        # Who is abroad may change with a fork, so that is taken from the plan that holds at the end.
         config, names, road = self._plan.last.scenario, setting.config.all_names, self._road
         nothing = [0] * (len(setting.goods) + 1)
         carried = road.carried_lots.tolist() if road else nothing[1:]

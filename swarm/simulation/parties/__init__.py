@@ -49,6 +49,7 @@ def read(sections: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, PartyPlug
         options = dict(given)
         plugin: PartyPlugin = PLUGINS.find(str(options.pop("party", "")), f"{key}.party")
         try:
+            # As JSON, since a strict model takes a list for a tuple only there.
             section = plugin.Config.model_validate_json(json.dumps(options))
         except ValidationError as error:
             first = error.errors()[0]
@@ -82,6 +83,7 @@ class ResumedParty:
     def act(self, view: RoundView) -> Sequence[Act]:
         """Returns what was done in a recorded round, or what the party does."""
         done = self._recorded.act(view) if self._recorded else ()
+        # In a round that the journals have, a party that did nothing is not asked again.
         return done if done or view.round <= self._rounds else self._party.act(view)
 
 

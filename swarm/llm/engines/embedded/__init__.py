@@ -2,7 +2,7 @@
 
 from swarm.llm.engines.embedded.config import EmbeddedModel
 from swarm.llm.engines.protocol import EnginePlugin, Listed, Nature
-from swarm.llm.protocol import ModelClient
+from swarm.llm.protocol import MARGINS, ModelClient
 
 
 def _client(model: EmbeddedModel) -> ModelClient:
@@ -13,13 +13,13 @@ def _client(model: EmbeddedModel) -> ModelClient:
 
 
 def _listed() -> list[Listed]:
-    from swarm.llm.scripted import TEMPERAMENT_SUMMARIES
+    from swarm.llm.engines.scripted.policy import temperament_summaries
 
     what = "language model of this project's own, 0.99 M parameters; travels with the code"
     # They were schooled by rules in code, whose sentences say what each has learned.
     return [
         Listed(f"engine: embedded, temperament: {name}", what, f"Schooled to choose as this rule does: {summary}")
-        for name, summary in TEMPERAMENT_SUMMARIES.items()
+        for name, summary in temperament_summaries().items()
     ]
 
 
@@ -28,7 +28,7 @@ ENGINE = EnginePlugin(
     "embedded",
     EmbeddedModel,
     _client,
-    abilities=frozenset(),
+    abilities=frozenset({MARGINS}),
     summary="The tiny language models of this project's own, which travel with the code.",
     nature=Nature(
         "tiny embedded model",

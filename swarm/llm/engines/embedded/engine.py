@@ -22,6 +22,7 @@ from swarm.errors import ConfigError
 from swarm.llm.engines.embedded import tokenizer
 from swarm.llm.engines.embedded.config import EmbeddedModel
 from swarm.llm.entry import Temperament
+from swarm.llm.margins import margin_of
 from swarm.llm.protocol import ModelReply, ModelRequest, TokenUsage
 from swarm.seeding import draw
 
@@ -85,7 +86,9 @@ class EmbeddedEngine:
             for asked, letters in zip(chunk, run(), strict=False):
                 for number, sample in enumerate(requests[asked.index].singly()):
                     text = self._pick(letters, asked, sample.seed)
-                    reply = ModelReply(text, _usage(asked, COMPLETION_TOKENS), "stop", perf_counter() - started)
+                    usage = _usage(asked, COMPLETION_TOKENS)
+                    margin = _margin(letters[0, : asked.actions], text) if sample.margin else None
+                    reply = ModelReply(text, usage, "stop", perf_counter() - started, margin=margin)
                     replies[starts[asked.index] + number] = reply.shared() if number else reply
         return replies
 
@@ -136,6 +139,11 @@ class EmbeddedEngine:
 
 def _usage(asked: _Asked, completion: int) -> TokenUsage:
     return TokenUsage(asked.public.tokens + asked.private.tokens + QUESTION_TOKENS, completion)
+
+
+def _margin(logits: Float32, text: str) -> float:
+    shares = _softmax(np.rint(logits * GRAIN) / GRAIN)
+    return margin_of(dict(zip(tokenizer.LETTERS, shares.tolist(), strict=False)), text[0])
 
 
 def _softmax(logits: npt.NDArray[Any]) -> Float64:

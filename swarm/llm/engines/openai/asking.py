@@ -12,6 +12,7 @@ from typing import Any
 from yarl import URL
 
 from swarm.llm.engines.openai.config import OpenAIModel
+from swarm.llm.margins import ALTERNATIVES
 from swarm.llm.protocol import ModelRequest, folded
 from swarm.llm.strict import strict_schema
 
@@ -84,6 +85,8 @@ class Bodies:
         }
         if request.more_seeds:
             body["n"] = request.samples
+        if request.margin and "enum" in request.schema:
+            body["logprobs"], body["top_logprobs"] = True, ALTERNATIVES
         if model.send_seed:
             # Some servers keep a seed in 32 bits with a sign.
             body["seed"] = request.seed & 0x7FFFFFFF
@@ -95,6 +98,7 @@ class Bodies:
         # The schema is the largest part and the same for all, so its JSON is put into the body's text.
         packed = _ENCODER.encode({**body, **model.request.extra} if model.request.extra else body)
         if request.schema and model.response_format == "json_schema":
+            # Behind the last key of the body, in place of its closing brace.
             packed = f'{packed[:-1]},"response_format":{self._format(request.schema)}}}'
         elif request.schema and model.response_format == "json_object":
             packed = f'{packed[:-1]},"response_format":{{"type":"json_object"}}}}'

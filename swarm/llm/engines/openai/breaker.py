@@ -41,6 +41,7 @@ class CircuitBreaker:
         """Returns whether an attempt may begin; the one that is admitted to an open circuit is the probe."""
         if self._resting_since is None:
             return True
+        # While a probe is under way the rest begins anew, so that no second one is admitted beside it.
         if now - self._resting_since < self._rest_s:
             return False
         self._resting_since = now
@@ -55,6 +56,7 @@ class CircuitBreaker:
 
     def failed(self, begun: float, now: float) -> None:
         """Counts the failure of an attempt that began at `begun`."""
+        # A probe that fails leaves the circuit open, whose rest has begun anew with it.
         if self.is_open or begun < self._last_success:
             return
         self._in_a_row += 1

@@ -54,6 +54,15 @@ class _Connections:
     proxy: URL | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Requests that are left to ask, each with the index of its first reply, where replies go, and until when."""
+
+    left: Iterator[tuple[int, ModelRequest]]
+    replies: list[ModelReply | None]
+    due: float
+
+
 class OpenAIClient:
     """A `ModelClient` over HTTP that keeps its connections while it is open."""
 
@@ -90,12 +99,12 @@ class OpenAIClient:
         # Workers take requests from one iterator, and write replies where their request's samples belong.
         indices = accumulate((r.samples for r in asked), initial=0)
         replies: list[ModelReply | None] = [None] * sum(r.samples for r in asked)
-        left = iter(list(zip(indices, asked, strict=False)))
+        batch = _Batch(iter(list(zip(indices, asked, strict=False))), replies, due)
         workers = min(len(asked), self.config.max_concurrency * WAITING_PER_SLOT)
         async with self._connected() as connections:
             if self.breaker.is_open and self.breaker.is_worth_waiting_for:
-                await self._probe(connections, left, replies, due)
-            await asyncio.gather(*(self._work(connections, left, replies, due) for _ in range(workers)))
+                await self._probe(connections, batch)
+            await asyncio.gather(*(self._work(connections, batch) for _ in range(workers)))
         return [reply for reply in replies if reply is not None]
 
     @asynccontextmanager
@@ -128,13 +137,7 @@ class OpenAIClient:
             asking.proxy_for(self._url),
         )
 
-    async def _probe(
-        self,
-        connections: _Connections,
-        left: Iterator[tuple[int, ModelRequest]],
-        replies: list[ModelReply | None],
-        due: float,
-    ) -> None:
+    async def _probe(self, connections: _Connections, batch: _Batch) -> None:
         """Finds out with the batch's first request whether an endpoint that was left alone is back.
 
         It waits for the rest to end where the deadline allows that: rounds that refuse everything at once would be
@@ -142,33 +145,27 @@ class OpenAIClient:
         """
         now = connections.loop.time
         try:
-            async with asyncio.timeout_at(due), connections.probing:
+            async with asyncio.timeout_at(batch.due), connections.probing:
                 # Another batch may have found out meanwhile.
-                if not self.breaker.is_open or now() + self.breaker.rest_left_s(now()) >= due:
+                if not self.breaker.is_open or now() + self.breaker.rest_left_s(now()) >= batch.due:
                     return
                 # A timer may be early by the resolution of its clock.
                 await asyncio.sleep(self.breaker.rest_left_s(now()) + 0.001)
-                await self._work(connections, islice(left, 1), replies, due)
+                await self._work(connections, batch, most=1)
         except TimeoutError:
             return
 
-    async def _work(
-        self,
-        connections: _Connections,
-        left: Iterator[tuple[int, ModelRequest]],
-        replies: list[ModelReply | None],
-        due: float,
-    ) -> None:
-        for index, request in left:
-            found = await self._ask(connections, request, due)
+    async def _work(self, connections: _Connections, batch: _Batch, most: int | None = None) -> None:
+        for index, request in islice(batch.left, most):
+            found = await self._ask(connections, request, batch.due)
             if len(found) < request.samples or (request.more_seeds and found[0].finish_reason == "protocol"):
                 # This endpoint gives one choice whatever it is asked for, or refuses to be asked for more.
                 self._asks_singly = True
                 known = [] if found[0].failed else found
                 rest = request.singly()[len(known) :]
-                singly = await asyncio.gather(*(self._ask(connections, one, due) for one in rest))
+                singly = await asyncio.gather(*(self._ask(connections, one, batch.due) for one in rest))
                 found = known + [reply for one in singly for reply in one]
-            replies[index : index + request.samples] = found
+            batch.replies[index : index + request.samples] = found
 
     async def _ask(self, connections: _Connections, request: ModelRequest, due: float) -> list[ModelReply]:
         loop = connections.loop
@@ -369,6 +366,7 @@ def _replies(outcome: Completion, request: ModelRequest, started: float, now: fl
             sample.finish_reason,
             now - started,
             first_token_s,
+            sample.margin,
         )
         for sample in outcome.samples
     ]

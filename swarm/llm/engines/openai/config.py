@@ -40,7 +40,7 @@ _MOST_KEYS, _MOST_CHARS = 40, 4_000
 
 
 class RequestConfig(StrictModel):
-    """How requests to an endpoint differ from those that OpenAI's protocol describes."""
+    """The ways in which requests to an endpoint differ from those that OpenAI's protocol describes."""
 
     omit: tuple[Omitted, ...] = ()
     """Keys that are left out, for endpoints that refuse them: temperature, seed, max_tokens (under either of its

@@ -8,12 +8,14 @@ import codecs
 import json
 import zlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from itertools import accumulate, pairwise
 from typing import Any, TypeGuard
 
 from swarm.llm.engines.openai.called import Called
 from swarm.llm.engines.openai.failures import Failure, error_in, refusal
+from swarm.llm.margins import Token, margin_in
 from swarm.llm.protocol import MAX_REPLY_CHARS, FinishReason, ModelRequest, TokenUsage
 from swarm.llm.tokens import MESSAGE_OVERHEAD, count_tokens, count_tokens_cached
 
@@ -35,6 +37,7 @@ class Sample:
     text: str
     finish_reason: FinishReason
     usage: TokenUsage
+    margin: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,15 @@ class Said:
     reasoning: str = ""
     refusal: str = ""
     finish: Any = None
+    tokens: list[Token] = field(default_factory=list)
+
+    def add_likelihoods(self, choice: Any) -> None:
+        """Adds how likely the tokens of a choice, or of its next piece, were; what is no such list tells nothing."""
+        told = choice.get("logprobs")
+        for token in (told.get("content") or ())[:_MOST_PARTS] if isinstance(told, dict) else ():
+            with suppress(ValueError, KeyError, TypeError, AttributeError):
+                others = [(str(other["token"]), float(other["logprob"])) for other in token["top_logprobs"]]
+                self.tokens.append((str(token["token"]), others))
 
     def add(self, message: Any) -> None:
         """Adds a message, or the next piece of one; TypeError where it is none."""
@@ -204,6 +216,7 @@ def _has_text(choice: Any) -> bool:
 
 def _said_by(choice: Any) -> Said:
     said = Said(finish=choice.get("finish_reason"))
+    said.add_likelihoods(choice)
     message = choice["message"]
     said.add(message)
     called = Called()
@@ -232,13 +245,13 @@ def completion(
 
 
 def _sample(said: Said, told: Any, usage: TokenUsage) -> Sample:
-    """One choice as a reply, or as the reason why it is none."""
+    """Returns one choice as a reply, or as the reason why it is none."""
     if said.finish == "content_filter":
         return Sample("the endpoint's content filter cut the reply off", "content_filter", usage)
     cut = said.finish in ("length", "max_tokens", "MAX_TOKENS")
     # Text is an answer whatever else came with it; without any, the reason for that is looked for.
     if said.text and (cut or not said.text.isspace()):
-        return Sample(encodable(said.text), "length" if cut else "stop", usage)
+        return Sample(encodable(said.text), "length" if cut else "stop", usage, margin_in(said.tokens, said.text))
     if said.refusal or said.finish == "refusal":
         return Sample(encodable(f"the model refused: {said.refusal[:200]}"), "refused", usage)
     if said.reasoning or _reasoned(told):

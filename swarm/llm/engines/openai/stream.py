@@ -41,6 +41,7 @@ class Events:
 
     def _take(self, line: bytes) -> Iterator[str]:
         if not line:
+            # An empty line ends an event.
             data, self._data = self._data, []
             yield from _events(data)
             return
@@ -111,6 +112,7 @@ class StreamedReply:
             if not isinstance(value, dict):
                 return None
             self.usage = value.get("usage") or self.usage
+            # One reply is asked for in a stream, so a server that sends more choices is read by its first.
             for choice in (value.get("choices") or [])[:1]:
                 if (error := error_in(choice)) is not None:
                     return refusal(200, {}, error, f"an error within the stream: {data[:_SHOWN]}")
@@ -121,6 +123,7 @@ class StreamedReply:
 
     def _add(self, choice: dict[str, Any]) -> None:
         self.said.finish = choice.get("finish_reason") or self.said.finish
+        self.said.add_likelihoods(choice)
         delta = choice.get("delta")
         if delta is None:
             # Some servers stream whole messages.

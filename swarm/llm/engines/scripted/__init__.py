@@ -6,17 +6,17 @@ from swarm.llm.protocol import ModelClient
 
 
 def _client(model: ScriptedModel) -> ModelClient:
-    from swarm.llm.scripted import ScriptedEngine
+    from swarm.llm.engines.scripted.engine import ScriptedEngine
 
     return ScriptedEngine(model)
 
 
 def _listed() -> list[Listed]:
-    from swarm.llm.scripted import TEMPERAMENT_SUMMARIES
+    from swarm.llm.engines.scripted.policy import temperament_summaries
 
     return [
         Listed(f"engine: scripted, temperament: {name}", "scripted policy, no language model", summary)
-        for name, summary in TEMPERAMENT_SUMMARIES.items()
+        for name, summary in temperament_summaries().items()
     ]
 
 

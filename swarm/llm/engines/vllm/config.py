@@ -11,7 +11,7 @@ from swarm.schema import StrictModel
 
 
 class Hardware(StrictModel):
-    """What an engine of vLLM runs on; between a CPU and a GPU nothing else of an entry differs."""
+    """The hardware that an engine of vLLM runs on; between a CPU and a GPU nothing else of an entry differs."""
 
     kind: Literal["gpu", "cpu"] = "gpu"
     """`gpu`, or `cpu`, where vLLM's build for CPUs must be installed."""

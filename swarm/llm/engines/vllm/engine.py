@@ -23,6 +23,7 @@ from typing import Any
 from swarm.errors import ModelError
 from swarm.llm.engines.vllm.arguments import engine_arguments, environment
 from swarm.llm.engines.vllm.config import VllmModel
+from swarm.llm.margins import ALTERNATIVES, Token, margin_in
 from swarm.llm.marks import broken
 from swarm.llm.protocol import MAX_REPLY_CHARS, FinishReason, Message, ModelReply, ModelRequest, TokenUsage, folded
 
@@ -156,6 +157,7 @@ class VllmEngine:
                 temperature=self.config.temperature if request.temperature is None else request.temperature,
                 max_tokens=request.max_tokens,
                 seed=request.seed & 0x7FFFFFFF,
+                logprobs=ALTERNATIVES if request.margin and "enum" in request.schema else None,
                 output_kind=RequestOutputKind.FINAL_ONLY,
                 structured_outputs=(
                     StructuredOutputsParams(json=request.schema, disable_any_whitespace=True)
@@ -174,7 +176,8 @@ class VllmEngine:
         for number, done in enumerate(sorted(last.outputs, key=lambda output: output.index)):
             usage = TokenUsage(len(tokens), len(done.token_ids), last.num_cached_tokens or 0)
             reason: FinishReason = "length" if done.finish_reason == "length" else "stop"
-            reply = ModelReply(done.text, usage, reason, perf_counter() - started)
+            margin = margin_in(_likelihoods(done), done.text) if request.margin else None
+            reply = ModelReply(done.text, usage, reason, perf_counter() - started, margin=margin)
             if len(done.text) > MAX_REPLY_CHARS:
                 reply = failed(f"a reply of {len(done.text)} characters", "too_large")[0]
             replies.append(reply.shared() if number else reply)
@@ -184,6 +187,15 @@ class VllmEngine:
         if self._engine is not None:
             self._engine.shutdown()
             self._engine = None
+
+
+def _likelihoods(done: Any) -> list[Token]:
+    """Returns how likely each token of a completion was beside others."""
+    found: list[Token] = []
+    for chosen, likely in zip(done.token_ids, done.logprobs or (), strict=False):
+        others = [(str(other.decoded_token), float(other.logprob)) for other in likely.values()]
+        found.append((str(likely[chosen].decoded_token), others))
+    return found
 
 
 def _start(config: VllmModel) -> Any:

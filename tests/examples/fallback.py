@@ -13,13 +13,13 @@ from swarm.llm.protocol import ModelClient
 from swarm.schema import StrictModel
 
 
-class CascadeConfig(StrictModel):
+class FallbackConfig(StrictModel):
     first: str
     then: str
 
 
-class Cascade:
-    def __init__(self, name: str, section: CascadeConfig, plan: ShardPlan) -> None:
+class Fallback:
+    def __init__(self, name: str, section: FallbackConfig, plan: ShardPlan) -> None:
         self.name, self.section, self.plan = name, section, plan
         self.models = frozenset({section.first, section.then})
         self.most = TurnBound(2 * plan.budget.tokens_per_turn, 2)
@@ -55,5 +55,5 @@ class Cascade:
 
 
 MIND = MindPlugin(
-    "cascade", "A strong model where a cheap one fails.", CascadeConfig, Cascade, lambda s: (s.first, s.then)
+    "fallback", "A strong model where a cheap one fails.", FallbackConfig, Fallback, lambda s: (s.first, s.then)
 )

@@ -8,7 +8,11 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from swarm.agents.policies.orders import answer
+from swarm.llm.engines.scripted.policy import Policy
+from swarm.llm.entry import Temperament
 from swarm.llm.protocol import Message
+from swarm.llm.reply_shapes import is_call, order_bounds
 
 _NOTED = re.compile(r"^\| order \d+ noted", re.MULTILINE)
 _STEPS_LEFT = re.compile(r"^RESULT, (\d+) steps left$", re.MULTILINE)
@@ -16,12 +20,6 @@ _LOOKS = (("market_data", "| MARKET "), ("portfolio", "| STOCK "), ("portfolio_d
 
 Decide = Callable[[str, dict[str, Any]], dict[str, Any]]
 """From the tools' data and a decision's schema to a decision in plain values."""
-
-
-def is_call(schema: dict[str, Any]) -> bool:
-    """Tells whether a reply by this schema is a call of a tool."""
-    properties: dict[str, Any] = schema.get("properties", {})
-    return {"name", "arguments"} <= properties.keys()
 
 
 def next_call(messages: Sequence[Message], schema: dict[str, Any], decide: Decide) -> str:
@@ -59,13 +57,12 @@ def _call(tool: str, **arguments: Any) -> str:
     return json.dumps({"name": tool, "arguments": arguments})
 
 
-def order_bounds(schema: dict[str, Any]) -> dict[str, Any]:
-    """Returns the bounds of an order's keys by the schema of a decision or a call, wide ones where it has none."""
-    properties: dict[str, Any] = schema["properties"]
-    if "orders" in properties:
-        bounds: dict[str, Any] = properties["orders"]["items"]["properties"]
-        return bounds
-    for arguments in properties.get("arguments", {}).get("anyOf", ()):
-        if "side" in arguments["properties"]:
-            return dict(arguments["properties"])
-    return {"good": {"enum": ["acorns"]}, "price": {"maximum": 1_000}, "quantity": {"maximum": 1_000}}
+def _reply(temperament: Temperament, messages: Sequence[Message], seed: int, schema: dict[str, Any]) -> str:
+    def decide(data: str, bounds: dict[str, Any]) -> dict[str, Any]:
+        decision: dict[str, Any] = json.loads(answer(temperament, data, seed, bounds))
+        return decision
+
+    return next_call(messages, schema, decide)
+
+
+POLICY = Policy("desk", is_call, _reply, {})

@@ -1,63 +1,40 @@
-"""The scripted engine: five temperaments that read a prompt and answer in text. It is no language model.
+"""The policy for the form `orders`: five temperaments that read a prompt and answer with orders in JSON.
 
-It gets what a language model would get, the text of the messages, and nothing else: it finds the tables in it, decides
-by a rule, and writes JSON. Its only chance is the request's seed. So the whole path of a decision is real, and a run
-without a model is still a run; but what such a population does says nothing about what language models would do.
+It gets what a language model would get, the text of the messages, and nothing else. Its only chance is the request's
+seed. So the whole path of a decision is real, and a run without a model is still a run; but what such a population does
+says nothing about what language models would do.
 """
 
-import asyncio
 import json
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from time import perf_counter
 from typing import Any
 
-from swarm.llm.engines.scripted.config import ScriptedModel
+from swarm.agents.prompt_reader import GoodRead, read_prompt
+from swarm.llm.engines.scripted.policy import Policy
 from swarm.llm.entry import Temperament
-from swarm.llm.menu_policies import answer_menu
-from swarm.llm.protocol import Message, ModelReply, ModelRequest, TokenUsage
-from swarm.llm.scripted_desk import is_call, next_call
-from swarm.llm.tokens import MESSAGE_OVERHEAD, count_tokens, count_tokens_cached
+from swarm.llm.protocol import Message
 
-_MARKET_ROW = re.compile(r"^(\w+) (\d+) ([+-]?\d+) (\d+) (\d+) (\d+)$")
-_STOCK_ROW = re.compile(r"^(\w+) (\d+) (\d+) (\d+) (\d+)$")
-_PURSE = re.compile(r"^PURSE (\d+)\b", re.MULTILINE)
-_MAKES = re.compile(r"^MAKES (\w+)$", re.MULTILINE)
-_MOOD = re.compile(r"^MOOD (\d+) of 100$", re.MULTILINE)
 _ALARM = ("blight", "crash", "fail", "panic", "run on", "short")
 
 
 @dataclass(slots=True)
-class _Good:
-    name: str
-    price: int
-    change: int
-    unmet_bids: int
-    unmet_asks: int
-    have: int = 0
-    need: int = 0
-    spare: int = 0
-    worth: int = 1
-    rumour: int = 0
-
-
-@dataclass(slots=True)
 class _View:
-    """What a policy has understood of its prompt."""
+    """The figures that a policy has read in its prompt."""
 
-    goods: dict[str, _Good] = field(default_factory=dict)
+    goods: dict[str, GoodRead] = field(default_factory=dict)
     makes: str = ""
     purse: int = 0
     mood: int = 50
+    rumours: dict[str, int] = field(default_factory=dict)
     alarm: bool = False
     dice: tuple[int, ...] = ()
 
     @property
-    def own(self) -> _Good | None:
+    def own(self) -> GoodRead | None:
         return self.goods.get(self.makes)
 
-    def wanted(self) -> list[_Good]:
+    def wanted(self) -> list[GoodRead]:
         """Goods that it needs and does not make, those worth most above their price first."""
         # Its own good it makes and need not buy.
         short = [g for g in self.goods.values() if g.need and g.name != self.makes]
@@ -65,35 +42,22 @@ class _View:
 
 
 def _read(text: str) -> _View:
-    view = _View()
-    heard = False
-    for line in text.split("\n"):
-        if market := _MARKET_ROW.match(line):
-            name, price, change, _, bids, asks = market.groups()
-            view.goods[name] = _Good(name, int(price), int(change), int(bids), int(asks))
-        # Both tables begin with a good's name; the market's stands first and tells which goods there are.
-        elif (stock := _STOCK_ROW.match(line)) and stock[1] in view.goods:
-            good = view.goods[stock[1]]
-            good.have, good.need, good.spare, good.worth = (int(stock[i]) for i in range(2, 6))
-        elif line.startswith("NEWS"):
-            view.alarm |= any(word in line.lower() for word in _ALARM)
-        elif line.startswith("HEARD"):
-            heard = True
-        elif heard and line.startswith("- "):
-            for good in view.goods.values():
-                if good.name in line:
-                    # Each voice counts one, up or down.
-                    good.rumour += ("rise" in line) - ("fall" in line)
-    if purse := _PURSE.search(text):
-        view.purse = int(purse[1])
-    if makes := _MAKES.search(text):
-        view.makes = makes[1]
-    if mood := _MOOD.search(text):
-        view.mood = int(mood[1])
-    return view
+    read = read_prompt(text)
+    # Each voice counts one, up or down.
+    rumours = {
+        name: sum(("rise" in line) - ("fall" in line) for line in read.heard if name in line) for name in read.goods
+    }
+    return _View(
+        read.goods,
+        read.makes or "",
+        read.purse or 0,
+        50 if read.mood is None else read.mood,
+        rumours=rumours,
+        alarm=any(word in line.lower() for line in read.news for word in _ALARM),
+    )
 
 
-_Order = tuple[str, _Good, int, int]
+_Order = tuple[str, GoodRead, int, int]
 _Policy = Callable[[_View], tuple[str, list[_Order]]]
 
 
@@ -109,9 +73,9 @@ def _value(view: _View) -> tuple[str, list[_Order]]:
 def _momentum(view: _View) -> tuple[str, list[_Order]]:
     """Chases what rises and sells early what falls."""
     orders: list[_Order] = []
-    for g in sorted(view.wanted(), key=lambda g: (-g.change - g.rumour, g.name)):
+    for g in sorted(view.wanted(), key=lambda g: (-g.change - view.rumours[g.name], g.name)):
         # Ticks of the last move, and one for each voice that agrees with it.
-        trend = g.change + g.rumour
+        trend = g.change + view.rumours[g.name]
         price = min(g.price + max(trend, 0) + 1, g.worth * 5 // 4) if trend >= 0 else min(g.worth, g.price - 1)
         orders.append(("buy", g, price, g.need + (1 if trend > 0 else 0)))
     if view.own and view.own.spare:
@@ -234,68 +198,12 @@ def answer(temperament: Temperament, text: str, seed: int, schema: dict[str, Any
     return json.dumps(decision)
 
 
-def reply_to(temperament: Temperament, messages: Sequence[Message], seed: int, schema: dict[str, Any]) -> str:
-    """Returns the reply to a whole chat: a decision, letters of a menu, or a call of a tool, as the schema asks."""
-    if schema.get("type") == "integer":
-        # A number that no temperament knows the meaning of is drawn.
-        low, high = schema["minimum"], schema["maximum"]
-        return str(low + seed % (high - low + 1))
-    if "enum" in schema:
-        return answer_menu(temperament, messages[-1].content)
-    if not is_call(schema):
-        return answer(temperament, messages[-1].content, seed, schema)
-
-    def decide(data: str, bounds: dict[str, Any]) -> dict[str, Any]:
-        decision: dict[str, Any] = json.loads(answer(temperament, data, seed, bounds))
-        return decision
-
-    return next_call(messages, schema, decide)
+def _fits(schema: dict[str, Any]) -> bool:
+    return "orders" in schema.get("properties", {})
 
 
-def _garble(text: str, seed: int) -> str:
-    """Returns the text spoilt in one of the ways in which small models do it."""
-    return (
-        text[: len(text) * 2 // 3],
-        "I would rather wait and see.",
-        text.replace('"price": ', '"price": -'),
-        text.replace('"orders"', '"trades"'),
-        text.replace('"good": "', '"good": "golden '),
-    )[seed % 5]
+def _reply(temperament: Temperament, messages: Sequence[Message], seed: int, schema: dict[str, Any]) -> str:
+    return answer(temperament, messages[-1].content, seed, schema)
 
 
-class ScriptedEngine:
-    """A `ModelClient` that answers in process, at once."""
-
-    def __init__(self, config: ScriptedModel) -> None:
-        self.config = config
-
-    async def complete(self, requests: Sequence[ModelRequest], deadline_s: float) -> list[ModelReply]:
-        """Answers every request; the deadline cannot be missed by much, since nothing is waited for but `latency_s`."""
-        started = perf_counter()
-        if self.config.latency_s:
-            await asyncio.sleep(min(self.config.latency_s, deadline_s))
-        replies: list[ModelReply] = []
-        for request in requests:
-            for number, sample in enumerate(request.singly()):
-                reply = self._reply(sample, perf_counter() - started < deadline_s)
-                replies.append(reply.shared() if number else reply)
-        return replies
-
-    def _reply(self, request: ModelRequest, in_time: bool) -> ModelReply:
-        started = perf_counter()
-        prompt = sum(
-            (count_tokens_cached if m.role == "system" else count_tokens)(m.content) + MESSAGE_OVERHEAD
-            for m in request.messages
-        )
-        if not in_time:
-            return ModelReply("no reply by the deadline", TokenUsage(prompt, 0), "deadline", perf_counter() - started)
-        text = reply_to(self.config.temperament, request.messages, request.seed, request.schema)
-        # Twenty bits of the seed that no policy looks at decide whether a reply is garbled, and how.
-        if (seed_share := request.seed >> 32 & 0xFFFFF) < self.config.fault_rate * 0x100000:
-            text = _garble(text, seed_share)
-        completion = count_tokens(text)
-        if completion <= request.max_tokens:
-            return ModelReply(text, TokenUsage(prompt, completion), "stop", perf_counter() - started)
-        # The estimate has no exact inverse, so the text is cut where the share of tokens says.
-        text = text[: len(text) * request.max_tokens // completion]
-        return ModelReply(text, TokenUsage(prompt, request.max_tokens), "length", perf_counter() - started)
+POLICY = Policy("orders", _fits, _reply, TEMPERAMENT_SUMMARIES)

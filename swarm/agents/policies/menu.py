@@ -4,38 +4,24 @@ They are what the scripted engine answers a menu with, and what the embedded mod
 and nothing else, have no chance in them, and compare whole numbers that the prompt prints.
 """
 
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
+from swarm.agents.prompt_reader import Choice, read_prompt
+from swarm.llm.engines.scripted.policy import Policy
 from swarm.llm.entry import Temperament
+from swarm.llm.protocol import Message
 
-_MARKET_ROW = re.compile(r"(\S+) \d+ ([+-]\d+) \d+ \d+ \d+")
-_YOU = re.compile(r"YOU make \S+, purse (\d+), mood (\d+)")
-_MENU_ROW = re.compile(r"([A-P]) (-?\d+) (-?\d+) (-?\d+) (-?\d+) (\d+) (\d+) (\d+) ")
 _ALARM = ("blight", "crash", "fail", "panic", "run on", "stormed")
 
 WORST_GAIN = -60
 """No temperament takes an action that would lose more than this, in ticks."""
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """One row of a menu, by the prompt's own columns."""
-
-    letter: str
-    gain: int
-    expect: int
-    trend: int
-    edge: int
-    needs: int
-    buys: int
-    sells: int
-
-
 @dataclass(slots=True)
 class MenuView:
-    """What a policy has understood of a prompt that ends in a menu."""
+    """The figures that a policy has read in a prompt that ends in a menu."""
 
     choices: list[Choice] = field(default_factory=list)
     sayings: dict[str, str] = field(default_factory=dict)
@@ -54,31 +40,18 @@ class MenuView:
 
 
 def read_menu(text: str) -> MenuView:
-    """Finds the tables in a prompt's text."""
-    view = MenuView()
-    section = ""
-    for line in text.split("\n"):
-        first = line.partition(" ")[0]
-        # A heading begins a section; NEWS and YOU are whole in their one line.
-        if first in ("MARKET", "SAY", "STOCK", "HEARD", "MENU"):
-            section = first
-        elif first == "NEWS":
-            view.news_alarm |= any(word in line.lower() for word in _ALARM)
-        elif first == "YOU":
-            if you := _YOU.match(line):
-                view.purse, view.mood = int(you[1]), int(you[2])
-        elif section == "MENU":
-            if row := _MENU_ROW.match(line):
-                view.choices.append(Choice(row[1], *(int(n) for n in row.groups()[1:])))
-        elif section == "MARKET":
-            if row := _MARKET_ROW.match(line):
-                view.changes.append(int(row[2]))
-        elif section == "SAY":
-            # By the last word, which says what is claimed: "B acorns will rise" is "rise".
-            view.sayings[line[2:].rpartition(" ")[2]] = first
-        elif section == "HEARD":
-            view.heard_falls += " fall" in line
-    return view
+    """Returns what a policy makes of a prompt's text."""
+    read = read_prompt(text)
+    return MenuView(
+        choices=read.choices,
+        # A line is known by its last word, which says what it foretells.
+        sayings={line.rpartition(" ")[2]: letter for letter, line in read.sayings.items()},
+        changes=[good.change for good in read.goods.values()],
+        purse=read.purse or 0,
+        mood=50 if read.mood is None else read.mood,
+        news_alarm=any(word in line.lower() for line in read.news for word in _ALARM),
+        heard_falls=sum(" fall" in line for line in read.heard),
+    )
 
 
 def _value(view: MenuView, choice: Choice) -> int:
@@ -141,3 +114,10 @@ def choose(temperament: Temperament, view: MenuView) -> str:
 def answer_menu(temperament: Temperament, text: str) -> str:
     """Returns the reply of a scripted policy to a prompt that ends in a menu."""
     return choose(temperament, read_menu(text))
+
+
+def _reply(temperament: Temperament, messages: Sequence[Message], seed: int, schema: dict[str, Any]) -> str:
+    return answer_menu(temperament, messages[-1].content)
+
+
+POLICY = Policy("menu", lambda schema: "enum" in schema, _reply, {})

@@ -1,0 +1,123 @@
+"""The record of a cascade's turn: who answered what, how sure the small model was, and why the large one was asked.
+
+Pure; it asks nobody. Whose decision holds follows from the record alone, so a replay reads it again.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import astuple, dataclass
+from enum import StrEnum
+from typing import Any
+
+from swarm.agents.decision import DecisionError
+from swarm.agents.turns import Turns
+
+TRACE_VERSION = 1
+
+_MOST = 2**53
+_ERRORS = frozenset(map(str, DecisionError))
+
+
+class Reason(StrEnum):
+    """Why a turn was brought to the large model, or that it was not."""
+
+    NONE = "none"
+    """The small model's decision was good enough for the price."""
+    STAKE = "stake"
+    """What being wrong was likely to cost was more than the call."""
+    FAILED = "failed"
+    """The small model gave no decision, and the best action was worth more than the call."""
+    LOAN = "loan"
+    SHORT = "short"
+    SUSPICION = "suspicion"
+
+
+FORCED = frozenset({Reason.LOAN, Reason.SHORT, Reason.SUSPICION})
+"""Reasons for which the price does not count."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One answer: how it ended, "stop" or "length", and its text; or the kind of error that it is, without a text."""
+
+    ended: str
+    text: str = ""
+
+    @property
+    def error(self) -> DecisionError | None:
+        """What went wrong, where there is no text."""
+        return DecisionError(self.ended) if self.ended in _ERRORS else None
+
+
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """The figures that were weighed in a turn.
+
+    `margin_permille` is None where nobody could tell it. `stake_ticks` is what the best action is expected to bring
+    beyond the second, and `price_milliticks` what the call was taken to cost. `bounded` says that the turn would have
+    been brought to the large model whatever it costs, had this trader not had its turn at that.
+    """
+
+    margin_permille: int | None
+    wrong_permille: int
+    stake_ticks: int
+    price_milliticks: int
+    bounded: bool = False
+
+    @property
+    def pays(self) -> bool:
+        """Whether what being wrong is likely to cost is more than the call."""
+        # 1/1000 times ticks on one side, 1/1000 of a tick on the other.
+        return self.wrong_permille * self.stake_ticks > self.price_milliticks
+
+
+@dataclass(frozen=True, slots=True)
+class CascadeTurn:
+    """One turn of a cascade: the small model's answers, the large one's where it was asked, and why it was."""
+
+    reason: Reason
+    weighed: Weighed
+    small: tuple[Answer, ...]
+    large: Answer | None = None
+
+    def to_text(self) -> str:
+        """Returns the record as it stands in the journal."""
+        large = None if self.large is None else astuple(self.large)
+        small = [astuple(answer) for answer in self.small]
+        values = [TRACE_VERSION, str(self.reason), list(astuple(self.weighed)), small, large]
+        return json.dumps(values, separators=(",", ":"))
+
+    @classmethod
+    def from_text(cls, text: str) -> "CascadeTurn":
+        """Returns what `to_text` wrote; ValueError where it is no turn of a cascade."""
+        values: Any = json.loads(text)
+        match values:
+            case [1, str(reason), [margin, int(wrong), int(stake), int(price), bool(bounded)], [_, *_] as small, large]:
+                pass
+            case _:
+                raise ValueError("expected the reason, the weights and the answers of a cascade's turn")
+        if margin is not None and (type(margin) is not int or abs(margin) > 1_000):
+            raise ValueError("expected a margin from -1000 to 1000")
+        if not 0 <= wrong <= 1_000 or not all(type(n) is int and 0 <= n <= _MOST for n in (wrong, stake, price)):
+            raise ValueError("expected whole numbers from 0")
+        answers = tuple(_answer(one) for one in small)
+        weighed = Weighed(margin, wrong, stake, price, bounded)
+        return cls(Reason(reason), weighed, answers, None if large is None else _answer(large))
+
+
+def _answer(value: Any) -> Answer:
+    match value:
+        case [str(ended), str(text)] if ended in ("stop", "length") or (ended in _ERRORS and not text):
+            return Answer(ended, text)
+    raise ValueError("expected how an answer ended, and its text")
+
+
+def turns_of(turns: Turns, cascades: set[str]) -> Iterator[tuple[str, int, CascadeTurn | None]]:
+    """Yields the mind, the trader and the record of each turn of these cascades; None for one that was lost."""
+    for name, trader, text in zip(turns.mind_names, turns.trader.tolist(), turns.text, strict=True):
+        if name not in cascades:
+            continue
+        try:
+            yield name, trader, CascadeTurn.from_text(text)
+        except (ValueError, RecursionError):
+            yield name, trader, None

@@ -1,0 +1,275 @@
+"""The mind `cascade`: a small model decides, and a large one is asked where that is likely to be worth its price.
+
+The large model is asked where the chance that the small one is wrong, times what is at stake, is more than the price of
+the call. How often a margin is wrong and what a dollar is worth are known elsewhere, and shown with the round. What
+cannot be taken back, and turns in which somebody seems to give the model orders, are brought to the large one whatever
+it costs, once in a while for each trader. Where the large model is late or fails, the small one's decision holds.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from swarm.agents.asking import Asked, ask
+from swarm.agents.config import CascadeConfig
+from swarm.agents.decision import Decision, DecisionError, Reading, engine_failure
+from swarm.agents.decisions import Decisions, decisions_of
+from swarm.agents.escalation import FORCED, Answer, CascadeTurn, Reason, Weighed
+from swarm.agents.forms.menu import MenuForm
+from swarm.agents.forms.protocol import Branches, Form
+from swarm.agents.mind import MindPlugin, Seats, TurnBound
+from swarm.agents.observation import Calibration
+from swarm.agents.plan import ShardPlan
+from swarm.agents.turns import Turns, kept_text
+from swarm.coordination.standing import default_stand
+from swarm.coordination.suspicion import suspected
+from swarm.errors import ConfigError
+from swarm.llm.protocol import ModelClient, ModelReply
+from swarm.llm.scores import read_scores
+from swarm.llm.tokens import ESTIMATED
+from swarm.seeding import draw
+
+NEVER = 2**53
+"""A price that nothing is worth: that of a large model that is not to be asked."""
+
+
+class CascadeMind:
+    """Traders whom a cascade decides for."""
+
+    def __init__(self, name: str, section: CascadeConfig, plan: ShardPlan) -> None:
+        self.name = name
+        self.config = section
+        self.models = frozenset({section.small, section.large})
+        self.most = TurnBound(plan.budget.tokens_per_turn * (section.samples + 1), section.samples + 1)
+        self._plan = plan
+        self._small, self._large = plan.form(section.small), plan.form(section.large)
+        menus = plan.forms.get(MenuForm.name)
+        if not isinstance(menus, MenuForm):
+            raise ConfigError(
+                f"traders.minds.{name}",
+                "a cascade weighs what is at stake on a menu, which this scenario does not offer",
+                "give its traders a model alone",
+            )
+        self._menus = menus
+
+    async def decide(self, seats: Seats, models: Mapping[str, ModelClient], deadline_s: float) -> Turns:
+        """Returns the small model's answers to each seat, with the large one's where it was asked.
+
+        Where staffing chose a model, that one decides alone.
+        """
+        own = (self.config.small, self.config.large)
+        groups = [self._sit(group, models, deadline_s, names[0], names == own) for names, group in seats.chosen(*own)]
+        return Turns.join(await asyncio.gather(*groups))
+
+    async def _sit(
+        self, seats: Seats, models: Mapping[str, ModelClient], deadline_s: float, small: str, may_escalate: bool
+    ) -> Turns:
+        loop = asyncio.get_running_loop()
+        end = loop.time() + deadline_s
+        samples = self.config.samples
+        asked = await asyncio.gather(
+            *(self._ask(small, self._small, sample, seats, models, deadline_s) for sample in range(samples))
+        )
+        # [seats][samples] answers, and what is known of each turn before the large model is asked.
+        answers = [[self._answer(one, i) for one in asked] for i in range(len(seats))]
+        weighed = [self._weigh(own, asked, i, seats, may_escalate) for i, own in enumerate(answers)]
+        brought = np.array([i for i, (reason, _) in enumerate(weighed) if reason is not Reason.NONE], dtype=np.int64)
+        larger = self.config.large
+        second: Asked | None = None
+        # The large model has what the small one has left of the deadline, and is asked for all these seats at once.
+        if len(brought):
+            second = await self._ask(
+                larger, self._large, samples, seats.take(brought), models, max(end - loop.time(), 0.0)
+            )
+        texts, calls = [], []
+        index = {i: n for n, i in enumerate(brought.tolist())}
+        for i, (reason, weights) in enumerate(weighed):
+            made = [call for one in asked for call in one.calls(small, i)]
+            answer = None
+            if second is not None and i in index:
+                answer = self._answer(second, index[i])
+                made += second.calls(larger, index[i])
+            texts.append(CascadeTurn(reason, weights, tuple(answers[i]), answer).to_text())
+            calls.append(made)
+        pruned = np.max([one.pruned_messages for one in asked], axis=0)
+        return Turns.asked_often(self.name, seats.trader, texts, ["stop"] * len(seats), calls, pruned)
+
+    def read(self, turns: Turns, seats: Seats) -> Decisions:
+        """Returns the decisions that hold, read again."""
+        rows, traders = seats.rows.tolist(), self._plan.traders
+        readings, by_large = [], []
+        for text, row in zip(turns.text, rows, strict=True):
+            reading, large = self._reading(text, seats, row)
+            readings.append(reading)
+            by_large.append(large)
+        # Whether a decision can say how long it stands is up to the form of the model that made it.
+        parts, order = [], []
+        for large, form in ((False, self._small), (True, self._large)):
+            own = np.flatnonzero(np.array(by_large, dtype=np.bool_) == large)
+            parts.append(
+                decisions_of(
+                    turns.take(own),
+                    [readings[i] for i in own.tolist()],
+                    self._plan.rules.goods,
+                    traders.max_gossip_chars,
+                    default_stand(traders.standing),
+                    form.stands,
+                )
+            )
+            order.append(own)
+        return Decisions.join(parts, np.argsort(np.concatenate(order), kind="stable"))
+
+    def decision_of(self, turn: CascadeTurn, seats: Seats, row: int) -> tuple[Reading[Decision], Reading[Decision]]:
+        """Returns what the small model decided in a turn, and what holds."""
+        small = self._most(turn.small, seats, row)
+        if turn.large is None:
+            return small, small
+        large = _read(turn.large, self._large, seats, row)
+        return small, small if isinstance(large.outcome, DecisionError) else large
+
+    def _reading(self, text: str, seats: Seats, row: int) -> tuple[Reading[Decision], bool]:
+        """Returns what holds of a turn, and whether the large model said it."""
+        try:
+            turn = CascadeTurn.from_text(text)
+        except (ValueError, RecursionError):
+            return Reading(DecisionError.ENGINE), False
+        small, holds = self.decision_of(turn, seats, row)
+        answers = (*turn.small, *((turn.large,) if turn.large else ()))
+        # What was wrong with single answers is counted, as the steps of a desk are.
+        faults = tuple(answer.error for answer in answers if answer.error is not None)
+        return Reading(holds.outcome, holds.repairs, len(answers), faults), holds is not small
+
+    def _most(self, answers: Sequence[Answer], seats: Seats, row: int) -> Reading[Decision]:
+        """Returns the decision that most samples come to, the first of those that as many do."""
+        readings = [_read(answer, self._small, seats, row) for answer in answers]
+        kinds = [_kind(reading) for reading in readings]
+        able = Counter(kind for kind in kinds if kind is not None)
+        return readings[kinds.index(able.most_common(1)[0][0])] if able else readings[0]
+
+    def _weigh(
+        self, answers: Sequence[Answer], asked: Sequence[Asked], i: int, seats: Seats, may_escalate: bool
+    ) -> tuple[Reason, Weighed]:
+        """Returns why a seat's turn is brought to the large model, or that it is not, and what was weighed."""
+        row = int(seats.rows[i])
+        public = seats.seen.public
+        menu = self._menus.menu(seats.seen, row)
+        price = self._price_milliticks(public.shadow_permille) if may_escalate else NEVER
+        decided = self._most(answers, seats, row).outcome
+        if isinstance(decided, DecisionError):
+            # Who decides nothing passes, and is wrong by all that the best action brings.
+            lost = Weighed(None, 1_000, max(action.expected for action in menu.actions), price)
+            return Reason.FAILED if lost.pays else Reason.NONE, lost
+        margin = self._margin_permille(answers, asked, i, seats, row)
+        known = public.calibrations.get(self.name, Calibration())
+        weighed = Weighed(margin, known.wrong_permille(margin or 0), menu.stake_ticks, price)
+        critical = self._critical(decided, seats, row) if may_escalate else None
+        if critical is not None:
+            forced = seats.seen.private.forced_round
+            last = 0 if forced is None else int(forced[row])
+            # A trader that is always critical would otherwise be asked for in every round.
+            if not last or public.round - last >= self.config.once_in_rounds:
+                return critical, weighed
+            weighed = Weighed(margin, weighed.wrong_permille, weighed.stake_ticks, price, bounded=True)
+        return Reason.STAKE if weighed.pays else Reason.NONE, weighed
+
+    def _margin_permille(
+        self, answers: Sequence[Answer], asked: Sequence[Asked], i: int, seats: Seats, row: int
+    ) -> int | None:
+        """Returns how sure the small model was: what its engine tells, else how many more samples agree than differ."""
+        reply = asked[0].replies[i]
+        if len(answers) == 1 and reply is not None:
+            return _told(reply, self._small, seats, row)
+        kinds = Counter(_kind(_read(answer, self._small, seats, row)) for answer in answers)
+        del kinds[None]
+        first, second = [*(n for _, n in kinds.most_common(2)), 0, 0][:2]
+        return 1_000 * (first - second) // len(answers)
+
+    def _critical(self, decision: Decision, seats: Seats, row: int) -> Reason | None:
+        """Returns what of a decision, or of what was heard, is brought to the large model whatever it costs."""
+        private, rules = seats.seen.private, self._plan.rules
+        found = set()
+        if rules.lends:
+            cost = sum(order.price * order.quantity for order in decision.orders if order.side == "buy")
+            # A purchase beyond the purse is paid by a loan, and a sale beyond the stock is short.
+            if cost * self._plan.tick_cents > int(private.cash_cents[row]):
+                found.add(Reason.LOAN)
+            for good, name in enumerate(rules.goods):
+                sold = sum(o.quantity for o in decision.orders if o.side == "sell" and o.good == name)
+                if sold > int(private.have[row, good]):
+                    found.add(Reason.SHORT)
+        if suspected(private.heard[row]):
+            found.add(Reason.SUSPICION)
+        return next((Reason(kind) for kind in self.config.always if Reason(kind) in found), None)
+
+    def _price_milliticks(self, shadow_permille: int) -> int:
+        """Returns what a call of the large model costs, by what a dollar of the run's budget is worth in this round."""
+        return min(round(price_ticks(self.config, self._plan) * shadow_permille), NEVER)
+
+    async def _ask(
+        self,
+        model: str,
+        form: Form[Decision],
+        number: int,
+        seats: Seats,
+        models: Mapping[str, ModelClient],
+        left_s: float,
+    ) -> Asked:
+        plan, reply = self._plan, self._plan.completion_tokens[model]
+        budget = (plan.budget.tokens_per_turn - reply, reply)
+        seeds = draw(plan.seed, f"cascade {self.name} {number}", seats.seen.public.round, seats.trader) >> np.uint64(1)
+        size = seats.seen.public.sizes.get(model, ESTIMATED)
+        return await ask(form, seats, models[model], seeds.tolist(), budget, left_s, size, margin=True)
+
+    def _answer(self, asked: Asked, i: int) -> Answer:
+        """Returns one answer as the record has it."""
+        reply = asked.replies[i]
+        if reply is None or reply.usage.total > self._plan.budget.tokens_per_turn:
+            return Answer(str(DecisionError.OVER_BUDGET))
+        if reply.failed:
+            return Answer(str(engine_failure(reply.finish_reason)))
+        return Answer(reply.finish_reason, kept_text(reply.text))
+
+
+def price_ticks(section: CascadeConfig, plan: ShardPlan) -> float:
+    """Returns what a call of the large model costs in ticks while a dollar costs a dollar."""
+    if section.price_ticks is not None:
+        return section.price_ticks
+    return plan.usd_per_turn.get(section.large, 0.0) * section.ticks_per_usd
+
+
+def forced_by(turn: CascadeTurn) -> bool:
+    """Returns whether the large model was asked whatever it costs."""
+    return turn.reason in FORCED
+
+
+def _read(answer: Answer, form: Form[Decision], seats: Seats, row: int) -> Reading[Decision]:
+    if answer.error is not None:
+        return Reading(answer.error)
+    return form.read(answer.text, answer.ended == "length", seats.seen, row)
+
+
+def _told(reply: ModelReply, form: Form[Decision], seats: Seats, row: int) -> int | None:
+    """How sure an engine says that a reply is: by its letters, or by the scores that are its text."""
+    margin = reply.margin
+    if isinstance(form, Branches):
+        scores = read_scores(reply.text, len(form.branches(seats.seen, row)))
+        margin = None if scores is None else scores.margin
+    return None if margin is None else round(1_000 * margin)
+
+
+def _kind(reading: Reading[Decision]) -> object:
+    """Returns what is compared of two decisions: their orders; None for what is no decision."""
+    return None if isinstance(reading.outcome, DecisionError) else reading.outcome.orders
+
+
+MIND = MindPlugin(
+    name="cascade",
+    summary="A small model decides, and a large one is asked where that is worth its price.",
+    Config=CascadeConfig,
+    build=CascadeMind,
+    models=lambda section: (section.small, section.large),
+    barters=True,
+    reads=(MenuForm.name,),
+)

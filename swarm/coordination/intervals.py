@@ -1,0 +1,25 @@
+"""Intervals of means whose items come in clusters: those of a round go together, so rounds are drawn and not items."""
+
+import numpy as np
+import numpy.typing as npt
+
+Int64 = npt.NDArray[np.int64]
+Float64 = npt.NDArray[np.float64]
+
+RESAMPLES = 1_000
+
+
+def paired_over(rounds: Int64, difference: Float64) -> list[float | None]:
+    """Returns the mean difference of an item with its 95% interval, by a bootstrap over rounds."""
+    _, cluster = np.unique(rounds, return_inverse=True)
+    sums, items = np.bincount(cluster, weights=difference), np.bincount(cluster)
+    # Whole rounds are drawn, since the turns of one round share its prices.
+    drawn = np.random.default_rng(0).integers(0, len(items), (RESAMPLES, len(items)))
+    means = sums[drawn].sum(axis=1) / items[drawn].sum(axis=1)
+    low, high = (float(v) for v in np.quantile(means, [0.025, 0.975]))
+    return [rounded(float(difference.mean())), rounded(low), rounded(high)]
+
+
+def rounded(value: float) -> float | None:
+    """Returns a value as a summary has it; None for what is no number."""
+    return None if np.isnan(value) else round(value, 4)
