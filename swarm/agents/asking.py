@@ -61,7 +61,7 @@ async def ask(
     pruned = np.zeros(len(seats), dtype=np.int64)
     for i, row in enumerate(seats.rows.tolist()):
         # A prompt that is too long even without gossip is never sent: its trader has no reply in this round.
-        rendered = _fitted(form, seen, row, prompt_tokens, size)
+        rendered = fitted(form, seen, row, prompt_tokens, size)
         if rendered is None:
             pruned[i] = len(heard[row])
             continue
@@ -97,7 +97,7 @@ def branches_of(form: Form[Any]) -> Callable[[Observation, int], tuple[str, ...]
     return form.branches if isinstance(form, Branches) else lambda seen, row: ()
 
 
-def _fitted(form: Form[Any], seen: Observation, row: int, budget: int, size: TokenSize) -> Prompt | None:
+def fitted(form: Form[Any], seen: Observation, row: int, budget: int, size: TokenSize) -> Prompt | None:
     """Returns a prompt of at most `budget` tokens by the engine's count; None where none without gossip is so short."""
     rendered = form.render(seen, row, budget)
     if size.as_estimated:

@@ -25,10 +25,10 @@ from swarm.market.counterfactual import Counterfactual
 from swarm.market.orders import Orders
 from swarm.planning import compose
 from swarm.seeding import draw
+from swarm.simulation.basis import as_it_stood
 from swarm.simulation.entries import Entry
 from swarm.simulation.gains import gain_of, orders_decided, orders_of
 from swarm.simulation.market import Market, MarketAnswer
-from swarm.simulation.outcomes import as_it_stood
 from swarm.simulation.plan import RunPlan
 from swarm.simulation.traders import Gathered, LocalTraders
 from swarm.simulation.world import run_rounds
@@ -50,7 +50,7 @@ class Again(Counterfactual):
         trader = int(self._seen.private.trader[row])
         key = (trader, orders.stacked().tobytes())
         if key not in self._found:
-            self._found[key] = gain_of(self.had(trader, orders).cleared, trader, self._seen, row)
+            self._found[key] = gain_of(self.trades_had(trader, orders), trader, self._seen, row)
         return self._found[key]
 
     def of_action(self, row: int, action: Action) -> int:

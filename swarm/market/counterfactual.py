@@ -4,14 +4,17 @@ It works on a copy of an exchange as it stood before the round's orders. Nothing
 """
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from swarm.market import mechanism
 from swarm.market.commands import CloseRound, SubmitOrders
-from swarm.market.events import RoundCleared
+from swarm.market.events import RoundCleared, Trades
 from swarm.market.exchange import Exchange
 from swarm.market.orders import Int64, Orders
+from swarm.market.totals import Totals
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,11 +46,48 @@ class Counterfactual:
 
         They get the priority that was drawn for its own; where it had none, they keep theirs.
         """
+        others = self._orders.take(self._orders.trader != trader)
+        return self._clear(Orders.concatenate([others, self._with_own_priority(trader, orders)]))
+
+    def trades_had(self, trader: int, orders: Orders) -> Trades:
+        """Returns the trades in the goods of `orders`, had `trader` put in these orders in place of its own.
+
+        They are those of `had`, for less work: only these goods are matched again, against what is accepted of all
+        others. Where margin is lent, one's orders may decide what is lent to another, and where orders rest, the book
+        counts: there the round is cleared whole.
+        """
+        goods = np.unique(orders.good).tolist()
+        exchange = self._exchange
+        if exchange.config.margin is not None or exchange.config.rest_rounds:
+            trades = self.had(trader, orders).cleared.trades
+            return trades.take(np.isin(trades.good, goods))
+        accepted = self._accepted(self._with_own_priority(trader, orders))
+        others = self._everybody.take(self._everybody.trader != trader)
+        book = Orders.concatenate([others, accepted]).in_canonical_order()
+        totals = Totals(exchange.goods, exchange.config.max_price_ticks)
+        for good in goods:
+            reference = int(self._past["reference_ticks"][good])
+            of_good = book.take(book.good == good)
+            totals.add(good, mechanism.match(of_good, exchange.mechanisms[good], reference, exchange.config))
+        return totals.joined_trades()
+
+    def _with_own_priority(self, trader: int, orders: Orders) -> Orders:
         own = self._orders.trader == trader
         if own.any() and len(orders):
-            drawn = np.full(len(orders), self._orders.priority[own].max())
-            orders = replace(orders, priority=drawn)
-        return self._clear(Orders.concatenate([self._orders.take(~own), orders]))
+            orders = replace(orders, priority=np.full(len(orders), self._orders.priority[own].max()))
+        return orders
+
+    @cached_property
+    def _everybody(self) -> Orders:
+        """All orders of the round that are accepted, as they were put in."""
+        return self._accepted(self._orders)
+
+    def _accepted(self, orders: Orders) -> Orders:
+        """Returns those of `orders` that the exchange takes, had there been no others."""
+        exchange = self._exchange
+        exchange.restore(self._past)
+        exchange.handle(SubmitOrders(exchange.last_number + 1, self._round, orders))
+        return Orders(*exchange.snapshot()["book"])
 
     def _clear(self, orders: Orders) -> Outcome:
         exchange = self._exchange

@@ -3,8 +3,11 @@
 It knows no account and no book: an event is all that the world outside a market learns of it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
+from typing import Any
+
+import numpy.typing as npt
 
 from swarm.market.margin import MarginReport
 from swarm.market.orders import Int64
@@ -51,6 +54,10 @@ class Trades:
     quantity_lots: Int64
     buyer: Int64
     seller: Int64
+
+    def take(self, rows: npt.NDArray[Any]) -> "Trades":
+        """Returns some of the trades, by number or by mask."""
+        return Trades(*(getattr(self, f.name)[rows] for f in fields(self)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

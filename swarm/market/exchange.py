@@ -32,6 +32,7 @@ from swarm.market.ledger import CASH, Ledger
 from swarm.market.margin import MarginDesk
 from swarm.market.orders import BUY, SELL, Int64, Orders
 from swarm.market.resting import RestingOrders, RestingReport
+from swarm.market.totals import Totals
 
 
 class Exchange:
@@ -224,7 +225,7 @@ class Exchange:
         # Holds end before fills are posted; what goes on resting is held anew below.
         self._release(book)
         self._release(self._resting.orders)
-        totals = _Totals(self.goods, self.config.max_price_ticks)
+        totals = Totals(self.goods, self.config.max_price_ticks)
         staying: list[Orders] = []
         for good in range(self.goods):
             orders, resting = book.take(book.good == good), self._resting.of(good)
@@ -311,7 +312,7 @@ class Exchange:
         self.ledger.post(trades.buyer, trades.seller, cash, cents)
         self.ledger.post(trades.seller, trades.buyer, trades.good + 1, trades.quantity_lots)
 
-    def _drifted(self, totals: "_Totals") -> Int64:
+    def _drifted(self, totals: Totals) -> Int64:
         """Returns reference prices moved from the last price towards the side left with more unfilled lots.
 
         The move is in proportion to the excess: `drift_permille` where all lots of one side stayed unfilled.
@@ -346,49 +347,3 @@ class Exchange:
         moved = int(self.reference_ticks[command.good]) * command.permille // 1_000
         self.reference_ticks[command.good] = min(max(moved, 1), self.config.max_price_ticks)
         return ReferenceMoved(command.cause, command.good, int(self.reference_ticks[command.good]))
-
-
-class _Totals:
-    """The outcome of a round by good; a good that was not matched keeps what stands here at first."""
-
-    def __init__(self, goods: int, max_price_ticks: int) -> None:
-        self.clearing_ticks = np.zeros(goods, dtype=np.int64)
-        self.volume_lots = np.zeros(goods, dtype=np.int64)
-        self.unfilled_lots = {side: np.zeros(goods, dtype=np.int64) for side in (BUY, SELL)}
-        self.best_bid_ticks = np.zeros(goods, dtype=np.int64)
-        self.best_ask_ticks = np.full(goods, max_price_ticks, dtype=np.int64)
-        self.halted: list[int] = []
-        self._max_price_ticks = max_price_ticks
-        self._trades: list[Trades] = []
-
-    def add(self, good: int, matched: mechanism.Matched) -> None:
-        """Takes over what became of one good."""
-        self.clearing_ticks[good] = matched.price_ticks
-        self.volume_lots[good] = matched.trade_lots.sum()
-        left = {side: matched.left_lots(side) for side in self.unfilled_lots}
-        for side, column in self.unfilled_lots.items():
-            column[good] = left[side].sum()
-        limit = matched.orders.limit_ticks
-        self.best_bid_ticks[good] = limit[left[BUY] > 0].max(initial=1)
-        self.best_ask_ticks[good] = limit[left[SELL] > 0].min(initial=self._max_price_ticks)
-        if len(matched.trade_lots):
-            self._trades.append(_trades(good, matched))
-        if matched.halted:
-            self.halted.append(good)
-
-    def joined_trades(self) -> Trades:
-        """Returns all trades, by good and then by time."""
-        columns = ("good", "price_ticks", "quantity_lots", "buyer", "seller")
-        if not self._trades:
-            return Trades(**{c: np.empty(0, dtype=np.int64) for c in columns})
-        return Trades(**{c: np.concatenate([getattr(t, c) for t in self._trades]) for c in columns})
-
-
-def _trades(good: int, matched: mechanism.Matched) -> Trades:
-    return Trades(
-        good=np.full(len(matched.trade_lots), good, dtype=np.int64),
-        price_ticks=matched.trade_ticks,
-        quantity_lots=matched.trade_lots,
-        buyer=matched.orders.trader[matched.buyer_row],
-        seller=matched.orders.trader[matched.seller_row],
-    )

@@ -125,7 +125,7 @@ class CascadeOutcomes:
         actions, goods = menus.menu(seen, row).actions, self._plan.shard.rules.goods
         of_menu = [realised_ticks(before, trader, action, seen, row) for action in actions]
         gains = [
-            gain_of(before.had(trader, orders_decided(reading.outcome, trader, goods)).cleared, trader, seen, row)
+            gain_of(before.trades_had(trader, orders_decided(reading.outcome, trader, goods)), trader, seen, row)
             for reading in ((small,) if held is small else (small, held))
         ]
         return JudgedCascade(seen.public.round, trader, name, turn, gains[0], gains[-1], max(*of_menu, *gains))

@@ -6,7 +6,7 @@ from swarm.agents.decision import Decision, DecisionError
 from swarm.agents.forms.menu import Action
 from swarm.agents.observation import Observation
 from swarm.market.counterfactual import Counterfactual
-from swarm.market.events import RoundCleared
+from swarm.market.events import Trades
 from swarm.market.orders import BUY, SELL, Orders
 
 
@@ -17,15 +17,13 @@ def realised_ticks(before: Counterfactual, trader: int, action: Action, seen: Ob
     """
     if not action.legs:
         return 0
-    outcome = before.had(trader, orders_of(action, trader))
-    return gain_of(outcome.cleared, trader, seen, row)
+    return gain_of(before.trades_had(trader, orders_of(action, trader)), trader, seen, row)
 
 
-def gain_of(cleared: RoundCleared, trader: int, seen: Observation, row: int) -> int:
+def gain_of(trades: Trades, trader: int, seen: Observation, row: int) -> int:
     """Returns what a trader's fills gained it, in ticks: worth less price of what it bought, and the reverse."""
     barter = seen.private.bartering
     worth, need = barter.worth_ticks[row].tolist(), barter.need[row].tolist()
-    trades = cleared.trades
     gain = 0
     for good in range(len(worth)):
         own = trades.good == good

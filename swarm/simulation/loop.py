@@ -24,6 +24,7 @@ from swarm.scenarios.protocol import Choices, Consequence, HearsPrices, MarketSt
 from swarm.seeding import draw
 from swarm.simulation.acting import Judge, PartyActs, Told, told
 from swarm.simulation.auction_outcomes import JudgedBids
+from swarm.simulation.basis import RoundBasis
 from swarm.simulation.cascade_outcomes import JudgedCascade
 from swarm.simulation.compute import COMPUTE, Charged, charged
 from swarm.simulation.consequences import explained
@@ -51,6 +52,7 @@ class RoundOutcome:
     `journal` is what keeping the journal has taken up to the round. In a world of several markets the outcome is that
     of all of them as one, `of` has each one's own, and `road` what travelled between them. `acted` is what parties did,
     and `judged` are turns of councils, cascades and auctions for which the round was cleared again.
+    `basis` is what the round of one market was cleared from.
     """
 
     plan: RunPlan
@@ -75,6 +77,7 @@ class RoundOutcome:
     road: RoadRound | None = None
     judged: tuple[Judged | JudgedCascade | JudgedBids, ...] = ()
     acted: tuple[Acted, ...] = ()
+    basis: RoundBasis | None = None
 
 
 class Watcher(Protocol):
@@ -119,6 +122,7 @@ class _Cleared:
     clear_s: float
     judged: tuple[Judged | JudgedCascade | JudgedBids, ...]
     charged: Charged
+    basis: RoundBasis
 
 
 class RoundLoop:
@@ -215,12 +219,13 @@ class RoundLoop:
         )
         taken, cleared = _taken_and_cleared(self._answer.events)
         clear_s = self._clock() - resumed_s
-        judged = self._outcomes.settled(decided.seen, decided.gathered.turns, orders, decided_on)
+        basis = RoundBasis(decided.seen, orders, decided_on)
+        judged = self._outcomes.settled(basis, decided.gathered.turns)
         self._live(round_, before, cleared, resolved)
         paid = self._charge(decided, cleared)
         self._said = _said(plan, round_, decided.gathered, orders, taken, cleared)
         self.round, self._last = round_, cleared
-        self._cleared = _Cleared(decided, orders, taken, cleared, before, clear_s, judged, paid)
+        self._cleared = _Cleared(decided, orders, taken, cleared, before, clear_s, judged, paid, basis)
 
     def end(self, acts: Sequence[PartyActs] = ()) -> RoundOutcome:
         """Plays the third phase, in which parties act and the round becomes durable, and returns what it came to."""
@@ -253,6 +258,7 @@ class RoundLoop:
             clear_s=cleared.clear_s,
             judged=cleared.judged,
             acted=acted,
+            basis=cleared.basis,
         )
 
     def _act(self, parties: Sequence[PartyActs]) -> tuple[Acted, ...]:

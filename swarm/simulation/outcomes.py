@@ -8,13 +8,10 @@ from dataclasses import replace
 from swarm.agents.forms.menu import MenuForm
 from swarm.agents.observation import Observation
 from swarm.agents.turns import Turns
-from swarm.market.counterfactual import Counterfactual
-from swarm.market.exchange import Exchange
-from swarm.market.orders import Orders
 from swarm.simulation.auction_outcomes import JudgedBids, auctions_held, judged_bids
+from swarm.simulation.basis import RoundBasis
 from swarm.simulation.cascade_outcomes import CascadeOutcomes, JudgedCascade
 from swarm.simulation.council_outcomes import CouncilOutcomes, Judged
-from swarm.simulation.market import MarketAnswer, new_exchange
 from swarm.simulation.plan import RunPlan
 
 
@@ -39,28 +36,16 @@ class Outcomes:
         public = replace(seen.public, members_worth=self._councils.worth, calibrations=self._cascades.calibrations)
         return Observation(public, replace(seen.private, forced_round=self._cascades.forced_round))
 
-    def settled(
-        self, seen: Observation, turns: Turns, orders: Orders, before: MarketAnswer
-    ) -> tuple[Judged | JudgedCascade | JudgedBids, ...]:
-        """Takes in a round that was decided on from `before`, with all orders, and returns what was judged of it."""
+    def settled(self, basis: RoundBasis, turns: Turns) -> tuple[Judged | JudgedCascade | JudgedBids, ...]:
+        """Takes in a round, and returns what was judged of it."""
         menus = self._plan.shard.forms.get(MenuForm.name)
         held = auctions_held(self._plan, turns)
         if not isinstance(menus, MenuForm) or not (self._councils or self._cascades or held):
             return ()
+        seen, again = basis.seen, basis.counterfactual(self._plan)
         round_ = seen.public.round
-        again = Counterfactual(as_it_stood(self._plan, before), round_, orders)
         return (
             *self._councils.judge(seen, turns, menus, again, round_),
             *self._cascades.judge(seen, turns, menus, again, round_),
             *judged_bids(self._plan, seen, held, menus, again),
         )
-
-
-def as_it_stood(plan: RunPlan, before: MarketAnswer) -> Exchange:
-    """Returns an exchange with what everybody had before a round: [traders, assets] and [named accounts, assets]."""
-    market = new_exchange(plan.market)
-    traders, assets = before.state.balances.shape
-    market.ledger.balances[:traders, :assets] = before.state.balances
-    market.ledger.balances[traders:, :assets] = before.named
-    market.reference_ticks = before.state.reference_ticks.copy()
-    return market

@@ -63,12 +63,12 @@ def train(out: Path, recipe: Recipe, tell: Tell) -> dict[str, Any]:
     return record
 
 
-def _question(*words: str) -> list[int]:
+def question(*words: str) -> list[int]:
     tokens = [TOKEN[word] for word in words]
     return tokens + [tokenizer.PAD] * (tokenizer.WIDTH - len(tokens))
 
 
-class _Batches:
+class Batches:
     """Draws groups of prompts that share a round, as the engine will see them."""
 
     def __init__(self, corpus: Corpus, seed: int, rounds: int, prompts: int) -> None:
@@ -95,7 +95,7 @@ class _Batches:
         return np.stack(taken)
 
 
-def _grids(corpus: Corpus, rows: np.ndarray) -> tuple[Tensor, Tensor]:
+def grids(corpus: Corpus, rows: np.ndarray) -> tuple[Tensor, Tensor]:
     """Returns the public and the private token ids, without lines that are empty in the whole batch."""
     public = corpus.public[corpus.round_of[rows[:, 0]]]
     private = corpus.private[rows]
@@ -112,8 +112,8 @@ def _answers(corpus: Corpus, rows: np.ndarray, teachers: list[int]) -> np.ndarra
     return (letters + tokenizer.FIRST_LETTER).reshape(*rows.shape, 2 * len(teachers)).astype(np.int64)
 
 
-def _posed(teachers: list[int]) -> np.ndarray:
-    return np.array([_question(kind, TEMPERAMENTS[t]) for t in teachers for kind in ("<act>", "<say>")])
+def posed(teachers: list[int]) -> np.ndarray:
+    return np.array([question(kind, TEMPERAMENTS[t]) for t in teachers for kind in ("<act>", "<say>")])
 
 
 def _reading(corpus: Corpus, rows: np.ndarray, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -193,21 +193,21 @@ def _train_worker(
     net = Net(Shape())
     taught = Corpus.load(folder / "taught")
     everyone = list(range(len(TEMPERAMENTS)))
-    batches = _Batches(
+    batches = Batches(
         taught, 1_000 * recipe.seed + rank, recipe.batch_rounds // recipe.workers, recipe.prompts_per_round
     )
     random = np.random.default_rng(1_000 * recipe.seed + 500 + rank)
-    posed = _posed(everyone)
-    optimiser = _optimiser(net, recipe.rate)
-    for step, rate in enumerate(_rates(recipe.shared_steps, recipe.rate)):
+    asked = posed(everyone)
+    optimiser = optimiser_of(net, recipe.rate)
+    for step, rate in enumerate(rates(recipe.shared_steps, recipe.rate)):
         # [rounds, prompts, questions, W]: the letters of all teachers, and two questions on the tables.
         rows = batches.next()
         reading, read = _reading(taught, rows, random)
-        questions = np.concatenate([np.broadcast_to(posed, (*rows.shape, *posed.shape)), reading], 2)
+        questions = np.concatenate([np.broadcast_to(asked, (*rows.shape, *asked.shape)), reading], 2)
         targets = torch.from_numpy(np.concatenate([_answers(taught, rows, everyone), read], 2))
-        loss = _loss(net, optimiser, *_grids(taught, rows), torch.from_numpy(questions), targets)
+        loss = _loss(net, optimiser, *grids(taught, rows), torch.from_numpy(questions), targets)
         mean.apply(rank, net)
-        _step(net, optimiser, rate)
+        take_step(net, optimiser, rate)
         if rank == 0 and (step + 1) % max(1, recipe.shared_steps // 12) == 0:
             held_out = Corpus.load(folder / "held_out")
             marks = ", ".join(f"{a:.3f}" for a in _examine(net, held_out, everyone, most=3_000))
@@ -222,21 +222,21 @@ def _specialise(folder: Path, recipe: Recipe, shared: dict[str, Tensor], teacher
     net = Net(Shape())
     net.load_state_dict(shared)
     taught = Corpus.load(folder / "taught")
-    batches = _Batches(taught, 1_000 * recipe.seed + 700 + teacher, recipe.batch_rounds, recipe.prompts_per_round)
-    posed = _posed([teacher])
-    optimiser = _optimiser(net, recipe.own_rate)
-    for rate in _rates(recipe.own_steps, recipe.own_rate):
+    batches = Batches(taught, 1_000 * recipe.seed + 700 + teacher, recipe.batch_rounds, recipe.prompts_per_round)
+    asked = posed([teacher])
+    optimiser = optimiser_of(net, recipe.own_rate)
+    for rate in rates(recipe.own_steps, recipe.own_rate):
         rows = batches.next()
-        questions = torch.from_numpy(np.broadcast_to(posed, (*rows.shape, *posed.shape)).copy())
+        questions = torch.from_numpy(np.broadcast_to(asked, (*rows.shape, *asked.shape)).copy())
         targets = torch.from_numpy(_answers(taught, rows, [teacher]))
-        _loss(net, optimiser, *_grids(taught, rows), questions, targets)
-        _step(net, optimiser, rate)
+        _loss(net, optimiser, *grids(taught, rows), questions, targets)
+        take_step(net, optimiser, rate)
     temperament = TEMPERAMENTS[teacher]
     export(net, temperament, out / f"{temperament}.onnx")
     return round(_examine(net, Corpus.load(folder / "held_out"), [teacher], most=10_000)[0], 4)
 
 
-def _optimiser(net: Net, rate: float) -> torch.optim.AdamW:
+def optimiser_of(net: Net, rate: float) -> torch.optim.AdamW:
     # Norms and biases are not drawn towards zero.
     matrices = [p for p in net.parameters() if p.dim() == 2]
     others = [p for p in net.parameters() if p.dim() < 2]
@@ -244,7 +244,7 @@ def _optimiser(net: Net, rate: float) -> torch.optim.AdamW:
     return torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98))
 
 
-def _rates(steps: int, peak: float) -> Iterator[float]:
+def rates(steps: int, peak: float) -> Iterator[float]:
     """Yields rates that rise shortly, then fall as half a cosine to a hundredth."""
     for step in range(steps):
         rise = min(1.0, (step + 1) / min(100, 1 + steps // 10))
@@ -262,7 +262,7 @@ def _loss(
     return float(loss.detach())
 
 
-def _step(net: Net, optimiser: torch.optim.AdamW, rate: float) -> None:
+def take_step(net: Net, optimiser: torch.optim.AdamW, rate: float) -> None:
     for group in optimiser.param_groups:
         group["lr"] = rate
     torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
@@ -272,15 +272,15 @@ def _step(net: Net, optimiser: torch.optim.AdamW, rate: float) -> None:
 @torch.no_grad()
 def _examine(net: Net, corpus: Corpus, teachers: list[int], most: int = 6_000) -> list[float]:
     """Returns the share of prompts on which the action is the teacher's, for each of `teachers`."""
-    posed = _posed(teachers)
-    batches = _Batches(corpus, 0, 64, 8)
+    asked = posed(teachers)
+    batches = Batches(corpus, 0, 64, 8)
     right = np.zeros(len(teachers))
     seen = 0
     while seen < min(most, len(corpus)):
         rows = batches.next()
-        questions = torch.from_numpy(np.broadcast_to(posed, (*rows.shape, *posed.shape)).copy())
+        questions = torch.from_numpy(np.broadcast_to(asked, (*rows.shape, *asked.shape)).copy())
         # Every second question is for an action; letters that the menu does not have cannot be chosen.
-        logits = net(*_grids(corpus, rows), questions)[..., ::2, tokenizer.FIRST_LETTER :][..., :MENU_ROWS].numpy()
+        logits = net(*grids(corpus, rows), questions)[..., ::2, tokenizer.FIRST_LETTER :][..., :MENU_ROWS].numpy()
         legal = np.arange(MENU_ROWS) < corpus.rows[rows][..., None, None]
         chosen = np.where(legal, logits, -np.inf).argmax(-1)
         right += (chosen == corpus.actions[rows][..., teachers]).sum((0, 1))

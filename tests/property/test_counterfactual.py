@@ -12,6 +12,7 @@ from swarm.market.ledger import CASH, ISSUE
 from swarm.market.orders import BUY, SELL, Orders
 
 TRADERS, GOODS = 5, 2
+FIELDS = ("good", "price_ticks", "quantity_lots", "buyer", "seller")
 ORDER = st.tuples(
     st.integers(0, TRADERS - 1), st.integers(0, GOODS - 1), st.sampled_from([BUY, SELL]), st.integers(60, 140),
     st.integers(1, 9),
@@ -51,6 +52,10 @@ def test_what_would_have_been_is_what_a_fresh_exchange_does(
     fresh.handle(CloseRound(5, 1))
     assert (had.balances == fresh.ledger.balances[:TRADERS]).all()
     assert before.state_hash() == state
+    # The same trades, for less work, in the goods that the orders are for.
+    whole, alone = had.cleared.trades, round_.trades_had(trader, instead)
+    mine = np.isin(whole.good, instead.good)
+    assert [getattr(whole, f)[mine].tolist() for f in FIELDS] == [getattr(alone, f).tolist() for f in FIELDS]
     # Asked after that, a trader's own orders lead to what the round came to.
     own = orders.take(orders.trader == trader)
     as_it_was = exchange()

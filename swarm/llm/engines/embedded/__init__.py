@@ -1,7 +1,9 @@
 """The tiny language models that travel with the code: their tokenizer, their weights and the engine that runs them."""
 
+from collections.abc import Sequence
+
 from swarm.llm.engines.embedded.config import EmbeddedModel
-from swarm.llm.engines.protocol import EnginePlugin, Listed, Nature
+from swarm.llm.engines.protocol import CheckConditions, EnginePlugin, Listed, Nature
 from swarm.llm.protocol import MARGINS, ModelClient
 
 
@@ -10,6 +12,15 @@ def _client(model: EmbeddedModel) -> ModelClient:
     from swarm.llm.engines.embedded.engine import EmbeddedEngine
 
     return EmbeddedEngine(model)
+
+
+def _check(models: Sequence[EmbeddedModel], conditions: CheckConditions) -> list[str]:
+    # The five travel with the code; a model of one's own must lie where the engine will look for it.
+    return [
+        f"models: {model.name}: path: expected a model at {model.weights}; name a folder of `swarm distil`"
+        for model in models
+        if conditions.here and model.path is not None and not model.weights.is_file()
+    ]
 
 
 def _listed() -> list[Listed]:
@@ -28,6 +39,7 @@ ENGINE = EnginePlugin(
     "embedded",
     EmbeddedModel,
     _client,
+    check=_check,
     abilities=frozenset({MARGINS}),
     summary="The tiny language models of this project's own, which travel with the code.",
     nature=Nature(

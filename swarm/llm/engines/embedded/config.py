@@ -1,10 +1,15 @@
 """The keys of an embedded model: one of the tiny ones that travel with the code."""
 
-from typing import Literal
+from importlib.resources import files
+from pathlib import Path
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from swarm.llm.entry import ModelEntry, Temperament
+
+STUDENT = "model.onnx"
+"""The file of a model in a folder of its own."""
 
 
 class EmbeddedModel(ModelEntry):
@@ -13,8 +18,11 @@ class EmbeddedModel(ModelEntry):
     engine: Literal["embedded"]
     """What answers the prompts. `embedded` is a tiny model of our own on the CPU, run by onnxruntime."""
 
-    temperament: Temperament
-    """Which of the five: value, momentum, maker (quotes both sides), hoarder, panic."""
+    temperament: Temperament | None = None
+    """Which of the five: value, momentum, maker (quotes both sides), hoarder, panic. Or `path`."""
+
+    path: Path | None = None
+    """A model of your own: a folder that `swarm distil` has written, or the .onnx file in it."""
 
     form: Literal["menu"] = "menu"
     """What it answers with: the letters of a menu that the engine has computed, and nothing else."""
@@ -27,6 +35,19 @@ class EmbeddedModel(ModelEntry):
 
     max_completion_tokens: int = Field(default=2, ge=2, le=4_000)
     """Most tokens of one reply, which has two."""
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.temperament is None) == (self.path is None):
+            raise ValueError("expected either a temperament or the path of a model of your own; name one of them")
+        return self
+
+    @property
+    def weights(self) -> Path:
+        """The file of the model's weights, whether it is there or not."""
+        if self.path is None:
+            return Path(str(files(__package__))) / "weights" / f"{self.temperament}.onnx"
+        return self.path if self.path.suffix == ".onnx" else self.path / STUDENT
 
     @property
     def may_count_more(self) -> bool:

@@ -9,8 +9,8 @@ import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from importlib.resources import files
 from itertools import accumulate
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -21,7 +21,6 @@ import onnxruntime
 from swarm.errors import ConfigError
 from swarm.llm.engines.embedded import tokenizer
 from swarm.llm.engines.embedded.config import EmbeddedModel
-from swarm.llm.entry import Temperament
 from swarm.llm.margins import margin_of
 from swarm.llm.protocol import ModelReply, ModelRequest, TokenUsage
 from swarm.seeding import draw
@@ -64,7 +63,7 @@ class EmbeddedEngine:
 
     def __init__(self, config: EmbeddedModel) -> None:
         self.config = config
-        self._session = _session(config.name, config.temperament, config.threads)
+        self._session = _session(config.name, config.weights, config.threads)
 
     async def complete(self, requests: Sequence[ModelRequest], deadline_s: float) -> list[ModelReply]:
         """Answers every request; other models compute beside it in other threads."""
@@ -185,9 +184,8 @@ def _bounded(lines: tokenizer.Lines) -> tokenizer.Lines:
 
 
 @lru_cache(maxsize=16)
-def _session(name: str, temperament: Temperament, threads: int) -> onnxruntime.InferenceSession:
-    """Returns the model of a temperament, loaded once per process."""
-    weights = files("swarm.llm.engines.embedded") / "weights" / f"{temperament}.onnx"
+def _session(name: str, weights: Path, threads: int) -> onnxruntime.InferenceSession:
+    """Returns the model of a file, loaded once per process."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     # One order of additions, so that the same prompt gives the same logits.
@@ -202,5 +200,7 @@ def _session(name: str, temperament: Temperament, threads: int) -> onnxruntime.I
     except Exception as error:
         reason = str(error).splitlines()[0][:120]
     raise ConfigError(
-        f"models.{name}", f"the weights of {temperament} cannot be loaded ({reason})", "install swarm again"
+        f"models.{name}",
+        f"{weights} cannot be loaded as a model's weights ({reason})",
+        "name a folder that `swarm distil` has written; for one of the five, install swarm again",
     )
