@@ -22,6 +22,9 @@ from swarm.schema import Misplaced, StrictModel, complaint, short
 Model = TypeVar("Model", bound=StrictModel)
 
 EXAMPLE = "configs/wood.yaml"
+OURS = (Path(__file__).parent / "configs", Path(__file__).parents[1] / "configs")
+"""Where the configs lie that come with the software: inside it where it is installed, beside it in a clone."""
+
 MAX_KEY_CHARACTERS = 400
 SCENARIO = "scenario"
 MINDS = ["traders", "minds"]
@@ -38,7 +41,13 @@ def load(path: Path, overrides: tuple[str, ...] = (), seed: int | None = None) -
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Returns the plain values of a config file, not yet checked; ConfigError where it is no table of keys."""
+    """Returns the plain values of a config file, not yet checked; ConfigError where it is no table of keys.
+
+    A name without a folder or an ending, as `wood`, is the config of that name that comes with the software, where no
+    file is called so.
+    """
+    if len(path.parts) == 1 and not path.suffix and (path.is_dir() or not path.exists()):
+        path = _ours(path.name)
     try:
         data = bounded_yaml.parse(bounded_yaml.read_text(path))
     except (OSError, ValueError) as error:
@@ -46,6 +55,19 @@ def read(path: Path) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise ConfigError(str(path), "expected keys such as name, rounds and models", f"see {EXAMPLE}")
     return data
+
+
+def _ours(name: str) -> Path:
+    """Returns the file of the config that comes with the software under this name; ConfigError where none does."""
+    folder = next((folder for folder in OURS if folder.is_dir()), OURS[0])
+    found = {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+    if name not in found:
+        raise ConfigError(
+            short(name),
+            f"there is no such file, and no config of ours has this name{suggest(name, list(found))}",
+            f"name a YAML file, or one of {', '.join(sorted(found))}",
+        )
+    return found[name]
 
 
 def as_override(key: str, value: Any) -> str:

@@ -5,7 +5,9 @@ from typing import Annotated
 
 import typer
 
-ConfigPath = Annotated[Path, typer.Argument(metavar="CONFIG", help="A YAML file, say configs/wood.yaml.")]
+CONFIG_HELP = "A YAML file, say configs/wood.yaml, or the name of a config that comes with swarm, say wood."
+
+ConfigPath = Annotated[Path, typer.Argument(metavar="CONFIG", help=CONFIG_HELP)]
 RunDirectory = Annotated[Path, typer.Argument(metavar="DIR", help="A run's folder, as `swarm run` printed it.")]
 Seed = Annotated[int | None, typer.Option("--seed", metavar="N", help="Use this seed in place of the config's.")]
 Overrides = Annotated[

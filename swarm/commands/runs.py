@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from swarm import limits
-from swarm.commands.options import Address, KeyHosts, Local, Out, Overrides, Quiet, RunDirectory, Seed, Trust
+from swarm.commands.options import (
+    CONFIG_HELP,
+    Address,
+    KeyHosts,
+    Local,
+    Out,
+    Overrides,
+    Quiet,
+    RunDirectory,
+    Seed,
+    Trust,
+)
 from swarm.commands.stopping import INTERRUPTED_STATUS, StopFlag
 from swarm.errors import ConfigError, OutputError, ReplayMismatch
 from swarm.terminal import err, out
@@ -24,7 +35,7 @@ app = typer.Typer()
 @app.command()
 def run(
     context: typer.Context,
-    config: Annotated[Path | None, typer.Argument(metavar="CONFIG", help="A YAML file, say configs/wood.yaml.")] = None,
+    config: Annotated[Path | None, typer.Argument(metavar="CONFIG", help=CONFIG_HELP)] = None,
     seed: Seed = None,
     overrides: Overrides = None,
     out_dir: Out = None,
@@ -66,7 +77,7 @@ def run(
         _run(_where(context, folder, local, address, quiet), folder, quiet, Session.resume)
         return
     if config is None:
-        raise ConfigError("CONFIG", "expected a config, say configs/wood.yaml, or a run's folder with --resume")
+        raise ConfigError("CONFIG", "expected a config, say wood or a YAML file, or a run's folder with --resume")
     resolved = config_file.load(config, tuple(overrides or ()), seed)
     trusting.check_key_hosts(resolved, hosts)
     # Who names a config on the command line trusts it, and so the folder that comes of it.

@@ -7,7 +7,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from swarm.commands.options import ConfigPath, Overrides
+from swarm.commands.options import CONFIG_HELP, ConfigPath, Overrides
 from swarm.terminal import err, out
 
 app = typer.Typer()
@@ -16,7 +16,7 @@ models_app = typer.Typer(name="models", help="The minds that can decide for trad
 
 @app.command()
 def validate(
-    config: Annotated[Path | None, typer.Argument(metavar="[CONFIG]", help="A YAML file to check.")] = None,
+    config: Annotated[Path | None, typer.Argument(metavar="[CONFIG]", help=CONFIG_HELP)] = None,
     overrides: Overrides = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="List every key with its type, bounds, default and meaning.")

@@ -60,3 +60,17 @@ def test_a_step_of_the_population_is_counted_as_its_key_and_as_a_person_does() -
     with pytest.raises(ConfigError, match=r"^population\.1\.from_round: .*stage 2") as refused:
         swarm.load(CONFIG, changes={"population": steps})
     assert refused.value.key == "population.1.from_round"
+
+
+def test_a_config_of_ours_is_found_by_its_name_and_a_file_of_that_name_goes_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "wood-scripted").mkdir()
+    assert swarm.load("wood-scripted") == swarm.load(CONFIG)
+    (tmp_path / "wood").write_text("{name: own, models: [{name: m, temperament: value}]}")
+    assert swarm.load("wood").name == "own"
+    with pytest.raises(ConfigError, match=r"did you mean wood\?.*or one of .*wood-scripted"):
+        swarm.load("wod")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        swarm.load("wod.yaml")
