@@ -3,8 +3,11 @@
 A sweep that was stopped or killed goes on when it is asked for again: runs that are done are read, others go on.
 """
 
+import fcntl
 import json
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,8 +83,7 @@ def sweep(
     """
     path = (folder or experiment.folder).expanduser()
     _make(path)
-    # The lock of a run's folder does for an experiment's, too: two sweeps at once would do the same runs.
-    with RunFolder(path).rewritten():
+    with _alone(path):
         planned = {run.folder: run for run in experiment.runs()}
         rows: dict[str, dict[str, Any]] = {}
         todo: list[Job] = []
@@ -121,6 +123,23 @@ def _make(path: Path) -> None:
     # A sweep's folder is known by its runs, whatever else was written beside them.
     if others and not (path / RUNS).is_dir():
         raise OutputError(f"{path}: this folder has other things in it than a sweep; name a new one with --out")
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Keeps the folder this process's alone in the block, since two sweeps at once would do the same runs."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        # The system's lock, which goes with the process, however that ends; some file systems have none.
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise OutputError(f"{path}: another sweep is going on in this folder; wait for it or end it") from None
+        except OSError:
+            pass
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _done(path: Path, run: Planned) -> dict[str, Any] | None:
