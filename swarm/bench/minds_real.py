@@ -19,12 +19,13 @@ from swarm.bench.form import Result
 from swarm.bench.minds_played import Played, Size, Timed, play_market
 from swarm.config_file import resolve
 from swarm.errors import ConfigError
+from swarm.experiments.statistics import interval
 from swarm.llm import engines
 from swarm.llm.protocol import ModelClient
 from swarm.preflight import Narrator
 from swarm.training.by_lot import ByLot
 from swarm.training.corpus import TEMPERAMENTS
-from swarm.training.evaluate import BY_LOT, interval
+from swarm.training.evaluate import BY_LOT
 
 BASE = "zi_c"
 """What everybody is compared with."""

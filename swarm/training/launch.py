@@ -47,7 +47,7 @@ def _prepare(command: str, packages: Sequence[str], out: Path) -> None:
         raise ConfigError(
             command,
             f"expected {' and '.join(missing)} to be installed",
-            "pip install 'thousand-token-wood[train]'",
+            "pip install '.[train]' in a clone of the project",
         )
     # The folder is made before hours of training, not after.
     try:
