@@ -54,7 +54,7 @@ def train_judge(
 ) -> None:
     """Train an adapter (LoRA) with which a language model judges offers as the value rule does, on one core.
 
-    It needs torch, transformers, peft and gguf: pip install '.[train]' in a clone of the project. The adapter is written
+    It needs torch, transformers, peft and gguf: pip install '.[train]' in a clone of the project. It writes the adapter
     every 60 menus, so that a training that is ended early leaves one.
     """
     # As above: none of what it needs is installed with the rest.

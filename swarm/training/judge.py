@@ -7,13 +7,12 @@ those that lead to it. The loss is that of taking the actions of a menu as often
 import json
 import random
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from math import cos, pi
 from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any
 
-import numpy as np
 import peft
 import torch
 import transformers
@@ -25,6 +24,7 @@ from swarm.training.corpus import HELD_OUT_FROM
 from swarm.training.lora import write_adapter
 from swarm.training.offers import OfRound, offers_of
 from swarm.training.recipe import JudgeRecipe, Tell
+from swarm.training.tree import Tree
 
 LINEAR = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 """The layers of a Llama that an adapter is put beside."""
@@ -76,44 +76,6 @@ def train(base: Path, out: Path, recipe: JudgeRecipe, tell: Tell) -> dict[str, A
     _write(judge, adapted, out)
     (out / "training.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     return record
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Tree:
-    """Token lists as one tree: `tokens[i]` stands `depth[i]` tokens from the beginning, and `sees[i]` what leads to it.
-
-    `ends[k]` is where list `k` ends. Shapes are [n], [n], [n, n] and [lists].
-    """
-
-    tokens: list[int]
-    depth: list[int]
-    sees: np.ndarray
-    ends: list[int]
-
-    @classmethod
-    def of(cls, lists: Sequence[Sequence[int]]) -> "Tree":
-        """Returns the tree of these lists, none of which is empty."""
-        tokens: list[int] = []
-        parent: list[int] = []
-        depth: list[int] = []
-        ends: list[int] = []
-        known: dict[tuple[int, int], int] = {}
-        for one in lists:
-            at = -1
-            for place, token in enumerate(one):
-                if (at, token) not in known:
-                    known[at, token] = len(tokens)
-                    tokens.append(token)
-                    parent.append(at)
-                    depth.append(place)
-                at = known[at, token]
-            ends.append(at)
-        # Whatever sees a token's parent sees it through the same row; a token sees itself besides.
-        sees = np.eye(len(tokens), dtype=np.bool_)
-        for i, above in enumerate(parent):
-            if above >= 0:
-                sees[i] |= sees[above]
-        return cls(tokens, depth, sees, ends)
 
 
 class Judge:

@@ -10,7 +10,7 @@ from swarm.errors import ConfigError
 from swarm.runtime.run import SILENT
 from swarm.training.evaluate import BY_LOT
 
-SMALL = Size(seeds=2, rounds=2, traders=4)
+SMALL = Size(seeds=1, rounds=2, traders=4)
 
 
 def figures(*minds: str) -> dict[str, Any]:
