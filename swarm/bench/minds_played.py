@@ -123,6 +123,7 @@ class Played:
         """What models answered, and what it cost."""
         turns, decisions = outcome.gathered.turns, outcome.gathered.decisions
         calls = turns.calls
+        # [turns]: tokens of all calls of a turn together.
         spent = np.bincount(calls.turn, calls.prompt_tokens + calls.completion_tokens, minlength=len(turns))
         for turn, mind in enumerate(turns.mind.tolist()):
             of = self.of[turns.minds[mind]]

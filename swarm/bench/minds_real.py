@@ -21,7 +21,7 @@ from swarm.config_file import resolve
 from swarm.errors import ConfigError
 from swarm.experiments.statistics import interval
 from swarm.llm import engines
-from swarm.llm.protocol import ModelClient
+from swarm.llm.protocol import Connected, ModelClient
 from swarm.preflight import Narrator
 from swarm.training.by_lot import ByLot
 from swarm.training.corpus import TEMPERAMENTS
@@ -140,6 +140,7 @@ class _Measured:
         """Plays them all with one client, so that a model is loaded once; ZI-C's own are played already."""
         if mind.name == BASE:
             return cls(mind, list(base), [], 0.0)
+        # The value rule is a model's entry, too, so that it is not there twice where it is the mind itself.
         models = {model["name"]: model for model in (RULE_MODEL, mind.model) if model}
         entries = resolve({"name": "bench-minds-real", "models": list(models.values())}).models
         clients: dict[str, ModelClient] = {entry.name: engines.in_process(entry) for entry in entries}
@@ -152,11 +153,15 @@ class _Measured:
         own, mixed, cpu_s = [], [], 0.0
         for seed in range(size.seeds):
             narrator.phase(f"{mind.name}, seed {seed + 1} of {size.seeds}")
+            # Its cost is that of its own markets; in mixed ones other models may answer in the same seconds.
+            before_s = timed.cpu_s if timed else 0.0
             own.append(play_market({mind.name: 1}, list(models.values()), clients, seed, size))
-            cpu_s = timed.cpu_s if timed else 0.0
+            cpu_s += timed.cpu_s - before_s if timed else 0.0
+            # Mixed markets have seeds of their own, so that the two figures are not one draw of luck.
             minds = {mind.name: 1, **BESIDE}
             mixed.append(play_market(minds, list(models.values()), clients, size.seeds + seed, size))
-        if hasattr(inner, "close"):
+        # A model of llama.cpp keeps its memory until it is told to let go.
+        if isinstance(inner, Connected):
             asyncio.run(inner.close())
         return cls(mind, own, mixed, cpu_s)
 
@@ -164,6 +169,7 @@ class _Measured:
         """Returns the figures, each with its spread over seeds and the size of its markets."""
         name, figure = self.mind.name, f"minds_real_{self.mind.name}"
         alone = [played.of[name] for played in self.own]
+        # One number for each seed, in their order, paired with ZI-C's of the same market.
         efficiency = [played.efficiency for played in self.own]
         over = _told([a - b.efficiency for a, b in zip(efficiency, base, strict=True)])
         profit = np.mean([np.mean(of.profit) for of in alone])
