@@ -36,7 +36,7 @@ $(VENV)/.locked: requirements.lock
 	@$(find_python); \
 	echo "Making $(VENV) with $$python: about a minute and 900 MB"; \
 	"$$python" -m venv --clear $(VENV)
-	@$(PIP) install --require-hashes --requirement requirements.lock
+	@$(filter-out --quiet,$(PIP)) install --require-hashes --requirement requirements.lock
 	@touch $@
 
 $(VENV)/.ready: $(VENV)/.locked pyproject.toml Makefile
