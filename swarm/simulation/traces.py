@@ -167,4 +167,6 @@ def queried(folder: RunFolder, compose: Compose, sql: str) -> pl.DataFrame:
         return pl.SQLContext(tables).execute(sql, eager=True)
     except (pl.exceptions.PolarsError, OSError) as error:
         known = ", ".join(sorted({*tables, *TABLES}))
-        raise ConfigError("SQL", " ".join(str(error).split())[:300], f"tables of this run: {known}") from error
+        raise ConfigError(
+            "SQL", (str(error).splitlines() or [type(error).__name__])[0][:300], f"tables of this run: {known}"
+        ) from error
