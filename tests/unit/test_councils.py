@@ -115,11 +115,12 @@ def played(tmp_path: Path, **council: Any) -> tuple[Played, list[RoundOutcome]]:
 
 @pytest.mark.parametrize("rule", ["majority", "weighted", "confident", "dawid_skene"])
 def test_all_members_are_asked_and_billed_and_the_run_replays(rule: str, tmp_path: Path) -> None:
-    found, rounds = played(tmp_path, rule=rule)
+    samples = 2 if rule == "confident" else 1
+    found, rounds = played(tmp_path, rule=rule, samples=samples)
     for outcome in rounds:
         turns = outcome.gathered.turns
         own = turns.take(np.array([i for i, name in enumerate(turns.mind_names) if name == "five"]))
-        assert np.bincount(own.calls.turn).tolist() == [5] * 9
+        assert np.bincount(own.calls.turn).tolist() == [5 * samples] * 9
         assert not any(outcome.gathered.decisions.errors)
     council = found.summary["councils"]["five"]
     assert (council["turns"], council["met"], council["judged"]) == (4 * 9, 4 * 9, 4 * 8)
@@ -179,7 +180,11 @@ def test_failed_members_are_missing_votes_and_all_failed_is_a_lost_turn() -> Non
         ({"members": ["m-value", "nobody"]}, "members", "nobody"),
         ({"members": ["m-value"]}, "members", "2"),
         ({"members": ["m-value", "m-value"]}, "councils", "samples"),
+        ({"members": "m-value"}, r"councils\.0\.members", "list"),
+        ({"members": ["m-value", {"model": "m-maker", "role": "boss"}]}, r"members\.1\.role", "oversight"),
+        ({"members": ["m-value", {"model": "m-maker", "weight": -1}]}, r"members\.1\.weight", "role"),
         ({"rule": "loudest"}, "rule", "majority"),
+        ({"rule": "confident"}, r"councils\.0", "samples"),
         ({"name": "m-value"}, "councils", "another"),
         ({"half_life_calls": 0}, "half_life_calls", "1"),
         ({"when": {"share_of_turns": 2}}, "share_of_turns", "1"),
