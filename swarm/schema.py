@@ -6,7 +6,10 @@ from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Tag, ValidationError
 
-from swarm.errors import ConfigError, suggest
+from swarm.errors import HOW_TO_GIVE, ConfigError, PluginMissing, suggest
+
+EXPLAINED = "`swarm validate --explain` says what it means"
+"""Where the keys of a config are told."""
 
 
 class StrictModel(BaseModel):
@@ -19,25 +22,43 @@ class StrictModel(BaseModel):
 
 Model = TypeVar("Model", bound=StrictModel)
 
-EXPLAINED = "`swarm validate --explain` says what it means"
-"""Where the keys of a config are told."""
-
 
 class Misplaced(ValueError):
-    """A validator's complaint about another key than that of the model it stands in."""
+    """A validator's complaint about another key than that of the model it stands in.
 
-    def __init__(self, key: str, message: str) -> None:
-        self.key = key
+    `plugin_missing` says that what is named may be there elsewhere: it is a plug-in that is not at hand.
+    """
+
+    def __init__(self, key: str, message: str, *, plugin_missing: bool = False) -> None:
+        self.key, self.plugin_missing = key, plugin_missing
         super().__init__(message)
 
+    @classmethod
+    def of(cls, error: ConfigError) -> "Misplaced":
+        """Returns the complaint that says what an error says."""
+        return cls(
+            error.key, str(error).removeprefix(f"{error.key}: "), plugin_missing=isinstance(error, PluginMissing)
+        )
 
-def short(value: Any) -> str:
-    """Returns a value as an error shows it, in at most 60 characters."""
+
+def complaint(message: str) -> str:
+    """Returns a validator's message in the words of our errors, which know lists and no tuples."""
+    said = message[:1].lower() + message[1:]
+    return said.replace("input should be", "expected").replace("should", "must").replace("tuple", "list")
+
+
+def short(value: Any, most: int = 60) -> str:
+    """Returns a value as an error shows it, in at most so many characters."""
     try:
-        text = repr(value)
+        text = repr(_written(value))
     except (ValueError, RecursionError):
         return f"a {type(value).__name__} too large to show"
-    return text if len(text) <= 60 else text[:57] + "..."
+    return text if len(text) <= most else text[: most - 3] + "..."
+
+
+def _written(value: Any) -> Any:
+    """A value as a config's writer would write it: what is a tuple here is a list there."""
+    return [_written(one) for one in value] if isinstance(value, tuple | list) else value
 
 
 def checked(model: type[Model], data: Mapping[str, Any], prefix: str, missing: str = EXPLAINED) -> Model:
@@ -60,7 +81,7 @@ def _error(model: type[BaseModel], error: Mapping[str, Any], prefix: str, missin
     # A validator of ours has said it in our words; what pydantic found is translated.
     cause = error.get("ctx", {}).get("error")
     if isinstance(cause, Misplaced):
-        return ConfigError(cause.key, str(cause))
+        return (PluginMissing if cause.plugin_missing else ConfigError)(cause.key, str(cause))
     if isinstance(cause, ValidationError):
         # A validator that read a section of its own; where in it is named behind the key.
         return _error(StrictModel, cause.errors()[0], f"{key}.", missing)
@@ -83,14 +104,13 @@ def _error(model: type[BaseModel], error: Mapping[str, Any], prefix: str, missin
         case "union_tag_invalid":
             tags = [tag.strip(" '") for tag in error["ctx"]["expected_tags"].split(",")]
             tag = str(error["ctx"]["tag"])
-            return ConfigError(
-                f"{key}.engine", f"expected one of {', '.join(tags)}, got {short(tag)}{suggest(tag, tags)}"
+            return PluginMissing(
+                f"{key}.engine",
+                f"expected one of {', '.join(tags)}, got {short(tag)}{suggest(tag, tags)}",
+                HOW_TO_GIVE,
             )
         case _:
-            # pydantic's "Input should be ..." becomes "expected ...", as all our errors say it.
-            message = error["msg"][0].lower() + error["msg"][1:]
-            expected = message.replace("input should be", "expected").replace("should", "must")
-            return ConfigError(key, f"{expected}, got {short(error['input'])}")
+            return ConfigError(key, f"{complaint(error['msg'])}, got {short(error['input'])}")
 
 
 def _resolve(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[list[str], type[BaseModel]]:

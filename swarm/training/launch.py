@@ -15,7 +15,7 @@ def train_models(out: Path, recipe: Recipe, tell: Tell) -> dict[str, Any]:
         raise ConfigError(
             "swarm train",
             f"expected {' and '.join(missing)} to be installed",
-            "pip install 'thousand-token-wood[train]'",
+            "pip install '.[train]' in a clone of the project",
         )
     # The folder is made before hours of training, not after.
     try:

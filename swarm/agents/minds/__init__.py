@@ -116,6 +116,5 @@ def thinks(plan: ShardPlan) -> "np.ndarray[Any, np.dtype[np.bool_]]":
 
 def _defined(kind: str, section: dict[str, Any], key: str) -> Definition:
     found: MindPlugin = PLUGINS.find(kind, f"{key}.mind")
-    return Definition(
-        kind, checked(found.Config, section, f"{key}.", f"known: {', '.join(found.Config.model_fields)}"), key
-    )
+    known = ", ".join(found.Config.model_fields)
+    return Definition(kind, checked(found.Config, section, f"{key}.", f"known: {known}"), key)

@@ -45,7 +45,8 @@ def read(sections: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, PartyPlug
             raise ConfigError(key, "expected 1 to 40 small letters, digits, `-` or `_`, and no name of the house")
         options = dict(given)
         plugin: PartyPlugin = PLUGINS.find(str(options.pop("party", "")), f"{key}.party")
-        section = checked(plugin.Config, options, f"{key}.", f"known: {', '.join(plugin.Config.model_fields)}")
+        known = ", ".join(plugin.Config.model_fields)
+        section = checked(plugin.Config, options, f"{key}.", f"known: {known}")
         found.append((name, plugin, section))
     return found
 
