@@ -27,12 +27,18 @@ MINDS = ["traders", "minds"]
 
 def load(path: Path, overrides: tuple[str, ...] = (), seed: int | None = None) -> RunConfig:
     """Reads a config file and applies `a.b=value` overrides; ConfigError names the first key that is wrong."""
-    data = read(path)
-    for override in overrides:
-        _override(data, override)
+    data = read_with(path, overrides)
     if seed is not None:
         data["seed"] = seed
     return resolve(data)
+
+
+def read_with(path: Path, overrides: tuple[str, ...]) -> dict[str, Any]:
+    """Returns the plain values of a config file with `a.b=value` overrides applied, not yet checked."""
+    data = read(path)
+    for override in overrides:
+        _override(data, override)
+    return data
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from swarm import limits
-from swarm.commands.options import RunDirectory
+from swarm.commands.options import AsJson, RunDirectory
 from swarm.terminal import out
 
 app = typer.Typer()
@@ -17,7 +17,7 @@ def why(
     directory: RunDirectory,
     trader: Annotated[int, typer.Option("--trader", metavar="N", help="The trader's number in the run, from 0.")],
     round_: Annotated[int, typer.Option("--round", metavar="N", help="The round, from 1.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Say why a trader did what it did: its prompt, each reply, its orders and fills, and what else there was.
 
