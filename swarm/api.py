@@ -1,4 +1,4 @@
-"""The Python API: run, go on with, replay, fork and play runs, with typed results; `swarm` exports what is public here.
+"""The Python API: run, resume, replay, fork, play and sweep, with typed results; `swarm` exports what is public here.
 
 It does what the command line does, without a terminal: nothing is printed, and errors are `swarm.errors.SwarmError`.
 """
@@ -8,7 +8,7 @@ import copy
 import json
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,6 +18,10 @@ import polars as pl
 from swarm import config_file, planning, trust
 from swarm.config import RunConfig
 from swarm.errors import ConfigError, OutputError, ReplayMismatch
+from swarm.experiments import variants
+from swarm.experiments.plan import plan
+from swarm.experiments.sweep import Swept, nobody
+from swarm.experiments.sweep import sweep as do_sweep
 from swarm.runtime.fork import fork as begin_fork
 from swarm.runtime.play import play as play_config
 from swarm.runtime.ports import RunsOn
@@ -238,6 +242,35 @@ def play(
     watchers = (_Told(progress),) if progress else ()
     played = _apart(lambda: play_config(loaded, *watchers, stop=stop or _never))
     return _of_record(None, played.record, played.rounds == loaded.rounds)
+
+
+def sweep(
+    config: ConfigLike,
+    *,
+    seeds: Iterable[int],
+    vary: Mapping[str, Sequence[Any]] | None = None,
+    changes: Changes | None = None,
+    out: Path | str | None = None,
+    jobs: int | None = None,
+    measures: Sequence[str] = (),
+    progress: Callable[[int, int, str], object] | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> Swept:
+    """Runs a config under each seed and combination of values, several runs side by side, and compares the variants.
+
+    Again, it goes on where it was stopped. Runs have processes of their own, so a script calls it below
+    `if __name__ == "__main__":`. `progress` is told how many runs are done, how many there are, and which ended.
+    """
+    _must_be_callable(progress=progress, stop=stop)
+    data = load(config, changes=changes).record()
+    experiment = plan(data, variants.crossed(variants.of_values(vary or {})), tuple(dict.fromkeys(seeds)))
+    # Who calls this wrote the config, and so trusts it.
+    for loaded in experiment.configs():
+        trust.check_key_hosts(loaded, trust.key_hosts())
+        trust.remember(trust.demands(loaded))
+    folder = Path(out) if out is not None else None
+    told = progress or nobody
+    return do_sweep(experiment, folder, jobs=jobs, measures=measures, told=told, stop=stop or _never)
 
 
 def _must_be_trusted(folder: RunFolder, trusted: bool) -> None:
