@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 from swarm.version import __version__
 
 if TYPE_CHECKING:
-    from swarm.api import Progress, Result, Swept, Table, fork, load, play, replay, resume, run, sweep
+    from swarm.api import Progress, Result, Table, fork, load, play, replay, resume, run, sweep
     from swarm.errors import SwarmError
+    from swarm.experiments.sweep import Swept
 
 __all__ = [
     "Progress",

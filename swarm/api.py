@@ -33,6 +33,9 @@ from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.plan import RunPlan
 from swarm.simulation.record import RunRecord
 from swarm.simulation.replay import replay as replay_journals
+from swarm.simulation.traces import queried
+from swarm.simulation.why import Explained
+from swarm.simulation.why import why as explain
 from swarm.simulation.world_record import WorldRecorder
 
 T = TypeVar("T")
@@ -84,6 +87,27 @@ class Result:
     def journal_sha256(self) -> str:
         """The hash that stands for the entire history."""
         return str(self.summary["journal_sha256"])
+
+    def why(self, trader: int, round: int) -> tuple[Explained, ...]:
+        """Returns what a trader saw, said and did in a round, and what else it might have had, for each of its markets.
+
+        OutputError where nothing was written: the journal has what is to be told.
+        """
+        journals = self._kept().journals
+        return tuple(_apart(lambda: explain(journals, planning.composed, trader, round)))
+
+    def query(self, sql: str) -> Table:
+        """Returns what a query in polars' SQL comes to; `calls`, `orders` and `messages` are made in a replay.
+
+        OutputError where nothing was written.
+        """
+        folder = self._kept()
+        return Table(_apart(lambda: queried(folder, planning.composed, sql)))
+
+    def _kept(self) -> RunFolder:
+        if self.folder is None:
+            raise OutputError("this run has no folder; `swarm.run` writes one, `swarm.play` does not")
+        return RunFolder(self.folder)
 
     def __repr__(self) -> str:
         where = f" in {self.folder}" if self.folder else ""
