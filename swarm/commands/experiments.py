@@ -1,4 +1,4 @@
-"""Commands over many runs: sweeps over seeds and variants."""
+"""Commands over many runs: sweep, list, delete and compare them."""
 
 import json
 from pathlib import Path
@@ -9,6 +9,8 @@ import typer
 from swarm import limits
 from swarm.commands.options import AsJson, ConfigPath, KeyHosts, Overrides, Quiet
 from swarm.commands.stopping import INTERRUPTED_STATUS, StopFlag
+from swarm.errors import ConfigError
+from swarm.schema import short
 from swarm.terminal import err, out
 
 if TYPE_CHECKING:
@@ -122,3 +124,69 @@ def figure(value: float | None, sign: str = "") -> str:
 def between(low: float | None, high: float | None, sign: str = "") -> str:
     """Returns an interval in brackets; nothing where there is none."""
     return "" if low is None or high is None else f" ({figure(low, sign)} to {figure(high, sign)})"
+
+
+@app.command(name="runs")
+def list_runs(
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[WORD]...", help="What folder, name or scenario must have in them.")
+    ] = None,
+    root: Annotated[Path, typer.Option("--in", metavar="DIR", help="Where runs are looked for.")] = Path("runs"),
+    state: Annotated[
+        str, typer.Option("--state", metavar="STATE", help="Only those that are finished, stopped, or cut off.")
+    ] = "",
+    delete: Annotated[
+        bool, typer.Option("--delete", help="Delete those that are listed; asks before it does.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """List runs, those of sweeps included; with words or a state, those that have them; with --delete, remove these."""
+    from swarm.experiments import listing
+
+    if state and state not in listing.STATES:
+        raise ConfigError("--state", f"expected one of {', '.join(listing.STATES)}, got {short(state)}")
+    found = listing.found(root, tuple(words or ()), state)
+    if as_json:
+        out.say(json.dumps([run.record() for run in found], indent=2))
+    else:
+        for run in found:
+            known = f"  {run.rounds} rounds, {run.traders} traders, seed {run.seed}" if run.rounds is not None else ""
+            out.say(f"{run.folder}  {run.state}{known}")
+        err.say(f"{len(found)} runs in {root}")
+    if delete and found:
+        # Whoever pipes a yes in has said it with --yes.
+        if not yes and not typer.confirm(f"Delete these {len(found)} folders?", err=True):
+            raise typer.Exit(1)
+        for run in found:
+            listing.delete(Path(run.folder))
+        err.say(f"{len(found)} runs deleted")
+
+
+@app.command(name="compare")
+def compare_runs(
+    directories: Annotated[list[Path], typer.Argument(metavar="DIR DIR...", help="Two or more runs' folders.")],
+    as_json: AsJson = False,
+) -> None:
+    """Say what differs between runs: keys of the config, outcomes, and the first round in which histories part."""
+    from swarm.experiments.compare import compare
+
+    if len(directories) < 2:
+        raise ConfigError("DIR", "expected two runs or more", "name another folder")
+    found = compare(directories)
+    if as_json:
+        out.say(json.dumps(found.record(), indent=2))
+        return
+    # A value of each run, in the order in which they were named.
+    for heading, differing in (("config", found.config), ("outcome", found.outcome)):
+        out.say(f"{heading}: {'' if differing else 'the same'}".rstrip())
+        for key, values in differing.items():
+            out.say(f"  {key}: {' | '.join('-' if value is None else str(value) for value in values)}")
+    shared = max(min(found.rounds) - 1, 0)
+    match found.parted:
+        case None:
+            out.say(f"history: the same in the {shared} rounds that all have")
+        case 0:
+            out.say("history: they part before the first round")
+        case round_:
+            out.say(f"history: they part in round {round_}")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -12,8 +13,9 @@ import psutil
 import pytest
 from typer.testing import CliRunner
 
+import swarm
 from swarm.cli import app
-from swarm.errors import ConfigError
+from swarm.errors import ConfigError, SwarmError
 from swarm.experiments import variants
 from tests.patience import patience
 
@@ -127,3 +129,52 @@ def test_more_seeds_add_runs_and_json_says_what_was_found(tmp_path: Path) -> Non
             standalone_mode=False,
             catch_exceptions=False,
         )
+
+
+def say(*arguments: str) -> str:
+    found = CliRunner().invoke(app, list(arguments), catch_exceptions=False)
+    assert found.exit_code == 0, found.output
+    return found.stdout
+
+
+def test_runs_are_listed_compared_and_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home"))
+    config = swarm.load(CONFIG, changes={"rounds": 3, "population": 10})
+    first, same, other = (tmp_path / "runs" / name for name in ("first", "same", "other"))
+    whole = swarm.run(config, out=first)
+    rounds: list[swarm.Progress] = []
+    swarm.run(config, out=same, progress=rounds.append, stop=lambda: len(rounds) == 2)
+    swarm.fork(first, 1, seed=99, out=other)
+    (tmp_path / "runs" / "no-run").mkdir()
+
+    found = json.loads(say("runs", "--in", str(tmp_path / "runs"), "--json"))
+    assert [(Path(run["folder"]).name, run["state"]) for run in found] == [
+        ("first", "finished"),
+        ("other", "finished"),
+        ("same", "stopped"),
+    ]
+    assert found[0]["journal_sha256"] == whole.journal_sha256
+    assert say("runs", "--in", str(tmp_path / "runs"), "oth").splitlines() == [
+        f"{other}  finished  3 rounds, 10 traders, seed 99"
+    ]
+    # What was stopped parts from nothing; a fork parts in the round after it, and its key is named.
+    alike = json.loads(say("compare", str(first), str(same), "--json"))
+    assert (alike["config"], alike["first_round_that_differs"]) == ({}, None)
+    assert alike["rounds"] == [3, 2]
+    unlike = json.loads(say("compare", str(first), str(other), "--json"))
+    assert (unlike["config"], unlike["first_round_that_differs"]) == ({"seed": [7, 99]}, 2)
+    assert "history: the same in the 2 rounds that all have" in say("compare", str(first), str(same))
+
+    say("runs", "--in", str(tmp_path / "runs"), "--state", "stopped", "--delete", "--yes")
+    assert [path.name for path in sorted((tmp_path / "runs").iterdir())] == ["first", "no-run", "other"]
+
+
+def test_mistakes_about_runs_are_one_line(tmp_path: Path) -> None:
+    for arguments, word in (
+        (["runs", "--in", str(tmp_path / "none")], "no such folder"),
+        (["runs", "--in", str(tmp_path), "--state", "done"], "finished"),
+        (["compare", str(tmp_path)], "two runs"),
+        (["compare", str(tmp_path), str(tmp_path)], str(tmp_path)),
+    ):
+        with pytest.raises(SwarmError, match=re.escape(word)):
+            CliRunner().invoke(app, arguments, standalone_mode=False, catch_exceptions=False)
