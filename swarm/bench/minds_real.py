@@ -196,11 +196,12 @@ class _Measured:
             return []
         by_mind = {who: [float(np.mean(played.of[who].profit)) for played in self.mixed] for who in {name: 1, **BESIDE}}
         gaps = [a - b for a, b in zip(by_mind[name], by_mind[BASE], strict=True)]
+        turns = sum(len(played.of[name].profit) for played in self.mixed)
         beside = ", ".join(f"{who} {np.mean(of):.1f}" for who, of in by_mind.items())
         return [
             Result(
                 f"{figure}_profit_over_zi_c", _mean(gaps), "ticks a round", "higher", runs=_runs(gaps),
-                bound=f"mixed markets: {_told(gaps)}; ticks a trader and round: {beside}",
+                bound=f"{turns:,} turns in mixed markets: {_told(gaps)}; ticks a trader and round: {beside}",
             )
         ]  # fmt: skip
 
