@@ -46,8 +46,13 @@ class EmbeddedModel(ModelEntry):
     def weights(self) -> Path:
         """The file of the model's weights, whether it is there or not."""
         if self.path is None:
-            return Path(str(files(__package__))) / "weights" / f"{self.temperament}.onnx"
+            return self.weights_of(str(self.temperament))
         return self.path if self.path.suffix == ".onnx" else self.path / STUDENT
+
+    @staticmethod
+    def weights_of(temperament: str) -> Path:
+        """Returns the file of one of the models that travel with the code."""
+        return Path(str(files(__package__))) / "weights" / f"{temperament}.onnx"
 
     @property
     def may_count_more(self) -> bool:
