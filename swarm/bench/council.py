@@ -27,7 +27,6 @@ from swarm.config_file import resolve
 from swarm.coordination.failing_alike import Alike, failing_alike
 from swarm.preflight import Narrator
 from swarm.simulation.council_outcomes import OPTIONS, CouncilOutcomes
-from swarm.simulation.traders import Gathered
 
 SEEDS, ROUNDS, POPULATION, LOOKED_AT, SAMPLES = 20, 8, 20, 8, 5
 HEAT = 1.0
@@ -96,7 +95,7 @@ def _look_at(turns: Turns, scenario: str, seed: int) -> None:
     outcomes = CouncilOutcomes(replace(shadow.plan, shard=shard))
     rule = RuleMind("truthful", RuleConfig(rule="truthful"), replace(shard, minds=("truthful",) * POPULATION))
 
-    def look(shown: Observation, again: Again, _: Gathered) -> None:
+    def look(shown: Observation, again: Again) -> None:
         # A council knows what its members were worth in the rounds before, as in a run of its own.
         seen = Observation(replace(shown.public, members_worth=outcomes.worth), shown.private)
         seats = Seats.at(seen, shadow.rows(seen, LOOKED_AT))

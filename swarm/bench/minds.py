@@ -13,14 +13,12 @@ from typing import Any
 from swarm.agents.memory import Memory
 from swarm.agents.shard import Shard
 from swarm.bench.form import RUNS, Result, median_of
-from swarm.bench.runs import TEMPERAMENTS, Shown
+from swarm.bench.runs import TEMPERAMENTS
 from swarm.config_file import resolve
-from swarm.llm import engines
 from swarm.llm.protocol import ModelReply, ModelRequest, TokenUsage
 from swarm.planning import compose
 from swarm.preflight import Narrator
-from swarm.simulation.market import Market
-from swarm.simulation.world import run_rounds
+from swarm.runtime.play import Shown, play
 
 TRADERS, REPEATS = 100, 5
 AIM_MS = 0.2
@@ -79,10 +77,9 @@ class _Turns:
         form = {} if kind == "desk" else {"form": "menu"}
         models = [{"name": t, "temperament": t, **form} for t in TEMPERAMENTS]
         config = {"name": "bench-minds", "rounds": 2, "population": TRADERS, "models": models}
-        plan = compose(resolve({**config, "traders": keys})).run
-        shown = Shown(plan.shard, {m.name: engines.in_process(m) for m in plan.models})
-        run_rounds(plan, Market(plan.market, None), shown)
-        self._seen = shown.seen
+        whole, shown = resolve({**config, "traders": keys}), Shown()
+        play(whole, traders=shown.asking)
+        plan, self._seen = compose(whole).run, shown.seen[-1]
         text = FINISH if kind == "desk" else "BA"
         self._shard = Shard(plan.shard, {m.name: _Instant(text) for m in plan.models})
         # What is loaded and kept with the first turn is no turn's cost.

@@ -24,14 +24,13 @@ from swarm.market.commands import SubmitOrders
 from swarm.market.counterfactual import Counterfactual
 from swarm.market.orders import Orders
 from swarm.planning import compose
+from swarm.runtime.play import Shown, play
 from swarm.seeding import draw
 from swarm.simulation.basis import as_it_stood
 from swarm.simulation.entries import Entry
 from swarm.simulation.gains import gain_of, orders_decided, orders_of
 from swarm.simulation.market import Market, MarketAnswer
 from swarm.simulation.plan import RunPlan
-from swarm.simulation.traders import Gathered, LocalTraders
-from swarm.simulation.world import run_rounds
 
 T_19 = 2.093
 """Student's t for 19 degrees of freedom, two-sided 95%."""
@@ -62,14 +61,14 @@ class Again(Counterfactual):
         return self.gain(row, orders_decided(decision, int(self._seen.private.trader[row]), self._goods))
 
 
-Look = Callable[[Observation, Again, Gathered], None]
+Look = Callable[[Observation, Again], None]
 """What is done with a round before it is cleared."""
 
 
 class _Looked(Market):
     """A market in this process that shows each round to somebody before it is cleared."""
 
-    def __init__(self, plan: RunPlan, traders: "_Shown", look: Look) -> None:
+    def __init__(self, plan: RunPlan, traders: Shown, look: Look) -> None:
         super().__init__(plan.market, None)
         self._plan_of_run, self._traders, self._look = plan, traders, look
         self._before: MarketAnswer | None = None
@@ -78,31 +77,18 @@ class _Looked(Market):
         """Applies the entries as any market does."""
         for entry in entries:
             if isinstance(entry, SubmitOrders) and self._before is not None:
-                seen = self._traders.seen
-                again = Again(self._plan_of_run, self._before, seen, entry.orders)
-                self._look(seen, again, self._traders.gathered)
+                seen = self._traders.seen[-1]
+                self._look(seen, Again(self._plan_of_run, self._before, seen, entry.orders))
         self._before = super().execute(entries, at)
         return self._before
-
-
-class _Shown(LocalTraders):
-    """All traders in this process, with what they were last shown and said."""
-
-    seen: Observation
-    gathered: Gathered
-
-    def decide(self, seen: Observation) -> Gathered:
-        """Asks everybody."""
-        self.seen = seen
-        self.gathered = super().decide(seen)
-        return self.gathered
 
 
 class Shadow:
     """One run, and the clients of all models of its config, also of those that decide for nobody."""
 
     def __init__(self, config: RunConfig) -> None:
-        self.plan = compose(config).run
+        self._config, self._world = config, compose(config)
+        self.plan = self._world.run
         self.clients: dict[str, ModelClient] = {m.name: engines.in_process(m) for m in config.models}
         menus = self.plan.shard.forms[MenuForm.name]
         if not isinstance(menus, MenuForm):
@@ -111,8 +97,14 @@ class Shadow:
 
     def play(self, look: Look) -> None:
         """Plays the whole run."""
-        traders = _Shown(self.plan.shard, {m.name: self.clients[m.name] for m in self.plan.models})
-        run_rounds(self.plan, _Looked(self.plan, traders, look), traders)
+        shown = Shown()
+        play(
+            self._config,
+            plan=self._world,
+            clients=self.clients,
+            traders=shown.asking,
+            new_market=lambda *_: _Looked(self.plan, shown, look),
+        )
 
     def rows(self, seen: Observation, most: int) -> Int64:
         """Returns the rows of some traders, drawn anew in each round."""

@@ -33,7 +33,7 @@ Float64 = npt.NDArray[np.float64]
 
 DRAFTS, BID_DRAFTS = 9, 2
 REMEMBERED = 30
-"""Tasks of a difficulty that the memory is made of, in each set of tasks."""
+"""Most tasks of a difficulty that the memory is made of, in each set of tasks."""
 
 DEADLINE_S = 3_600.0
 
@@ -65,7 +65,7 @@ def served(base_url: str, names: Sequence[str]) -> Sequence[ModelConfig]:
     tiny: dict[str, Any] = {"name": "tiny-value", "engine": "embedded", "temperament": "value", "temperature": 1.0}
     others: list[dict[str, Any]] = [
         {"name": f"served-{i}", "engine": "openai", "base_url": base_url, "model": name, "form": "menu"}
-        | {"max_completion_tokens": 8}
+        | {"max_completion_tokens": 16}
         for i, name in enumerate(names, 1)
     ]
     priced = [
@@ -112,17 +112,19 @@ def measure(models: Sequence[ModelConfig], tasks_each: int, narrator: Narrator) 
         made = []
         for seed in SEEDS:
             narrator.phase(f"{name}: tasks {seed + 1} of {len(SEEDS)}")
-            made.append(asyncio.run(_family(name, tiers, seed, tasks_each)))
+            made.append(asyncio.run(family(name, tiers, seed, tasks_each)))
         results += family_table(made, price, f"strategy_models_{name}", narrator)
     return results
 
 
-async def _family(name: str, tiers: Sequence[Tier], seed: int, tasks_each: int) -> Family:
+async def family(name: str, tiers: Sequence[Tier], seed: int, tasks_each: int) -> Family:
     """Returns what all tiers make of a set of tasks, `tasks_each` of each difficulty."""
     random = np.random.default_rng([seed, list(FAMILIES).index(name)])
     make = FAMILIES[name]
     tasks = [make(random, difficulty) for difficulty in range(len(TRANSFERS)) for _ in range(tasks_each)]
-    past = [make(random, difficulty) for difficulty in range(len(TRANSFERS)) for _ in range(REMEMBERED)]
+    past = [
+        make(random, difficulty) for difficulty in range(len(TRANSFERS)) for _ in range(min(REMEMBERED, tasks_each))
+    ]
     drafts = [await _drafts(tier, tasks, DRAFTS) for tier in tiers]
     bids = [[made[:BID_DRAFTS] for made in own] for own in drafts]
     memory = _remembered(past, [await _drafts(tier, past, 1) for tier in tiers], seed)

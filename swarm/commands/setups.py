@@ -88,7 +88,7 @@ def list_models(context: typer.Context) -> None:
 def check_models(config: ConfigPath, overrides: Overrides = None) -> None:
     """Ask for each model of a config whether it can be used from here, and run nothing."""
     from swarm import config_file
-    from swarm.llm.check import must_be_usable, too_slow
+    from swarm.llm.check import must_be_usable, too_slow, warnings
     from swarm.planning import compose
     from swarm.preflight import check_deadline, first_requests, models_time_s
 
@@ -96,7 +96,11 @@ def check_models(config: ConfigPath, overrides: Overrides = None) -> None:
     plan = compose(resolved).run
     must_be_usable(plan.models, plan.shard.budget.tokens_per_turn, requests=first_requests(resolved))
     # Slow models are usable: their traders are late, which is a warning and no error.
-    for line in (*check_deadline(resolved), *too_slow(plan.models, models_time_s(resolved))):
+    for line in (
+        *warnings(plan.models),
+        *check_deadline(resolved),
+        *too_slow(plan.models, models_time_s(resolved)),
+    ):
         err.print(f"[yellow]warning[/yellow] {escape(line)}")
     # All models were found usable, or `must_be_usable` would have raised.
     names = ", ".join(f"{m.name} ({m.engine})" for m in plan.models) or "no models"

@@ -31,8 +31,10 @@ GATE_AUC = 0.75
 
 def scaled(parts: Float64, training: Float64) -> Float64:
     """Returns `parts` with each part mapped to [0, 1] over the training tasks; what lies outside them is cut off."""
-    low = np.nanmin(training, axis=(0, 1))
-    spread = np.nanmax(training, axis=(0, 1)) - low
+    low, high = np.nanmin(training, axis=(0, 1), initial=np.inf), np.nanmax(training, axis=(0, 1), initial=-np.inf)
+    # A part that no training task has says nothing of its scale, and is taken as it is.
+    unknown = np.isinf(low)
+    low, spread = np.where(unknown, 0, low), np.where(unknown, 1, high - low)
     within: Float64 = np.clip((parts - low) / np.where(spread > 0, spread, 1), 0, 1)
     return within
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from swarm.agents.decision import DecisionError
+from swarm.agents.escalation import Reason
 from swarm.coordination.router import PruneReason
 from swarm.market.events import Rejection
 
@@ -55,8 +56,8 @@ METRICS = (
            "that was called.", {"mind": "several_mind", "model": "member"}),
     Metric("swarm_vetoes_total", "counter", "Decisions of a council that its oversight has vetoed.",
            {"mind": "council"}),
-    Metric("swarm_escalations_total", "counter", "Turns of a cascade in which the large model was asked besides.",
-           {"mind": "cascade"}),
+    Metric("swarm_escalations_total", "counter", "Turns in which a cascade asked its large model, by why.",
+           {"mind": "cascade", "reason": "escalation"}),
     Metric("swarm_awards_total", "counter", "Work that auctions have awarded, by the model that won it.",
            {"model": "tier"}),
     Metric("swarm_compute_cents", "gauge", "What traders have paid for models' tokens, in the account COMPUTE; missing "
@@ -111,6 +112,7 @@ FIXED_SETS: Mapping[str, tuple[str, ...]] = {
     # Late turns have a metric of their own, by mind, since a lost shard's turns may have asked no model.
     "error": tuple(str(kind) for kind in DecisionError if kind is not DecisionError.LATE),
     "message": ("delivered", *map(str, PruneReason), "prompt_full", "run_budget", "late", "cut_to_length"),
+    "escalation": tuple(str(reason) for reason in Reason if reason is not Reason.NONE),
     "stat": ("mean", "p10", "p50", "p90"),
 }
 """The sets of labels that are the same for all runs; the others follow from the run's plan."""

@@ -53,7 +53,8 @@ class Several:
         for name in set(turns.minds) & self._councils.keys():
             series.add("swarm_vetoes_total", self._vetoes(name, outcome), name)
         for name, _, turn in turns_of(turns, self._cascades):
-            series.add("swarm_escalations_total", turn is not None and turn.large is not None, name)
+            if turn is not None and turn.large is not None:
+                series.add("swarm_escalations_total", 1, name, str(turn.reason))
         if (auction := section_of(outcome.plan)) is not None:
             for model, times in awards(turns, auction).items():
                 series.add("swarm_awards_total", times, model)

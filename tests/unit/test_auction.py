@@ -32,7 +32,7 @@ from swarm.simulation.folder import RunFolder
 from swarm.simulation.journal import JournalReader
 from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.replay import replay
-from tests.unit.test_shards_agree import SplitTraders
+from tests.playing import SplitTraders
 
 TIERS = [
     {"model": "cheap", "cents_per_1000_tokens": 0.5},

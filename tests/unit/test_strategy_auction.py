@@ -1,10 +1,18 @@
 """Strategy auctions: scores, fitting, gates and memory, and the family of tasks that shows where they pay."""
 
+import asyncio
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from swarm.bench.lettered import FAMILIES, Lettered, surplus
+from swarm.bench.routers import Split, auction
+from swarm.bench.strategy import routers_of
+from swarm.bench.strategy_models import configured, family, served, tiers_of
+from swarm.config_file import resolve
 from swarm.coordination.auction_memory import AuctionMemory, Remembered, pairs, vector
 from swarm.coordination.strategy_auction import (
     after_refining,
@@ -16,7 +24,10 @@ from swarm.coordination.strategy_auction import (
     scores,
     winners,
 )
+from swarm.errors import ConfigError
+from swarm.llm import engines
 
+Make = Callable[[np.random.Generator, int], Lettered]
 PRICE = np.array([0.05, 0.09, 0.16, 0.36])
 
 
@@ -59,6 +70,11 @@ def test_parts_are_scaled_by_the_training_tasks_alone() -> None:
     assert scaled(np.array([[[3.0, 11.0], [-1.0, 10.0]]]), training).tolist() == [[[1.0, 1.0], [0.0, 0.0]]]
 
 
+def test_a_part_that_no_training_task_has_is_taken_as_it_is() -> None:
+    training = np.array([[[0.0, np.nan], [2.0, np.nan]]])
+    assert scaled(np.array([[[1.0, 0.5]]]), training).tolist() == [[[0.5, 0.5]]]
+
+
 def test_auc_counts_ties_by_halves() -> None:
     assert auc(np.array([True, False, True, False]), np.array([2.0, 1.0, 1.0, 0.0])) == pytest.approx(0.875)
     assert np.isnan(auc(np.array([True, True]), np.array([1.0, 2.0])))
@@ -92,3 +108,52 @@ def test_who_learns_sees_only_auctions_in_which_it_bid_on_one_side() -> None:
     past = [Remembered("t", ("short", "long", "dear"), 1, 10)]
     assert pairs(0, past) == [("short", "long")]
     assert pairs(1, past) == [("short", "long"), ("dear", "long")]
+
+
+@pytest.mark.parametrize("make", FAMILIES.values(), ids=list(FAMILIES))
+@pytest.mark.parametrize("difficulty", range(5))
+def test_a_lettered_task_has_an_answer_and_embedded_models_can_read_it(make: Make, difficulty: int) -> None:
+    task = make(np.random.default_rng(3), difficulty)
+    assert any(task.right) and len(task.right) == len(task.lines) <= 16
+    tiny = served("http://127.0.0.1:9/v1", ["m"])[0]
+    (reply,) = asyncio.run(engines.in_process(tiny).complete([task.request(1, "ABC")], 60.0))
+    assert reply.finish_reason == "stop" and reply.text[0] in "ABC"
+
+
+def test_a_ledgers_answer_is_its_balance() -> None:
+    task = FAMILIES["ledger"](np.random.default_rng(5), 2)
+    purse = int(task.asked.split("purse ")[1].split(",")[0])
+    for line in task.asked.split("\n")[1:]:
+        _, way, amount = line.split()
+        purse += int(amount) if way == "in" else -int(amount)
+    assert [line.split()[-1] for line, right in zip(task.lines, task.right, strict=True) if right] == [str(purse)]
+
+
+def test_a_plan_buys_no_more_than_its_units_and_never_above_its_worth() -> None:
+    bids, asks = np.full((4, 6), 20), np.full((4, 6), 30)
+    assert surplus(60, (0, 0), bids, asks) == 0
+    assert surplus(60, (25, 0), bids, asks) == 0
+    assert surplus(60, (30, 0), bids, asks) == 3 * 30
+    assert surplus(60, (26, 2), bids, asks) == 3 * 30
+
+
+def test_models_as_tiers_are_held_against_every_baseline() -> None:
+    models = [m for m in configured(None) if m.name in ("tiny-value", "rule-value")]
+    tiers = tiers_of(models)
+    assert [tier.name for tier in tiers] == ["tiny-value", "rule-value"]
+    tasks = asyncio.run(family("plan", tiers, 0, 2))
+    assert tasks.right.shape == tasks.bid.shape == (10, 2)
+    names = list(routers_of(tasks))
+    assert names[:2] == ["dearest", "cheapest"]
+    assert {"auction", *(f"auction_no_{part}" for part in ("price", "bids", "entropy", "jury", "memory"))} <= {*names}
+    order = np.arange(10)
+    split = Split(tasks, np.array([0.05, 0.36]), order, order, np.random.default_rng(0))
+    routed = auction(split)
+    assert 0 <= routed.passed <= 1 and routed.usd > split.overhead
+
+
+@pytest.mark.parametrize(("models", "word"), [(1, "two"), (2, "price")])
+def test_tiers_that_cannot_bid_are_refused_in_a_line(models: int, word: str) -> None:
+    named = [{"name": f"m-{i}", "temperament": "value", "form": "menu"} for i in range(models)]
+    with pytest.raises(ConfigError, match=r"models.*" + word):
+        tiers_of(resolve({"models": named}).models)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from swarm.llm.engines.llama import check
 from swarm.llm.engines.llama.config import LlamaModel
 from swarm.llm.engines.protocol import CheckConditions, Deployment, EnginePlugin
-from swarm.llm.protocol import SCORES, TOOLS, ModelClient
+from swarm.llm.protocol import MARGINS, SCORES, TOOLS, ModelClient
 
 
 def _client(model: LlamaModel) -> ModelClient:
@@ -30,5 +30,7 @@ ENGINE = EnginePlugin(
     _check,
     check.warnings,
     deployment=_deployment,
-    abilities=frozenset({SCORES, TOOLS}),
+    abilities=frozenset({MARGINS, SCORES, TOOLS}),
+    summary="A language model of anybody's in a GGUF file, which llama.cpp runs on the CPU.",
+    package=("xllamacpp", f"install it with `{check.EXTRA}`"),
 )

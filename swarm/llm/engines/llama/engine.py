@@ -21,6 +21,7 @@ from typing import Any
 
 from swarm.llm.engines.llama.config import LlamaModel
 from swarm.llm.engines.llama.server import Answer, LlamaServer
+from swarm.llm.margins import ALTERNATIVES, Token, margin_in
 from swarm.llm.protocol import MAX_REPLY_CHARS, EngineFailure, Message, ModelReply, ModelRequest, TokenUsage, folded
 from swarm.llm.scores import MOST, scored
 
@@ -123,6 +124,7 @@ class LlamaEngine:
             # llama.cpp takes 32 bits, and its highest value means a random seed.
             "seed": request.seed & 0x7FFFFFFF,
             **_grammar(request.schema),
+            **({"logprobs": True, "top_logprobs": ALTERNATIVES} if request.margin else {}),
             **self._adapted(with_scores=False),
         }
         self._running.stream_chat(body, heard.hear)
@@ -179,7 +181,8 @@ class LlamaEngine:
         replies = []
         for number, seed in enumerate((request.seed, *request.more_seeds)):
             taken = scored([values[branch] for branch in request.branches], heat, seed)
-            reply = ModelReply(taken.to_text(heat > 0), spent, "stop", batch.passed_s)
+            margin = taken.margin if request.margin else None
+            reply = ModelReply(taken.to_text(heat > 0), spent, "stop", batch.passed_s, margin=margin)
             replies.append(reply.shared() if number else reply)
         return replies
 
@@ -219,6 +222,7 @@ class _Heard:
     def __init__(self, batch: _Batch) -> None:
         self._batch = batch
         self._parts: list[str] = []
+        self._likely: list[Token] = []
         self._reasoned = False
         self._error: Answer | None = None
         self._usage: Mapping[str, Any] = {}
@@ -238,6 +242,7 @@ class _Heard:
                 self._parts.append(said)
             # A reply that was all reasoning is told apart from one that was empty.
             self._reasoned |= bool(delta.get("reasoning_content"))
+            self._likely += map(_token, (choice.get("logprobs") or {}).get("content") or ())
             if self._first_token_s is None and (said or self._reasoned):
                 self._first_token_s = self._batch.passed_s
             self._ended = choice.get("finish_reason") or self._ended
@@ -259,7 +264,10 @@ class _Heard:
             kind: EngineFailure = "only_reasoning" if self._reasoned else "empty"
             return ModelReply("it wrote nothing that is an answer", usage, kind, batch.passed_s)
         is_cut = self._ended == "length" or (usage.completion >= max_tokens > 0 and self._ended != "stop")
-        return ModelReply(text, usage, "length" if is_cut else "stop", batch.passed_s, self._first_token_s)
+        margin = margin_in(self._likely, text) if self._likely else None
+        return ModelReply(
+            text, usage, "length" if is_cut else "stop", batch.passed_s, self._first_token_s, margin=margin
+        )
 
 
 _BOTH: dict[str, Any] = {
@@ -283,6 +291,11 @@ def _log_odds(answer: Answer) -> float | None:
     if not shares[NO] or not shares[YES]:
         return MOST if shares[YES] else -MOST
     return math.log(shares[YES]) - math.log(shares[NO])
+
+
+def _token(told: Answer) -> Token:
+    """A token of a reply and the likely ones beside it."""
+    return told["token"], [(other["token"], float(other["logprob"])) for other in told.get("top_logprobs", ())]
 
 
 def _grammar(schema: Mapping[str, Any]) -> dict[str, str]:

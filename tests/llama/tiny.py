@@ -1,0 +1,44 @@
+"""GGUF files of a few kilobytes, whole and broken, whose weights are noughts."""
+
+import struct
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+_KINDS = {bool: (7, "<?"), int: (4, "<I"), float: (6, "<f")}
+
+LLAMA: dict[str, Any] = {
+    "general.architecture": "llama",
+    "general.name": "Tiny",
+    "general.license": "mit",
+    "llama.block_count": 2,
+    "llama.context_length": 2_048,
+    "llama.embedding_length": 64,
+    "llama.attention.head_count": 4,
+    "llama.attention.head_count_kv": 2,
+}
+"""What the header of a small model says."""
+
+
+def write(path: Path, values: Mapping[str, Any] = LLAMA, rows: int = 32) -> Path:
+    """Writes a file with these values and one tensor of `rows` times 32 numbers of two bytes."""
+    content = b"GGUF" + struct.pack("<IQQ", 3, 1, len(values))
+    content += b"".join(_text(key) + _value(value) for key, value in values.items())
+    content += _text("token_embd.weight") + struct.pack("<IQQIQ", 2, 32, rows, 1, 0)
+    content += b"\0" * (-len(content) % 32) + b"\0" * (2 * 32 * rows)
+    path.write_bytes(content)
+    return path
+
+
+def _text(text: str) -> bytes:
+    encoded = text.encode()
+    return struct.pack("<Q", len(encoded)) + encoded
+
+
+def _value(value: Any) -> bytes:
+    if isinstance(value, str):
+        return struct.pack("<I", 8) + _text(value)
+    if isinstance(value, list):
+        return struct.pack("<IIQ", 9, 8, len(value)) + b"".join(map(_text, value))
+    kind, form = _KINDS[type(value)]
+    return struct.pack("<I", kind) + struct.pack(form, value)
