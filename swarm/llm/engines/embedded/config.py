@@ -18,8 +18,8 @@ class EmbeddedModel(ModelEntry):
     engine: Literal["embedded"]
     """What answers the prompts. `embedded` is a tiny model of our own on the CPU, run by onnxruntime."""
 
-    temperament: Temperament | None = None
-    """Which of the five: value, momentum, maker (quotes both sides), hoarder, panic. Or `path`."""
+    temperament: Temperament | Literal["profit"] | None = None
+    """value, momentum, maker (quotes both sides), hoarder, panic, or profit (learned what pays). Or `path`."""
 
     path: Path | None = None
     """A model of your own: a folder that `swarm distil` has written, or the .onnx file in it."""
