@@ -5,6 +5,7 @@ It does what the command line does, without a terminal: nothing is printed, and 
 
 import asyncio
 import copy
+import json
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -16,12 +17,13 @@ import polars as pl
 
 from swarm import config_file, planning, trust
 from swarm.config import RunConfig
-from swarm.errors import OutputError, ReplayMismatch
+from swarm.errors import ConfigError, OutputError, ReplayMismatch
 from swarm.runtime.fork import fork as begin_fork
 from swarm.runtime.play import play as play_config
 from swarm.runtime.ports import RunsOn
 from swarm.runtime.run import Session
 from swarm.scenarios.protocol import Int64, MarketState
+from swarm.schema import short
 from swarm.simulation.folder import RunFolder
 from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.plan import RunPlan
@@ -59,7 +61,7 @@ class Table(pl.DataFrame):
             import pandas as pd
         except ImportError as error:
             raise OutputError(
-                "pandas: it is not installed; `pip install 'thousand-token-wood[pandas]'`, or stay with polars"
+                "pandas: it is not installed; install it with `pip install pandas`, or stay with polars"
             ) from error
         # By way of lists: polars' own conversion needs pyarrow.
         return pd.DataFrame({name: self[name].to_list() for name in self.columns})
@@ -89,12 +91,19 @@ class Result:
 
 def load(config: ConfigLike, *, seed: int | None = None, changes: Changes | None = None) -> RunConfig:
     """Returns a checked config, with every default written out; ConfigError names the first key that is wrong."""
-    if isinstance(config, str | Path):
-        data = config_file.read(Path(config))
-    else:
-        # A copy, since changes are written into it and the caller's values stay as they are.
-        data = config.record() if isinstance(config, RunConfig) else copy.deepcopy(dict(config))
-    for key, value in (changes or {}).items():
+    match config:
+        case str() | Path():
+            data = config_file.read(Path(config))
+        case RunConfig():
+            data = config.record()
+        case Mapping():
+            # A copy, since changes are written into it and the caller's values stay as they are.
+            data = copy.deepcopy(dict(config))
+        case _:
+            raise ConfigError(
+                "config", f"expected a YAML file's path, a table of keys or a loaded config, got {short(config)}"
+            )
+    for key, value in _changes(changes).items():
         config_file.put(data, key, value)
     if seed is not None:
         data["seed"] = seed
@@ -128,7 +137,7 @@ def run(
 def resume(
     folder: Path | str,
     *,
-    local: bool = True,
+    local: bool | None = None,
     address: str | None = None,
     progress: OnRound | None = None,
     stop: Callable[[], bool] | None = None,
@@ -136,11 +145,14 @@ def resume(
 ) -> Result:
     """Goes on with a run that was stopped or killed, to the history it would have had.
 
+    It goes on where it ran, in this process or over Ray, unless `local` or `address` says otherwise. Of a finished run
+    nothing changes.
+
     `trusted` says that a folder of somebody else may do what its config demands (`swarm.errors.TrustError`).
     """
-    kept = RunFolder(Path(folder))
+    kept = RunFolder(_path(folder, "folder"))
     _must_be_trusted(kept, trusted)
-    session = _session(kept, local, address, progress, stop)
+    session = _session(kept, _as_it_ran(kept, local), address, progress, stop)
     return _apart(lambda: _result(session.resume()))
 
 
@@ -151,26 +163,31 @@ def fork(
     out: Path | str | None = None,
     seed: int | None = None,
     changes: Changes | None = None,
-    local: bool = True,
+    local: bool | None = None,
     address: str | None = None,
     progress: OnRound | None = None,
     stop: Callable[[], bool] | None = None,
     trusted: bool = False,
 ) -> Result:
-    """Runs another future of a run's past: all up to `at_round` as it was, and from there a changed config."""
-    parent = RunFolder(Path(folder))
-    changed = {**(changes or {}), **({} if seed is None else {"seed": seed})}
+    """Runs another future of a run's past: all up to `at_round` as it was, and from there a changed config.
+
+    It runs where its past ran, in this process or over Ray, unless `local` or `address` says otherwise.
+    """
+    parent = RunFolder(_path(folder, "folder"))
+    if type(at_round) is not int:
+        raise ConfigError("at_round", f"expected a whole number, got {short(at_round)}")
+    changed = {**_changes(changes), **({} if seed is None else {"seed": seed})}
     _must_be_trusted(parent, trusted)
     trust.remember(trust.demands(load(parent.config, changes=changed)))
     child = _new_folder(out, parent.path.with_name(f"{parent.path.resolve().name}-fork-{at_round}-{_now()}"))
     begin_fork(parent, at_round, tuple(config_file.as_override(*change) for change in changed.items()), child)
-    session = _session(child, local, address, progress, stop)
+    session = _session(child, _as_it_ran(parent, local), address, progress, stop)
     return _apart(lambda: _result(session.resume()))
 
 
 def replay(folder: Path | str) -> Result:
     """Rebuilds a run from its journals alone, and writes nothing; ReplayMismatch where the history does not hold."""
-    kept = RunFolder(Path(folder))
+    kept = RunFolder(_path(folder, "folder"))
     kept.check()
     recorder = WorldRecorder()
     result = replay_journals(kept.journals, planning.composed, (recorder,))
@@ -192,6 +209,7 @@ def play(
 ) -> Result:
     """Plays a config to its end in this process, and writes nothing at all."""
     loaded = load(config, seed=seed, changes=changes)
+    _must_be_callable(progress=progress, stop=stop)
     trust.check_key_hosts(loaded, trust.key_hosts())
     watchers = (_Told(progress),) if progress else ()
     played = _apart(lambda: play_config(loaded, *watchers, stop=stop or _never))
@@ -210,8 +228,18 @@ def _must_be_trusted(folder: RunFolder, trusted: bool) -> None:
 def _session(
     folder: RunFolder, local: bool, address: str | None, progress: OnRound | None, stop: Callable[[], bool] | None
 ) -> Session:
+    _must_be_callable(progress=progress, stop=stop)
+    if address is not None and not isinstance(address, str):
+        raise ConfigError("address", f"expected HOST:PORT, or auto, got {short(address)}")
     runs_on = RunsOn(local=local and address is None, address=address)
     return Session(runs_on, folder, (_Told(progress),) if progress else (), stop=stop or _never)
+
+
+def _must_be_callable(**given: Any) -> None:
+    """ConfigError at the first argument that is there and cannot be called."""
+    for argument, value in given.items():
+        if value is not None and not callable(value):
+            raise ConfigError(argument, f"expected something that can be called, got {short(value)}")
 
 
 def _result(ended: Any) -> Result:
@@ -223,7 +251,33 @@ def _of_record(folder: Path | None, record: RunRecord, finished: bool) -> Result
 
 
 def _new_folder(named: Path | str | None, generated: Path) -> RunFolder:
-    return RunFolder(Path(named)) if named else RunFolder(generated, or_next=True)
+    return RunFolder(generated, or_next=True) if named is None else RunFolder(_path(named, "out"))
+
+
+def _as_it_ran(folder: RunFolder, local: bool | None) -> bool:
+    """Whether a run goes on in this process, as it is told to or, by default, as it ran."""
+    return folder.ran_locally() is not False if local is None else local
+
+
+def _path(given: Any, argument: str) -> Path:
+    """A path that a caller gave as `argument`; ConfigError where it is none."""
+    if not isinstance(given, str | Path) or not str(given):
+        raise ConfigError(argument, f"expected the path of a folder, got {short(given)}")
+    return Path(given)
+
+
+def _changes(given: Any) -> Mapping[str, Any]:
+    """Changes as a caller gave them; ConfigError where they are no table of keys."""
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping) or not all(isinstance(key, str) for key in given):
+        raise ConfigError("changes", f'expected keys and their values, say {{"rounds": 10}}, got {short(given)}')
+    for key, value in given.items():
+        try:
+            json.dumps(value)
+        except (TypeError, ValueError, RecursionError):
+            raise ConfigError(f"changes[{key!r}]", f"expected a plain value, got {short(value)}") from None
+    return given
 
 
 def _now() -> str:

@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from swarm import limits
-from swarm.commands import bench, runs, services, setups
+from swarm.commands import bench, runs, services, setups, traces
 from swarm.commands.stopping import INTERRUPTED_STATUS
-from swarm.errors import SwarmError, printable
+from swarm.errors import SwarmError, asked_by_options, printable
 from swarm.terminal import complain, err, log_to_terminal, out, unwritable
 from swarm.version import __version__
 
@@ -32,7 +32,7 @@ app = typer.Typer(
         "machine has."
     ),
 )
-for commands in (runs.app, setups.app, services.app, setups.models_app, bench.app, services.dashboards_app):
+for commands in (runs.app, traces.app, setups.app, services.app, setups.models_app, bench.app, services.dashboards_app):
     app.add_typer(commands)
 
 
@@ -43,6 +43,7 @@ def root(
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
 ) -> None:
     """Options of all commands; `main` looks for --debug itself, since it may stand anywhere."""
+    context.with_resource(asked_by_options())
     if version:
         out.say(f"swarm {__version__}")
         raise typer.Exit

@@ -168,7 +168,7 @@ class RunConfig(StrictModel):
         try:
             known = definitions(names, self.traders)
         except ConfigError as error:
-            raise Misplaced(error.key, str(error).removeprefix(f"{error.key}: ")) from None
+            raise Misplaced.of(error) from None
         # A mind that uses tools may ask through others, so all models behind it are looked at.
         engine_without = {m.name: m.engine for m in self.models if TOOLS not in engines.of(m).abilities}
         for name, definition in known.items():
@@ -196,7 +196,7 @@ class RunConfig(StrictModel):
         try:
             plugin, section = staffing.read(self.traders.staffing, self.budget.governed)
         except ConfigError as error:
-            raise Misplaced(error.key, str(error).removeprefix(f"{error.key}: ")) from None
+            raise Misplaced.of(error) from None
         for model in plugin.models(section):
             if model not in names:
                 raise Misplaced(
@@ -250,7 +250,7 @@ class RunConfig(StrictModel):
             if after <= before:
                 raise Misplaced(
                     f"population.{i}.from_round",
-                    f"expected more than {before}, the round of the stage before, got {after}",
+                    f"expected more than {before}, the round of the stage before, got {after}, in stage {i + 1}",
                 )
         if first[-1] > self.rounds:
             raise Misplaced(

@@ -1,10 +1,13 @@
 """Reads a config's file and `--set`: plain values within bounds, checked, and what is wrong said in our words.
 
-It knows neither what keys mean, which is the models', nor what a run does with them.
+It knows neither what keys mean, which is the models', nor what a run does with them. A key that ends with `+` adds an
+item to the list that is there.
 """
 
+import copy
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args, get_origin
 
@@ -12,13 +15,19 @@ from pydantic import BaseModel, Tag, ValidationError
 
 from swarm import bounded_yaml, scenarios
 from swarm.config import RunConfig
-from swarm.errors import ConfigError, suggest
-from swarm.schema import Misplaced, StrictModel, short
+from swarm.errors import ConfigError, PluginMissing, called, suggest
+from swarm.plugins import HOW_TO_GIVE
+from swarm.schema import Misplaced, StrictModel, complaint, short
 
 Model = TypeVar("Model", bound=StrictModel)
 
 EXAMPLE = "configs/wood.yaml"
+OURS = (Path(__file__).parent / "configs", Path(__file__).parents[1] / "configs")
+"""Where the configs lie that come with the software: inside it where it is installed, beside it in a clone."""
+
 MAX_KEY_CHARACTERS = 400
+SCENARIO = "scenario"
+MINDS = ["traders", "minds"]
 
 
 def load(path: Path, overrides: tuple[str, ...] = (), seed: int | None = None) -> RunConfig:
@@ -32,7 +41,13 @@ def load(path: Path, overrides: tuple[str, ...] = (), seed: int | None = None) -
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Returns the plain values of a config file, not yet checked; ConfigError where it is no table of keys."""
+    """Returns the plain values of a config file, not yet checked; ConfigError where it is no table of keys.
+
+    A name without a folder or an ending, as `wood`, is the config of that name that comes with the software, where no
+    file is called so.
+    """
+    if len(path.parts) == 1 and not path.suffix and (path.is_dir() or not path.exists()):
+        path = _ours(path.name)
     try:
         data = bounded_yaml.parse(bounded_yaml.read_text(path))
     except (OSError, ValueError) as error:
@@ -40,6 +55,19 @@ def read(path: Path) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise ConfigError(str(path), "expected keys such as name, rounds and models", f"see {EXAMPLE}")
     return data
+
+
+def _ours(name: str) -> Path:
+    """Returns the file of the config that comes with the software under this name; ConfigError where none does."""
+    folder = next((folder for folder in OURS if folder.is_dir()), OURS[0])
+    found = {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+    if name not in found:
+        raise ConfigError(
+            short(name),
+            f"there is no such file, and no config of ours has this name{suggest(name, list(found))}",
+            f"name a YAML file, or one of {', '.join(sorted(found))}",
+        )
+    return found[name]
 
 
 def as_override(key: str, value: Any) -> str:
@@ -53,8 +81,10 @@ def resolve(data: dict[str, Any]) -> RunConfig:
     name = config.scenario.get("name")
     known = scenarios.names()
     if name not in known:
-        raise ConfigError(
-            "scenario.name", f"expected one of {', '.join(known)}, got {short(name)}{suggest(str(name), known)}"
+        raise PluginMissing(
+            "scenario.name",
+            f"expected one of {', '.join(known)}, got {short(name)}{suggest(str(name), known)}",
+            HOW_TO_GIVE,
         )
     # The scenario's section is checked by the plug-in's own class, which the config does not know.
     plugin = scenarios.find(str(name))
@@ -77,20 +107,34 @@ def _unreadable(path: Path, error: Exception) -> ConfigError:
 def _override(data: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
     if not equals or not key:
-        raise ConfigError(f"--set {short(override)}", "expected a.b=value", "for example --set rounds=10")
+        example = "for example --set rounds=10, or --set 'scenario.shocks+={kind: mania, round: 3, good: honey}'"
+        raise ConfigError(f"--set {short(override)}", "expected a.b=value", example)
     try:
         value = bounded_yaml.parse(text)
     except ValueError as error:
-        where = f"--set {key[:MAX_KEY_CHARACTERS]}"
-        raise ConfigError(where, f"the value is not YAML that a config may have ({error})") from error
+        raise ConfigError(
+            _given(key[:MAX_KEY_CHARACTERS]), f"the value is not YAML that a config may have ({error})"
+        ) from error
     put(data, key, value)
 
 
 def put(data: dict[str, Any], key: str, value: Any) -> None:
-    """Puts a value at a key such as `market.tick_cents` or `models.0.name`, and makes the tables that lead there."""
-    *path, last = key.split(".")
+    """Puts a value at a key such as `market.tick_cents` or `models.0.name`, and makes the tables that lead there.
+
+    At `scenario.shocks+` it is added behind what the list has, be that written or the default.
+    """
+    *path, last = key.removesuffix("+").split(".")
     if len(path) >= bounded_yaml.MAX_DEPTH or len(key) > MAX_KEY_CHARACTERS:
-        raise ConfigError(f"--set {short(key)}", "this key is too deep or too long; no config has such a one")
+        raise ConfigError(_given(short(key)), "this key is too deep or too long; no config has such a one")
+    if path[:1] == [SCENARIO] and not data.get(SCENARIO):
+        # Without a word on it the scenario is the default one, and stays it where one of its keys is set.
+        data[SCENARIO] = RunConfig.model_fields[SCENARIO].get_default(call_default_factory=True)
+    if path == MINDS and not _at(data, path):
+        # Empty stands for all models alike: a weight for one mind leaves the others theirs.
+        with suppress(ConfigError):
+            put(data, ".".join(path), dict(resolve(copy.deepcopy(data)).minds))
+    if key.endswith("+"):
+        value = [*_listed(data, [*path, last], key), value]
     here: Any = data
     for part in path:
         here = _child(here, part, key)
@@ -100,20 +144,45 @@ def put(data: dict[str, Any], key: str, value: Any) -> None:
         here[last] = value
 
 
+def _given(key: str) -> str:
+    """How a change of a key is called where it was given."""
+    return called(f"--set {key}", f"changes[{key!r}]")
+
+
+def _at(here: Any, path: Sequence[str]) -> Any:
+    """What stands at a key of plain values; None where nothing does."""
+    for part in path:
+        if isinstance(here, list) and part.isdecimal() and int(part) < len(here):
+            here = here[int(part)]
+        else:
+            here = here.get(part) if isinstance(here, dict) else None
+    return here
+
+
+def _listed(data: dict[str, Any], path: Sequence[str], key: str) -> list[Any]:
+    """The list at a key, as it is written or, where it is not, by default."""
+    found = _at(data, path)
+    if found is None:
+        found = _at(resolve(copy.deepcopy(data)).record(), path)
+    if not isinstance(found, list):
+        raise ConfigError(_given(key), "only a list can be added to, and there is none here")
+    return found
+
+
 def _child(here: Any, part: str, key: str) -> Any:
     child = here[_index(here, part, key)] if isinstance(here, list) else here.setdefault(part, {})
     if child is None and isinstance(here, dict):
         # `--set a.b=1` makes a table of `a: null`, as of a key that is not there.
         child = here[part] = {}
     if not isinstance(child, dict | list):
-        raise ConfigError(f"--set {key}", f"{part} has a value and no keys below it")
+        raise ConfigError(_given(key), f"{part} has a value and no keys below it")
     return child
 
 
 def _index(here: list[Any], part: str, key: str) -> int:
     if not (part.isascii() and part.isdigit() and len(part) < 10 and int(part) < len(here)):
         expected = f"a number from 0 to {len(here) - 1}" if here else "no index, since the list is empty,"
-        raise ConfigError(f"--set {key}", f"expected {expected} in place of {short(part)}")
+        raise ConfigError(_given(key), f"expected {expected} in place of {short(part)}")
     return int(part)
 
 
@@ -133,7 +202,7 @@ def _config_error(model: type[BaseModel], error: Mapping[str, Any], prefix: str)
     # A validator of ours has said it in our words; what pydantic found is translated.
     cause = error.get("ctx", {}).get("error")
     if isinstance(cause, Misplaced):
-        return ConfigError(cause.key, str(cause))
+        return (PluginMissing if cause.plugin_missing else ConfigError)(cause.key, str(cause))
     if isinstance(cause, ValueError):
         return ConfigError(key.rstrip(".") or "config", str(cause))
     match error["type"]:
@@ -146,14 +215,13 @@ def _config_error(model: type[BaseModel], error: Mapping[str, Any], prefix: str)
         case "union_tag_invalid":
             tags = [tag.strip(" '") for tag in error["ctx"]["expected_tags"].split(",")]
             tag = str(error["ctx"]["tag"])
-            return ConfigError(
-                f"{key}.engine", f"expected one of {', '.join(tags)}, got {short(tag)}{suggest(tag, tags)}"
+            return PluginMissing(
+                f"{key}.engine",
+                f"expected one of {', '.join(tags)}, got {short(tag)}{suggest(tag, tags)}",
+                HOW_TO_GIVE,
             )
         case _:
-            # pydantic's "Input should be ..." becomes "expected ...", as all our errors say it.
-            message = error["msg"][0].lower() + error["msg"][1:]
-            expected = message.replace("input should be", "expected").replace("should", "must")
-            return ConfigError(key, f"{expected}, got {short(error['input'])}")
+            return ConfigError(key, f"{complaint(error['msg'])}, got {short(error['input'])}")
 
 
 def _resolve(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[list[str], type[BaseModel]]:

@@ -197,7 +197,10 @@ def _of_plugins() -> Iterator[tuple[str, str]]:
     for mind in (MINDS.find(name, "") for name in MINDS.names()):
         if mind.extra:
             package, extra = mind.extra
-            yield package, f"minds of the kind {mind.name} do not run; pip install 'thousand-token-wood[{extra}]'"
+            yield (
+                package,
+                f"minds of the kind {mind.name} do not run; pip install '.[{extra}]' in a clone of the project",
+            )
     for engine in map(engines.find, engines.names()):
         if engine.package:
             package, remedy = engine.package

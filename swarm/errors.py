@@ -5,7 +5,8 @@ what to do. Bad replies of models are not here, since they are data (`swarm.agen
 """
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 
 class SwarmError(Exception):
@@ -25,6 +26,10 @@ class ConfigError(SwarmError):
     def __init__(self, key: str, expected: str, remedy: str = "") -> None:
         self.key = key
         super().__init__(f"{key}: {expected}" + (f"; {remedy}" if remedy else ""))
+
+
+class PluginMissing(ConfigError):
+    """The config names a plug-in that is not at hand here, though it may be elsewhere."""
 
 
 class OutputError(SwarmError):
@@ -57,6 +62,10 @@ class GrafanaError(SwarmError):
     """A Grafana cannot be reached, or does not take what it is given."""
 
 
+class ScenarioError(SwarmError):
+    """A scenario wants something moved in a form that no market takes, which its author has to mend."""
+
+
 class LedgerError(SwarmError):
     """An invariant of the ledger is broken: the run must stop, since no later figure would be worth anything."""
 
@@ -67,6 +76,25 @@ class ReplayMismatch(SwarmError):
     """A replay did not come to the recorded history."""
 
     exit_status = 1
+
+
+_asked_by_options = False
+
+
+@contextmanager
+def asked_by_options() -> Iterator[None]:
+    """Has errors speak of the command line's options while the block runs; else they speak of the API's arguments."""
+    global _asked_by_options  # noqa: PLW0603 - a process is one or the other, in all of its threads
+    before, _asked_by_options = _asked_by_options, True
+    try:
+        yield
+    finally:
+        _asked_by_options = before
+
+
+def called(option: str, argument: str) -> str:
+    """Returns what the caller knows a thing by: the command line's `option`, or the API's `argument`."""
+    return option if _asked_by_options else argument
 
 
 def suggest(word: str, known: Sequence[str]) -> str:

@@ -23,7 +23,7 @@ from swarm.llm.protocol import TOOLS
 from swarm.market import margin
 from swarm.market.config import MarketConfig, Mechanism
 from swarm.plugins import VARIABLE
-from swarm.scenarios.protocol import Barters, Int64, Scenario, ScenarioPlugin
+from swarm.scenarios.protocol import Barters, Int64, Scenario, ScenarioPlugin, lacking
 from swarm.schema import StrictModel
 from swarm.simulation.compute import COMPUTE
 from swarm.simulation.history import REGION
@@ -46,7 +46,7 @@ def compose(config: RunConfig, past: WorldPlan | None = None) -> WorldPlan:
     if config.regions:
         return _several(config, config.regions, founding_seed)
     plugin, section = _scenario(config)
-    scenario = plugin.build(section, config.seed, config.most_traders, config.rounds, config.market)
+    scenario = _built(plugin, section, config.seed, config.most_traders, config)
     (minds,) = assign_minds([(config.seed, _groups(scenario))], _weights(config))
     plan = _plan(config, config.seed, scenario, minds, config.history_record())
     return WorldPlan(plan, (plan,), founding_seed)
@@ -119,8 +119,20 @@ def _setting(
     own = plugin.tilted(section, land_seed, regions.tilt_permille) if plugin.tilted else section
     guests = np.flatnonzero(travellers.region[:, AWAY] == number)
     homes = tuple(regions.all_names[home] for home in travellers.region[guests, HOME].tolist())
-    scenario = plugin.build(own, seed, natives, config.rounds, config.market)
+    scenario = _built(plugin, own, seed, natives, config)
     return Region(scenario, Guests(homes, regions.fee_permille, regions.capacity_lots))
+
+
+def _built(plugin: ScenarioPlugin, section: StrictModel, seed: int, traders: int, config: RunConfig) -> Scenario:
+    """A scenario of so many traders; ConfigError where it lacks something that the round loop will ask for."""
+    scenario = plugin.build(section, seed, traders, config.rounds, config.market)
+    if missing := lacking(scenario):
+        raise ConfigError(
+            "scenario.name",
+            f"the scenario {plugin.name!r} lacks {', '.join(missing)}",
+            "swarm/scenarios/protocol.py says what each is for",
+        )
+    return scenario
 
 
 def _scenario(config: RunConfig) -> tuple[ScenarioPlugin, StrictModel]:

@@ -7,17 +7,23 @@ module does not know.
 """
 
 import importlib
+import logging
 import os
 import pkgutil
+import re
 from collections.abc import Iterator
 from importlib.metadata import entry_points
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from swarm.errors import ConfigError, suggest
+from swarm.errors import PluginMissing, suggest
+
+log = logging.getLogger(__name__)
 
 ENTRY_POINTS = "swarm.plugins"
 VARIABLE = "SWARM_PLUGINS"
+HOW_TO_GIVE = f"one of others is given by the module that holds it, say {VARIABLE}=my_module"
 
 
 class Plugins:
@@ -36,7 +42,7 @@ class Plugins:
         return sorted({*self._own(), *(plugin.name for plugin in self._others())})
 
     def find(self, name: str, key: str) -> Any:
-        """Returns the plug-in called `name`; ConfigError at `key` if there is none."""
+        """Returns the plug-in called `name`; PluginMissing at `key` if there is none."""
         # Ours first, so that nobody else's plug-in takes a name that configs already use.
         if name in self._own():
             return getattr(importlib.import_module(f"{self._package}.{name}"), self._export)
@@ -44,18 +50,34 @@ class Plugins:
             if plugin.name == name:
                 return plugin
         names = self.names()
-        raise ConfigError(
+        raise PluginMissing(
             key,
-            f"there is no {self._noun} {name!r}{suggest(name, names)}",
-            f"known: {', '.join(names) or 'none'}; {VARIABLE} names modules with more",
+            f"there is no {self._noun} {name!r} at hand{suggest(name, names)}",
+            f"known: {', '.join(names) or 'none'}; {HOW_TO_GIVE}{self._without_export()}",
         )
+
+    def _without_export(self) -> str:
+        """Which of the modules at hand hold no plug-in of this kind; empty where none is named."""
+        lacking = [module.__name__ for module in _modules() if not hasattr(module, self._export)]
+        return f" ({', '.join(lacking)}: no {self._export} there)" if lacking else ""
 
     def _own(self) -> list[str]:
         if self._found is None:
             # Files are listed and not imported: one plug-in's packages are nobody else's cost.
             path = importlib.import_module(self._package).__path__
-            self._found = [m.name for m in pkgutil.iter_modules(path) if m.name not in self._skip]
+            modules = [m for m in pkgutil.iter_modules(path) if m.name not in self._skip]
+            self._found = [m.name for m in modules if self._exports(m)]
         return self._found
+
+    def _exports(self, module: pkgutil.ModuleInfo) -> bool:
+        """Whether a module of the package has the export, by its text, so that none is imported for its name alone."""
+        spec = module.module_finder.find_spec(f"{self._package}.{module.name}", None)
+        if spec is None or not spec.origin or not spec.origin.endswith(".py"):
+            return True
+        if re.search(rf"\b{self._export}\b", Path(spec.origin).read_text(encoding="utf-8", errors="replace")):
+            return True
+        log.warning("%s: skipped, since it exports no %s and so is no %s", spec.origin, self._export, self._noun)
+        return False
 
     def _others(self) -> Iterator[Any]:
         for module in _modules():
@@ -72,6 +94,6 @@ def _modules() -> Iterator[ModuleType]:
         try:
             yield importlib.import_module(name)
         except ImportError as error:
-            raise ConfigError(
+            raise PluginMissing(
                 VARIABLE, f"{name!r} cannot be imported ({error})", "name modules, or unset it"
             ) from error

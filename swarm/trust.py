@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from swarm import bounded_yaml
 from swarm.config import RunConfig
-from swarm.errors import ConfigError, OutputError, TrustError
+from swarm.errors import ConfigError, OutputError, TrustError, called
 from swarm.llm import engines
 
 MOST_REMEMBERED = 2_000
@@ -49,7 +49,8 @@ def must_be_trusted(folder: Path, wanted: Sequence[Demand], trust: bool) -> list
     if new and not trust:
         raise TrustError(
             f"{folder}: this folder's config demands what nothing here was ever trusted with: "
-            f"{'; '.join(demand.text for demand in new)}. If you know who made it and want that, give --trust once"
+            f"{'; '.join(demand.text for demand in new)}. "
+            f"If you know who made it and want that, give {called('--trust', 'trusted=True')} once"
         )
     remember(new)
     return new

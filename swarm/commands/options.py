@@ -5,13 +5,18 @@ from typing import Annotated
 
 import typer
 
-ConfigPath = Annotated[Path, typer.Argument(metavar="CONFIG", help="A YAML file, say configs/wood.yaml.")]
+CONFIG_HELP = "A YAML file, say configs/wood.yaml, or the name of a config that comes with swarm, say wood."
+
+ConfigPath = Annotated[Path, typer.Argument(metavar="CONFIG", help=CONFIG_HELP)]
 RunDirectory = Annotated[Path, typer.Argument(metavar="DIR", help="A run's folder, as `swarm run` printed it.")]
 Seed = Annotated[int | None, typer.Option("--seed", metavar="N", help="Use this seed in place of the config's.")]
 Overrides = Annotated[
     list[str] | None,
     typer.Option(
-        "--set", metavar="A.B=VALUE", help="Set one key of the config, say --set rounds=10; may stand several times."
+        "--set",
+        metavar="A.B=VALUE",
+        help="Set one key of the config, say --set rounds=10; may stand several times. Items of a list count from 0, "
+        "as in models.0.name; A.B+=ITEM adds one.",
     ),
 ]
 Address = Annotated[
@@ -46,5 +51,13 @@ Out = Annotated[
     Path | None,
     typer.Option("--out", metavar="DIR", help="The run's folder, new or empty. Default: runs/<name>-<seed>-<time>."),
 ]
-Local = Annotated[bool, typer.Option("--local", help="Run in this one process, without Ray.")]
+Local = Annotated[
+    bool | None,
+    typer.Option(
+        "--local/--ray",
+        help="Run in this one process, without Ray, or over Ray. Default: over Ray; what goes on or is forked, where "
+        "it ran.",
+        show_default=False,
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]

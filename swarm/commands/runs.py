@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from swarm import limits
-from swarm.commands.options import Address, KeyHosts, Local, Out, Overrides, Quiet, RunDirectory, Seed, Trust
+from swarm.commands.options import (
+    CONFIG_HELP,
+    Address,
+    KeyHosts,
+    Local,
+    Out,
+    Overrides,
+    Quiet,
+    RunDirectory,
+    Seed,
+    Trust,
+)
 from swarm.commands.stopping import INTERRUPTED_STATUS, StopFlag
 from swarm.errors import ConfigError, OutputError, ReplayMismatch
 from swarm.terminal import err, out
@@ -23,11 +34,12 @@ app = typer.Typer()
 
 @app.command()
 def run(
-    config: Annotated[Path | None, typer.Argument(metavar="CONFIG", help="A YAML file, say configs/wood.yaml.")] = None,
+    context: typer.Context,
+    config: Annotated[Path | None, typer.Argument(metavar="CONFIG", help=CONFIG_HELP)] = None,
     seed: Seed = None,
     overrides: Overrides = None,
     out_dir: Out = None,
-    local: Local = False,
+    local: Local = None,
     address: Address = None,
     resume: Annotated[
         Path | None,
@@ -45,7 +57,8 @@ def run(
     Ctrl-C ends a run after the round it is in; what was done until then is kept and can be replayed. --resume goes on
     with a run that was ended or killed at any point, on any cluster or none, to the history it would have had.
     """
-    _check_memory(local)
+    # Where a run that goes on ran, only its folder tells.
+    _check_memory(bool(local) or resume is not None)
     from swarm import config_file
     from swarm import trust as trusting
     from swarm.runtime.run import Session
@@ -61,20 +74,21 @@ def run(
         found = config_file.load(folder.config)
         trusting.check_key_hosts(found, hosts)
         _say_trusted(trusting.must_be_trusted(folder.path, trusting.demands(found, hosts), trust))
-        _run(_runs_on(local, address), folder, quiet, Session.resume)
+        _run(_where(context, folder, local, address, quiet), folder, quiet, Session.resume)
         return
     if config is None:
-        raise ConfigError("CONFIG", "expected a config, say configs/wood.yaml, or a run's folder with --resume")
+        raise ConfigError("CONFIG", "expected a config, say wood or a YAML file, or a run's folder with --resume")
     resolved = config_file.load(config, tuple(overrides or ()), seed)
     trusting.check_key_hosts(resolved, hosts)
     # Who names a config on the command line trusts it, and so the folder that comes of it.
     trusting.remember(trusting.demands(resolved))
     folder = _new_folder(out_dir, Path("runs") / f"{resolved.name}-{resolved.seed}-{_now()}")
-    _run(_runs_on(local, address), folder, quiet, lambda session: session.execute(resolved))
+    _run(_runs_on(bool(local), address), folder, quiet, lambda session: session.execute(resolved))
 
 
 @app.command()
 def fork(
+    context: typer.Context,
     directory: RunDirectory,
     at_round: Annotated[int, typer.Option("--at-round", metavar="N", help="The last round that both runs share.")],
     seed: Seed = None,
@@ -83,7 +97,7 @@ def fork(
         Path | None,
         typer.Option("--out", metavar="DIR", help="The fork's folder, new or empty. Default: <DIR>-fork-<N>-<time>."),
     ] = None,
-    local: Local = False,
+    local: Local = None,
     address: Address = None,
     trust: Trust = False,
     keys: KeyHosts = None,
@@ -93,7 +107,7 @@ def fork(
 
     The fork's journal has the past up to that round as it was, then what was changed, so that it replays on its own.
     """
-    _check_memory(local)
+    _check_memory(local=True)
     from swarm import config_file
     from swarm import trust as trusting
     from swarm.runtime.fork import fork as begin_fork
@@ -112,8 +126,9 @@ def fork(
     _say_trusted(trusting.must_be_trusted(parent.path, kept, trust))
     trusting.remember(trusting.demands(changed))
     folder = _new_folder(out_dir, directory.with_name(f"{directory.resolve().name}-fork-{at_round}-{_now()}"))
+    runs_on = _where(context, parent, local, address, quiet)
     begin_fork(parent, at_round, changes, folder)
-    _run(_runs_on(local, address), folder, quiet, Session.resume)
+    _run(runs_on, folder, quiet, Session.resume)
 
 
 def _check_memory(local: bool) -> None:
@@ -142,6 +157,22 @@ def _runs_on(local: bool, address: str | None) -> "RunsOn":
     return RunsOn(local=local, address=None if local or address in (None, "", "local") else address)
 
 
+def _where(
+    context: typer.Context, folder: "RunFolder", local: bool | None, address: str | None, quiet: bool
+) -> "RunsOn":
+    """Where a run goes on: as the options say, else where it ran."""
+    # RAY_ADDRESS says where the cluster of this machine is, and not that this run is to leave its process.
+    source = context.get_parameter_source("address")
+    named = source is not None and source.name == "COMMANDLINE"
+    if local is None and not named and folder.ran_locally():
+        if not quiet:
+            out.say("in one process, where this run ran; --ray would go over Ray")
+        local = True
+    if not local:
+        _check_memory(local=False)
+    return _runs_on(bool(local), address)
+
+
 def _run(runs_on: "RunsOn", folder: "RunFolder", quiet: bool, start: Callable[["Session"], "RunResult"]) -> None:
     """Runs until the end or Ctrl-C, and says what it came to."""
     from swarm.progress import Progress
@@ -159,6 +190,11 @@ def _run(runs_on: "RunsOn", folder: "RunFolder", quiet: bool, start: Callable[["
         err.say("stopped before the first round; nothing was recorded")
         raise typer.Exit(INTERRUPTED_STATUS) from None
     summary = result.record.summary
+    if result.untouched:
+        out.say(
+            f"{result.folder.path}: this run is finished, all {summary['rounds']} rounds, and nothing was changed; "
+            "`swarm fork` tries another future"
+        )
     if not result.finished:
         err.say(
             f"stopped after round {summary['rounds']} of {summary['rounds_planned']}; the journal is complete up to "

@@ -27,7 +27,8 @@ def train(
 ) -> None:
     """Train the five embedded models anew, on the choices of rules over simulated markets; half an hour on four cores.
 
-    It needs torch: pip install 'thousand-token-wood[train]'. The weights that travel with the code came of --seed 1.
+    It needs torch: pip install '.[train]' in a clone of the project. The weights that travel with the code came of
+    --seed 1.
     """
     # torch takes seconds to import, and is not installed with the rest.
     from swarm.training.launch import train_models

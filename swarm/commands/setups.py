@@ -7,7 +7,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from swarm.commands.options import ConfigPath, Overrides
+from swarm.commands.options import CONFIG_HELP, ConfigPath, Overrides
 from swarm.terminal import err, out
 
 app = typer.Typer()
@@ -16,7 +16,7 @@ models_app = typer.Typer(name="models", help="The minds that can decide for trad
 
 @app.command()
 def validate(
-    config: Annotated[Path | None, typer.Argument(metavar="[CONFIG]", help="A YAML file to check.")] = None,
+    config: Annotated[Path | None, typer.Argument(metavar="[CONFIG]", help=CONFIG_HELP)] = None,
     overrides: Overrides = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="List every key with its type, bounds, default and meaning.")
@@ -38,6 +38,9 @@ def validate(
             default = f", default {key.default}" if key.default else ""
             out.print(f"[bold]{escape(key.key)}[/bold]  [dim]{escape(key.kind + default)}[/dim]")
             out.print(f"    {escape(key.meaning)}")
+        err.say(
+            "In a key, the items of a list count from 0: models.0.name is the name of the first model. Rounds, from 1."
+        )
     if resolved:
         parties.read(resolved.parties)
         plan = compose(resolved).run

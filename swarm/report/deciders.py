@@ -136,18 +136,28 @@ def told(summary: Summary, *, in_full: bool = True) -> list[str]:
 
     `in_full` says of tiny models what they are worth, too.
     """
-    lines = []
+    stretches: list[tuple[list[Summary], str]] = []
     for part in parts(summary):
-        found = groups(part)
-        when = _rounds(summary, part)
-        everybody = sum(group.traders for group in found)
-        said = [_said(group, in_full) for group in found]
-        if len(found) == 1:
-            lines.append(f"{when}the traders were {said[0]} ({', '.join(found[0].minds)})")
-        elif found:
-            each = (f"{count(g.traders)} were {s} ({', '.join(g.minds)})" for g, s in zip(found, said, strict=True))
-            lines.append(f"{when}of {count(everybody)} traders {'; '.join(each)}")
+        who = _who(summary, part, in_full)
+        # A fork may leave those who decide as they were, and then there is one thing to say of both sides of it.
+        if stretches and stretches[-1][1] == who:
+            stretches[-1][0].append(part)
+        else:
+            stretches.append(([part], who))
+    alone = len(stretches) < 2
+    lines = [f"{'' if alone else _rounds(of)}{who}" for of, who in stretches if who]
     return [*lines, *_guests(summary), *_answered(summary)]
+
+
+def _who(summary: Summary, part: Summary, in_full: bool) -> str:
+    """Who decided in a part of the run; empty where nobody did."""
+    found = groups(part)
+    said = [_said(group, in_full) for group in found]
+    if len(found) == 1:
+        return f"the traders were {said[0]} ({_named(summary, found[0])})"
+    everybody = sum(group.traders for group in found)
+    each = (f"{count(g.traders)} were {s} ({_named(summary, g)})" for g, s in zip(found, said, strict=True))
+    return f"of {count(everybody)} traders {'; '.join(each)}" if found else ""
 
 
 def notice(summary: Summary) -> tuple[str, str]:
@@ -237,10 +247,15 @@ def _said(group: Group, in_full: bool) -> str:
     return ", ".join([decider.plural, *asides])
 
 
-def _rounds(summary: Summary, part: Summary) -> str:
-    if len(parts(summary)) < 2:
-        return ""
-    return f"in rounds {count(part['first_round'])} to {count(part['last_round'])} "
+def _named(summary: Summary, group: Group) -> str:
+    """The minds of a group, a council called one, since its name is no model's."""
+    councils = summary.get("councils", {})
+    return ", ".join(f"the council {mind}" if mind in councils else mind for mind in group.minds)
+
+
+def _rounds(stretch: Sequence[Summary]) -> str:
+    first, last = stretch[0]["first_round"], stretch[-1]["last_round"]
+    return f"in round {count(first)} " if first == last else f"in rounds {count(first)} to {count(last)} "
 
 
 def _guests(summary: Summary) -> list[str]:

@@ -14,6 +14,8 @@ def lines(summary: Summary) -> list[str]:
     return [
         _totals(summary),
         *_desks(summary),
+        *_councils(summary),
+        *_margin(summary),
         *_staffing(summary),
         *_budget(summary),
         *_late(summary),
@@ -56,6 +58,27 @@ def _desks(summary: Summary) -> list[str]:
     return [
         f"of these at desks: {turns} turns of {steps / max(turns, 1):.1f} steps and {spent / max(turns, 1):.0f} "
         "tokens, each desk within a budget of its own"
+    ]
+
+
+def _councils(summary: Summary) -> list[str]:
+    """A line for each council: who sits in it, how often it met, and whether it was right."""
+    lines = []
+    for name, of in summary.get("councils", {}).items():
+        judged = f"; right in {of['accuracy']:.0%} of {of['judged']:,} judged turns" if of["judged"] else ""
+        lines.append(
+            f"{name} is a council of {len(of['members'])} ({', '.join(of['members'])}): of {of.get('turns', 0):,} "
+            f"turns it met in {of.get('met', 0):,}, of one mind in {of.get('unanimous', 0):,}{judged}"
+        )
+    return lines
+
+
+def _margin(summary: Summary) -> list[str]:
+    if not (margin := summary.get("margin")):
+        return []
+    return [
+        f"loans: {margin['called']:,} traders called, {margin['liquidated']:,} liquidated, {margin['defaults']:,} "
+        f"defaults, {margin['interest_cents']:,} cents of interest"
     ]
 
 

@@ -14,7 +14,7 @@ from swarm.agents.memory import Memory
 from swarm.agents.observation import Observation
 from swarm.agents.plan import ShardPlan
 from swarm.agents.shard import ShardAnswer
-from swarm.errors import ClusterError, SwarmError
+from swarm.errors import ClusterError, SwarmError, called
 from swarm.runtime.actors import OPTIONS, MarketActor
 from swarm.runtime.shard_actors import ShardActors
 from swarm.simulation.market import MarketPlan
@@ -61,7 +61,7 @@ class _MarketActorLink(_Clock):
         except (ray.exceptions.RayActorError, ray.exceptions.GetTimeoutError) as error:
             raise ClusterError(
                 f"ray: the market actor is gone or silent ({type(error).__name__}); the journal is complete up to its "
-                "last round, which `swarm replay` shows and `swarm run --resume` goes on from"
+                f"last round, which {called('`swarm run --resume`', '`swarm.resume`')} goes on from"
             ) from error
 
 

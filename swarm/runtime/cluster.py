@@ -16,7 +16,7 @@ import grpc
 import psutil
 
 from swarm.config import RuntimeConfig
-from swarm.errors import ClusterError, ConfigError
+from swarm.errors import ClusterError, ConfigError, called
 from swarm.runtime import temporary
 from swarm.version import __version__
 
@@ -85,7 +85,7 @@ def own_cluster(runtime: RuntimeConfig) -> Iterator[None]:
             except Exception as error:
                 raise ClusterError(
                     f"ray: no local cluster could be started ({_first_line(error)}); "
-                    "`swarm doctor` says what this machine has, and --local runs without Ray"
+                    f"`swarm doctor` says what this machine has, and {called('--local', 'local=True')} runs without Ray"
                 ) from error
             yield
         finally:
@@ -169,12 +169,12 @@ def _must_answer(address: str) -> None:
     if address.startswith("ray://"):
         raise ClusterError(
             f"{_named(address)}: Ray Client is not supported; start the run on a node of the cluster "
-            f"with --address {host}:6379 or auto, or hand it in with `ray job submit`"
+            f"with {called('--address', 'address')} {host}:6379 or auto, or hand it in with `ray job submit`"
         )
     remedy = (
         "unset this variable to run on a cluster of the run's own, or start one with `ray start --head`"
         if _named(address).startswith("RAY_ADDRESS")
-        else "start one with `ray start --head`, or leave --address out to run on a cluster of the run's own"
+        else "start one with `ray start --head`, or leave the address out to run on a cluster of the run's own"
     )
     try:
         with socket.create_connection((host, int(port)), timeout=CONNECT_TIMEOUT_S) as head:
@@ -249,5 +249,7 @@ def _named(address: str) -> str:
     # The command line reads the variable where the option is not given, so what is equal comes from it.
     given = any(argument == "--address" or argument.startswith("--address=") for argument in sys.argv)
     return (
-        f"RAY_ADDRESS={address}" if os.environ.get("RAY_ADDRESS") == address and not given else f"--address {address}"
+        f"RAY_ADDRESS={address}"
+        if os.environ.get("RAY_ADDRESS") == address and not given
+        else f"{called('--address', 'address')} {address}"
     )

@@ -5,8 +5,9 @@ from typing import Any
 
 from swarm.config import RunConfig
 from swarm.config_file import load
-from swarm.errors import ConfigError
+from swarm.errors import ConfigError, called
 from swarm.planning import compose, composed
+from swarm.schema import short
 from swarm.simulation import history
 from swarm.simulation.entries import to_record
 from swarm.simulation.folder import RunFolder
@@ -37,7 +38,9 @@ def fork(parent: RunFolder, at_round: int, overrides: tuple[str, ...], folder: R
     _must_have_one_past(parent_config, config)
     rounds = pasts[0].rounds
     if not 1 <= at_round <= rounds:
-        raise ConfigError("--at-round", f"expected a complete round of the parent, 1 to {rounds}, got {at_round}")
+        raise ConfigError(
+            called("--at-round", "at_round"), f"expected a complete round of the parent, 1 to {rounds}, got {at_round}"
+        )
     if config.rounds <= at_round:
         raise ConfigError("rounds", f"expected more than {at_round}, the round of the fork, got {config.rounds}")
     future = compose(config, past)
@@ -63,7 +66,9 @@ def _must_have_one_past(before: RunConfig, after: RunConfig) -> None:
     for key in KEPT:
         expected, got = (_at(config.record(), key) for config in (before, after))
         if expected != got:
-            raise ConfigError(key, f"expected {expected!r} as in the past of this fork, got {got!r}")
+            raise ConfigError(
+                key, f"expected {short(expected, 300)} as in the past of this fork, got {short(got, 300)}"
+            )
     # Terms of margin may change, but not whether there are accounts for debts.
     if (before.market.margin is None) != (after.market.margin is None):
         raise ConfigError(
@@ -74,7 +79,9 @@ def _must_have_one_past(before: RunConfig, after: RunConfig) -> None:
     for key in KEPT_OF_REGIONS if before.regions else ():
         expected, got = getattr(before.regions, key), getattr(after.regions, key)
         if expected != got:
-            raise ConfigError(f"regions.{key}", f"expected {expected!r} as in the past of this fork, got {got!r}")
+            raise ConfigError(
+                f"regions.{key}", f"expected {short(expected, 300)} as in the past of this fork, got {short(got, 300)}"
+            )
 
 
 def _at(record: Mapping[str, Any], key: str) -> Any:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from swarm.config import RunConfig
 from swarm.config_file import load, resolve
-from swarm.errors import ConfigError
+from swarm.errors import ConfigError, OutputError
 from swarm.planning import compose, composed
 from swarm.preflight import Narrator, check
 from swarm.runtime.ports import Ports, RunsOn, open_ports, told
@@ -18,7 +18,7 @@ from swarm.simulation.history import History
 from swarm.simulation.journal_disk import wait_for_writer
 from swarm.simulation.loop import Watcher
 from swarm.simulation.parties import of_run
-from swarm.simulation.plan import RunPlan, WorldPlan
+from swarm.simulation.plan import RunPlan, WorldPlan, run_sha256
 from swarm.simulation.record import RunRecord
 from swarm.simulation.traders import RecordedTraders, ResumedTraders, TradersPort
 from swarm.simulation.world import World, never
@@ -43,11 +43,15 @@ SILENT = Silent()
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """A run that ended: `finished` is False if it was told to stop before its last round."""
+    """A run that ended: `finished` is False if it was told to stop before its last round.
+
+    `untouched` says that it had been finished before, so that nothing was played or written.
+    """
 
     folder: RunFolder
     record: RunRecord
     finished: bool
+    untouched: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,7 @@ class Session:
         self._check(config, plan)
         with self.folder.begun():
             self.folder.write_config(config.record(), plan.run.config_sha256)
+            self.folder.write_runs_on(self.runs_on.local)
             recorder = WorldRecorder()
             try:
                 return self._play(config, plan, recorder, {})
@@ -79,7 +84,8 @@ class Session:
         """Goes on with a run that was stopped or killed, from the last record of each journal, and writes the folder.
 
         The rounds that a journal has are run again from what it holds, which asks nobody and takes a fraction of their
-        time; the history comes out as if the run had never ended. One market may have come further than another.
+        time; the history comes out as if the run had never ended. One market may have come further than another. Of a
+        finished run nothing changes.
         """
         with self.folder.reopened():
             config = load(self.folder.config)
@@ -89,10 +95,27 @@ class Session:
             else:
                 # A market that has no record yet begins as the config says.
                 plan = history.as_begun(compose(config), pasts)
+            if (finished := self._finished(plan, pasts)) is not None:
+                return RunResult(self.folder, finished, finished=True, untouched=True)
             self._check(config, plan.last)
+            self.folder.write_runs_on(self.runs_on.local)
             if pasts:
-                self.narrator.phase(f"going on after round {_complete_rounds(plan, pasts)}")
+                self.narrator.phase(f"going on after round {_complete_rounds(plan, pasts)}{_left_out(pasts)}")
             return self._play(config, plan, WorldRecorder(), pasts)
+
+    def _finished(self, plan: WorldPlan, pasts: Mapping[str, History]) -> RunRecord | None:
+        """The record of a run whose journals have all rounds, as the folder has it; None where there is more to do."""
+        hashes = [pasts[name].sha256 for name in plan.names if name in pasts]
+        unfinished = any(past.unfinished or past.torn_bytes for past in pasts.values())
+        complete = len(hashes) == len(plan.names) and _complete_rounds(plan, pasts) == plan.last.run.rounds
+        if unfinished or not complete or self.folder.recorded_sha256() != run_sha256(hashes):
+            return None
+        # Without its tables, or with a report still to be written, the run is ended anew from its journals.
+        try:
+            record = self.folder.read_record()
+        except OutputError:
+            return None
+        return record if record.summary.get("finished") and self.folder.report.exists() else None
 
     def _check(self, config: RunConfig, plan: WorldPlan) -> None:
         check(config, plan.run, self.runs_on.own_cluster, self.runs_on.address is None, self.narrator)
@@ -182,6 +205,12 @@ class Session:
 def _complete_rounds(plan: WorldPlan, pasts: Mapping[str, History]) -> int:
     """Returns how many rounds the journals of all markets have whole."""
     return min((pasts[name].rounds if name in pasts else 0) for name in plan.names)
+
+
+def _left_out(pasts: Mapping[str, History]) -> str:
+    """What is said of the bytes that a crash has torn at the journals' ends."""
+    torn = sum(past.torn_bytes for past in pasts.values())
+    return f"; {torn:,} bytes of a torn record behind it are cut off" if torn else ""
 
 
 def _traders(plan: RunPlan, ports: Ports, past: History | None) -> TradersPort:

@@ -202,6 +202,12 @@ class Scenario(Setting, Protocol):
         ...
 
 
+def lacking(scenario: object) -> list[str]:
+    """Returns what a scenario must have and this one has not, by name."""
+    members = [*Setting.__annotations__, *(name for name in vars(Scenario) if not name.startswith("_"))]
+    return [name for name in members if not hasattr(scenario, name)]
+
+
 @runtime_checkable
 class Barters(Protocol):
     """A scenario whose private views have the columns of a barter; `makes` is the good that a trader makes or -1."""

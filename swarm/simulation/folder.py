@@ -1,11 +1,14 @@
-"""Keeps a run's folder: `config.yaml`, `journal.swarm`, `summary.json`, `tables/*.parquet`, `report.html`."""
+"""Keeps a run's folder: `config.yaml`, `journal.swarm`, `summary.json`, `tables/*.parquet`, `report.html`.
+
+`runs_on.json` says whether the run was played in one process or over Ray; nothing of its history depends on that.
+"""
 
 import errno
 import fcntl
 import json
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -13,12 +16,17 @@ from typing import Any
 import polars as pl
 import yaml
 
-from swarm.errors import OutputError
+from swarm.errors import OutputError, called
 from swarm.simulation.journal_disk import head_path
 from swarm.simulation.record import REGION_TABLES, TABLES, RunRecord
 
 REGIONS = "regions"
 """The folder that has a folder for each of several regions, with its journal, tables and summary."""
+TABLES_FOLDER = "tables"
+FOLDERS = (REGIONS, TABLES_FOLDER)
+"""The folders that a run's folder has; what else lies in it is not looked at."""
+SUMMARY = "summary.json"
+RUNS_ON = "runs_on.json"
 
 
 class RunFolder:
@@ -104,7 +112,14 @@ class RunFolder:
         if not self.path.is_dir():
             what = "this is a file" if self.path.exists() else "there is no such folder"
             raise OutputError(f"{self.path}: {what}; name a run's folder as `swarm run` printed it")
-        for found in _walk(self.path):
+        own = (self.config, self.journal, self.path / REGIONS, self.path / SUMMARY)
+        if not any(os.path.lexists(path) for path in own):
+            # Said before anything below is looked at: who names the wrong folder may have named a large one.
+            names = ", ".join(path.name for path in own)
+            raise OutputError(
+                f"{self.path}: this is no run's folder: it has none of {names}; name one as `swarm run` printed it"
+            )
+        for found in _walk(self.path, FOLDERS):
             if not stat.S_ISREG(found.stat(follow_symlinks=False).st_mode):
                 what = "a link" if found.is_symlink() else "no regular file"
                 raise OutputError(
@@ -118,8 +133,8 @@ class RunFolder:
         if self.journal.exists() or self.region_journals:
             raise OutputError(f"{self.config}: this file is missing; put it back from a copy")
         raise OutputError(
-            f"{self.path}: there is no config.yaml here, so this is no run's folder, or its run was ended before it "
-            "had written one; remove the folder and start the run anew"
+            f"{self.path}: there is no config.yaml here, so its run was ended before it had written one; "
+            "remove the folder and start the run anew"
         )
 
     def _create(self) -> int:
@@ -141,12 +156,13 @@ class RunFolder:
                 if not self._or_next:
                     what = "another run has taken this folder" if descriptor is None else "this folder is not empty"
                     raise OutputError(
-                        f"{self.path}: {what}, and a run is never written over another; name a new folder with --out"
+                        f"{self.path}: {what}, and a run is never written over another; "
+                        f"name a new folder with {_new_folder()}"
                     )
                 self.path = wanted.with_name(f"{wanted.name}-{number}")
         except OSError as error:
             raise OutputError(
-                f"{self.path}: this folder cannot be written to ({error.strerror}); name another with --out"
+                f"{self.path}: this folder cannot be written to ({error.strerror}); name another with {_new_folder()}"
             ) from error
 
     def _made_now(self) -> bool:
@@ -186,11 +202,23 @@ class RunFolder:
             self.config, f"# config_sha256 {sha256} of all but `runtime`, which does not shape the history.\n{text}"
         )
 
+    def write_runs_on(self, local: bool) -> None:
+        """Keep whether the run is played in one process."""
+        self._write(self.path / RUNS_ON, json.dumps({"local": local}) + "\n")
+
+    def ran_locally(self) -> bool | None:
+        """Returns whether the run was last played in one process; None where nobody knows."""
+        try:
+            local = json.loads((self.path / RUNS_ON).read_text(encoding="utf-8"))["local"]
+        except (OSError, ValueError, LookupError, TypeError, RecursionError):
+            return None
+        return local if isinstance(local, bool) else None
+
     def write_record(self, record: RunRecord) -> None:
         """Writes the tables and, last, the summary: a folder with a summary is whole."""
         for name, own in record.regions.items():
             self.region(name).write_record(own)
-        tables = self.path / "tables"
+        tables = self.path / TABLES_FOLDER
         try:
             tables.mkdir(exist_ok=True)
         except OSError as error:
@@ -202,7 +230,7 @@ class RunFolder:
                 part.replace(path)
             except (OSError, pl.exceptions.PolarsError) as error:
                 raise OutputError(f"{path}: this table cannot be written ({error})") from error
-        self._write(self.path / "summary.json", json.dumps(record.summary, indent=2) + "\n")
+        self._write(self.path / SUMMARY, json.dumps(record.summary, indent=2) + "\n")
 
     def write_report(self, html: str) -> None:
         """Keeps the report."""
@@ -221,7 +249,8 @@ class RunFolder:
         for journal in (self.journal, *self.region_journals.values()):
             journal.unlink(missing_ok=True)
             head_path(journal).unlink(missing_ok=True)
-        self.config.unlink(missing_ok=True)
+        for file in (self.config, self.path / RUNS_ON):
+            file.unlink(missing_ok=True)
         for emptied in (*parts, self.path / REGIONS):
             if emptied.is_dir() and not any(emptied.iterdir()):
                 emptied.rmdir()
@@ -236,19 +265,19 @@ class RunFolder:
             # Tables that every run has must be there, so that a folder with a lost one is refused.
             ours = (*TABLES, *REGION_TABLES) if summary.get("regions") else TABLES
             # Plug-ins may have kept more.
-            others = [path.stem for path in sorted((self.path / "tables").glob("*.parquet"))]
+            others = [path.stem for path in sorted((self.path / TABLES_FOLDER).glob("*.parquet"))]
             names = dict.fromkeys((*ours, *others))
-            tables = {name: pl.read_parquet(self.path / "tables" / f"{name}.parquet") for name in names}
+            tables = {name: pl.read_parquet(self.path / TABLES_FOLDER / f"{name}.parquet") for name in names}
         except (OSError, ValueError, pl.exceptions.PolarsError) as error:
             raise OutputError(
                 f"{self.path}: no record of a run can be read here ({error}); "
-                "`swarm replay` can rebuild one from a journal with --rebuild"
+                "`swarm replay --rebuild` can make one anew from a journal"
             ) from error
         return RunRecord(summary, tables)
 
     def _summary(self) -> dict[str, Any]:
         """Returns the summary; ValueError where the file holds none."""
-        path = self.path / "summary.json"
+        path = self.path / SUMMARY
         try:
             summary = json.loads(path.read_text(encoding="utf-8"))
         except RecursionError as error:
@@ -272,6 +301,11 @@ class RunFolder:
             raise OutputError(f"{path}: this file cannot be written ({error.strerror})") from error
 
 
+def _new_folder() -> str:
+    """How a caller names another folder for a run."""
+    return called("--out", "`out`")
+
+
 def _part(path: Path) -> Path:
     """Returns what a file is called until it is whole; whatever lay there from before is gone."""
     part = path.with_name(f".{path.name}.part")
@@ -279,11 +313,14 @@ def _part(path: Path) -> Path:
     return part
 
 
-def _walk(path: Path) -> Iterator[os.DirEntry[str]]:
-    """Yields all that lies below a folder and is no folder, links to folders included; none of them is followed."""
+def _walk(path: Path, into: Container[str] | None = None) -> Iterator[os.DirEntry[str]]:
+    """Yields all that lies below a folder and is no folder, links to folders included; none of them is followed.
+
+    Of the folders in this one, only those `into` are entered, where that is given.
+    """
     with os.scandir(path) as entries:
         for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                yield from _walk(Path(entry.path))
-            else:
+            if not entry.is_dir(follow_symlinks=False):
                 yield entry
+            elif into is None or entry.name in into:
+                yield from _walk(Path(entry.path))

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from swarm.agents.minds import own_models
-from swarm.errors import ConfigError, JournalError
+from swarm.errors import ConfigError, JournalError, PluginMissing
 from swarm.market.orders import BUY, SELL
 from swarm.market.records import RecordError, described, within
+from swarm.schema import short
 from swarm.simulation.entries import (
     JOURNAL_FORMAT,
     Acted,
@@ -26,7 +27,7 @@ from swarm.simulation.entries import (
     RunBegan,
     from_record,
 )
-from swarm.simulation.journal import MAGIC, JournalReader
+from swarm.simulation.journal import JournalReader, unbegun
 from swarm.simulation.plan import RunPlan, WorldPlan, config_digest
 
 Compose = Callable[[dict[str, Any], WorldPlan | None], WorldPlan]
@@ -176,6 +177,8 @@ def _composed(
             plan = plan.alone(str(name))
         if [config.get(REGION, "") for config in configs] != list(plan.names) and len(pasts) > 1:
             raise ValueError("the regions are others than the config has")
+    except PluginMissing as error:
+        raise JournalError(f"{first.path}: this run needs a plug-in that is not at hand: {error}") from None
     except (ConfigError, ValueError) as error:
         raise _refused(first.path, index, f"{'Forked' if index else 'RunBegan'}: config: {error}") from None
     # The config is what the run was given, so it is taken as it stands: keys of later versions are not in it.
@@ -190,7 +193,7 @@ def _as_given(plan: RunPlan, record: dict[str, Any]) -> RunPlan:
 
 def begun(path: Path) -> bool:
     """Tells whether there is a journal with a first record; without it there is nothing to go on from."""
-    if not path.exists() or (path.is_file() and path.stat().st_size < len(MAGIC)):
+    if not path.exists() or unbegun(path):
         return False
     return next(JournalReader(path).payloads(), None) is not None
 
@@ -323,7 +326,7 @@ def _check_fork(past: RunPlan, future: RunPlan) -> None:
         ("the accounts", past.market.named_accounts, future.market.named_accounts),
     ):
         if before != after:
-            raise RecordError(f"{name}: expected {before} as in the past of this fork, got {after}")
+            raise RecordError(f"{name}: expected {short(before)} as in the past of this fork, got {short(after)}")
 
 
 def _check_decided(plan: RunPlan, decided: Decided) -> None:

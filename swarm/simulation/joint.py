@@ -44,10 +44,21 @@ class JointSetting:
         self.trader_kind: Int64 = np.concatenate([r.scenario.trader_kind for r in regions])
         self.named_accounts: tuple[str, ...] = regions[0].named_accounts
         self.opening_reference_ticks: Int64 = mean_ticks([r.opening_reference_ticks for r in regions])
+        self.number_of = _number_of(regions, travellers)
 
     def rules_text(self) -> str:
         """Returns the setting in a few sentences."""
         return self._regions[0].rules_text()
+
+    def seats_of(self, trader: int) -> list[tuple[int, int]]:
+        """Returns the market and the seat in it of a trader of the run, at home first; a traveller has two."""
+        found = [
+            (market, seat)
+            for market, numbers in enumerate(self.number_of)
+            for seat in np.flatnonzero(numbers == trader).tolist()
+        ]
+        # A guest's seat lies behind those of all who live there.
+        return sorted(found, key=lambda one: one[1] >= self._regions[one[0]].natives)
 
     def trader_columns(self) -> dict[str, Int64]:
         """Returns the columns of all who live in a region, and which region that is, from 0."""
@@ -61,16 +72,9 @@ def joint_plan(
 ) -> tuple[RunPlan, tuple[Int64, ...]]:
     """Returns the plan of all markets as one, to be looked at, and `number_of`; `first` has what is the run's."""
     regions = [region_of(plan) for plan in plans]
-    # Region r's natives have the numbers from start[r] on; guests have those that they have at home.
-    start = np.concatenate([[0], np.cumsum([region.natives for region in regions])])
-    number_of = []
-    for number, plan in enumerate(plans):
-        numbers = start[number] + np.arange(plan.traders)
-        guests = np.flatnonzero(travellers.region[:, 1] == number)
-        numbers[travellers.seat[guests, 1]] = start[travellers.region[guests, 0]] + travellers.seat[guests, 0]
-        number_of.append(numbers)
+    setting = JointSetting(regions, config, travellers)
     # It is looked at and never played, so it needs none of a scenario's mechanics.
-    scenario = cast(Scenario, JointSetting(regions, config, travellers))
+    scenario = cast(Scenario, setting)
     minds = tuple(mind for plan, region in zip(plans, regions, strict=True) for mind in plan.minds[: region.natives])
     market = replace(
         plans[0].market,
@@ -78,7 +82,20 @@ def joint_plan(
         traders=len(minds),
         opening_reference_ticks=tuple(scenario.opening_reference_ticks.tolist()),
     )
-    return replace(first, scenario=scenario, market=market, shard=replace(first.shard, minds=minds)), tuple(number_of)
+    return replace(first, scenario=scenario, market=market, shard=replace(first.shard, minds=minds)), setting.number_of
+
+
+def _number_of(regions: Sequence[Region], travellers: Travellers) -> tuple[Int64, ...]:
+    """Returns by market the number in the run of each seat's trader."""
+    # Region r's natives have the numbers from start[r] on; guests have those that they have at home.
+    start = np.concatenate([[0], np.cumsum([region.natives for region in regions])])
+    number_of = []
+    for number, region in enumerate(regions):
+        numbers = start[number] + np.arange(len(region.trader_kind))
+        guests = np.flatnonzero(travellers.region[:, 1] == number)
+        numbers[travellers.seat[guests, 1]] = start[travellers.region[guests, 0]] + travellers.seat[guests, 0]
+        number_of.append(numbers)
+    return tuple(number_of)
 
 
 def mean_ticks(ticks: Sequence[Int64]) -> Int64:

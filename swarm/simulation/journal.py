@@ -6,6 +6,9 @@ over the hash before it and the payload, so the last one stands for all the hist
 is a torn tail of a crash and is not part of the history; any other damage is an error that names its offset. The CRC
 tells the two apart: without it, a damaged length that points beyond the end of the file would pass for a torn tail.
 
+A loss of power may also leave a file that is longer than what reached the disk. What is missing then reads as zeros,
+from the end of a frame or from the border of a disk's block to the end of the file. That is a torn tail, too.
+
 What was durable when, its head says (`journal_disk`): a journal that has lost records which its head counts is refused.
 A snapshot is synced, and vouches for the journal up to its place just as the head does.
 """
@@ -31,6 +34,9 @@ from swarm.simulation.journal_disk import Committed, DiskFile, JournalFile, Open
 MAGIC = b"SWARMJ01"
 GENESIS = hashlib.sha256(MAGIC).digest()
 MAX_PAYLOAD_BYTES = 1 << 30
+BLOCK_BYTES = 512
+"""What disks write at once, at the least."""
+CHUNK_BYTES = 1 << 20
 
 _HEAD = struct.Struct("<I32s")
 _HEAD_CRC = struct.Struct("<I")
@@ -235,12 +241,17 @@ class JournalReader:
             end = os.fstat(file.fileno()).st_size
             file.seek(offset)
             while offset + _HEAD_BYTES <= end:
-                length, chain = self._frame_head(offset, file.read(_HEAD_BYTES))
+                head = file.read(_HEAD_BYTES)
+                if not _is_head(head) and _zeros_from(file, offset, offset + _HEAD_BYTES):
+                    break
+                length, chain = self._frame_head(offset, head)
                 # A frame that the file ends within is the torn tail of a crash.
                 if offset + _HEAD_BYTES + length > end:
                     break
                 payload = file.read(length)
                 if hashlib.sha256(self.head + payload).digest() != chain:
+                    if _zeros_from(file, offset, offset + _HEAD_BYTES + length):
+                        break
                     raise self._damage(offset, "a record that does not continue the chain")
                 self.head = chain
                 self.records += 1
@@ -263,10 +274,9 @@ class JournalReader:
 
     def _frame_head(self, offset: int, head: bytes) -> tuple[int, bytes]:
         """Returns the length and the chain hash that a frame begins with."""
-        fields_, crc = head[: _HEAD.size], head[_HEAD.size :]
-        if _HEAD_CRC.pack(zlib.crc32(fields_)) != crc:
+        if not _is_head(head):
             raise self._damage(offset, "the head of a record differs from its checksum")
-        length, chain = _HEAD.unpack(fields_)
+        length, chain = _HEAD.unpack(head[: _HEAD.size])
         if length > MAX_PAYLOAD_BYTES:
             raise self._damage(offset, "an impossible length")
         return length, chain
@@ -277,6 +287,31 @@ class JournalReader:
 
     def _damage(self, offset: int, what: str) -> JournalError:
         return damage(self.path, offset, what)
+
+
+def unbegun(path: Path) -> bool:
+    """Returns whether a file is what a crash leaves of a journal without a record: too short, or zeros alone."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return len(file.read(len(MAGIC))) < len(MAGIC) or _zeros_from(file, 0, 1)
+
+
+def _is_head(head: bytes) -> bool:
+    """Whether these bytes are the head of a frame, by their checksum."""
+    return _HEAD_CRC.pack(zlib.crc32(head[: _HEAD.size])) == head[_HEAD.size :]
+
+
+def _zeros_from(file: BinaryIO, begin: int, end: int) -> bool:
+    """Whether the file is zeros to its end from where a frame begins, or from a block's border before it ends."""
+    border = begin + -begin % BLOCK_BYTES
+    places = [begin, *range(border, end, BLOCK_BYTES)]
+    # Zeros to the end begin before the last border within the frame, if they begin at any of them.
+    file.seek(places[-1])
+    while chunk := file.read(CHUNK_BYTES):
+        if any(chunk):
+            return False
+    return True
 
 
 def damage(path: Path, offset: int, what: str) -> JournalError:

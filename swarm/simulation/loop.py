@@ -17,22 +17,23 @@ from swarm.coordination.messages import Messages, left_over, sent
 from swarm.coordination.router import Delivery, Holdings, Router
 from swarm.market.commands import CloseRound, SubmitOrders
 from swarm.market.events import OrdersTaken, RoundCleared
-from swarm.market.ledger import CASH, ISSUE
-from swarm.market.margin import BANK, LENDER
+from swarm.market.ledger import CASH
 from swarm.market.orders import Int64, Orders
-from swarm.scenarios.protocol import Choices, Consequence, HearsPrices, MarketState, Movement, Resolved, with_debts
+from swarm.scenarios.protocol import Choices, Consequence, HearsPrices, MarketState, Resolved, with_debts
 from swarm.seeding import draw
 from swarm.simulation.acting import Judge, PartyActs, Told, told
 from swarm.simulation.auction_outcomes import JudgedBids
 from swarm.simulation.basis import RoundBasis
 from swarm.simulation.cascade_outcomes import JudgedCascade
 from swarm.simulation.compute import COMPUTE, Charged, charged
+from swarm.simulation.consequences import explained
 from swarm.simulation.council_outcomes import Judged
 from swarm.simulation.entries import Acted
 from swarm.simulation.journal import JournalStats
 from swarm.simulation.look_back import LookBack
 from swarm.simulation.market import MarketAnswer, MarketPort
 from swarm.simulation.numbering import Numbers, market_accounts
+from swarm.simulation.opening import opening
 from swarm.simulation.outcomes import Outcomes
 from swarm.simulation.parties.road import RoadRound
 from swarm.simulation.party import Act
@@ -155,9 +156,11 @@ class RoundLoop:
         self._said = Messages.none(0)
         self._told = Told()
         self._hold(plan)
-        self._opening = _opening(plan)
-        opening = [self._numbers.command(c, market_accounts(plan)) for c in plan.reaching(self._opening, 0)]
-        self._answer = market.execute([plan.began(), *opening])
+        self._opening = opening(plan)
+        wanted = plan.reaching(self._opening, 0)
+        with explained(plan, 0, wanted, None):
+            commands = [self._numbers.command(c, market_accounts(plan)) for c in wanted]
+            self._answer = market.execute([plan.began(), *commands])
 
     @property
     def answer(self) -> MarketAnswer:
@@ -319,9 +322,10 @@ class RoundLoop:
     def _execute(self, entries: Sequence[Acted | Consequence]) -> None:
         """Journals what parties did, and applies consequences."""
         accounts = market_accounts(self.plan)
-        self._answer = self._market.execute(
-            [e if isinstance(e, Acted) else self._numbers.command(e, accounts) for e in entries]
-        )
+        with explained(self.plan, self.round + 1, entries, self._answer):
+            self._answer = self._market.execute(
+                [e if isinstance(e, Acted) else self._numbers.command(e, accounts) for e in entries]
+            )
 
     def _charge(self, decided: _Decided, cleared: RoundCleared) -> Charged:
         """Has traders pay for their turns, where a staffing charges for them."""
@@ -349,17 +353,6 @@ def _holdings(own: PrivateViews) -> Holdings:
     nothing = np.zeros_like(own.have)
     barter = own.barter
     return Holdings(own.makes, barter.need if barter else nothing, barter.spare if barter else nothing, own.have)
-
-
-def _opening(plan: RunPlan) -> list[Consequence]:
-    """Returns what all begin with: creatures as the scenario says, and those who lend as the market's config does."""
-    opening, lends = plan.scenario.opening(), plan.market.config.margin
-    if lends is None:
-        return opening
-    goods = 1 + np.arange(len(plan.scenario.goods))
-    lots = np.full_like(goods, lends.lender_lots)
-    cash = np.array([CASH]), np.array([lends.bank_pebbles * 100])
-    return [*opening, Movement("capital", ISSUE, BANK, *cash), Movement("capital", ISSUE, LENDER, goods, lots)]
 
 
 def _choices(gathered: Gathered, standing: Orders) -> Choices:

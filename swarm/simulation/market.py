@@ -15,7 +15,7 @@ from swarm.market.exchange import Exchange
 from swarm.market.records import RecordError
 from swarm.scenarios.protocol import Int64, MarketState
 from swarm.simulation.entries import Acted, Decided, Entry, Forked, RoundEnded, RunBegan, from_record, to_record
-from swarm.simulation.journal import MAGIC, JournalReader, JournalStats, JournalWriter, packed, unpacked
+from swarm.simulation.journal import JournalReader, JournalStats, JournalWriter, packed, unbegun, unpacked
 from swarm.simulation.journal_disk import Committed, DiskFile, OpenFile
 from swarm.simulation.snapshot import Snapshot, SnapshotFolder, SnapshotStats
 
@@ -116,7 +116,7 @@ class Market:
         self._usable: list[Snapshot] = []
         reader: JournalReader | None = None
         if journal_path is not None and journal_path.exists():
-            if journal_path.is_file() and journal_path.stat().st_size < len(MAGIC):
+            if unbegun(journal_path):
                 # It was killed before it had a single record.
                 journal_path.unlink()
             else:

@@ -15,7 +15,7 @@ from swarm.agents.memory import Memory
 from swarm.agents.observation import Int64, Observation
 from swarm.agents.plan import ShardPlan
 from swarm.agents.shard import ShardAnswer
-from swarm.errors import ClusterError
+from swarm.errors import ClusterError, called
 from swarm.simulation.entries import Entry
 from swarm.simulation.journal import JournalStats
 from swarm.simulation.loop import Interrupted
@@ -107,7 +107,7 @@ class RemoteMarket:
                 if self._link.now() - began > self._patience_s:
                     raise ClusterError(
                         f"ray: the market is gone or silent ({reason}); the journal is complete up to its last round; "
-                        "`swarm run --resume` goes on from there"
+                        f"{called('`swarm run --resume`', '`swarm.resume`')} goes on from there"
                     ) from error
                 continue
             self.outages_s.append(self._link.now() - began)

@@ -93,8 +93,15 @@ def _kind(payload: bytes) -> str:
     return repr(msgpack.unpackb(payload)[0])
 
 
-def replay(journals: Path | Mapping[str, Path], compose: Compose, watchers: Sequence[Watcher] = ()) -> ReplayResult:
+def replay(
+    journals: Path | Mapping[str, Path],
+    compose: Compose,
+    watchers: Sequence[Watcher] = (),
+    through: int | None = None,
+) -> ReplayResult:
     """Rebuilds the run whose journals these are, by market; a path is that of a single one.
+
+    With `through`, only the rounds up to that one: then `mismatch` tells of these, and hashes are not to be compared.
 
     What is complete is what is complete in all of them; a market that was a round ahead has that round unfinished. The
     journal of one region alone goes by what it says that came from the others.
@@ -109,8 +116,8 @@ def replay(journals: Path | Mapping[str, Path], compose: Compose, watchers: Sequ
     others = recorded([past.acted for past in pasts], without=(ROAD,) if plan.regions else ())
     world = World(plan, list(zip(markets, traders, strict=True)), watchers, lambda _: others)
     # Up to the last complete round; what lies behind it is no part of the history.
-    rounds = world.play(_after(pasts[0].rounds))
-    for market in markets:
+    rounds = world.play(_after(pasts[0].rounds if through is None else min(through, pasts[0].rounds)))
+    for market in markets if through is None else ():
         market.compare_rest()
     closings = tuple(market.close() for market in markets)
     # What differs is told with its market's name, which a single market has none of.

@@ -69,5 +69,6 @@ def _figures(summary: Mapping[str, Any], plan: RunPlan) -> dict[str, Any]:
     kept = ("trades", "volume_lots", "decision_errors", "late_turns", "journal_sha256", "conservation")
     return {"seed": plan.last.seed, "live_here": region.natives, "guests": len(region.guests.homes)} | {
         **{key: summary[key] for key in kept},
+        **({"margin": summary["margin"]} if "margin" in summary else {}),
         "road": road,
     }

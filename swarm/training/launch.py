@@ -45,7 +45,11 @@ def labels_named(name: str) -> Labels:
 def _prepare(command: str, out: Path) -> None:
     missing = [package for package in ("torch", "onnx") if find_spec(package) is None]
     if missing:
-        raise ConfigError(command, f"expected {' and '.join(missing)} to be installed", "pip install '.[train]'")
+        raise ConfigError(
+            command,
+            f"expected {' and '.join(missing)} to be installed",
+            "pip install '.[train]' in a clone of the project",
+        )
     # The folder is made before hours of training, not after.
     try:
         out.mkdir(parents=True, exist_ok=True)

@@ -161,9 +161,9 @@ def test_folders_that_cannot_be_used(swarm: Call, tmp_path: Path) -> None:
         assert expected in complaint
     assert (tmp_path / "full" / "kept").read_text() == "kept"
     status, _, complaint = swarm("replay", tmp_path / "full")
-    assert (status, "no journal" in complaint) == (2, True)
+    assert (status, "no run's folder" in complaint) == (2, True)
     status, _, complaint = swarm("report", tmp_path / "full")
-    assert (status, "no record of a run" in complaint) == (2, True)
+    assert (status, "no run's folder" in complaint) == (2, True)
 
 
 def test_a_tilde_is_the_home_folder_also_where_no_shell_has_seen_it(

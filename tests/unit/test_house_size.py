@@ -10,6 +10,9 @@ from pathlib import Path
 
 import grimp
 import pytest
+import typer
+
+from swarm import cli
 
 ROOT = Path(__file__).parents[2]
 SWARM = ROOT / "swarm"
@@ -140,6 +143,20 @@ def test_the_readmes_map_is_what_lies_on_the_disk() -> None:
     on_disk = {f"{e.name}/" if e.is_dir() else e.name for e in entries if e.is_dir() or e.suffix == ".py"}
     assert mapped["swarm"] == on_disk
     assert all((ROOT / path).is_dir() for path in mapped["."]), sorted(mapped["."])
+
+
+def test_what_the_architecture_names_is_there() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    named = [name for name in re.findall(r"`([\w./-]+)`", text) if "/" in name or name.endswith((".py", ".md"))]
+    bases = (ROOT, SWARM, SWARM / "market")
+    bad = [name for name in named if not any((base / name).exists() for base in bases)]
+    # Commands: targets of the Makefile, and those of the command line.
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    bad += [f"make {t}" for t in re.findall(r"`make ([\w-]+)", text) if f"\n{t}:" not in makefile]
+    commands = set(typer.main.get_command(cli.app).commands)  # type: ignore[attr-defined]
+    bad += [f"swarm {c}" for c in re.findall(r"`swarm ([a-z]+)", text) if c not in commands]
+    assert len(named) > 30
+    assert not bad, report(bad, "docs/architecture.md names files and commands that there are")
 
 
 def test_links_of_the_pages_lead_somewhere() -> None:

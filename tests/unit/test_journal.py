@@ -160,11 +160,40 @@ def test_a_frame_that_is_left_out_doubled_or_moved_is_damage(tmp_path: Path) -> 
             read(tmp_path / "other")
 
 
-def test_a_tail_of_zeros_is_damage(tmp_path: Path) -> None:
+def test_a_tail_of_zeros_is_torn_and_cut_off_by_who_goes_on(tmp_path: Path) -> None:
+    sha256 = written(tmp_path / "j", RECORDS)
+    whole = (tmp_path / "j").read_bytes()
+    for zeros in (1, 39, 40, 512, 4096, 3_000_000):
+        (tmp_path / "j").write_bytes(whole + bytes(zeros))
+        records, reader = read(tmp_path / "j")
+        assert (records, reader.torn_bytes, reader.sha256) == (RECORDS, zeros, sha256)
+    JournalWriter(tmp_path / "j", read(tmp_path / "j")[1]).close()
+    assert (tmp_path / "j").read_bytes() == whole
+
+
+def test_zeros_with_something_behind_them_are_damage(tmp_path: Path) -> None:
     written(tmp_path / "j", RECORDS)
-    (tmp_path / "j").write_bytes((tmp_path / "j").read_bytes() + bytes(4096))
+    (tmp_path / "j").write_bytes((tmp_path / "j").read_bytes() + bytes(4096) + b"x")
     with pytest.raises(JournalError, match="damaged at byte"):
         read(tmp_path / "j")
+
+
+def test_zeros_in_place_of_what_was_durable_are_damage(tmp_path: Path) -> None:
+    written(tmp_path / "j", RECORDS)
+    content = (tmp_path / "j").read_bytes()
+    start = borders(content)[2]
+    (tmp_path / "j").write_bytes(content[:start] + bytes(len(content) - start))
+    with pytest.raises(JournalError, match="durable"):
+        read(tmp_path / "j")
+
+
+def test_a_journal_of_zeros_alone_was_never_begun(tmp_path: Path) -> None:
+    for content in (b"", MAGIC[:3], bytes(4096)):
+        (tmp_path / "j").write_bytes(content)
+        assert journal.unbegun(tmp_path / "j"), content
+    for content in (MAGIC, bytes(9) + b"x"):
+        (tmp_path / "j").write_bytes(content)
+        assert not journal.unbegun(tmp_path / "j"), content
 
 
 def test_a_journal_is_never_written_over(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 import yaml
 
 import swarm
+from swarm import cli
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "configs" / "wood-scripted.yaml"
@@ -91,6 +93,55 @@ def test_a_folder_of_somebody_else_needs_a_word() -> None:
         swarm.resume(folder)
     with pytest.raises(swarm.SwarmError, match=r"models\.example\.org"):
         swarm.fork(folder, 1)
+
+
+@pytest.mark.parametrize(
+    ("call", "argument"),
+    [
+        (lambda: swarm.load(None), "config"),  # type: ignore[arg-type]
+        (lambda: swarm.load(7), "config"),  # type: ignore[arg-type]
+        (lambda: swarm.load([1]), "config"),  # type: ignore[arg-type]
+        (lambda: swarm.load(CONFIG, changes=["rounds=3"]), "changes"),  # type: ignore[arg-type]
+        (lambda: swarm.load(CONFIG, changes="rounds=3"), "changes"),  # type: ignore[arg-type]
+        (lambda: swarm.load(CONFIG, changes={1: 2}), "changes"),  # type: ignore[dict-item]
+        (lambda: swarm.load(CONFIG, changes={"models.9.name": "x"}), "changes['models.9.name']"),
+        (lambda: swarm.load(CONFIG, seed="one"), "seed"),  # type: ignore[arg-type]
+        (lambda: swarm.play(CONFIG, changes=SMALL, progress=3), "progress"),  # type: ignore[arg-type]
+        (lambda: swarm.run(CONFIG, changes=SMALL, stop=3), "stop"),  # type: ignore[arg-type]
+        (lambda: swarm.run(CONFIG, changes=SMALL, out=3), "out"),  # type: ignore[arg-type]
+        (lambda: swarm.run(CONFIG, changes=SMALL, out=""), "out"),
+        (lambda: swarm.run(CONFIG, changes=SMALL, address=3), "address"),  # type: ignore[arg-type]
+        (lambda: swarm.resume(None), "folder"),  # type: ignore[arg-type]
+        (lambda: swarm.replay(3), "folder"),  # type: ignore[arg-type]
+        (lambda: swarm.fork(None, 1), "folder"),  # type: ignore[arg-type]
+        (lambda: swarm.fork("run", "1"), "at_round"),  # type: ignore[arg-type]
+        (lambda: swarm.fork("run", 1, changes=3), "changes"),  # type: ignore[arg-type]
+        (lambda: swarm.fork("run", 1, changes={"rounds": object()}), "changes['rounds']"),
+    ],
+)
+def test_what_is_no_argument_is_one_line_that_names_it(call: Callable[[], object], argument: str) -> None:
+    with pytest.raises(swarm.SwarmError) as refused:
+        call()
+    assert str(refused.value).startswith(f"{argument}: ")
+    assert "--" not in str(refused.value)
+
+
+def test_errors_name_arguments_here_and_options_on_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
+    swarm.run(CONFIG, changes=SMALL, out="run")
+    fork = ("fork", "run", "--at-round", "9", "--local")
+    cases: tuple[tuple[str, str, Callable[[], object], tuple[str, ...]], ...] = (
+        ("`out`", "--out", lambda: swarm.run(CONFIG, out="run"), ("run", str(CONFIG), "--local", "--out", "run")),
+        ("at_round", "--at-round", lambda: swarm.fork("run", 9), fork),
+    )
+    for argument, option, call, words in cases:
+        with pytest.raises(swarm.SwarmError) as refused:
+            call()
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit):
+            patch.setattr(sys, "argv", ["swarm", *words])
+            cli.main()
+        told = capsys.readouterr().err
+        assert argument in str(refused.value) and option not in str(refused.value)
+        assert option in told
 
 
 def test_pandas_is_given_or_named(monkeypatch: pytest.MonkeyPatch) -> None:

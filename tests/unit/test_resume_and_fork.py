@@ -203,8 +203,8 @@ def test_a_fork_of_a_fork_can_be_longer_and_replays_and_resumes(parent: Path, tm
 @pytest.mark.parametrize(
     ("at_round", "change", "key"),
     [
-        (0, "seed=2", "--at-round"),
-        (9, "seed=2", "--at-round"),
+        (0, "seed=2", "at_round"),
+        (9, "seed=2", "at_round"),
         (4, "population=21", "population"),
         (4, "market.tick_cents=10", "market.tick_cents"),
         (4, "rounds=4", "rounds"),

@@ -133,7 +133,12 @@ def test_what_is_no_run_is_told(tmp_path: Path) -> None:
     (tmp_path / "journal").mkdir()
     (tmp_path / "journal" / "journal.swarm").write_text("")
     os.mkfifo(tmp_path / "journal" / "pipe")
-    for name, word in (("nowhere", "no such folder"), ("file", "a file"), ("empty", "before"), ("journal", "pipe")):
+    for name, word in (
+        ("nowhere", "no such folder"),
+        ("file", "a file"),
+        ("empty", "no run.s folder"),
+        ("journal", "pipe"),
+    ):
         with pytest.raises(OutputError, match=word) as refused, RunFolder(tmp_path / name).reopened():
             pass
         assert name in str(refused.value)

@@ -17,6 +17,7 @@ from swarm.agents.plan import Definition, ShardPlan
 from swarm.coordination import staffing
 from swarm.errors import ConfigError, suggest
 from swarm.plugins import Plugins
+from swarm.schema import complaint
 
 PLUGINS = Plugins("swarm.agents.minds", "MIND", "kind of mind")
 
@@ -122,4 +123,4 @@ def _defined(kind: str, section: dict[str, Any], key: str) -> Definition:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         where = ".".join([key, *map(str, first["loc"])])
-        raise ConfigError(where, first["msg"][:1].lower() + first["msg"][1:]) from None
+        raise ConfigError(where, complaint(first["msg"])) from None

@@ -20,7 +20,7 @@ from swarm.coordination.bids import Brief
 from swarm.coordination.governor import Costs, Limits, Pace
 from swarm.errors import ConfigError
 from swarm.plugins import Plugins
-from swarm.schema import StrictModel
+from swarm.schema import StrictModel, complaint
 
 KEY = "traders.staffing"
 """Where a config says how a run is staffed."""
@@ -186,7 +186,7 @@ def read(given: Mapping[str, Any] | None, governed: bool) -> tuple[StaffingPlugi
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         wrong = ".".join((KEY, *map(str, first["loc"])))
-        raise ConfigError(wrong, first["msg"][:1].lower() + first["msg"][1:]) from None
+        raise ConfigError(wrong, complaint(first["msg"])) from None
 
 
 def models_of(given: Mapping[str, Any] | None) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ ORDER = (
     "trade",
     "quality",
     "profit",
+    "margin",
     "decisions",
     "councils",
     "cascades",

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from swarm.errors import ConfigError
 from swarm.market.ledger import ROAD
 from swarm.plugins import Plugins
-from swarm.schema import StrictModel
+from swarm.schema import StrictModel, complaint
 from swarm.simulation.entries import Acted
 from swarm.simulation.party import Act, Party, RecordedParty, RoundView
 
@@ -54,7 +54,7 @@ def read(sections: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, PartyPlug
         except ValidationError as error:
             first = error.errors()[0]
             wrong = ".".join((key, *map(str, first["loc"])))
-            raise ConfigError(wrong, str(first["msg"]).lower(), f"these are the keys of a {plugin.name}") from None
+            raise ConfigError(wrong, complaint(first["msg"]), f"these are the keys of a {plugin.name}") from None
         found.append((name, plugin, section))
     return found
 

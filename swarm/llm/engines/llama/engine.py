@@ -5,8 +5,8 @@ there; it computes what its slots need together. What is scored goes to one thre
 each line shares as much as it can with the one before: a slot keeps what it has computed, and only what differs is
 computed anew. With one thread that is as fast as many slots would be, which would each compute the shared part.
 
-The same request in the same state of the cache gives the same bytes. How prompts fall into batches changes sums in
-their last places, so with several slots, or several shards, a draw that is close can come out otherwise.
+The same request in the same state of the cache gives the same bytes. What is computed together changes logits, by as
+much as a tenth where weights have few bits; so with several slots or shards, what is close can come out otherwise.
 """
 
 import asyncio
