@@ -34,9 +34,9 @@ setup: $(VENV)/.ready ## make .venv with the locked packages; does nothing when 
 # nothing is left of the packages it no longer names.
 $(VENV)/.locked: requirements.lock
 	@$(find_python); \
-	echo "Making $(VENV) with $$python: about a minute and 900 MB"; \
+	echo "Making $(VENV) with $$python: some minutes and over 1 GB"; \
 	"$$python" -m venv --clear $(VENV)
-	@$(PIP) install --require-hashes --requirement requirements.lock
+	@$(filter-out --quiet,$(PIP)) install --require-hashes --requirement requirements.lock
 	@touch $@
 
 $(VENV)/.ready: $(VENV)/.locked pyproject.toml Makefile

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from swarm import limits
-from swarm.commands import bench, runs, services, setups, traces
+from swarm.commands import bench, experiments, runs, services, setups, traces
 from swarm.commands.stopping import INTERRUPTED_STATUS
 from swarm.errors import SwarmError, asked_by_options, printable
 from swarm.terminal import complain, err, log_to_terminal, out, unwritable
@@ -32,7 +32,16 @@ app = typer.Typer(
         "machine has."
     ),
 )
-for commands in (runs.app, traces.app, setups.app, services.app, setups.models_app, bench.app, services.dashboards_app):
+for commands in (
+    runs.app,
+    traces.app,
+    experiments.app,
+    setups.app,
+    services.app,
+    setups.models_app,
+    bench.app,
+    services.dashboards_app,
+):
     app.add_typer(commands)
 
 

@@ -6,20 +6,15 @@ item to the list that is there.
 
 import copy
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_args, get_origin
-
-from pydantic import BaseModel, Tag, ValidationError
+from typing import Any
 
 from swarm import bounded_yaml, scenarios
 from swarm.config import RunConfig
-from swarm.errors import ConfigError, PluginMissing, called, suggest
-from swarm.plugins import HOW_TO_GIVE
-from swarm.schema import Misplaced, StrictModel, complaint, short
-
-Model = TypeVar("Model", bound=StrictModel)
+from swarm.errors import HOW_TO_GIVE, ConfigError, PluginMissing, called, suggest
+from swarm.schema import checked, short
 
 EXAMPLE = "configs/wood.yaml"
 OURS = (Path(__file__).parent / "configs", Path(__file__).parents[1] / "configs")
@@ -32,12 +27,18 @@ MINDS = ["traders", "minds"]
 
 def load(path: Path, overrides: tuple[str, ...] = (), seed: int | None = None) -> RunConfig:
     """Reads a config file and applies `a.b=value` overrides; ConfigError names the first key that is wrong."""
-    data = read(path)
-    for override in overrides:
-        _override(data, override)
+    data = read_with(path, overrides)
     if seed is not None:
         data["seed"] = seed
     return resolve(data)
+
+
+def read_with(path: Path, overrides: tuple[str, ...]) -> dict[str, Any]:
+    """Returns the plain values of a config file with `a.b=value` overrides applied, not yet checked."""
+    data = read(path)
+    for override in overrides:
+        _override(data, override)
+    return data
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -77,7 +78,7 @@ def as_override(key: str, value: Any) -> str:
 
 def resolve(data: dict[str, Any]) -> RunConfig:
     """Checks plain values and write out every default, the scenario's included."""
-    config = _validate(RunConfig, data, "")
+    config = checked(RunConfig, data, "")
     name = config.scenario.get("name")
     known = scenarios.names()
     if name not in known:
@@ -88,7 +89,7 @@ def resolve(data: dict[str, Any]) -> RunConfig:
         )
     # The scenario's section is checked by the plug-in's own class, which the config does not know.
     plugin = scenarios.find(str(name))
-    section = _validate(plugin.Config, config.scenario, "scenario.")
+    section = checked(plugin.Config, config.scenario, "scenario.")
     if config.regions and config.regions.tilt_permille and plugin.tilted is None:
         raise ConfigError(
             "regions.tilt_permille", f"the regions of {name} all begin alike", "set it to 0: only their seeds differ"
@@ -184,83 +185,3 @@ def _index(here: list[Any], part: str, key: str) -> int:
         expected = f"a number from 0 to {len(here) - 1}" if here else "no index, since the list is empty,"
         raise ConfigError(_given(key), f"expected {expected} in place of {short(part)}")
     return int(part)
-
-
-def _validate(model: type[Model], data: dict[str, Any], prefix: str) -> Model:
-    try:
-        # As JSON, so that tuples and enums read naturally and nothing is coerced.
-        return model.model_validate_json(json.dumps(data))
-    except ValidationError as error:
-        raise _config_error(model, error.errors()[0], prefix) from error
-    except (ValueError, TypeError, RecursionError) as error:
-        raise ConfigError(prefix.rstrip(".") or "config", f"expected plain values, within bounds ({error})") from error
-
-
-def _config_error(model: type[BaseModel], error: Mapping[str, Any], prefix: str) -> ConfigError:
-    location, parent = _resolve(model, error["loc"])
-    key = prefix + ".".join(location)
-    # A validator of ours has said it in our words; what pydantic found is translated.
-    cause = error.get("ctx", {}).get("error")
-    if isinstance(cause, Misplaced):
-        return (PluginMissing if cause.plugin_missing else ConfigError)(cause.key, str(cause))
-    if isinstance(cause, ValueError):
-        return ConfigError(key.rstrip(".") or "config", str(cause))
-    match error["type"]:
-        case "extra_forbidden":
-            known = list(parent.model_fields)
-            unknown = str(error["loc"][-1])
-            return ConfigError(key, f"there is no such key{suggest(unknown, known)}", f"known: {', '.join(known)}")
-        case "missing":
-            return ConfigError(key, "this key is missing", "`swarm validate --explain` says what it means")
-        case "union_tag_invalid":
-            tags = [tag.strip(" '") for tag in error["ctx"]["expected_tags"].split(",")]
-            tag = str(error["ctx"]["tag"])
-            return PluginMissing(
-                f"{key}.engine",
-                f"expected one of {', '.join(tags)}, got {short(tag)}{suggest(tag, tags)}",
-                HOW_TO_GIVE,
-            )
-        case _:
-            return ConfigError(key, f"{complaint(error['msg'])}, got {short(error['input'])}")
-
-
-def _resolve(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[list[str], type[BaseModel]]:
-    """Returns a location as the file's writer sees it, without tags of unions, and the model of its last part."""
-    here, tagged, path = model, dict[str, type[BaseModel]](), list[str]()
-    parent = here
-    for part in location:
-        # pydantic names the member of a union in the location; the file has no such key.
-        if part in tagged:
-            here, tagged = tagged[str(part)], {}
-            parent = here
-            continue
-        if part != "[key]":
-            path.append(str(part))
-        parent = here
-        if isinstance(part, str) and part in here.model_fields:
-            annotation = here.model_fields[part].annotation
-            tagged = _tagged(annotation)
-            here = here if tagged else _model_of(annotation) or here
-    return path, parent
-
-
-def _tagged(annotation: Any) -> dict[str, type[BaseModel]]:
-    """Returns the members of a tagged union by tag, also as a list's items; nothing for any other type."""
-    if get_origin(annotation) is Annotated:
-        member, *marks = get_args(annotation)
-        for mark in marks:
-            if isinstance(mark, Tag):
-                return {mark.tag: _model_of(member) or member}
-    found: dict[str, type[BaseModel]] = {}
-    for inner in getattr(annotation, "__args__", ()):
-        found |= _tagged(inner)
-    return found
-
-
-def _model_of(annotation: Any) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for inner in getattr(annotation, "__args__", ()):
-        if found := _model_of(inner):
-            return found
-    return None

@@ -8,6 +8,9 @@ import difflib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+HOW_TO_GIVE = "one of others is given by the module that holds it, say SWARM_PLUGINS=my_module"
+"""What to do about a plug-in that is not at hand."""
+
 
 class SwarmError(Exception):
     """Anything a user can cause or has to know; the command line prints it as one line and exits with 2."""

@@ -298,7 +298,7 @@ def _check_form(definition: Definition, form_of: Mapping[str, str]) -> None:
         if form_of[model] != made_by.form:
             raise ConfigError(
                 definition.key,
-                f"{model!r} answers in the form {form_of[model]!r}, and a {made_by.name} needs {made_by.form!r}",
+                f"{model!r} answers in the form {form_of[model]!r}, and {made_by.name} minds need {made_by.form!r}",
                 f"set `form: {made_by.form}` at the model {model!r}",
             )
 

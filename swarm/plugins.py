@@ -17,13 +17,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from swarm.errors import PluginMissing, suggest
+from swarm.errors import HOW_TO_GIVE, PluginMissing, suggest
 
 log = logging.getLogger(__name__)
 
 ENTRY_POINTS = "swarm.plugins"
 VARIABLE = "SWARM_PLUGINS"
-HOW_TO_GIVE = f"one of others is given by the module that holds it, say {VARIABLE}=my_module"
 
 
 class Plugins:

@@ -1,10 +1,15 @@
-"""The strict, frozen base of everything that is read from a file, and how its errors show values."""
+"""The strict, frozen base of everything that is read from a file, and what is wrong with a section in our words."""
 
-from typing import Any
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, TypeVar, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Tag, ValidationError
 
-from swarm.errors import ConfigError, PluginMissing
+from swarm.errors import HOW_TO_GIVE, ConfigError, PluginMissing, suggest
+
+EXPLAINED = "`swarm validate --explain` says what it means"
+"""Where the keys of a config are told."""
 
 
 class StrictModel(BaseModel):
@@ -13,6 +18,9 @@ class StrictModel(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
     )
+
+
+Model = TypeVar("Model", bound=StrictModel)
 
 
 class Misplaced(ValueError):
@@ -51,3 +59,97 @@ def short(value: Any, most: int = 60) -> str:
 def _written(value: Any) -> Any:
     """A value as a config's writer would write it: what is a tuple here is a list there."""
     return [_written(one) for one in value] if isinstance(value, tuple | list) else value
+
+
+def checked(model: type[Model], data: Mapping[str, Any], prefix: str, missing: str = EXPLAINED) -> Model:
+    """Returns a section of plain values as its model; ConfigError names the first wrong key, behind `prefix`.
+
+    `missing` says where to look for the meaning of a key that is not there.
+    """
+    try:
+        # As JSON, so that tuples and enums read naturally and nothing is coerced.
+        return model.model_validate_json(json.dumps(data))
+    except ValidationError as error:
+        raise _error(model, error.errors()[0], prefix, missing) from None
+    except (ValueError, TypeError, RecursionError) as error:
+        raise ConfigError(prefix.rstrip(".") or "config", f"expected plain values, within bounds ({error})") from error
+
+
+def _error(model: type[BaseModel], error: Mapping[str, Any], prefix: str, missing: str) -> ConfigError:
+    location, parent = _resolve(model, error["loc"])
+    key = prefix + ".".join(location)
+    # A validator of ours has said it in our words; what pydantic found is translated.
+    cause = error.get("ctx", {}).get("error")
+    if isinstance(cause, Misplaced):
+        return (PluginMissing if cause.plugin_missing else ConfigError)(cause.key, str(cause))
+    if isinstance(cause, ValidationError):
+        # A validator that read a section of its own; where in it is named behind the key.
+        return _error(StrictModel, cause.errors()[0], f"{key}.", missing)
+    if isinstance(cause, ValueError):
+        return ConfigError(key.rstrip(".") or "config", str(cause))
+    match error["type"]:
+        case "extra_forbidden":
+            known = list(parent.model_fields)
+            unknown = str(error["loc"][-1])
+            remedy = f"known: {', '.join(known)}" if known else "nothing may stand here"
+            return ConfigError(key, f"there is no such key{suggest(unknown, known)}", remedy)
+        case "missing":
+            return ConfigError(key, "this key is missing", missing)
+        case "too_short" | "too_long":
+            bound = "at least {min_length}" if error["type"] == "too_short" else "at most {max_length}"
+            expected = bound.format_map(error["ctx"])
+            return ConfigError(key, f"expected {expected} entries, got {error['ctx']['actual_length']}")
+        case "tuple_type" | "list_type" | "set_type":
+            return ConfigError(key, f"expected a list, got {short(error['input'])}")
+        case "union_tag_invalid":
+            tags = [tag.strip(" '") for tag in error["ctx"]["expected_tags"].split(",")]
+            tag = str(error["ctx"]["tag"])
+            return PluginMissing(
+                f"{key}.engine",
+                f"expected one of {', '.join(tags)}, got {short(tag)}{suggest(tag, tags)}",
+                HOW_TO_GIVE,
+            )
+        case _:
+            return ConfigError(key, f"{complaint(error['msg'])}, got {short(error['input'])}")
+
+
+def _resolve(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[list[str], type[BaseModel]]:
+    """Returns a location as the file's writer sees it, without tags of unions, and the model of its last part."""
+    here, tagged, path = model, dict[str, type[BaseModel]](), list[str]()
+    parent = here
+    for part in location:
+        # pydantic names the member of a union in the location; the file has no such key.
+        if part in tagged:
+            here, tagged = tagged[str(part)], {}
+            parent = here
+            continue
+        if part != "[key]":
+            path.append(str(part))
+        parent = here
+        if isinstance(part, str) and part in here.model_fields:
+            annotation = here.model_fields[part].annotation
+            tagged = _tagged(annotation)
+            here = here if tagged else _model_of(annotation) or here
+    return path, parent
+
+
+def _tagged(annotation: Any) -> dict[str, type[BaseModel]]:
+    """Returns the members of a tagged union by tag, also as a list's items; nothing for any other type."""
+    if get_origin(annotation) is Annotated:
+        member, *marks = get_args(annotation)
+        for mark in marks:
+            if isinstance(mark, Tag):
+                return {mark.tag: _model_of(member) or member}
+    found: dict[str, type[BaseModel]] = {}
+    for inner in getattr(annotation, "__args__", ()):
+        found |= _tagged(inner)
+    return found
+
+
+def _model_of(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for inner in getattr(annotation, "__args__", ()):
+        if found := _model_of(inner):
+            return found
+    return None

@@ -27,7 +27,10 @@ def descendants(pid: int) -> list[psutil.Process]:
 
 
 def end_tree(process: subprocess.Popen[Any], wait_s: float = 20) -> None:
-    """End a process of the test's own and everything below it, by their own ids."""
+    """End a process of the test's own and everything below it, by their own ids.
+
+    It gets `wait_s` to end by itself: 0 for a head of Ray, which has nothing to put in order and takes long to do so.
+    """
     tree = descendants(process.pid)
     process.send_signal(signal.SIGTERM)
     try:

@@ -18,6 +18,7 @@ from swarm.agents.drafts import DraftForm, JuryForm, claim_permille, plan_of, ta
 from swarm.agents.forms.menu import LETTERS, MenuForm
 from swarm.agents.mind import Seats
 from swarm.agents.plan import ShardPlan
+from swarm.agents.recall import Question
 from swarm.agents.turns import Call, Turns
 from swarm.coordination.bids import NO_BID, UNKNOWN, Award, Bid, Brief, Round, Terms, provisional, settled
 from swarm.coordination.staffing.auction import AuctionConfig
@@ -177,6 +178,29 @@ class Bidding:
         spread = round(-1_000 * float(shares @ np.log(shares)) / log(len(drafts))) if len(drafts) > 1 else UNKNOWN
         claim = claim_permille(menu, letters[0])
         return Bid(letters, plan_of(action, self._plan.rules.goods), answers.tokens, claim, spread)
+
+
+def questions_of(config: AuctionConfig, menu: MenuForm, award: Award, seats: Seats) -> tuple[Question, ...]:
+    """Returns the questions that may have been put in one auction, which follow from its record; one seat alone.
+
+    Of several drafts of a tier the record has the bid that they came to, and of judges the action that they named.
+    """
+    brief, row = seats.seen.public.brief, int(seats.rows[0])
+    found: list[Question] = []
+    for stage, made in (("", award.first), (" again", award.refined)):
+        # A refined bid that says the same as the first one is no bid, but its prompt was sent all the same.
+        bids = made.bids if made else (NO_BID,) * len(config.models)
+        for tier, bid in enumerate(bids):
+            form = DraftForm(menu, tier, brief if stage else None)
+            said = bid.letters or "the same as before, or nothing"
+            found += [Question(f"a bid{stage}", said, form)] * config.drafts
+        drafted = _letters(award.first.bids)
+        if stage and made:
+            drafted = "".join(sorted({*drafted, *_letters(made.bids)}))
+        if made and len(drafted) > 1:
+            form = JuryForm(menu, {row: drafted})
+            found += [Question(f"a judgement{stage}", vote or "no vote", form) for vote in made.votes]
+    return tuple(found)
 
 
 def _letters(bids: Sequence[Bid]) -> str:

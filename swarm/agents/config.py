@@ -1,8 +1,8 @@
 """The traders' and the budget's sections of a config."""
 
-from typing import Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import Field, JsonValue, model_validator
+from pydantic import Discriminator, Field, JsonValue, Tag, model_validator
 
 from swarm.coordination.config import RouterConfig
 from swarm.coordination.standing import StandingConfig
@@ -57,6 +57,15 @@ class MemberConfig(StrictModel):
     embedded model knows."""
 
 
+def _member_tag(member: Any) -> str:
+    """Returns "name" or "seat" for a member, in plain values or as a model."""
+    return "seat" if isinstance(member, dict | MemberConfig) else "name"
+
+
+# With a tag, what is wrong with a seat is said of its key, and not of both kinds of members.
+_Member = Annotated[Annotated[str, Tag("name")] | Annotated[MemberConfig, Tag("seat")], Discriminator(_member_tag)]
+
+
 class WhenConfig(StrictModel):
     """The conditions on which a council meets, all of which must hold; otherwise its lead decides alone."""
 
@@ -76,7 +85,7 @@ class CouncilConfig(StrictModel):
     name: str = Field(min_length=1, max_length=40, pattern=r"^[a-z0-9][a-z0-9._-]*$")
     """What the council is called: a mind for `traders.minds`, as a model's name is."""
 
-    members: tuple[str | MemberConfig, ...] = Field(min_length=2, max_length=16)
+    members: tuple[_Member, ...] = Field(min_length=2, max_length=16)
     """Who votes: names of models, or a model with a role. A name that is a role has it: analyst, quant, news, risk,
     oversight."""
 
@@ -107,6 +116,9 @@ class CouncilConfig(StrictModel):
             raise ValueError("two members are one model in one role; raise `samples` to ask a model several times")
         if sum(role == "oversight" for _, role in seats) == len(seats):
             raise ValueError("expected a member that does not only oversee")
+        # One answer always agrees with itself, so that nobody would be more self-consistent than others.
+        if self.rule == "confident" and self.samples == 1:
+            raise ValueError("the rule confident compares a member's answers; set `samples` to 2 or more")
         return self
 
     @property

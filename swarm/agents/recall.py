@@ -73,7 +73,7 @@ def recalled(plan: ShardPlan, mind: Mind, turns: Turns, turn: int, seats: Seats)
     """Returns the calls of one recorded turn, and what its mind made of them; `seats` has the turn's seat alone."""
     text, calls = turns.text[turn], turns.made(turn)
     found = _recollection(plan, mind, text, calls, seats)
-    return tuple(_call(plan, call, number, calls, found.questions, seats) for number, call in enumerate(calls)), (
+    return tuple(_call(plan, call, number, len(calls), found.questions, seats) for number, call in enumerate(calls)), (
         found.told
     )
 
@@ -93,22 +93,26 @@ def _recollection(plan: ShardPlan, mind: Mind, text: str, calls: Sequence[Call],
 
 
 def _call(
-    plan: ShardPlan, call: Call, number: int, calls: Sequence[Call], questions: Sequence[Question], seats: Seats
+    plan: ShardPlan, call: Call, number: int, calls: int, questions: Sequence[Question], seats: Seats
 ) -> Recalled:
-    """Returns one call with its question: the one of its number, or, where some were never put, the first that fits."""
-    in_step = len(questions) == len(calls)
-    prompt: tuple[str, ...] = ()
-    match = questions[number] if in_step else None
-    missing = (match.missing if match else "") or ANOTHER
-    for question in (match,) if match else questions:
-        texts = _texts(plan, question, call.model, seats)
-        if texts and prompt_digest([Message("user", text) for text in texts]) == call.prompt_digest:
-            match, prompt, missing = question, texts, ""
-            break
+    """Returns one call with its question: the one of its number if that fits, else the first that does."""
+    # Where there are as many questions as calls, all of them were put, in this order.
+    own = questions[number] if len(questions) == calls else None
+    fits = (
+        (question, texts)
+        for question in ([own] if own else []) + list(questions)
+        if (texts := _texts(plan, question, call.model, seats)) and _digest(texts) == call.prompt_digest
+    )
+    match, prompt = next(fits, (own, ()))
+    missing = "" if prompt else (own.missing if own else "") or ANOTHER
     reply = call.reply
     asker, answer = (match.asker, match.answer) if match else ("", "")
     usage = reply.usage
     return Recalled(asker, call.model, prompt, missing, answer, reply.finish_reason, usage.prompt, usage.completion)
+
+
+def _digest(texts: Sequence[str]) -> int:
+    return prompt_digest([Message("user", text) for text in texts])
 
 
 def _texts(plan: ShardPlan, question: Question, model: str, seats: Seats) -> tuple[str, ...]:

@@ -11,12 +11,13 @@ import numpy as np
 
 from swarm.bench.form import Result
 from swarm.config_file import resolve
+from swarm.experiments.statistics import interval
 from swarm.preflight import Narrator
 from swarm.runtime.play import Shown, play
 from swarm.scenarios.protocol import Int64, MarketState
 from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.plan import RunPlan
-from swarm.training.evaluate import interval, surplus
+from swarm.training.evaluate import surplus
 
 SEEDS = 20
 MARKET_TRADERS = 60

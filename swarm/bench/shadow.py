@@ -5,8 +5,6 @@ Minds that are compared so meet the same turns, and none of them moves the marke
 
 import asyncio
 from collections.abc import Callable, Sequence
-from math import sqrt
-from statistics import mean, stdev
 from typing import Any
 
 import numpy as np
@@ -18,6 +16,7 @@ from swarm.agents.forms.menu import Action, MenuForm
 from swarm.agents.mind import Seats
 from swarm.agents.observation import Int64, Observation
 from swarm.config import RunConfig
+from swarm.experiments import statistics
 from swarm.llm import engines
 from swarm.llm.protocol import ModelClient, ModelReply
 from swarm.market.commands import SubmitOrders
@@ -31,9 +30,6 @@ from swarm.simulation.entries import Entry
 from swarm.simulation.gains import gain_of, orders_decided, orders_of
 from swarm.simulation.market import Market, MarketAnswer
 from swarm.simulation.plan import RunPlan
-
-T_19 = 2.093
-"""Student's t for 19 degrees of freedom, two-sided 95%."""
 
 
 class Again(Counterfactual):
@@ -129,8 +125,7 @@ def interval(differences: Sequence[float]) -> tuple[float, float, float]:
     """Returns the mean of 20 paired differences with its 95% interval."""
     if len(differences) != 20:
         raise ValueError(f"expected a difference for each of 20 seeds, got {len(differences)}")
-    half = T_19 * stdev(differences) / sqrt(len(differences))
-    middle = mean(differences)
+    middle, half = statistics.interval(differences)
     return middle, middle - half, middle + half
 
 

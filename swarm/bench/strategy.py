@@ -8,9 +8,8 @@ can pay.
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from math import sqrt
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +19,7 @@ from swarm.bench.bundles import PRICES, Family, family
 from swarm.bench.form import Result
 from swarm.bench.routers import Routed, Router, Split
 from swarm.coordination.strategy_auction import gates
+from swarm.experiments import statistics
 from swarm.preflight import Narrator
 
 Float64 = npt.NDArray[np.float64]
@@ -60,10 +60,6 @@ def routers_of(tasks: Family) -> dict[str, Router]:
 
 def _without(part: str) -> Router:
     return lambda split: routers.auction(split, without=frozenset({part}))
-
-
-# Student's t for 14 degrees of freedom, two-sided 95%.
-T_14 = 2.145
 
 
 def measure(narrator: Narrator) -> list[Result]:
@@ -145,8 +141,7 @@ def _rows(name: str, runs: list[Routed], dearest: list[Routed]) -> list[Result]:
 
 def interval(differences: list[float]) -> str:
     """Returns the mean of paired differences with its 95% interval, and calls one that holds zero none."""
-    half = T_14 * stdev(differences) / sqrt(len(differences))
-    middle = mean(differences)
+    middle, half = statistics.interval(differences)
     verdict = "" if abs(middle) > half or not half else ", which is none"
     return f"{middle:+.3f} ({middle - half:+.3f} to {middle + half:+.3f}){verdict}"
 

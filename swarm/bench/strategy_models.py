@@ -160,8 +160,8 @@ async def _answers(tier: Tier, requests: Sequence[ModelRequest], shown: Sequence
         said = []
         for _ in range(request.samples):
             reply = next(replies)
-            place = LETTERS.find(reply.text.strip().strip('"')[:1] or "?")
-            said.append(letters[place] if not reply.failed and 0 <= place < len(letters) else "")
+            index = LETTERS.find(reply.text.strip().strip('"')[:1] or "?")
+            said.append(letters[index] if not reply.failed and 0 <= index < len(letters) else "")
         found.append(said)
     return found
 

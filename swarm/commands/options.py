@@ -30,6 +30,7 @@ Address = Annotated[
     ),
 ]
 JsonPath = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the results here, too.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print it as JSON.")]
 
 Trust = Annotated[
     bool,

@@ -70,11 +70,13 @@ def distil(
     plays in the same settings, its own turns are judged, and it learns again. It needs torch: pip install '.[train]'.
     Use it with --set 'models=[{name: mine, engine: embedded, path: my-mind}]'.
     """
+    # torch takes seconds to import, and is not installed with the rest.
     from swarm.training.launch import distil_student, labels_named
     from swarm.training.recipe import Distilling
 
     wanted = Distilling(minutes=minutes, markets=markets, base=base, labels=labels_named(labels), seed=seed)
     record = distil_student(runs or [], directory, wanted, examples, out.print)
+    # The last schooling is the student's; what was left out is said by reason, so that nothing is lost silently.
     last = record["stages"][-1]
     out.say(
         f"on rounds held out: {last['gain_ticks']} ticks a turn, where {last['taken_ticks']} were made "

@@ -59,8 +59,12 @@ def error_correlation(right: Mask) -> float:
 
 
 def effective_votes(members: int, correlation: float) -> float:
-    """Returns n / (1 + (n - 1) rho), the independent votes that correlated ones are worth (Kish's design effect)."""
-    return members / (1 + (members - 1) * correlation)
+    """Returns n / (1 + (n - 1) rho), the independent votes that correlated ones are worth (Kish's design effect).
+
+    NaN where errors are as opposite as can be, so that votes are worth more than any number of independent ones.
+    """
+    effect = 1 + (members - 1) * correlation
+    return members / effect if effect > 1e-9 else float("nan")
 
 
 def same_wrong(answers: Int64, right: Mask) -> float:

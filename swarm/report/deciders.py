@@ -68,11 +68,15 @@ def nature_of_model(part: Summary, model: str) -> Nature:
     return Nature(**part["natures"][model])
 
 
+def models_asked(part: Summary, mind: str) -> Sequence[str]:
+    """Returns the models that a mind asked in a part of the run, none for a rule."""
+    # A mind with no entry of its own has the name of the one model that it asks.
+    return part.get("asks", {}).get(mind) or ([mind] if mind in part["natures"] else [])
+
+
 def decider_in(part: Summary, mind: str) -> Decider:
     """Returns what a mind was in a part of the run: what the models that it asks are; without any, a rule."""
-    # A mind with no entry of its own has the name of the one model that it asks.
-    models = part.get("asks", {}).get(mind) or ([mind] if mind in part["natures"] else [])
-    found = {nature_of_model(part, model) for model in models} or {BASELINE}
+    found = {nature_of_model(part, model) for model in models_asked(part, mind)} or {BASELINE}
     return Decider(tuple(sorted(found, key=lambda one: one.name)))
 
 
@@ -164,7 +168,9 @@ def notice(summary: Summary) -> tuple[str, str]:
     """Returns heading and text of the notice that (some) results are no large language model's; empty where all are."""
     rules = minds_without_model(summary)
     small = _told_about(summary)
-    about = " ".join(f"Each of {', '.join(names)} {nature.about}" for nature, names in small.items())
+    about = " ".join(
+        f"{'Each of ' if len(names) > 1 else ''}{', '.join(names)} {nature.about}" for nature, names in small.items()
+    )
     # What holds for some of the decisions alone: guests, and turns that a cheaper rule answered.
     extra = " ".join(f"{opened(line)}." for line in (*_guests(summary), *_answered(summary)))
     if not rules:
@@ -228,12 +234,14 @@ def _rules_named(summary: Summary) -> str:
 
 
 def _told_about(summary: Summary) -> dict[Nature, list[str]]:
-    """Returns the natures that a reader must know more of, each with the minds that are of it."""
-    found: dict[Nature, list[str]] = {}
-    for mind in minds(summary):
-        for one in dict.fromkeys(one for decider in deciders(summary, mind) for one in decider.ones if one.about):
-            found.setdefault(one, []).append(mind)
-    return found
+    """Returns the natures that a reader must know more of, each with the models that are of it."""
+    found: dict[Nature, dict[str, None]] = {}
+    for part in parts(summary):
+        # A mind of several models is none of them, so what is told of a model stands beside its own name.
+        for model in (model for mind in part["minds"] for model in models_asked(part, mind)):
+            if (one := nature_of_model(part, model)).about:
+                found.setdefault(one, {})[model] = None
+    return {nature: sorted(models) for nature, models in found.items()}
 
 
 def _said(group: Group, in_full: bool) -> str:

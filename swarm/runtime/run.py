@@ -56,13 +56,17 @@ class RunResult:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A run of a config: where it runs, where it is kept, and who looks on; `stop` is asked before every round."""
+    """A run of a config: where it runs, where it is kept, and who looks on; `stop` is asked before every round.
+
+    Without `report` no page is written; `swarm report` makes it later.
+    """
 
     runs_on: RunsOn
     folder: RunFolder
     watchers: tuple[Watcher, ...] = ()
     narrator: Narrator = SILENT
     stop: Callable[[], bool] = never
+    report: bool = True
 
     def execute(self, config: RunConfig) -> RunResult:
         """Runs to the end, or to the last complete round once `stop` says so, and writes the folder."""
@@ -199,6 +203,8 @@ class Session:
             }
             record = recorder.finish(closings, extra)
             self.folder.write_record(record)
+        if not self.report:
+            return RunResult(self.folder, record, finished)
         return reported(self.folder, record, self.narrator, finished=finished)
 
 

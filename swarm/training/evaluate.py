@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from swarm.agents.memory import Memory
 from swarm.agents.minds import definitions
@@ -21,6 +20,7 @@ from swarm.agents.policies.menu import choose, read_menu
 from swarm.agents.shard import Shard
 from swarm.config import RunConfig
 from swarm.config_file import resolve
+from swarm.experiments.statistics import interval
 from swarm.llm.engines.embedded.config import EmbeddedModel
 from swarm.llm.engines.embedded.engine import EmbeddedEngine
 from swarm.llm.engines.scripted.config import ScriptedModel
@@ -280,20 +280,6 @@ def economics(scenario: str, seeds: int, workers: int = 1) -> dict[str, Any]:
             **{column: round(float(np.mean([c[column] for _, c in runs])), 2) for column in runs[0][1]},
         }
     return report
-
-
-_T_975 = {5: 2.571, 10: 2.228, 15: 2.131, 19: 2.093, 20: 2.086, 30: 2.042}
-
-
-def interval(differences: npt.NDArray[np.float64]) -> tuple[float, float]:
-    """Returns the mean and half the width of its 95% interval by Student's t."""
-    n = len(differences)
-    if n < 2:
-        return float(differences.mean()), float("inf")
-    # The next smaller number of degrees in the table, which errs on the side of a wider interval.
-    degrees = max((d for d in _T_975 if d <= n - 1), default=1)
-    quantile = _T_975.get(degrees, 12.706)
-    return float(differences.mean()), quantile * float(differences.std(ddof=1)) / float(np.sqrt(n))
 
 
 def observations(scenario: str, seed: int) -> Iterator[tuple[ShardPlan, Observation]]:

@@ -35,9 +35,9 @@ def network(path: Path) -> Net:
         # Matrices were written the other way round, as a graph multiplies from the left.
         matrix = values.ndim == 2 and target not in _AS_KEPT
         tensor = torch.from_numpy(np.ascontiguousarray(values.T if matrix else values).astype(np.float32))
-        place = state[target][first : first + len(tokenizer.LETTERS)] if target == "head.weight" else state[target]
-        if place.shape != tensor.shape:
-            raise ConfigError(str(path), f"expected {target} of shape {tuple(place.shape)}, got {tuple(tensor.shape)}")
-        place.copy_(tensor)
+        into = state[target][first : first + len(tokenizer.LETTERS)] if target == "head.weight" else state[target]
+        if into.shape != tensor.shape:
+            raise ConfigError(str(path), f"expected {target} of shape {tuple(into.shape)}, got {tuple(tensor.shape)}")
+        into.copy_(tensor)
     net.load_state_dict(state)
     return net

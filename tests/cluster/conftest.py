@@ -79,7 +79,7 @@ def head(environment: dict[str, str]) -> Iterator[str]:
             wait_for_port(port, process)
             yield f"127.0.0.1:{port}"
         finally:
-            end_tree(process)
+            end_tree(process, wait_s=0)
             shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -94,7 +94,7 @@ def cluster(head: str, environment: dict[str, str], monkeypatch: pytest.MonkeyPa
 
 def wait_for_port(port: int, process: subprocess.Popen[Any], host: str = "127.0.0.1") -> None:
     """Return as soon as somebody listens on `port`."""
-    deadline = time.monotonic() + 240
+    deadline = time.monotonic() + patience(240)
     while time.monotonic() < deadline and process.poll() is None:
         with socket.socket() as probe:
             if probe.connect_ex((host, port)) == 0:

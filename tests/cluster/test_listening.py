@@ -71,7 +71,7 @@ def run(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -
         process = subprocess.Popen(command, env=plain, stdout=output, stderr=output)
     try:
         journal = folder / "run" / "journal.swarm"
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + patience(90)
         while not (journal.exists() and journal.stat().st_size > 60_000):
             assert process.poll() is None, log.read_text()
             assert time.monotonic() < deadline, "the run did not get going"

@@ -83,7 +83,7 @@ class Nodes:
         """End what is left."""
         for node in (*self.workers, self.head):
             if node.poll() is None:
-                end_tree(node)
+                end_tree(node, wait_s=0)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _start(self, name: str, *arguments: str) -> subprocess.Popen[Any]:
@@ -127,7 +127,7 @@ def nodes(environment: dict[str, str]) -> Iterator[Start]:
 
 def wait_until(what: Callable[[], Any], seconds: float, why: str) -> Any:
     """The first true value of `what`."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + patience(seconds)
     while time.monotonic() < deadline:
         if value := what():
             return value

@@ -87,7 +87,7 @@ def reachable(home: dict[str, str]) -> Iterator[Head]:
             _wait(f"{address}/api/version", environment, process, Path(log.name))
             yield Head(environment, serve_port)
         finally:
-            end_tree(process)
+            end_tree(process, wait_s=0)
 
 
 @pytest.fixture(scope="module")

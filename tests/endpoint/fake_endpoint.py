@@ -10,6 +10,7 @@ from typing import Any
 from urllib.request import urlopen
 
 from swarm.llm.engines.openai.config import OpenAIModel
+from tests.patience import patience
 
 _SERVE = """
 import json, sys
@@ -35,7 +36,7 @@ class Endpoint:
 
     def counts(self) -> dict[str, int]:
         """Distinct requests by fault."""
-        with urlopen(f"{self.url.removesuffix('/v1')}/faults", timeout=10) as answer:
+        with urlopen(f"{self.url.removesuffix('/v1')}/faults", timeout=patience(10)) as answer:
             counts: dict[str, int] = json.load(answer)
         return counts
 
@@ -56,7 +57,7 @@ def serving(options: dict[str, Any]) -> Iterator[Endpoint]:
     finally:
         process.terminate()
         try:
-            process.wait(timeout=10)
+            process.wait(timeout=patience(10))
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

@@ -9,6 +9,9 @@ from swarm.llm.engines.openai.config import OpenAIModel
 from swarm.llm.protocol import ModelReply
 from tests.endpoint.fault_table import request
 
+HANGS_S = 300.0
+"""What is not over by then hangs."""
+
 Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
@@ -73,7 +76,7 @@ def ask_many(answer: Answer, count: int, **changes: object) -> tuple[OpenAIClien
 
     async def run() -> tuple[OpenAIClient, list[ModelReply]]:
         async with raw_endpoint(answer, **changes) as (client, _):
-            return client, [(await client.complete([request(i)], 5.0))[0] for i in range(count)]
+            return client, [(await client.complete([request(i)], HANGS_S))[0] for i in range(count)]
 
     return asyncio.run(run())
 

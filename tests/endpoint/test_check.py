@@ -16,6 +16,7 @@ from swarm.llm.engines.openai.config import OpenAIModel
 from swarm.llm.engines.scripted.config import ScriptedModel
 from swarm.preflight import first_requests
 from tests.endpoint.fake_endpoint import Serve
+from tests.patience import patience
 
 
 def model(url: str, **changes: object) -> OpenAIModel:
@@ -79,9 +80,9 @@ def site(*routes: web.RouteDef) -> Iterator[str]:
     try:
         yield f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
     finally:
-        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(timeout=10)
+        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(timeout=patience(10))
         loop.call_soon_threadsafe(loop.stop)
-        thread.join(timeout=10)
+        thread.join(timeout=patience(10))
         loop.close()
 
 

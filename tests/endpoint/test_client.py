@@ -23,11 +23,11 @@ from swarm.llm.strict import strict_schema
 from swarm.simulation.traders import kept_open
 from tests.endpoint.fake_endpoint import Serve
 from tests.endpoint.fault_table import ERRORS, FINISH, REPAIRS, RULES, request
-from tests.endpoint.raw import ask_raw, chat, raw_endpoint, reply_with
+from tests.endpoint.raw import HANGS_S, ask_many, ask_raw, chat, raw_endpoint, reply_with
 from tests.patience import patience
 
 
-def ask(client: OpenAIClient, requests: Sequence[ModelRequest], deadline_s: float = 30.0) -> list[ModelReply]:
+def ask(client: OpenAIClient, requests: Sequence[ModelRequest], deadline_s: float = HANGS_S) -> list[ModelReply]:
     return asyncio.run(client.complete(requests, deadline_s))
 
 
@@ -35,14 +35,21 @@ def ask(client: OpenAIClient, requests: Sequence[ModelRequest], deadline_s: floa
 def test_every_fault_ends_as_it_should_and_is_counted_under_its_kind(serve: Serve, stream: bool) -> None:
     faults = parse_faults("all=0.9")
     endpoint = serve(faults="all=0.9", seed=5)
-    client = OpenAIClient(
-        endpoint.model(timeout_s=1.5, retries=1, max_concurrency=256, breaker_failures=1_000, stream=stream)
+    hasty, client = (
+        OpenAIClient(
+            endpoint.model(timeout_s=seconds, retries=1, max_concurrency=256, breaker_failures=1_000, stream=stream)
+        )
+        for seconds in (1.5, 600.0)
     )
     requests = [request(i) for i in range(300)]
     twin = FakeModel(5, faults)
     met = [twin.fault_of(client.bodies.of(r)) for r in requests]
     assert set(met) == {None, *FAULTS}
-    replies = ask(client, requests)
+    # Only those that nobody answers are asked by the client in haste: on a busy machine, others may take seconds, too.
+    hang = [FINISH.get(fault or "") == "timeout" for fault in met]
+    late = iter(ask(hasty, [r for r, hangs in zip(requests, hang, strict=True) if hangs], HANGS_S))
+    rest = iter(ask(client, [r for r, hangs in zip(requests, hang, strict=True) if not hangs], HANGS_S))
+    replies = [next(late if hangs else rest) for hangs in hang]
     for fault, reply in zip(met, replies, strict=True):
         assert reply.finish_reason == FINISH.get(fault or "", "stop"), (fault, reply)
         if reply.failed:
@@ -73,14 +80,20 @@ def test_retries_are_bounded(serve: Serve) -> None:
     assert client.counts["attempts"] == 4
 
 
-def test_a_pause_that_would_miss_the_deadline_is_not_waited_for(serve: Serve) -> None:
-    client = OpenAIClient(serve(faults="rate_limited_for_1_s=1").model(retries=10))
+def test_the_pause_that_an_endpoint_asks_for_is_waited_for(serve: Serve) -> None:
+    client = OpenAIClient(serve(faults="rate_limited_for_1_s=1").model(retries=1))
     started = monotonic()
-    (reply,) = ask(client, [request(1)], deadline_s=2.5)
+    (reply,) = ask(client, [request(1)])
     assert reply.finish_reason == "rate_limited"
-    # A third attempt that would begin after two pauses of a second has room on a machine that is not too busy.
-    assert client.counts["attempts"] in {2, 3}
-    assert 0.9 < monotonic() - started < patience(10)
+    assert client.counts["attempts"] == 2
+    assert monotonic() - started >= 0.9
+
+
+def test_a_pause_that_would_miss_the_deadline_is_not_waited_for() -> None:
+    limited = reply_with(b"{}", b"Retry-After: 400\r\n", b"429 Too Many Requests")
+    client, (reply,) = ask_many(limited, 1, retries=10)
+    assert reply.finish_reason == "rate_limited"
+    assert client.counts["attempts"] == 1
 
 
 @pytest.mark.parametrize("fault", ["drip", "silent", "late"])
@@ -180,13 +193,12 @@ def test_an_unknown_model_is_told_apart(serve: Serve) -> None:
 
 
 def test_an_endpoint_that_is_down_is_left_alone_and_found_again(serve: Serve) -> None:
-    client = OpenAIClient(
-        serve(faults="error_500=1").model(retries=0, breaker_failures=5, breaker_rest_s=0.2, max_concurrency=1)
-    )
+    broken = serve(faults="error_500=1")
+    client = OpenAIClient(broken.model(retries=0, breaker_failures=5, breaker_rest_s=patience(0.2), max_concurrency=1))
     requests = [request(i) for i in range(30)]
 
     async def rounds() -> list[dict[str, int]]:
-        answers = [await client.complete(requests, 10.0) for _ in range(2)]
+        answers = [await client.complete(requests, HANGS_S) for _ in range(2)]
         return [dict(Counter(str(r.finish_reason) for r in replies)) for replies in answers]
 
     first, second = asyncio.run(rounds())
@@ -196,18 +208,19 @@ def test_an_endpoint_that_is_down_is_left_alone_and_found_again(serve: Serve) ->
 
 
 def test_an_outage_costs_no_round_after_it_has_ended() -> None:
+    rest_s = patience(0.2)
     answers = iter([b"{}"] * 5 + [chat('"x"')] * 200)
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reply_with(next(answers))(reader, writer)
 
     async def run() -> list[list[str]]:
-        async with raw_endpoint(answer, breaker_failures=5, breaker_rest_s=0.2, max_concurrency=1) as (client, _):
+        async with raw_endpoint(answer, breaker_failures=5, breaker_rest_s=rest_s, max_concurrency=1) as (client, _):
             await client.open()
             requests = [request(i) for i in range(20)]
-            broken = await client.complete(requests, 5.0)
+            broken = await client.complete(requests, HANGS_S)
             # Two shards ask at once: one finds out that the endpoint is back, and the other has the good of it.
-            back = await asyncio.gather(client.complete(requests, 5.0), client.complete(requests, 5.0))
+            back = await asyncio.gather(*(client.complete(requests, HANGS_S) for _ in range(2)))
             await client.close()
             return [[r.finish_reason for r in replies] for replies in (broken, *back)]
 
@@ -302,10 +315,10 @@ def test_connections_are_kept_over_rounds_in_one_event_loop() -> None:
         async with raw_endpoint(reply_with(chat('"x"'))) as (client, connections):
             await client.open()
             for _ in range(5):
-                assert [r.finish_reason for r in await client.complete([request(1)] * 4, 5.0)] == ["stop"] * 4
+                assert [r.finish_reason for r in await client.complete([request(1)] * 4, HANGS_S)] == ["stop"] * 4
             kept = len(connections)
             await client.close()
-            await client.complete([request(1)], 5.0)
+            await client.complete([request(1)], HANGS_S)
             return kept, len(connections)
 
     kept, after = asyncio.run(run())
@@ -319,7 +332,7 @@ def test_a_client_that_is_not_open_leaves_nothing_behind_in_any_loop(serve: Serv
         assert ask(client, [request(number)])[0].finish_reason == "stop"
     with kept_open([client]) as runner:
         for number in range(3):
-            assert runner.run(client.complete([request(number)], 5.0))[0].finish_reason == "stop"
+            assert runner.run(client.complete([request(number)], HANGS_S))[0].finish_reason == "stop"
         assert ask_elsewhere(client)[0].finish_reason == "stop"
     gc.collect()  # What was left open would warn now, and a warning is an error.
 
@@ -327,7 +340,7 @@ def test_a_client_that_is_not_open_leaves_nothing_behind_in_any_loop(serve: Serv
 def ask_elsewhere(client: OpenAIClient) -> list[ModelReply]:
     loop = asyncio.new_event_loop()
     try:
-        return loop.run_until_complete(client.complete([request(9)], 5.0))
+        return loop.run_until_complete(client.complete([request(9)], HANGS_S))
     finally:
         loop.close()
 

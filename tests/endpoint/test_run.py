@@ -19,6 +19,7 @@ from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.replay import replay
 from tests.endpoint.fake_endpoint import Serve, serving
 from tests.endpoint.fault_table import ERRORS, REPAIRS
+from tests.patience import patience
 
 LOCAL = RunsOn(local=True)
 TEMPERAMENTS = ("value", "momentum", "maker", "hoarder", "panic")
@@ -46,7 +47,7 @@ class Clock:
 
 
 def config(url: str, population: int, rounds: int, deadline_s: float, **model: Any) -> RunConfig:
-    entry = {"engine": "openai", "base_url": url, "retries": 1, "timeout_s": 3.0, "max_concurrency": 256}
+    entry = {"engine": "openai", "base_url": url, "retries": 1, "timeout_s": patience(3.0), "max_concurrency": 256}
     return resolve(
         {
             "name": "faulty",
@@ -98,12 +99,13 @@ def faulty_run(population: int, rounds: int, deadline_s: float, out: Path) -> No
 
 
 def test_a_run_with_mixed_faults_ends_on_time_and_counts_them_all(tmp_path: Path) -> None:
-    faulty_run(population=200, rounds=2, deadline_s=10.0, out=tmp_path / "run")
+    faulty_run(population=200, rounds=2, deadline_s=patience(10.0), out=tmp_path / "run")
 
 
 def test_desks_on_an_endpoint_with_mixed_faults_end_on_time_and_are_counted(tmp_path: Path) -> None:
     with serving({"faults": "all=0.15", "seed": 3}) as endpoint:
-        entry = {"engine": "openai", "base_url": endpoint.url, "retries": 1, "timeout_s": 1.0}
+        entry = {"engine": "openai", "base_url": endpoint.url, "retries": 1, "timeout_s": patience(1.0)}
+        deadline_s = patience(10.0)
         run_config = resolve(
             {
                 "name": "faulty-desks",
@@ -115,11 +117,11 @@ def test_desks_on_an_endpoint_with_mixed_faults_end_on_time_and_are_counted(tmp_
                     "minds": {"desk": 1, "quant": 1},
                     "desks": [{"name": "desk", "model": "fake-value"}, {"name": "quant", "model": "fake-maker"}],
                 },
-                "budget": {"round_deadline_s": 10.0},
+                "budget": {"round_deadline_s": deadline_s},
             }
         )
         summary, clock = run(run_config, tmp_path / "run")
-    assert max(clock.durations_s) <= 1.05 * 10.0
+    assert max(clock.durations_s) <= 1.5 * deadline_s
     assert summary["trades"] > 0
     assert sum(summary["decision_errors"].values()) > 5
     faults = [kind for desk in summary["desks"].values() for kind in desk["faults"]]
@@ -132,7 +134,7 @@ def test_desks_on_an_endpoint_with_mixed_faults_end_on_time_and_are_counted(tmp_
 @pytest.mark.slow
 def test_faults_make_the_same_history_over_ray(tmp_path: Path) -> None:
     with serving({"faults": "all=0.3", "seed": 3}) as endpoint:
-        run_config = config(endpoint.url, 60, 2, 10.0)
+        run_config = config(endpoint.url, 60, 2, patience(10.0))
         local, _ = run(run_config, tmp_path / "local")
         over_ray, _ = run(run_config, tmp_path / "ray", RunsOn())
     assert over_ray["decision_errors"] == local["decision_errors"] != {}
@@ -142,13 +144,14 @@ def test_faults_make_the_same_history_over_ray(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_thousand_traders_with_mixed_faults(tmp_path: Path) -> None:
-    faulty_run(population=1_000, rounds=10, deadline_s=20.0, out=tmp_path / "run")
+    faulty_run(population=1_000, rounds=10, deadline_s=patience(20.0), out=tmp_path / "run")
 
 
 def test_an_endpoint_that_goes_down_costs_its_traders_and_no_more(serve: Serve, tmp_path: Path) -> None:
     endpoint = serve(faults="error_503=1")
     summary, _ = run(
-        config(endpoint.url, 40, 3, 5.0, breaker_failures=2, breaker_rest_s=0.2, max_concurrency=1), tmp_path / "run"
+        config(endpoint.url, 40, 3, patience(5.0), breaker_failures=2, breaker_rest_s=patience(0.2), max_concurrency=1),
+        tmp_path / "run",
     )
     errors = summary["decision_errors"]
     assert set(errors) == {"engine_server_error", "engine_circuit_open"}

@@ -198,7 +198,8 @@ def test_a_form_of_a_market_stays_out_of_other_scenarios(tmp_path: Path) -> None
     [
         ({"define": {"wise": {"mind": "counsel", "models": ["cheap", "strong"]}}}, "traders"),
         ({"define": {"wise": {"mind": "panel", "models": ["cheap", "dear"]}}}, "traders.define.wise"),
-        ({"define": {"wise": {"mind": "panel", "models": ["cheap"]}}}, "traders.define.wise.models"),
+        ({"define": {"wise": {"mind": "panel", "models": ["cheap"]}}}, "traders.define.wise.models: expected"),
+        ({"define": {"wise": {"mind": "panel"}}}, "traders.define.wise.models: this key is missing"),
         ({"define": {"cheap": {"mind": "panel", "models": ["cheap", "strong"]}}}, "traders.define.cheap"),
         ({"define": {"wise": {"models": ["cheap", "strong"]}}}, "traders.define.wise"),
         ({"minds": {"wise": 1}}, "traders.minds.wise"),

@@ -239,11 +239,14 @@ def test_only_those_are_told_of_memory_that_it_knows_something_for() -> None:
         ({"tiers": [TIERS[0], {"model": "nobody", "cents_per_1000_tokens": 1}]}, r"traders\.staffing", "nobody"),
         ({"tiers": TIERS[:1]}, r"traders\.staffing\.tiers", "2"),
         ({"tiers": [TIERS[0], TIERS[0]]}, r"traders\.staffing", "one model"),
-        ({"tiers": [TIERS[0], {"model": "dear"}]}, r"traders\.staffing\.tiers\.1\.cents_per_1000_tokens", "required"),
+        ({"tiers": [TIERS[0], {"model": "dear"}]}, r"traders\.staffing\.tiers\.1\.cents_per_1000_tokens", "missing"),
         ({"tiers": [TIERS[0], {"model": "dear", "cents_per_1000_tokens": 0}]}, r"tiers\.1\.cents_per_1000", "greater"),
         ({"weights": {"cost": -0.1, "claim": 1.0}}, r"traders\.staffing\.weights\.cost", "0"),
         ({"weights": {"cost": 0.9, "claim": 0.9}}, r"traders\.staffing\.weights", "sum to 1"),
-        ({"rounds": 0}, r"traders\.staffing\.rounds", "1"),
+        ({"weights": {"cost": 0.5, "claim": 0.1, "entropy": 0.4}}, r"traders\.staffing", "drafts"),
+        ({"weights": {"cost": 0.5, "claim": 0.1, "jury": 0.4}, "jury": False}, r"traders\.staffing", "jury"),
+        ({"tier": TIERS}, r"traders\.staffing\.tier", "tiers"),
+        ({"rounds": 0}, r"traders\.staffing\.rounds", "expected"),
     ],
 )
 def test_an_auction_that_cannot_be_is_refused_with_its_key(staffing: dict[str, Any], key: str, word: str) -> None:

@@ -3,7 +3,8 @@
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -15,8 +16,10 @@ from swarm.config_file import resolve
 from swarm.errors import ConfigError
 from swarm.llm.protocol import ModelReply, ModelRequest, TokenUsage
 from swarm.planning import compose, composed
+from swarm.report.sections.councils import councils
 from swarm.runtime.play import Played, play
 from swarm.simulation.loop import RoundOutcome
+from swarm.simulation.record import RunRecord
 from swarm.simulation.replay import replay
 from tests.playing import Outcomes
 
@@ -115,11 +118,12 @@ def played(tmp_path: Path, **council: Any) -> tuple[Played, list[RoundOutcome]]:
 
 @pytest.mark.parametrize("rule", ["majority", "weighted", "confident", "dawid_skene"])
 def test_all_members_are_asked_and_billed_and_the_run_replays(rule: str, tmp_path: Path) -> None:
-    found, rounds = played(tmp_path, rule=rule)
+    samples = 2 if rule == "confident" else 1
+    found, rounds = played(tmp_path, rule=rule, samples=samples)
     for outcome in rounds:
         turns = outcome.gathered.turns
         own = turns.take(np.array([i for i, name in enumerate(turns.mind_names) if name == "five"]))
-        assert np.bincount(own.calls.turn).tolist() == [5] * 9
+        assert np.bincount(own.calls.turn).tolist() == [5 * samples] * 9
         assert not any(outcome.gathered.decisions.errors)
     council = found.summary["councils"]["five"]
     assert (council["turns"], council["met"], council["judged"]) == (4 * 9, 4 * 9, 4 * 8)
@@ -179,7 +183,11 @@ def test_failed_members_are_missing_votes_and_all_failed_is_a_lost_turn() -> Non
         ({"members": ["m-value", "nobody"]}, "members", "nobody"),
         ({"members": ["m-value"]}, "members", "2"),
         ({"members": ["m-value", "m-value"]}, "councils", "samples"),
+        ({"members": "m-value"}, r"councils\.0\.members", "list"),
+        ({"members": ["m-value", {"model": "m-maker", "role": "boss"}]}, r"members\.1\.role", "oversight"),
+        ({"members": ["m-value", {"model": "m-maker", "weight": -1}]}, r"members\.1\.weight", "role"),
         ({"rule": "loudest"}, "rule", "majority"),
+        ({"rule": "confident"}, r"councils\.0", "samples"),
         ({"name": "m-value"}, "councils", "another"),
         ({"half_life_calls": 0}, "half_life_calls", "1"),
         ({"when": {"share_of_turns": 2}}, "share_of_turns", "1"),
@@ -223,3 +231,21 @@ def test_where_the_governor_asks_a_cheaper_model_it_decides_alone_and_is_billed(
 
 def test_plans_of_runs_have_the_models_of_their_councils() -> None:
     assert {m.name for m in compose(config()).run.models} == set(MEMBERS)
+
+
+def test_the_report_says_in_words_and_figures_who_was_right_and_how_alike_members_failed() -> None:
+    judged = {
+        "rule": "majority", "turns": 9, "judged": 9, "accuracy": 0.25, "regret_ticks": 3.0, "best_single": "a",
+        "against_best_single": [-0.125, -0.25, 0.0], "of_member": {"a": {"accuracy": 0.375, "regret_ticks": 2.0}},
+        "error_correlation": 0.5, "n_eff": 1.6, "all_wrong": 0.5, "all_wrong_if_independent": 0.2,
+        "all_wrong_ratio": [2.5, 2.0, 3.0], "same_wrong_answer": None, "same_wrong_by_chance": 0.1,
+        "failed_alike": "These minds failed alike.",
+    }  # fmt: skip
+    few = judged | {"n_eff": None, "all_wrong_ratio": [None, None, None]}
+    summary = {"councils": {"five": judged, "few": few, "idle": {"rule": "majority", "judged": 0}}}
+    _, right, _, alike = councils(cast(RunRecord, SimpleNamespace(summary=summary)))
+    assert "12.5 points less often" in right.caption
+    assert "no difference; one run is one seed" in right.caption
+    assert [row[0] for row in alike.rows] == ["five", "few"]
+    assert alike.rows[0][1:] == ("0.50", "1.60", "50.0%", "20.0%", "2.50 (2.00 to 3.00)", "cannot be told", "10.0%")
+    assert alike.rows[1][2] == alike.rows[1][5] == "cannot be told"

@@ -120,6 +120,16 @@ def test_a_mix_says_how_many_traders_each_decided_for() -> None:
     assert "about a million parameters" in text
 
 
+def test_what_holds_of_a_model_is_never_said_of_a_mind_of_several() -> None:
+    asks = {"careful": ["tiny", "dear"]}
+    _, text = deciders.notice(summary_of({"careful": 3}, {"tiny": "embedded", "dear": "scripted"}, asks=asks))
+    assert "tiny has about a million parameters" in text
+    assert "careful has" not in text
+    asks = {"five": ["a", "b"]}
+    _, text = deciders.notice(summary_of({"five": 3, "a": 1}, {"a": "embedded", "b": "embedded"}, asks=asks))
+    assert "Each of a, b has about a million parameters" in text
+
+
 def test_parts_of_a_fork_are_told_one_by_one() -> None:
     first, second = deciders.told(MIXES["a fork from models to rules"][0])
     assert first.startswith("in rounds 1 to 3 the traders were models behind vllm (a)")

@@ -127,3 +127,11 @@ def test_the_isotonic_map_of_a_textbook_case() -> None:
     fit = Isotonic.fit(np.array([0.0, 1.0, 2.0, 3.0]), np.array([0.0, 1.0, 0.0, 1.0]))
     assert fit(np.array([0.0, 1.0, 2.0, 3.0])).tolist() == [0.0, 0.5, 0.5, 1.0]
     assert expected_calibration_error(np.array([0.0, 0.5, 0.5, 1.0]), np.array([0.0, 1.0, 0.0, 1.0])) == 0.0
+
+
+def test_opposite_errors_are_worth_no_number_of_votes() -> None:
+    right = np.array([[True, False], [False, True]] * 2)
+    alike = failing_alike(np.zeros((4, 2), dtype=np.int64), right, 2, np.arange(4))
+    assert (alike.correlation, alike.all_wrong, alike.ratio) == (pytest.approx(-1), 0, 0)
+    assert np.isnan(alike.n_eff)
+    assert "covered for each other" in alike.sentence

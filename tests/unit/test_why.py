@@ -81,6 +81,52 @@ def test_a_rule_asks_no_model(tmp_path: Path) -> None:
     assert "PROMPT" not in "\n".join(lines(one))
 
 
+PANIC = {"name": "panic", "temperament": "panic", "form": "menu"}
+COUNCIL = {"name": "wise", "members": ["menu", {"model": "panic", "role": "risk"}, "panic"]}
+TINY = {"name": "tiny", "engine": "embedded", "temperament": "momentum"}
+CASCADE = {"name": "wise", "small": "tiny", "large": "menu", "price_ticks": 0.001}
+DESK = {"name": "wise", "model": "value", "role": "You are the analyst."}
+TIERS = [{"model": m, "cents_per_1000_tokens": p} for m, p in (("panic", 0.5), ("menu", 3.6))]
+
+
+@pytest.mark.parametrize(
+    ("traders", "minds", "askers", "told"),
+    [
+        (
+            {"councils": [COUNCIL]},
+            "wise",
+            {"member 1 of 3", "member 2 of 3, risk", "member 3 of 3"},
+            "the votes come to",
+        ),
+        (
+            {"cascades": [CASCADE]},
+            "wise",
+            {"the small one", "the large one"},
+            "the large model was",
+        ),
+        (
+            {"staffing": {"name": "auction", "rounds": 2, "tiers": TIERS}},
+            "auction",
+            {"a bid", "which has the work"},
+            "won",
+        ),
+        ({"desks": [DESK]}, "wise", {"step 1", "step 2"}, "step 1 called"),
+    ],
+    ids=["council", "cascade", "auction", "desk"],
+)
+def test_each_question_of_a_mind_that_asks_several_times(
+    tmp_path: Path, traders: dict[str, Any], minds: str, askers: set[str], told: str
+) -> None:
+    play(config({minds: 1}, [MENU, PANIC, VALUE, TINY], traders=traders), journals_in=tmp_path)
+    found = [explained(tmp_path, trader, round_) for trader, round_ in ((3, 3), (4, 4))]
+    calls = [call for one in found for call in one.calls]
+    assert askers <= {call.asker for call in calls}
+    assert not [call.missing for call in calls if call.missing]
+    assert all(call.answer and call.prompt for call in calls)
+    assert any(told in one.told for one in found)
+    assert f"PROMPT 1 of {len(found[0].calls)}" in "\n".join(lines(found[0])) or len(found[0].calls) == 1
+
+
 class Forged:
     """Traders whose record has other digests than their prompts."""
 

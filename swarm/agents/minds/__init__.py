@@ -3,12 +3,10 @@
 It says what every mind's name in a config stands for, so that nobody else asks what kind of mind one is.
 """
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from pydantic import ValidationError
 
 from swarm.agents.baselines import BASELINES
 from swarm.agents.config import CascadeConfig, CouncilConfig, DeskConfig, TradersConfig
@@ -17,7 +15,7 @@ from swarm.agents.plan import Definition, ShardPlan
 from swarm.coordination import staffing
 from swarm.errors import ConfigError, suggest
 from swarm.plugins import Plugins
-from swarm.schema import complaint
+from swarm.schema import checked
 
 PLUGINS = Plugins("swarm.agents.minds", "MIND", "kind of mind")
 
@@ -118,9 +116,5 @@ def thinks(plan: ShardPlan) -> "np.ndarray[Any, np.dtype[np.bool_]]":
 
 def _defined(kind: str, section: dict[str, Any], key: str) -> Definition:
     found: MindPlugin = PLUGINS.find(kind, f"{key}.mind")
-    try:
-        return Definition(kind, found.Config.model_validate_json(json.dumps(section)), key)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        where = ".".join([key, *map(str, first["loc"])])
-        raise ConfigError(where, complaint(first["msg"])) from None
+    known = ", ".join(found.Config.model_fields)
+    return Definition(kind, checked(found.Config, section, f"{key}.", f"known: {known}"), key)

@@ -6,20 +6,21 @@ nonsense is a missing bid or vote; the turn is lost only where nobody bids.
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import cast
 
 import numpy as np
 
 from swarm.agents.asking import ask
-from swarm.agents.bidding import Bidding
+from swarm.agents.bidding import Bidding, questions_of
 from swarm.agents.decision import Decision, DecisionError, Reading
 from swarm.agents.decisions import Decisions, decisions_of, read_single
 from swarm.agents.forms.menu import MenuForm, read_choice
 from swarm.agents.mind import MindPlugin, Seats, TurnBound
 from swarm.agents.plan import ShardPlan
-from swarm.agents.turns import NEVER_ASKED, Turns
+from swarm.agents.recall import Question, Recollection
+from swarm.agents.turns import NEVER_ASKED, Call, Turns
 from swarm.coordination.bids import AWARD, UNKNOWN, Award, Work, read_turn
 from swarm.coordination.staffing.auction import NAME, AuctionConfig
 from swarm.coordination.standing import default_stand
@@ -70,6 +71,15 @@ class AuctionMind:
         ]
         stand = default_stand(plan.traders.standing)
         return decisions_of(turns, readings, plan.rules.goods, plan.traders.max_gossip_chars, stand, False)
+
+    def recall(self, text: str, calls: Sequence[Call], seats: Seats) -> Recollection:
+        """Returns the questions of an auction, or the one of the model that has the work."""
+        turn = read_turn(text, len(self.tiers))
+        if isinstance(turn, Work):
+            return Recollection((Question("which has the work", turn.text, self._menu),))
+        questions = questions_of(self.config, self._menu, turn, seats)
+        won = "nobody has bid" if turn.winner == UNKNOWN else f"{self.tiers[turn.winner]} won with {turn.won.letters}"
+        return Recollection(questions, f"{won}{' when bids were refined' if turn.by_refined else ''}")
 
     def _won(self, text: str, seats: Seats, row: int) -> Reading[Decision]:
         award = _turn(text, len(self.tiers))

@@ -22,7 +22,8 @@ from swarm.agents.forms.protocol import Branches, Form
 from swarm.agents.mind import MindPlugin, Seats, TurnBound
 from swarm.agents.observation import Calibration
 from swarm.agents.plan import ShardPlan
-from swarm.agents.turns import Turns, kept_text
+from swarm.agents.recall import Question, Recollection
+from swarm.agents.turns import Call, Turns, kept_text
 from swarm.coordination.standing import default_stand
 from swarm.coordination.suspicion import suspected
 from swarm.errors import ConfigError
@@ -120,6 +121,26 @@ class CascadeMind:
             )
             order.append(own)
         return Decisions.join(parts, np.argsort(np.concatenate(order), kind="stable"))
+
+    def recall(self, text: str, calls: Sequence[Call], seats: Seats) -> Recollection:
+        """Returns the question of each sample and that to the large model, and why it was asked."""
+        turn, samples = CascadeTurn.from_text(text), self.config.samples
+        sample = [f", sample {number}" if samples > 1 else "" for number in range(1, samples + 1)]
+        questions = [
+            Question(f"the small one{which}", answer.text or answer.ended, self._small)
+            for which, answer in zip(sample, turn.small, strict=False)
+        ]
+        if turn.large is not None:
+            questions.append(Question("the large one", turn.large.text or turn.large.ended, self._large))
+        weighed = turn.weighed
+        margin = (
+            "an unknown margin" if weighed.margin_permille is None else f"a margin of {weighed.margin_permille}/1000"
+        )
+        told = (
+            f"the large model was {'not ' if turn.large is None else ''}asked ({turn.reason}): {margin}, wrong in "
+            f"{weighed.wrong_permille}/1000, {weighed.stake_ticks} pebbles at stake"
+        )
+        return Recollection(tuple(questions), told)
 
     def decision_of(self, turn: CascadeTurn, seats: Seats, row: int) -> tuple[Reading[Decision], Reading[Decision]]:
         """Returns what the small model decided in a turn, and what holds."""

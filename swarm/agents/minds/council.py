@@ -21,8 +21,9 @@ from swarm.agents.forms.menu import MenuForm, read_choice
 from swarm.agents.mind import MindPlugin, Seats, TurnBound
 from swarm.agents.observation import MembersWorth
 from swarm.agents.plan import ShardPlan
-from swarm.agents.turns import Calls, Turns
-from swarm.agents.votes import CouncilTurn, count
+from swarm.agents.recall import Question, Recollection
+from swarm.agents.turns import Call, Calls, Turns
+from swarm.agents.votes import MOST_OPTIONS, CouncilTurn, count
 from swarm.coordination.standing import default_stand
 from swarm.llm.protocol import FinishReason, ModelClient, ModelReply
 from swarm.llm.tokens import ESTIMATED
@@ -120,6 +121,24 @@ class CouncilMind:
         traders = self._plan.traders
         stand = default_stand(traders.standing)
         return decisions_of(turns, readings, self._plan.rules.goods, traders.max_gossip_chars, stand, False)
+
+    def recall(self, text: str, calls: Sequence[Call], seats: Seats) -> Recollection:
+        """Returns the question of each vote, and what the votes came to."""
+        turn = CouncilTurn.from_text(text, len(self.seats))
+        found = count(turn, self.config.rule, MOST_OPTIONS, self.overseers, self.config.abstain_permille)
+        # What a member saw in an order of its own was put down by the letters of the trader's menu.
+        questions = tuple(
+            Question(
+                f"member {member + 1} of {len(self.seats)}" + (f", {seat.role}" if seat.role else ""),
+                f"{vote} (as the trader's menu has it)" if len(vote) == 2 else vote,
+                self._forms[member],
+            )
+            for member, (seat, votes) in enumerate(zip(self.seats, turn.votes, strict=True))
+            for vote in votes
+        )
+        won = "nobody voted" if found.action is None else f"the votes come to {found.letters}"
+        ended = ", vetoed" if found.vetoed else ", in doubt" if found.abstained else ""
+        return Recollection(questions, f"{won}{ended}, counted by {self.config.rule}")
 
     def _reading(self, text: str, finish_reason: str, seats: Seats, row: int) -> Reading[Decision]:
         try:

@@ -7,20 +7,18 @@ nothing else. Who is due it does not say: a decision stands until something wake
 whatever the staffing, and standing orders are put in for whoever it leaves out; so the two are parts of their own.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
-from pydantic import ValidationError
 
 from swarm.coordination.assignment import Chosen, Int64
 from swarm.coordination.bids import Brief
 from swarm.coordination.governor import Costs, Limits, Pace
 from swarm.errors import ConfigError
 from swarm.plugins import Plugins
-from swarm.schema import StrictModel, complaint
+from swarm.schema import StrictModel, checked
 
 KEY = "traders.staffing"
 """Where a config says how a run is staffed."""
@@ -181,12 +179,7 @@ def read(given: Mapping[str, Any] | None, governed: bool) -> tuple[StaffingPlugi
             f"{plugin.name} keeps no budget, and `budget` has a limit of the run",
             "name governor, or leave out budget.run_tokens, run_usd and seconds_per_round",
         )
-    try:
-        return plugin, plugin.Config.model_validate_json(json.dumps(section))
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        wrong = ".".join((KEY, *map(str, first["loc"])))
-        raise ConfigError(wrong, complaint(first["msg"])) from None
+    return plugin, checked(plugin.Config, section, f"{KEY}.")
 
 
 def models_of(given: Mapping[str, Any] | None) -> tuple[str, ...]:

@@ -32,7 +32,7 @@ class TierConfig(StrictModel):
     model: str
     """The model's name."""
 
-    cents_per_1000_tokens: float = Field(gt=0, le=1_000_000)
+    cents_per_1000_tokens: float = Field(ge=0.001, le=1_000_000)
     """What a trader pays for prompts and replies of this tier, to the thousandth of a cent."""
 
 
@@ -94,6 +94,11 @@ class AuctionConfig(StrictModel):
         models = [tier.model for tier in self.tiers]
         if len(set(models)) < len(models):
             raise ValueError("two tiers are one model")
+        # A part that is the same for all bids would only weaken the others.
+        if self.weights and self.weights.entropy and self.drafts == 1:
+            raise ValueError("one draft has no entropy; set `drafts` to 2 or more, or `weights.entropy` to 0")
+        if self.weights and self.weights.jury and not self.jury:
+            raise ValueError("nobody judges; set `jury` to true, or `weights.jury` to 0")
         return self
 
     @property

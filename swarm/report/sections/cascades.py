@@ -21,7 +21,7 @@ def cascades(record: RunRecord) -> tuple[Table, ...]:
         tuple(
             (name, of["small"], of["large"], count(of["turns"]), count(of["escalated"]),
              f"{100 * of['escalated_share']:.1f}%", count(of["large_lost"]), count(of["no_margin"]),
-             count(of["tokens"]), f"{of['usd']:.6g}")
+             count(of["tokens"]), "not known" if of["usd"] is None else f"{of['usd']:.6g}")
             for name, of in found.items()
         ),
         words=(0, 1, 2),
@@ -48,8 +48,8 @@ def _judged(name: str, of: dict[str, Any]) -> Table:
         f"Was {name} right to ask?",
         f"In {count(of['judged'])} turns the round was cleared again with each action of the menu. Regret is what the "
         f"best action would have brought beyond what was decided. Asking {of['large']} removed {removed:.2f} ticks of "
-        f"it a turn ({low:.2f} to {high:.2f}), {verdict}. How often {of['small']} would be right was foretold with an "
-        f"error of {100 * of['calibration_error']:.1f} points.",
+        f"it a turn (95% interval over rounds {low:.2f} to {high:.2f}), {verdict}; one run is one seed. How often "
+        f"{of['small']} would be right was foretold with an error of {100 * of['calibration_error']:.1f} points.",
         ("who", "regret in ticks"),
         ((f"{of['small']} alone", f"{of['regret_small_ticks']:.2f}"), (name, f"{of['regret_ticks']:.2f}")),
     )

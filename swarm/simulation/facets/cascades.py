@@ -47,6 +47,7 @@ class Cascades:
         sections = {name: d.section for p in plans for name, d in p.shard.definitions.items()}
         self._cascades = {name: c for name, c in sections.items() if isinstance(c, CascadeConfig)}
         self._usd = {model.name: model.usd_per_million or (0.0, 0.0) for p in plans for model in p.models}
+        self._priced = {model.name for p in plans for model in p.models if model.usd_per_million is not None}
         self._counts: dict[str, Counter[str]] = {name: Counter() for name in self._cascades}
         self._reasons: dict[str, Counter[str]] = {name: Counter() for name in self._cascades}
         self._spent: dict[str, Counter[str]] = {name: Counter() for name in self._cascades}
@@ -137,7 +138,7 @@ class Cascades:
             "reasons": {str(r): self._reasons[name][str(r)] for r in Reason if r is not Reason.NONE},
             "calls": {model: spent[model] for model in (config.small, config.large)},
             "tokens": counts["tokens"],
-            "usd": round(spent["nano_usd"] / 1e9, 9),
+            "usd": round(spent["nano_usd"] / 1e9, 9) if {config.small, config.large} <= self._priced else None,
             "judged": len(judged),
         }
         if not judged:

@@ -4,18 +4,15 @@
 was, `RecordedParty` does again what it did.
 """
 
-import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pydantic import ValidationError
-
 from swarm.errors import ConfigError
 from swarm.market.ledger import ROAD
 from swarm.plugins import Plugins
-from swarm.schema import StrictModel, complaint
+from swarm.schema import StrictModel, checked
 from swarm.simulation.entries import Acted
 from swarm.simulation.party import Act, Party, RecordedParty, RoundView
 
@@ -48,13 +45,8 @@ def read(sections: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, PartyPlug
             raise ConfigError(key, "expected 1 to 40 small letters, digits, `-` or `_`, and no name of the house")
         options = dict(given)
         plugin: PartyPlugin = PLUGINS.find(str(options.pop("party", "")), f"{key}.party")
-        try:
-            # As JSON, since a strict model takes a list for a tuple only there.
-            section = plugin.Config.model_validate_json(json.dumps(options))
-        except ValidationError as error:
-            first = error.errors()[0]
-            wrong = ".".join((key, *map(str, first["loc"])))
-            raise ConfigError(wrong, complaint(first["msg"]), f"these are the keys of a {plugin.name}") from None
+        known = ", ".join(plugin.Config.model_fields)
+        section = checked(plugin.Config, options, f"{key}.", f"known: {known}")
         found.append((name, plugin, section))
     return found
 

@@ -1,0 +1,69 @@
+"""Queries over a run: those of the page run, tables made in a replay agree with the others, mistakes are named."""
+
+import json
+import re
+from pathlib import Path
+
+import polars as pl
+import pytest
+from typer.testing import CliRunner
+
+from swarm.cli import app
+from swarm.config_file import resolve
+from swarm.errors import ConfigError
+from swarm.planning import composed
+from swarm.runtime.ports import RunsOn
+from swarm.runtime.run import Session
+from swarm.simulation.folder import RunFolder
+from swarm.simulation.traces import TABLES, queried, traces
+
+PAGE = Path(__file__).parents[2] / "docs" / "queries.md"
+QUERIES = re.findall(r"```sql\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+ROUNDS = 3
+CONFIG = {
+    "seed": 5,
+    "rounds": ROUNDS,
+    "population": 10,
+    "models": [{"name": "value", "temperament": "value", "fault_rate": 0.3}],
+    "traders": {"minds": {"value": 2, "zip": 1}},
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    made = RunFolder(tmp_path_factory.mktemp("runs") / "run")
+    Session(RunsOn(local=True), made).execute(resolve(CONFIG))
+    return made
+
+
+def test_each_query_of_the_page_runs(folder: RunFolder) -> None:
+    assert len(QUERIES) > 9
+    for sql in QUERIES:
+        assert queried(folder, composed, sql).columns, sql
+
+
+def test_the_tables_of_a_replay_agree_with_those_of_the_folder(folder: RunFolder) -> None:
+    made, tables = traces(folder.journals, composed, frozenset(TABLES)), folder.read_record().tables
+    calls = made["calls"]
+    assert calls["missing"].null_count() == calls.height > 0
+    assert calls["prompt"].null_count() == 0
+    assert calls["prompt_tokens"].sum() == tables["decisions"]["prompt_tokens"].sum()
+    refused = made["orders"].filter(pl.col("refused").is_not_null())
+    assert refused.height == sum(folder.read_record().summary["order_rejections"].values())
+    # The last round's lines are heard by nobody, so that the summary does not count them.
+    heard = made["messages"].filter(pl.col("round") < ROUNDS)
+    assert heard.height == folder.read_record().summary["messages"]["said"]
+
+
+def test_a_wrong_query_is_told_in_a_line_with_the_tables(folder: RunFolder) -> None:
+    for sql in ("SELECT * FROM nothing", "SELEC", "SELECT nope FROM trades"):
+        with pytest.raises(ConfigError, match="tables of this run: calls") as error:
+            queried(folder, composed, sql)
+        assert error.value.key == "SQL"
+
+
+def test_the_command_prints_a_table_or_json(folder: RunFolder) -> None:
+    asked = ["query", str(folder.path), "SELECT COUNT(*) AS n FROM trades"]
+    told = CliRunner().invoke(app, asked).output
+    (row,) = json.loads(CliRunner().invoke(app, [*asked, "--json"]).output)
+    assert told.split() == ["n", str(row["n"])]
