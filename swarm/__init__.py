@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING, Any
 from swarm.version import __version__
 
 if TYPE_CHECKING:
-    from swarm.api import Progress, Result, Table, fork, load, play, replay, resume, run
+    from swarm.api import Progress, Result, Table, fork, load, play, replay, resume, run, sweep
     from swarm.errors import SwarmError
+    from swarm.experiments.sweep import Swept
 
 __all__ = [
     "Progress",
     "Result",
     "SwarmError",
+    "Swept",
     "Table",
     "__version__",
     "fork",
@@ -29,6 +31,7 @@ __all__ = [
     "replay",
     "resume",
     "run",
+    "sweep",
 ]
 
 

@@ -1,4 +1,4 @@
-"""The Python API: run, go on with, replay, fork and play runs, with typed results; `swarm` exports what is public here.
+"""The Python API: run, resume, replay, fork, play and sweep, with typed results; `swarm` exports what is public here.
 
 It does what the command line does, without a terminal: nothing is printed, and errors are `swarm.errors.SwarmError`.
 """
@@ -8,7 +8,7 @@ import copy
 import json
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,6 +18,10 @@ import polars as pl
 from swarm import config_file, planning, trust
 from swarm.config import RunConfig
 from swarm.errors import ConfigError, OutputError, ReplayMismatch
+from swarm.experiments import variants
+from swarm.experiments.plan import plan
+from swarm.experiments.sweep import Swept, nobody
+from swarm.experiments.sweep import sweep as do_sweep
 from swarm.runtime.fork import fork as begin_fork
 from swarm.runtime.play import play as play_config
 from swarm.runtime.ports import RunsOn
@@ -29,6 +33,9 @@ from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.plan import RunPlan
 from swarm.simulation.record import RunRecord
 from swarm.simulation.replay import replay as replay_journals
+from swarm.simulation.traces import queried
+from swarm.simulation.why import Explained
+from swarm.simulation.why import why as explain
 from swarm.simulation.world_record import WorldRecorder
 
 T = TypeVar("T")
@@ -80,6 +87,27 @@ class Result:
     def journal_sha256(self) -> str:
         """The hash that stands for the entire history."""
         return str(self.summary["journal_sha256"])
+
+    def why(self, trader: int, round: int) -> tuple[Explained, ...]:
+        """Returns what a trader saw, said and did in a round, and what else it might have had, for each of its markets.
+
+        OutputError where nothing was written: the journal has what is to be told.
+        """
+        journals = self._kept().journals
+        return tuple(_apart(lambda: explain(journals, planning.composed, trader, round)))
+
+    def query(self, sql: str) -> Table:
+        """Returns what a query in polars' SQL comes to; `calls`, `orders` and `messages` are made in a replay.
+
+        OutputError where nothing was written.
+        """
+        folder = self._kept()
+        return Table(_apart(lambda: queried(folder, planning.composed, sql)))
+
+    def _kept(self) -> RunFolder:
+        if self.folder is None:
+            raise OutputError("this run has no folder; `swarm.run` writes one, `swarm.play` does not")
+        return RunFolder(self.folder)
 
     def __repr__(self) -> str:
         where = f" in {self.folder}" if self.folder else ""
@@ -214,6 +242,35 @@ def play(
     watchers = (_Told(progress),) if progress else ()
     played = _apart(lambda: play_config(loaded, *watchers, stop=stop or _never))
     return _of_record(None, played.record, played.rounds == loaded.rounds)
+
+
+def sweep(
+    config: ConfigLike,
+    *,
+    seeds: Iterable[int],
+    vary: Mapping[str, Sequence[Any]] | None = None,
+    changes: Changes | None = None,
+    out: Path | str | None = None,
+    jobs: int | None = None,
+    measures: Sequence[str] = (),
+    progress: Callable[[int, int, str], object] | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> Swept:
+    """Runs a config under each seed and combination of values, several runs side by side, and compares the variants.
+
+    Again, it goes on where it was stopped. Runs have processes of their own, so a script calls it below
+    `if __name__ == "__main__":`. `progress` is told how many runs are done, how many there are, and which ended.
+    """
+    _must_be_callable(progress=progress, stop=stop)
+    data = load(config, changes=changes).record()
+    experiment = plan(data, variants.crossed(variants.of_values(vary or {})), tuple(dict.fromkeys(seeds)))
+    # Who calls this wrote the config, and so trusts it.
+    for loaded in experiment.configs():
+        trust.check_key_hosts(loaded, trust.key_hosts())
+        trust.remember(trust.demands(loaded))
+    folder = Path(out) if out is not None else None
+    told = progress or nobody
+    return do_sweep(experiment, folder, jobs=jobs, measures=measures, told=told, stop=stop or _never)
 
 
 def _must_be_trusted(folder: RunFolder, trusted: bool) -> None:

@@ -127,6 +127,7 @@ def test_all_members_are_asked_and_billed_and_the_run_replays(rule: str, tmp_pat
         assert not any(outcome.gathered.decisions.errors)
     council = found.summary["councils"]["five"]
     assert (council["turns"], council["met"], council["judged"]) == (4 * 9, 4 * 9, 4 * 8)
+    assert (council["failed"], council["missing_votes"]) == (0, 0)
     assert set(council["of_member"]) == set(MEMBERS)
     assert found.tables["votes"].height == 4 * 8 * 5
 

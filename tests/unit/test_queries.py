@@ -8,9 +8,10 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner
 
+import swarm
 from swarm.cli import app
 from swarm.config_file import resolve
-from swarm.errors import ConfigError
+from swarm.errors import ConfigError, OutputError
 from swarm.planning import composed
 from swarm.runtime.ports import RunsOn
 from swarm.runtime.run import Session
@@ -67,3 +68,11 @@ def test_the_command_prints_a_table_or_json(folder: RunFolder) -> None:
     told = CliRunner().invoke(app, asked).output
     (row,) = json.loads(CliRunner().invoke(app, [*asked, "--json"]).output)
     assert told.split() == ["n", str(row["n"])]
+
+
+def test_a_run_without_a_folder_says_so() -> None:
+    played = swarm.play(CONFIG)
+    with pytest.raises(OutputError, match="folder"):
+        played.why(3, 2)
+    with pytest.raises(OutputError, match="folder"):
+        played.query("SELECT * FROM trades")

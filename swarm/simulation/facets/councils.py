@@ -34,6 +34,12 @@ _SCHEMA: dict[str, Any] = {
     "best_ticks": pl.Int64,
 }
 
+COUNTED = (
+    "turns", "met", "unanimous", "one_followed", "vetoed", "abstained", "nobody_voted", "missing_votes", "failed",
+    "judged_not_kept",
+)  # fmt: skip
+"""What is counted of a council's turns, all of it told also where it is none."""
+
 
 class Councils:
     """The table `votes`, of judged turns, and counts of all turns."""
@@ -108,7 +114,11 @@ class Councils:
     def _summed(self, name: str) -> dict[str, Any]:
         config, judged = self._councils[name], self._judged[name]
         names = [_member(config, m) for m in range(len(config.seats))]
-        found: dict[str, Any] = {"rule": config.rule, "members": names, **dict(sorted(self._counts[name].items()))}
+        found: dict[str, Any] = {
+            "rule": config.rule,
+            "members": names,
+            **{key: self._counts[name][key] for key in COUNTED},
+        }
         if not judged:
             return {**found, "judged": 0}
         # [turns, members], and [turns] for the council and for the best action of the menu.
