@@ -224,12 +224,11 @@ def test_a_sound_engine_makes_no_errors_and_a_faulty_one_all_kinds_which_the_run
 
 
 def test_the_fault_rate_is_the_share_of_replies_that_are_spoilt() -> None:
-    spoilt = 0
     config = ScriptedModel(name="m", temperament="value", fault_rate=0.2)
-    for seed in range(0, 2**63, 2**63 // 1_000):
-        request = ModelRequest((Message("user", prompt()),), SCHEMA, 200, seed)
-        spoilt += replies(config, request)[0].text != answer("value", prompt(), seed, SCHEMA)
-    assert 160 < spoilt < 240
+    said, seeds = prompt(), range(0, 2**63, 2**63 // 1_000)
+    found = replies(config, *(ModelRequest((Message("user", said),), SCHEMA, 200, seed) for seed in seeds))
+    sound = [answer("value", said, seed, SCHEMA) for seed in seeds]
+    assert 160 < sum(reply.text != text for reply, text in zip(found, sound, strict=True)) < 240
 
 
 def test_a_reply_that_is_too_long_is_cut_off_and_counted() -> None:

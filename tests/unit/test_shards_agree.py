@@ -22,7 +22,7 @@ from tests.playing import SplitTraders
 TRADERS = 43
 CONFIG = {
     "seed": 11,
-    "rounds": 10,
+    "rounds": 6,
     "population": TRADERS,
     "models": [
         {"name": "value", "temperament": "value"},
@@ -51,7 +51,7 @@ def split(shards: int, backwards: bool) -> tuple[str, list[Gathered]]:
     return sha256, made[0].rounds
 
 
-@pytest.mark.parametrize(("shards", "backwards"), [(8, False), (8, True), (TRADERS, True)])
+@pytest.mark.parametrize(("shards", "backwards"), [(8, True), (TRADERS, False)])
 def test_a_run_does_not_depend_on_how_its_traders_are_spread(shards: int, backwards: bool) -> None:
     (sha256, together), (other, rounds) = split(1, False), split(shards, backwards)
     assert sha256 == other
