@@ -17,6 +17,7 @@ from swarm.bench.form import Result
 from swarm.bench.runs import TEMPERAMENTS
 from swarm.config import RunConfig
 from swarm.config_file import resolve
+from swarm.experiments.statistics import interval
 from swarm.market.events import Trades
 from swarm.preflight import Narrator
 from swarm.runtime.play import play
@@ -24,7 +25,7 @@ from swarm.scenarios.double_auction import DoubleAuction
 from swarm.scenarios.protocol import MarketState
 from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.plan import RunPlan
-from swarm.training.evaluate import economy_config, interval, surplus
+from swarm.training.evaluate import economy_config, surplus
 
 SEEDS = 20
 SCENARIOS = ("wood", "double_auction")
@@ -83,6 +84,7 @@ class _Kept:
 
 def gained_ticks(seen: Observation, trades: Trades) -> Int64:
     """Returns [traders] ticks gained in a round, at the worths shown; a lot bought beyond the need is worth nothing."""
+    # [traders, goods] lots, and [traders] ticks of money that changed hands.
     barter = seen.private.bartering
     bought, sold = np.zeros_like(barter.need), np.zeros_like(barter.need)
     money = np.zeros(len(barter.need), dtype=np.int64)
@@ -135,6 +137,7 @@ def _config(scenario: str, minds: dict[str, int], seed: int, model: Path | None)
 
 def _paired(name: str, these: np.ndarray, those: list[float], unit: str, aim: float | None) -> Result:
     differences = these - np.array(those)
+    # Paired by seed: the same worths and shocks, so that luck in them cancels out.
     middle, half = interval(differences)
     words = "holds zero, so it is none" if abs(middle) <= half else "does not hold zero"
     note = (

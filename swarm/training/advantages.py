@@ -134,6 +134,7 @@ class Advantages:
         # Who is judged is drawn, since clearing a round ten times over costs more than deciding it.
         drawn = draw(plan.seed, "advantages", outcome.round, turns.trader[rows])
         rows = np.sort(rows[np.argsort(drawn, kind="stable")][: self._per_round])
+        # Rows of what was shown are by trader, rows of turns by who has answered.
         row_of = {trader: i for i, trader in enumerate(basis.seen.private.trader.tolist())}
         again = basis.counterfactual(plan)
         digest = PromptDigest(form.system(), form.shared(basis.seen.public))
@@ -152,6 +153,7 @@ class Advantages:
 
 def _menu_turns(plan: RunPlan, turns: Turns, models: frozenset[str] | None) -> Int64:
     """Returns the turns that one call of one model, of `models` where given, answered with a menu's letters."""
+    # A mind of several calls has no one prompt that its letters answer.
     kinds = [plan.shard.definitions[name].section for name in turns.minds]
     single = np.array([isinstance(kind, ModelMindConfig) for kind in kinds], dtype=np.bool_)
     called = np.bincount(turns.calls.turn, minlength=len(turns)) == 1

@@ -47,6 +47,7 @@ def distil(
 
     if not runs and not wanted.markets:
         raise ConfigError("swarm distil", "expected runs to learn from, or --markets", "name folders of `swarm run`")
+    # Time is for judging and schooling together; what it does not suffice for is counted.
     until = monotonic() + 60 * wanted.minutes
     left_out: Counter[str] = Counter()
     settings: list[RunConfig] = []
@@ -71,6 +72,7 @@ def distil(
             tell(f"stage {stage + 1}: {len(own)} turns of the student judged")
             left_out += own.left_out
             parts.append(own.corpus())
+        # The same rounds stay held out from stage to stage only where nothing was added; a stage is marked on its own.
         everything = Judged.join(parts)
         examined = held_out(everything, HELD_OUT, wanted.seed)
         taught, shares = to_learn(taken(everything, ~examined), wanted)
@@ -136,6 +138,7 @@ def _own_states(model: Path, settings: Sequence[RunConfig], stage: int, wanted: 
 
 def among(config: RunConfig, model: Path, stage: int) -> RunConfig:
     """Returns a run's config under another seed, with the student in the place of half of its traders."""
+    # Half of all traders: its own states are met among those that it learned from.
     record = config.model_dump(mode="json", exclude_unset=True)
     weights = dict(record.get("traders", {}).get("minds") or {m["name"]: 1 for m in record["models"]})
     record["models"] = [*record["models"], {"name": MINE, "engine": "embedded", "path": str(model)}]

@@ -28,7 +28,7 @@ def kept(judged: Judged, margin_ticks: int, seed: int) -> Bool:
     best = np.where(lawful(judged), judged.gains, np.iinfo(np.int32).min).max(1)
     clear, passing = best >= margin_ticks, best <= 0
     optimal = float(passing.mean()) if len(best) else 0.0
-    # passes / (passes + clear) = optimal
+    # Solved for the passes: passes / (passes + clear) = optimal.
     wanted = round(optimal * int(clear.sum()) / max(1.0 - optimal, 1e-9))
     drawn = np.random.default_rng(seed).permutation(np.flatnonzero(passing))[:wanted]
     found: Bool = clear.copy()
@@ -39,6 +39,7 @@ def kept(judged: Judged, margin_ticks: int, seed: int) -> Bool:
 def targets(judged: Judged, temperature_ticks: float) -> Float32:
     """Returns [prompts, MENU_ROWS] shares of each action: a softmax of the gains, so that near ties share."""
     gains = np.where(lawful(judged), judged.gains.astype(np.float64), -np.inf)
+    # The best is taken off first, so that no exponent overflows; unlawful letters come to 0.
     raised = np.exp((gains - gains.max(1, keepdims=True)) / temperature_ticks)
     shares: Float32 = (raised / raised.sum(1, keepdims=True)).astype(np.float32)
     return shares
@@ -72,6 +73,7 @@ def to_learn(judged: Judged, wanted: Distilling) -> tuple[Judged, Float32]:
 
 def taken(judged: Judged, mask: Bool, without_gains: bool = False) -> Judged:
     """Returns some of the turns, with the rounds that they are of numbered anew."""
+    # Every column but the public one has a row for each turn.
     columns = {f.name: getattr(judged, f.name)[mask] for f in fields(judged) if f.name != "public"}
     rounds, columns["round_of"] = np.unique(columns["round_of"], return_inverse=True)
     columns["round_of"] = columns["round_of"].astype(np.int32)
@@ -93,6 +95,7 @@ def marks(judged: Judged, actions: npt.NDArray[np.int64]) -> dict[str, float]:
 
     In ticks a turn; `passes` and `passes_optimal` are shares of turns.
     """
+    # A menu may hold nothing that beats passing, whose gain is 0; letters that it lacks do not count.
     rows = np.arange(len(judged))
     best = np.where(lawful(judged), judged.gains, np.iinfo(np.int32).min).max(1)
     return {

@@ -120,6 +120,7 @@ def _regret(letters: Tensor, taught: Judged, targets: np.ndarray, rows: np.ndarr
     best = gains.max(-1, keepdim=True).values
     regret = ((best - gains) / schooling.most_ticks).clamp(0.0, 1.0)
     expected = (log_shares.exp() * regret.masked_fill(~lawful, 0.0)).sum(-1)
+    # [rounds, prompts]: what is learnt even where the student is sure of something else, and its regret hardly moves.
     wanted = torch.from_numpy(targets[rows].astype(np.float32))
     crossed = -(wanted * log_shares.masked_fill(~lawful, 0.0)).sum(-1)
     return (expected + schooling.sharpness * crossed).mean()
