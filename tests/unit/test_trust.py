@@ -59,7 +59,7 @@ def test_all_that_reaches_beyond_this_machine_is_told() -> None:
 
 def test_a_demand_is_asked_for_once_and_any_other_again(home: Path) -> None:
     wanted = trust.demands(resolve(config(api_key_env="KEY")))
-    with pytest.raises(TrustError, match="--trust") as refused:
+    with pytest.raises(TrustError, match="trusted=True") as refused:
         trust.must_be_trusted(Path("run"), wanted, False)
     assert "KEY" in str(refused.value)
     assert ELSEWHERE in str(refused.value)
