@@ -3,20 +3,45 @@
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from swarm.errors import ConfigError, OutputError
 from swarm.llm.engines.llama.config import NoFileError, located
 from swarm.llm.engines.llama.gguf import NotGgufError, read_header
-from swarm.training.recipe import JudgeRecipe, Recipe, Tell
+from swarm.llm.entry import Temperament
+from swarm.training.recipe import Distilling, JudgeRecipe, Labels, Recipe, Tell
 
 
 def train_models(out: Path, recipe: Recipe, tell: Tell) -> dict[str, Any]:
     """Trains the five models into the folder `out` and returns the record of it; ConfigError where torch is missing."""
-    _prepare("swarm train", ("torch", "onnx"), out)
+    _prepare("swarm train", out)
     from swarm.training.train import train
 
     return train(out, recipe, tell)
+
+
+def distil_student(
+    runs: Sequence[Path], out: Path, wanted: Distilling, examples: Path | None, tell: Tell
+) -> dict[str, Any]:
+    """Makes a student from runs into the folder `out` and returns the record of it.
+
+    ConfigError where torch is missing, or no embedded model has the name of the base.
+    """
+    if wanted.base not in get_args(Temperament):
+        raise ConfigError("--base", f"expected one of {', '.join(get_args(Temperament))}, got {wanted.base!r}")
+    _prepare("swarm distil", out)
+    from swarm.training.distil import distil
+
+    return distil(runs, out, wanted, tell, examples)
+
+
+def labels_named(name: str) -> Labels:
+    """Returns the kind of labels of this name; ConfigError says which there are."""
+    for known in get_args(Labels):
+        if name == known:
+            found: Labels = known
+            return found
+    raise ConfigError("--labels", f"expected one of {', '.join(get_args(Labels))}, got {name!r}")
 
 
 def train_judge(base: str, out: Path, recipe: JudgeRecipe, tell: Tell) -> dict[str, Any]:
@@ -35,13 +60,13 @@ def train_judge(base: str, out: Path, recipe: JudgeRecipe, tell: Tell) -> dict[s
     # Layers have other names in other architectures, and an adapter is written by them.
     if architecture != "llama":
         raise ConfigError("--base", f"expected a model of the architecture llama, got {architecture!r}", "name another")
-    _prepare("swarm train-judge", ("torch", "transformers", "peft", "gguf"), out)
+    _prepare("swarm train-judge", out, ("torch", "transformers", "peft", "gguf"))
     from swarm.training.judge import train
 
     return train(file, out, recipe, tell)
 
 
-def _prepare(command: str, packages: Sequence[str], out: Path) -> None:
+def _prepare(command: str, out: Path, packages: Sequence[str] = ("torch", "onnx")) -> None:
     missing = [package for package in packages if find_spec(package) is None]
     if missing:
         raise ConfigError(
