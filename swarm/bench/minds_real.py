@@ -61,7 +61,7 @@ def at_hand(adapter: Path | None = None) -> list[Mind]:
         Mind(RULE, "a rule: the action that is expected to bring most", RULE_MODEL),
         Mind(BY_LOT, "chance, from the same menus", {**RULE_MODEL, "name": BY_LOT}, by_lot=True),
     ]
-    for temperament in TEMPERAMENTS:
+    for temperament in (*TEMPERAMENTS, "profit"):
         name = f"tiny-{temperament}"
         entry = {"name": name, "engine": "embedded", "temperament": temperament}
         minds.append(Mind(name, "a tiny model of this project, by menu", entry))

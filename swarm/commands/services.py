@@ -27,7 +27,7 @@ def train(
 ) -> None:
     """Train the five embedded models anew, on the choices of rules over simulated markets; half an hour on four cores.
 
-    It needs torch: pip install '.[train]' in a clone of the project. The weights that travel with the code came of
+    It needs the extra `train`, installed in a clone of the project. The weights that travel with the code came of
     --seed 1.
     """
     # torch takes seconds to import, and is not installed with the rest.
@@ -54,8 +54,8 @@ def train_judge(
 ) -> None:
     """Train an adapter (LoRA) with which a language model judges offers as the value rule does, on one core.
 
-    It needs torch, transformers, peft and gguf: pip install '.[train]' in a clone of the project. It writes the adapter
-    every 60 menus, so that a training that is ended early leaves one.
+    It needs the extra `train`, installed in a clone of the project. It writes the adapter every 60
+    menus, so that a training that is ended early leaves one.
     """
     # As above: none of what it needs is installed with the rest.
     from swarm.training.launch import train_judge
@@ -95,7 +95,7 @@ def distil(
     """Make a tiny model from runs: learn what would have brought most at each turn, with all others as they were.
 
     Each round is cleared again for each action of a menu, so that what it would have brought is exact. Then the student
-    plays in the same settings, its own turns are judged, and it learns again. It needs torch: pip install '.[train]'.
+    plays in the same settings, its own turns are judged, and it learns again. It needs the extra `train`.
     Use it with --set 'models=[{name: mine, engine: embedded, path: my-mind}]'.
     """
     # torch takes seconds to import, and is not installed with the rest.
