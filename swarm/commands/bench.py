@@ -1,6 +1,7 @@
 """Commands that measure on this machine; each benchmark lies in `swarm.bench` and is imported when it is asked for."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -128,6 +129,20 @@ def bench_cascade(json_path: JsonPath = None) -> None:
     from swarm.bench import cascade as cascade_bench
 
     _bench("cascade", cascade_bench.measure, json_path)
+
+
+@app.command(name="student")
+def bench_student(
+    json_path: JsonPath = None,
+    model: Annotated[
+        Path | None, typer.Option("--model", metavar="DIR", help="A student of your own; else the model `profit`.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=2, max=100, metavar="N", help="Paired seeds.")] = 20,
+) -> None:
+    """A student beside the population that it learned from, in markets that no training has seen; ten minutes."""
+    from swarm.bench import student as student_bench
+
+    _bench("student", partial(student_bench.measure, model=model, seeds=seeds), json_path)
 
 
 @app.command(name="council")

@@ -40,6 +40,53 @@ def train(
     out.say(f"weights {directory}")
 
 
+@app.command()
+def distil(
+    runs: Annotated[
+        list[Path] | None, typer.Argument(metavar="RUN...", help="Folders of runs whose models answered from menus.")
+    ] = None,
+    directory: Annotated[
+        Path, typer.Option("--out", metavar="DIR", help="A folder for the student and the record of it.")
+    ] = Path("my-mind"),
+    markets: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Learn from so many drawn markets of the embedded models, too.")
+    ] = 0,
+    base: Annotated[str, typer.Option(metavar="NAME", help="The embedded model that the student begins as.")] = "value",
+    labels: Annotated[
+        str, typer.Option(metavar="KIND", help="advantages; for comparison: chosen (all that was done), random.")
+    ] = "advantages",
+    minutes: Annotated[
+        float, typer.Option(min=0.1, metavar="M", help="Stop judging and schooling after so many.")
+    ] = 60.0,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="What is drawn, is drawn from this.")] = 1,
+    examples: Annotated[
+        Path | None,
+        typer.Option("--examples", metavar="FILE", help="Write the examples as JSON lines of a conversation, too."),
+    ] = None,
+) -> None:
+    """Make a tiny model from runs: learn what would have brought most at each turn, with all others as they were.
+
+    Each round is cleared again for each action of a menu, so that what it would have brought is exact. Then the student
+    plays in the same settings, its own turns are judged, and it learns again. It needs torch: pip install '.[train]'.
+    Use it with --set 'models=[{name: mine, engine: embedded, path: my-mind}]'.
+    """
+    # torch takes seconds to import, and is not installed with the rest.
+    from swarm.training.launch import distil_student, labels_named
+    from swarm.training.recipe import Distilling
+
+    wanted = Distilling(minutes=minutes, markets=markets, base=base, labels=labels_named(labels), seed=seed)
+    record = distil_student(runs or [], directory, wanted, examples, out.print)
+    # The last schooling is the student's; what was left out is said by reason, so that nothing is lost silently.
+    last = record["stages"][-1]
+    out.say(
+        f"on rounds held out: {last['gain_ticks']} ticks a turn, where {last['taken_ticks']} were made "
+        f"and {last['best_ticks']} could be"
+    )
+    for reason, turns in record["left_out"].items():
+        out.say(f"left out: {turns} {reason}")
+    out.say(f"student {directory}")
+
+
 @app.command(name="fake-model")
 def fake_model(
     host: Annotated[str, typer.Option(metavar="HOST", help="Address to listen on.")] = "127.0.0.1",

@@ -6,7 +6,9 @@ digest is the journalled one. This module knows no network.
 """
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -45,10 +47,10 @@ class Judged(Corpus):
 
 @dataclass(frozen=True, slots=True)
 class _Example:
-    """One turn: its prompt's two parts, its menu, the letters that were answered, and the ticks by action."""
+    """One turn: its prompt's two messages, its menu, the letters that were answered, and the ticks by action."""
 
-    public: str
-    private: str
+    system: str
+    shown: str
     menu: Menu
     letters: str
     gains: tuple[int, ...]
@@ -75,6 +77,18 @@ class Advantages:
         for own in outcome.of or (outcome,):
             self._judge(own)
 
+    def conversations(self, margin_ticks: int) -> Iterator[dict[str, Any]]:
+        """Yields clear turns as conversations that end in the best answer; what was said stays as it was said."""
+        for one in self._examples:
+            best = int(np.argmax(one.gains))
+            if 0 < one.gains[best] < margin_ticks:
+                continue
+            roles = {"system": one.system, "user": one.shown, "assistant": LETTERS[best] + one.letters[1]}
+            yield {
+                "messages": [{"role": role, "content": content} for role, content in roles.items()],
+                "advantage_ticks": one.gains[best],
+            }
+
     def corpus(self) -> Judged:
         """Returns the columns of all that was judged, numbered from the first public part on."""
         # Lines of what is the same for a round's traders are kept once; letters are [best, said, taken].
@@ -86,8 +100,9 @@ class Advantages:
         letters = np.zeros((3, n), dtype=np.int16)
         round_of = np.zeros(n, dtype=np.int32)
         for i, one in enumerate(self._examples):
-            round_of[i] = publics.setdefault(one.public, len(publics))
-            lines = tokenizer.encode(one.private, tokenizer.market_goods(one.public))
+            shared, own = tokenizer.split_prompt(one.shown)
+            round_of[i] = publics.setdefault(shared, len(publics))
+            lines = tokenizer.encode(own, tokenizer.market_goods(shared))
             private[i] = tokenizer.grid(lines.rows, PRIVATE_LINES)
             actions = one.menu.actions
             figures[i, : len(actions)] = [
@@ -119,6 +134,7 @@ class Advantages:
         # Who is judged is drawn, since clearing a round ten times over costs more than deciding it.
         drawn = draw(plan.seed, "advantages", outcome.round, turns.trader[rows])
         rows = np.sort(rows[np.argsort(drawn, kind="stable")][: self._per_round])
+        # Rows of what was shown are by trader, rows of turns by who has answered.
         row_of = {trader: i for i, trader in enumerate(basis.seen.private.trader.tolist())}
         again = basis.counterfactual(plan)
         digest = PromptDigest(form.system(), form.shared(basis.seen.public))
@@ -132,11 +148,12 @@ class Advantages:
                 continue
             trader = int(turns.trader[turn])
             gains = tuple(realised_ticks(again, trader, action, basis.seen, row) for action in menu.actions)
-            self._examples.append(_Example(*tokenizer.split_prompt(shown), menu, letters, gains))
+            self._examples.append(_Example(form.system(), shown, menu, letters, gains))
 
 
 def _menu_turns(plan: RunPlan, turns: Turns, models: frozenset[str] | None) -> Int64:
     """Returns the turns that one call of one model, of `models` where given, answered with a menu's letters."""
+    # A mind of several calls has no one prompt that its letters answer.
     kinds = [plan.shard.definitions[name].section for name in turns.minds]
     single = np.array([isinstance(kind, ModelMindConfig) for kind in kinds], dtype=np.bool_)
     called = np.bincount(turns.calls.turn, minlength=len(turns)) == 1

@@ -1,12 +1,13 @@
-"""Owns what a training is asked for: how long, on how much, at which rates. It knows neither torch nor the network."""
+"""What a training is asked for: how long, on how much, at which rates. It knows neither torch nor the network."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """The length and the matter of a training; the same recipe on the same machine gives the same models."""
+    """How long and on what to train; the same recipe on the same machine gives the same models."""
 
     seed: int = 1
     markets: int = 600
@@ -19,6 +20,46 @@ class Recipe:
     own_rate: float = 8e-4
     workers: int = 3
     """Processes of one thread each; threads of one process would mostly wait for each other in so small a network."""
+
+
+Labels = Literal["advantages", "chosen", "random"]
+
+
+@dataclass(frozen=True, slots=True)
+class Distilling:
+    """How a student is made from runs."""
+
+    minutes: float = 60.0
+    """Minutes after which no further turn is judged and no further step is taken."""
+
+    markets: int = 0
+    """Drawn markets of the five embedded models to learn from, beside the runs that are named."""
+
+    base: str = "value"
+    """The embedded model that the student begins as."""
+
+    labels: Labels = "advantages"
+    """What is learnt: what would have brought most; or, for comparison, what was done, in all turns or in some."""
+
+    relabelled: int = 2
+    """Times that the student then plays in the same settings, and its own states are judged."""
+
+    turns_per_round: int = 16
+    """Turns of a round that are judged at most."""
+
+    own_turns_per_round: int = 4
+    """Turns of a round of the student's own that are judged at most, after each schooling but the last."""
+
+    margin_ticks: int = 3
+    """What the best action must bring over passing to be learnt."""
+
+    temperature_ticks: float = 6.0
+    """Actions whose gains lie closer than about this share what is learnt."""
+
+    steps: int = 250
+    """Steps of schooling before the first and after each relabelling."""
+
+    seed: int = 1
 
 
 Tell = Callable[[str], None]

@@ -5,8 +5,9 @@ what that action brings less than the best. What the student says stays as its b
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from time import perf_counter
+from time import monotonic, perf_counter
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from swarm.llm.engines.embedded import tokenizer
 from swarm.training.advantages import Judged
 from swarm.training.corpus import MENU_ROWS, TEMPERAMENTS
 from swarm.training.export import export
+from swarm.training.labels import lawful, marks
 from swarm.training.reading import network
 from swarm.training.recipe import Tell
 from swarm.training.train import Batches, grids, optimiser_of, posed, rates, take_step
@@ -42,7 +44,15 @@ class Schooling:
     seed: int = 1
 
 
-def school(begin: Path, taught: Judged, targets: np.ndarray, schooling: Schooling, out: Path, tell: Tell) -> float:
+def school(
+    begin: Path,
+    taught: Judged,
+    targets: np.ndarray,
+    schooling: Schooling,
+    out: Path,
+    tell: Tell,
+    until: float = float("inf"),
+) -> float:
     """Trains the model `begin` on, writes it to `out`, and returns the seconds that it took.
 
     `targets` is [prompts, MENU_ROWS], the share of each action in what is to be learnt; regret counts only where
@@ -58,6 +68,9 @@ def school(begin: Path, taught: Judged, targets: np.ndarray, schooling: Schoolin
     optimiser = optimiser_of(net, schooling.rate)
     lost = 0.0
     for step, rate in enumerate(rates(schooling.steps, schooling.rate)):
+        if monotonic() > until:
+            tell(f"stopped after {step} of {schooling.steps} steps: the time is over")
+            break
         rows = batches.next()
         public, private = grids(taught, rows)
         questions = asked.expand(*rows.shape, *asked.shape).contiguous()
@@ -77,6 +90,22 @@ def school(begin: Path, taught: Judged, targets: np.ndarray, schooling: Schoolin
     return perf_counter() - started
 
 
+def examine(model: Path, judged: Judged) -> dict[str, float]:
+    """Returns the marks of a model on judged turns, by its likeliest letters."""
+    net = network(model).eval()
+    asked = torch.from_numpy(posed([TEMPERAMENTS.index(BASE)]))
+    actions = np.zeros(len(judged), dtype=np.int64)
+    order = np.argsort(judged.round_of, kind="stable")
+    starts = np.searchsorted(judged.round_of[order], np.arange(len(judged.public) + 1))
+    for first, end in pairwise(starts):
+        rows = order[first:end][None]
+        questions = asked.expand(*rows.shape, *asked.shape).contiguous()
+        with torch.no_grad():
+            letters = _letters(net(*grids(judged, rows), questions))[0, :, 0].numpy()
+        actions[rows[0]] = np.where(lawful(judged)[rows[0]], letters[:, :MENU_ROWS], -np.inf).argmax(-1)
+    return marks(judged, actions)
+
+
 def _letters(logits: Tensor) -> Tensor:
     """Returns the letters' logits of all tokens' logits."""
     return logits[..., tokenizer.FIRST_LETTER : tokenizer.FIRST_LETTER + len(tokenizer.LETTERS)]
@@ -91,6 +120,7 @@ def _regret(letters: Tensor, taught: Judged, targets: np.ndarray, rows: np.ndarr
     best = gains.max(-1, keepdim=True).values
     regret = ((best - gains) / schooling.most_ticks).clamp(0.0, 1.0)
     expected = (log_shares.exp() * regret.masked_fill(~lawful, 0.0)).sum(-1)
+    # [rounds, prompts]: what is learnt even where the student is sure of something else, and its regret hardly moves.
     wanted = torch.from_numpy(targets[rows].astype(np.float32))
     crossed = -(wanted * log_shares.masked_fill(~lawful, 0.0)).sum(-1)
     return (expected + schooling.sharpness * crossed).mean()

@@ -31,6 +31,10 @@ def _listed() -> list[Listed]:
     return [
         Listed(f"engine: embedded, temperament: {name}", what, f"Schooled to choose as this rule does: {summary}")
         for name, summary in temperament_summaries().items()
+    ] + [
+        Listed(
+            "engine: embedded, temperament: profit", what, "Schooled on what each action of a menu would have brought."
+        )
     ]
 
 

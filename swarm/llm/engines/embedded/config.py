@@ -18,8 +18,8 @@ class EmbeddedModel(ModelEntry):
     engine: Literal["embedded"]
     """What answers the prompts. `embedded` is a tiny model of our own on the CPU, run by onnxruntime."""
 
-    temperament: Temperament | None = None
-    """Which of the five: value, momentum, maker (quotes both sides), hoarder, panic. Or `path`."""
+    temperament: Temperament | Literal["profit"] | None = None
+    """value, momentum, maker (quotes both sides), hoarder, panic, or profit (learned what pays). Or `path`."""
 
     path: Path | None = None
     """A model of your own: a folder that `swarm distil` has written, or the .onnx file in it."""
@@ -46,8 +46,13 @@ class EmbeddedModel(ModelEntry):
     def weights(self) -> Path:
         """The file of the model's weights, whether it is there or not."""
         if self.path is None:
-            return Path(str(files(__package__))) / "weights" / f"{self.temperament}.onnx"
+            return self.weights_of(str(self.temperament))
         return self.path if self.path.suffix == ".onnx" else self.path / STUDENT
+
+    @staticmethod
+    def weights_of(temperament: str) -> Path:
+        """Returns the file of one of the models that travel with the code."""
+        return Path(str(files(__package__))) / "weights" / f"{temperament}.onnx"
 
     @property
     def may_count_more(self) -> bool:
