@@ -5,9 +5,11 @@ each would have ordered. So differences are paired, and none of it moves the mar
 """
 
 import asyncio
+import multiprocessing
+import os
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 
@@ -52,15 +54,29 @@ class Turns:
         """Adds what somebody's decision has brought less than the best."""
         self.regret.setdefault(who, []).append(ticks)
 
+    def add(self, others: Self) -> None:
+        """Adds the turns of another run behind these."""
+        for who, ticks in others.regret.items():
+            self.regret.setdefault(who, []).extend(ticks)
+        self.seed += others.seed
+        self.round += others.round
+        self.action += others.action
+        self.right += others.right
+        self.followed += others.followed
+
 
 def measure(narrator: Narrator) -> list[Result]:
     """Returns regrets of all who decide, and how alike the members fail, in both scenarios."""
+    # Each seed is a run of its own and none is timed, so that every core has one.
+    narrator.phase(f"{SEEDS} runs in each of {len(SCENARIOS)} scenarios")
+    jobs = [(scenario, seed) for scenario in SCENARIOS for seed in range(SEEDS)]
+    with multiprocessing.get_context("spawn").Pool(os.cpu_count()) as pool:
+        looked = iter(pool.starmap(_looked_at, jobs, chunksize=1))
     results: list[Result] = []
     for scenario in SCENARIOS:
         turns = Turns()
-        for seed in range(SEEDS):
-            narrator.phase(f"{scenario}, seed {seed + 1} of {SEEDS}")
-            _look_at(turns, scenario, seed)
+        for _ in range(SEEDS):
+            turns.add(next(looked))
         results += _compared(scenario, turns) + _alike(scenario, turns)
     return results
 
@@ -86,8 +102,9 @@ def _config(scenario: str, seed: int) -> RunConfig:
     )
 
 
-def _look_at(turns: Turns, scenario: str, seed: int) -> None:
+def _looked_at(scenario: str, seed: int) -> Turns:
     """Plays one run, and has councils, a sampled member and a rule decide for some of its traders, too."""
+    turns = Turns()
     config = _config(scenario, seed)
     shadow = Shadow(config)
     shard = replace(shadow.plan.shard, definitions=definitions([m.name for m in config.models], config.traders))
@@ -128,6 +145,7 @@ def _look_at(turns: Turns, scenario: str, seed: int) -> None:
             turns.lost("rule", most - again.gain(row, own))
 
     shadow.play(look)
+    return turns
 
 
 def _sampled(turns: Turns, shadow: Shadow, seats: Seats, again: Again, best: dict[int, int]) -> None:
