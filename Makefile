@@ -206,8 +206,8 @@ bench-table: setup ## write the tables of figures in README.md and docs/benchmar
 	@$(BIN)/python -m swarm.bench.table
 
 # Helm reads nothing outside the chart, so it has copies; a test holds them to what they are copies of.
-# These two need what lies on, or listens on, the machine of who runs them.
-NOT_IN_CHART := configs/endpoint.yaml configs/five-labs-cpu.yaml
+# These need what lies on, listens on, or is installed on the machine of who runs them.
+NOT_IN_CHART := configs/endpoint.yaml configs/five-labs-cpu.yaml configs/real.yaml
 
 .PHONY: chart
 chart: ## copy configs, the Serve config, dashboards and rules into the Helm chart

@@ -350,7 +350,7 @@ def test_the_script_begins_a_run_or_goes_on_with_it(tmp_path: Path, begun: bool)
 
 def sources() -> dict[Path, Path]:
     """What the chart has copies of: the original by the copy."""
-    left_out = ("endpoint.yaml", "five-labs-cpu.yaml")
+    left_out = ("endpoint.yaml", "five-labs-cpu.yaml", "real.yaml")
     copied = {CHART / "configs" / p.name: p for p in (ROOT / "configs").glob("*.yaml") if p.name not in left_out}
     copied[CHART / "serve.yaml"] = ROOT / "deploy" / "ray" / "serve.yaml"
     copied |= {CHART / "dashboards" / p.name: p for p in (ROOT / "dashboards").glob("*.json")}

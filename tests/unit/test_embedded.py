@@ -164,7 +164,7 @@ def test_what_is_no_menu_and_what_is_late_are_errors_not_exceptions() -> None:
 
 def test_missing_weights_are_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     embedded_engine._session.cache_clear()
-    monkeypatch.setattr(embedded_engine, "files", lambda _package: tmp_path)
+    monkeypatch.setattr(EmbeddedModel, "weights_of", staticmethod(lambda name: tmp_path / f"{name}.onnx"))
     with pytest.raises(ConfigError, match=r"models\.tiny: .*weights"):
         engine("panic")
 
