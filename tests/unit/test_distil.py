@@ -171,6 +171,14 @@ def test_a_path_without_a_model_is_one_line_before_the_run(tmp_path: Path) -> No
     assert "mine" in line and "distil" in line
 
 
+def test_workers_elsewhere_get_the_whole_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    mine = EmbeddedModel(name="mine", engine="embedded", path=Path("my-mind"))
+    known = EmbeddedModel(name="known", engine="embedded", temperament="value")
+    assert mine.placed().weights == tmp_path / "my-mind" / "model.onnx"
+    assert known.placed() == known
+
+
 @needs_torch
 def test_a_model_that_is_read_and_written_again_answers_as_before(tmp_path: Path) -> None:
     from swarm.llm.engines.embedded.engine import EmbeddedEngine
