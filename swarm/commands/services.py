@@ -83,6 +83,9 @@ def distil(
     labels: Annotated[
         str, typer.Option(metavar="KIND", help="advantages; for comparison: chosen (all that was done), random.")
     ] = "advantages",
+    relabelled: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Times that the student then plays and its own turns are judged.")
+    ] = 2,
     minutes: Annotated[
         float, typer.Option(min=0.1, metavar="M", help="Stop judging and schooling after so many.")
     ] = 60.0,
@@ -102,7 +105,9 @@ def distil(
     from swarm.training.launch import distil_student, labels_named
     from swarm.training.recipe import Distilling
 
-    wanted = Distilling(minutes=minutes, markets=markets, base=base, labels=labels_named(labels), seed=seed)
+    wanted = Distilling(
+        minutes=minutes, markets=markets, base=base, labels=labels_named(labels), relabelled=relabelled, seed=seed
+    )
     record = distil_student(runs or [], directory, wanted, examples, out.print)
     # The last schooling is the student's; what was left out is said by reason, so that nothing is lost silently.
     last = record["stages"][-1]
