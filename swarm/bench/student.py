@@ -4,28 +4,20 @@ In markets of students alone: efficiency. In markets where students are half of 
 gain a turn, and what the others gain where all are of the five.
 """
 
-import multiprocessing
-import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from swarm.agents.observation import Int64, Observation
 from swarm.bench.form import Result
 from swarm.bench.runs import TEMPERAMENTS
-from swarm.config import RunConfig
-from swarm.config_file import resolve
 from swarm.experiments.statistics import interval
-from swarm.market.events import Trades
+from swarm.experiments.workers import side_by_side, usual_jobs
 from swarm.preflight import Narrator
 from swarm.runtime.play import play
-from swarm.scenarios.double_auction import DoubleAuction
-from swarm.scenarios.protocol import MarketState
 from swarm.simulation.loop import RoundOutcome
-from swarm.simulation.plan import RunPlan
-from swarm.training.evaluate import economy_config, surplus
+from swarm.training.evaluate import economy_config
+from swarm.training.surplus import Surplus, gained_ticks
 
 SEEDS = 20
 SCENARIOS = ("wood", "double_auction")
@@ -43,57 +35,27 @@ class _Market:
     others_ticks: float
 
 
-@dataclass(slots=True)
-class _Kept:
+class _Kept(Surplus):
     """Watches a market: its surplus, and the ticks and the turns of students and of all others."""
 
-    realised: int = 0
-    possible: int = 0
-    gained: dict[bool, int] = field(default_factory=lambda: {True: 0, False: 0})
-    turns: dict[bool, int] = field(default_factory=lambda: {True: 0, False: 0})
-    plan: RunPlan | None = None
-
-    def started(self, plan: RunPlan, opening: MarketState, named: Int64) -> None:
-        """Remembers who there is."""
-        self.plan = plan
+    def __init__(self) -> None:
+        super().__init__()
+        self._gained, self._turns = {True: 0, False: 0}, {True: 0, False: 0}
 
     def round_done(self, outcome: RoundOutcome) -> None:
         """Adds up a round."""
+        super().round_done(outcome)
         if outcome.basis is None:
             return
-        realised, possible = surplus(outcome.basis.seen, outcome.cleared.trades)
-        self.realised += realised
-        self.possible += possible
-        ticks = gained_ticks(outcome.basis.seen, outcome.cleared.trades)
+        ticks = gained_ticks(outcome.basis.seen, outcome.cleared)
         student = np.array([mind == MINE for mind in outcome.plan.shard.minds])
         for mine in (True, False):
-            self.gained[mine] += int(ticks[student == mine].sum())
-            self.turns[mine] += int((student == mine).sum())
-
-    @property
-    def efficiency(self) -> float:
-        """The share of the possible surplus that was realised, as the scenario counts it."""
-        if self.plan is not None and isinstance(self.plan.scenario, DoubleAuction):
-            return self.plan.scenario.efficiency
-        return self.realised / max(self.possible, 1)
+            self._gained[mine] += int(ticks[student == mine].sum())
+            self._turns[mine] += int((student == mine).sum())
 
     def a_turn(self, mine: bool) -> float:
         """Returns the ticks that a turn gained."""
-        return self.gained[mine] / max(self.turns[mine], 1)
-
-
-def gained_ticks(seen: Observation, trades: Trades) -> Int64:
-    """Returns [traders] ticks gained in a round, at the worths shown; a lot bought beyond the need is worth nothing."""
-    # [traders, goods] lots, and [traders] ticks of money that changed hands.
-    barter = seen.private.bartering
-    bought, sold = np.zeros_like(barter.need), np.zeros_like(barter.need)
-    money = np.zeros(len(barter.need), dtype=np.int64)
-    np.add.at(bought, (trades.buyer, trades.good), trades.quantity_lots)
-    np.add.at(sold, (trades.seller, trades.good), trades.quantity_lots)
-    np.add.at(money, trades.seller, trades.quantity_lots * trades.price_ticks)
-    np.subtract.at(money, trades.buyer, trades.quantity_lots * trades.price_ticks)
-    found: Int64 = ((np.minimum(bought, barter.need) - sold) * barter.worth_ticks).sum(1) + money
-    return found
+        return self._gained[mine] / max(self._turns[mine], 1)
 
 
 def measure(narrator: Narrator, model: Path | None = None, seeds: int = SEEDS) -> list[Result]:
@@ -102,8 +64,7 @@ def measure(narrator: Narrator, model: Path | None = None, seeds: int = SEEDS) -
     populations = ({MINE: 1}, FIVE, {**FIVE, MINE: len(FIVE)})
     jobs = [(s, minds, seed, model) for s in SCENARIOS for minds in populations for seed in range(seeds)]
     narrator.phase(f"{len(jobs)} markets of {seeds} seeds")
-    with multiprocessing.get_context("spawn").Pool(os.cpu_count()) as pool:
-        played = iter(pool.starmap(_market, jobs, chunksize=1))
+    played = iter(side_by_side(_market, jobs, usual_jobs()))
     results: list[Result] = []
     for scenario in SCENARIOS:
         alone, five, mixed = ([next(played) for _ in range(seeds)] for _ in populations)
@@ -122,17 +83,10 @@ def measure(narrator: Narrator, model: Path | None = None, seeds: int = SEEDS) -
 
 
 def _market(scenario: str, minds: dict[str, int], seed: int, model: Path | None) -> "_Market":
+    weights = {"temperament": "profit"} if model is None else {"path": str(model)}
     kept = _Kept()
-    play(_config(scenario, minds, seed, model), kept)
+    play(economy_config(scenario, minds, seed, [{"name": MINE, "engine": "embedded", **weights}]), kept)
     return _Market(kept.efficiency, kept.a_turn(True), kept.a_turn(False))
-
-
-def _config(scenario: str, minds: dict[str, int], seed: int, model: Path | None) -> RunConfig:
-    """Returns a market of forty traders of an examination, with the student among its models."""
-    record = economy_config(scenario, FIVE, seed).model_dump(mode="json", exclude_unset=True)
-    weights: dict[str, Any] = {"temperament": "profit"} if model is None else {"path": str(model)}
-    record["models"] = [*record["models"], {"name": MINE, "engine": "embedded", **weights}]
-    return resolve({**record, "traders": {"minds": minds}})
 
 
 def _paired(name: str, these: np.ndarray, those: list[float], unit: str, aim: float | None) -> Result:
