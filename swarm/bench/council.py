@@ -19,9 +19,9 @@ from swarm.agents.minds.council import CouncilMind
 from swarm.agents.minds.rule import RuleConfig, RuleMind
 from swarm.agents.observation import Observation
 from swarm.agents.votes import CouncilTurn
-from swarm.bench.form import Result
+from swarm.bench.form import Result, paired
 from swarm.bench.runs import TEMPERAMENTS
-from swarm.bench.shadow import Again, Shadow, by_seed, told
+from swarm.bench.shadow import Again, Shadow, by_seed
 from swarm.config import RunConfig
 from swarm.config_file import resolve
 from swarm.coordination.failing_alike import Alike, failing_alike
@@ -195,7 +195,7 @@ def _compared(scenario: str, turns: Turns) -> list[Result]:
                 round(float(regrets.mean()), 3),
                 "ticks a turn",
                 "lower",
-                bound=f"against the best member: {told((regrets - single).tolist())} ticks",
+                bound=f"against the best member: {paired((regrets - single).tolist(), 'ticks')}",
                 note=notes.get(way, ""),
                 runs=tuple(round(float(v), 3) for v in regrets),
             )

@@ -4,7 +4,7 @@ Minds that are compared so meet the same turns, and none of them moves the marke
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,6 @@ from swarm.agents.forms.menu import Action, MenuForm
 from swarm.agents.mind import Seats
 from swarm.agents.observation import Int64, Observation
 from swarm.config import RunConfig
-from swarm.experiments import statistics
 from swarm.llm import engines
 from swarm.llm.protocol import ModelClient, ModelReply
 from swarm.market.counterfactual import Counterfactual
@@ -109,20 +108,6 @@ class Shadow:
         if any(answer is None for answer in asked.replies):
             raise ValueError("a prompt did not fit its budget")
         return [answer for answer in asked.replies if answer is not None]
-
-
-def interval(differences: Sequence[float]) -> tuple[float, float, float]:
-    """Returns the mean of 20 paired differences with its 95% interval."""
-    if len(differences) != 20:
-        raise ValueError(f"expected a difference for each of 20 seeds, got {len(differences)}")
-    middle, half = statistics.interval(differences)
-    return middle, middle - half, middle + half
-
-
-def told(differences: Sequence[float]) -> str:
-    """Returns the mean of paired differences with its interval in words, and calls one that holds zero none."""
-    middle, low, high = interval(differences)
-    return f"{middle:+.3g} ({low:+.3g} to {high:+.3g}){', which is none' if low <= 0 <= high else ''}"
 
 
 def by_seed(values: npt.NDArray[Any], seed: Int64) -> list[float]:

@@ -1,7 +1,8 @@
 """What a student is worth beside the population that it learned from, paired over seeds that no training has seen.
 
-In markets of students alone: efficiency. In markets where students are half of the traders: what they and the others
-gain a turn, and what the others gain where all are of the five.
+In markets of students alone: efficiency, beside the five together, the best of them and a rule. In markets where
+students are half of the traders: what they and the others gain a turn, and what the others gain where all are of the
+five.
 """
 
 from dataclasses import dataclass
@@ -9,9 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from swarm.bench.form import Result
+from swarm.bench.form import Result, paired
 from swarm.bench.runs import TEMPERAMENTS
-from swarm.experiments.statistics import interval
 from swarm.experiments.workers import side_by_side, usual_jobs
 from swarm.preflight import Narrator
 from swarm.runtime.play import play
@@ -23,6 +23,9 @@ SEEDS = 20
 SCENARIOS = ("wood", "double_auction")
 MINE = "student"
 FIVE = {f"tiny-{t}": 1 for t in TEMPERAMENTS}
+BEST_SINGLE, RULE = "tiny-value", "truthful"
+"""The best of the five by itself, and a rule; each makes up a market of its own."""
+
 EFFICIENCY_AIM = 0.03
 
 
@@ -61,16 +64,21 @@ class _Kept(Surplus):
 def measure(narrator: Narrator, model: Path | None = None, seeds: int = SEEDS) -> list[Result]:
     """Returns efficiencies and gains of the student at `model`, or of the one that travels with the code."""
     # One job is a market of one population and seed; all are independent, and none is timed.
-    populations = ({MINE: 1}, FIVE, {**FIVE, MINE: len(FIVE)})
+    populations = ({MINE: 1}, FIVE, {**FIVE, MINE: len(FIVE)}, {BEST_SINGLE: 1}, {RULE: 1})
     jobs = [(s, minds, seed, model) for s in SCENARIOS for minds in populations for seed in range(seeds)]
     narrator.phase(f"{len(jobs)} markets of {seeds} seeds")
     played = iter(side_by_side(_market, jobs, usual_jobs()))
     results: list[Result] = []
     for scenario in SCENARIOS:
-        alone, five, mixed = ([next(played) for _ in range(seeds)] for _ in populations)
+        alone, five, mixed, best, rule = ([next(played) for _ in range(seeds)] for _ in populations)
         own = np.array([m.efficiency for m in alone])
-        results.append(_paired(f"efficiency_{scenario}_students_over_the_five", own, [m.efficiency for m in five],
-                               "share of the possible surplus", EFFICIENCY_AIM))  # fmt: skip
+        for name, beside, aim in (
+            ("the_five", five, EFFICIENCY_AIM),
+            (BEST_SINGLE, best, None),
+            (RULE, rule, None),
+        ):
+            figure = f"efficiency_{scenario}_students_over_{name}"
+            results.append(_paired(figure, own, [m.efficiency for m in beside], "share", aim))
         others, before = [m.others_ticks for m in mixed], [m.others_ticks for m in five]
         results.append(
             _paired(f"gain_{scenario}_of_others_beside_students", np.array(others), before, "ticks a turn", 0.0)
@@ -90,14 +98,8 @@ def _market(scenario: str, minds: dict[str, int], seed: int, model: Path | None)
 
 
 def _paired(name: str, these: np.ndarray, those: list[float], unit: str, aim: float | None) -> Result:
-    differences = these - np.array(those)
     # Paired by seed: the same worths and shocks, so that luck in them cancels out.
-    middle, half = interval(differences)
-    words = "holds zero, so it is none" if abs(middle) <= half else "does not hold zero"
-    note = (
-        f"{these.mean():.4g} beside {np.mean(those):.4g}; {len(differences)} paired seeds, 95% interval "
-        f"{middle - half:+.4g} to {middle + half:+.4g}, which {words}"
-    )
-    return Result(
-        name, round(middle, 4), unit, "higher", aim, tuple(round(float(d), 4) for d in differences), note=note
-    )
+    differences = (these - np.array(those)).tolist()
+    middle = round(float(np.mean(differences)), 4)
+    note = f"{these.mean():.4g} beside {np.mean(those):.4g}; {len(differences)} seeds: {paired(differences, unit)}"
+    return Result(name, middle, unit, "higher", aim, tuple(round(d, 4) for d in differences), note=note)
