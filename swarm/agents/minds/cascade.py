@@ -16,7 +16,7 @@ from swarm.agents.asking import Asked, ask
 from swarm.agents.config import CascadeConfig
 from swarm.agents.decision import Decision, DecisionError, Reading, engine_failure
 from swarm.agents.decisions import Decisions, decisions_of
-from swarm.agents.escalation import FORCED, Answer, CascadeTurn, Reason, Weighed
+from swarm.agents.escalation import Answer, CascadeTurn, Reason, Weighed
 from swarm.agents.forms.menu import MenuForm
 from swarm.agents.forms.protocol import Branches, Form
 from swarm.agents.mind import MindPlugin, Seats, TurnBound
@@ -258,11 +258,6 @@ def price_ticks(section: CascadeConfig, plan: ShardPlan) -> float:
     if section.price_ticks is not None:
         return section.price_ticks
     return plan.usd_per_turn.get(section.large, 0.0) * section.ticks_per_usd
-
-
-def forced_by(turn: CascadeTurn) -> bool:
-    """Returns whether the large model was asked whatever it costs."""
-    return turn.reason in FORCED
 
 
 def _read(answer: Answer, form: Form[Decision], seats: Seats, row: int) -> Reading[Decision]:

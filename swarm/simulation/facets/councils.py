@@ -56,7 +56,7 @@ class Councils:
         self._rows = 0
 
     def round_done(self, outcome: RoundOutcome) -> None:
-        """Keeps what was judged, and count the turns of each council by what they came to."""
+        """Keeps what was judged, and counts the turns of each council by what they came to."""
         if not self._councils:
             return
         turns = outcome.gathered.turns
