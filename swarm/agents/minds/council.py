@@ -61,7 +61,7 @@ class CouncilMind:
         self.most = TurnBound(
             plan.budget.tokens_per_turn * len(self.seats) * section.samples, len(self.seats) * section.samples
         )
-        self.overseers = frozenset(m for m, seat in enumerate(self.seats) if seat.role == "oversight")
+        self.overseers = section.overseers
         self._plan = plan
         # All members answer by menu: the plug-in says so, and planning sees to it.
         self._menu = cast(MenuForm, plan.form(self.seats[0].model))

@@ -33,8 +33,7 @@ class Auctions:
 
     def started(self, plan: RunPlan, opening: MarketState, named: Int64) -> None:
         """Takes note of the auction of the run, or of its last fork that has one."""
-        plans = [plan, *(fork.plan for fork in plan.forks())]
-        found = [section for p in plans if (section := section_of(p)) is not None]
+        found = [section for p in plan.plans() if (section := section_of(p)) is not None]
         self._config: AuctionConfig | None = found[-1] if found else None
         self._rows: list[tuple[int, str, int, int]] = []
         self._counts: Counter[str] = Counter()

@@ -43,9 +43,8 @@ class Cascades:
 
     def started(self, plan: RunPlan, opening: MarketState, named: Int64) -> None:
         """Takes note of the cascades of the run and of its forks."""
-        plans = [plan, *(fork.plan for fork in plan.forks())]
-        sections = {name: d.section for p in plans for name, d in p.shard.definitions.items()}
-        self._cascades = {name: c for name, c in sections.items() if isinstance(c, CascadeConfig)}
+        plans = plan.plans()
+        self._cascades = {name: c for p in plans for name, c in p.shard.sections(CascadeConfig).items()}
         self._usd = {model.name: model.usd_per_million or (0.0, 0.0) for p in plans for model in p.models}
         self._priced = {model.name for p in plans for model in p.models if model.usd_per_million is not None}
         self._counts: dict[str, Counter[str]] = {name: Counter() for name in self._cascades}
