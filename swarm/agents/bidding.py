@@ -16,6 +16,7 @@ from swarm.agents.asking import Asked, ask
 from swarm.agents.decision import DecisionError
 from swarm.agents.drafts import DraftForm, JuryForm, claim_permille, plan_of, task_of
 from swarm.agents.forms.menu import LETTERS, MenuForm
+from swarm.agents.forms.picked_menu import PickedMenuForm
 from swarm.agents.mind import Seats
 from swarm.agents.plan import ShardPlan
 from swarm.agents.recall import Question
@@ -43,7 +44,7 @@ class _Question:
     """One tier, the form in which it is asked, and for which seats."""
 
     tier: int
-    form: DraftForm
+    form: PickedMenuForm
     seats: tuple[int, ...]
 
 
