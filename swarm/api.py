@@ -5,7 +5,6 @@ It does what the command line does, without a terminal: nothing is printed, and 
 
 import asyncio
 import copy
-import json
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -15,7 +14,7 @@ from typing import Any, TypeVar
 
 import polars as pl
 
-from swarm import config_file, planning, trust
+from swarm import arguments, config_file, planning, trust
 from swarm.config import RunConfig
 from swarm.errors import ConfigError, OutputError, ReplayMismatch
 from swarm.experiments import variants
@@ -36,6 +35,7 @@ from swarm.simulation.replay import replay as replay_journals
 from swarm.simulation.traces import queried
 from swarm.simulation.why import Explained
 from swarm.simulation.why import why as explain
+from swarm.simulation.world import never
 from swarm.simulation.world_record import WorldRecorder
 
 T = TypeVar("T")
@@ -93,6 +93,7 @@ class Result:
 
         OutputError where nothing was written: the journal has what is to be told.
         """
+        arguments.must_be_whole(trader=trader, round=round)
         journals = self._kept().journals
         return tuple(_apart(lambda: explain(journals, planning.composed, trader, round)))
 
@@ -101,6 +102,8 @@ class Result:
 
         OutputError where nothing was written.
         """
+        if not isinstance(sql, str):
+            raise ConfigError("sql", f"expected a query in SQL, got {short(sql)}")
         folder = self._kept()
         return Table(_apart(lambda: queried(folder, planning.composed, sql)))
 
@@ -131,7 +134,7 @@ def load(config: ConfigLike, *, seed: int | None = None, changes: Changes | None
             raise ConfigError(
                 "config", f"expected a YAML file's path, a table of keys or a loaded config, got {short(config)}"
             )
-    for key, value in _changes(changes).items():
+    for key, value in arguments.changes(changes).items():
         config_file.put(data, key, value)
     if seed is not None:
         data["seed"] = seed
@@ -178,7 +181,7 @@ def resume(
 
     `trusted` says that a folder of somebody else may do what its config demands (`swarm.errors.TrustError`).
     """
-    kept = RunFolder(_path(folder, "folder"))
+    kept = RunFolder(arguments.path(folder, "folder"))
     _must_be_trusted(kept, trusted)
     session = _session(kept, _as_it_ran(kept, local), address, progress, stop)
     return _apart(lambda: _result(session.resume()))
@@ -201,10 +204,9 @@ def fork(
 
     It runs where its past ran, in this process or over Ray, unless `local` or `address` says otherwise.
     """
-    parent = RunFolder(_path(folder, "folder"))
-    if type(at_round) is not int:
-        raise ConfigError("at_round", f"expected a whole number, got {short(at_round)}")
-    changed = {**_changes(changes), **({} if seed is None else {"seed": seed})}
+    parent = RunFolder(arguments.path(folder, "folder"))
+    arguments.must_be_whole(at_round=at_round)
+    changed = {**arguments.changes(changes), **({} if seed is None else {"seed": seed})}
     _must_be_trusted(parent, trusted)
     trust.remember(trust.demands(load(parent.config, changes=changed)))
     child = _new_folder(out, parent.path.with_name(f"{parent.path.resolve().name}-fork-{at_round}-{_now()}"))
@@ -215,7 +217,7 @@ def fork(
 
 def replay(folder: Path | str) -> Result:
     """Rebuilds a run from its journals alone, and writes nothing; ReplayMismatch where the history does not hold."""
-    kept = RunFolder(_path(folder, "folder"))
+    kept = RunFolder(arguments.path(folder, "folder"))
     kept.check()
     recorder = WorldRecorder()
     result = replay_journals(kept.journals, planning.composed, (recorder,))
@@ -237,10 +239,10 @@ def play(
 ) -> Result:
     """Plays a config to its end in this process, and writes nothing at all."""
     loaded = load(config, seed=seed, changes=changes)
-    _must_be_callable(progress=progress, stop=stop)
+    arguments.must_be_callable(progress=progress, stop=stop)
     trust.check_key_hosts(loaded, trust.key_hosts())
     watchers = (_Told(progress),) if progress else ()
-    played = _apart(lambda: play_config(loaded, *watchers, stop=stop or _never))
+    played = _apart(lambda: play_config(loaded, *watchers, stop=stop or never))
     return _of_record(None, played.record, played.rounds == loaded.rounds)
 
 
@@ -261,16 +263,20 @@ def sweep(
     Again, it goes on where it was stopped. Runs have processes of their own, so a script calls it below
     `if __name__ == "__main__":`. `progress` is told how many runs are done, how many there are, and which ended.
     """
-    _must_be_callable(progress=progress, stop=stop)
+    arguments.must_be_callable(progress=progress, stop=stop)
+    if jobs is not None and (type(jobs) is not int or jobs < 1):
+        raise ConfigError("jobs", f"expected a number of processes, 1 or more, got {short(jobs)}")
+    if isinstance(measures, str) or not isinstance(measures, Sequence):
+        raise ConfigError("measures", f"expected a list of names, got {short(measures)}")
+    folder = arguments.path(out, "out") if out is not None else None
     data = load(config, changes=changes).record()
-    experiment = plan(data, variants.crossed(variants.of_values(vary or {})), tuple(dict.fromkeys(seeds)))
+    experiment = plan(data, variants.crossed(variants.of_values({} if vary is None else vary)), arguments.seeds(seeds))
     # Who calls this wrote the config, and so trusts it.
     for loaded in experiment.configs():
         trust.check_key_hosts(loaded, trust.key_hosts())
         trust.remember(trust.demands(loaded))
-    folder = Path(out) if out is not None else None
     told = progress or nobody
-    return do_sweep(experiment, folder, jobs=jobs, measures=measures, told=told, stop=stop or _never)
+    return do_sweep(experiment, folder, jobs=jobs, measures=measures, told=told, stop=stop or never)
 
 
 def _must_be_trusted(folder: RunFolder, trusted: bool) -> None:
@@ -285,18 +291,11 @@ def _must_be_trusted(folder: RunFolder, trusted: bool) -> None:
 def _session(
     folder: RunFolder, local: bool, address: str | None, progress: OnRound | None, stop: Callable[[], bool] | None
 ) -> Session:
-    _must_be_callable(progress=progress, stop=stop)
+    arguments.must_be_callable(progress=progress, stop=stop)
     if address is not None and not isinstance(address, str):
         raise ConfigError("address", f"expected HOST:PORT, or auto, got {short(address)}")
     runs_on = RunsOn(local=local and address is None, address=address)
-    return Session(runs_on, folder, (_Told(progress),) if progress else (), stop=stop or _never)
-
-
-def _must_be_callable(**given: Any) -> None:
-    """ConfigError at the first argument that is there and cannot be called."""
-    for argument, value in given.items():
-        if value is not None and not callable(value):
-            raise ConfigError(argument, f"expected something that can be called, got {short(value)}")
+    return Session(runs_on, folder, (_Told(progress),) if progress else (), stop=stop or never)
 
 
 def _result(ended: Any) -> Result:
@@ -308,7 +307,7 @@ def _of_record(folder: Path | None, record: RunRecord, finished: bool) -> Result
 
 
 def _new_folder(named: Path | str | None, generated: Path) -> RunFolder:
-    return RunFolder(generated, or_next=True) if named is None else RunFolder(_path(named, "out"))
+    return RunFolder(generated, or_next=True) if named is None else RunFolder(arguments.path(named, "out"))
 
 
 def _as_it_ran(folder: RunFolder, local: bool | None) -> bool:
@@ -316,33 +315,8 @@ def _as_it_ran(folder: RunFolder, local: bool | None) -> bool:
     return folder.ran_locally() is not False if local is None else local
 
 
-def _path(given: Any, argument: str) -> Path:
-    """A path that a caller gave as `argument`; ConfigError where it is none."""
-    if not isinstance(given, str | Path) or not str(given):
-        raise ConfigError(argument, f"expected the path of a folder, got {short(given)}")
-    return Path(given)
-
-
-def _changes(given: Any) -> Mapping[str, Any]:
-    """Changes as a caller gave them; ConfigError where they are no table of keys."""
-    if given is None:
-        return {}
-    if not isinstance(given, Mapping) or not all(isinstance(key, str) for key in given):
-        raise ConfigError("changes", f'expected keys and their values, say {{"rounds": 10}}, got {short(given)}')
-    for key, value in given.items():
-        try:
-            json.dumps(value)
-        except (TypeError, ValueError, RecursionError):
-            raise ConfigError(f"changes[{key!r}]", f"expected a plain value, got {short(value)}") from None
-    return given
-
-
 def _now() -> str:
     return time.strftime("%Y%m%dT%H%M%S")
-
-
-def _never() -> bool:
-    return False
 
 
 def _apart(work: Callable[[], T]) -> T:

@@ -1,4 +1,4 @@
-"""Tells what the system grants this process, memory and open files, and what a run needs; not what uses it.
+"""Tells what the system grants this process, memory, open files and ports, and what a run needs; not what uses it.
 
 Libraries that find no memory end the process on the spot, so that limit is looked at before they are imported. A limit
 of open files that is too low, as macOS has it by default, is raised as far as this user may.
@@ -6,10 +6,11 @@ of open files that is too low, as macOS has it by default, is raised as far as t
 
 import os
 import resource
+import socket
 from collections.abc import Mapping
 from contextlib import suppress
 
-from swarm.errors import ResourceError
+from swarm.errors import ConfigError, ResourceError
 
 GB = 2**30
 COMMAND_GB = 0.5
@@ -70,3 +71,14 @@ def shares_of_connections(wanted: Mapping[str, int]) -> dict[str, int]:
     if together <= free:
         return dict(wanted)
     return {name: max(1, most * free // together) for name, most in wanted.items()}
+
+
+def must_be_free(port: int, key: str, remedy: str) -> None:
+    """Raises ConfigError at `key` where a port of this machine's loopback cannot be listened on."""
+    # As a server does, so that connections of one that has just ended do not count as taken.
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise ConfigError(key, f"port {port} cannot be used ({error.strerror})", remedy) from error

@@ -12,6 +12,7 @@ import numpy as np
 from swarm.agents.forms.protocol import Branches, Form
 from swarm.agents.mind import Seats
 from swarm.agents.observation import Int64, Observation
+from swarm.agents.plan import ShardPlan
 from swarm.agents.prompt import Prompt
 from swarm.agents.prompt_digest import PromptDigest
 from swarm.agents.turns import Call
@@ -32,6 +33,25 @@ class Asked:
         """Returns the call that was made for a seat, as a list; none where its prompt fitted no budget."""
         reply = self.replies[seat]
         return [] if reply is None else [Call(model, self.digests[seat], reply)]
+
+
+async def ask_model(
+    plan: ShardPlan,
+    model: str,
+    form: Form[Any],
+    seats: Seats,
+    client: ModelClient,
+    seeds: Sequence[int],
+    deadline_s: float,
+    margin: bool = False,
+) -> Asked:
+    """Returns what a model of the plan answers to each seat's prompt, within a turn's tokens."""
+    reply = plan.completion_tokens[model]
+    # The reply's part of the turn's tokens is set aside, and the prompt may have the rest.
+    budget = (plan.budget.tokens_per_turn - reply, reply)
+    return await ask(
+        form, seats, client, seeds, budget, deadline_s, seats.seen.public.sizes.get(model, ESTIMATED), margin
+    )
 
 
 async def ask(

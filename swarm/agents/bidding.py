@@ -12,10 +12,11 @@ from math import log
 
 import numpy as np
 
-from swarm.agents.asking import Asked, ask
+from swarm.agents.asking import Asked, ask_model
 from swarm.agents.decision import DecisionError
 from swarm.agents.drafts import DraftForm, JuryForm, claim_permille, plan_of, task_of
 from swarm.agents.forms.menu import LETTERS, MenuForm
+from swarm.agents.forms.picked_menu import PickedMenuForm
 from swarm.agents.mind import Seats
 from swarm.agents.plan import ShardPlan
 from swarm.agents.recall import Question
@@ -23,8 +24,6 @@ from swarm.agents.turns import Call, Turns
 from swarm.coordination.bids import NO_BID, UNKNOWN, Award, Bid, Brief, Round, Terms, provisional, settled
 from swarm.coordination.staffing.auction import AuctionConfig
 from swarm.llm.protocol import ModelClient
-from swarm.llm.tokens import ESTIMATED
-from swarm.seeding import draw
 
 UNTIL = {"bid": 0.5, "jury": 0.7, "refine": 0.85, "jury again": 1.0}
 """Shares of the time by which the answers of each stage must be in."""
@@ -43,7 +42,7 @@ class _Question:
     """One tier, the form in which it is asked, and for which seats."""
 
     tier: int
-    form: DraftForm
+    form: PickedMenuForm
     seats: tuple[int, ...]
 
 
@@ -156,12 +155,8 @@ class Bidding:
     async def _ask(self, stage: str, question: _Question, sample: int, left_s: float) -> Asked:
         plan, model = self._plan, self.config.models[question.tier]
         seats = self.seats.take(np.array(question.seats, dtype=np.int64))
-        reply = plan.completion_tokens[model]
-        budget = (plan.budget.tokens_per_turn - reply, reply)
-        stream = f"auction {stage} {question.tier} {sample}"
-        seeds = draw(plan.seed, stream, seats.seen.public.round, seats.trader) >> np.uint64(1)
-        size = seats.seen.public.sizes.get(model, ESTIMATED)
-        return await ask(question.form, seats, self._models[model], seeds.tolist(), budget, left_s, size)
+        seeds = seats.seeds(plan.seed, f"auction {stage} {question.tier} {sample}")
+        return await ask_model(plan, model, question.form, seats, self._models[model], seeds, left_s)
 
     def _bid(self, answers: _Answers, seat: int) -> Bid:
         """The draft that a tier made most often, of those the first, as a bid; or its first error."""
@@ -198,8 +193,8 @@ def questions_of(config: AuctionConfig, menu: MenuForm, award: Award, seats: Sea
         if stage and made:
             drafted = "".join(sorted({*drafted, *_letters(made.bids)}))
         if made and len(drafted) > 1:
-            form = JuryForm(menu, {row: drafted})
-            found += [Question(f"a judgement{stage}", vote or "no vote", form) for vote in made.votes]
+            jury = JuryForm(menu, {row: drafted})
+            found += [Question(f"a judgement{stage}", vote or "no vote", jury) for vote in made.votes]
     return tuple(found)
 
 

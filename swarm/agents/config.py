@@ -132,6 +132,11 @@ class CouncilConfig(StrictModel):
             for member in self.members
         )
 
+    @property
+    def overseers(self) -> frozenset[int]:
+        """The numbers of those who do not vote for an action but may veto it."""
+        return frozenset(number for number, seat in enumerate(self.seats) if seat.role == "oversight")
+
 
 Critical = Literal["loan", "short", "suspicion"]
 CRITICAL: tuple[Critical, ...] = get_args(Critical)

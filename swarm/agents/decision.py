@@ -1,6 +1,7 @@
 """A trader's decision: the closed schema of a reply, its one reading, and the kinds of errors a reply can have."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Generic, Literal, TypeVar
@@ -71,6 +72,14 @@ class DecisionError(StrEnum):
     BAD_CHOICE = "bad_choice"
     OVER_BUDGET = "over_budget"
     LATE = "late"
+
+
+_KINDS = {str(error): error for error in DecisionError}
+
+
+def errors_among(texts: Iterable[str]) -> tuple[DecisionError, ...]:
+    """Returns the errors that some texts name, in their order; what is no name of one is left out."""
+    return tuple(_KINDS[text] for text in texts if text in _KINDS)
 
 
 def engine_failure(finish_reason: str) -> DecisionError:

@@ -5,90 +5,45 @@ on the trader's own menu; judging is the same question with nothing on the menu 
 """
 
 from collections.abc import Mapping
-from typing import Any
 
-from swarm.agents.decision import Decision, DecisionError, Reading, engine_failure
-from swarm.agents.forms.menu import LETTERS, Action, Menu, MenuForm, chosen_letters, read_choice
-from swarm.agents.observation import Observation, PublicView
-from swarm.agents.prompt import Prompt
+from swarm.agents.forms.menu import LETTERS, Action, Menu, MenuForm
+from swarm.agents.forms.picked_menu import PickedMenuForm
+from swarm.agents.observation import Observation
 from swarm.coordination.bids import Brief
-from swarm.llm.protocol import ModelReply
 
 PASS = LETTERS[0]
 
 
-class DraftForm:
+class DraftForm(PickedMenuForm):
     """Asks for a draft on the common menu; with a brief, what is remembered stands before the gossip."""
 
     name = "draft"
-    stands = False
 
     def __init__(self, menus: MenuForm, tier: int, brief: Brief | None = None) -> None:
-        self._menus, self._tier, self._brief = menus, tier, brief
+        super().__init__(menus)
+        self._tier, self._brief = tier, brief
 
-    def system(self) -> str:
-        """Returns what the common menu says."""
-        return self._menus.system()
-
-    def shared(self, public: PublicView) -> str:
-        """Returns the round's digest with the lines that may be said."""
-        return self._menus.shared(public)
-
-    def menu(self, seen: Observation, row: int) -> Menu:
-        """Returns what may be answered."""
-        return self._menus.menu(seen, row)
-
-    def render(self, seen: Observation, row: int, budget: int) -> Prompt | None:
-        """Returns one trader's prompt within `budget` tokens; None where it is too long even without gossip."""
-        heard = seen.private.heard[row]
-        if self._brief is not None:
-            heard = (*self._brief.of(int(seen.private.trader[row]), self._tier), *heard)
-        return self._menus.rendered(seen, row, self.menu(seen, row), heard, budget)
-
-    def longest(self, seen: Observation, row: int) -> int:
-        """Returns the tokens of a trader's prompt with a menu as long as menus get, without gossip."""
-        return self._menus.longest(seen, row)
-
-    def schema(self, seen: Observation, row: int) -> dict[str, Any]:
-        """Returns the schema of an answer: all pairs of letters."""
-        return self.menu(seen, row).schema()
-
-    def read(self, text: str, cut: bool, seen: Observation, row: int) -> Reading[Decision]:
-        """Returns the decision that two letters name, or what is wrong with them."""
-        return Reading(DecisionError.TRUNCATED if cut else read_choice(text, self.menu(seen, row), self._menus.rules))
-
-    def common(self, reply: ModelReply, seen: Observation, row: int, tokens_per_turn: int) -> str:
-        """Returns a reply's letters as the common menu has them, or the kind of error it is."""
-        if reply.failed:
-            return str(engine_failure(reply.finish_reason))
-        if reply.usage.total > tokens_per_turn:
-            return str(DecisionError.OVER_BUDGET)
-        letters = chosen_letters(reply.text, self.menu(seen, row))
-        if reply.finish_reason == "length" or letters is None:
-            return str(DecisionError.TRUNCATED if reply.finish_reason == "length" else DecisionError.BAD_CHOICE)
-        return self._common(letters, row)
-
-    def _common(self, letters: str, row: int) -> str:
-        return letters
+    def heard(self, seen: Observation, row: int) -> tuple[str, ...]:
+        """Returns what is remembered and what was heard."""
+        heard = super().heard(seen, row)
+        if self._brief is None:
+            return heard
+        return (*self._brief.of(int(seen.private.trader[row]), self._tier), *heard)
 
 
-class JuryForm(DraftForm):
+class JuryForm(PickedMenuForm):
     """Asks a judge for one of the drafts; `drafts` has by row the letters of their actions, in the menu's order."""
 
     name = "jury"
 
     def __init__(self, menus: MenuForm, drafts: Mapping[int, str]) -> None:
-        super().__init__(menus, 0)
+        super().__init__(menus)
         # Passing stays first, since that is what the rules say of it.
         self._shown = {row: PASS + letters.replace(PASS, "") for row, letters in drafts.items()}
 
-    def menu(self, seen: Observation, row: int) -> Menu:
+    def picked(self, seen: Observation, row: int) -> list[int]:
         """Returns passing and the drafted actions alone."""
-        whole = self._menus.menu(seen, row)
-        return Menu(tuple(whole.actions[LETTERS.index(letter)] for letter in self._shown[row]), whole.sayings)
-
-    def _common(self, letters: str, row: int) -> str:
-        return self._shown[row][LETTERS.index(letters[0])] + letters[1]
+        return [LETTERS.index(letter) for letter in self._shown[row]]
 
 
 def plan_of(action: Action, goods: tuple[str, ...]) -> str:

@@ -55,9 +55,9 @@ class Seats:
         """Returns the seats at these indices."""
         return Seats(self.seen, self.rows[indices], self.model[indices], self.models)
 
-    def seeds(self, seed: int) -> list[int]:
-        """Returns a seed for the sampling of each seat's replies, the same whoever asks."""
-        drawn = draw(seed, "request", self.seen.public.round, self.trader)
+    def seeds(self, seed: int, stream: str = "request") -> list[int]:
+        """Returns a seed for the sampling of each seat's replies; `stream` tells several questions of a turn apart."""
+        drawn = draw(seed, stream, self.seen.public.round, self.trader)
         # 63 bits, since engines take a seed as a signed number.
         return [int(s) >> 1 for s in drawn.tolist()]
 

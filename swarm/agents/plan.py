@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from swarm.agents.config import BudgetConfig, TradersConfig
 from swarm.agents.decision import Rules
 from swarm.agents.forms.protocol import Form
 from swarm.schema import StrictModel
+
+Section = TypeVar("Section", bound=StrictModel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,3 +48,7 @@ class ShardPlan:
     def form(self, model: str) -> Form[Any]:
         """Returns the form that a model answers in."""
         return self.forms[self.form_of[model]]
+
+    def sections(self, kind: type[Section]) -> dict[str, Section]:
+        """Returns the minds whose section is of this class, by name."""
+        return {name: own.section for name, own in self.definitions.items() if isinstance(own.section, kind)}

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from swarm.agents.decision import DecisionError
+from swarm.agents.decision import DecisionError, errors_among
 from swarm.agents.forms.menu import LETTERS
 from swarm.coordination.vote import MISSING, confident, scores, winners
 
@@ -77,8 +77,7 @@ class CouncilTurn:
     @property
     def faults(self) -> tuple[DecisionError, ...]:
         """The errors among the votes, in the members' order."""
-        kinds = {str(error): error for error in DecisionError}
-        return tuple(kinds[vote] for one in self.votes for vote in one if vote in kinds)
+        return errors_among(vote for one in self.votes for vote in one)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from swarm.config import RunConfig
-from swarm.errors import ConfigError
+from swarm.errors import ConfigError, called
 from swarm.experiments.variants import MOST_RUNS, Variant
 from swarm.version import __version__
 
@@ -59,17 +59,17 @@ class Experiment:
 def plan(data: Mapping[str, Any], variants: Sequence[Variant], seeds: Sequence[int]) -> Experiment:
     """Returns the experiment of a config's plain values; ConfigError where a variant is none, or is another's twin."""
     if not seeds:
-        raise ConfigError("--seeds", "expected at least one seed")
+        raise ConfigError(called("--seeds", "seeds"), "expected at least one seed")
     if len(variants) * len(seeds) > MOST_RUNS:
         what = f"{len(variants)} variants and {len(seeds)} seeds are more than {MOST_RUNS:,} runs"
-        raise ConfigError("--vary", what, "take fewer values or seeds")
+        raise ConfigError(called("--vary", "vary"), what, "take fewer values or seeds")
     # Under one seed, so that the digest says the variant alone; runs of another version would be of other rules.
     configs = [variant.of(data, 0) for variant in variants]
     digests = [_digest([__version__, config.history_record()]) for config in configs]
     for index, digest in enumerate(digests):
         if (first := digests.index(digest)) != index:
             raise ConfigError(
-                "--vary",
+                called("--vary", "vary"),
                 f"{variants[first].label} and {variants[index].label} come to the same history",
                 "leave one of them out",
             )

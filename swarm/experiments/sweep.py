@@ -3,7 +3,6 @@
 A sweep that was stopped or killed goes on when it is asked for again: runs that are done are read, others go on.
 """
 
-import fcntl
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,12 +13,14 @@ from typing import Any
 
 import polars as pl
 
-from swarm.errors import ConfigError, OutputError, suggest
+from swarm.errors import ConfigError, OutputError, called, suggest
 from swarm.experiments.means import means, moving
 from swarm.experiments.outcomes import outcomes
 from swarm.experiments.plan import RUNS, Experiment, Planned
 from swarm.experiments.workers import Job, run_all, usual_jobs
-from swarm.simulation.folder import RunFolder
+from swarm.simulation.folder import RunFolder, how_to_name, locked, write_table, write_text
+from swarm.simulation.record import RunRecord
+from swarm.simulation.world import never
 
 Told = Callable[[int, int, str], object]
 """Who is told of each run that ends: how many are done, how many there are, and which one it was and how it ended."""
@@ -60,10 +61,6 @@ class Swept:
         }
 
 
-def never() -> bool:
-    return False
-
-
 def nobody(done: int, planned: int, what: str) -> None:
     """Is told of a run, and says nothing."""
 
@@ -100,7 +97,7 @@ def sweep(
             name = ended.job.folder.name
             run = planned[name]
             if ended.finished:
-                rows[name] = _row(ended.job.folder, run)
+                rows[name] = _row(ended.job.folder, run, RunFolder(ended.job.folder).read_record())
             elif ended.error:
                 failed[name] = ended.error
             else:
@@ -118,25 +115,22 @@ def _make(path: Path) -> None:
         others = {entry.name for entry in path.iterdir()} - {RUNS}
     except OSError as error:
         raise OutputError(
-            f"{path}: this folder cannot be written to ({error.strerror}); name another with --out"
+            f"{path}: this folder cannot be written to ({error.strerror}); name another with {how_to_name()}"
         ) from error
     # A sweep's folder is known by its runs, whatever else was written beside them.
     if others and not (path / RUNS).is_dir():
-        raise OutputError(f"{path}: this folder has other things in it than a sweep; name a new one with --out")
+        raise OutputError(
+            f"{path}: this folder has other things in it than a sweep; name a new one with {how_to_name()}"
+        )
 
 
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
     """Keeps the folder this process's alone in the block, since two sweeps at once would do the same runs."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    descriptor = locked(path)
+    if descriptor is None:
+        raise OutputError(f"{path}: another sweep is going on in this folder; wait for it or end it")
     try:
-        # The system's lock, which goes with the process, however that ends; some file systems have none.
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise OutputError(f"{path}: another sweep is going on in this folder; wait for it or end it") from None
-        except OSError:
-            pass
         yield
     finally:
         os.close(descriptor)
@@ -147,13 +141,12 @@ def _done(path: Path, run: Planned) -> dict[str, Any] | None:
     folder = RunFolder(path)
     if folder.recorded_sha256() is None:
         return None
-    summary = folder.read_record().summary
-    return _row(path, run) if summary.get("finished") else None
+    record = folder.read_record()
+    return _row(path, run, record) if record.summary.get("finished") else None
 
 
-def _row(path: Path, run: Planned) -> dict[str, Any]:
+def _row(path: Path, run: Planned, record: RunRecord) -> dict[str, Any]:
     """Returns the row of a run that is done; OutputError where the folder has the run of another config."""
-    record = RunFolder(path).read_record()
     summary = record.summary
     if summary["config_sha256"] != run.config.sha256():
         raise OutputError(
@@ -180,29 +173,15 @@ def _written(
     measures = [name for name in runs.columns if name not in described]
     for name in wanted:
         if rows and name not in measures:
-            raise ConfigError(
-                "--measure", f"there is no {name}{suggest(name, measures)}", f"known: {', '.join(measures)}"
-            )
+            key, known = called("--measure", "measures"), f"known: {', '.join(measures)}"
+            raise ConfigError(key, f"there is no {name}{suggest(name, measures)}", known)
     table = (
         means(runs, list(wanted) or moving(runs, measures))
         if rows
         else means(pl.DataFrame({"variant": [], "seed": []}), [])
     )
     swept = Swept(path, experiment, runs, table, failed)
-    for name, write in (
-        ("runs.parquet", runs.write_parquet),
-        ("means.parquet", table.write_parquet),
-        ("sweep.json", lambda part: part.write_text(json.dumps(swept.record, indent=1) + "\n", encoding="utf-8")),
-    ):
-        _replace(path / name, write)
+    write_table(path / "runs.parquet", runs)
+    write_table(path / "means.parquet", table)
+    write_text(path / "sweep.json", json.dumps(swept.record, indent=1) + "\n")
     return swept
-
-
-def _replace(path: Path, write: Callable[[Path], object]) -> None:
-    """Writes a file under another name first, so that it is there whole or not at all."""
-    part = path.with_name(f".{path.name}.part")
-    try:
-        write(part)
-        part.replace(path)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise OutputError(f"{path}: this file cannot be written ({error})") from error

@@ -10,7 +10,7 @@ import yaml
 
 from swarm import bounded_yaml, config_file
 from swarm.config import RunConfig
-from swarm.errors import ConfigError
+from swarm.errors import ConfigError, called
 from swarm.schema import short
 
 MOST_RUNS = 10_000
@@ -87,20 +87,29 @@ def parse(varied: Sequence[str]) -> dict[str, dict[str, Any]]:
     return found
 
 
-def of_values(varied: Mapping[str, Sequence[Any]]) -> dict[str, dict[str, Any]]:
-    """Returns the values of each key by their text, as `parse` does."""
+def of_values(varied: Any) -> dict[str, dict[str, Any]]:
+    """Returns the values of each key by their text, as `parse` does; ConfigError where they are no lists by key."""
+    if not isinstance(varied, Mapping) or not all(isinstance(key, str) for key in varied):
+        example = '{"market.mechanism": ["call", "continuous"]}'
+        raise ConfigError("vary", f"expected keys and lists of values, say {example}, got {short(varied)}")
     found: dict[str, dict[str, Any]] = {}
     for key, values in varied.items():
-        if isinstance(values, str) or not values:
-            raise ConfigError(f"vary {key}", f"expected a list of values, got {short(values)}")
-        found[key] = {_text(value): value for value in values}
+        if isinstance(values, str) or not isinstance(values, Sequence) or not values:
+            raise ConfigError(f"vary[{key!r}]", f"expected a list of values, got {short(values)}")
+        try:
+            found[key] = {_text(value): value for value in values}
+        except (yaml.YAMLError, RecursionError):
+            raise ConfigError(f"vary[{key!r}]", f"expected plain values, got {short(values)}") from None
+        if len(found[key]) < len(values):
+            raise ConfigError(f"vary[{key!r}]", f"a value stands twice in {short(values)}", "name each value once")
     return found
 
 
 def crossed(varied: Mapping[str, Mapping[str, Any]]) -> list[Variant]:
     """Returns every combination of the keys' values, the first key's changing slowest; one if nothing varies."""
     if "seed" in varied:
-        raise ConfigError("--vary seed", "seeds are what pairs are made by", "name them by --seeds")
+        key, remedy = called("--vary seed", "vary['seed']"), f"name them by {called('--seeds', '`seeds`')}"
+        raise ConfigError(key, "seeds are what pairs are made by", remedy)
     return [
         Variant(
             {key: varied[key][text] for key, text in zip(varied, texts, strict=True)},

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from swarm.config_file import load, resolve
-from swarm.errors import OutputError, SwarmError
+from swarm.errors import OutputError, SwarmError, called
 from swarm.runtime.ports import RunsOn
 from swarm.runtime.run import Session
 from swarm.simulation.folder import RunFolder
@@ -82,7 +82,8 @@ def run_all(todo: Sequence[Job], processes: int, stop: Callable[[], bool]) -> It
     except BrokenProcessPool as error:
         raise OutputError(
             "a process of the sweep was killed, for want of memory perhaps, or could not start: a script calls sweep "
-            "below `if __name__ == '__main__':`; the same sweep, with fewer --jobs, goes on where this one stopped"
+            f"below `if __name__ == '__main__':`; the same sweep, with fewer {called('--jobs', '`jobs`')}, goes on "
+            "where this one stopped"
         ) from error
     finally:
         told.set()
@@ -96,7 +97,7 @@ def work(job: Job) -> Ended:
         config = resolve(job.config)
         if session.folder.config.exists():
             if load(session.folder.config).sha256() != config.sha256():
-                raise OutputError(f"{job.folder}: this run has another config; name another folder with --out")
+                raise OutputError(f"{job.folder}: this run has another config; remove it, and the sweep does it anew")
             return Ended(job, session.resume().finished)
         # What was killed before it had written its config has left files without a name of their own.
         for part in job.folder.glob(".*.part"):

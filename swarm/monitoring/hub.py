@@ -55,7 +55,7 @@ class Hub(Collector):
         clock: Callable[[], float] = time.time,
     ) -> None:
         # A fork may bring minds and models that the first plan has not; their series must be there from the start.
-        plans = [plan, *(fork.plan for fork in plan.forks())]
+        plans = plan.plans()
         self.run = run_label(folder)
         self._folder = folder
         self._recorded_rounds = recorded_rounds

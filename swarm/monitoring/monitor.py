@@ -6,7 +6,6 @@ It knows the runs by their addresses alone, and starts none.
 import http.client
 import json
 import shutil
-import socket
 import subprocess
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
+from swarm import limits
 from swarm.errors import ConfigError, OutputError
 
 USUAL_METRICS_PORT = 9464
@@ -125,7 +125,7 @@ def write(monitoring: Monitoring) -> Path:
 
 def run(monitoring: Monitoring, should_stop: Callable[[], bool], ready: Callable[[int], None]) -> None:
     """Runs Prometheus until `should_stop`, and ends it; `ready` is called with its process id once it answers."""
-    _must_be_free(monitoring.port)
+    limits.must_be_free(monitoring.port, "--port", "choose another, say --port 9091")
     config = write(monitoring)
     log = monitoring.folder / "prometheus.log"
     command = [str(monitoring.program), f"--config.file={config}", f"--storage.tsdb.path={monitoring.folder / 'data'}"]
@@ -148,18 +148,6 @@ def run(monitoring: Monitoring, should_stop: Callable[[], bool], ready: Callable
             sleep(POLL_S)
     finally:
         _end(process)
-
-
-def _must_be_free(port: int) -> None:
-    # As a server does, so that connections of one that has just ended do not count as taken.
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError as error:
-            raise ConfigError(
-                "--port", f"port {port} cannot be used ({error.strerror})", "choose another, say --port 9091"
-            ) from error
 
 
 def _write_ray(monitoring: Monitoring) -> None:

@@ -22,10 +22,9 @@ class Several:
 
     def __init__(self, plans: Sequence[RunPlan]) -> None:
         asked = {mind: models for plan in plans for mind, models in own_models(plan.shard).items()}
-        sections = {name: own.section for plan in plans for name, own in plan.shard.definitions.items()}
         auctions = [section for plan in plans if (section := section_of(plan)) is not None]
-        self._cascades = {name for name, one in sections.items() if isinstance(one, CascadeConfig)}
-        self._councils = {name: one for name, one in sections.items() if isinstance(one, CouncilConfig)}
+        self._cascades = {name for plan in plans for name in plan.shard.sections(CascadeConfig)}
+        self._councils = {name: one for plan in plans for name, one in plan.shard.sections(CouncilConfig).items()}
         several = {mind: models for mind, models in asked.items() if len(models) > 1}
         self.sets: dict[str, tuple[str, ...]] = {
             "several_mind": tuple(sorted(several)),
@@ -62,13 +61,12 @@ class Several:
     def _vetoes(self, name: str, outcome: RoundOutcome) -> int:
         """How many decisions of a council were vetoed in a round."""
         config, turns, found = self._councils[name], outcome.gathered.turns, 0
-        overseers = frozenset(m for m, seat in enumerate(config.seats) if seat.role == "oversight")
-        if not overseers:
+        if not config.overseers:
             return 0
         for row in np.flatnonzero(turns.mind == turns.minds.index(name)).tolist():
             try:
                 turn = CouncilTurn.from_text(turns.text[row], len(config.seats))
             except ValueError:
                 continue
-            found += count(turn, config.rule, MOST_OPTIONS, overseers, config.abstain_permille).vetoed
+            found += count(turn, config.rule, MOST_OPTIONS, config.overseers, config.abstain_permille).vetoed
         return found

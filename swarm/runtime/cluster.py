@@ -15,8 +15,9 @@ from typing import Any
 import grpc
 import psutil
 
+from swarm import limits
 from swarm.config import RuntimeConfig
-from swarm.errors import ClusterError, ConfigError, called
+from swarm.errors import ClusterError, called
 from swarm.runtime import temporary
 from swarm.version import __version__
 
@@ -41,18 +42,6 @@ FIRST_CALL = "/ray.rpc.NodeInfoGcsService/GetClusterId"
 GIVE_IT = "set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH to the file with the token that its nodes were given"
 
 
-def free_port_or_error(port: int, key: str) -> None:
-    """Raises ConfigError if somebody listens on `port` of this machine."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError as error:
-            raise ConfigError(
-                key, f"port {port} cannot be used ({error.strerror})", "choose another, or null for none"
-            ) from error
-
-
 @contextmanager
 def sigterm_kept() -> Iterator[None]:
     """Puts SIGTERM back after the block: Ray's end leaves the system's way, which ends a process at once."""
@@ -68,7 +57,7 @@ def sigterm_kept() -> Iterator[None]:
 def own_cluster(runtime: RuntimeConfig) -> Iterator[None]:
     """Runs a Ray cluster on this machine that ends with the block, and with it every process it had."""
     if runtime.dashboard_port is not None:
-        free_port_or_error(runtime.dashboard_port, "runtime.dashboard_port")
+        limits.must_be_free(runtime.dashboard_port, "runtime.dashboard_port", "choose another, or null for none")
     temporary.clear()
     folder = temporary.new()
     with _private():

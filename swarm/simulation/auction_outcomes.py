@@ -46,9 +46,7 @@ class JudgedBids:
 
 def section_of(plan: RunPlan) -> AuctionConfig | None:
     """Returns the auction that staffs a run, if one does."""
-    definition = plan.shard.definitions.get(NAME)
-    section = definition.section if definition else None
-    return section if isinstance(section, AuctionConfig) else None
+    return plan.shard.sections(AuctionConfig).get(NAME)
 
 
 def auction_turns(turns: Turns, config: AuctionConfig) -> list[tuple[int, Award | Work]]:

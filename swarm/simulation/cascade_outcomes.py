@@ -66,8 +66,7 @@ class CascadeOutcomes:
     def under(self, plan: RunPlan) -> None:
         """Goes by this plan from now on; what is known of a cascade stays while it has the same small model."""
         before, self._plan = self._sections, plan
-        definitions = plan.shard.definitions.items()
-        self._sections = {name: d.section for name, d in definitions if isinstance(d.section, CascadeConfig)}
+        self._sections = plan.shard.sections(CascadeConfig)
         minds = asking(plan.shard) if self._sections else {}
         self._minds = {name: mind for name, mind in minds.items() if isinstance(mind, CascadeMind)}
         for name, section in self._sections.items():

@@ -79,8 +79,7 @@ class CouncilOutcomes:
     def under(self, plan: RunPlan) -> None:
         """Goes by this plan from now on; what is known of a council stays while it has the same members."""
         before, self._seed = self._councils, plan.seed
-        sections = {name: definition.section for name, definition in plan.shard.definitions.items()}
-        self._councils = {name: section for name, section in sections.items() if isinstance(section, CouncilConfig)}
+        self._councils = plan.shard.sections(CouncilConfig)
         self._tallies = {
             name: self._tallies[name]
             if name in before and before[name].seats == council.seats
@@ -154,8 +153,7 @@ class CouncilOutcomes:
         # Every action is cleared, since members that are all wrong can only be told by what none of them proposed.
         gains = {number: realised_ticks(before, trader, a, seen, row) for number, a in enumerate(menu.actions)}
         gains[MISSING] = 0
-        overseers = frozenset(m for m, seat in enumerate(config.seats) if seat.role == "oversight")
-        decided = count(turn, config.rule, len(menu.actions), overseers, config.abstain_permille).action
+        decided = count(turn, config.rule, len(menu.actions), config.overseers, config.abstain_permille).action
         gain = np.array([gains[number] for number in action.tolist()], dtype=np.int64)
         best = max(gains.values())
         return Judged(round_, trader, name, action, gain, gains[MISSING if decided is None else decided], best)

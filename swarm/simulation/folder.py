@@ -96,7 +96,7 @@ class RunFolder:
     def rewritten(self) -> Iterator[None]:
         """Keeps the folder, whose tables, summary and report are to be made anew, this process's alone in the block."""
         self.check()
-        descriptor = self._locked()
+        descriptor = locked(self.path)
         if descriptor is None:
             raise OutputError(f"{self.path}: the run in this folder is still going on; wait for it or end it")
         try:
@@ -145,7 +145,7 @@ class RunFolder:
             while True:
                 number += 1
                 self._made = self._made_now()
-                descriptor = self._locked()
+                descriptor = locked(self.path)
                 if descriptor is not None:
                     # Looked at once the lock is held: another run may have begun in it just now.
                     if not any(self.path.iterdir()):
@@ -157,12 +157,12 @@ class RunFolder:
                     what = "another run has taken this folder" if descriptor is None else "this folder is not empty"
                     raise OutputError(
                         f"{self.path}: {what}, and a run is never written over another; "
-                        f"name a new folder with {_new_folder()}"
+                        f"name a new folder with {how_to_name()}"
                     )
                 self.path = wanted.with_name(f"{wanted.name}-{number}")
         except OSError as error:
             raise OutputError(
-                f"{self.path}: this folder cannot be written to ({error.strerror}); name another with {_new_folder()}"
+                f"{self.path}: this folder cannot be written to ({error.strerror}); name another with {how_to_name()}"
             ) from error
 
     def _made_now(self) -> bool:
@@ -176,35 +176,16 @@ class RunFolder:
             return False
         return True
 
-    def _locked(self) -> int | None:
-        """Returns a descriptor of the folder that holds its lock; None if another process has it."""
-        while True:
-            descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                os.close(descriptor)
-                return None
-            except OSError:
-                # A file system without locks on folders; the journal's own lock is left.
-                return descriptor
-            # Who was stopped early removes the folder that it had made; the lock is then of one that is gone.
-            with suppress(FileNotFoundError):
-                if os.path.samestat(os.fstat(descriptor), self.path.stat()):
-                    return descriptor
-            os.close(descriptor)
-            self.path.mkdir(parents=True, exist_ok=True)
-
     def write_config(self, record: Mapping[str, Any], sha256: str) -> None:
         """Keeps the resolved config, with its digest in the first line."""
         text = yaml.safe_dump(dict(record), sort_keys=False, allow_unicode=True)
-        self._write(
+        write_text(
             self.config, f"# config_sha256 {sha256} of all but `runtime`, which does not shape the history.\n{text}"
         )
 
     def write_runs_on(self, local: bool) -> None:
-        """Keep whether the run is played in one process."""
-        self._write(self.path / RUNS_ON, json.dumps({"local": local}) + "\n")
+        """Keeps whether the run is played in one process."""
+        write_text(self.path / RUNS_ON, json.dumps({"local": local}) + "\n")
 
     def ran_locally(self) -> bool | None:
         """Returns whether the run was last played in one process; None where nobody knows."""
@@ -224,17 +205,12 @@ class RunFolder:
         except OSError as error:
             raise OutputError(f"{tables}: this folder cannot be made ({error.strerror})") from error
         for name, table in record.tables.items():
-            path = tables / f"{name}.parquet"
-            try:
-                table.write_parquet(part := _part(path))
-                part.replace(path)
-            except (OSError, pl.exceptions.PolarsError) as error:
-                raise OutputError(f"{path}: this table cannot be written ({error})") from error
-        self._write(self.path / SUMMARY, json.dumps(record.summary, indent=2) + "\n")
+            write_table(tables / f"{name}.parquet", table)
+        write_text(self.path / SUMMARY, json.dumps(record.summary, indent=2) + "\n")
 
     def write_report(self, html: str) -> None:
         """Keeps the report."""
-        self._write(self.report, html)
+        write_text(self.report, html)
 
     def recorded_sha256(self) -> str | None:
         """Returns the journal's hash as the summary has it; None where there is no summary."""
@@ -286,23 +262,54 @@ class RunFolder:
             raise ValueError(f"{path}: this is no summary of a run")
         return summary
 
-    def _write(self, path: Path, text: str) -> None:
-        # Under another name first: a file is there whole or not at all, and a link in its place is not followed.
-        part = _part(path)
+
+def locked(path: Path) -> int | None:
+    """Returns a descriptor of a folder that holds its lock, the system's; None if another process has it."""
+    while True:
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            with part.open("w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(path)
-        except OSError as error:
-            with suppress(OSError):
-                part.unlink(missing_ok=True)
-            raise OutputError(f"{path}: this file cannot be written ({error.strerror})") from error
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return None
+        except OSError:
+            # A file system without locks on folders; the journal's own lock is left.
+            return descriptor
+        # Who was stopped early removes the folder that it had made; the lock is then of one that is gone.
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(descriptor), path.stat()):
+                return descriptor
+        os.close(descriptor)
+        path.mkdir(parents=True, exist_ok=True)
 
 
-def _new_folder() -> str:
-    """How a caller names another folder for a run."""
+def write_text(path: Path, text: str) -> None:
+    """Writes a file and makes it durable; OutputError where it cannot be."""
+    # Under another name first: a file is there whole or not at all, and a link in its place is not followed.
+    part = _part(path)
+    try:
+        with part.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise OutputError(f"{path}: this file cannot be written ({error.strerror})") from error
+
+
+def write_table(path: Path, table: pl.DataFrame) -> None:
+    """Writes a table's file, which is there whole or not at all; OutputError where it cannot be."""
+    try:
+        table.write_parquet(part := _part(path))
+        part.replace(path)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise OutputError(f"{path}: this table cannot be written ({error})") from error
+
+
+def how_to_name() -> str:
+    """Returns what a caller names another folder with."""
     return called("--out", "`out`")
 
 

@@ -89,6 +89,10 @@ class RunPlan:
         # Each plan knows the fork that ends it, so that the later ones are found from plan to plan.
         return [self.fork, *self.fork.plan.forks()] if self.fork else []
 
+    def plans(self) -> "list[RunPlan]":
+        """Returns this plan and those of its forks, in order."""
+        return [self, *(fork.plan for fork in self.forks())]
+
     def shards_by_round(self) -> dict[int, ShardPlan]:
         """Returns the shard's plan, by the first round in which it holds."""
         # A later plan counts itself as the first; here it holds from the round after the fork on.

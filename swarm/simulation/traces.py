@@ -16,7 +16,7 @@ from swarm.agents.mind import Seats
 from swarm.agents.minds import asking
 from swarm.agents.recall import recalled
 from swarm.coordination.messages import GOSSIP, NO_GOOD, OFFER, TIP
-from swarm.errors import ConfigError, ReplayMismatch
+from swarm.errors import ConfigError, ReplayMismatch, called
 from swarm.market.orders import BUY, Int64
 from swarm.scenarios.protocol import MarketState
 from swarm.simulation.folder import RunFolder
@@ -167,6 +167,5 @@ def queried(folder: RunFolder, compose: Compose, sql: str) -> pl.DataFrame:
         return pl.SQLContext(tables).execute(sql, eager=True)
     except (pl.exceptions.PolarsError, OSError) as error:
         known = ", ".join(sorted({*tables, *TABLES}))
-        raise ConfigError(
-            "SQL", (str(error).splitlines() or [type(error).__name__])[0][:300], f"tables of this run: {known}"
-        ) from error
+        said = (str(error).splitlines() or [type(error).__name__])[0][:300]
+        raise ConfigError(called("SQL", "sql"), said, f"tables of this run: {known}") from error

@@ -17,7 +17,7 @@ from swarm.agents.forms.protocol import FormTerms
 from swarm.agents.mind import Seats
 from swarm.agents.minds import asking
 from swarm.agents.recall import Recalled, recalled
-from swarm.errors import ConfigError, ReplayMismatch
+from swarm.errors import ConfigError, ReplayMismatch, called
 from swarm.market.events import Trades
 from swarm.market.orders import BUY, Int64, Orders
 from swarm.scenarios.protocol import MarketState
@@ -111,9 +111,12 @@ class Why:
     def started(self, plan: RunPlan, opening: MarketState, named: Int64) -> None:
         """Raises ConfigError where the run has no such trader or round."""
         if not 0 <= self._trader < plan.traders:
-            raise ConfigError("--trader", f"expected a trader from 0 to {plan.traders - 1}, got {self._trader}")
+            key = called("--trader", "trader")
+            raise ConfigError(key, f"expected a trader from 0 to {plan.traders - 1}, got {self._trader}")
         if not 1 <= self._round <= plan.last.rounds:
-            raise ConfigError("--round", f"expected a round from 1 to {plan.last.rounds}, got {self._round}")
+            raise ConfigError(
+                called("--round", "round"), f"expected a round from 1 to {plan.last.rounds}, got {self._round}"
+            )
 
     def round_done(self, outcome: RoundOutcome) -> None:
         """Explains the round if it is the one that was asked for."""
@@ -266,5 +269,7 @@ def why(journals: Mapping[str, Path], compose: Compose, trader: int, round_: int
     if result.mismatch:
         raise ReplayMismatch(f"the history does not hold up to round {round_}: {result.mismatch}")
     if not watcher.found:
-        raise ConfigError("--round", f"expected a round that was played, from 1 to {result.rounds}, got {round_}")
+        raise ConfigError(
+            called("--round", "round"), f"expected a round that was played, from 1 to {result.rounds}, got {round_}"
+        )
     return watcher.found

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from swarm.agents.asking import ask
+from swarm.agents.asking import ask_model
 from swarm.agents.decisions import Decisions, decisions_of, read_single
 from swarm.agents.mind import MindPlugin, Seats, TurnBound
 from swarm.agents.plan import ShardPlan
@@ -43,9 +43,8 @@ class Fallback:
         )
 
     async def ask(self, model: str, seats: Seats, models: Mapping[str, ModelClient], deadline_s: float) -> Turns:
-        plan, reply = self.plan, self.plan.completion_tokens[model]
-        budget = (plan.budget.tokens_per_turn - reply, reply)
-        asked = await ask(plan.form(model), seats, models[model], seats.seeds(plan.seed), budget, deadline_s)
+        plan, seeds = self.plan, seats.seeds(self.plan.seed)
+        asked = await ask_model(plan, model, plan.form(model), seats, models[model], seeds, deadline_s)
         return Turns.asked_once(self.name, model, seats.trader, asked.replies, asked.digests, asked.pruned_messages)
 
     def read(self, turns: Turns, seats: Seats) -> Decisions:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from swarm.agents.asking import ask
+from swarm.agents.asking import ask_model
 from swarm.agents.decision import DecisionError, Reading
 from swarm.agents.decisions import Decisions, decisions_of
 from swarm.agents.mind import MindPlugin, Seats, TurnBound
@@ -35,8 +35,8 @@ class Panel:
 
     async def ask(self, names: tuple[str, ...], seats: Seats, models: Mapping[str, Any], deadline_s: float) -> Turns:
         seeds, plan = seats.seeds(self.plan.seed), self.plan
-        most = {m: (plan.budget.tokens_per_turn - n, n) for m, n in plan.completion_tokens.items()}
-        asked = await asyncio.gather(*(ask(plan.form(m), seats, models[m], seeds, most[m], deadline_s) for m in names))
+        asks = (ask_model(plan, m, plan.form(m), seats, models[m], seeds, deadline_s) for m in names)
+        asked = await asyncio.gather(*asks)
         calls = [[c for m, a in zip(names, asked, strict=True) for c in a.calls(m, i)] for i in range(len(seats))]
         said = [json.dumps([[c.model, kept_text(c.reply.text)] for c in made if not c.reply.failed]) for made in calls]
         pruned = np.max([a.pruned_messages for a in asked], axis=0)

@@ -1,5 +1,6 @@
 """Each example of docs/architecture.md runs for ten rounds, and its journal replays without a model."""
 
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,21 +10,26 @@ import pytest
 from typer.testing import CliRunner
 
 from swarm import trust
+from swarm.agents import forms, minds
 from swarm.agents.decision import DecisionError
 from swarm.agents.mind import Seats
 from swarm.agents.turns import Turns
 from swarm.commands.setups import models_app
 from swarm.config_file import resolve
+from swarm.coordination import staffing
 from swarm.errors import ConfigError, ModelError
 from swarm.llm import engines
 from swarm.llm.check import must_be_usable
+from swarm.llm.engines.scripted import policy
 from swarm.monitoring.hub import Hub
 from swarm.planning import compose, composed
 from swarm.plugins import VARIABLE
 from swarm.report import deciders
 from swarm.report.parts import Figure, Table
+from swarm.report.sections import SECTIONS
 from swarm.report.sections.cost import cost
 from swarm.runtime.play import play
+from swarm.simulation.facets import FACETS
 from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.record import RunRecord
 from swarm.simulation.replay import replay
@@ -243,3 +249,13 @@ def test_no_config_can_name_a_module(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, "no_such_module")
     with pytest.raises(ConfigError, match="no_such_module"):
         resolve({"models": MODELS})
+
+
+def test_no_file_of_ours_is_skipped_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    kinds = (minds.PLUGINS, forms.PLUGINS, SECTIONS, engines.PLUGINS, policy.PLUGINS, staffing.PLUGINS, FACETS)
+    for own in kinds:
+        # A copy looks at the folder anew, where others have looked before.
+        fresh = copy(own)
+        fresh._found = None
+        assert fresh.names()
+    assert not caplog.records

@@ -271,6 +271,18 @@ def test_a_dollar_is_worth_more_while_more_is_spent_than_lasts_and_comes_back_to
     assert {p.shadow_permille for p in spend(Limits(), [1e9] * 3)} == {PAR}
 
 
+def test_no_name_of_a_model_gets_into_the_sums_of_dollars(tmp_path: Path) -> None:
+    priced = {"usd_per_million_prompt_tokens": 10.0, "usd_per_million_completion_tokens": 10.0}
+    models = [{**TINY, **priced, "name": "nano_usd"}, {**LARGE, **priced}]
+    section = {"name": "careful", "small": "nano_usd", "large": "large", "price_ticks": 1.0}
+    given = {"seed": 5, "rounds": 4, "population": 8, "models": models}
+    given |= {"traders": {"cascades": [section], "minds": {"careful": 1}}}
+    found, rounds = played(tmp_path, resolve(given))
+    cascade = found.summary["cascades"]["careful"]
+    assert cascade["calls"]["nano_usd"] == len(rounds.turns())
+    assert cascade["usd"] == pytest.approx(cascade["tokens"] * 10.0 / 1e6)
+
+
 def test_a_budget_turns_escalation_down_and_holds(tmp_path: Path) -> None:
     priced = [TINY, {**LARGE, "usd_per_million_prompt_tokens": 100.0}, RULE]
     section = {"name": "careful", "small": "tiny", "large": "large", "price_ticks": 0.2}

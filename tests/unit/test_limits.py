@@ -2,6 +2,7 @@
 
 import json
 import resource
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swarm import limits
+from swarm.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
 SWARM = [sys.executable, "-m", "swarm"]
@@ -82,3 +84,12 @@ def test_five_endpoints_run_under_a_soft_limit_of_256_files(hard: int, tmp_path:
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert summary["rounds"] == 2
     assert summary["decision_errors"] == {}
+
+
+def test_a_port_that_somebody_listens_on_is_named_by_its_key() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ConfigError, match=str(port)) as refused:
+            limits.must_be_free(port, "runtime.dashboard_port", "choose another")
+    assert refused.value.key == "runtime.dashboard_port"
+    limits.must_be_free(port, "runtime.dashboard_port", "choose another")

@@ -18,6 +18,7 @@ from swarm import cli
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "configs" / "wood-scripted.yaml"
 SMALL: dict[str, Any] = {"rounds": 3, "population": 8}
+PLAYED = swarm.Result(None, {}, {}, finished=True)
 
 
 @pytest.fixture(autouse=True)
@@ -117,6 +118,22 @@ def test_a_folder_of_somebody_else_needs_a_word() -> None:
         (lambda: swarm.fork("run", "1"), "at_round"),  # type: ignore[arg-type]
         (lambda: swarm.fork("run", 1, changes=3), "changes"),  # type: ignore[arg-type]
         (lambda: swarm.fork("run", 1, changes={"rounds": object()}), "changes['rounds']"),
+        (lambda: swarm.sweep(CONFIG, seeds=3), "seeds"),  # type: ignore[arg-type]
+        (lambda: swarm.sweep(CONFIG, seeds="0..3"), "seeds"),  # type: ignore[arg-type]
+        (lambda: swarm.sweep(CONFIG, seeds=[]), "seeds"),
+        (lambda: swarm.sweep(CONFIG, seeds=range(10**12)), "vary"),
+        (lambda: swarm.sweep(CONFIG, seeds=[1], vary=["rounds=1"]), "vary"),  # type: ignore[arg-type]
+        (lambda: swarm.sweep(CONFIG, seeds=[1], vary={"rounds": 3}), "vary['rounds']"),  # type: ignore[dict-item]
+        (lambda: swarm.sweep(CONFIG, seeds=[1], vary={"rounds": [1, 1]}), "vary['rounds']"),
+        (lambda: swarm.sweep(CONFIG, seeds=[1], vary={"rounds": [object()]}), "vary['rounds']"),
+        (lambda: swarm.sweep(CONFIG, seeds=[1], vary={"seed": [1, 2]}), "vary['seed']"),
+        (lambda: swarm.sweep(CONFIG, seeds=[1], vary={"runtime.metrics_port": [1, 2]}), "vary"),
+        (lambda: swarm.sweep(CONFIG, seeds=[1], jobs=0), "jobs"),
+        (lambda: swarm.sweep(CONFIG, seeds=[1], measures="trades"), "measures"),
+        (lambda: swarm.sweep(CONFIG, seeds=[1], out=3), "out"),  # type: ignore[arg-type]
+        (lambda: PLAYED.why("3", 1), "trader"),  # type: ignore[arg-type]
+        (lambda: PLAYED.why(3, None), "round"),  # type: ignore[arg-type]
+        (lambda: PLAYED.query(3), "sql"),  # type: ignore[arg-type]
     ],
 )
 def test_what_is_no_argument_is_one_line_that_names_it(call: Callable[[], object], argument: str) -> None:
@@ -129,9 +146,13 @@ def test_what_is_no_argument_is_one_line_that_names_it(call: Callable[[], object
 def test_errors_name_arguments_here_and_options_on_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
     swarm.run(CONFIG, changes=SMALL, out="run")
     fork = ("fork", "run", "--at-round", "9", "--local")
+    ran = swarm.replay("run")
     cases: tuple[tuple[str, str, Callable[[], object], tuple[str, ...]], ...] = (
         ("`out`", "--out", lambda: swarm.run(CONFIG, out="run"), ("run", str(CONFIG), "--local", "--out", "run")),
         ("at_round", "--at-round", lambda: swarm.fork("run", 9), fork),
+        ("trader", "--trader", lambda: ran.why(99, 1), ("why", "run", "--trader", "99", "--round", "1")),
+        ("round", "--round", lambda: ran.why(0, 99), ("why", "run", "--trader", "0", "--round", "99")),
+        ("seeds", "--seeds", lambda: swarm.sweep(CONFIG, seeds=[]), ("sweep", str(CONFIG), "--seeds", "3..1")),
     )
     for argument, option, call, words in cases:
         with pytest.raises(swarm.SwarmError) as refused:

@@ -6,15 +6,15 @@ nonsense is a missing bid or vote; the turn is lost only where nobody bids.
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import cast
 
 import numpy as np
 
-from swarm.agents.asking import ask
+from swarm.agents.asking import ask_model
 from swarm.agents.bidding import Bidding, questions_of
-from swarm.agents.decision import Decision, DecisionError, Reading
+from swarm.agents.decision import Decision, DecisionError, Reading, errors_among
 from swarm.agents.decisions import Decisions, decisions_of, read_single
 from swarm.agents.forms.menu import MenuForm, read_choice
 from swarm.agents.mind import MindPlugin, Seats, TurnBound
@@ -25,7 +25,6 @@ from swarm.coordination.bids import AWARD, UNKNOWN, Award, Work, read_turn
 from swarm.coordination.staffing.auction import NAME, AuctionConfig
 from swarm.coordination.standing import default_stand
 from swarm.llm.protocol import ModelClient
-from swarm.llm.tokens import ESTIMATED
 
 
 class AuctionMind:
@@ -85,7 +84,7 @@ class AuctionMind:
         award = _turn(text, len(self.tiers))
         if not isinstance(award, Award):
             return Reading(DecisionError.WRONG_SHAPE)
-        faults = tuple(_faults(award))
+        faults = errors_among(bid.letters for one in award.rounds if one for bid in one.bids)
         if award.winner == UNKNOWN:
             # Nobody bid: the turn is lost to the first error that a tier made.
             return Reading((*faults, DecisionError.ENGINE)[0], faults=faults)
@@ -95,10 +94,7 @@ class AuctionMind:
     async def _work(self, tier: int, seats: Seats, models: Mapping[str, ModelClient], deadline_s: float) -> Turns:
         """One call of the model that has the work."""
         plan, model = self._plan, self.tiers[tier]
-        reply = plan.completion_tokens[model]
-        budget = (plan.budget.tokens_per_turn - reply, reply)
-        size = seats.seen.public.sizes.get(model, ESTIMATED)
-        asked = await ask(self._menu, seats, models[model], seats.seeds(plan.seed), budget, deadline_s, size)
+        asked = await ask_model(plan, model, self._menu, seats, models[model], seats.seeds(plan.seed), deadline_s)
         turns = Turns.asked_once(self.name, model, seats.trader, asked.replies, asked.digests, asked.pruned_messages)
         # A record of its own, so that no reply is ever taken for an auction.
         texts = (text if text == NEVER_ASKED else Work(tier, text).to_text() for text in turns.text)
@@ -110,15 +106,6 @@ def _turn(text: str, tiers: int) -> Award | Work | None:
         return read_turn(text, tiers)
     except (ValueError, RecursionError):
         return None
-
-
-def _faults(award: Award) -> Iterator[DecisionError]:
-    """The errors among the bids, in the tiers' order."""
-    kinds = {str(error): error for error in DecisionError}
-    for one in award.rounds:
-        for bid in one.bids if one else ():
-            if bid.letters in kinds:
-                yield kinds[bid.letters]
 
 
 MIND = MindPlugin(

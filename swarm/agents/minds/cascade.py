@@ -12,11 +12,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from swarm.agents.asking import Asked, ask
+from swarm.agents.asking import Asked, ask_model
 from swarm.agents.config import CascadeConfig
 from swarm.agents.decision import Decision, DecisionError, Reading, engine_failure
 from swarm.agents.decisions import Decisions, decisions_of
-from swarm.agents.escalation import FORCED, Answer, CascadeTurn, Reason, Weighed
+from swarm.agents.escalation import Answer, CascadeTurn, Reason, Weighed
 from swarm.agents.forms.menu import MenuForm
 from swarm.agents.forms.protocol import Branches, Form
 from swarm.agents.mind import MindPlugin, Seats, TurnBound
@@ -29,8 +29,6 @@ from swarm.coordination.suspicion import suspected
 from swarm.errors import ConfigError
 from swarm.llm.protocol import ModelClient, ModelReply
 from swarm.llm.scores import read_scores
-from swarm.llm.tokens import ESTIMATED
-from swarm.seeding import draw
 
 NEVER = 2**53
 """A price that nothing is worth: that of a large model that is not to be asked."""
@@ -237,11 +235,8 @@ class CascadeMind:
         models: Mapping[str, ModelClient],
         left_s: float,
     ) -> Asked:
-        plan, reply = self._plan, self._plan.completion_tokens[model]
-        budget = (plan.budget.tokens_per_turn - reply, reply)
-        seeds = draw(plan.seed, f"cascade {self.name} {number}", seats.seen.public.round, seats.trader) >> np.uint64(1)
-        size = seats.seen.public.sizes.get(model, ESTIMATED)
-        return await ask(form, seats, models[model], seeds.tolist(), budget, left_s, size, margin=True)
+        seeds = seats.seeds(self._plan.seed, f"cascade {self.name} {number}")
+        return await ask_model(self._plan, model, form, seats, models[model], seeds, left_s, margin=True)
 
     def _answer(self, asked: Asked, i: int) -> Answer:
         """Returns one answer as the record has it."""
@@ -258,11 +253,6 @@ def price_ticks(section: CascadeConfig, plan: ShardPlan) -> float:
     if section.price_ticks is not None:
         return section.price_ticks
     return plan.usd_per_turn.get(section.large, 0.0) * section.ticks_per_usd
-
-
-def forced_by(turn: CascadeTurn) -> bool:
-    """Returns whether the large model was asked whatever it costs."""
-    return turn.reason in FORCED
 
 
 def _read(answer: Answer, form: Form[Decision], seats: Seats, row: int) -> Reading[Decision]:

@@ -12,7 +12,7 @@ from typing import cast
 
 import numpy as np
 
-from swarm.agents.asking import Asked, ask
+from swarm.agents.asking import Asked, ask_model
 from swarm.agents.config import CouncilConfig
 from swarm.agents.decision import Decision, DecisionError, Reading, engine_failure
 from swarm.agents.decisions import Decisions, decisions_of
@@ -22,12 +22,11 @@ from swarm.agents.mind import MindPlugin, Seats, TurnBound
 from swarm.agents.observation import MembersWorth
 from swarm.agents.plan import ShardPlan
 from swarm.agents.recall import Question, Recollection
-from swarm.agents.turns import Call, Calls, Turns
+from swarm.agents.turns import Call, Turns
 from swarm.agents.votes import MOST_OPTIONS, CouncilTurn, count
 from swarm.coordination.standing import default_stand
-from swarm.llm.protocol import FinishReason, ModelClient, ModelReply
-from swarm.llm.tokens import ESTIMATED
-from swarm.seeding import draw, draw_below
+from swarm.llm.protocol import FinishReason, ModelClient
+from swarm.seeding import draw_below
 
 INSTRUCTIONS = {
     "analyst": "You are the analyst of a council of five: weigh needs, stock and worth, and vote for what pays.",
@@ -41,12 +40,13 @@ INSTRUCTIONS = {
 
 @dataclass(slots=True)
 class _Vote:
-    """One answer of a member to one seat: its letters in the order of the common menu, or the kind of error."""
+    """One answer of a member to one seat: its letters in the order of the common menu, or the kind of error.
+
+    `calls` has the call that it took, none where the prompt fitted no budget.
+    """
 
     text: str
-    reply: ModelReply | None
-    model: str
-    digest: int
+    calls: list[Call]
     pruned: int
 
 
@@ -61,7 +61,7 @@ class CouncilMind:
         self.most = TurnBound(
             plan.budget.tokens_per_turn * len(self.seats) * section.samples, len(self.seats) * section.samples
         )
-        self.overseers = frozenset(m for m, seat in enumerate(self.seats) if seat.role == "oversight")
+        self.overseers = section.overseers
         self._plan = plan
         # All members answer by menu: the plug-in says so, and planning sees to it.
         self._menu = cast(MenuForm, plan.form(self.seats[0].model))
@@ -108,8 +108,7 @@ class CouncilMind:
         else:
             await self._hear([*first, *others], seats, everybody[meets], votes, models, end - loop.time())
         # One draw for each seat parts its ties; 63 bits, since a journal holds signed numbers.
-        drawn = draw(self._plan.seed, f"council {self.name}", seats.seen.public.round, seats.trader) >> np.uint64(1)
-        return self._turns(seats, votes, worth, drawn.tolist())
+        return self._turns(seats, votes, worth, seats.seeds(self._plan.seed, f"council {self.name}"))
 
     def read(self, turns: Turns, seats: Seats) -> Decisions:
         """Returns the decisions that the votes come to, counted again."""
@@ -223,59 +222,32 @@ class CouncilMind:
         left_s: float,
     ) -> Asked:
         member, sample = question
-        reply = self._plan.completion_tokens[model]
-        budget = (self._plan.budget.tokens_per_turn - reply, reply)
-        stream = f"council {self.name} {member} {sample}"
-        seeds = draw(self._plan.seed, stream, seats.seen.public.round, seats.trader) >> np.uint64(1)
-        size = seats.seen.public.sizes.get(model, ESTIMATED)
-        return await ask(self._forms[member], seats, models[model], seeds.tolist(), budget, max(left_s, 0.0), size)
+        seeds = seats.seeds(self._plan.seed, f"council {self.name} {member} {sample}")
+        form, client = self._forms[member], models[model]
+        return await ask_model(self._plan, model, form, seats, client, seeds, max(left_s, 0.0))
 
     def _vote(self, member: int, model: str, asked: Asked, i: int, seats: Seats, row: int) -> _Vote:
         """Returns one answer of a member, its letters as the common menu has them."""
-        reply = asked.replies[i]
-        pruned = int(asked.pruned_messages[i])
-        if reply is None:
-            return _Vote(str(DecisionError.OVER_BUDGET), None, model, 0, pruned)
-        text = self._forms[member].common(reply, seats.seen, row, self._plan.budget.tokens_per_turn)
-        return _Vote(text, reply, model, asked.digests[i], pruned)
+        reply, text = asked.replies[i], str(DecisionError.OVER_BUDGET)
+        if reply is not None:
+            text = self._forms[member].common(reply, seats.seen, row, self._plan.budget.tokens_per_turn)
+        return _Vote(text, asked.calls(model, i), int(asked.pruned_messages[i]))
 
     def _turns(
         self, seats: Seats, votes: list[dict[int, list[_Vote]]], worth: MembersWorth, drawn: Sequence[int]
     ) -> Turns:
         """Returns one turn for each seat, with a call for each answer, in the members' order."""
-        texts, pruned = [], []
-        turn_of: list[int] = []
-        calls: list[_Vote] = []
-        models = tuple(sorted({vote.model for own in votes for one in own.values() for vote in one}))
+        texts, pruned, calls = [], [], []
         # A turn's text holds the votes of all members; its calls are those that an engine really answered.
         for i, own in enumerate(votes):
             by_member = tuple(tuple(vote.text for vote in own.get(m, ())) for m in range(len(self.seats)))
             texts.append(CouncilTurn(by_member, worth.weights_permille, worth.alone, drawn[i]).to_text())
             answers = [vote for m in sorted(own) for vote in own[m]]
-            made = [vote for vote in answers if vote.reply is not None]
             pruned.append(max((vote.pruned for vote in answers), default=0))
-            turn_of += [i] * len(made)
-            calls += made
-        return Turns(
-            trader=seats.trader,
-            mind=np.zeros(len(seats), dtype=np.int64),
-            text=tuple(texts),
-            finish_reason=tuple(_ended(own) for own in votes),
-            pruned_messages=np.array(pruned, dtype=np.int64),
-            minds=(self.name,),
-            models=models,
-            calls=Calls.of(
-                turn_of,
-                [models.index(vote.model) for vote in calls],
-                [vote.digest for vote in calls],
-                [vote.reply for vote in calls if vote.reply is not None],
-            ),
-        )
-
-
-def _ended(_: object) -> FinishReason:
-    """Returns how a council's turn ended: always by itself, since what members did not say is in its votes."""
-    return "stop"
+            calls.append([call for vote in answers for call in vote.calls])
+        # A council's turn always ends by itself, since what members did not say is in its votes.
+        ended: list[FinishReason] = ["stop"] * len(seats)
+        return Turns.asked_often(self.name, seats.trader, texts, ended, calls, np.array(pruned, dtype=np.int64))
 
 
 MIND = MindPlugin(

@@ -3,14 +3,13 @@
 import asyncio
 from collections.abc import Mapping
 
-from swarm.agents.asking import ask
+from swarm.agents.asking import ask_model
 from swarm.agents.decisions import Decisions, decisions_of, read_single
 from swarm.agents.mind import MindPlugin, Seats, TurnBound
 from swarm.agents.plan import ShardPlan
 from swarm.agents.turns import Turns
 from swarm.coordination.standing import default_stand
 from swarm.llm.protocol import ModelClient
-from swarm.llm.tokens import ESTIMATED
 from swarm.schema import StrictModel
 
 
@@ -38,11 +37,8 @@ class ModelMind:
 
     async def _ask(self, model: str, seats: Seats, client: ModelClient, deadline_s: float) -> Turns:
         plan = self._plan
-        reply = plan.completion_tokens[model]
-        # The reply's part of the turn's tokens is set aside, and the prompt may have the rest.
-        budget = (plan.budget.tokens_per_turn - reply, reply)
-        size = seats.seen.public.sizes.get(model, ESTIMATED)
-        asked = await ask(plan.form(self.model), seats, client, seats.seeds(plan.seed), budget, deadline_s, size)
+        seeds = seats.seeds(plan.seed)
+        asked = await ask_model(plan, model, plan.form(self.model), seats, client, seeds, deadline_s)
         return Turns.asked_once(self.name, model, seats.trader, asked.replies, asked.digests, asked.pruned_messages)
 
     def read(self, turns: Turns, seats: Seats) -> Decisions:

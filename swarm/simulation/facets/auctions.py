@@ -32,9 +32,8 @@ class Auctions:
     name = "auctions"
 
     def started(self, plan: RunPlan, opening: MarketState, named: Int64) -> None:
-        """Take note of the auction of the run, or of its last fork that has one."""
-        plans = [plan, *(fork.plan for fork in plan.forks())]
-        found = [section for p in plans if (section := section_of(p)) is not None]
+        """Takes note of the auction of the run, or of its last fork that has one."""
+        found = [section for p in plan.plans() if (section := section_of(p)) is not None]
         self._config: AuctionConfig | None = found[-1] if found else None
         self._rows: list[tuple[int, str, int, int]] = []
         self._counts: Counter[str] = Counter()
@@ -45,7 +44,7 @@ class Auctions:
         self._weights: tuple[int, ...] = ()
 
     def round_done(self, outcome: RoundOutcome) -> None:
-        """Keep who worked, and what bids, judges and work took."""
+        """Keeps who worked, and what bids, judges and work took."""
         if self._config is None or (config := section_of(outcome.plan)) is None:
             return
         if config.models != self._config.models:

@@ -43,14 +43,13 @@ class Cascades:
 
     def started(self, plan: RunPlan, opening: MarketState, named: Int64) -> None:
         """Takes note of the cascades of the run and of its forks."""
-        plans = [plan, *(fork.plan for fork in plan.forks())]
-        sections = {name: d.section for p in plans for name, d in p.shard.definitions.items()}
-        self._cascades = {name: c for name, c in sections.items() if isinstance(c, CascadeConfig)}
+        plans = plan.plans()
+        self._cascades = {name: c for p in plans for name, c in p.shard.sections(CascadeConfig).items()}
         self._usd = {model.name: model.usd_per_million or (0.0, 0.0) for p in plans for model in p.models}
         self._priced = {model.name for p in plans for model in p.models if model.usd_per_million is not None}
         self._counts: dict[str, Counter[str]] = {name: Counter() for name in self._cascades}
         self._reasons: dict[str, Counter[str]] = {name: Counter() for name in self._cascades}
-        self._spent: dict[str, Counter[str]] = {name: Counter() for name in self._cascades}
+        self._calls: dict[str, Counter[str]] = {name: Counter() for name in self._cascades}
         self._judged: dict[str, list[JudgedCascade]] = {name: [] for name in self._cascades}
         self._rows = 0
 
@@ -70,11 +69,11 @@ class Cascades:
             strict=True,
         ):
             if minds[row] in self._cascades:
-                self._spent[minds[row]][turns.models[model]] += 1
+                self._calls[minds[row]][turns.models[model]] += 1
                 self._counts[minds[row]]["tokens"] += prompt + written
                 usd = self._usd.get(turns.models[model], (0.0, 0.0))
                 # In whole billionths of a dollar, whose sum does not depend on its order.
-                self._spent[minds[row]]["nano_usd"] += round(1e3 * (prompt * usd[0] + written * usd[1]))
+                self._counts[minds[row]]["nano_usd"] += round(1e3 * (prompt * usd[0] + written * usd[1]))
         # Councils' judged turns lie in the same list, and have a facet of their own.
         for one in outcome.judged:
             if not isinstance(one, JudgedCascade):
@@ -129,16 +128,15 @@ class Cascades:
 
     def _summed(self, name: str) -> dict[str, Any]:
         config, judged, counts = self._cascades[name], self._judged[name], self._counts[name]
-        spent = self._spent[name]
         found: dict[str, Any] = {
             "small": config.small,
             "large": config.large,
             **{key: counts[key] for key in ("turns", "escalated", "large_lost", "bounded", "no_margin", "failed")},
             "escalated_share": round(counts["escalated"] / max(counts["turns"], 1), 4),
             "reasons": {str(r): self._reasons[name][str(r)] for r in Reason if r is not Reason.NONE},
-            "calls": {model: spent[model] for model in (config.small, config.large)},
+            "calls": {model: self._calls[name][model] for model in (config.small, config.large)},
             "tokens": counts["tokens"],
-            "usd": round(spent["nano_usd"] / 1e9, 9) if {config.small, config.large} <= self._priced else None,
+            "usd": round(counts["nano_usd"] / 1e9, 9) if {config.small, config.large} <= self._priced else None,
             "judged": len(judged),
         }
         if not judged:

@@ -48,15 +48,13 @@ class Councils:
 
     def started(self, plan: RunPlan, opening: MarketState, named: Int64) -> None:
         """Takes note of the councils of the run and of its forks."""
-        plans = [plan, *(fork.plan for fork in plan.forks())]
-        sections = {name: d.section for p in plans for name, d in p.shard.definitions.items()}
-        self._councils = {name: c for name, c in sections.items() if isinstance(c, CouncilConfig)}
+        self._councils = {name: c for p in plan.plans() for name, c in p.shard.sections(CouncilConfig).items()}
         self._counts: dict[str, Counter[str]] = {name: Counter() for name in self._councils}
         self._judged: dict[str, list[Judged]] = {name: [] for name in self._councils}
         self._rows = 0
 
     def round_done(self, outcome: RoundOutcome) -> None:
-        """Keeps what was judged, and count the turns of each council by what they came to."""
+        """Keeps what was judged, and counts the turns of each council by what they came to."""
         if not self._councils:
             return
         turns = outcome.gathered.turns
@@ -98,8 +96,7 @@ class Councils:
         except ValueError:
             counts["failed"] += 1
             return
-        overseers = frozenset(m for m, seat in enumerate(config.seats) if seat.role == "oversight")
-        found = count(turn, config.rule, MOST_OPTIONS, overseers, config.abstain_permille)
+        found = count(turn, config.rule, MOST_OPTIONS, config.overseers, config.abstain_permille)
         counts["turns"] += 1
         counts["met"] += turn.met
         counts["vetoed"] += found.vetoed

@@ -41,14 +41,14 @@ class Desks:
 
     def started(self, plan: RunPlan, opening: MarketState, named: Int64) -> None:
         """Takes note of the desks of the run and of its forks."""
-        plans = [plan, *(fork.plan for fork in plan.forks())]
-        self._desks = {name: desk for p in plans for name, desk in _desks_of(p).items()}
+        plans = plan.plans()
+        self._desks = {name: desk for p in plans for name, desk in p.shard.sections(DeskConfig).items()}
         self._traders = {name: n for p in plans for name, n in Counter(p.minds).items() if name in self._desks}
         self._faults: dict[str, Counter[str]] = {name: Counter() for name in self._desks}
 
     def round_done(self, outcome: RoundOutcome) -> None:
         """Keeps a row for each step."""
-        if not (desks := _desks_of(outcome.plan)):
+        if not (desks := outcome.plan.shard.sections(DeskConfig)):
             return
         turns, decisions = outcome.gathered.turns, outcome.gathered.decisions
         rows: list[tuple[Any, ...]] = []
@@ -91,12 +91,6 @@ class Desks:
 
 def _mean_and_max(values: Any) -> dict[str, Any]:
     return {"mean": float(values.mean()) if len(values) else 0.0, "max": int(values.max()) if len(values) else 0}
-
-
-def _desks_of(plan: RunPlan) -> dict[str, DeskConfig]:
-    """Returns the desks that some trader sits at, by name."""
-    defined = plan.shard.definitions
-    return {name: found.section for name, found in defined.items() if isinstance(found.section, DeskConfig)}
 
 
 FACET = Desks

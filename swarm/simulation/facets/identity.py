@@ -55,7 +55,7 @@ class Identity:
 
     def _parts(self) -> list[tuple[RunPlan, int, int]]:
         """Returns the plans under which rounds were done, each with its first and last round."""
-        plans = [self._plan, *(fork.plan for fork in self._plan.forks())]
+        plans = self._plan.plans()
         # A run that was stopped early has not come to its later forks, whose parts are then empty.
         ends = [*(min(fork.round, self._round) for fork in self._plan.forks()), self._round]
         begins = [1, *(end + 1 for end in ends[:-1])]

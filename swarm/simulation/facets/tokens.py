@@ -28,7 +28,7 @@ class Tokens:
 
     def started(self, plan: RunPlan, opening: MarketState, named: Int64) -> None:
         """Takes note of who counts tokens, of which models have a price, and of a turn's budget."""
-        plans = [plan, *(fork.plan for fork in plan.forks())]
+        plans = plan.plans()
         self._models = {model.name: model for p in plans for model in p.models}
         self._several = {name for p in plans for name, mind in asking(p.shard).items() if mind.most.calls > 1}
         self._budget = plan.last.shard.budget.tokens_per_turn
