@@ -21,7 +21,7 @@ from swarm.errors import ConfigError, OutputError, TrustError, called
 from swarm.llm import engines
 
 MOST_REMEMBERED = 2_000
-_FILES = ("_file", "_path", "_folder", "_dir", "tokenizer", "plugin", "module", "chat_template")
+_FILES = ("_file", ".path", "_path", "_folder", "_dir", "tokenizer", "plugin", "module", "chat_template")
 
 KeyHosts = Mapping[str, Sequence[str]]
 """By environment variable, the hosts that its key may be sent to."""
@@ -121,6 +121,9 @@ def _told(record: Mapping[str, Any], hosts: KeyHosts) -> Iterator[tuple[str, Any
     """Yields what a config demands, in words and in the values that it rests on."""
     for entry in record["models"]:
         if engines.find(entry["engine"]).stays_here:
+            # What travels with the code is nobody's demand, a file that the entry names is.
+            for key, value in _files(entry, f"models.{entry['name']}"):
+                yield f"{key} reads {value}", [key, value]
             continue
         url, variable, request = entry.get("base_url"), entry.get("api_key_env"), entry.get("request") or {}
         # No address: the engine loads something here.

@@ -14,8 +14,8 @@ import numpy.typing as npt
 from swarm.agents.forms.menu import LETTERS
 from swarm.agents.mind import Seats
 from swarm.agents.observation import Observation
-from swarm.bench.form import Result
-from swarm.bench.shadow import Again, Shadow, by_seed, told
+from swarm.bench.form import Result, paired
+from swarm.bench.shadow import Again, Shadow, by_seed
 from swarm.config_file import resolve
 from swarm.coordination.calibration import expected_calibration_error
 from swarm.preflight import Narrator
@@ -149,11 +149,12 @@ def _points(
 ) -> list[Result]:
     """The curve of one kind of regret: at each share, what the rule and chance leave of it."""
     regret = float(small.mean())
+    large_over_small = paired(by_seed(large - small, seed), "ticks")
     everywhere = _removed(small, large, np.arange(len(small)), regret)
     results = [
         Result(f"{name}_regret_all_small", round(regret, 3), "ticks a turn", "lower", note="the small model alone"),
         Result(f"{name}_regret_all_large", round(float(large.mean()), 3), "ticks a turn", "lower",
-               bound=f"the large model in all turns, against the small one: {told(by_seed(large - small, seed))} ticks",
+               bound=f"the large model in all turns, against the small one: {large_over_small}",
                note="the large model alone"),
     ]  # fmt: skip
     for share in SHARES:
@@ -172,7 +173,7 @@ def _points(
                 "higher",
                 aim=0.5 if share == 0.1 else None,
                 bound=f"at random {by_chance:.3f}, in all turns {everywhere:.3f}; rule less chance "
-                f"{told(by_seed(gained, seed))} ticks a turn",
+                f"{paired(by_seed(gained, seed), 'ticks a turn')}",
             )
         )
     return results

@@ -5,8 +5,6 @@ each would have ordered. So differences are paired, and none of it moves the mar
 """
 
 import asyncio
-import multiprocessing
-import os
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Self, get_args
@@ -21,12 +19,13 @@ from swarm.agents.minds.council import CouncilMind
 from swarm.agents.minds.rule import RuleConfig, RuleMind
 from swarm.agents.observation import Observation
 from swarm.agents.votes import CouncilTurn
-from swarm.bench.form import Result
+from swarm.bench.form import Result, paired
 from swarm.bench.runs import TEMPERAMENTS
-from swarm.bench.shadow import Again, Shadow, by_seed, told
+from swarm.bench.shadow import Again, Shadow, by_seed
 from swarm.config import RunConfig
 from swarm.config_file import resolve
 from swarm.coordination.failing_alike import Alike, failing_alike
+from swarm.experiments.workers import side_by_side, usual_jobs
 from swarm.preflight import Narrator
 from swarm.simulation.council_outcomes import OPTIONS, CouncilOutcomes
 
@@ -70,8 +69,7 @@ def measure(narrator: Narrator) -> list[Result]:
     # Each seed is a run of its own and none is timed, so that every core has one.
     narrator.phase(f"{SEEDS} runs in each of {len(SCENARIOS)} scenarios")
     jobs = [(scenario, seed) for scenario in SCENARIOS for seed in range(SEEDS)]
-    with multiprocessing.get_context("spawn").Pool(os.cpu_count()) as pool:
-        looked = iter(pool.starmap(_looked_at, jobs, chunksize=1))
+    looked = iter(side_by_side(_looked_at, jobs, usual_jobs()))
     results: list[Result] = []
     for scenario in SCENARIOS:
         turns = Turns()
@@ -197,7 +195,7 @@ def _compared(scenario: str, turns: Turns) -> list[Result]:
                 round(float(regrets.mean()), 3),
                 "ticks a turn",
                 "lower",
-                bound=f"against the best member: {told((regrets - single).tolist())} ticks",
+                bound=f"against the best member: {paired((regrets - single).tolist(), 'ticks')}",
                 note=notes.get(way, ""),
                 runs=tuple(round(float(v), 3) for v in regrets),
             )

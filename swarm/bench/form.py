@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -11,6 +12,7 @@ from typing import Any, Literal
 import psutil
 
 from swarm.errors import OutputError
+from swarm.experiments.statistics import interval
 from swarm.version import __version__
 
 RUNS = 5
@@ -39,6 +41,15 @@ class Result:
         if self.value is None or self.aim is None:
             return None
         return self.value <= self.aim if self.better == "lower" else self.value >= self.aim
+
+
+def paired(differences: Sequence[float], unit: str) -> str:
+    """Returns the mean of paired differences with its 95% interval, and calls one that holds zero none."""
+    middle, half = interval(differences)
+    if len(differences) < 2:
+        return f"{middle:+.3g} {unit} (one seed, no interval)"
+    none = ", which is none" if abs(middle) <= half else ""
+    return f"{middle:+.3g} {unit} ({middle - half:+.3g} to {middle + half:+.3g}){none}"
 
 
 def median_of(name: str, runs: list[float], unit: str, better: Literal["lower", "higher"], **more: Any) -> Result:

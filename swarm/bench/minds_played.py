@@ -16,11 +16,13 @@ from swarm.market.orders import Orders
 from swarm.runtime.play import play
 from swarm.scenarios.protocol import MarketState
 from swarm.seeding import draw
+from swarm.simulation.basis import RoundBasis
 from swarm.simulation.gains import gain_of, orders_of, realised_ticks
 from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.plan import RunPlan
-from swarm.training.evaluate import EXAMINED_FROM, surplus
+from swarm.training.evaluate import EXAMINED_FROM
 from swarm.training.offers import best_of
+from swarm.training.surplus import Surplus
 
 LOOKED_AT = 4
 """Traders of a round whose menus are all tried again, drawn anew in each."""
@@ -68,41 +70,32 @@ class Timed:
         return replies
 
 
-class Played:
-    """A watcher that keeps the figures of one market, by mind; `efficiency` is of all rounds at their worths."""
+class Played(Surplus):
+    """A watcher that keeps the figures of one market, by mind, and its surplus."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.of: dict[str, OfMind] = {}
-        self._realised = self._possible = 0
-
-    @property
-    def efficiency(self) -> float:
-        """The realised surplus over the largest possible one."""
-        return self._realised / max(self._possible, 1)
 
     def started(self, plan: RunPlan, opening: MarketState, named: Int64) -> None:
         """Makes room for each mind."""
+        super().started(plan, opening, named)
         self.of = {mind: OfMind() for mind in plan.shard.minds}
 
     def round_done(self, outcome: RoundOutcome) -> None:
         """Adds a round."""
-        basis = outcome.basis
-        if basis is None:
-            raise ValueError("a round of one market says what it was cleared from")
-        realised, possible = surplus(basis.seen, outcome.cleared.trades)
-        self._realised += realised
-        self._possible += possible
-        minds = outcome.plan.shard.minds
-        for row, trader in enumerate(basis.seen.private.trader.tolist()):
-            self.of[minds[trader]].profit.append(gain_of(outcome.cleared.trades, trader, basis.seen, row))
-        self._look_again(outcome)
-        self._read(outcome)
-
-    def _look_again(self, outcome: RoundOutcome) -> None:
-        """Clears the round again for all that some of its traders could have done."""
-        plan, basis = outcome.plan, outcome.basis
+        super().round_done(outcome)
+        basis, minds = outcome.basis, outcome.plan.shard.minds
         if basis is None:
             return
+        for row, trader in enumerate(basis.seen.private.trader.tolist()):
+            self.of[minds[trader]].profit.append(gain_of(outcome.cleared.trades, trader, basis.seen, row))
+        self._look_again(outcome, basis)
+        self._read(outcome)
+
+    def _look_again(self, outcome: RoundOutcome, basis: RoundBasis) -> None:
+        """Clears the round again for all that some of its traders could have done."""
+        plan = outcome.plan
         shard, seen = plan.shard, basis.seen
         menus = Menus(shard.seed, seen, shard.rules, shard.tick_cents)
         again = basis.counterfactual(plan)

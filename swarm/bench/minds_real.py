@@ -15,11 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from swarm.bench.form import Result
+from swarm.bench.form import Result, paired
 from swarm.bench.minds_played import Played, Size, Timed, play_market
 from swarm.config_file import resolve
 from swarm.errors import ConfigError
-from swarm.experiments.statistics import interval
 from swarm.llm import engines
 from swarm.llm.protocol import Connected, ModelClient
 from swarm.preflight import Narrator
@@ -171,7 +170,7 @@ class _Measured:
         alone = [played.of[name] for played in self.own]
         # One number for each seed, in their order, paired with ZI-C's of the same market.
         efficiency = [played.efficiency for played in self.own]
-        over = _told([a - b.efficiency for a, b in zip(efficiency, base, strict=True)])
+        over = paired([a - b.efficiency for a, b in zip(efficiency, base, strict=True)], "share")
         profit = np.mean([np.mean(of.profit) for of in alone])
         regret = [float(np.mean(of.regret)) for of in alone]
         best, as_rule = (np.mean([x for of in alone for x in column(of)]) for column in (_best, _as_rule))
@@ -201,7 +200,7 @@ class _Measured:
         return [
             Result(
                 f"{figure}_profit_over_zi_c", _mean(gaps), "ticks a round", "higher", runs=_runs(gaps),
-                bound=f"{turns:,} turns in mixed markets: {_told(gaps)}; ticks a trader and round: {beside}",
+                bound=f"{turns:,} turns in mixed markets: {paired(gaps, 'ticks')}; ticks a trader and round: {beside}",
             )
         ]  # fmt: skip
 
@@ -241,12 +240,3 @@ def _mean(values: Sequence[float]) -> float:
 
 def _runs(values: Sequence[float]) -> tuple[float, ...]:
     return tuple(round(value, 4) for value in values)
-
-
-def _told(differences: Sequence[float]) -> str:
-    """The mean of paired differences with its 95% interval by Student's t, which one alone does not have."""
-    mean, half = interval(np.array(differences))
-    if len(differences) < 2:
-        return f"{mean:+.3g} (one seed, no interval)"
-    none = ", which is none" if mean - half <= 0 <= mean + half else ""
-    return f"{mean:+.3g} ({mean - half:+.3g} to {mean + half:+.3g}){none}"

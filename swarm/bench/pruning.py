@@ -13,11 +13,8 @@ from swarm.bench.form import Result
 from swarm.config_file import resolve
 from swarm.experiments.statistics import interval
 from swarm.preflight import Narrator
-from swarm.runtime.play import Shown, play
-from swarm.scenarios.protocol import Int64, MarketState
-from swarm.simulation.loop import RoundOutcome
-from swarm.simulation.plan import RunPlan
-from swarm.training.evaluate import surplus
+from swarm.runtime.play import play
+from swarm.training.surplus import Surplus
 
 SEEDS = 20
 MARKET_TRADERS = 60
@@ -44,23 +41,6 @@ class Behaviour:
     addressed: int
 
 
-class _Surplus:
-    """A watcher that adds up what traders gained, and could have gained, at the worths that they were shown."""
-
-    def __init__(self, traders: Shown) -> None:
-        self.traders = traders
-        self.realised = self.possible = 0
-
-    def started(self, plan: RunPlan, opening: MarketState, named: Int64) -> None:
-        """Has nothing to add up yet."""
-
-    def round_done(self, outcome: RoundOutcome) -> None:
-        """Adds a round."""
-        realised, possible = surplus(self.traders.seen[-1], outcome.cleared.trades)
-        self.realised += realised
-        self.possible += possible
-
-
 def market(seed: int, traders: dict[str, Any]) -> dict[str, Any]:
     """Returns the config of a wood with two shocks, whose minds act on what they hear as far as rules do."""
     return {
@@ -84,13 +64,12 @@ def market(seed: int, traders: dict[str, Any]) -> dict[str, Any]:
 
 def behaviour(seed: int, traders: dict[str, Any]) -> Behaviour:
     """Returns what one such market came to."""
-    shown = Shown()
-    gains = _Surplus(shown)
-    summary = play(resolve(market(seed, traders)), gains, traders=shown.asking).summary
+    gains = Surplus()
+    summary = play(resolve(market(seed, traders)), gains).summary
     errors = list(summary["quality"]["relative_absolute_deviation"]["by_good"].values())
     # Where nothing was traded, no price was wrong.
     return Behaviour(
-        efficiency=gains.realised / max(gains.possible, 1),
+        efficiency=gains.efficiency,
         volume_lots=summary["volume_lots"],
         price_error=mean(errors) if errors else 0.0,
         gini=summary["wealth"]["gini_end"],

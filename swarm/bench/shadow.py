@@ -4,7 +4,7 @@ Minds that are compared so meet the same turns, and none of them moves the marke
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,28 +16,26 @@ from swarm.agents.forms.menu import Action, MenuForm
 from swarm.agents.mind import Seats
 from swarm.agents.observation import Int64, Observation
 from swarm.config import RunConfig
-from swarm.experiments import statistics
 from swarm.llm import engines
 from swarm.llm.protocol import ModelClient, ModelReply
-from swarm.market.commands import SubmitOrders
 from swarm.market.counterfactual import Counterfactual
 from swarm.market.orders import Orders
 from swarm.planning import compose
-from swarm.runtime.play import Shown, play
+from swarm.runtime.play import play
+from swarm.scenarios.protocol import MarketState
 from swarm.seeding import draw
-from swarm.simulation.basis import as_it_stood
-from swarm.simulation.entries import Entry
+from swarm.simulation.basis import RoundBasis, as_it_stood
 from swarm.simulation.gains import gain_of, orders_decided, orders_of
-from swarm.simulation.market import Market, MarketAnswer
+from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.plan import RunPlan
 
 
 class Again(Counterfactual):
     """A round that is cleared once for each set of orders of a trader, however often it is asked for."""
 
-    def __init__(self, plan: RunPlan, before: MarketAnswer, seen: Observation, orders: Orders) -> None:
-        super().__init__(as_it_stood(plan, before), seen.public.round, orders)
-        self._seen, self._goods = seen, plan.shard.rules.goods
+    def __init__(self, plan: RunPlan, basis: RoundBasis) -> None:
+        super().__init__(as_it_stood(plan, basis.before), basis.seen.public.round, basis.orders)
+        self._seen, self._goods = basis.seen, plan.shard.rules.goods
         self._found: dict[tuple[int, bytes], int] = {}
 
     def gain(self, row: int, orders: Orders) -> int:
@@ -58,25 +56,23 @@ class Again(Counterfactual):
 
 
 Look = Callable[[Observation, Again], None]
-"""What is done with a round before it is cleared."""
+"""What is done with a round, as it was shown and before it was cleared."""
 
 
-class _Looked(Market):
-    """A market in this process that shows each round to somebody before it is cleared."""
+class _Looking:
+    """A watcher that shows each round to somebody."""
 
-    def __init__(self, plan: RunPlan, traders: Shown, look: Look) -> None:
-        super().__init__(plan.market, None)
-        self._plan_of_run, self._traders, self._look = plan, traders, look
-        self._before: MarketAnswer | None = None
+    def __init__(self, look: Look) -> None:
+        self._look = look
 
-    def execute(self, entries: Sequence[Entry], at: int | None = None) -> MarketAnswer:
-        """Applies the entries as any market does."""
-        for entry in entries:
-            if isinstance(entry, SubmitOrders) and self._before is not None:
-                seen = self._traders.seen[-1]
-                self._look(seen, Again(self._plan_of_run, self._before, seen, entry.orders))
-        self._before = super().execute(entries, at)
-        return self._before
+    def started(self, plan: RunPlan, opening: MarketState, named: Int64) -> None:
+        """Has no round to show yet."""
+
+    def round_done(self, outcome: RoundOutcome) -> None:
+        """Shows a round, which is cleared again as often as is asked for."""
+        if outcome.basis is None:
+            raise ValueError("a round of one market says what it was cleared from")
+        self._look(outcome.basis.seen, Again(outcome.plan, outcome.basis))
 
 
 class Shadow:
@@ -93,14 +89,7 @@ class Shadow:
 
     def play(self, look: Look) -> None:
         """Plays the whole run."""
-        shown = Shown()
-        play(
-            self._config,
-            plan=self._world,
-            clients=self.clients,
-            traders=shown.asking,
-            new_market=lambda *_: _Looked(self.plan, shown, look),
-        )
+        play(self._config, _Looking(look), plan=self._world, clients=self.clients)
 
     def rows(self, seen: Observation, most: int) -> Int64:
         """Returns the rows of some traders, drawn anew in each round."""
@@ -119,20 +108,6 @@ class Shadow:
         if any(answer is None for answer in asked.replies):
             raise ValueError("a prompt did not fit its budget")
         return [answer for answer in asked.replies if answer is not None]
-
-
-def interval(differences: Sequence[float]) -> tuple[float, float, float]:
-    """Returns the mean of 20 paired differences with its 95% interval."""
-    if len(differences) != 20:
-        raise ValueError(f"expected a difference for each of 20 seeds, got {len(differences)}")
-    middle, half = statistics.interval(differences)
-    return middle, middle - half, middle + half
-
-
-def told(differences: Sequence[float]) -> str:
-    """Returns the mean of paired differences with its interval in words, and calls one that holds zero none."""
-    middle, low, high = interval(differences)
-    return f"{middle:+.3g} ({low:+.3g} to {high:+.3g}){', which is none' if low <= 0 <= high else ''}"
 
 
 def by_seed(values: npt.NDArray[Any], seed: Int64) -> list[float]:

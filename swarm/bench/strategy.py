@@ -16,10 +16,9 @@ import numpy.typing as npt
 
 from swarm.bench import routers
 from swarm.bench.bundles import PRICES, Family, family
-from swarm.bench.form import Result
+from swarm.bench.form import Result, paired
 from swarm.bench.routers import Routed, Router, Split
 from swarm.coordination.strategy_auction import gates
-from swarm.experiments import statistics
 from swarm.preflight import Narrator
 
 Float64 = npt.NDArray[np.float64]
@@ -114,14 +113,14 @@ def _table(families: list[Family], price: Float64, prefix: str, narrator: Narrat
 
 def _rows(name: str, runs: list[Routed], dearest: list[Routed]) -> list[Result]:
     """Success, cost and share of one router; the bound says how it differs from the dearest tier, paired."""
-    paired = interval([run.passed - other.passed for run, other in zip(runs, dearest, strict=True)])
-    saved = interval([run.usd - other.usd for run, other in zip(runs, dearest, strict=True)])
+    gained = paired([run.passed - other.passed for run, other in zip(runs, dearest, strict=True)], "share")
+    saved = paired([run.usd - other.usd for run, other in zip(runs, dearest, strict=True)], "$/Mt")
     # What an auction is to reach, with all bids paid: no worse than the dearest, a quarter cheaper, half of its use.
     auction = name.endswith("_auction")
     dear_passed, dear_usd = (mean(getattr(run, part) for run in dearest) for part in ("passed", "usd"))
     aims = {"passed": round(dear_passed, 4), "usd": round(0.75 * dear_usd, 4), "dearest_share": 0.5} if auction else {}
     columns = (
-        ("passed", "share", "higher", [run.passed for run in runs], f"against the dearest alone: {paired}"),
+        ("passed", "share", "higher", [run.passed for run in runs], f"against the dearest alone: {gained}"),
         ("usd", "$/Mt", "lower", [run.usd for run in runs], f"against the dearest alone: {saved}; all bids are paid"),
         ("dearest_share", "share", "lower", [run.dearest for run in runs], ""),
     )
@@ -137,13 +136,6 @@ def _rows(name: str, runs: list[Routed], dearest: list[Routed]) -> list[Result]:
         )
         for column, unit, better, values, bound in columns
     ]
-
-
-def interval(differences: list[float]) -> str:
-    """Returns the mean of paired differences with its 95% interval, and calls one that holds zero none."""
-    middle, half = statistics.interval(differences)
-    verdict = "" if abs(middle) > half or not half else ", which is none"
-    return f"{middle:+.3f} ({middle - half:+.3f} to {middle + half:+.3f}){verdict}"
 
 
 @contextmanager

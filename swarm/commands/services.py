@@ -8,6 +8,7 @@ import typer
 
 from swarm.commands.stopping import StopFlag
 from swarm.terminal import err, out
+from swarm.training.recipe import Labels
 
 app = typer.Typer()
 dashboards_app = typer.Typer(name="dashboards", help="The Grafana dashboards of runs.")
@@ -81,8 +82,11 @@ def distil(
     ] = 0,
     base: Annotated[str, typer.Option(metavar="NAME", help="The embedded model that the student begins as.")] = "value",
     labels: Annotated[
-        str, typer.Option(metavar="KIND", help="advantages; for comparison: chosen (all that was done), random.")
+        Labels, typer.Option(help="What is learnt: advantages; for comparison: chosen (all that was done), random.")
     ] = "advantages",
+    relabelled: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Times that the student then plays and its own turns are judged.")
+    ] = 2,
     minutes: Annotated[
         float, typer.Option(min=0.1, metavar="M", help="Stop judging and schooling after so many.")
     ] = 60.0,
@@ -99,10 +103,10 @@ def distil(
     Use it with --set 'models=[{name: mine, engine: embedded, path: my-mind}]'.
     """
     # torch takes seconds to import, and is not installed with the rest.
-    from swarm.training.launch import distil_student, labels_named
+    from swarm.training.launch import distil_student
     from swarm.training.recipe import Distilling
 
-    wanted = Distilling(minutes=minutes, markets=markets, base=base, labels=labels_named(labels), seed=seed)
+    wanted = Distilling(minutes=minutes, markets=markets, base=base, labels=labels, relabelled=relabelled, seed=seed)
     record = distil_student(runs or [], directory, wanted, examples, out.print)
     # The last schooling is the student's; what was left out is said by reason, so that nothing is lost silently.
     last = record["stages"][-1]

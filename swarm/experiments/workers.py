@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from multiprocessing import connection
 from multiprocessing.synchronize import Event
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from swarm.config_file import load, resolve
 from swarm.errors import OutputError, SwarmError, called
@@ -23,6 +23,8 @@ from swarm.runtime.ports import RunsOn
 from swarm.runtime.run import Session
 from swarm.simulation.folder import RunFolder
 from swarm.simulation.loop import Interrupted
+
+Done = TypeVar("Done")
 
 LOOK_S = 0.5
 """How often it is looked whether to stop, while nothing is done."""
@@ -48,6 +50,14 @@ class Ended:
 def usual_jobs() -> int:
     """Returns how many processes run side by side if nobody says: as many as there are cores for this process."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def side_by_side(work_on: Callable[..., Done], jobs: Sequence[tuple[Any, ...]], processes: int) -> list[Done]:
+    """Returns what a function comes to for each job's arguments, in their order; one process is this one."""
+    if processes == 1:
+        return [work_on(*job) for job in jobs]
+    with multiprocessing.get_context("spawn").Pool(processes) as pool:
+        return pool.starmap(work_on, jobs, chunksize=1)
 
 
 def run_all(todo: Sequence[Job], processes: int, stop: Callable[[], bool]) -> Iterator[Ended]:

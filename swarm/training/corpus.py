@@ -4,7 +4,6 @@ A market is a run of the Wood or of the double auction in one process, drawn fro
 seasons, prices. Markets for training and for examination have disjoint seeds.
 """
 
-import multiprocessing
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy.typing as npt
 
 from swarm.agents.policies.menu import MenuView, choose, read_menu
 from swarm.config_file import resolve
+from swarm.experiments.workers import side_by_side
 from swarm.llm.engines.embedded import tokenizer
 from swarm.llm.engines.scripted.config import ScriptedModel
 from swarm.llm.entry import Temperament
@@ -238,9 +238,4 @@ def simulate(number: int) -> Corpus:
 
 def simulate_many(first: int, markets: int, processes: int) -> Corpus:
     """Returns the examples of markets `first` .. `first + markets - 1`, in their order."""
-    numbers = range(first, first + markets)
-    if processes == 1:
-        return Corpus.join([simulate(n) for n in numbers])
-    # In chunks of neighbours, whose order `map` keeps, so that the corpus does not depend on the processes.
-    with multiprocessing.get_context("spawn").Pool(processes) as pool:
-        return Corpus.join(pool.map(simulate, numbers, chunksize=8))
+    return Corpus.join(side_by_side(simulate, [(number,) for number in range(first, first + markets)], processes))

@@ -4,7 +4,6 @@ All of it runs on markets that no model was trained on. Nothing here needs torch
 """
 
 import asyncio
-import multiprocessing
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -21,21 +20,19 @@ from swarm.agents.shard import Shard
 from swarm.config import RunConfig
 from swarm.config_file import resolve
 from swarm.experiments.statistics import interval
+from swarm.experiments.workers import side_by_side
 from swarm.llm import engines
 from swarm.llm.engines.embedded.config import EmbeddedModel
 from swarm.llm.engines.embedded.engine import EmbeddedEngine
 from swarm.llm.engines.scripted.config import ScriptedModel
 from swarm.llm.entry import Temperament
 from swarm.llm.protocol import ModelReply, ModelRequest, TokenUsage
-from swarm.market.events import Trades
 from swarm.market.orders import BUY
 from swarm.runtime.play import Shown, play
-from swarm.scenarios.double_auction import DoubleAuction
-from swarm.scenarios.protocol import MarketState
 from swarm.simulation.loop import RoundOutcome
-from swarm.simulation.plan import RunPlan
 from swarm.training.by_lot import ByLot
 from swarm.training.corpus import HELD_OUT_FROM, TEMPERAMENTS, market_config
+from swarm.training.surplus import Surplus
 
 EXAMINED_FROM = HELD_OUT_FROM + 500_000
 """Markets that not even the training's own examination has seen."""
@@ -159,46 +156,17 @@ def _merged(parts: Sequence[Marks]) -> Marks:
     return merged
 
 
-class _Watched(Shown):
-    """Traders that are watched: keeps what share of the surplus was realised, too."""
+class _Watched(Surplus):
+    """A market that is watched: its surplus, and the means of what its creatures' columns say, round by round."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.realised = self.possible = 0
         self.columns: list[dict[str, float]] = []
 
-    def started(self, plan: RunPlan, opening: MarketState, named: Int64) -> None:
-        """Does nothing."""
-
     def round_done(self, outcome: RoundOutcome) -> None:
-        """Counts the round's surplus and welfare."""
-        realised, possible = surplus(self.seen[-1], outcome.cleared.trades)
-        self.realised += realised
-        self.possible += possible
+        """Adds a round."""
+        super().round_done(outcome)
         self.columns.append({name: float(column.mean()) for name, column in outcome.trader_columns.items()})
-
-
-def surplus(seen: Observation, trades: Trades) -> tuple[int, int]:
-    """Returns a round's realised surplus and the largest possible one, in ticks, at the worths shown to traders.
-
-    A lot bought beyond the need counts nothing. The largest possible surplus lets the highest worths of needed lots
-    meet the lowest worths of spare lots, good by good, whatever anybody has in his purse.
-    """
-    private = seen.private
-    bought, sold = np.zeros_like(private.bartering.need), np.zeros_like(private.bartering.need)
-    np.add.at(bought, (trades.buyer, trades.good), trades.quantity_lots)
-    np.add.at(sold, (trades.seller, trades.good), trades.quantity_lots)
-    # [traders, goods] ticks: what was bought within the need gains its worth, what was sold loses it; prices cancel.
-    realised = (np.minimum(bought, private.bartering.need) - sold) * private.bartering.worth_ticks
-    possible = 0
-    for good in range(private.bartering.need.shape[1]):
-        wanted = np.where(private.makes == good, 0, private.bartering.need[:, good])
-        # Steps of demand and supply, lot by lot; who makes a good does not want it.
-        demand = -np.sort(-np.repeat(private.bartering.worth_ticks[:, good], wanted))
-        supply = np.sort(np.repeat(private.bartering.worth_ticks[:, good], private.bartering.spare[:, good]))
-        n = min(len(demand), len(supply))
-        possible += int(np.maximum(demand[:n] - supply[:n], 0).sum())
-    return int(realised.sum()), possible
 
 
 Population = Mapping[str, int]
@@ -220,8 +188,8 @@ def populations() -> dict[str, Population]:
     }
 
 
-def economy_config(scenario: str, minds: Population, seed: int) -> RunConfig:
-    """Returns the config of a market of forty traders."""
+def economy_config(scenario: str, minds: Population, seed: int, models: Sequence[Mapping[str, Any]] = ()) -> RunConfig:
+    """Returns the config of a market of forty traders, with `models` beside those of the populations above."""
     settings: dict[str, Any] = {"name": scenario}
     if scenario == "wood":
         settings["shocks"] = [
@@ -238,6 +206,7 @@ def economy_config(scenario: str, minds: Population, seed: int) -> RunConfig:
                 *({"name": f"tiny-{t}", "engine": "embedded", "temperament": t} for t in TEMPERAMENTS),
                 *({"name": f"teacher-{t}", "temperament": t, "form": "menu"} for t in TEMPERAMENTS),
                 {"name": BY_LOT, "temperament": "value", "form": "menu"},
+                *models,
             ],
             "traders": {"minds": dict(minds)},
         }
@@ -250,15 +219,12 @@ def efficiency(scenario: str, minds: Population, seed: int) -> tuple[float, dict
     In the double auction it is the realised surplus over the largest possible one of all periods. In the Wood it is the
     same of all rounds, each at the worths of that round.
     """
-    traders = _Watched()
+    market = _Watched()
     config = economy_config(scenario, minds, seed)
     # Chance has the seat of a rule, since it is no engine that a config could name.
     clients = engines.all_in_process(m for m in config.models if m.name in minds) | {BY_LOT: ByLot()}
-    plan = play(config, traders, traders=traders.asking, clients=clients).plan.run
-    columns = {name: float(np.mean([c[name] for c in traders.columns])) for name in traders.columns[0]}
-    if isinstance(plan.scenario, DoubleAuction):
-        return plan.scenario.efficiency, columns
-    return traders.realised / max(traders.possible, 1), columns
+    play(config, market, clients=clients)
+    return market.efficiency, {name: float(np.mean([c[name] for c in market.columns])) for name in market.columns[0]}
 
 
 def economics(scenario: str, seeds: int, workers: int = 1) -> dict[str, Any]:
@@ -269,11 +235,7 @@ def economics(scenario: str, seeds: int, workers: int = 1) -> dict[str, Any]:
     # One job is a market of one population and seed; all are independent.
     chosen = populations()
     jobs = [(scenario, minds, seed) for minds in chosen.values() for seed in range(seeds)]
-    if workers == 1:
-        flat = [efficiency(*job) for job in jobs]
-    else:
-        with multiprocessing.get_context("spawn").Pool(workers) as pool:
-            flat = pool.starmap(efficiency, jobs, chunksize=1)
+    flat = side_by_side(efficiency, jobs, workers)
     found = {name: flat[i * seeds : (i + 1) * seeds] for i, name in enumerate(chosen)}
     # Paired by seed: the same worths and shocks, so that luck in them cancels out.
     base = np.array([e for e, _ in found["zi_c"]])

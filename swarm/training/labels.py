@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from swarm.training.advantages import Judged
-from swarm.training.corpus import MENU_ROWS
+from swarm.training.corpus import MENU_ROWS, Int32
 from swarm.training.recipe import Distilling
 
 Float32 = npt.NDArray[np.float32]
@@ -19,13 +19,19 @@ def lawful(judged: Judged) -> Bool:
     return found
 
 
+def best_gains(judged: Judged) -> Int32:
+    """Returns [prompts] ticks over passing that the best action of each menu would have brought."""
+    found: Int32 = np.where(lawful(judged), judged.gains, np.iinfo(np.int32).min).max(1)
+    return found
+
+
 def kept(judged: Judged, margin_ticks: int, seed: int) -> Bool:
     """Returns which turns are clear: the best action beats passing by the margin, or nothing beats passing.
 
     Passes are kept so often that their share is that among all turns: else the student would pass too seldom or too
     often, since unclear turns are left out on one side alone.
     """
-    best = np.where(lawful(judged), judged.gains, np.iinfo(np.int32).min).max(1)
+    best = best_gains(judged)
     clear, passing = best >= margin_ticks, best <= 0
     optimal = float(passing.mean()) if len(best) else 0.0
     # Solved for the passes: passes / (passes + clear) = optimal.
@@ -95,9 +101,9 @@ def marks(judged: Judged, actions: npt.NDArray[np.int64]) -> dict[str, float]:
 
     In ticks a turn; `passes` and `passes_optimal` are shares of turns.
     """
-    # A menu may hold nothing that beats passing, whose gain is 0; letters that it lacks do not count.
+    # A menu may hold nothing that beats passing, whose gain is 0.
     rows = np.arange(len(judged))
-    best = np.where(lawful(judged), judged.gains, np.iinfo(np.int32).min).max(1)
+    best = best_gains(judged)
     return {
         "turns": len(judged),
         "gain_ticks": round(float(judged.gains[rows, actions].mean()), 2),

@@ -9,7 +9,7 @@ from swarm.errors import ConfigError, OutputError
 from swarm.llm.engines.llama.config import NoFileError, located
 from swarm.llm.engines.llama.gguf import NotGgufError, read_header
 from swarm.llm.entry import Temperament
-from swarm.training.recipe import Distilling, JudgeRecipe, Labels, Recipe, Tell
+from swarm.training.recipe import Distilling, JudgeRecipe, Recipe, Tell
 
 
 def train_models(out: Path, recipe: Recipe, tell: Tell) -> dict[str, Any]:
@@ -33,15 +33,6 @@ def distil_student(
     from swarm.training.distil import distil
 
     return distil(runs, out, wanted, tell, examples)
-
-
-def labels_named(name: str) -> Labels:
-    """Returns the kind of labels of this name; ConfigError says which there are."""
-    for known in get_args(Labels):
-        if name == known:
-            found: Labels = known
-            return found
-    raise ConfigError("--labels", f"expected one of {', '.join(get_args(Labels))}, got {name!r}")
 
 
 def train_judge(base: str, out: Path, recipe: JudgeRecipe, tell: Tell) -> dict[str, Any]:

@@ -94,7 +94,7 @@ def examine(model: Path, judged: Judged) -> dict[str, float]:
     """Returns the marks of a model on judged turns, by its likeliest letters."""
     net = network(model).eval()
     asked = torch.from_numpy(posed([TEMPERAMENTS.index(BASE)]))
-    actions = np.zeros(len(judged), dtype=np.int64)
+    actions, letters_there = np.zeros(len(judged), dtype=np.int64), lawful(judged)
     order = np.argsort(judged.round_of, kind="stable")
     starts = np.searchsorted(judged.round_of[order], np.arange(len(judged.public) + 1))
     for first, end in pairwise(starts):
@@ -102,7 +102,7 @@ def examine(model: Path, judged: Judged) -> dict[str, float]:
         questions = asked.expand(*rows.shape, *asked.shape).contiguous()
         with torch.no_grad():
             letters = _letters(net(*grids(judged, rows), questions))[0, :, 0].numpy()
-        actions[rows[0]] = np.where(lawful(judged)[rows[0]], letters[:, :MENU_ROWS], -np.inf).argmax(-1)
+        actions[rows[0]] = np.where(letters_there[rows[0]], letters[:, :MENU_ROWS], -np.inf).argmax(-1)
     return marks(judged, actions)
 
 

@@ -5,7 +5,6 @@ which action has the most of a column and what a cell holds. Then each model goe
 """
 
 import json
-import multiprocessing
 from collections.abc import Iterator
 from dataclasses import asdict
 from itertools import pairwise
@@ -19,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from swarm.experiments.workers import side_by_side
 from swarm.llm.engines.embedded import tokenizer
 from swarm.llm.engines.embedded.tokenizer import TOKEN
 from swarm.training.corpus import HELD_OUT_FROM, MENU_ROWS, TEMPERAMENTS, Corpus, simulate_many
@@ -43,9 +43,8 @@ def train(out: Path, recipe: Recipe, tell: Tell) -> dict[str, Any]:
         shared = _train_together(Path(folder), recipe, tell)
         shared_s = perf_counter() - started - simulated_s
         tell(f"trained together in {shared_s:.0f} s; now each by itself")
-        with multiprocessing.get_context("spawn").Pool(recipe.workers) as pool:
-            jobs = [(Path(folder), recipe, shared, teacher, out) for teacher in range(len(TEMPERAMENTS))]
-            marks = pool.starmap(_specialise, jobs, chunksize=1)
+        jobs = [(Path(folder), recipe, shared, teacher, out) for teacher in range(len(TEMPERAMENTS))]
+        marks = side_by_side(_specialise, jobs, recipe.workers)
     agreement = dict(zip(TEMPERAMENTS, marks, strict=True))
     record = {
         "recipe": asdict(recipe),

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from shutil import copyfile
 
 import numpy as np
 import pytest
@@ -169,6 +170,29 @@ def test_a_path_without_a_model_is_one_line_before_the_run(tmp_path: Path) -> No
     model = EmbeddedModel(name="mine", engine="embedded", path=tmp_path)
     (line,) = ENGINE.check([model], CheckConditions(tokens_per_turn=1_000, timeout_s=1.0))
     assert "mine" in line and "distil" in line
+
+
+def test_a_model_that_is_made_again_is_loaded_again(tmp_path: Path) -> None:
+    from swarm.llm.engines.embedded.engine import EmbeddedEngine
+
+    mine = EmbeddedModel(name="mine", engine="embedded", path=tmp_path)
+    for temperament in ("panic", "maker"):
+        known = EmbeddedModel(name="known", engine="embedded", temperament=temperament)
+        copyfile(known.weights, mine.weights)
+        models = [{"name": "menus", "engine": "embedded", "temperament": temperament}]
+        again, before = (
+            play(market(models=models), clients={"menus": EmbeddedEngine(model)}).journal_sha256
+            for model in (mine, known)
+        )
+        assert again == before
+
+
+def test_workers_elsewhere_get_the_whole_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    mine = EmbeddedModel(name="mine", engine="embedded", path=Path("my-mind"))
+    known = EmbeddedModel(name="known", engine="embedded", temperament="value")
+    assert mine.placed().weights == tmp_path / "my-mind" / "model.onnx"
+    assert known.placed() == known
 
 
 @needs_torch

@@ -55,6 +55,10 @@ def test_all_that_reaches_beyond_this_machine_is_told() -> None:
     [text] = texts({"population": 4, "models": [vllm]})
     for word in ("some/model", "trust_remote_code", "/etc/x"):
         assert word in text
+    embedded = {"name": "m", "engine": "embedded", "path": "/etc/x"}
+    assert texts({"population": 4, "models": [embedded]}) == ["models.m.path reads /etc/x"]
+    embedded = {"name": "m", "engine": "embedded", "temperament": "profit"}
+    assert texts({"population": 4, "models": [embedded]}) == []
 
 
 def test_a_demand_is_asked_for_once_and_any_other_again(home: Path) -> None:

@@ -136,7 +136,7 @@ class EnginePlugin(Generic[Entry]):
     """Returns what can be chosen with it, where that is more than one thing."""
 
     stays_here: bool = False
-    """Whether it asks nobody, and reads and loads nothing that a config names: anybody's config may use it."""
+    """Whether it asks nobody and loads nothing but files that an entry names; without one, anybody may use it."""
 
     package: tuple[str, str] | None = None
     """A package that it imports beyond what is always installed, and how one gets it."""

@@ -47,12 +47,17 @@ class EmbeddedModel(ModelEntry):
         """The file of the model's weights, whether it is there or not."""
         if self.path is None:
             return self.weights_of(str(self.temperament))
-        return self.path if self.path.suffix == ".onnx" else self.path / STUDENT
+        path = self.path.expanduser()
+        return path if path.suffix == ".onnx" else path / STUDENT
 
     @staticmethod
     def weights_of(temperament: str) -> Path:
         """Returns the file of one of the models that travel with the code."""
         return Path(str(files(__package__))) / "weights" / f"{temperament}.onnx"
+
+    def placed(self) -> Self:
+        """Returns the entry with its file as seen from anywhere."""
+        return self.model_copy(update={"path": self.weights.absolute()}) if self.path else self
 
     @property
     def may_count_more(self) -> bool:

@@ -63,7 +63,9 @@ class EmbeddedEngine:
 
     def __init__(self, config: EmbeddedModel) -> None:
         self.config = config
-        self._session = _session(config.name, config.weights, config.threads)
+        # A folder of `swarm distil` may be written again while this process lasts.
+        changed_ns = config.weights.stat().st_mtime_ns if config.weights.is_file() else 0
+        self._session = _session(config.name, config.weights, config.threads, changed_ns)
 
     async def complete(self, requests: Sequence[ModelRequest], deadline_s: float) -> list[ModelReply]:
         """Answers every request; other models compute beside it in other threads."""
@@ -184,8 +186,8 @@ def _bounded(lines: tokenizer.Lines) -> tokenizer.Lines:
 
 
 @lru_cache(maxsize=16)
-def _session(name: str, weights: Path, threads: int) -> onnxruntime.InferenceSession:
-    """Returns the model of a file, loaded once per process."""
+def _session(name: str, weights: Path, threads: int, changed_ns: int) -> onnxruntime.InferenceSession:
+    """Returns the model of a file, loaded once per process and time at which it was written."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     # One order of additions, so that the same prompt gives the same logits.
