@@ -181,6 +181,8 @@ def compare_runs(
         out.say(f"{heading}: {'' if differing else 'the same'}".rstrip())
         for key, values in differing.items():
             out.say(f"  {key}: {' | '.join('-' if value is None else str(value) for value in values)}")
+    for folder in found.unmeasured:
+        out.say(f"{folder}: no summary can be read, so its outcome is not known; `swarm replay --rebuild` can make one")
     shared = max(min(found.rounds) - 1, 0)
     match found.parted:
         case None:

@@ -1,15 +1,20 @@
 """Commands that look into a run that is over: why a trader did what it did, and queries over its tables."""
 
 import json
+import math
+from decimal import Decimal
 from typing import Annotated
 
 import typer
 
 from swarm import limits
 from swarm.commands.options import AsJson, RunDirectory
-from swarm.terminal import out
+from swarm.terminal import err, out
 
 app = typer.Typer()
+
+MOST_ROWS = 500
+"""Rows that a table on the terminal has at most; laying out more takes minutes."""
 
 
 @app.command()
@@ -65,15 +70,24 @@ def query(
     folder.check()
     found = queried(folder, composed, sql)
     if as_json:
-        out.say(json.dumps(found.to_dicts(), indent=2, default=str))
+        rows = [{name: _in_json(value) for name, value in row.items()} for row in found.iter_rows(named=True)]
+        out.say(json.dumps(rows, indent=2, default=str))
         return
     table = Table(box=None, padding=(0, 2), header_style="dim")
     for name, kind in found.schema.items():
         table.add_column(escape(name), justify="right" if kind.is_numeric() else "left", overflow="fold")
-    for row in found.iter_rows():
+    for row in found.head(MOST_ROWS).iter_rows():
         # What traders said is text of others, and no markup.
         table.add_row(*(escape(_told(value)) for value in row))
     out.print(table)
+    if found.height > MOST_ROWS:
+        err.say(f"the first {MOST_ROWS} of {found.height:,} rows; --json prints all, and LIMIT asks for fewer")
+
+
+def _in_json(value: object) -> object:
+    # A number with a point in SQL is a decimal; JSON has floats, and neither infinities nor NaN.
+    value = float(value) if isinstance(value, Decimal) else value
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _told(value: object) -> str:

@@ -26,6 +26,9 @@ class Compared:
     rounds: tuple[int, ...]
     """How many digests each has: one of the opening, one of each complete round."""
 
+    unmeasured: tuple[str, ...]
+    """Folders whose summary is missing or cannot be read, so that no outcome of theirs is known."""
+
     parted: int | None
 
     def record(self) -> dict[str, Any]:
@@ -34,6 +37,7 @@ class Compared:
             "runs": list(self.folders),
             "config": {key: list(values) for key, values in self.config.items()},
             "outcome": {key: list(values) for key, values in self.outcome.items()},
+            "unmeasured": list(self.unmeasured),
             # The opening is no round.
             "rounds": [max(rounds - 1, 0) for rounds in self.rounds],
             "first_round_that_differs": self.parted,
@@ -55,6 +59,7 @@ def compare(paths: Sequence[Path]) -> Compared:
         _differing(configs),
         _differing(measured),
         tuple(map(len, hashes)),
+        tuple(str(folder.path) for folder, found in zip(folders, measured, strict=True) if not found),
         _parted(hashes),
     )
 

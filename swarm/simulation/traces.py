@@ -68,6 +68,9 @@ _SCHEMAS: dict[str, dict[str, Any]] = {
 TABLES = tuple(_SCHEMAS)
 """The tables that are made in a replay; regions are nulls where there is one market, and so is what nobody knows."""
 
+_WRITES = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/)*(CREATE|DELETE|DROP|TRUNCATE)\b", re.IGNORECASE | re.DOTALL)
+"""Statements that polars would carry out on its copy of the tables, as if something had become of the files."""
+
 _KINDS = {GOSSIP: "gossip", TIP: "tip", OFFER: "offer"}
 
 
@@ -157,6 +160,8 @@ def queried(folder: RunFolder, compose: Compose, sql: str) -> pl.DataFrame:
 
     The run is replayed only where the query names a table that is made in a replay.
     """
+    if writes := _WRITES.match(sql):
+        raise ConfigError("SQL", f"{writes[1].upper()} would change a run's tables, and no query does", "use SELECT")
     tables = dict(folder.read_record().tables)
     wanted = frozenset(name for name in TABLES if re.search(rf"\b{name}\b", sql, re.IGNORECASE))
     if wanted:

@@ -70,6 +70,32 @@ def test_the_command_prints_a_table_or_json(folder: RunFolder) -> None:
     assert told.split() == ["n", str(row["n"])]
 
 
+@pytest.mark.parametrize(
+    "sql", ["DROP TABLE trades", "/* a */ -- b\n delete FROM trades", "create table x as SELECT 1"]
+)
+def test_a_query_that_would_change_something_is_refused(folder: RunFolder, sql: str) -> None:
+    with pytest.raises(ConfigError, match="would change") as error:
+        queried(folder, composed, sql)
+    assert error.value.key == "SQL"
+
+
+def test_numbers_that_json_does_not_have_are_null(folder: RunFolder) -> None:
+    sql = "SELECT CAST('inf' AS DOUBLE) AS a, CAST('nan' AS DOUBLE) AS b, 0.5 AS c"
+    assert json.loads(CliRunner().invoke(app, ["query", str(folder.path), sql, "--json"]).output) == [
+        {"a": None, "b": None, "c": 0.5}
+    ]
+
+
+def test_a_long_table_says_what_it_leaves_out(folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("swarm.commands.traces.MOST_ROWS", 2)
+    asked = ["query", str(folder.path), "SELECT trader FROM traders"]
+    shown = CliRunner().invoke(app, asked)
+    rows = len(json.loads(CliRunner().invoke(app, [*asked, "--json"]).output))
+    assert rows > 2
+    assert len(shown.stdout.splitlines()) == 3
+    assert f"first 2 of {rows} rows" in shown.stderr
+
+
 def test_a_run_without_a_folder_says_so() -> None:
     played = swarm.play(CONFIG)
     with pytest.raises(OutputError, match="folder"):

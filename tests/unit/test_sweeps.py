@@ -165,7 +165,11 @@ def test_runs_are_listed_compared_and_deleted(tmp_path: Path, monkeypatch: pytes
     assert (unlike["config"], unlike["first_round_that_differs"]) == ({"seed": [7, 99]}, 2)
     assert "history: the same in the 2 rounds that all have" in say("compare", str(first), str(same))
 
-    say("runs", "--in", str(tmp_path / "runs"), "--state", "stopped", "--delete", "--yes")
+    (same / "summary.json").write_text("{")
+    assert json.loads(say("compare", str(first), str(same), "--json"))["unmeasured"] == [str(same)]
+    assert f"{same}: no summary" in say("compare", str(first), str(same))
+
+    say("runs", "--in", str(tmp_path / "runs"), "--state", "cut off", "--delete", "--yes")
     assert [path.name for path in sorted((tmp_path / "runs").iterdir())] == ["first", "no-run", "other"]
 
 

@@ -49,9 +49,10 @@ ENGINE = EnginePlugin(
     nature=Nature(
         "tiny embedded model",
         "tiny language models of this project's own",
-        aside="schooled to choose as rules do",
-        about="has about a million parameters, was schooled to choose as a rule does, and picks a letter from a menu "
-        "of lawful actions. What they do says little about what larger models would do.",
+        aside="schooled to choose as rules do, or what would have brought most",
+        about="has about a million parameters, was schooled to choose as a rule does, or what would have "
+        "brought most, and picks a letter from a menu of lawful actions. What they do "
+        "says little about what larger models would do.",
     ),
     listed=_listed,
     stays_here=True,
