@@ -8,8 +8,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from swarm.agents.decision import Decision, DecisionError, Reading, engine_failure
 from swarm.agents.form import Repair
 from swarm.agents.observation import Int64
@@ -104,10 +102,9 @@ def decisions_of(
         for sequence, order in enumerate(outcome.orders):
             side = BUY if order.side == "buy" else SELL
             rows.append((trader, sequence, good_number[order.good], side, order.price, order.quantity, 0))
-    # [orders, 7]: trader, sequence, good, side, limit, lots and a priority that the loop draws later.
-    columns = np.array(rows, dtype=np.int64).reshape(len(rows), 7)
     return Decisions(
-        Orders(*(columns[:, c].copy() for c in range(7))),
+        # [orders, 7]: trader, sequence, good, side, limit, lots and a priority that the loop draws later.
+        Orders.of_rows(rows),
         tuple(gossip),
         tuple([r.outcome if isinstance(r.outcome, DecisionError) else None for r in readings]),
         cut,

@@ -44,6 +44,12 @@ class OrdersTaken:
     rejected_sequence: Int64
     rejected_reason: tuple[Rejection, ...]
 
+    @property
+    def reasons(self) -> dict[tuple[int, int], str]:
+        """Why orders were not taken, by trader and sequence."""
+        keys = zip(self.rejected_trader.tolist(), self.rejected_sequence.tolist(), strict=True)
+        return dict(zip(keys, map(str, self.rejected_reason), strict=True))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Trades:

@@ -135,9 +135,7 @@ class MarginDesk:
                     if lots:
                         rows.append((trader, sequence, good, BUY, limit, lots, 0))
                         cash -= lots * limit * self.tick_cents
-        if not rows:
-            return Orders.empty()
-        return Orders(*(np.array(column, dtype=np.int64) for column in zip(*rows, strict=True)))
+        return Orders.of_rows(rows)
 
     def end_round(self, round_: int, reference_ticks: Int64) -> MarginReport:
         """Collects what no order that rests has on hold, charges, calls, and settles what is beyond hope."""

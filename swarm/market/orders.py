@@ -3,6 +3,7 @@
 It knows what an order says, but not whether anybody may place it: the exchange checks that.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
@@ -13,6 +14,12 @@ Int64 = npt.NDArray[np.int64]
 
 BUY = 1
 SELL = -1
+
+
+def side_name(side: int) -> str:
+    """Returns what a side is called."""
+    return "buy" if side == BUY else "sell"
+
 
 LIMIT = 0
 """Trades at its limit or better, and rests until the round ends, or longer where the market lets it."""
@@ -85,6 +92,12 @@ class Orders:
     def stacked(self) -> Int64:
         """Returns a copy of all columns as [columns, orders], in the order of the fields."""
         return np.stack([getattr(self, f.name) for f in fields(self)])
+
+    @classmethod
+    def of_rows(cls, rows: Sequence[tuple[int, ...]]) -> Self:
+        """Returns the orders of rows that have the columns without a default, in the order of the fields."""
+        block = np.array(rows, dtype=np.int64).reshape(len(rows), _COLUMNS_NEEDED)
+        return cls(*(block[:, column].copy() for column in range(_COLUMNS_NEEDED)))
 
     @classmethod
     def empty(cls) -> Self:

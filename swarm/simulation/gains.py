@@ -1,7 +1,5 @@
 """What an action or a decision would have gained a trader in a round that is cleared again, in ticks."""
 
-import numpy as np
-
 from swarm.agents.decision import Decision, DecisionError
 from swarm.agents.forms.menu import Action
 from swarm.agents.observation import Observation
@@ -42,8 +40,7 @@ def orders_of(action: Action, trader: int) -> Orders:
         (trader, sequence, good, BUY if buys else SELL, price, quantity, 0)
         for sequence, (buys, good, price, quantity) in enumerate(action.legs)
     ]
-    columns = np.array(rows, dtype=np.int64).reshape(len(rows), 7)
-    return Orders(*(columns[:, c].copy() for c in range(7)))
+    return Orders.of_rows(rows)
 
 
 def orders_decided(decision: Decision | DecisionError, trader: int, goods: tuple[str, ...]) -> Orders:
@@ -54,5 +51,4 @@ def orders_decided(decision: Decision | DecisionError, trader: int, goods: tuple
         (trader, sequence, goods.index(o.good), BUY if o.side == "buy" else SELL, o.price, o.quantity, 0)
         for sequence, o in enumerate(decision.orders)
     ]
-    columns = np.array(rows, dtype=np.int64).reshape(len(rows), 7)
-    return Orders(*(columns[:, c].copy() for c in range(7)))
+    return Orders.of_rows(rows)

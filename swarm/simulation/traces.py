@@ -16,8 +16,8 @@ from swarm.agents.mind import Seats
 from swarm.agents.minds import asking
 from swarm.agents.recall import recalled
 from swarm.coordination.messages import GOSSIP, NO_GOOD, OFFER, TIP
-from swarm.errors import ConfigError, ReplayMismatch, called
-from swarm.market.orders import BUY, Int64
+from swarm.errors import ConfigError, ReplayMismatch
+from swarm.market.orders import Int64, side_name
 from swarm.scenarios.protocol import MarketState
 from swarm.simulation.folder import RunFolder
 from swarm.simulation.history import Compose
@@ -119,16 +119,14 @@ def _calls(outcome: RoundOutcome, numbers: list[int]) -> list[tuple[Any, ...]]:
 
 
 def _orders(outcome: RoundOutcome, numbers: list[int]) -> list[tuple[Any, ...]]:
-    basis, taken, plan = outcome.basis, outcome.taken, outcome.plan
+    basis, refused, plan = outcome.basis, outcome.taken.reasons, outcome.plan
     if basis is None:
         return []
     goods, orders = plan.scenario.goods, basis.orders
-    keys = zip(taken.rejected_trader.tolist(), taken.rejected_sequence.tolist(), strict=True)
-    refused = dict(zip(keys, map(str, taken.rejected_reason), strict=True))
     columns = (orders.trader, orders.sequence, orders.side, orders.good, orders.limit_ticks, orders.quantity_lots)
     return [
         (
-            *(numbers[seat], plan.minds[seat], sequence, "buy" if side == BUY else "sell", goods[good], limit, lots),
+            *(numbers[seat], plan.minds[seat], sequence, side_name(side), goods[good], limit, lots),
             refused.get((seat, sequence)),
         )
         for seat, sequence, side, good, limit, lots in zip(*(c.tolist() for c in columns), strict=True)
@@ -168,4 +166,4 @@ def queried(folder: RunFolder, compose: Compose, sql: str) -> pl.DataFrame:
     except (pl.exceptions.PolarsError, OSError) as error:
         known = ", ".join(sorted({*tables, *TABLES}))
         said = (str(error).splitlines() or [type(error).__name__])[0][:300]
-        raise ConfigError(called("SQL", "sql"), said, f"tables of this run: {known}") from error
+        raise ConfigError("SQL", said, f"tables of this run: {known}") from error

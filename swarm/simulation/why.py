@@ -19,7 +19,7 @@ from swarm.agents.minds import asking
 from swarm.agents.recall import Recalled, recalled
 from swarm.errors import ConfigError, ReplayMismatch, called
 from swarm.market.events import Trades
-from swarm.market.orders import BUY, Int64, Orders
+from swarm.market.orders import Int64, Orders, side_name
 from swarm.scenarios.protocol import MarketState
 from swarm.simulation.basis import RoundBasis
 from swarm.simulation.gains import gain_of, orders_of, realised_ticks
@@ -195,17 +195,10 @@ def _why_not(outcome: RoundOutcome, seat: int, orders: int) -> str:
 
 
 def _placed(outcome: RoundOutcome, seat: int, orders: Orders) -> tuple[Placed, ...]:
-    taken, goods = outcome.taken, outcome.plan.scenario.goods
-    refused = {
-        sequence: str(reason)
-        for trader, sequence, reason in zip(
-            taken.rejected_trader.tolist(), taken.rejected_sequence.tolist(), taken.rejected_reason, strict=True
-        )
-        if trader == seat
-    }
+    refused, goods = outcome.taken.reasons, outcome.plan.scenario.goods
     columns = (orders.side, orders.good, orders.limit_ticks, orders.quantity_lots, orders.sequence)
     return tuple(
-        Placed("buy" if side == BUY else "sell", goods[good], limit, lots, refused.get(sequence, ""))
+        Placed(side_name(side), goods[good], limit, lots, refused.get((seat, sequence), ""))
         for side, good, limit, lots, sequence in zip(*(c.tolist() for c in columns), strict=True)
     )
 
@@ -254,7 +247,7 @@ def _legs(orders: Orders) -> list[tuple[int, ...]]:
 def _in_words(orders: Orders, goods: Sequence[str]) -> str:
     columns = (orders.side, orders.good, orders.limit_ticks, orders.quantity_lots)
     return ", ".join(
-        f"{'buy' if side == BUY else 'sell'} {lots} {goods[good]} {limit}"
+        f"{side_name(side)} {lots} {goods[good]} {limit}"
         for side, good, limit, lots in zip(*(c.tolist() for c in columns), strict=True)
     )
 
