@@ -77,6 +77,9 @@ class Bill:
         dearer = np.maximum(self._price[:, :, 1] - self._price[:, :, 0], 0)
         self._worst_usd = self._most[:, None] * self._price[:, :, 0] + written * dearer
         self._expected: Float64 | None = None
+        # [minds] dollars of turns at their own models, as a share of what they cost at the dearest of these alone.
+        self._share: Float64 = np.ones(len(names))
+        self._several = np.array([len(own) > 1 for own, _ in both], dtype=np.bool_)
         # A turn of several calls reads again what it has said; a quarter of its bound is a first guess.
         self._first = np.where(calls > 1, self._most / 4, 0.0), replies[:, 0] / 2
 
@@ -102,6 +105,7 @@ class Bill:
         else:
             tokens = np.minimum(self._expected.sum(axis=1), self._most)[mind]
             usd = (self._expected * self._price[:, which]).sum(axis=1)[mind]
+            usd = usd if cheaper else usd * self._share[mind]
         worst = np.stack([self._most[mind], self._worst_usd[mind, which]])
         return Costs(np.stack([tokens, usd]), worst)
 
@@ -134,12 +138,21 @@ class Bill:
         # [calls] dollars; an unknown price is nothing that a budget of dollars can be held against.
         spent = np.nan_to_num(usd_of_calls(calls, turns.models, self._models))
         tokens, usd = float(used.sum()), float(spent.sum())
+        usd_of = np.bincount(calls.turn, weights=spent, minlength=len(turns))
+        if not which:
+            self._learn_share(mind[known], used[known], usd_of[known])
         if unknown.any():
-            usd_of = np.bincount(calls.turn, weights=spent, minlength=len(turns))
             more = np.maximum(self._most[mind] - used.sum(axis=1), 0)[unknown]
             more_usd = np.maximum(self._worst_usd[mind, which] - usd_of, 0)[unknown]
             tokens, usd = tokens + float(more.sum()), usd + float(more_usd.sum())
         return tokens, usd
+
+    def _learn_share(self, mind: Int64, used: Float64, usd: Float64) -> None:
+        """Follows what turns of minds of several models were called at; of these [turns] minds, tokens and dollars."""
+        dearest = (used * self._price[mind, 0]).sum(axis=1)
+        paid, most = (np.bincount(mind, weights=column, minlength=len(self._share)) for column in (usd, dearest))
+        seen = self._several & (most > 0)
+        self._share[seen] = (self._share[seen] + paid[seen] / most[seen]) / 2
 
 
 def _lean(mind: Mind, shard: ShardPlan, usd: Mapping[str, tuple[float, float]]) -> str:

@@ -18,6 +18,7 @@ from swarm.llm.margins import margin_in, margin_of
 from swarm.llm.protocol import ModelReply, ModelRequest, TokenUsage
 from swarm.planning import composed
 from swarm.runtime.play import Played, play
+from swarm.simulation.bill import Bill
 from swarm.simulation.cascade_outcomes import calibration
 from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.replay import replay
@@ -296,6 +297,24 @@ def test_a_budget_turns_escalation_down_and_holds(tmp_path: Path) -> None:
     assert cascade["escalated_share"] < free["escalated_share"]
     assert max(turn.weighed.price_milliticks for turn in rounds.turns()) > 200
     assert any(o.staffed.level < Level.CHEAPER for o in rounds.all)
+
+
+def test_turns_are_expected_to_cost_what_they_did_and_not_all_of_it_at_the_dearer_model() -> None:
+    models = [{**RULE, "usd_per_million_prompt_tokens": 0.1}, {**LARGE, "usd_per_million_prompt_tokens": 10.0}]
+    section = {"name": "careful", "small": "rule", "large": "large", "price_ticks": 3.0, "samples": 2}
+    traders = {"cascades": [section], "minds": {"careful": 1}}
+    rounds = Rounds()
+    given = {"seed": 5, "rounds": 10, "population": 8, "models": models, "traders": traders}
+    found = play(resolve(given), rounds)
+    bill, everybody = Bill(found.plan.run), np.arange(8)
+    first = rounds.all[0].basis
+    assert first is not None
+    bill.open(first.seen)
+    paid = [bill.of(outcome.gathered, Level.ALL)[1] for outcome in rounds.all]
+    assert sum(paid) == pytest.approx(found.summary["cascades"]["careful"]["usd"])
+    # Later rounds count for more, so it is no mean of all of them.
+    assert bill.costs(everybody, False).expected[1].sum() == pytest.approx(np.mean(paid[-4:]), rel=0.5)
+    assert bill.costs(everybody, False).worst[1].sum() > 3 * max(paid)
 
 
 @pytest.mark.parametrize(
