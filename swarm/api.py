@@ -157,9 +157,8 @@ def run(
     `stop` is asked before every round; once it says yes, the run ends there, and `resume` goes on with it.
     """
     loaded = load(config, seed=seed, changes=changes)
-    # Who calls this wrote the config, and so trusts it; its folder may be resumed without being asked again.
-    trust.check_key_hosts(loaded, trust.key_hosts())
-    trust.remember(trust.demands(loaded))
+    # Who calls this wrote the config, and so trusts it.
+    trust.take_as_own(loaded, trust.key_hosts())
     folder = _new_folder(out, Path("runs") / f"{loaded.name}-{loaded.seed}-{_now()}")
     session = _session(folder, local, address, progress, stop)
     return _apart(lambda: _result(session.execute(loaded)))
@@ -272,9 +271,9 @@ def sweep(
     data = load(config, changes=changes).record()
     experiment = plan(data, variants.crossed(variants.of_values({} if vary is None else vary)), arguments.seeds(seeds))
     # Who calls this wrote the config, and so trusts it.
+    hosts = trust.key_hosts()
     for loaded in experiment.configs():
-        trust.check_key_hosts(loaded, trust.key_hosts())
-        trust.remember(trust.demands(loaded))
+        trust.take_as_own(loaded, hosts)
     told = progress or nobody
     return do_sweep(experiment, folder, jobs=jobs, measures=measures, told=told, stop=stop or never)
 

@@ -108,6 +108,15 @@ def check_key_hosts(config: RunConfig, hosts: KeyHosts) -> None:
             )
 
 
+def take_as_own(config: RunConfig, hosts: KeyHosts) -> None:
+    """Trusts a config that its user wrote or named, so that its run's folder is gone on with unasked.
+
+    ConfigError where a key that is bound to hosts would be sent to another.
+    """
+    check_key_hosts(config, hosts)
+    remember(demands(config))
+
+
 def is_loopback(url: str) -> bool:
     """Returns whether a URL leads to this machine alone, by its address or by the name `localhost`."""
     host = urlsplit(url).hostname or ""

@@ -66,8 +66,7 @@ def sweep(
     experiment = plan.plan(data, variants.crossed(variants.parse(varied or ())), variants.seeds(seeds))
     hosts = trust.key_hosts(tuple(keys or ()))
     for resolved in experiment.configs():
-        trust.check_key_hosts(resolved, hosts)
-        trust.remember(trust.demands(resolved))
+        trust.take_as_own(resolved, hosts)
 
     # The first Ctrl-C lets the rounds end that are going on.
     with StopFlag() as stop:

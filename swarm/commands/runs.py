@@ -79,9 +79,8 @@ def run(
     if config is None:
         raise ConfigError("CONFIG", "expected a config, say wood or a YAML file, or a run's folder with --resume")
     resolved = config_file.load(config, tuple(overrides or ()), seed)
-    trusting.check_key_hosts(resolved, hosts)
     # Who names a config on the command line trusts it, and so the folder that comes of it.
-    trusting.remember(trusting.demands(resolved))
+    trusting.take_as_own(resolved, hosts)
     folder = _new_folder(out_dir, Path("runs") / f"{resolved.name}-{resolved.seed}-{_now()}")
     _run(_runs_on(bool(local), address), folder, quiet, lambda session: session.execute(resolved))
 
