@@ -12,7 +12,7 @@ from swarm.agents.observation import Observation
 from swarm.agents.shard import MODELS_SHARE
 from swarm.config import RunConfig
 from swarm.coordination import staffing
-from swarm.errors import ConfigError, called
+from swarm.errors import ConfigError
 from swarm.llm.check import are_checked, must_be_usable, warnings
 from swarm.llm.protocol import ModelRequest
 from swarm.planning import compose
@@ -219,10 +219,7 @@ def check_models(config: RunConfig, plan: RunPlan, own_cluster: bool, here: bool
         raise ConfigError(
             "runtime.http_port",
             "models answer over HTTP on a cluster of the run's own alone",
-            called(
-                "set it to null, or leave out --local and --address",
-                "set it to null, or give local=False and no address",
-            ),
+            "set it to null, or run on such a one, which no sweep does",
         )
     if not are_checked(plan.models):
         return

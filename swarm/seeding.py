@@ -47,6 +47,12 @@ def draw(seed: int, stream: str, *keys: Keys) -> Uint64:
     return state
 
 
+def draw_some(most: int, seed: int, stream: str, *keys: Keys) -> Int64:
+    """Returns the ascending indices of at most `most` of the combinations of `keys`, drawn from all alike."""
+    some: Int64 = np.sort(np.argsort(draw(seed, stream, *keys), kind="stable")[:most])
+    return some
+
+
 def draw_below(seed: int, stream: str, bound: Keys, *keys: Keys) -> Int64:
     """Returns integers in 0..bound-1; the bias of taking 53 bits and scaling is below bound / 2**53."""
     # The 53 bits that a double holds exactly, so that the product is the same on every platform.

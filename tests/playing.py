@@ -1,7 +1,7 @@
 """Who looks on and who decides where a test plays a run: watchers and traders that several tests share."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +11,7 @@ from swarm.agents.observation import Observation
 from swarm.agents.plan import ShardPlan
 from swarm.agents.shard import Shard, ShardAnswer
 from swarm.llm import engines
-from swarm.llm.protocol import ModelClient
+from swarm.llm.protocol import FinishReason, ModelClient, ModelReply, ModelRequest, TokenUsage
 from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.plan import RunPlan
 from swarm.simulation.traders import Gathered, gather
@@ -29,6 +29,29 @@ class Outcomes:
     def round_done(self, outcome: RoundOutcome) -> None:
         """Keeps a round."""
         self.rounds.append(outcome)
+
+
+MOODS: Mapping[str, tuple[str, FinishReason]] = {
+    "fails": ("no", "timeout"),
+    "late": ("no", "deadline"),
+    "babbles": ("well, hm", "stop"),
+    "passes": ("AA", "stop"),
+}
+
+
+class Moody:
+    """A model that raises, or answers everybody as its mood has it."""
+
+    def __init__(self, mood: str) -> None:
+        self.mood = mood
+
+    async def complete(self, requests: Sequence[ModelRequest], deadline_s: float) -> list[ModelReply]:
+        """Answers all alike."""
+        await asyncio.sleep(0)
+        if self.mood == "raises":
+            raise RuntimeError("out of order")
+        text, reason = MOODS[self.mood]
+        return [ModelReply(text, TokenUsage(10, 1), reason, 0.0) for r in requests for _ in range(r.samples)]
 
 
 class SplitTraders:

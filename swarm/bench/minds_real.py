@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from swarm.bench.form import Result, paired
-from swarm.bench.minds_played import Played, Size, Timed, play_market
+from swarm.bench.minds_played import OfMind, Played, Size, Timed, play_market
 from swarm.config_file import resolve
 from swarm.errors import ConfigError
 from swarm.llm import engines
@@ -173,7 +173,8 @@ class _Measured:
         over = paired([a - b.efficiency for a, b in zip(efficiency, base, strict=True)], "share")
         profit = np.mean([np.mean(of.profit) for of in alone])
         regret = [float(np.mean(of.regret)) for of in alone]
-        best, as_rule = (np.mean([x for of in alone for x in column(of)]) for column in (_best, _as_rule))
+        best = np.mean([is_best for of in alone for is_best in of.best])
+        as_rule = np.mean([is_rule for of in alone for is_rule in of.as_rule])
         compared = "" if name == BASE else f"over ZI-C {over}; "
         results = [
             Result(
@@ -204,7 +205,7 @@ class _Measured:
             )
         ]  # fmt: skip
 
-    def _of_turns(self, figure: str, alone: Sequence[Any]) -> list[Result]:
+    def _of_turns(self, figure: str, alone: Sequence[OfMind]) -> list[Result]:
         """What models answered and cost; a rule answers nothing, and chance costs nothing."""
         turns = sum(len(of.tokens) for of in alone)
         if not turns or self.mind.by_lot or self.mind.name == RULE:
@@ -224,14 +225,6 @@ class _Measured:
                 bound=f"{tokens:.0f} tokens a turn; of this process alone, on a busy machine",
             ),
         ]  # fmt: skip
-
-
-def _best(of: Any) -> list[bool]:
-    return list(of.best)
-
-
-def _as_rule(of: Any) -> list[bool]:
-    return list(of.as_rule)
 
 
 def _mean(values: Sequence[float]) -> float:

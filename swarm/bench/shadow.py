@@ -23,7 +23,7 @@ from swarm.market.orders import Orders
 from swarm.planning import compose
 from swarm.runtime.play import play
 from swarm.scenarios.protocol import MarketState
-from swarm.seeding import draw
+from swarm.seeding import draw, draw_some
 from swarm.simulation.basis import RoundBasis, as_it_stood
 from swarm.simulation.gains import gain_of, orders_decided, orders_of
 from swarm.simulation.loop import RoundOutcome
@@ -93,8 +93,7 @@ class Shadow:
 
     def rows(self, seen: Observation, most: int) -> Int64:
         """Returns the rows of some traders, drawn anew in each round."""
-        drawn = draw(self.plan.seed, "looked at", seen.public.round, seen.private.trader)
-        return np.sort(np.argsort(drawn, kind="stable")[:most])
+        return draw_some(most, self.plan.seed, "looked at", seen.public.round, seen.private.trader)
 
     def ask(self, model: str, seats: Seats, samples: int = 1) -> list[ModelReply]:
         """Returns what a model answers to these seats by menu, so often one after another, with how sure it is."""

@@ -111,17 +111,16 @@ def sweep(
 def _make(path: Path) -> None:
     """Makes the folder of an experiment; OutputError where it cannot be, or holds something else."""
     try:
-        path.mkdir(parents=True, exist_ok=True)
-        others = {entry.name for entry in path.iterdir()} - {RUNS}
+        # A sweep's folder is known by the one of its runs, which is there even where all of them fail.
+        if path.is_dir() and any(path.iterdir()) and not (path / RUNS).is_dir():
+            raise OutputError(
+                f"{path}: this folder has other things in it than a sweep; name a new one with {how_to_name()}"
+            )
+        (path / RUNS).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(
             f"{path}: this folder cannot be written to ({error.strerror}); name another with {how_to_name()}"
         ) from error
-    # A sweep's folder is known by its runs, whatever else was written beside them.
-    if others and not (path / RUNS).is_dir():
-        raise OutputError(
-            f"{path}: this folder has other things in it than a sweep; name a new one with {how_to_name()}"
-        )
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from swarm.coordination.bids import UNKNOWN, Award, Work, read_turn
 from swarm.coordination.staffing.auction import NAME, AuctionConfig
 from swarm.market.counterfactual import Counterfactual
 from swarm.market.orders import Int64
-from swarm.seeding import draw
+from swarm.seeding import draw_some
 from swarm.simulation.gains import realised_ticks
 from swarm.simulation.plan import RunPlan
 
@@ -89,10 +89,10 @@ def judged_bids(
         return ()
     # Who is judged is drawn, since clearing a round again costs more than deciding it.
     trader = np.array([number for number, _ in held])
-    order = np.argsort(draw(plan.seed, "judged bids", seen.public.round, trader), kind="stable")
+    chosen = draw_some(config.judged_per_round, plan.seed, "judged bids", seen.public.round, trader)
     row_of = {number: i for i, number in enumerate(seen.private.trader.tolist())}
     found = []
-    for index in np.sort(order[: config.judged_per_round]).tolist():
+    for index in chosen.tolist():
         number, award = held[index]
         row = row_of[number]
         actions = menus.menu(seen, row).actions

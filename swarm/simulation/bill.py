@@ -138,7 +138,7 @@ class Bill:
         # [calls] dollars; an unknown price is nothing that a budget of dollars can be held against.
         spent = np.nan_to_num(usd_of_calls(calls, turns.models, self._models))
         tokens, usd = float(used.sum()), float(spent.sum())
-        usd_of = np.bincount(calls.turn, weights=spent, minlength=len(turns))
+        usd_of = np.bincount(calls.turn, weights=spent, minlength=len(turns)).astype(np.float64)
         if not which:
             self._learn_share(mind[known], used[known], usd_of[known])
         if unknown.any():

@@ -21,7 +21,7 @@ from swarm.agents.turns import Turns
 from swarm.coordination.calibration import Isotonic
 from swarm.market.counterfactual import Counterfactual
 from swarm.market.orders import Int64
-from swarm.seeding import draw
+from swarm.seeding import draw_some
 from swarm.simulation.gains import gain_of, orders_decided, realised_ticks
 from swarm.simulation.plan import RunPlan
 
@@ -99,8 +99,8 @@ class CascadeOutcomes:
         row_of = {trader: i for i, trader in enumerate(seen.private.trader.tolist())}
         for name, own in found.items():
             # Who is judged is drawn, since clearing a round again costs more than deciding it.
-            drawn = draw(self._plan.seed, f"judged {name}", round_, np.array([t for t, _ in own], dtype=np.int64))
-            chosen = np.sort(np.argsort(drawn, kind="stable")[: self._sections[name].judged_per_round])
+            traders, most = np.array([t for t, _ in own], dtype=np.int64), self._sections[name].judged_per_round
+            chosen = draw_some(most, self._plan.seed, f"judged {name}", round_, traders)
             of_round = [
                 self._judged(name, trader, turn, row_of[trader], seen, menus, before)
                 for trader, turn in (own[i] for i in chosen.tolist())

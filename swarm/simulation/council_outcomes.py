@@ -18,7 +18,7 @@ from swarm.agents.votes import CouncilTurn, count
 from swarm.coordination.vote import MISSING, dawid_skene, log_odds
 from swarm.market.counterfactual import Counterfactual
 from swarm.market.orders import Int64
-from swarm.seeding import draw
+from swarm.seeding import draw_some
 from swarm.simulation.gains import realised_ticks
 from swarm.simulation.plan import RunPlan
 
@@ -119,8 +119,7 @@ class CouncilOutcomes:
     ) -> list[Judged]:
         config = self._councils[name]
         # Who is judged is drawn, since clearing a round again costs more than deciding it.
-        drawn = draw(self._seed, f"judged {name}", round_, turns.trader[rows])
-        chosen = np.sort(rows[np.argsort(drawn, kind="stable")][: config.judged_per_round])
+        chosen = rows[draw_some(config.judged_per_round, self._seed, f"judged {name}", round_, turns.trader[rows])]
         row_of = {trader: i for i, trader in enumerate(seen.private.trader.tolist())}
         found = []
         for row in chosen.tolist():

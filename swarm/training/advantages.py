@@ -22,7 +22,7 @@ from swarm.agents.turns import Call, Turns
 from swarm.llm.engines.embedded import tokenizer
 from swarm.llm.tokens import ESTIMATED
 from swarm.scenarios.protocol import MarketState
-from swarm.seeding import draw
+from swarm.seeding import draw_some
 from swarm.simulation.gains import realised_ticks
 from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.plan import RunPlan
@@ -132,8 +132,7 @@ class Advantages:
         if basis is None or not isinstance(form, MenuForm) or not len(rows):
             return
         # Who is judged is drawn, since clearing a round ten times over costs more than deciding it.
-        drawn = draw(plan.seed, "advantages", outcome.round, turns.trader[rows])
-        rows = np.sort(rows[np.argsort(drawn, kind="stable")][: self._per_round])
+        rows = rows[draw_some(self._per_round, plan.seed, "advantages", outcome.round, turns.trader[rows])]
         # Rows of what was shown are by trader, rows of turns by who has answered.
         row_of = {trader: i for i, trader in enumerate(basis.seen.private.trader.tolist())}
         again = basis.counterfactual(plan)

@@ -1,8 +1,6 @@
 """Auctions in a run: bids, juries and work that are paid, bids that are missing, one history however it is run."""
 
-import asyncio
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +15,6 @@ from swarm.coordination.bids import Award, Bid, Brief, Round, Terms, Work, parts
 from swarm.errors import ConfigError
 from swarm.explain import explain
 from swarm.llm import engines
-from swarm.llm.protocol import ModelReply, ModelRequest, TokenUsage
 from swarm.monitoring.hub import Hub
 from swarm.planning import compose, composed
 from swarm.preflight import check_extras
@@ -32,7 +29,7 @@ from swarm.simulation.folder import RunFolder
 from swarm.simulation.journal import JournalReader
 from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.replay import replay
-from tests.playing import SplitTraders
+from tests.playing import Moody, Outcomes, SplitTraders
 
 TIERS = [
     {"model": "cheap", "cents_per_1000_tokens": 0.5},
@@ -53,24 +50,13 @@ def config(staffing: dict[str, Any] | None = None, **changes: Any) -> Any:
     return resolve(whole | changes)
 
 
-class Rounds:
-    def __init__(self) -> None:
-        self.all: list[RoundOutcome] = []
-
-    def started(self, *_: object) -> None:
-        pass
-
-    def round_done(self, outcome: RoundOutcome) -> None:
-        self.all.append(outcome)
-
-
 def played(folder: Path, *args: Any, **changes: Any) -> tuple[Played, list[RoundOutcome]]:
     """Plays ten rounds, and replays them from the journals alone."""
-    rounds = Rounds()
+    rounds = Outcomes()
     found = play(config(*args, **changes), rounds, journals_in=folder)
     again = replay({name: RunFolder(folder).market(name).journal for name in found.plan.names}, composed)
     assert again.holds, again.mismatch
-    return found, rounds.all
+    return found, rounds.rounds
 
 
 def records(outcome: RoundOutcome) -> list[Award | Work]:
@@ -144,32 +130,16 @@ def test_a_run_that_stopped_goes_on_to_the_same_journal(tmp_path: Path) -> None:
     assert finished.record.summary["journal_sha256"] == play(config()).journal_sha256
 
 
-class Moody:
-    """A model that fails, raises, babbles or answers after all time is up."""
-
-    def __init__(self, mood: str) -> None:
-        self.mood = mood
-
-    async def complete(self, requests: Sequence[ModelRequest], deadline_s: float) -> list[ModelReply]:
-        await asyncio.sleep(0)
-        if self.mood == "raises":
-            raise RuntimeError("out of order")
-        text, reason = {"fails": ("no", "timeout"), "late": ("no", "deadline"), "babbles": ("well, hm", "stop")}[
-            self.mood
-        ]
-        return [ModelReply(text, TokenUsage(10, 1), reason, 0.0) for r in requests for _ in range(r.samples)]  # type: ignore[arg-type]
-
-
 @pytest.mark.parametrize("mood", ["fails", "late", "babbles", "raises"])
 def test_bidders_that_fail_are_missing_bids_and_never_a_lost_round(mood: str) -> None:
     one = config({"memory": False})
     clients = {m.name: engines.in_process(m) for m in compose(one).run.models}
-    rounds = Rounds()
+    rounds = Outcomes()
     found = play(one, rounds, clients=clients | {"dear": Moody(mood)})
     auction = found.summary["auction"]
     assert found.rounds == 10
     assert auction["missing_bids"] == auction["auctions"] == auction["tiers"]["cheap"]["awards"]
-    assert not any(outcome.gathered.decisions.errors[0] for outcome in rounds.all)
+    assert not any(outcome.gathered.decisions.errors[0] for outcome in rounds.rounds)
 
 
 def test_where_nobody_bids_the_turn_is_lost_and_the_work_is_bid_for_again() -> None:
@@ -273,9 +243,9 @@ def test_fitting_needs_the_extra_and_named_weights_do_not(monkeypatch: pytest.Mo
 
 
 def test_named_weights_hold_from_the_start() -> None:
-    rounds = Rounds()
+    rounds = Outcomes()
     play(config({"weights": {"cost": 1.0, "claim": 0.0}}), rounds)
-    awards = [one for outcome in rounds.all for one in records(outcome) if isinstance(one, Award)]
+    awards = [one for outcome in rounds.rounds for one in records(outcome) if isinstance(one, Award)]
     assert {one.winner for one in awards} == {0}
     assert {one.weights_permille for one in awards} == {(1_000, 0, 0, 0, 0)}
 

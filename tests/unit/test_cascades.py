@@ -20,8 +20,8 @@ from swarm.planning import composed
 from swarm.runtime.play import Played, play
 from swarm.simulation.bill import Bill
 from swarm.simulation.cascade_outcomes import calibration
-from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.replay import replay
+from tests.playing import Outcomes
 
 TINY = {"name": "tiny", "engine": "embedded", "temperament": "momentum"}
 LARGE = {"name": "large", "temperament": "value", "form": "menu"}
@@ -41,18 +41,9 @@ def config(rounds: int = 4, population: int = 8, traders: dict[str, Any] | None 
     )
 
 
-class Rounds:
-    def __init__(self) -> None:
-        self.all: list[RoundOutcome] = []
-
-    def started(self, *_: object) -> None:
-        pass
-
-    def round_done(self, outcome: RoundOutcome) -> None:
-        self.all.append(outcome)
-
+class Rounds(Outcomes):
     def turns(self) -> list[CascadeTurn]:
-        found = [turn for o in self.all for _, _, turn in turns_of(o.gathered.turns, {"careful"})]
+        found = [turn for o in self.rounds for _, _, turn in turns_of(o.gathered.turns, {"careful"})]
         return [turn for turn in found if turn is not None]
 
 
@@ -120,7 +111,7 @@ def test_where_the_large_model_fails_the_small_ones_decision_holds(large: Says) 
     rounds = Rounds()
     found = play(config(price_ticks=1e-6), rounds, clients={"tiny": Says("BA", margin=0.0), "large": large})
     alone = play(config(price_ticks=1e6), clients={"tiny": Says("BA", margin=0.0), "large": large})
-    assert large.asked and not any(error for o in rounds.all for error in o.gathered.decisions.errors)
+    assert large.asked and not any(error for o in rounds.rounds for error in o.gathered.decisions.errors)
     assert found.tables["trades"].equals(alone.tables["trades"])
     cascade = found.summary["cascades"]["careful"]
     assert cascade["large_lost"] == (cascade["escalated"] if large.reason != "stop" else 0) and cascade["escalated"]
@@ -132,7 +123,7 @@ def test_where_the_small_model_fails_the_large_one_is_asked_if_anything_is_to_be
     found = play(config(), rounds, clients=clients)
     cascade = found.summary["cascades"]["careful"]
     assert cascade["reasons"]["failed"] == cascade["escalated"] > 0
-    errors = [error for o in rounds.all for error in o.gathered.decisions.errors]
+    errors = [error for o in rounds.rounds for error in o.gathered.decisions.errors]
     assert sum(error is None for error in errors) == cascade["escalated"]
 
 
@@ -175,7 +166,9 @@ def test_what_is_put_in_on_credit_is_brought_up_once_in_a_while(order: str, reas
     found = play(credit(once_in_rounds=4), rounds, clients=clients)
     cascade = found.summary["cascades"]["careful"]
     # Whoever makes honey cannot order it, so some of the turns are errors.
-    traders = {trader for _, trader, turn in turns_of(rounds.all[0].gathered.turns, {"careful"}) if turn and turn.large}
+    traders = {
+        trader for _, trader, turn in turns_of(rounds.rounds[0].gathered.turns, {"careful"}) if turn and turn.large
+    }
     assert traders and cascade["reasons"][reason] == 2 * len(traders)
     assert cascade["bounded"] == 6 * len(traders)
     assert play(credit(always=[]), clients=clients).summary["cascades"]["careful"]["escalated"] == 0
@@ -200,7 +193,7 @@ def test_talk_of_the_market_is_not_suspected(line: str) -> None:
 def test_calibration_is_learned_and_rises() -> None:
     rounds = Rounds()
     play(config(rounds=12, population=10), rounds)
-    first, last = rounds.all[0], rounds.all[-1]
+    first, last = rounds.rounds[0], rounds.rounds[-1]
     raw = [t.weighed for _, _, t in turns_of(first.gathered.turns, {"careful"}) if t]
     assert all(w.wrong_permille == (1_000 - (w.margin_permille or 0)) // 2 for w in raw)
     learned = {
@@ -296,7 +289,7 @@ def test_a_budget_turns_escalation_down_and_holds(tmp_path: Path) -> None:
     assert 0 < cascade["usd"] <= bound
     assert cascade["escalated_share"] < free["escalated_share"]
     assert max(turn.weighed.price_milliticks for turn in rounds.turns()) > 200
-    assert any(o.staffed.level < Level.CHEAPER for o in rounds.all)
+    assert any(o.staffed.level < Level.CHEAPER for o in rounds.rounds)
 
 
 def test_turns_are_expected_to_cost_what_they_did_and_not_all_of_it_at_the_dearer_model() -> None:
@@ -307,10 +300,10 @@ def test_turns_are_expected_to_cost_what_they_did_and_not_all_of_it_at_the_deare
     given = {"seed": 5, "rounds": 10, "population": 8, "models": models, "traders": traders}
     found = play(resolve(given), rounds)
     bill, everybody = Bill(found.plan.run), np.arange(8)
-    first = rounds.all[0].basis
+    first = rounds.rounds[0].basis
     assert first is not None
     bill.open(first.seen)
-    paid = [bill.of(outcome.gathered, Level.ALL)[1] for outcome in rounds.all]
+    paid = [bill.of(outcome.gathered, Level.ALL)[1] for outcome in rounds.rounds]
     assert sum(paid) == pytest.approx(found.summary["cascades"]["careful"]["usd"])
     # Later rounds count for more, so it is no mean of all of them.
     assert bill.costs(everybody, False).expected[1].sum() == pytest.approx(np.mean(paid[-4:]), rel=0.5)

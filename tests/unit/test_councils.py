@@ -1,6 +1,5 @@
 """Councils: votes that count, votes that are missing, what members were worth, and one history however it is run."""
 
-import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,14 +13,13 @@ from swarm.agents.decision import DecisionError
 from swarm.agents.votes import CouncilTurn, count
 from swarm.config_file import resolve
 from swarm.errors import ConfigError
-from swarm.llm.protocol import ModelReply, ModelRequest, TokenUsage
 from swarm.planning import compose, composed
 from swarm.report.sections.councils import councils
 from swarm.runtime.play import Played, play
 from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.record import RunRecord
 from swarm.simulation.replay import replay
-from tests.playing import Outcomes
+from tests.playing import Moody, Outcomes
 
 NOBODY: frozenset[int] = frozenset()
 MODELS = [
@@ -147,22 +145,6 @@ def test_a_council_meets_in_its_share_of_turns_and_where_the_first_two_differ(tm
     assert asked == {1, 2, 5}
     never, _ = played(tmp_path / "never", when={"stake_ticks": 10**9})
     assert never.summary["councils"]["five"]["met"] == 0
-
-
-class Moody:
-    """A model that fails, or says what is no choice, or votes to pass."""
-
-    def __init__(self, mood: str) -> None:
-        self.mood = mood
-
-    async def complete(self, requests: Sequence[ModelRequest], deadline_s: float) -> list[ModelReply]:
-        await asyncio.sleep(0)
-        if self.mood == "raises":
-            raise RuntimeError("out of order")
-        text, reason = {"fails": ("no", "timeout"), "babbles": ("well, hm", "stop"), "passes": ("AA", "stop")}[
-            self.mood
-        ]
-        return [ModelReply(text, TokenUsage(10, 1), reason, 0.0) for r in requests for _ in range(r.samples)]  # type: ignore[arg-type]
 
 
 def test_failed_members_are_missing_votes_and_all_failed_is_a_lost_turn() -> None:

@@ -131,6 +131,20 @@ def test_more_seeds_add_runs_and_json_says_what_was_found(tmp_path: Path) -> Non
         )
 
 
+def test_runs_that_all_fail_are_told_and_tried_again(tmp_path: Path) -> None:
+    for _ in range(2):
+        swept = swarm.sweep(
+            CONFIG, seeds=[1], changes={"rounds": 2, "runtime.http_port": 8123}, jobs=1, out=tmp_path / "out"
+        )
+        assert swept.finished
+        (why,) = swept.failed.values()
+        assert why.startswith("runtime.http_port: ")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "notes.txt").touch()
+    with pytest.raises(SwarmError, match="other things"):
+        swarm.sweep(CONFIG, seeds=[1], out=tmp_path / "other")
+
+
 def say(*arguments: str) -> str:
     found = CliRunner().invoke(app, list(arguments), catch_exceptions=False)
     assert found.exit_code == 0, found.output

@@ -10,7 +10,7 @@ from collections import Counter
 from typing import Any
 
 from swarm.agents.decision import Decision, DecisionError, OrderWish, Reading
-from swarm.agents.forms.menu import Action, Menu, Menus, widest_menu
+from swarm.agents.forms.menu import Action, Menu, MenuForm, widest_menu
 from swarm.agents.forms.protocol import FormPlugin, FormTerms
 from swarm.agents.observation import Observation, PrivateViews, PublicView
 from swarm.agents.prompt import Prompt, public_text, render
@@ -67,7 +67,7 @@ class JudgeForm:
         self._goods = terms.rules.goods
         self._system = f"{terms.setting}\n{ASK}"
         self._shared: tuple[PublicView | None, str] = (None, "")
-        self._menus: tuple[Observation | None, Menus | None] = (None, None)
+        self._menus = MenuForm(terms)
 
     def system(self) -> str:
         """Returns the setting and what is to be judged."""
@@ -82,13 +82,7 @@ class JudgeForm:
 
     def menu(self, seen: Observation, row: int) -> Menu:
         """Returns the menu of one trader, whose actions are judged."""
-        if self._menus[0] is not seen:
-            terms = self._terms
-            self._menus = seen, Menus(terms.seed, seen, terms.rules, terms.tick_cents)
-        menus = self._menus[1]
-        if menus is None:
-            raise RuntimeError("an observation has no menus")
-        return menus.of(row)
+        return self._menus.menu(seen, row)
 
     def branches(self, seen: Observation, row: int) -> tuple[str, ...]:
         """Returns the lines of a trader's actions, in the order of its menu."""

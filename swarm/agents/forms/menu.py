@@ -343,7 +343,7 @@ class MenuForm:
         self._tick_cents = terms.tick_cents
         self._system = menu_system_text(terms.setting)
         self._shared: tuple[PublicView | None, str] = (None, "")
-        self._menus: tuple[Observation | None, Menus | None] = (None, None)
+        self._menus: tuple[Observation, Menus] | None = None
 
     def system(self) -> str:
         """Returns the setting and the form of an answer."""
@@ -358,12 +358,9 @@ class MenuForm:
 
     def menu(self, seen: Observation, row: int) -> Menu:
         """Returns the menu of one trader."""
-        if self._menus[0] is not seen:
+        if self._menus is None or self._menus[0] is not seen:
             self._menus = seen, Menus(self.seed, seen, self.rules, self._tick_cents)
-        menus = self._menus[1]
-        if menus is None:
-            raise RuntimeError("an observation has no menus")
-        return menus.of(row)
+        return self._menus[1].of(row)
 
     def render(self, seen: Observation, row: int, budget: int) -> Prompt | None:
         """Returns one trader's prompt within `budget` tokens; None where it is too long even without gossip."""
