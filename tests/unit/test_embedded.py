@@ -169,6 +169,26 @@ def test_missing_weights_are_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path:
         engine("panic")
 
 
+def test_a_model_of_something_else_is_one_line(tmp_path: Path) -> None:
+    """The file is the smallest of ONNX: a graph that gives back its one input `x` as `y`."""
+    content = bytes.fromhex("0808") + _field(7, _graph()) + _field(8, _field(1, b"") + b"\x10\x0d")
+    (tmp_path / "model.onnx").write_bytes(content)
+    with pytest.raises(ConfigError, match="other things") as error:
+        EmbeddedEngine(EmbeddedModel(name="mine", engine="embedded", path=tmp_path))
+    assert error.value.key == "models.mine"
+
+
+def _graph() -> bytes:
+    # A vector of one float, as protobuf writes its type.
+    kind = _field(2, _field(1, b"\x08\x01" + _field(2, _field(1, b"\x08\x01"))))
+    node = _field(1, b"x") + _field(2, b"y") + _field(4, b"Identity")
+    return _field(1, node) + _field(2, b"g") + _field(11, _field(1, b"x") + kind) + _field(12, _field(1, b"y") + kind)
+
+
+def _field(number: int, content: bytes) -> bytes:
+    return bytes([number << 3 | 2, len(content)]) + content
+
+
 def test_golden_replies() -> None:
     """Regenerate with the text of the failure after training anew; a change without one is a fault."""
     lines = [f"{t}: {' '.join(texts(engine(t).answer(requests()[::4], 60.0)))}" for t in TEMPERAMENTS]

@@ -41,6 +41,9 @@ QUESTION_TOKENS = 4
 GRAIN = 1024
 """Logits are rounded to 1 / this, so that a tie is a tie on every processor, and the earlier letter wins it."""
 
+_ENDS = ({"public", "private"}, {"letters"})
+"""What a model takes and what it gives."""
+
 NO_MENU = "embedded models answer menus and nothing else; set form: menu"
 
 Float32 = npt.NDArray[np.float32]
@@ -196,7 +199,11 @@ def _session(name: str, weights: Path, threads: int, changed_ns: int) -> onnxrun
     options.log_severity_level = 3
     try:
         content = weights.read_bytes()
-        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        # A model of something else loads as well, and would fail at every call.
+        if ({one.name for one in session.get_inputs()}, {one.name for one in session.get_outputs()}) == _ENDS:
+            return session
+        reason = "it takes and gives other things than a menu's letters"
     except OSError as error:
         reason = error.strerror or "no such file"
     except Exception as error:
