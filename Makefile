@@ -34,7 +34,7 @@ setup: $(VENV)/.ready ## make .venv with the locked packages; does nothing when 
 # nothing is left of the packages it no longer names.
 $(VENV)/.locked: requirements.lock
 	@$(find_python); \
-	echo "Making $(VENV) with $$python: some minutes and over 1 GB"; \
+	echo "Making $(VENV) with $$python: some two minutes and 1.7 GB"; \
 	"$$python" -m venv --clear $(VENV)
 	@$(filter-out --quiet,$(PIP)) install --require-hashes --requirement requirements.lock
 	@touch $@
