@@ -20,6 +20,25 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
+Varied = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--vary",
+        metavar="A.B=V,W",
+        help="Values of one key, parted by commas or by ` | `; several of these are crossed, and the first variant is "
+        "what the others are compared with.",
+    ),
+]
+Jobs = Annotated[
+    int | None,
+    typer.Option(
+        "--jobs",
+        min=1,
+        max=256,
+        metavar="N",
+        help="Runs side by side. Default: the cores; on a cluster one, which has the cluster to itself.",
+    ),
+]
 SweepAddress = Annotated[
     str | None,
     typer.Option(
@@ -34,30 +53,13 @@ SweepAddress = Annotated[
 def sweep(
     config: ConfigPath,
     seeds: Annotated[str, typer.Option("--seeds", metavar="A..B", help="Seeds, say 0..19 or 1,2,7..9.")] = "0..9",
-    varied: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--vary",
-            metavar="A.B=V,W",
-            help="Values of one key, parted by commas or by ` | `; several of these are crossed, and the first variant "
-            "is what the others are compared with.",
-        ),
-    ] = None,
+    varied: Varied = None,
     overrides: Overrides = None,
     out_dir: Annotated[
         Path | None,
         typer.Option("--out", metavar="DIR", help="The sweep's folder. Default: runs/sweep-<name>-<what varies>."),
     ] = None,
-    jobs: Annotated[
-        int | None,
-        typer.Option(
-            "--jobs",
-            min=1,
-            max=256,
-            metavar="N",
-            help="Runs side by side. Default: the cores; on a cluster one, which has the cluster to itself.",
-        ),
-    ] = None,
+    jobs: Jobs = None,
     address: SweepAddress = None,
     measures: Annotated[
         list[str] | None,
