@@ -249,13 +249,16 @@ def bench_recovery(json_path: JsonPath = None) -> None:
 
 
 def _bench(name: str, measure: Callable[[Any], list[Any]], json_path: Path | None) -> None:
-    from swarm.bench.form import machine, write_json
+    from swarm.bench.form import machine, record, write_json
     from swarm.progress import Progress
 
     # Progress goes to standard error, so that the table alone is piped on.
     progress = Progress(err)
     with progress.shown():
         results = measure(progress)
+    if json_path == Path("-"):
+        out.say_json(record(name, results))
+        return
     # One row a figure: its median, what it should be, and whether it is.
     table = Table(box=None, padding=(0, 2), header_style="dim")
     for heading in ("figure", "median of 5", "aim", "unit", ""):
