@@ -37,6 +37,7 @@ def told(act: Act, goods: Sequence[str], number_of: Int64 | None = None) -> str:
 def by_party(outcome: RoundOutcome, of: frozenset[str] | None = None) -> Iterator[tuple[str, str, str]]:
     """Yields who did what in a round, in words, and why it was refused or nothing; of the parties `of`, or of all."""
     setting = outcome.plan.scenario
+    # By market: the run's number of each seat, which in a single market is the seat's own.
     numbers = setting.number_of if isinstance(setting, JointSetting) else (None,)
     for own, number_of in zip(outcome.of or (outcome,), numbers, strict=True):
         for acted in own.acted:

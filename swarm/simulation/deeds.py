@@ -64,6 +64,7 @@ class Ground:
 
     def asset(self, name: str) -> int:
         """Returns the number of pebbles, which are cash, or of a good; ConfigError where there is no such thing."""
+        # As the ledger numbers them: cash first, then goods.
         names = (PEBBLES, *self.goods)
         if name not in names:
             raise ConfigError(

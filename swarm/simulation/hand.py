@@ -79,6 +79,7 @@ class Hand:
 
     def round_done(self, outcome: RoundOutcome) -> None:
         """Learns which of its loans were made and what was paid back."""
+        # By market, since an act is journalled where it was done.
         for market, own in enumerate(outcome.of or (outcome,)):
             for acted in own.acted:
                 refused = {index for index, _ in acted.refused}
@@ -106,6 +107,7 @@ class Hand:
     def _collected(self, view: RoundView) -> list[Act]:
         """Returns the postings of what debtors can pay, and a word on each; what they lack stays due."""
         acts: list[Act] = []
+        # By debtor, in cents.
         taken: dict[tuple[int, int], int] = {}
         for loan in self._loans.values():
             market = view.markets[loan.market]

@@ -97,7 +97,7 @@ def test_every_deed_is_done_and_replays_without_the_hand(tmp_path: Path, changes
         assert line in told, told
     assert any(shock["title"] == "The Berries Blight" for shock in result.summary["shocks"])
     page = render(result.record)
-    assert "Touched by hand." in page and "loan 1: 11000 cents due after round 6" in page
+    assert "Touched by hand" in page and "loan 1: 11000 cents due after round 6" in page
     untouched = play(resolve(CONFIG)).record
     assert "by_hand" not in untouched.summary and "Touched by hand" not in render(untouched)
 

@@ -55,6 +55,7 @@ class Shocks:
 
     def news(self, round_: int) -> tuple[str, ...]:
         """Returns what is told of them in a round: that one begins, or that it is over."""
+        # A shock that ends as another begins is told in the order of their coming.
         lines = []
         for shock in self.all:
             words = {"title": title(shock), "good": shock.good}
