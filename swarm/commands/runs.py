@@ -192,6 +192,7 @@ def _run(
     except Interrupted:
         err.say("stopped before the first round; nothing was recorded")
         raise typer.Exit(INTERRUPTED_STATUS) from None
+    # A run that was stopped says so in its status as well, and has a summary all the same.
     if as_json:
         out.say_json(
             {
@@ -276,17 +277,10 @@ def replay(
             folder.write_report(render(record))
         (err if as_json else out).say(f"report {folder.report}")
     if as_json:
-        out.say_json(
-            {
-                "folder": folder.path,
-                "holds": True,
-                "rounds": result.rounds,
-                "rounds_planned": planned,
-                "journal_sha256": result.replayed_sha256,
-                "unfinished_records": result.unfinished_records,
-                "torn_bytes": result.torn_bytes,
-            }
-        )
+        # Whoever reads this has the status for what does not hold.
+        found = {"folder": folder.path, "holds": True, "rounds": result.rounds, "rounds_planned": planned}
+        found["journal_sha256"] = result.replayed_sha256
+        out.say_json(found | {"unfinished_records": result.unfinished_records, "torn_bytes": result.torn_bytes})
         return
     complete = "all" if result.rounds == planned else f"{result.rounds} of"
     out.say(f"the history holds: {complete} {planned} rounds replayed")

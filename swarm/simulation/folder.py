@@ -248,7 +248,7 @@ class RunFolder:
             what = Path(error.filename).name if error.filename else "a table"
             raise OutputError(
                 f"{self.path}: {what} is not there, so the run was killed or goes on still; `swarm run --resume` "
-                "goes on with one that was killed, and `swarm replay --rebuild` makes the record of the rounds that it has"
+                "goes on with one that was killed, and `swarm replay --rebuild` makes a record of the rounds it has"
             ) from error
         except (OSError, ValueError, pl.exceptions.PolarsError) as error:
             raise OutputError(
