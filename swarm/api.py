@@ -124,12 +124,12 @@ def load(config: ConfigLike, *, seed: int | None = None, changes: Changes | None
     """Returns a checked config, with every default written out; ConfigError names the first key that is wrong."""
     match config:
         case str() | Path():
-            data = config_file.read(Path(config))
+            data = config_file.with_plugins(config_file.read(Path(config)), Path(config).parent)
         case RunConfig():
             data = config.record()
         case Mapping():
             # A copy, since changes are written into it and the caller's values stay as they are.
-            data = copy.deepcopy(dict(config))
+            data = config_file.with_plugins(copy.deepcopy(dict(config)), Path())
         case _:
             raise ConfigError(
                 "config", f"expected a YAML file's path, a table of keys or a loaded config, got {short(config)}"
@@ -207,7 +207,7 @@ def fork(
     arguments.must_be_whole(at_round=at_round)
     changed = {**arguments.changes(changes), **({} if seed is None else {"seed": seed})}
     _must_be_trusted(parent, trusted)
-    trust.remember(trust.demands(load(parent.config, changes=changed)))
+    trust.remember(trust.demands(load(config_file.load(parent.config), changes=changed)))
     child = _new_folder(out, parent.path.with_name(f"{parent.path.resolve().name}-fork-{at_round}-{_now()}"))
     begin_fork(parent, at_round, tuple(config_file.as_override(*change) for change in changed.items()), child)
     session = _session(child, _as_it_ran(parent, local), address, progress, stop)

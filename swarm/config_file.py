@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from swarm import bounded_yaml, scenarios
+from swarm import bounded_yaml, plugins, scenarios
 from swarm.config import RunConfig
 from swarm.errors import HOW_TO_GIVE, ConfigError, PluginMissing, called, suggest
 from swarm.schema import checked, short
@@ -21,24 +21,39 @@ OURS = (Path(__file__).parent / "configs", Path(__file__).parents[1] / "configs"
 """Where the configs lie that come with the software: inside it where it is installed, beside it in a clone."""
 
 MAX_KEY_CHARACTERS = 400
+MOST_TEMPLATES = 32
+PLUGINS_KEY = "plugins"
 SCENARIO = "scenario"
 MINDS = ["traders", "minds"]
 
 
-def load(path: Path, overrides: tuple[str, ...] = (), seed: int | None = None) -> RunConfig:
-    """Reads a config file and applies `a.b=value` overrides; ConfigError names the first key that is wrong."""
-    data = read_with(path, overrides)
+def load(path: Path, overrides: tuple[str, ...] = (), seed: int | None = None, *, own: bool = False) -> RunConfig:
+    """Reads a config file and applies `a.b=value` overrides; ConfigError names the first key that is wrong.
+
+    Plug-ins that the file names are imported where it is the user's `own`: one that was named, and no run's.
+    """
+    data = read_with(path, overrides, own=own)
     if seed is not None:
         data["seed"] = seed
     return resolve(data)
 
 
-def read_with(path: Path, overrides: tuple[str, ...]) -> dict[str, Any]:
+def read_with(path: Path, overrides: tuple[str, ...], *, own: bool = False) -> dict[str, Any]:
     """Returns the plain values of a config file with `a.b=value` overrides applied, not yet checked."""
     data = read(path)
     for override in overrides:
         _override(data, override)
-    return data
+    return with_plugins(data, path.parent) if own else data
+
+
+def with_plugins(data: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Returns the same without its `plugins`, whose files, seen from a folder, are at hand from now on."""
+    named = data.get(PLUGINS_KEY, [])
+    if not isinstance(named, list) or not all(isinstance(one, str) and one for one in named):
+        raise ConfigError(PLUGINS_KEY, f"expected a list of files such as my_minds.py, got {short(named)}")
+    for index, one in enumerate(named):
+        plugins.give(folder / Path(one).expanduser(), f"{PLUGINS_KEY}.{index}")
+    return {key: value for key, value in data.items() if key != PLUGINS_KEY}
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -78,7 +93,7 @@ def as_override(key: str, value: Any) -> str:
 
 def resolve(data: dict[str, Any]) -> RunConfig:
     """Checks plain values and write out every default, the scenario's included."""
-    config = checked(RunConfig, data, "")
+    config = checked(RunConfig, with_templates(data), "")
     name = config.scenario.get("name")
     known = scenarios.names()
     if name not in known:
@@ -95,6 +110,23 @@ def resolve(data: dict[str, Any]) -> RunConfig:
             "regions.tilt_permille", f"the regions of {name} all begin alike", "set it to 0: only their seeds differ"
         )
     return config.model_copy(update={"scenario": section.model_dump(mode="json")})
+
+
+def with_templates(data: dict[str, Any]) -> dict[str, Any]:
+    """Returns the same with a folder of templates read in, since what is kept of a run needs no other file."""
+    traders = data.get("traders")
+    if not isinstance(traders, dict) or not isinstance(named := traders.get("templates"), str):
+        return data
+    folder, key = Path(named).expanduser(), "traders.templates"
+    try:
+        files = sorted(folder.glob("*.txt"))[: MOST_TEMPLATES + 1]
+        # Long files are read no further than shows that they are too long.
+        texts = {path.stem: bounded_yaml.read_text(path).rstrip("\n") for path in files}
+    except (OSError, ValueError) as error:
+        raise ConfigError(key, f"{folder}: it cannot be read ({error})") from error
+    if not texts:
+        raise ConfigError(key, f"{folder}: there is no folder with files such as menu.system.txt")
+    return {**data, "traders": {**traders, "templates": texts}}
 
 
 def _unreadable(path: Path, error: Exception) -> ConfigError:

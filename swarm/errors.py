@@ -8,7 +8,10 @@ import difflib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-HOW_TO_GIVE = "one of others is given by the module that holds it, say SWARM_PLUGINS=my_module"
+HOW_TO_GIVE = (
+    "one of others is installed with its package, or given as a file (`plugins: [my_module.py]` in a config, or "
+    "SWARM_PLUGINS=my_module)"
+)
 """What to do about a plug-in that is not at hand."""
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from swarm import scenarios
 from swarm.agents.baselines import ARBITRAGE
 from swarm.agents.decision import Rules
-from swarm.agents.forms.protocol import Form, FormTerms
+from swarm.agents.forms.protocol import TEMPLATED, Form, FormTerms
 from swarm.agents.minds import definitions, models_of, models_with_tools, plugin
 from swarm.agents.minds.own import OwnConfig
 from swarm.agents.plan import Definition, OwnRule, ShardPlan
@@ -141,6 +141,29 @@ def _scenario(config: RunConfig) -> tuple[ScenarioPlugin, StrictModel]:
     return plugin, plugin.Config.model_validate_json(json.dumps(config.scenario))
 
 
+def _check_words(config: RunConfig, scenario: Scenario) -> None:
+    """Raises ConfigError where words of the user's own are for nobody: no such kind, trader, or part of a prompt."""
+    for name in config.traders.personas:
+        if not name.isdigit() and name not in scenario.kinds:
+            what = f"there is no such kind of trader{suggest(name, scenario.kinds)}"
+            known = f"known: {', '.join(scenario.kinds)}; or a trader's number"
+            raise ConfigError(f"traders.personas.{name}", what, known)
+        if name.isdigit() and (config.regions or int(name) >= config.most_traders):
+            what = (
+                "in several regions a trader has no number of its own"
+                if config.regions
+                else f"traders have the numbers 0 to {config.most_traders - 1}"
+            )
+            raise ConfigError(f"traders.personas.{name}", what, "name a kind of trader")
+    known_parts = ["own", *(f"{form}.system" for form in TEMPLATED)]
+    for name, text in config.traders.templates.items():
+        if name not in known_parts:
+            what = f"no prompt has such a part{suggest(name, known_parts)}"
+            raise ConfigError(f"traders.templates.{name}", what, f"known: {', '.join(known_parts)}")
+        if name == "own" and "{own}" not in text:
+            raise ConfigError("traders.templates.own", "{own} is missing, so a trader would not see what it has")
+
+
 def _weights(config: RunConfig) -> dict[str, int]:
     return {mind: weight for mind, weight in config.minds.items() if weight}
 
@@ -161,7 +184,8 @@ def _plan(config: RunConfig, seed: int, scenario: Scenario, minds: tuple[str, ..
     asked = models_of(minds, of)
     with_tools = models_with_tools(minds, of)
     cheaper = _cheaper(config, asked, with_tools, form_of)
-    terms = FormTerms(scenario.rules_text(), seed, rules, config.market.tick_cents)
+    terms = FormTerms(scenario.rules_text(), seed, rules, config.market.tick_cents, config.traders.templates)
+    _check_words(config, scenario)
     _check_barter(scenario, minds, of)
     _check_margin(config, scenario)
     staffed = _staffed(config, asked, with_tools, form_of)

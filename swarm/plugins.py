@@ -1,28 +1,33 @@
 """Loads plug-ins, and is the only one who does: a plug-in is one file with one export, found by its name.
 
-A package of ours holds a kind of plug-in, one module each. More come from installed packages, by the entry points of
-group `swarm.plugins`, and from the modules that the environment variable SWARM_PLUGINS names, separated by commas. No
-config and no run folder can name a module, so that opening somebody's run imports nothing. What a plug-in does, this
-module does not know.
+A package of ours holds a kind of plug-in, one module each. More come from installed packages, by entry points: those of
+the group of their kind (`swarm.minds`, `swarm.scenarios` and so on), each a plug-in or a module that exports one, and
+those of `swarm.plugins`, whose modules may export several kinds. More yet come from the modules that the environment
+variable SWARM_PLUGINS names, separated by commas, and from the files that a user's own config names; no run's folder can
+name any, so that opening somebody's run imports nothing. What a plug-in does, this module does not know.
 """
 
 import importlib
+import importlib.util
 import logging
 import os
 import pkgutil
 import re
+import sys
 from collections.abc import Iterator
-from importlib.metadata import entry_points
+from functools import lru_cache
+from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from swarm.errors import HOW_TO_GIVE, PluginMissing, suggest
+from swarm.errors import HOW_TO_GIVE, ConfigError, PluginMissing, suggest
 
 log = logging.getLogger(__name__)
 
 ENTRY_POINTS = "swarm.plugins"
 VARIABLE = "SWARM_PLUGINS"
+PATH_VARIABLE = "PYTHONPATH"
 
 
 class Plugins:
@@ -34,6 +39,7 @@ class Plugins:
         self._export = export
         self._noun = noun
         self._skip = skip
+        self.group = f"swarm.{package.rpartition('.')[2]}"
         self._found: list[str] | None = None
 
     def names(self) -> list[str]:
@@ -83,12 +89,52 @@ class Plugins:
             # One module may export plug-ins of several kinds.
             if (plugin := getattr(module, self._export, None)) is not None:
                 yield plugin
+        for point in _points(tuple(sys.path), self.group):
+            loaded = _loaded(point)
+            yield getattr(loaded, self._export, loaded)
+
+
+def give(path: Path, key: str) -> None:
+    """Has the plug-ins of a file at hand, here and in every process that this one begins; ConfigError where it is none.
+
+    Its folder is put on the path of modules, so that what is sent to another process is found there by its name.
+    """
+    path, name = path.resolve(), path.stem
+    if path.suffix != ".py" or not name.isidentifier() or not path.is_file():
+        raise ConfigError(key, f"{path}: there is no such file of Python", "name one such as my_minds.py")
+    if str(path.parent) not in sys.path:
+        sys.path.insert(0, str(path.parent))
+        _put(PATH_VARIABLE, str(path.parent), os.pathsep)
+    found = importlib.util.find_spec(name)
+    if found is None or found.origin is None or Path(found.origin).resolve() != path:
+        raise ConfigError(key, f"{path}: another module is called {name}", "give the file another name")
+    _put(VARIABLE, name, ",")
+
+
+def _put(variable: str, value: str, separator: str) -> None:
+    values = [one for one in os.environ.get(variable, "").split(separator) if one]
+    os.environ[variable] = separator.join(dict.fromkeys((value, *values)))
+
+
+@lru_cache(maxsize=32)
+def _points(path: tuple[str, ...], group: str) -> EntryPoints:
+    """Returns the entry points of a group, kept as long as modules are looked for in the same folders."""
+    return entry_points(group=group)
+
+
+def _loaded(point: EntryPoint) -> Any:
+    try:
+        return point.load()
+    except (ImportError, AttributeError) as error:
+        package = point.dist.name if point.dist else "a package"
+        what = f"its plug-in {point.name!r} ({point.value}) cannot be imported ({error})"
+        raise PluginMissing(package, what, "install a version that fits, or remove it") from error
 
 
 def _modules() -> Iterator[ModuleType]:
     """Yields the modules outside of this package that hold plug-ins."""
-    for point in entry_points(group=ENTRY_POINTS):
-        yield point.load()
+    for point in _points(tuple(sys.path), ENTRY_POINTS):
+        yield _loaded(point)
     for name in filter(None, map(str.strip, os.environ.get(VARIABLE, "").split(","))):
         try:
             yield importlib.import_module(name)

@@ -2,6 +2,7 @@
 
 import importlib.util
 import logging
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -15,9 +16,11 @@ from swarm.coordination import staffing
 from swarm.errors import ConfigError
 from swarm.llm.check import are_checked, must_be_usable, warnings
 from swarm.llm.protocol import ModelRequest
+from swarm.llm.tokens import count_tokens
 from swarm.planning import compose
 from swarm.scenarios.protocol import MarketState
 from swarm.simulation import parties
+from swarm.simulation.acquaintance import longest_regard, personas
 from swarm.simulation.plan import RunPlan
 from swarm.simulation.region import region_of
 
@@ -70,6 +73,10 @@ def _first_round(config: RunConfig) -> tuple[RunPlan, Observation, int]:
     )
     # Guests come last, and their own minds are shown what natives are; a rule in their place reads nothing.
     seen = plan.scenario.observe(1, nothing, None)
+    # The longest persona, and as many acquaintances as are told of, so that no later prompt is longer.
+    if any(said := personas(plan)) or plan.shard.traders.memory:
+        words = (max(said, key=count_tokens), longest_regard(plan))
+        seen = Observation(seen.public, replace(seen.private, words=(words,) * len(seen.private)))
     return plan, seen, len(seen.private) - 1 if config.regions and config.regions.abroad == "own" else 0
 
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import Discriminator, Field, JsonValue, Tag, model_validator
+from pydantic import AfterValidator, Discriminator, Field, JsonValue, StringConstraints, Tag, model_validator
 
 from swarm.coordination.config import RouterConfig
 from swarm.coordination.standing import StandingConfig
@@ -14,6 +14,17 @@ ToolName = Literal[
 TOOLS: tuple[ToolName, ...] = get_args(ToolName)
 
 DEFAULT_CONTACTS = 3
+
+
+def _printable(text: str) -> str:
+    """Returns the same; ValueError where it is more than a line, or holds what no line does."""
+    if not text.isprintable():
+        raise ValueError("expected one line, without line breaks and control characters")
+    return text
+
+
+OneLine = Annotated[str, StringConstraints(min_length=1, max_length=280), AfterValidator(_printable)]
+Template = Annotated[str, StringConstraints(min_length=1, max_length=8_000)]
 
 
 class DeskConfig(StrictModel):
@@ -185,6 +196,19 @@ class CascadeConfig(StrictModel):
         return self
 
 
+class MemoryConfig(StrictModel):
+    """What traders remember of one another: a signed regard for each acquaintance, and nothing of what was said.
+
+    To trade with somebody counts 1. A tip that came true counts 2 for who gave it, one that did not 2 against it.
+    """
+
+    others: int = Field(default=4, ge=1, le=16)
+    """Of how many acquaintances a trader is told, those first whom it regards most, well or ill."""
+
+    forget_rounds: int = Field(default=10, ge=1, le=100_000)
+    """After so many rounds each regard is one nearer to nothing."""
+
+
 class TradersConfig(StrictModel):
     """The minds that decide for the traders, and how many neighbours each one hears."""
 
@@ -221,6 +245,19 @@ class TradersConfig(StrictModel):
     """Who of those that are due is asked, and at which model: `name` is `everybody`, `governor` (as many as the run's
     budget allows) or a plug-in's, the other keys are that one's; null: governor where the budget has a limit of the
     run, else everybody."""
+
+    personas: dict[str, OneLine] = Field(default_factory=dict, max_length=256)
+    """Words of your own for each kind of trader, say `squirrel`, or for one trader by its number, which stand in its
+    prompts."""
+
+    memory: MemoryConfig | None = None
+    """What traders remember of one another, which stands in their prompts in one line, and the names of those whose
+    lines they hear; null: nothing."""
+
+    templates: dict[str, Template] = Field(default_factory=dict, max_length=32)
+    """Texts in place of those that prompts are made of, or the name of a folder that has them as files: `menu.system`
+    (`menu.system.txt`), `orders.system`, `judge.system`, with {setting} and {answer} in them, and `own`, with {own},
+    {persona} and {memory}. What is read from a folder is kept with the run."""
 
     @property
     def own_minds(self) -> list[str]:

@@ -133,6 +133,7 @@ class Seat:
     def portfolio(self) -> str:
         """Returns what this trader has, needs and can spare, and its ticket."""
         own = prompt.private_text(self.seen.private, 0, self.rules.goods, self.tick_cents)
+        own = prompt.own_part(own, self.seen.private, 0)
         orders = [f"order {number}: {_in_words(order)}" for number, order in self.ticket.items()]
         return "\n".join([own, "TICKET " + ("" if orders else "empty"), *orders]).rstrip()
 

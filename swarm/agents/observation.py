@@ -122,6 +122,7 @@ class PrivateViews:
     there are desks to compare them. `assigned` says who is there and is asked in this round, and at which model; None:
     all are, at their own. `forced_round` is, where there are cascades, the last round in which one had to ask its large
     model for a trader, 0 for none. `columns` has by name what the scenario's own rules look at, [n] or [n, values].
+    `words` are, where a run has them, a trader's persona and what it remembers of others, as lines of its prompt.
     """
 
     trader: Int64
@@ -137,6 +138,7 @@ class PrivateViews:
     assigned: Assignment | None = None
     forced_round: Int64 | None = None
     columns: Mapping[str, Int64] = field(default_factory=dict)
+    words: tuple[tuple[str, str], ...] | None = None
 
     @property
     def bartering(self) -> Barter:

@@ -1,5 +1,6 @@
 """Renders an observation as a prompt: terse tables, the same bytes first for everybody, what is private last."""
 
+import re
 from dataclasses import dataclass
 
 from swarm.agents.decision import Rules
@@ -41,8 +42,8 @@ class Prompt:
         return sum((further_digits_cached if m.role == "system" else further_digits)(m.content) for m in self.messages)
 
 
-def system_text(scenario_rules: str, rules: Rules) -> str:
-    """Returns what never changes during a run: the setting, the market's rules and the form of an answer."""
+def answer_text(rules: Rules) -> str:
+    """Returns the market's rules and the form of an answer."""
     form = _FORM.format(
         good=rules.goods[0],
         other=rules.goods[min(1, len(rules.goods) - 1)],
@@ -51,7 +52,7 @@ def system_text(scenario_rules: str, rules: Rules) -> str:
         max_quantity=rules.max_quantity_lots,
     )
     standing = _STANDING.format(rounds=rules.max_stand_rounds) if rules.max_stand_rounds else ""
-    return f"{scenario_rules}\n{form}{standing}"
+    return f"{form}{standing}"
 
 
 def public_text(public: PublicView, goods: tuple[str, ...]) -> str:
@@ -93,6 +94,19 @@ def private_text(private: PrivateViews, row: int, goods: tuple[str, ...], tick_c
     short = [goods[g] for g in _neediest(need) if need[g] and g != makes]
     lines.append(f"SHORT OF {', '.join(short) or 'nothing'}")
     return "\n".join(lines)
+
+
+def own_part(text: str, private: PrivateViews, row: int, template: str = "") -> str:
+    """Returns what one trader knows of itself with its persona and its memory, by a template or behind it."""
+    if private.words is None and not template:
+        return text
+    persona, memory = private.words[row] if private.words is not None else ("", "")
+    # What is put in is put in once, so that nobody's words can name another's place.
+    parts = {"own": text, "persona": persona, "memory": memory}
+    filled = re.sub(
+        r"\{(own|persona|memory)\}", lambda found: parts[found[1]], template or "{own}\n{persona}\n{memory}"
+    )
+    return "\n".join(line for line in filled.split("\n") if line)
 
 
 def _neediest(need: list[int]) -> list[int]:

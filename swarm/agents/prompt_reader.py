@@ -14,7 +14,7 @@ _MOOD = re.compile(r"^MOOD (\d+) of 100$")
 _YOU = re.compile(r"^YOU make (\S+), purse (\d+), mood (\d+)")
 _MENU_ROW = re.compile(r"^([A-P]) (-?\d+) (-?\d+) (-?\d+) (-?\d+) (\d+) (\d+) (\d+) ")
 _TABLES = frozenset({"MARKET", "SAY", "STOCK", "HEARD", "MENU"})
-_WORDS = frozenset({"NEWS", "PURSE", "MAKES", "MOOD", "YOU"})
+_WORDS = frozenset({"NEWS", "PURSE", "MAKES", "MOOD", "YOU", "PERSONA", "REGARD"})
 
 
 @dataclass(slots=True)

@@ -81,7 +81,7 @@ def sweep(
     from swarm.experiments.sweep import sweep as do_sweep
 
     # Every variant is checked before anything begins, so that a mistake costs no run.
-    data = config_file.read_with(config, tuple(overrides or ()))
+    data = config_file.read_with(config, tuple(overrides or ()), own=True)
     experiment = plan.plan(data, variants.crossed(variants.parse(varied or ())), variants.seeds(seeds))
     hosts = trust.key_hosts(tuple(keys or ()))
     for resolved in experiment.configs():

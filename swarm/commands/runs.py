@@ -80,7 +80,7 @@ def run(
         return
     if config is None:
         raise ConfigError("CONFIG", "expected a config, say wood or a YAML file, or a run's folder with --resume")
-    resolved = config_file.load(config, tuple(overrides or ()), seed)
+    resolved = config_file.load(config, tuple(overrides or ()), seed, own=True)
     # Who names a config on the command line trusts it, and so the folder that comes of it.
     trusting.take_as_own(resolved, hosts)
     folder = _new_folder(out_dir, Path("runs") / f"{resolved.name}-{resolved.seed}-{_now()}")

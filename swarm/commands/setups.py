@@ -33,7 +33,7 @@ def validate(
     if config is None and not explain:
         raise typer.BadParameter("name a config, or give --explain", param_hint="CONFIG")
     # The keys of a scenario are those of the config's own, or of the Wood where no config is named.
-    resolved = config_file.load(config, tuple(overrides or ())) if config else None
+    resolved = config_file.load(config, tuple(overrides or ()), own=True) if config else None
     meanings = list(keys(resolved.scenario["name"] if resolved else "wood")) if explain else []
     if explain and not as_json:
         for key in meanings:
@@ -109,7 +109,7 @@ def check_models(config: ConfigPath, overrides: Overrides = None, as_json: AsJso
     from swarm.planning import compose
     from swarm.preflight import check_deadline, first_requests, models_time_s
 
-    resolved = config_file.load(config, tuple(overrides or ()))
+    resolved = config_file.load(config, tuple(overrides or ()), own=True)
     plan = compose(resolved).run
     must_be_usable(plan.models, plan.shard.budget.tokens_per_turn, requests=first_requests(resolved))
     # Slow models are usable: their traders are late, which is a warning and no error.

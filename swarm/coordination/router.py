@@ -8,7 +8,7 @@ knows no prompt, no model and no market.
 
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Protocol
 
@@ -124,7 +124,8 @@ class Delivery:
     """The messages of a round as they are laid before traders: by receiver, the texts, the best first.
 
     `said` counts messages, `addressed` each of them once for everybody who hears its sender; of these, those that
-    were not delivered are in `pruned`. `receiver` and `tokens` have one entry per delivered message.
+    were not delivered are in `pruned`. `receiver`, `sender` and `tokens` have one entry per delivered message, in
+    the order of `heard`.
     """
 
     heard: tuple[tuple[str, ...], ...]
@@ -133,6 +134,7 @@ class Delivery:
     receiver: Int64
     tokens: Int64
     pruned: Mapping[PruneReason, int]
+    sender: Int64 = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
     @classmethod
     def together(cls, parts: "Sequence[Delivery]", number_of: Sequence[Int64], traders: int) -> "Delivery":
@@ -150,6 +152,7 @@ class Delivery:
             receiver=np.concatenate([n[part.receiver] for part, n in zip(parts, number_of, strict=True)]),
             tokens=np.concatenate([part.tokens for part in parts]),
             pruned=pruned,
+            sender=np.concatenate([n[part.sender] for part, n in zip(parts, number_of, strict=True)]),
         )
 
     @property
@@ -223,6 +226,7 @@ class Router:
             receiver=receiver,
             tokens=tokens[message],
             pruned={reason: n for reason in PruneReason if (n := pruned[reason])},
+            sender=messages.sender[message],
         )
 
     def read(self, delivery: Delivery, asked: npt.NDArray[np.bool_] | None) -> Delivery:
@@ -235,7 +239,11 @@ class Router:
             if missed := len(reads) - int(reads.sum()):
                 pruned = {**delivery.pruned, PruneReason.ASLEEP: missed}
                 delivery = replace(
-                    delivery, receiver=delivery.receiver[reads], tokens=delivery.tokens[reads], pruned=pruned
+                    delivery,
+                    receiver=delivery.receiver[reads],
+                    tokens=delivery.tokens[reads],
+                    pruned=pruned,
+                    sender=delivery.sender[reads],
                 )
         self._read.append(keys)
         return delivery

@@ -20,6 +20,7 @@ from swarm.market.ledger import CASH
 from swarm.market.orders import Int64, Orders
 from swarm.scenarios.protocol import Choices, Consequence, HearsPrices, MarketState, Resolved, TakesShocks, with_debts
 from swarm.seeding import draw
+from swarm.simulation.acquaintance import Acquaintance
 from swarm.simulation.acting import Judge, PartyActs, Told, told
 from swarm.simulation.auction_outcomes import JudgedBids
 from swarm.simulation.basis import RoundBasis
@@ -147,6 +148,7 @@ class RoundLoop:
         self._staff = Staff(plan)
         self._sizes = PromptSizes(plan)
         self._outcomes = Outcomes(plan)
+        self._acquaintance = Acquaintance(plan)
         self._numbers = Numbers()
         self._decided: _Decided | None = None
         self._cleared: _Cleared | None = None
@@ -221,6 +223,7 @@ class RoundLoop:
         clear_s = self._clock() - resumed_s
         basis = RoundBasis(decided.seen, orders, decided_on)
         judged = self._outcomes.settled(basis, decided.gathered.turns)
+        self._acquaintance.learn(cleared.trades)
         self._live(round_, before, cleared, resolved)
         paid = self._charge(decided, cleared)
         self._said = said(plan, round_, decided.gathered, orders, taken, cleared)
@@ -297,6 +300,7 @@ class RoundLoop:
         self._staff.under(plan)
         self._sizes.under(plan)
         self._outcomes.under(plan)
+        self._acquaintance.under(plan)
         self._past = (self._past or LookBack()) if minds.look_back(plan.shard) else None
 
     def _leave_for(self, fork: Fork) -> None:
@@ -327,6 +331,7 @@ class RoundLoop:
         facts = with_debts(own.facts, self._answer.state, self.plan.scenario.goods, self.plan.shard.tick_cents)
         public = replace(seen.public, sizes=self._sizes.now)
         seen = self._outcomes.shown(Observation(public, replace(own, facts=facts, heard=delivery.heard)))
+        seen = self._acquaintance.shown(seen, delivery)
         seen = self._told.shown(seen)
         return self._past.shown(seen) if self._past is not None else seen, delivery
 

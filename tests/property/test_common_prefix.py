@@ -140,8 +140,8 @@ def common_parts(plan: RunPlan, public: PublicView) -> dict[str, bytes]:
     rules, setting = plan.shard.rules, plan.shard.scenario_rules
     nobody = PrivateViews(**{f.name: None for f in fields(PrivateViews)})  # type: ignore[arg-type]
     parts = {
-        "orders": (prompt.system_text(setting, rules), prompt.public_text(public, rules.goods) + "\n"),
-        "menu": (menu.menu_system_text(setting), menu.menu_public_text(public, rules.goods) + "\n"),
+        "orders": (f"{setting}\n{prompt.answer_text(rules)}", prompt.public_text(public, rules.goods) + "\n"),
+        "menu": (f"{setting}\n{menu.menu_answer_text()}", menu.menu_public_text(public, rules.goods) + "\n"),
         "desk": (
             desk_tools.system_text(setting, plan.shard.traders.desks[0], rules),
             # The first words are smolagents' own.

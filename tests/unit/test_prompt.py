@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from swarm.agents.decision import Rules
 from swarm.agents.observation import Observation
 from swarm.agents.policies.orders import answer
-from swarm.agents.prompt import Prompt, private_text, public_text, render, system_text
+from swarm.agents.prompt import Prompt, answer_text, private_text, public_text, render
 from swarm.agents.turns import Turns
 from swarm.config_file import resolve
 from swarm.llm.entry import Temperament
@@ -38,7 +38,7 @@ RULES = PLAN.shard.rules
 GOODS = RULES.goods
 assert isinstance(PLAN.scenario, Barters)
 MAKES = PLAN.scenario.makes
-SYSTEM = system_text(PLAN.shard.scenario_rules, RULES)
+SYSTEM = f"{PLAN.shard.scenario_rules}\n{answer_text(RULES)}"
 
 
 def observation() -> Observation:
@@ -239,7 +239,6 @@ def test_texts_joined_by_a_line_break_have_the_tokens_of_both_and_one(a: str, b:
 
 def test_the_rules_that_are_told_are_those_that_are_applied() -> None:
     rules = Rules(goods=("tin", "tea"), max_orders=7, max_price_ticks=321, max_quantity_lots=45)
-    text = system_text("The setting.", rules)
-    assert text.startswith("The setting.\n")
+    text = answer_text(rules)
     assert "At most 7 orders; prices are whole numbers from 1 to 321, quantities from 1 to 45." in text
     assert '"good": "tin"' in text

@@ -13,7 +13,7 @@ from swarm.agents.decision import Decision, DecisionError, OrderWish, Reading
 from swarm.agents.forms.menu import Action, Menu, MenuForm, widest_menu
 from swarm.agents.forms.protocol import FormPlugin, FormTerms
 from swarm.agents.observation import Observation, PrivateViews, PublicView
-from swarm.agents.prompt import Prompt, public_text, render
+from swarm.agents.prompt import Prompt, own_part, public_text, render
 from swarm.llm.protocol import SCORES
 from swarm.llm.scores import read_scores
 from swarm.llm.tokens import count_tokens
@@ -65,7 +65,7 @@ class JudgeForm:
     def __init__(self, terms: FormTerms) -> None:
         self._terms = terms
         self._goods = terms.rules.goods
-        self._system = f"{terms.setting}\n{ASK}"
+        self._system = terms.system(self.name, ASK)
         self._shared: tuple[PublicView | None, str] = (None, "")
         self._menus = MenuForm(terms)
 
@@ -126,6 +126,7 @@ class JudgeForm:
     ) -> Prompt | None:
         """Returns a prompt whose tokens count the lines of all actions."""
         own = own_text(seen.private, row, self._terms.tick_cents)
+        own = own_part(own, seen.private, row, self._terms.own)
         # Gossip has what the lines of the actions leave of the budget.
         behind = sum(map(count_tokens, lines))
         found = render(self._system, self.shared(seen.public), own, heard, budget - behind)

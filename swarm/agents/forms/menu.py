@@ -18,7 +18,7 @@ import numpy as np
 from swarm.agents.decision import Decision, DecisionError, OrderWish, Reading, Rules
 from swarm.agents.forms.protocol import FormPlugin, FormTerms
 from swarm.agents.observation import Observation, PrivateViews, PublicView
-from swarm.agents.prompt import Prompt, public_text, render
+from swarm.agents.prompt import Prompt, own_part, public_text, render
 from swarm.llm.strict import answer_in
 from swarm.seeding import draw
 
@@ -257,10 +257,9 @@ def _valued(legs: tuple[Leg, ...], market: _Market, own: _Creature) -> Action:
     return Action(legs, gain, expected // 100, trend, edges // lots, needs, bought, lots - bought)
 
 
-def menu_system_text(scenario_rules: str) -> str:
-    """Returns what never changes during a run: the setting and the form of an answer."""
+def menu_answer_text() -> str:
+    """Returns the form of an answer."""
     return (
-        f"{scenario_rules}\n"
         "Answer with two letters and nothing else: an action of MENU, then a line of SAY, for example BA.\n"
         "GAIN: what an action brings you at its limits if all is filled. EXPECT: the same times the chance of it.\n"
         "TREND: what it earns if prices move again as they did. EDGE: percent by which it beats PRICE.\n"
@@ -341,8 +340,9 @@ class MenuForm:
         self.seed = terms.seed
         self.rules = terms.rules
         self._tick_cents = terms.tick_cents
-        self._system = menu_system_text(terms.setting)
+        self._system = terms.system(MenuForm.name, menu_answer_text())
         self._shared: tuple[PublicView | None, str] = (None, "")
+        self._template = terms.own
         self._menus: tuple[Observation, Menus] | None = None
 
     def system(self) -> str:
@@ -384,6 +384,7 @@ class MenuForm:
     ) -> Prompt | None:
         """Returns a prompt with these choices; `system` stands in place of the form's own where it is given."""
         own = creature_text(seen.private, row, self.rules.goods, self._tick_cents)
+        own = own_part(own, seen.private, row, self._template)
         ending = menu_text(choices, self.rules.goods)
         return render(system or self._system, self.shared(seen.public), own, heard, budget, ending)
 

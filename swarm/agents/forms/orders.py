@@ -19,8 +19,9 @@ class OrdersForm:
     def __init__(self, terms: FormTerms) -> None:
         self._rules = terms.rules
         self._tick_cents = terms.tick_cents
-        self._system = prompt.system_text(terms.setting, terms.rules)
+        self._system = terms.system(self.name, prompt.answer_text(terms.rules))
         self._schema = terms.rules.schema()
+        self._template = terms.own
         self._shared: tuple[PublicView | None, str] = (None, "")
 
     def system(self) -> str:
@@ -36,14 +37,18 @@ class OrdersForm:
 
     def render(self, seen: Observation, row: int, budget: int) -> Prompt | None:
         """Returns one trader's prompt within `budget` tokens; None where it is too long even without gossip."""
-        own = prompt.private_text(seen.private, row, self._rules.goods, self._tick_cents)
+        own = self._own(seen, row)
         return prompt.render(self._system, self.shared(seen.public), own, seen.private.heard[row], budget)
 
     def longest(self, seen: Observation, row: int) -> int:
         """Returns the tokens of a trader's prompt without gossip."""
-        own = prompt.private_text(seen.private, row, self._rules.goods, self._tick_cents)
+        own = self._own(seen, row)
         rendered = prompt.render(self._system, self.shared(seen.public), own, (), sys.maxsize)
         return rendered.tokens if rendered else 0
+
+    def _own(self, seen: Observation, row: int) -> str:
+        own = prompt.private_text(seen.private, row, self._rules.goods, self._tick_cents)
+        return prompt.own_part(own, seen.private, row, self._template)
 
     def schema(self, seen: Observation, row: int) -> dict[str, Any]:
         """Returns the schema of a decision, the same for all."""

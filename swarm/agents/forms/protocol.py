@@ -4,8 +4,9 @@ Asking, replaying, teaching and showing call the same functions, so that what is
 model, no engine and no clock; what it needs of an engine, it names.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from swarm.agents.decision import Reading, Rules
@@ -13,6 +14,9 @@ from swarm.agents.observation import Observation, PublicView
 from swarm.agents.prompt import Prompt
 
 D = TypeVar("D")
+
+TEMPLATED = ("judge", "menu", "orders")
+"""The forms whose system message a user may replace."""
 
 
 class Form(Protocol[D]):
@@ -66,13 +70,25 @@ class Branches(Protocol):
 class FormTerms:
     """The terms a form is made from: all that is the same for every trader of a market in every round.
 
-    `setting` is the scenario's rules, with which a prompt begins.
+    `setting` is the scenario's rules, with which a prompt begins, and `templates` are a user's own texts by name.
     """
 
     setting: str
     seed: int
     rules: Rules
     tick_cents: int
+    templates: Mapping[str, str] = field(default_factory=dict)
+
+    def system(self, form: str, answer: str) -> str:
+        """Returns the system message of a form: the setting and how to answer, or as the user's template has them."""
+        template = self.templates.get(f"{form}.system", "{setting}\n{answer}")
+        parts = {"setting": self.setting, "answer": answer}
+        return re.sub(r"\{(setting|answer)\}", lambda found: parts[found[1]], template)
+
+    @property
+    def own(self) -> str:
+        """The user's template of what a trader knows of itself; empty where there is none."""
+        return self.templates.get("own", "")
 
 
 @dataclass(frozen=True, slots=True)

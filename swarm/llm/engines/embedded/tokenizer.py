@@ -71,6 +71,7 @@ FIRST_LETTER = TOKEN["A"]
 
 _NUMBER_ARRAY = np.array(NUMBERS)
 _SECTION = {section: TOKEN[f"<{section}>"] for section in SECTIONS}
+_UNREAD = frozenset(("PERSONA", "REGARD"))
 _HEADINGS = frozenset(("MARKET", "SAY", "STOCK", "HEARD", "MENU"))
 
 
@@ -139,6 +140,9 @@ def encode(text: str, goods: Iterable[str]) -> Lines:
         if not words:
             continue
         first = words[0]
+        # The embedded models were schooled without words of a user's own, and read none.
+        if first in _UNREAD:
+            continue
         if first in _SECTION:
             section = first
             # A heading names a section and has columns' names behind it, which no model needs.
