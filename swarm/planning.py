@@ -287,7 +287,8 @@ def _forms(
 ) -> dict[str, Form[Any]]:
     """Returns the forms that models answer in, and those that minds read besides, as far as the scenario has them."""
     offered = scenario.forms()
-    read = {name for definition in definitions for name in plugin(definition).reads if name in offered}
+    read = {name for definition in definitions for name in plugin(definition).reads(definition.section)}
+    read &= {*offered}
     return {name: offered[name].build(terms) for name in sorted(answered | read)}
 
 

@@ -121,7 +121,8 @@ class PrivateViews:
     only markets of goods know. `before_cash_cents` and `before_have` are cash and lots as they were a round ago, where
     there are desks to compare them. `assigned` says who is there and is asked in this round, and at which model; None:
     all are, at their own. `forced_round` is, where there are cascades, the last round in which one had to ask its large
-    model for a trader, 0 for none.
+    model for a trader, 0 for none. `called` marks those whom something new concerns, so that they think again whatever
+    stands; None: nobody.
     """
 
     trader: Int64
@@ -136,6 +137,7 @@ class PrivateViews:
     before_have: Int64 | None = None
     assigned: Assignment | None = None
     forced_round: Int64 | None = None
+    called: npt.NDArray[np.bool_] | None = None
 
     @property
     def bartering(self) -> Barter:
@@ -147,6 +149,10 @@ class PrivateViews:
     def bartered(self, **columns: Int64) -> Self:
         """Returns the same views with these columns of the barter replaced."""
         return replace(self, barter=replace(self.bartering, **columns))
+
+    def calling(self, called: npt.NDArray[np.bool_]) -> Self:
+        """Returns the same views with a mark at those whom something new concerns."""
+        return replace(self, called=called)
 
     @property
     def makes(self) -> Int64:

@@ -282,5 +282,5 @@ MIND = MindPlugin(
     build=CascadeMind,
     models=lambda section: (section.small, section.large),
     barters=True,
-    reads=(MenuForm.name,),
+    reads=lambda _: (MenuForm.name,),
 )
