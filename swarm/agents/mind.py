@@ -112,8 +112,7 @@ class MindPlugin:
 
     `build(name, section, plan)` makes the mind for the traders of a shard; `section` is an instance of `Config`.
     `models(section)` names the models that it asks, `by_tools` says whether it has them call tools, `form` names the
-    form that all of them must answer in where that matters, `reads(section)` names forms that it looks at besides, and
-    `barters`
+    form that all of them must answer in where that matters, `reads` names forms that it looks at besides, and `barters`
     says whether it has to know what traders make, need and can spare. `first_call(section, plan, seen)` is what the
     first of several calls takes in tokens, which its section's `max_tokens` must allow. `extra` names a package that it
     imports and the optional part of ours that brings it.
@@ -126,7 +125,7 @@ class MindPlugin:
     models: Callable[[Any], tuple[str, ...]] = lambda _: ()
     by_tools: bool = False
     form: str | None = None
-    reads: Callable[[Any], tuple[str, ...]] = lambda _: ()
+    reads: tuple[str, ...] = ()
     barters: bool = False
     first_call: Callable[[Any, ShardPlan, Observation], int] = lambda *_: 0
     extra: tuple[str, str] | None = None

@@ -45,8 +45,7 @@ class Bill:
         names = list(dict.fromkeys(plan.minds))
         number = {name: i for i, name in enumerate(names)}
         self._mind = np.array([number[mind] for mind in plan.minds], dtype=np.int64)
-        # A mind that asks no model costs nothing, as a rule does.
-        minds = {name: mind for name, mind in asking(shard).items() if mind.models}
+        minds = asking(shard)
         self._models = plan.models
         prices = {m.name: m.usd_per_million or (0.0, 0.0) for m in plan.models}
         # Where money is short a mind of several models makes do with the cheapest that it can have.

@@ -16,6 +16,7 @@ from swarm.market.events import RoundCleared
 from swarm.market.ledger import CASH, ROAD
 from swarm.scenarios.protocol import (
     Barters,
+    BringsRules,
     Choices,
     Consequence,
     Int64,
@@ -62,6 +63,8 @@ class Region:
         self.trader_kind: Int64 = np.append(scenario.trader_kind, np.full(some, len(scenario.kinds)))
         if isinstance(scenario, Barters):
             self.makes: Int64 = np.append(scenario.makes, np.full(some, -1))
+        if isinstance(scenario, BringsRules):
+            self.own_rules = scenario.own_rules
         self.named_accounts: tuple[str, ...] = (*scenario.named_accounts, ROAD, TOLL)
         self.opening_reference_ticks: Int64 = scenario.opening_reference_ticks
         self.shocks: tuple[ShockMark, ...] = scenario.shocks
@@ -182,6 +185,11 @@ def _joined(natives: PrivateViews, guests: PrivateViews) -> PrivateViews:
             columns[f.name] = Barter(
                 *(np.concatenate([getattr(one, c.name), getattr(other, c.name)]) for c in fields(Barter))
             )
+        elif isinstance(one, Mapping):
+            # No rule of the scenario's own decides for a guest, so its row is never looked at.
+            columns[f.name] = {
+                name: np.pad(own, [(0, len(guests)), *[(0, 0)] * (own.ndim - 1)]) for name, own in one.items()
+            }
         elif one is not None:
             columns[f.name] = one + other if isinstance(one, tuple) else np.concatenate([one, other])
     return PrivateViews(**columns)

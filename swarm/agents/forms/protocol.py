@@ -62,13 +62,6 @@ class Branches(Protocol):
         ...
 
 
-@runtime_checkable
-class Fixed(Protocol):
-    """A form with answers that mean the same in every round, so that a mind may always say one of them."""
-
-    fixed: tuple[str, ...]
-
-
 @dataclass(frozen=True, slots=True)
 class FormTerms:
     """The terms a form is made from: all that is the same for every trader of a market in every round.

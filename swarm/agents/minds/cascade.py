@@ -282,5 +282,5 @@ MIND = MindPlugin(
     build=CascadeMind,
     models=lambda section: (section.small, section.large),
     barters=True,
-    reads=lambda _: (MenuForm.name,),
+    reads=(MenuForm.name,),
 )

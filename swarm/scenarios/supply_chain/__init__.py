@@ -1,4 +1,4 @@
-"""The scenario `supply_chain`: its section in `config`, its rounds in `flow` and `chain`, what is known of it in `bound`.
+"""The scenario `supply_chain`: its section in `config`, its rounds in `flow` and `chain`, what is known in `bound`.
 
 `network`, `table` and `shapes` say who orders of whom, `planning` how nodes order, `demand` and `news` what happens.
 """

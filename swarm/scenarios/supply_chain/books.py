@@ -1,8 +1,8 @@
 """A round's goods and costs as postings: units in store and under way, papers for what is ordered and owed, and cash.
 
 Units move between a node's store, the account `under_way` and the customers. Three papers stand beside them in the
-ledger, so that what is under way to a node, what it has ordered and what it owes customers is conserved as well: each is
-issued and taken back, and a node never has less than none.
+ledger, so that what is under way to a node, what it has ordered and what it owes customers is conserved as well: each
+is issued and taken back, and a node never has less than none.
 """
 
 from collections.abc import Sequence
@@ -26,6 +26,7 @@ ACCOUNTS = (ISSUE, ROAD, CUSTOMERS, STORAGE, CARRIER)
 
 def move(cause: str, source: Int64 | str, target: Int64 | str, asset: int, amount: Int64) -> list[Consequence]:
     """Returns a movement of the rows that move something; nothing where none does."""
+    # Rows of nothing would only lengthen the journal.
     rows = np.flatnonzero(amount)
     if not len(rows):
         return []
@@ -35,6 +36,7 @@ def move(cause: str, source: Int64 | str, target: Int64 | str, asset: int, amoun
 
 def opened(network: Network, goods: Goods, purse: Int64) -> list[Consequence]:
     """Returns what a network begins with."""
+    # Everything comes from the account that stands for the world outside.
     nodes, under_way = np.arange(len(network)), goods.under_way(network)
     return [
         *move("purse", ISSUE, nodes, CASH, purse),
@@ -49,6 +51,7 @@ def opened(network: Network, goods: Goods, purse: Int64) -> list[Consequence]:
 def moved(network: Network, flow: Flow) -> list[Consequence]:
     """Returns the postings of goods and papers that a round's flow comes to, in the order in which it went."""
     nodes, edges = np.arange(len(network)), network.edges
+    # Goods and their papers go together: what arrives takes its paper back.
     came = flow.arrived + flow.hurried
     outside = edges.supplier == OUTSIDE
     inner = np.flatnonzero(~outside)
@@ -82,6 +85,7 @@ def paid(
     buyer, supplier = edges.buyer[inner], edges.supplier[inner]
     cost = flow.sent[inner] * prices[supplier]
     # A buyer with several suppliers pays one after another, out of what is left.
+    # [nodes] cents for all that came over a node's edges.
     bills = np.bincount(buyer, weights=cost, minlength=len(network)).astype(np.int64)
     able = bills[buyer] <= purse[buyer]
     unpaid += np.bincount(buyer[~able], weights=cost[~able], minlength=len(network)).astype(np.int64)
@@ -92,6 +96,7 @@ def paid(
         *move("customers' payments", ISSUE, nodes, CASH, flow.served * prices),
     ]
     # What comes in this round can be spent in the next.
+    # Each in turn from what is left, so that no purse is ever below zero.
     for cause, account, cents in due:
         possible = np.minimum(cents, purse)
         unpaid += cents - possible

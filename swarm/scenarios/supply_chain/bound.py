@@ -51,7 +51,7 @@ class Normal:
         """Returns the demand of some rounds in steps, cut off where a tail of four deviations begins, and at 0."""
         law = NormalDist(self.mean * rounds, self.deviation * math.sqrt(rounds))
         low, high = max(law.inv_cdf(_TAIL), 0.0), law.inv_cdf(1 - _TAIL)
-        values = np.linspace(low, high, DEMAND_STEPS + 1)
+        values: Float64 = np.linspace(low, high, DEMAND_STEPS + 1)
         half = (high - low) / DEMAND_STEPS / 2
         cdf = np.array([law.cdf(value + half) for value in values.tolist()])
         # What lies beyond the ends belongs to the first and the last step.
@@ -96,7 +96,7 @@ def serial_optimum(
     Costs are those of goods in store and under way less what customers wait for, by echelon rates.
     """
     low, high, step = demand.grid(sum(lead_times))
-    levels = low + step * np.arange(round((high - low) / step) + 1)
+    levels: Float64 = low + step * np.arange(round((high - low) / step) + 1, dtype=np.float64)
     penalty = backlog + sum(echelon_holding)
     below = penalty * np.maximum(-levels, 0.0)
     found: list[float] = []
@@ -107,7 +107,8 @@ def serial_optimum(
         # [levels, demands]: where a level less a demand lies on the grid.
         index = np.rint((levels[:, None] - law.values[None, :] - low) / step).astype(np.int64)
         inside = owned[np.maximum(index, 0)]
-        beyond = _far_below(low + step * index, stage, echelon_holding, lead_times, penalty, demand.mean)
+        far: Float64 = (low + step * index).astype(np.float64)
+        beyond = _far_below(far, stage, echelon_holding, lead_times, penalty, demand.mean)
         expected = np.where(index >= 0, inside, beyond) @ law.weights
         best = int(expected.argmin())
         found.append(float(levels[best]))
@@ -140,6 +141,7 @@ def tree_bound(network: Network) -> Optimum | None:
         mean = float(network.mean[first]) * float(network.lead[first])
         deep = depth + 1 < len(network.levels)
         above = int(network.levels[depth + 1][0]) if deep else -1
+        # An echelon's rate is what a unit costs more here than at the node above.
         own = float(network.holding_cents[first]) - (float(network.holding_cents[above]) if deep else 0.0)
         span = np.arange(int(mean + 12 * math.sqrt(mean + 1) + 20) * 2)
         law = poisson(mean)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from swarm.agents.forms.protocol import FormPlugin
 from swarm.agents.observation import Observation
+from swarm.agents.plan import OwnRule
 from swarm.errors import ScenarioError
 from swarm.market.config import MarketConfig
 from swarm.market.events import RoundCleared
@@ -35,7 +36,8 @@ from swarm.scenarios.supply_chain.counts import Counts, stockouts
 from swarm.scenarios.supply_chain.flow import Flow, Goods, play
 from swarm.scenarios.supply_chain.network import Network
 from swarm.scenarios.supply_chain.news import News, concerns
-from swarm.scenarios.supply_chain.planning import RULES, Estimates, Planner, by_tier, moved
+from swarm.scenarios.supply_chain.planning import Estimates, Planner, by_tier, moved
+from swarm.scenarios.supply_chain.rules import all_rules, plan_named
 from swarm.scenarios.supply_chain.setting import Setup, set_up
 from swarm.scenarios.supply_chain.simulate import costs, priorities, start
 
@@ -47,7 +49,7 @@ OPENING_TICKS = 1
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Departures:
-    """What nodes decided in a round, [nodes]: `rule` is an index into RULES, or -1 where it stays as it was."""
+    """What nodes decided in a round, [nodes]: `rule` is the number of a plan, or -1 where it stays as it was."""
 
     rule: Int64
     deviations: Int64
@@ -57,24 +59,24 @@ class Departures:
 
     @classmethod
     def of(cls, choices: Choices, nodes: int) -> "Departures":
-        """Returns the decisions of a round, one of each node; a second one counts as doubled and does nothing.
+        """Returns the decisions of a round, one of each node, which is their key: a second one only counts.
 
-        An order of a market counts as one, too: its natural key is the same buyer, good and round.
+        Rules decide by orders, models by letters.
         """
-        found = cls(
-            np.full(nodes, -1), *(np.zeros(nodes, dtype=kind) for kind in (np.int64, np.bool_, np.bool_, np.int64))
-        )
+        numbers, marks = np.zeros(nodes, dtype=np.int64), np.zeros(nodes, dtype=np.bool_)
+        found = cls(np.full(nodes, -1), numbers, marks, marks.copy(), numbers.copy())
         decided = np.zeros(nodes, dtype=np.bool_)
         for trader, chosen in zip(choices.trader.tolist(), choices.chosen, strict=True):
             if decided[trader]:
                 found.doubled[trader] += 1
                 continue
             decided[trader] = True
-            if chosen.rule is not None:
-                found.rule[trader] = RULES.index(chosen.rule)
             found.deviations[trader] = chosen.deviations
             found.hurries[trader], found.skips[trader] = chosen.hurries, chosen.skips
-        np.add.at(found.doubled, choices.orders.trader, 1)
+        for trader, plan in zip(choices.orders.trader.tolist(), plan_named(choices.orders).tolist(), strict=True):
+            found.doubled[trader] += decided[trader]
+            if not decided[trader]:
+                decided[trader], found.rule[trader] = True, plan
         return found
 
 
@@ -118,6 +120,7 @@ class SupplyChain:
         self.planner = Planner(network, config.plan, self.setup.true_rate)
         self.last: SupplyRound | None = None
         estimates = Estimates.at_start(network, config.plan)
+        # In the beginning every node has asked for its mean demand, and lies within its band.
         nobody = np.zeros(len(network), dtype=np.bool_)
         self._kept = Kept(
             start(network, self.planner, estimates),
@@ -134,6 +137,10 @@ class SupplyChain:
     def forms(self) -> Mapping[str, FormPlugin]:
         """Returns the form of a replenishment."""
         return {form.NAME: form.FORM}
+
+    def own_rules(self) -> Mapping[str, OwnRule]:
+        """Returns the rules of nodes that no model decides for."""
+        return all_rules()
 
     def rules_text(self) -> str:
         """Returns the setting in a few sentences."""
@@ -159,11 +166,13 @@ class SupplyChain:
     def resolve(self, round_: int, choices: Choices, market: MarketState) -> Resolved:
         """Returns the postings of a round; nothing of it holds before `after_clearing`, so asking twice orders once."""
         network, kept = self.network, self._kept
+        # Copies alone are changed: what is kept stays as it is until the round is over.
         departs = Departures.of(choices, len(network))
         goods = books.matched(network, kept.goods, market, round_)
         estimates = kept.estimates.copy()
         estimates.rule[:] = np.where(departs.rule >= 0, departs.rule, estimates.rule)
         moved(estimates, network, departs.deviations)
+        # What agents chose moves the plan first, and then customers and orders come.
         demand = self.setup.demand.units(round_)
         orders = self.planner.ordering(round_, estimates, departs.skips)
         goods, flow = play(network, goods, demand, priorities(self.seed, round_, len(network)), departs.hurries, orders)
@@ -171,6 +180,7 @@ class SupplyChain:
         # Who chose to have less has itself to blame for as long as its lead time.
         lowers = departs.skips | (departs.deviations < 0)
         lowered = np.where(lowers, round_ + network.lead, kept.lowered_until)
+        # [nodes] cents of what lies, moves and is owed at the end of the round.
         holding, transit, backlog = costs(network, goods)
         hurry = flow.hurried * self.config.expedite_cents
         due = (
@@ -197,7 +207,7 @@ class SupplyChain:
         band = self._outside(goods, estimates)
         after = Kept(goods, estimates, lowered, band, band & ~kept.outside_band, flow.received, counts)
         self._next = SupplyRound(round_, flow, goods, departs), after
-        return Resolved(Orders.empty(), tuple([*books.moved(network, flow), *cash]))
+        return Resolved(Orders.empty(), (*books.moved(network, flow), *cash))
 
     def after_clearing(self, round_: int, market: MarketState, cleared: RoundCleared) -> list[Consequence]:
         """Takes the round over that was resolved; its postings have been made."""
@@ -210,7 +220,7 @@ class SupplyChain:
     def snapshot(self) -> dict[str, Int64]:
         """Returns goods, estimates and counts, by name."""
         kept = self._kept
-        parts = {"goods": kept.goods, "estimates": kept.estimates, "counts": kept.counts}
+        parts: dict[str, Any] = {"goods": kept.goods, "estimates": kept.estimates, "counts": kept.counts}
         columns = {
             f"{name}.{f.name}": getattr(part, f.name).copy() for name, part in parts.items() for f in fields(part)
         }
@@ -263,7 +273,9 @@ class SupplyChain:
 
     def _facts(self, news: tuple[News, ...]) -> tuple[str, ...]:
         """Returns the lines that each node is shown of itself."""
+        # The form reads them back, so that text is made only for those who are asked.
         network, kept, config = self.network, self._kept, self.config
+        # [nodes] columns of figures, of which a line each is made.
         expects = kept.estimates.micro / 1_000_000
         shares = concerns(network, news) if news else np.zeros(len(network), dtype=np.int64)
         goods = kept.goods
@@ -300,6 +312,7 @@ class SupplyChain:
         expected = np.maximum(estimates.micro / 1_000_000 * lead, 1.0)
         width = self.config.band_permille / 1_000 * np.sqrt(expected)
         position = goods.position(self.network)
+        # Twice as wide above as below, since stock wears off by itself and customers do not wait.
         too_much = position > expected + 2 * width + 1
         too_little = goods.owed > width + 1
         outside: Mask = too_much | too_little

@@ -77,10 +77,6 @@ class SupplyConfig(StrictModel):
     name: Literal["supply_chain"] = "supply_chain"
     """Which scenario this is."""
 
-    mode: Literal["contracts", "market"] = "contracts"
-    """contracts: nodes order of their suppliers at a fixed price, and a seeded priority shares what is short. market:
-    suppliers and buyers of a region meet in a call auction for each tier, and the price shares it."""
-
     network: Literal["tree", "serial", "beer_game", "table"] = "tree"
     """tree: suppliers, warehouses and retailers, as many as `population` says, 1 to 4 to 20. serial: a line as
     `serial` has it. beer_game: the four stages of the board. table: as `table` has it."""

@@ -53,6 +53,7 @@ def stockouts(network: Network, goods: Goods, flow: Flow, lowered: npt.NDArray[n
     Where a node with neither fault owes, demand over its lead time was more than its level.
     """
     edges = network.edges
+    # The first that holds is the cause, so that the three add up to all stock-outs.
     owing = goods.owes(network) > 0
     waiting = np.bincount(edges.buyer, weights=goods.due, minlength=len(network)) > 0
     own = owing & lowered

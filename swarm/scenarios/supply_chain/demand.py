@@ -50,7 +50,8 @@ class Demand:
     def units(self, round_: int) -> Int64:
         """Returns what customers ask of each node in a round."""
         if self.series is not None:
-            return self.series[min(round_, len(self.series)) - 1]
+            row: Int64 = self.series[min(round_, len(self.series)) - 1]
+            return row
         asked = np.zeros(len(self.network), dtype=np.int64)
         rate, nodes = self.rate_millis(round_), np.flatnonzero(self.network.sells)
         bits = draw(self.seed, "customers", round_, nodes)
@@ -74,6 +75,7 @@ class Demand:
 
 def poisson(mean: float) -> Float64:
     """Returns Poisson's probabilities of 0, 1, 2, ... up to where less than 1e-15 is left."""
+    # Twelve deviations hold all that a double can tell from nothing.
     top = int(mean + 12 * np.sqrt(mean + 1) + 20)
     # In logarithms, since the powers of a large mean leave the range of a double.
     logs = np.concatenate([[0.0], np.cumsum(np.log(mean) - np.log(np.arange(1, top)))]) if mean > 0 else np.zeros(1)

@@ -98,6 +98,7 @@ def play(
     arrived, hurried = _arrive(network, goods, hurries)
     received = _mail(network, goods)
     # Customers come before other nodes.
+    # What is in store belongs first to those who wait already.
     available = np.maximum(goods.stock - goods.owed, 0)
     at_once = np.minimum(available, demand)
     goods.owed[:] += demand
@@ -105,6 +106,7 @@ def play(
     goods.stock[:] -= served
     goods.owed[:] -= served
     received += demand
+    # Level after level from the customers up: deliver what is there, then order what is lacking.
     ordered = np.zeros(n, dtype=np.int64)
     over, sent = np.zeros(len(edges), dtype=np.int64), np.zeros(len(edges), dtype=np.int64)
     wanted = np.zeros(n, dtype=np.int64)
@@ -125,18 +127,19 @@ def play(
 def split(quantity: Int64, network: Network, rows: Int64) -> Int64:
     """Returns what goes over each of these edges where their buyers order `quantity` in all, by their shares.
 
-    What is left of whole units goes to the suppliers in turn, so that the parts of a buyer sum to what it orders.
+    Parts are rounded so that those of a buyer sum to what it orders.
     """
     share = network.edges.share_permille[rows]
+    # Most networks have one supplier to a node, and nothing to share.
     if (share == 1_000).all():
         return quantity
     buyer = network.edges.buyer[rows]
     part = np.zeros(len(rows), dtype=np.int64)
-    # Running shares, so that no unit is lost or doubled by rounding: [0, 333, 667, 1000] of 10 is 3, 3, 4.
+    # Running shares, so that no unit is lost or doubled by rounding: [0, 333, 667, 1000] of 10 is 3, 4, 3.
     before: dict[int, int] = {}
     for i, (node, own, whole) in enumerate(zip(buyer.tolist(), share.tolist(), quantity.tolist(), strict=True)):
         start = before.get(node, 0)
-        part[i] = whole * (start + own) // 1_000 - whole * start // 1_000
+        part[i] = (whole * (start + own) + 500) // 1_000 - (whole * start + 500) // 1_000
         before[node] = start + own
     return part
 
@@ -147,6 +150,7 @@ def _arrive(network: Network, goods: Goods, hurries: Mask) -> tuple[Int64, Int64
     arrived = _by(edges.buyer, goods.pipe[:, 0], n)
     goods.pipe[:, :-1] = goods.pipe[:, 1:]
     goods.pipe[:, -1] = 0
+    # Who hurries has two rounds' goods at once, and none of them in the next one.
     hurried = np.zeros(n, dtype=np.int64)
     if hurries.any():
         rows = np.flatnonzero(hurries[edges.buyer])
@@ -159,6 +163,7 @@ def _arrive(network: Network, goods: Goods, hurries: Mask) -> tuple[Int64, Int64
 def _mail(network: Network, goods: Goods) -> Int64:
     """Delivers the orders that reach their suppliers; returns [nodes] what came in."""
     edges = network.edges
+    # Orders to outside come in here, too: it owes them until it sends, in the same round.
     came = goods.mail[:, 0].copy()
     goods.mail[:, :-1] = goods.mail[:, 1:]
     goods.mail[:, -1] = 0
@@ -172,6 +177,7 @@ def _deliver(network: Network, goods: Goods, rows: Int64, priority: Int64, sent:
     if not len(rows):
         return
     edges = network.edges
+    # [edges] by supplier, and of one supplier by priority.
     supplier = edges.supplier[rows]
     order = rows[np.lexsort((priority[edges.buyer[rows]], supplier))]
     supplier, due = edges.supplier[order], goods.due[order]
@@ -195,12 +201,14 @@ def _deliver(network: Network, goods: Goods, rows: Int64, priority: Int64, sent:
 def _order(network: Network, goods: Goods, rows: Int64, quantity: Int64, received: Int64, sent: Int64) -> None:
     """Places orders over these edges; outside delivers at once what has reached it."""
     edges = network.edges
+    # An order with a delay goes by mail; any other is with its supplier at once.
     delay, outside = edges.delay[rows], edges.supplier[rows] == OUTSIDE
     mailed = delay > 0
     goods.mail[rows[mailed], delay[mailed] - 1] += quantity[mailed]
     goods.due[rows[~mailed]] += quantity[~mailed]
     inner = rows[~mailed & ~outside]
     received += _by(edges.supplier[inner], quantity[~mailed & ~outside], len(network))
+    # Outside never lacks anything.
     makers = rows[outside]
     sent[makers] = goods.due[makers]
     goods.due[makers] = 0

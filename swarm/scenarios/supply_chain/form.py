@@ -1,7 +1,7 @@
 """The form `replenish`: one letter, whether a node follows its plan, expects more or less than it, hurries or waits.
 
 All figures of the menu are computed; the letter alone is the model's. A letter of more or less moves what the node's
-plan expects once, and the plan goes on from there. A mind that asks no model names a rule in place of a letter.
+plan expects once, and the plan goes on from there.
 """
 
 import re
@@ -14,7 +14,6 @@ from swarm.agents.decision import DecisionError, Reading
 from swarm.agents.forms.protocol import FormPlugin, FormTerms
 from swarm.agents.observation import Observation, PublicView
 from swarm.agents.prompt import Prompt, render
-from swarm.scenarios.supply_chain.planning import RULES
 
 NAME = "replenish"
 LETTERS = "ABCDEFG"
@@ -28,9 +27,8 @@ F has next round's goods now for a fee. G orders nothing in this round."""
 
 @dataclass(frozen=True, slots=True)
 class Replenish:
-    """What a node does in a round: by which rule it plans (None: as before), and how it departs from the plan."""
+    """What a node does in a round: how it departs from its plan."""
 
-    rule: str | None = None
     deviations: int = 0
     hurries: bool = False
     skips: bool = False
@@ -61,6 +59,7 @@ def own_figures(facts: str) -> Own:
 
 def menu_lines(own: Own) -> list[str]:
     """Returns the lines of a menu: what each letter has the plan expect, and what that costs a round if it is wrong."""
+    # In units of lead-time demand, as safety stocks are.
     deviation = sqrt(max(own.expects, 0.0) * own.lead)
     lines = []
     for letter, by in DEVIATIONS.items():
@@ -80,7 +79,6 @@ class ReplenishForm:
 
     name = NAME
     stands = False
-    fixed = ("A", *RULES)
 
     def __init__(self, terms: FormTerms) -> None:
         self._system = f"{terms.setting}\n{ASK}"
@@ -111,14 +109,12 @@ class ReplenishForm:
         return {"type": "string", "enum": list(LETTERS), "title": self.name}
 
     def read(self, text: str, cut: bool, seen: Observation, row: int) -> Reading[Replenish]:
-        """Returns what a letter or the name of a rule comes to."""
+        """Returns what a letter comes to."""
         said = text.strip().strip("\"'.")
-        if said in RULES:
-            return Reading(Replenish(rule=said))
         if len(said) != 1 or said.upper() not in LETTERS:
             return Reading(DecisionError.TRUNCATED if cut and not said else DecisionError.BAD_CHOICE)
         letter = said.upper()
-        return Reading(Replenish(None, DEVIATIONS.get(letter, 0), letter == HURRY, letter == SKIP))
+        return Reading(Replenish(DEVIATIONS.get(letter, 0), letter == HURRY, letter == SKIP))
 
 
 FORM = FormPlugin(NAME, "A letter: follow the plan, expect more or less than it, hurry or wait.", ReplenishForm)

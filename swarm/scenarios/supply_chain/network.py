@@ -67,6 +67,7 @@ class Network:
     def depth(self) -> Int64:
         """How far each node is from those that order of nobody's behalf: 0 for a node without nodes below it."""
         depth = np.zeros(len(self), dtype=np.int64)
+        # Edges to outside make nobody deeper.
         inner = self.edges.supplier >= 0
         buyer, supplier = self.edges.buyer[inner], self.edges.supplier[inner]
         # A network without cycles is settled after as many passes as it is deep.
@@ -98,6 +99,7 @@ class Network:
     @cached_property
     def lead(self) -> Int64:
         """The rounds from an order to its goods for each node; of several suppliers the longest."""
+        # An order's way counts as well as the goods'.
         lead = np.zeros(len(self), dtype=np.int64)
         np.maximum.at(lead, self.edges.buyer, self.edges.lead + self.edges.delay)
         return lead
@@ -109,6 +111,7 @@ class Network:
 
     def through(self, demand: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Returns what passes each node where customers ask for `demand` of it, both [nodes]."""
+        # [nodes] units; each level hands on what its customers and the levels below ask of it.
         flow = demand.astype(np.float64).copy()
         edges = self.edges
         for rows in self.edges_by_buyer_level:
@@ -129,6 +132,7 @@ class Network:
 
 def sorted_edges(edges: Edges) -> Edges:
     """Returns the edges by supplier and buyer."""
+    # Suppliers first, so that a supplier's buyers stand together.
     order = np.lexsort((edges.buyer, edges.supplier))
     return Edges(
         edges.buyer[order],

@@ -63,6 +63,7 @@ NOISE = (
 
 def announcement(seed: int, number: int, region: str, permille: int, round_: int) -> str:
     """Returns the news of a change of demand, in a wording that the seed draws."""
+    # Words are used where there are some for the size, else figures.
     change = permille - 1_000
     wordings = _MORE if change >= 0 else _LESS
     which = int(draw_below(seed, "wording", len(wordings), number).item())
@@ -74,6 +75,7 @@ def announcement(seed: int, number: int, region: str, permille: int, round_: int
 
 def concerns(network: Network, news: Sequence[News]) -> npt.NDArray[np.int64]:
     """Returns [nodes]: the share of each node's demand, in 1/1000, that the lines of a round speak of; at most 1000."""
+    # Lines of one round add up; more than all of its customers nobody has.
     share = np.zeros(len(network), dtype=np.float64)
     for line in news:
         share += exposure(network, line.region)

@@ -1,8 +1,8 @@
 """The plans by which nodes order when nobody says otherwise: rules of the literature, on columns and in whole numbers.
 
 A node orders up to a level: the demand that its lead time is expected to see, and a safety stock of `z` standard
-deviations of it. The rules differ in what they take demand to be. Sterman's mean subject orders otherwise: it anchors on
-a forecast and mends a part of what it lacks, and hardly sees what is under way (Sterman 1989, "Modeling managerial
+deviations of it. The rules differ in what they take demand to be. Sterman's mean subject orders otherwise: it anchors
+on a forecast and mends a part of what it lacks, and hardly sees what is under way (Sterman 1989, "Modeling managerial
 behavior").
 """
 
@@ -132,6 +132,7 @@ class Planner:
 
     def level(self, estimates: Estimates, nodes: Int64, told: Float64) -> Int64:
         """Returns the level up to which these nodes order."""
+        # The rules differ in the mean that they expect, [nodes]; the level follows from it in one way.
         lead, rule = self.network.lead[nodes], estimates.rule[nodes]
         central, given = RULES.index("central"), RULES.index("levels")
         expected = estimates.micro[nodes] / MICRO
@@ -148,6 +149,7 @@ class Planner:
 
     def start_stock(self, estimates: Estimates, flowing: Int64) -> Int64:
         """Returns [nodes]: the store that a plan begins with, its level less what already flows to the node."""
+        # Sterman's subjects want a stock of its own size, all others what their level lacks.
         everybody = np.arange(len(self.network))
         level = self.level(estimates, everybody, self._true_rate(1))
         sterman = np.rint(self.network.mean * self.plan.target_permille / 1_000).astype(np.int64)
@@ -156,6 +158,7 @@ class Planner:
 
     def ordering(self, round_: int, estimates: Estimates, skips: npt.NDArray[np.bool_]) -> Callable[..., Int64]:
         """Returns the plan of a round, which takes what nodes see into `estimates` as it goes."""
+        # Who hears late knows what was true so many rounds ago.
         told = self._true_rate(max(round_ - self.plan.told_rounds, 1))
         mean = self.network.mean
 
@@ -173,6 +176,7 @@ class Planner:
 
     def _learn(self, estimates: Estimates, nodes: Int64, received: Int64) -> None:
         """Takes what was ordered of these nodes into what they expect."""
+        # Nothing is learned by rules that have no weight for a surprise.
         plan, rule = self.plan, estimates.rule[nodes]
         weight = np.select(
             [rule == RULES.index("smoothing"), rule == RULES.index("sterman")],
@@ -188,6 +192,7 @@ class Planner:
 
     def _anchored(self, forecast: Float64, mean: Float64, nodes: Int64, position: Int64, goods: Goods) -> Int64:
         """Returns what Sterman's subjects order: a forecast, and a part of what stock and line lack."""
+        # All terms are [nodes] in units; the line is what is ordered and has not come.
         plan, net = self.plan, goods.stock[nodes] - goods.owes(self.network)[nodes]
         line = position - net
         lead = self.network.lead[nodes]
@@ -197,6 +202,7 @@ class Planner:
 
     def end_round(self, round_: int, estimates: Estimates, demand: Int64) -> None:
         """Makes the central plan again where it is time to, from what customers have bought since."""
+        # A plan for all is made from what customers bought, not from what nodes ordered.
         estimates.bought += demand
         every = self.plan.remake_rounds
         if every and round_ % every == 0:
@@ -209,6 +215,7 @@ def moved(estimates: Estimates, network: Network, deviations: Int64) -> None:
     """Moves what nodes expect by so many standard deviations of their lead time's demand, once."""
     if not deviations.any():
         return
+    # A deviation over the lead time is that much of a round's demand in each of its rounds.
     lead = np.maximum(network.lead, 1)
     for column in (estimates.micro, estimates.central_micro):
         expected = column / MICRO

@@ -28,6 +28,7 @@ def read_series(text: str, network: Network) -> Int64:
             raise SeriesError(f"row 1: {name!r} {why}; known: {', '.join(selling[:8])}")
     if missing := [name for name in selling if name not in head]:
         raise SeriesError(f"row 1: there is no column for {missing[0]!r}, which sells to customers")
+    # [rounds, nodes]; nodes that sell to nobody stay at 0.
     units = np.zeros((len(rows) - 1, len(network)), dtype=np.int64)
     column = [network.names.index(name) for name in head[1:]]
     if not len(units):

@@ -1,4 +1,4 @@
-"""Makes the setting of a run from its section: the network, its customers and its news; ConfigError where it is wrong."""
+"""Makes the setting of a run from its section: network, customers and news; ConfigError where it is wrong."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,8 +8,8 @@ import numpy.typing as npt
 
 from swarm.errors import ConfigError, suggest
 from swarm.scenarios.protocol import ShockMark
-from swarm.scenarios.supply_chain import shapes, table
 from swarm.scenarios.supply_chain import series as series_of
+from swarm.scenarios.supply_chain import shapes, table
 from swarm.scenarios.supply_chain.config import ShiftConfig, SupplyConfig
 from swarm.scenarios.supply_chain.demand import Demand, Shift
 from swarm.scenarios.supply_chain.network import Network
@@ -60,6 +60,7 @@ class Setup:
 
 def set_up(config: SupplyConfig, seed: int, traders: int, rounds: int) -> Setup:
     """Returns the setting of a run of `traders` nodes."""
+    # Shapes are tables, too, and go through the same checks.
     text = _rows(config, traders)
     try:
         network = table.read_table(text, rounds)
@@ -81,6 +82,7 @@ def set_up(config: SupplyConfig, seed: int, traders: int, rounds: int) -> Setup:
     elif config.network == "beer_game":
         demand = series_of.classic(network)
     shifts = [_shift(one, i, network) for i, one in enumerate(config.shifts)]
+    # What is announced and never happens is news alone.
     happening = tuple(shift for one, shift in zip(config.shifts, shifts, strict=True) if one.happens)
     if demand is not None and happening:
         raise ConfigError("scenario.shifts", "a series has its shifts in itself", "take them out, or the series")
@@ -129,6 +131,7 @@ def _shift(one: ShiftConfig, index: int, network: Network) -> Shift:
 
 def _news(config: SupplyConfig, seed: int, network: Network, shifts: list[Shift]) -> tuple[News, ...]:
     """Returns all lines of news, those of shifts in wordings that the seed draws."""
+    # Wordings are drawn by the number of the shift, so that one more shifts no other.
     found: list[News] = []
     for number, (one, shift) in enumerate(zip(config.shifts, shifts, strict=True)):
         if one.announced is None:

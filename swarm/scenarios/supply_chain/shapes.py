@@ -1,4 +1,4 @@
-"""The supply networks that need no table: the tree of suppliers, warehouses and retailers, a serial line, the beer game.
+"""The supply networks that need no table: a tree of suppliers, warehouses and retailers, a line, the beer game.
 
 All of them are written as rows and read like anybody's table, so that they obey the same rules.
 """
@@ -13,8 +13,8 @@ HEAD = "node,supplier,lead_time,order_delay,tier,region,holding,transit,backlog,
 def tree(suppliers: int, warehouses: int, retailers: int, regions: tuple[str, ...]) -> str:
     """Returns the rows of a tree in which each node has one supplier and all of a tier are alike.
 
-    Lead times are 4, 3 and 2 rounds and holding costs 1, 2 and 4 a unit from the suppliers down; what is under way costs
-    what it would at its sender, and a customer's wait 36 a unit; demand is 5 a round.
+    Lead times are 4, 3 and 2 rounds and holding costs 1, 2 and 4 a unit from the suppliers down; what is under way
+    costs what it would at its sender, and a customer's wait 36 a unit; demand is 5 a round.
     """
 
     def rows() -> Iterable[str]:
@@ -51,11 +51,13 @@ def serial(lead_times: tuple[int, ...], holding_cents: tuple[int, ...], backlog_
 def beer_game() -> str:
     """Returns the rows of the beer game's board: four stages, two rounds of mail and two of transport, 12 in store.
 
+    The factory makes its cases in one round once it has its own order, so that they take three in all.
+
     Stock costs half a dollar a case and week and a backlog a whole one, at every stage.
     """
     above = (*BEER_STAGES[1:], "outside")
     rows = [
-        f"{stage},{supplier},2,2,{stage},board,50,0,100,{'4' if i == 0 else ''},12"
+        f"{stage},{supplier},{1 if supplier == 'outside' else 2},2,{stage},board,50,0,100,{'4' if i == 0 else ''},12"
         for i, (stage, supplier) in enumerate(zip(BEER_STAGES, above, strict=True))
     ]
     return "\n".join([HEAD, *rows])

@@ -40,6 +40,7 @@ class Played:
 
 def flowing(network: Network) -> Int64:
     """Returns [edges]: the mean flow of a round over each edge in whole units."""
+    # Of several suppliers each sends its share.
     share = network.edges.share_permille / 1_000
     return np.rint(network.mean[network.edges.buyer] * share).astype(np.int64)
 
@@ -79,6 +80,7 @@ def simulate(network: Network, plan: PlanConfig, demand: Demand, rounds: int, wa
     kept: list[Flow] = []
     for round_ in range(1, rounds + 1):
         units = demand.units(round_)
+        # The same order of events as in a run's round.
         orders = planner.ordering(round_, estimates, nobody)
         goods, flow = play(network, goods, units, priorities(demand.seed, round_, len(network)), nobody, orders)
         planner.end_round(round_, estimates, units)
@@ -95,6 +97,7 @@ def simulate(network: Network, plan: PlanConfig, demand: Demand, rounds: int, wa
 
 def whip(network: Network, demand: Int64, ordered: Int64) -> tuple[float, ...]:
     """Returns the bullwhip by tier: variance of orders for each unit that customers ask on average, over theirs."""
+    # Variances over the rounds, each for one unit of mean demand, so that tiers compare.
     sells = network.sells
     served = np.maximum(network.mean, 1e-9)
     base = float((demand[:, sells].var(axis=0) / served[sells]).mean())

@@ -63,6 +63,7 @@ def read_table(text: str, rounds: int) -> Network:
 
 def _add(nodes: dict[str, _Node], number: int, row: dict[str, str], rounds: int) -> None:
     """Takes in one row."""
+    # The names first, since every other complaint has the node's.
     name, supplier = row["node"], row["supplier"]
     if not name or name == "outside":
         raise TableError(number, name, "expected a name of a node", "'outside' is the world beyond the network")
@@ -110,6 +111,7 @@ def _network(nodes: dict[str, _Node]) -> Network:
         for supplier, (row, *_) in node.suppliers.items():
             if supplier != "outside" and supplier not in nodes:
                 raise TableError(row, name, f"its supplier {supplier!r} is no node of this table")
+    # Every supplier is there, none supplies itself by a detour, and somebody buys of each.
     graph = {name: [s for s in node.suppliers if s != "outside"] for name, node in nodes.items()}
     try:
         TopologicalSorter(graph).prepare()
@@ -124,6 +126,7 @@ def _network(nodes: dict[str, _Node]) -> Network:
     for name, node in nodes.items():
         if not node.numbers["demand"] and name not in fed:
             raise TableError(node.row, name, "nobody buys of it", "give it demand, or take it out")
+    # [edges, 5]: buyer, supplier, lead time, delay and share.
     rows = [
         (number[name], number[supplier], lead, delay, share)
         for name, node in nodes.items()
@@ -134,6 +137,7 @@ def _network(nodes: dict[str, _Node]) -> Network:
     owed = np.where((start < 0) & (start != PLANNED), -start, 0)
     edges = sorted_edges(Edges(*np.array(rows, dtype=np.int64).reshape(len(rows), 5).T.copy()))
     regions = tuple(dict.fromkeys(node.region for node in nodes.values()))
+    # Tiers are named once the depth of each node is known.
     made = Network(
         names=names,
         tier=np.zeros(len(names), dtype=np.int64),
@@ -166,6 +170,7 @@ _NUMBERS = ("holding", "transit", "backlog", "demand", "capacity", "start_stock"
 
 def _shares(name: str, node: _Node) -> list[int]:
     """Returns the shares of a node's suppliers in 1/1000; equal ones where none is given."""
+    # Shares are given for all suppliers of a node or for none.
     given = [share for *_, share in node.suppliers.values()]
     if all(share is None for share in given):
         n = len(given)
@@ -199,9 +204,8 @@ def _millis(row: dict[str, str], number: int, name: str) -> int:
     if not text:
         return 0
     units, _, rest = text.partition(".")
-    if not (units.isascii() and units.isdigit()) or (
-        rest and not (rest.isascii() and rest.isdigit() and len(rest) < 4)
-    ):
+    digits = units + rest
+    if not (units and digits.isascii() and digits.isdigit() and len(rest) < 4):
         raise TableError(number, name, f"demand: expected a mean of at most three decimals, got {text[:20]!r}")
     value = int(units) * 1_000 + int(rest.ljust(3, "0") or 0)
     if value > MAX_NUMBER:
