@@ -229,6 +229,24 @@ class HearsPrices(Protocol):
 
 
 @runtime_checkable
+class TakesShocks(Protocol):
+    """A scenario that a shock can befall which no config foresaw; `shock_kinds` are those that it knows."""
+
+    @property
+    def shock_kinds(self) -> tuple[str, ...]:
+        """The kinds, none where there are no shocks."""
+        ...
+
+    def shock_refusal(self, kind: str, good: int, rounds: int, size_permille: int) -> str:
+        """Returns why there can be no such shock; empty where there can."""
+        ...
+
+    def strike(self, round_: int, kind: str, good: int, rounds: int, size_permille: int) -> None:
+        """Lets a shock begin in a round that has not been observed yet."""
+        ...
+
+
+@runtime_checkable
 class KnowsValues(Protocol):
     """A scenario that knows what each trade is worth to both sides, so that the gains from trade can be told."""
 

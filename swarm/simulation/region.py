@@ -24,6 +24,7 @@ from swarm.scenarios.protocol import (
     Resolved,
     Scenario,
     ShockMark,
+    TakesShocks,
     fills_of,
 )
 from swarm.simulation.parties.road import TOLL
@@ -68,6 +69,23 @@ class Region:
         self.named_accounts: tuple[str, ...] = (*scenario.named_accounts, ROAD, TOLL)
         self.opening_reference_ticks: Int64 = scenario.opening_reference_ticks
         self.shocks: tuple[ShockMark, ...] = scenario.shocks
+
+    @property
+    def shock_kinds(self) -> tuple[str, ...]:
+        """The kinds of shocks that the scenario knows; none where it takes none."""
+        return self.scenario.shock_kinds if isinstance(self.scenario, TakesShocks) else ()
+
+    def shock_refusal(self, kind: str, good: int, rounds: int, size_permille: int) -> str:
+        """Returns why there can be no such shock; empty where there can."""
+        if not isinstance(self.scenario, TakesShocks):
+            return "this scenario has no shocks"
+        return self.scenario.shock_refusal(kind, good, rounds, size_permille)
+
+    def strike(self, round_: int, kind: str, good: int, rounds: int, size_permille: int) -> None:
+        """Lets a shock befall those who live here."""
+        if isinstance(self.scenario, TakesShocks):
+            self.scenario.strike(round_, kind, good, rounds, size_permille)
+            self.shocks = self.scenario.shocks
 
     def rules_text(self) -> str:
         """Returns the setting in a few sentences."""
@@ -118,6 +136,7 @@ class Region:
     def restore(self, snapshot: dict[str, Int64]) -> None:
         """Goes on from a snapshot of the same creatures."""
         self.scenario.restore({key: column for key, column in snapshot.items() if not key.startswith(NEWS_FROM)})
+        self.shocks = self.scenario.shocks
         self.elsewhere = tuple(
             (key.removeprefix(NEWS_FROM), tuple(column.tolist()))
             for key, column in snapshot.items()
