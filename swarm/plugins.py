@@ -3,8 +3,8 @@
 A package of ours holds a kind of plug-in, one module each. More come from installed packages, by entry points: those of
 the group of their kind (`swarm.minds`, `swarm.scenarios` and so on), each a plug-in or a module that exports one, and
 those of `swarm.plugins`, whose modules may export several kinds. More yet come from the modules that the environment
-variable SWARM_PLUGINS names, separated by commas, and from the files that a user's own config names; no run's folder can
-name any, so that opening somebody's run imports nothing. What a plug-in does, this module does not know.
+variable SWARM_PLUGINS names, separated by commas, and from the files that a user's own config names; no run's folder
+names any, so that opening somebody's run imports nothing. What a plug-in does, this module does not know.
 """
 
 import importlib

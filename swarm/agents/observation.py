@@ -123,6 +123,7 @@ class PrivateViews:
     all are, at their own. `forced_round` is, where there are cascades, the last round in which one had to ask its large
     model for a trader, 0 for none. `columns` has by name what the scenario's own rules look at, [n] or [n, values].
     `words` are, where a run has them, a trader's persona and what it remembers of others, as lines of its prompt.
+    `called` marks those whom something new concerns, so that they think again whatever stands; None: nobody.
     """
 
     trader: Int64
@@ -139,6 +140,7 @@ class PrivateViews:
     forced_round: Int64 | None = None
     columns: Mapping[str, Int64] = field(default_factory=dict)
     words: tuple[tuple[str, str], ...] | None = None
+    called: npt.NDArray[np.bool_] | None = None
 
     @property
     def bartering(self) -> Barter:
@@ -150,6 +152,10 @@ class PrivateViews:
     def bartered(self, **columns: Int64) -> Self:
         """Returns the same views with these columns of the barter replaced."""
         return replace(self, barter=replace(self.bartering, **columns))
+
+    def calling(self, called: npt.NDArray[np.bool_]) -> Self:
+        """Returns the same views with a mark at those whom something new concerns."""
+        return replace(self, called=called)
 
     @property
     def makes(self) -> Int64:

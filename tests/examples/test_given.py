@@ -1,4 +1,4 @@
-"""Plug-ins from outside: a package that pip installs, and a file that a config names; what is missing says what there is."""
+"""Plug-ins from outside: a package that pip installs, and a file that a config names."""
 
 import json
 import os
