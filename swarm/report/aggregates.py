@@ -1,6 +1,6 @@
 """Makes a run's tables small enough for a page: some hundreds of points per chart, whatever the run's size.
 
-Everything here is a small polars frame in display units: prices in ticks, wealth in pebbles of 100 cents, moods from
+Everything here is a small polars frame in display units: prices and wealth in pebbles of 100 cents, moods from
 0 to 100. It knows nothing of charts or HTML.
 """
 
@@ -58,17 +58,17 @@ def pace(rounds: int, series: int = 1) -> Pace:
 def prices(record: RunRecord) -> tuple[pl.DataFrame, Pace]:
     """Returns clearing price (mean by volume, null without trade), reference price and lots, per point and good."""
     at = pace(record.summary["rounds"], len(record.summary["goods"]))
-    volume = pl.col("volume_lots")
+    volume, tick = pl.col("volume_lots"), record.summary["tick_cents"] / CENTS
     frame = (
         record.tables["prices"]
         .group_by(at.last(), "good", maintain_order=True)
         .agg(
             # Weighted by lots: a round of one trade must not count as much as one of a hundred.
             pl.when(volume.sum() > 0)
-            .then((pl.col("clearing_ticks") * volume).sum() / volume.sum())
+            .then((pl.col("clearing_ticks") * volume).sum() / volume.sum() * tick)
             .round(2)
             .alias("clearing"),
-            pl.col("reference_ticks").mean().round(2).alias("reference"),
+            (pl.col("reference_ticks").mean() * tick).round(2).alias("reference"),
             volume.mean().round(2).alias("volume"),
             pl.col("unfilled_buy_lots").mean().round(2).alias("demand"),
             pl.col("unfilled_sell_lots").mean().round(2).alias("supply"),
@@ -82,7 +82,8 @@ def region_prices(record: RunRecord) -> pl.DataFrame:
     summary = record.summary
     at = pace(summary["rounds"], len(summary["goods"]) * len(summary["regions"]["names"]))
     found = record.tables["regions"].filter(at.kept())
-    return found.select("round", "region", "good", pl.col("reference_ticks").alias("reference"))
+    tick = summary["tick_cents"] / CENTS
+    return found.select("round", "region", "good", (pl.col("reference_ticks") * tick).round(2).alias("reference"))
 
 
 def dispersion(record: RunRecord) -> pl.DataFrame:
@@ -170,19 +171,53 @@ def traded_value(record: RunRecord, by: str) -> pl.DataFrame:
 def profits(record: RunRecord, *, by_mind: bool = True) -> pl.DataFrame:
     """Returns a row per trader, or per trader and mind that decided for it: kind, mind, and `profit` in pebbles.
 
-    A mind's profit is what wealth grew by in the rounds in which it decided. Where traders come and go, only those
-    count who never left: whoever comes back begins anew.
+    A mind's profit is what wealth grew by in the rounds in which it decided. Goods that were eaten, burnt or spoilt are
+    no loss: they count at the prices of their rounds. Where traders come and go, only those count who never left:
+    whoever comes back begins anew.
     """
     traders = record.tables["traders"]
     if population := record.summary.get("population"):
         traders = traders.filter(pl.col("trader") < population["stayed"])
-    gained = pl.col("wealth_cents").diff().over("trader", order_by="round").alias("profit")
+    grown = pl.col("wealth_cents").diff().over("trader", order_by="round")
+    used = _used_cents(record, traders)
     # A row of the table has the mind that held in the rounds that lead to it, and the opening has no such rounds.
-    grown = traders.with_columns(gained).filter(pl.col("round") > 0)
+    grown = (
+        traders.with_columns(grown.alias("grown"))
+        .filter(pl.col("round") > 0)
+        .join(used, on=["trader", "round"], how="left")
+        .with_columns(profit=pl.col("grown") + pl.col("used").fill_null(0))
+    )
     keys = ("trader", "kind", "mind") if by_mind else ("trader", "kind")
     found = grown.group_by(keys).agg((pl.col("profit").sum() / CENTS), pl.col("mind").last().alias("last_mind"))
     mind = pl.col("mind" if by_mind else "last_mind").alias("mind")
     return found.select("trader", "kind", mind, "profit").sort("trader", "mind")
+
+
+def _used_cents(record: RunRecord, traders: pl.DataFrame) -> pl.DataFrame:
+    """Returns per trader and kept round the value of goods that it has used up since the last one: eaten, say."""
+    goods = [good for good in record.summary["goods"] if f"{good}_lots" in traders.columns]
+    key = ["trader", "round", "good"]
+    held = traders.select("trader", "round", *(pl.col(f"{good}_lots").alias(good) for good in goods))
+    held = held.unpivot(goods, index=["trader", "round"], variable_name="good", value_name="have")
+    change = pl.col("have").diff().over("trader", "good", order_by="round").alias("change")
+    # A trade counts in the first round at or after it that the table has.
+    kept = held.select(pl.col("round").unique().sort()).with_columns(kept=pl.col("round"))
+    trades = record.tables["trades"].sort("round").join_asof(kept, on="round", strategy="forward")
+    lots = pl.col("quantity_lots")
+    sides = [
+        trades.select(
+            pl.col(side).alias("trader"), pl.col("kept").alias("round"), "good", (lots * sign).alias("traded")
+        )
+        for side, sign in (("buyer", 1), ("seller", -1))
+    ]
+    traded = pl.concat(sides).group_by(key).agg(pl.col("traded").sum())
+    ticks = record.tables["prices"].group_by("round", "good").agg(pl.col("reference_ticks").mean())
+    # Goods of its own making may outweigh what was used up of the same good; then nothing of it is counted.
+    used = (pl.col("traded").fill_null(0) - pl.col("change")).clip(lower_bound=0)
+    value = used * pl.col("reference_ticks") * record.summary["tick_cents"]
+    joined = held.with_columns(change).join(traded, on=key, how="left").join(ticks, on=["round", "good"], how="left")
+    found: pl.DataFrame = joined.group_by("trader", "round").agg(value.sum().alias("used"))
+    return found
 
 
 def boxes(profit: pl.DataFrame, by: str) -> pl.DataFrame:

@@ -145,6 +145,7 @@ class RoundLoop:
         self.round = 0
         self._market, self._traders = market, traders
         self._clock = clock
+        # What is learned from round to round, all of it from what the journal has.
         self._staff = Staff(plan)
         self._sizes = PromptSizes(plan)
         self._outcomes = Outcomes(plan)

@@ -6,6 +6,7 @@ from swarm.simulation.record import RunRecord
 
 ORDER = (
     "hands",
+    "story",
     "regions",
     "prices",
     "volume",

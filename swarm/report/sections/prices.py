@@ -44,9 +44,9 @@ def all_prices_chart(goods: Sequence[str], last: int, marks: Rows) -> Spec:
     dashes = alt.Scale(domain=list(goods), range=[charts.good_colour(goods, good)[1] for good in goods])
     lines = charts.named("rows").encode(
         x=charts.round_axis(last),
-        y=charts.amount_axis("clearing", "clearing price (ticks)", ",~r"),
+        y=charts.amount_axis("clearing", "clearing price (pebbles)", ",~r"),
         color=charts.good_scale(goods),
-        tooltip=[alt.Tooltip("good:N"), *charts.point_tooltip(("clearing", "clearing price, ticks", ",.4~r"))],
+        tooltip=[alt.Tooltip("good:N"), *charts.point_tooltip(("clearing", "clearing price, pebbles", ",.4~r"))],
     )
     return charts.spec(
         *charts.backdrop(last, marks, named_seasons=True),
@@ -62,10 +62,10 @@ def all_prices_chart(goods: Sequence[str], last: int, marks: Rows) -> Spec:
 def one_price_chart(goods: Sequence[str], last: int) -> Spec:
     """Returns clearing price (line) and reference price (dashes) of the one good in `rows`."""
     # Not from zero: a panel is there to show how a price moves, and panels are not compared.
-    axis = [charts.amount_axis(column, "price (ticks)", ",~r", zero=False) for column in ("reference", "clearing")]
+    axis = [charts.amount_axis(column, "price (pebbles)", ",~r", zero=False) for column in ("reference", "clearing")]
     hover = charts.point_tooltip(
-        ("clearing", "clearing price, ticks", ",.4~r"),
-        ("reference", "reference price, ticks", ",.4~r"),
+        ("clearing", "clearing price, pebbles", ",.4~r"),
+        ("reference", "reference price, pebbles", ",.4~r"),
         ("volume", "lots", ",.4~r"),
     )
     base = charts.named("rows").encode(x=charts.round_axis(last))

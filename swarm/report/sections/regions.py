@@ -102,9 +102,9 @@ def region_price_chart(names: Sequence[str], last: int) -> Spec:
     colours, dashes = zip(*(charts.good_colour(names, name) for name in names), strict=True)
     lines = charts.named("rows").encode(
         x=charts.round_axis(last),
-        y=charts.amount_axis("reference", "price (ticks)", ",~r", zero=False),
+        y=charts.amount_axis("reference", "price (pebbles)", ",~r", zero=False),
         color=alt.Color("region:N", scale=alt.Scale(domain=list(names), range=list(colours)), legend=None),
-        tooltip=[alt.Tooltip("region:N"), *charts.point_tooltip(("reference", "reference price, ticks", ",.4~r"))],
+        tooltip=[alt.Tooltip("region:N"), *charts.point_tooltip(("reference", "reference price, pebbles", ",.4~r"))],
     )
     # Dashes keep regions apart for those who do not see the colours, and beyond the eighth.
     strokes = alt.StrokeDash("region:N", scale=alt.Scale(domain=list(names), range=list(dashes)), legend=None)
