@@ -7,17 +7,18 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 CODE := swarm tests
 VLLM_LOCK_HEADER := \# Exact versions with hashes, for the tests on the real vLLM on Linux on x86-64; made by `make lock-vllm`.
-LOCK_HEADER := \# Exact versions with hashes, for running and developing on Python 3.11 and 3.12; made by `make lock`.
+LOCK_HEADER := \# Exact versions with hashes, for running on Python 3.11 to 3.14; made by `make lock`.
+DEV_LOCK_HEADER := \# Exact versions with hashes, for running and developing on Python 3.11 to 3.14; made by `make lock`.
 
 # Shell text that sets $$python. Each candidate is really started, since the shims of version managers may exist and fail.
 define find_python
 python=; \
-for candidate in $(or $(PYTHON),python3.12 python3.11 python3); do \
-  if "$$candidate" -c 'import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' 2>/dev/null; \
+for candidate in $(or $(PYTHON),python3.12 python3.11 python3.13 python3.14 python3); do \
+  if "$$candidate" -c 'import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null; \
   then python=$$candidate; break; fi; \
 done; \
 if [ -z "$$python" ]; then \
-  echo 'No Python 3.11 or 3.12 that can make environments was found: add PYTHON=/path/to/python3.12' >&2; exit 1; \
+  echo 'No Python 3.11 to 3.14 that can make environments was found: add PYTHON=/path/to/python3.12' >&2; exit 1; \
 fi
 endef
 
@@ -27,20 +28,29 @@ help: ## list these tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: setup
-setup: $(VENV)/.ready ## make .venv with the locked packages; does nothing when that is up to date
+setup: $(VENV)/.ready ## make .venv with the packages that a run needs; does nothing when that is up to date
+	@:
+
+.PHONY: dev
+dev: $(VENV)/.developed ## add to .venv what tests, linters and the rest of these tasks need
 	@:
 
 # A stamp is written last, so what was interrupted is done again. Another lock gets an empty environment, in which
 # nothing is left of the packages it no longer names.
 $(VENV)/.locked: requirements.lock
 	@$(find_python); \
-	echo "Making $(VENV) with $$python: some two minutes and 1.7 GB"; \
+	echo "Making $(VENV) with $$python"; \
 	"$$python" -m venv --clear $(VENV)
 	@$(filter-out --quiet,$(PIP)) install --require-hashes --requirement requirements.lock
 	@touch $@
 
 $(VENV)/.ready: $(VENV)/.locked pyproject.toml Makefile
 	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.developed: $(VENV)/.ready requirements-dev.lock
+	@echo "Adding what tests need to $(VENV)"
+	@$(filter-out --quiet,$(PIP)) install --require-hashes --requirement requirements-dev.lock
 	@touch $@
 
 .PHONY: run
@@ -88,7 +98,7 @@ prometheus: ## find or unpack Prometheus and promtool for the tests; says what i
 	@if [ -f $(PROMETHEUS)/missing ]; then echo "Prometheus: $$(cat $(PROMETHEUS)/missing); its tests are skipped"; fi
 
 .PHONY: test
-test: setup prometheus ## lint, types, contracts and all tests but the slow ones and those of a browser, of vLLM or of kills
+test: dev prometheus ## lint, types, contracts and all tests but the slow ones and those of a browser, of vLLM or of kills
 	@mkdir -p .cache
 	@echo 'lint, types and contracts run beside the tests and report at the end if one of them fails'
 	@$(MAKE) --no-print-directory --keep-going lint types contracts >.cache/checks.log 2>&1 & checks=$$!; \
@@ -102,28 +112,28 @@ test: setup prometheus ## lint, types, contracts and all tests but the slow ones
 	exit $$status
 
 .PHONY: test-browser
-test-browser: setup ## the tests that need a browser
+test-browser: dev ## the tests that need a browser
 	@$(BIN)/python -m pytest -m browser
 
 .PHONY: test-slow
-test-slow: setup ## the tests that take minutes
+test-slow: dev ## the tests that take minutes
 	@$(BIN)/python -m pytest -m slow
 
 # A million random commands against the model with the ledger checked after each, then all properties with fifty times
 # their examples, then simulations with faults; no test has a time limit of its own here.
 .PHONY: test-nightly
-test-nightly: setup ## the market's tests at full length, then make fuzz for SECONDS=600; takes hours on a laptop
+test-nightly: dev ## the market's tests at full length, then make fuzz for SECONDS=600; takes hours on a laptop
 	@$(BIN)/python -m pytest -m slow --timeout 0 --numprocesses 2 tests/property
 	@$(BIN)/python -m pytest --hypothesis-profile=nightly --timeout 0 --numprocesses 2 -m 'not slow' tests/property
 	@$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),600) $(if $(SEED),--seed $(SEED))
 
 .PHONY: test-cluster
-test-cluster: setup ## kill processes and nodes of real clusters in the middle of runs; takes about five minutes
+test-cluster: dev ## kill processes and nodes of real clusters in the middle of runs; takes about five minutes
 	@$(BIN)/python -m pytest -m faults
 
 # A seed that fails is printed, and RUNS=1 SEED=... runs it again.
 .PHONY: fuzz
-fuzz: setup ## simulate runs with faults for SECONDS=60 from SEED=..., a fresh one if none is given
+fuzz: dev ## simulate runs with faults for SECONDS=60 from SEED=..., a fresh one if none is given
 	@$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED)) $(if $(RUNS),--runs $(RUNS))
 
 # An environment of its own, since vLLM brings torch and takes 2.5 GB, which nothing else here needs.
@@ -149,36 +159,43 @@ $(VLLM)/.ready: $(VLLM)/.locked pyproject.toml
 	@touch $@
 
 .PHONY: lint
-lint: setup ## style, likely bugs and formatting (ruff)
+lint: dev ## style, likely bugs and formatting (ruff)
 	@$(BIN)/ruff check $(CODE)
 	@$(BIN)/ruff format --check $(CODE)
 
 .PHONY: format
-format: setup ## rewrite the code in the one format, with what ruff can mend
+format: dev ## rewrite the code in the one format, with what ruff can mend
 	@$(BIN)/ruff check --fix-only $(CODE)
 	@$(BIN)/ruff format $(CODE)
 
 .PHONY: types
-types: setup ## types (mypy, strict)
+types: dev ## types (mypy, strict)
 	@$(BIN)/mypy
 
 .PHONY: contracts
-contracts: setup ## which package may import which (import-linter)
+contracts: dev ## which package may import which (import-linter)
 	@$(BIN)/lint-imports --no-logo --cache-dir .cache/import-linter
 
-# Versions already locked stay unless pyproject.toml rules them out; UPGRADE=1 takes the newest of everything.
+# Versions already locked stay unless pyproject.toml rules them out; UPGRADE=1 takes the newest of everything. What a run
+# needs is resolved last and from the versions of the first lock, so that both have the same of each package.
 # Whatever indexes this machine is set up with are put aside: the hashes must be those of the public files.
+COMPILE := env -u UV_INDEX -u UV_INDEX_URL -u UV_DEFAULT_INDEX -u UV_EXTRA_INDEX_URL -u UV_FIND_LINKS \
+  .cache/lock/bin/uv --no-config --quiet pip compile pyproject.toml --universal --python-version 3.11 \
+  --fork-strategy fewest --generate-hashes --no-annotate --no-header --no-emit-index-url
+
 .PHONY: lock
-lock: ## resolve requirements.lock again (UPGRADE=1: to the newest versions)
+lock: ## resolve requirements.lock and requirements-dev.lock again (UPGRADE=1: to the newest versions)
 	@$(find_python); \
 	[ -x .cache/lock/bin/uv ] || { "$$python" -m venv --clear .cache/lock && .cache/lock/bin/python -m pip install --quiet uv; }
-	@if [ -f requirements.lock ]; then cp requirements.lock .cache/requirements.lock; fi
-	@env -u UV_INDEX -u UV_INDEX_URL -u UV_DEFAULT_INDEX -u UV_EXTRA_INDEX_URL -u UV_FIND_LINKS \
-	  .cache/lock/bin/uv --no-config --quiet pip compile pyproject.toml --extra dev --output-file .cache/requirements.lock \
-	  --universal --python-version 3.11 --fork-strategy fewest $(if $(UPGRADE),--upgrade) \
-	  --generate-hashes --no-annotate --no-header --no-emit-index-url
+	@if [ -f requirements-dev.lock ]; then cp requirements-dev.lock .cache/requirements-dev.lock; fi
+	@$(COMPILE) --extra dev --output-file .cache/requirements-dev.lock $(if $(UPGRADE),--upgrade)
+	@rm -f .cache/requirements.lock
+	@$(COMPILE) --extra build --constraint .cache/requirements-dev.lock \
+	  --output-file .cache/requirements.lock
 	@{ echo '$(LOCK_HEADER)'; cat .cache/requirements.lock; } >requirements.lock.new
+	@{ echo '$(DEV_LOCK_HEADER)'; cat .cache/requirements-dev.lock; } >requirements-dev.lock.new
 	@mv requirements.lock.new requirements.lock
+	@mv requirements-dev.lock.new requirements-dev.lock
 
 # uv finds the CPU build of torch where UV_FIND_LINKS or UV_INDEX says; its hashes are those of the public files.
 .PHONY: lock-vllm
@@ -198,11 +215,11 @@ bench-engine: $(VLLM)/.ready ## measure how busy the swarm keeps the real vLLM o
 	@$(VLLM)/bin/swarm bench engine --engine .cache/lookalikes/llama-3.2-3b --json docs/benchmarks/engine.json
 
 .PHONY: picture
-picture: setup ## draw docs/report.png, the README's picture, from a run of configs/wood.yaml; needs Chromium
+picture: dev ## draw docs/report.png, the README's picture, from a run of configs/wood.yaml; needs Chromium
 	@$(BIN)/python -m tests.browser.picture
 
 .PHONY: bench-table
-bench-table: setup ## write the tables of figures in README.md and docs/benchmarks.md
+bench-table: dev ## write the tables of figures in README.md and docs/benchmarks.md
 	@$(BIN)/python -m swarm.bench.table
 
 # Helm reads nothing outside the chart, so it has copies; a test holds them to what they are copies of.
@@ -219,7 +236,7 @@ chart: ## copy configs, the Serve config, dashboards and rules into the Helm cha
 	@if [ -f deploy/prometheus/rules.yml ]; then cp deploy/prometheus/rules.yml helm/rules.yml; fi
 
 .PHONY: dashboards
-dashboards: setup ## build the dashboards' JSON from swarm/monitoring/dashboards
+dashboards: dev ## build the dashboards' JSON from swarm/monitoring/dashboards
 	@$(BIN)/swarm dashboards build dashboards
 
 # The viewer is bundled from packages that are for looking alone, 440 MB in .cache; its own page shows which.
@@ -227,7 +244,7 @@ PREVIEW := .cache/dashboards-preview
 VIEWER := tests/monitoring/viewer
 
 .PHONY: dashboards-preview
-dashboards-preview: setup prometheus $(PREVIEW)/site/viewer.js ## draw the dashboards over a real run, with Grafana's own components (needs npm and Chromium)
+dashboards-preview: dev prometheus $(PREVIEW)/site/viewer.js ## draw the dashboards over a real run, with Grafana's own components (needs npm and Chromium)
 	@cp $(VIEWER)/index.html $(PREVIEW)/site/
 	@$(BIN)/python -m tests.monitoring.preview --site $(PREVIEW)/site --out $(PREVIEW) \
 	  --prometheus $(PROMETHEUS)/bin/prometheus
