@@ -52,6 +52,7 @@ def train(base: Path, out: Path, recipe: JudgeRecipe, tell: Tell) -> dict[str, A
     judge = Judge(base)
     before = judge.examine(held_out)
     tell(f"as it came: {before}")
+    judge.cut(recipe.layers)
     lora = peft.LoraConfig(
         r=recipe.rank,
         lora_alpha=2 * recipe.rank,
@@ -92,6 +93,12 @@ class Judge:
         yes, no = (self._encoded(word) for word in (YES, NO))
         heads = self.model.get_output_embeddings().weight.detach()
         self._yes_over_no = (heads[yes[0]] - heads[no[0]]).clone()
+
+    def cut(self, layers: int) -> None:
+        """Leaves out all layers behind the first so many; 0 leaves out none."""
+        if 0 < layers < len(self.model.model.layers):
+            self.model.model.layers = self.model.model.layers[:layers]
+            self.model.config.num_hidden_layers = layers
 
     def scores(self, of_round: OfRound) -> list[Tensor]:
         """Returns for each menu of a round the log-odds of yes over no, by action."""

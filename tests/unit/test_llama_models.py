@@ -42,7 +42,7 @@ def test_a_whole_file_is_usable_and_says_whose_terms_apply(file: Path) -> None:
     assert check.problems([model(file)], 1_000, here=True) == []
     assert any("mit" in line for line in check.warnings([model(file)]))
     header = read_header(file)
-    assert (header.architecture, header.tensors, header.tensor_bytes) == ("llama", 1, 2 * 32 * 32)
+    assert (header.architecture, len(header.tensors), header.tensor_bytes) == ("llama", 1, 2 * 32 * 32)
     # Two layers, two heads of 16 numbers for keys and for values each, at two bytes.
     assert header.cache_bytes_per_token == 2 * 2 * (2 * 16 + 2 * 16)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import psutil
 
-from swarm.llm.engines.llama.config import LlamaModel, NoFileError, located
+from swarm.llm.engines.llama.config import LlamaModel, NoFileError
 from swarm.llm.engines.llama.gguf import Header, NotGgufError, read_header
 
 PERMISSIVE = frozenset({"apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "cc0-1.0", "unlicense", "isc"})
@@ -82,8 +82,8 @@ def must_be_usable(model: LlamaModel, tokens_per_turn: int, here: bool) -> int:
         header = _header(model.file(), model.path)
         if header.is_adapter:
             raise Unusable(f"{model.path} is an adapter and no model", "name it under adapter, and a model as path")
-        if model.adapter:
-            _must_fit(located(model.adapter), model, header)
+        if adapter := model.adapter_file():
+            _must_fit(adapter, model, header)
     except NoFileError as missing:
         # A package is looked for on the machine that runs it.
         if not here:
@@ -135,6 +135,21 @@ def _must_fit(file: Path, model: LlamaModel, base: Header) -> None:
             f"{model.adapter} is for a model of the architecture {header.architecture!r} and this is "
             f"{base.architecture!r}",
             "name the adapter that was made for this model",
+        )
+    # Models of one architecture differ in their width, and an adapter has the width of one of them.
+    widths = {tensor.name: tensor.shape for tensor in base.tensors}
+    for tensor in header.tensors:
+        of = tensor.name.removesuffix(".lora_a")
+        if of != tensor.name and (of not in widths or widths[of][0] != tensor.shape[0]):
+            raise Unusable(
+                f"{model.adapter} is for a model of another size: its {of} does not fit",
+                "name the adapter that was made for this model",
+            )
+    # What was taught on a model's first layers leaves the others away, and nobody can write without them.
+    if header.kept_layers and model.form != "judge":
+        raise Unusable(
+            f"{model.adapter} keeps {header.kept_layers} layers of its model, which judge and cannot write",
+            "set form: judge",
         )
 
 
