@@ -12,10 +12,10 @@ from swarm.agents.observation import Observation, PublicView
 from swarm.agents.prompt import Prompt
 
 ASK = (
-    "You speak for one trader, who has decided already. Answer with one JSON object and nothing else:\n"
-    '{"thought": "why, in few words", "gossip": "one line that the others hear"}'
+    "You are a trader who has decided already. Say as JSON what you think of it in a few words "
+    '("thought"), and what you tell your neighbours about the market in a short line ("gossip").'
 )
-"""What a model is told behind the setting."""
+"""What a model is told behind the setting; small ones copy an example, so there is none."""
 
 MOST_CHARS = 80
 """Longest thought and longest line, in characters."""

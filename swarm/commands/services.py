@@ -51,6 +51,9 @@ def train_judge(
     minutes: Annotated[
         float, typer.Option("--minutes", min=0.1, metavar="M", help="The training ends after these, seen all or not.")
     ] = 60.0,
+    layers: Annotated[
+        int, typer.Option("--layers", min=0, metavar="N", help="Layers that are kept, from the first; 0 keeps all.")
+    ] = 15,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="What the simulated markets are drawn from.")] = 2,
 ) -> None:
     """Train an adapter (LoRA) with which a language model judges offers as the value rule does, on one core.
@@ -62,7 +65,8 @@ def train_judge(
     from swarm.training.launch import train_judge
     from swarm.training.recipe import JudgeRecipe
 
-    record = train_judge(base, directory, JudgeRecipe(seed=seed, menus=menus, minutes=minutes), out.print)
+    recipe = JudgeRecipe(seed=seed, menus=menus, minutes=minutes, layers=layers)
+    record = train_judge(base, directory, recipe, out.print)
     for when in ("before", "after"):
         marks = record[when]
         out.say(f"{when}: the rule's action in {marks['agreement']:.3f} of menus (by lot {marks['by_lot']:.3f})")

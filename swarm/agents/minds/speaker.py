@@ -43,7 +43,7 @@ class SpeakerConfig(StrictModel):
     spoken_tokens: int = Field(default=400, ge=100, le=10_000)
     """Tokens of a turn, prompt and reply, that are set aside for the speech."""
 
-    reply_tokens: int = Field(default=64, ge=16, le=1_000)
+    reply_tokens: int = Field(default=72, ge=16, le=1_000)
     """Of these, most tokens of what is said."""
 
     every_rounds: int = Field(default=1, ge=1, le=1_000)

@@ -52,23 +52,26 @@ def warnings(models: Sequence[LlamaModel]) -> list[str]:
     """Returns whose terms apply to each model, and what of its file a user should know."""
     lines = []
     for model in models:
-        try:
-            header = read_header(model.file())
-        except (NoFileError, NotGgufError, OSError):
+        if not (told := terms(model)):
             continue
-        lines.append(f"models: {model.name}: {terms(model, header)}")
+        lines.append(f"models: {model.name}: {told}")
         # llama.cpp falls back by itself; the reader should know why replies may be poor.
-        if not header.chat_template:
+        if not read_header(model.file()).chat_template:
             lines.append(f"models: {model.name}: its file has no chat template, so prompts are written as ChatML")
     return lines
 
 
-def terms(model: LlamaModel, header: Header) -> str:
-    """Returns in one line what the model is, who made it, and under which terms."""
+def terms(model: LlamaModel) -> str:
+    """Returns in one line what the model is, who made it, and under which terms; empty where its file is not here."""
+    try:
+        header = read_header(model.file())
+    except (NoFileError, NotGgufError, OSError):
+        return ""
     name = header.text("general.name") or model.path
     maker = header.text("general.organization")
     licence = header.licence or _package_licence(model)
     who = f"{name} of {maker}" if maker else name
+    who += f" with the adapter {Path(model.adapter).name}" if model.adapter else ""
     return (
         f"{who}, licence {licence}" if licence else f"{who}; no licence is named, so ask its makers before you use it"
     )
