@@ -151,6 +151,7 @@ def play_market(
     `define` has minds that are more than one model, as `traders.define` has them.
     """
     played = Played()
+    # Seeds from which on nothing was trained; the shocks come early and late enough to be traded on.
     config = {
         "name": "bench-minds-real",
         "seed": EXAMINED_FROM + seed,
