@@ -65,6 +65,7 @@ class Truth:
         """Takes one line; what it says of supply is held against the bids and asks that were left over."""
         if (claim := claim_of(line, goods)) is None:
             return
+        # What a price will do shows a round later.
         if claim.of_price:
             self._pending.append(claim)
             return

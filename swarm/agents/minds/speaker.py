@@ -97,6 +97,7 @@ class SpeakerMind:
         loop = asyncio.get_running_loop()
         end = loop.time() + deadline_s
         decided = await self._ask(model, self._form, self._budget(model), "decides", seats, models, deadline_s)
+        # A decision that took the speech's tokens, too, is over its budget.
         budgets = sum(self._budget(model))
         answers = [_answer(decided, i, budgets) for i in range(len(seats))]
         readings = [
@@ -202,6 +203,7 @@ class SpeakerMind:
         if isinstance(said.outcome, DecisionError):
             # What was not said costs no decision, and is counted.
             return Reading(decided.outcome, decided.repairs, 2, (said.outcome,))
+        # Whatever the deciding model said itself gives way to who speaks.
         thought, gossip = said.outcome
         outcome = decided.outcome.model_copy(update={"thought": thought, "gossip": gossip})
         return Reading(outcome, (*decided.repairs, *said.repairs), 2)
@@ -220,6 +222,7 @@ class SpeakerMind:
         seen, row = seats.seen, int(seats.rows[0])
         prompt = fitted(form, seen, row, budget, seen.public.sizes.get(model, ESTIMATED))
         behind = branches_of(form)(seen, row)
+        # As the digest has them: the messages, and each branch behind them.
         messages = (*prompt.messages, *(Message("user", line) for line in behind)) if prompt else ()
         return Question(asker, answer.text or answer.ended, None, messages)
 

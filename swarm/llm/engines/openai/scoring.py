@@ -35,6 +35,7 @@ def log_odds(tokens: Sequence[Token]) -> float | None:
     """Returns the log-odds of yes over no at the first position; None where neither is among what is told."""
     if not tokens or not (likely := tokens[0][1]):
         return None
+    # Tokenizers write a word with a mark for the space before it, and models with a capital or without.
     told = {"yes": 0.0, "no": 0.0}
     for token, log_likelihood in likely:
         if (word := token.strip("\u2581\u0120 \n\t\"'.").lower()) in told:
@@ -61,6 +62,7 @@ def put_together(request: ModelRequest, replies: Sequence[ModelReply], heat: flo
     computed = sum(usage.prompt - usage.cached_prompt for usage in used.values())
     spent = TokenUsage(total, sum(usage.completion for usage in used.values()), max(total - computed, 0))
     latency_s = max(reply.latency_s for reply in replies)
+    # Samples differ by what is drawn alone, since the scores are those of the prompt.
     found: list[ModelReply] = []
     for seed in (request.seed, *request.more_seeds):
         taken = scored([values[branch] for branch in request.branches], heat, seed)
