@@ -15,10 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from swarm.bench.form import Result, interval, paired
+from swarm.bench.form import Result, paired
 from swarm.bench.minds_played import OfMind, Played, Size, Timed, play_market
 from swarm.config_file import resolve
 from swarm.errors import ConfigError
+from swarm.experiments.statistics import interval
 from swarm.llm import engines
 from swarm.llm.protocol import Connected, ModelClient
 from swarm.preflight import Narrator

@@ -39,7 +39,8 @@ def eight(path: Path, header: Header, index: int) -> npt.NDArray[np.float32]:
     tensor = header.tensors[index]
     begin = header.weights_at + tensor.offset
     blocks = np.frombuffer(path.read_bytes()[begin : begin + tensor.bytes], [("scale", "<f2"), ("codes", "i1", 32)])
-    return blocks["scale"].astype(np.float32)[:, None] * blocks["codes"]
+    weights: npt.NDArray[np.float32] = blocks["scale"].astype(np.float32)[:, None] * blocks["codes"]
+    return weights
 
 
 @pytest.mark.parametrize(("kind", "least"), [(Q4_1, -0.75), (Q4_0, None)])
