@@ -186,7 +186,7 @@ class RunConfig(StrictModel):
         guests = {guest.name for guest in self.traders.guests}
         for mind, weight in self.traders.minds.items():
             if mind in guests:
-                raise Misplaced(f"traders.minds.{mind}", "this is a guest, which has `seats` and no weight; leave it out")
+                raise Misplaced(f"traders.minds.{mind}", "a guest has `seats` and no weight; leave it out")
             if mind not in known:
                 raise Misplaced(
                     f"traders.minds.{mind}",

@@ -160,7 +160,6 @@ class Shown:
             told |= {"makes": goods[makes] if makes >= 0 else None, "mood": int(barter.mood[row])}
         # One record for each good, in the order of the market.
         told["stock"] = [
-            {"good": good, **{name: int(column[g]) for name, column in columns.items()}}
-            for g, good in enumerate(goods)
+            {"good": good, **{name: int(column[g]) for name, column in columns.items()}} for g, good in enumerate(goods)
         ]
         return told

@@ -89,7 +89,8 @@ class GuestBook:
         """Closes the open round and returns the texts of those who were asked and have decided."""
         if self._open is None:
             raise ValueError("no round is open")
-        round_, self._open, self._closed = self._open, None, self._open
+        round_ = self._closed = self._open
+        self._open = None
         kept = self._by_round.get(round_, {})
         return {seat: kept[seat].text for seat in sorted(self._asked) if seat in kept}
 

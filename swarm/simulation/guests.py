@@ -20,7 +20,6 @@ from swarm.agents.shard import read_again
 from swarm.agents.turns import Turns
 from swarm.coordination.assignment import Assignment
 from swarm.llm.protocol import ModelReply, TokenUsage
-from swarm.market.orders import BUY, side_name
 from swarm.scenarios.protocol import MarketState
 from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.plan import RunPlan

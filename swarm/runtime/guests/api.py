@@ -29,7 +29,11 @@ class GuestApi:
     def start(self) -> None:
         """Binds to the running event loop, which the door then wakes."""
         loop = asyncio.get_running_loop()
-        self._door.woken_by(lambda: loop.call_soon_threadsafe(self._wake))
+
+        def wake() -> None:
+            loop.call_soon_threadsafe(self._wake)
+
+        self._door.woken_by(wake)
 
     async def seat(self, guest: str, seat: int | None = None) -> Answer:
         """Returns the rules, what a decision looks like, and the limits."""
@@ -111,7 +115,9 @@ class GuestApi:
         """Returns the seat that a call is for, or why it is not answered."""
         seats = self._seats[guest]
         if not self._door.counted(guest, seats):
-            return Answer.no(429, "too_many_calls", f"a round has at most {MOST_CALLS * seats} calls; wait for the next")
+            return Answer.no(
+                429, "too_many_calls", f"a round has at most {MOST_CALLS * seats} calls; wait for the next"
+            )
         if not seats:
             return Answer.no(404, "no_seat", "this run has no seat of yours")
         if seat is None and seats > 1:

@@ -13,8 +13,9 @@ from typing import BinaryIO
 
 from swarm.agents.guest import Seat, Sent
 from swarm.errors import OutputError
+from swarm.simulation.folder import GUESTS
 
-FILE = "guest_decisions.jsonl"
+_, FILE = GUESTS
 
 
 class DecisionLog:
@@ -70,6 +71,6 @@ class DecisionLog:
             return (str(guest), int(seat)), Sent(int(round_), str(decision_id), str(text))
         except (ValueError, TypeError, RecursionError) as error:
             raise OutputError(
-                f"{self.path}: line {number} is no guest's decision; put the file back from a copy, or remove it, which "
-                "loses what guests have sent for the round that was not ended"
+                f"{self.path}: line {number} is no guest's decision; put the file back from a copy, or remove it, "
+                "which loses what guests have sent for the round that was not ended"
             ) from error

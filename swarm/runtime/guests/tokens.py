@@ -7,18 +7,19 @@ again when it has changed, so that a token can be revoked or made anew while the
 import hashlib
 import hmac
 import json
-import os
+import logging
 import re
 import secrets
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from swarm.agents.config import GuestConfig
 from swarm.errors import ConfigError, OutputError
-from swarm.simulation.folder import RunFolder, write_text
+from swarm.simulation.folder import GUESTS, RunFolder, write_text
 
-FILE = "guests.json"
+log = logging.getLogger(__name__)
+
+FILE, _ = GUESTS
 TOKEN = re.compile(r"[0-9A-Fa-f]{64,128}|[A-Za-z0-9_-]{43,128}=?")
 """A token of 256 bits or more, as hex digits or URL-safe base64."""
 
@@ -116,7 +117,11 @@ class TokenFile:
 
     def guest_of(self, token: str) -> str | None:
         """Returns whose token this is; None where it is nobody's, or was revoked."""
-        self._reload()
+        try:
+            self._reload()
+        except OutputError as error:
+            log.warning("%s; until then nobody is let in", error)
+            return None
         digest = _digest(self._record["run"], token)
         # Whoever guesses cannot choose a digest, so the look-up's time tells nothing; what was found is compared once
         # more in constant time.
@@ -146,7 +151,7 @@ class TokenFile:
 
     def _write(self, record: dict[str, Any]) -> None:
         write_text(self.path, json.dumps(record, indent=2) + "\n")
-        os.chmod(self.path, 0o600)
+        self.path.chmod(0o600)
         self._read = None
         self._reload()
 
