@@ -86,7 +86,7 @@ class Reached:
             connection.request(method, path, body, {"authorization": f"Bearer {self.token}"})
             response = connection.getresponse()
             return response.status, json.loads(response.read() or b"{}")
-        except OSError:
+        except (OSError, http.client.HTTPException):
             return None
         finally:
             connection.close()
@@ -151,19 +151,26 @@ def heard_at(folder: Path, ended: Callable[[], bool] = lambda: False) -> str:
 @contextmanager
 def running(folder: Path, stop: Callable[[], bool] = lambda: False, **changes: Any) -> Iterator[Run]:
     """Runs the config in a thread while the block runs, waits for its end, and raises what it has raised."""
-    run = Run(folder)
+    run, given_up = Run(folder), threading.Event()
 
     def go() -> None:
         try:
-            session = Session(RunsOn(local=True), RunFolder(folder), stop=stop, report=False)
+            session = Session(
+                RunsOn(local=True), RunFolder(folder), stop=lambda: stop() or given_up.is_set(), report=False
+            )
             run.result.append(session.execute(resolve({**CONFIG, **changes})))
         except BaseException as error:
             run.errors.append(error)
 
     thread = threading.Thread(target=go, daemon=True)
     thread.start()
-    yield run
-    thread.join(patience(120))
+    try:
+        yield run
+    except BaseException:
+        given_up.set()
+        raise
+    finally:
+        thread.join(patience(120))
     assert not thread.is_alive(), "the run goes on"
     if run.errors:
         raise run.errors[0]
@@ -182,7 +189,10 @@ def all_play(address: str, share: float = 0.0, seed: int = 0, decide: Decide = s
     threads = [threading.Thread(target=go, args=seat, daemon=True) for seat in (("alice", 0), ("bob", 0), ("bob", 1))]
     for thread in threads:
         thread.start()
-    for thread in threads:
-        thread.join(patience(120))
+    until = time.monotonic() + patience(120)
+    # Once one has failed, the others would wait for it in vain.
+    while not failed and any(thread.is_alive() for thread in threads):
+        assert time.monotonic() < until, "the guests go on"
+        time.sleep(0.01)
     if failed:
         raise failed[0]
