@@ -14,7 +14,8 @@ from swarm.agents.decision import Rules
 from swarm.agents.forms.orders import FORM as ORDERS_FORM
 from swarm.agents.forms.protocol import Form, FormTerms
 from swarm.agents.minds import definitions, models_of, models_with_tools, plugin
-from swarm.agents.plan import Definition, ShardPlan
+from swarm.agents.minds.own import OwnConfig
+from swarm.agents.plan import Definition, OwnRule, ShardPlan
 from swarm.config import RunConfig
 from swarm.config_file import resolve
 from swarm.coordination import staffing
@@ -25,7 +26,7 @@ from swarm.llm.protocol import TOOLS
 from swarm.market import margin
 from swarm.market.config import MarketConfig, Mechanism
 from swarm.plugins import VARIABLE
-from swarm.scenarios.protocol import Barters, Int64, Scenario, ScenarioPlugin, lacking
+from swarm.scenarios.protocol import Barters, BringsRules, Int64, Scenario, ScenarioPlugin, lacking
 from swarm.schema import StrictModel
 from swarm.simulation.compute import COMPUTE
 from swarm.simulation.history import REGION
@@ -210,6 +211,7 @@ def _plan(config: RunConfig, seed: int, scenario: Scenario, minds: tuple[str, ..
             forms=_forms(scenario, {*form_of.values()}, [of[mind] for mind in minds], terms),
             form_of=form_of,
             cheaper=cheaper,
+            own_rules=_own_rules(scenario, minds, of),
             usd_per_turn={m.name: usd_per_turn(m, config.budget.tokens_per_turn) or 0.0 for m in config.models},
         ),
         config_record=record,
@@ -331,6 +333,18 @@ def _check_barter(scenario: Scenario, minds: tuple[str, ...], of: Mapping[str, D
                 "decides for traders who barter, and those of this scenario do not",
                 "use minds that ask a model",
             )
+
+
+def _own_rules(scenario: Scenario, minds: tuple[str, ...], of: Mapping[str, Definition]) -> dict[str, OwnRule]:
+    """Returns the rules that the scenario brings along; ConfigError where a mind is one that it has not."""
+    own_rules = dict(scenario.own_rules()) if isinstance(scenario, BringsRules) else {}
+    for mind in dict.fromkeys(minds):
+        section = of[mind].section
+        if isinstance(section, OwnConfig) and section.rule not in own_rules:
+            known = ", ".join(own_rules) or "none, so use a mind of the kind `rule` or a model"
+            reason = f"this scenario has no rule {section.rule!r}{suggest(section.rule, list(own_rules))}"
+            raise ConfigError(f"{of[mind].key}.rule", reason, f"known: {known}")
+    return own_rules
 
 
 def _check_margin(config: RunConfig, scenario: Scenario) -> None:

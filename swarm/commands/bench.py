@@ -145,6 +145,14 @@ def bench_student(
     _bench("student", partial(student_bench.measure, model=model, seeds=seeds), json_path)
 
 
+@app.command(name="collusion")
+def bench_collusion(json_path: JsonPath = None) -> None:
+    """Whether pairs of sellers collude in a duopoly, by rules and by learning, and what remedies do; half a minute."""
+    from swarm.bench import collusion as collusion_bench
+
+    _bench("collusion", collusion_bench.measure, json_path)
+
+
 @app.command(name="council")
 def bench_council(json_path: JsonPath = None) -> None:
     """Councils beside their best member, one member that is sampled, and a rule; takes ten minutes."""

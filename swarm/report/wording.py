@@ -88,6 +88,12 @@ def coming_and_going(summary: Summary) -> str:
     )
 
 
+def touched(summary: Summary) -> str:
+    """Returns who stepped into the run and how often; empty where nobody did."""
+    acts: Mapping[str, int] = summary.get("by_hand", {}).get("acts", {})
+    return ", ".join(f"{who} ({_plural(n, 'act')})" for who, n in acts.items())
+
+
 def broken_assets(summary: Summary) -> list[str]:
     """Returns the assets of which some amount is unexplained."""
     return [asset for asset, flow in summary["conservation"].items() if flow["unexplained"]]

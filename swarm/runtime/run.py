@@ -20,6 +20,7 @@ from swarm.simulation.history import History
 from swarm.simulation.journal_disk import wait_for_writer
 from swarm.simulation.loop import Watcher
 from swarm.simulation.parties import of_run
+from swarm.simulation.party import Party
 from swarm.simulation.plan import RunPlan, WorldPlan, run_sha256
 from swarm.simulation.record import RunRecord
 from swarm.simulation.traders import AskableTraders, RecordedTraders, ResumedTraders, TradersPort
@@ -61,7 +62,8 @@ class RunResult:
 class Session:
     """A run of a config: where it runs, where it is kept, and who looks on; `stop` is asked before every round.
 
-    Without `report` no page is written; `swarm report` makes it later.
+    `hands` are parties beside those of the config, through which somebody acts who looks on. Without `report` no page
+    is written; `swarm report` makes it later.
     """
 
     runs_on: RunsOn
@@ -70,6 +72,7 @@ class Session:
     narrator: Narrator = SILENT
     stop: Callable[[], bool] = never
     report: bool = True
+    hands: tuple[Party, ...] = ()
 
     def execute(self, config: RunConfig) -> RunResult:
         """Runs to the end, or to the last complete round once `stop` says so, and writes the folder."""
@@ -195,9 +198,11 @@ class Session:
             ]
             rounds_before = _complete_rounds(plan, pasts)
             acted = [pasts[name].acted if name in pasts else {} for name in plan.names]
-            world = World(
-                plan, seats, watchers, lambda now: of_run(now.run.config_record, now.run.seed, acted, rounds_before)
-            )
+
+            def parties(now: WorldPlan) -> tuple[Party, ...]:
+                return of_run(now.run.config_record, now.run.seed, acted, rounds_before, self.hands)
+
+            world = World(plan, seats, watchers, parties)
             # What is recorded is taken in whole, however early the run is told to stop: the tables need all of it.
             recorded = max((len(past.decisions) for past in pasts.values()), default=0)
             done = world.play(from_call(recorded + 1, self.stop))

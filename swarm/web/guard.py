@@ -47,6 +47,7 @@ class Tokens:
 
         All are compared, each in a time that does not tell how much of it was right.
         """
+        # Cut off, since whoever asks may send megabytes.
         scheme, _, token = authorization[:MAX_TOKEN_CHARS].partition(" ")
         given = _digest(token.strip())
         # No early end: the time says neither how many tokens there are nor which of them was nearest.
@@ -123,6 +124,7 @@ def _too_long(most: int) -> str:
 
 def hostname(host: str) -> str:
     """Returns a host as a header names it, without its port, in small letters; IPv6 addresses in brackets."""
+    # Only IPv6 addresses have colons of their own.
     if host.startswith("["):
         return f"{host.partition(']')[0]}]".lower()
     return host.partition(":")[0].lower()

@@ -67,6 +67,7 @@ def served(app: ASGIApp, host: str, port: int, key: str, most: int = MAX_CONNECT
 def _listening(host: str, port: int, key: str) -> socket.socket:
     """Returns a socket that listens at an address; ConfigError where that cannot be."""
     try:
+        # IPv4 or IPv6, whichever the host is.
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
     except (socket.gaierror, OverflowError, UnicodeError) as error:
         raise ConfigError(key, f"{host!r} with port {port} is no address of this machine", "try 127.0.0.1") from error
