@@ -62,11 +62,13 @@ class GuestBook:
         if self._open is not None or round_ <= self._closed:
             raise ValueError(f"round {round_} cannot be opened after round {self._open or self._closed}")
         self._open, self._asked = round_, frozenset(asked)
+        # Whoever sends something again does so soon; a run of many rounds must not grow by all that was sent.
         for old in [kept for kept in self._by_round if kept <= round_ - KEPT_ROUNDS]:
             del self._by_round[old]
 
     def judge(self, seat: Seat, sent: Sent) -> Verdict:
         """Returns what becomes of a decision; nothing changes."""
+        # What is kept comes first: an answer that was given once is given again, whatever the round is by now.
         kept = self._by_round.get(sent.round, {}).get(seat)
         if kept is not None and kept.decision_id == sent.decision_id:
             return Verdict.SAME if kept.text == sent.text else Verdict.OTHER
@@ -74,6 +76,7 @@ class GuestBook:
             if kept is not None:
                 return Verdict.DECIDED
             return Verdict.NEW if seat in self._asked else Verdict.NOT_ASKED
+        # Rounds in which no guest was asked were never opened, and are past with those that were.
         past = sent.round <= self._closed or (self._open is not None and sent.round < self._open)
         return Verdict.PAST if past else Verdict.EARLY
 
@@ -92,6 +95,7 @@ class GuestBook:
         round_ = self._closed = self._open
         self._open = None
         kept = self._by_round.get(round_, {})
+        # In the order of seats, not of arrival.
         return {seat: kept[seat].text for seat in sorted(self._asked) if seat in kept}
 
     def abandon(self) -> None:

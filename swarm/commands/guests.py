@@ -39,6 +39,7 @@ def guests(
 
     if sum(map(bool, (new, revoke, renew))) > 1:
         raise ConfigError("swarm guests", "expected one of --new, --revoke and --renew")
+    # A token for an environment variable needs no run.
     if new:
         out.say(new_token())
         return
@@ -47,6 +48,7 @@ def guests(
     folder = RunFolder(directory)
     folder.check()
     tokens = TokenFile(folder)
+    # The token stands alone on its line, so that a script can take it.
     if renew is not None:
         out.say(tokens.renew(renew))
         return

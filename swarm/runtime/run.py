@@ -190,10 +190,7 @@ class Session:
             set_up_s = perf_counter() - begun
             self.narrator.phase("running")
             seats = [
-                (
-                    port.market,
-                    _traders(own, seated.among(own, port.traders) if seated else port.traders, pasts.get(name)),
-                )
+                (port.market, _traders(own, _asked(own, port.traders, seated), pasts.get(name)))
                 for own, name, port in zip(plan.markets, plan.names, ports, strict=True)
             ]
             rounds_before = _complete_rounds(plan, pasts)
@@ -235,6 +232,11 @@ def _left_out(pasts: Mapping[str, History]) -> str:
     """What is said of the bytes that a crash has torn at the journals' ends."""
     torn = sum(past.torn_bytes for past in pasts.values())
     return f"; {torn:,} bytes of a torn record behind it are cut off" if torn else ""
+
+
+def _asked(plan: RunPlan, traders: AskableTraders, seated: "Guests | None") -> AskableTraders:
+    """Returns the traders of a market with the run's guests among them."""
+    return seated.among(plan, traders) if seated else traders
 
 
 def _traders(plan: RunPlan, asked: AskableTraders, past: History | None) -> TradersPort:

@@ -70,6 +70,7 @@ class GuestTraders:
         """Asks everybody; a guest that does not decide in time is late."""
         assigned = seen.private.assigned or Assignment.everybody(np.ones(len(seen.private), dtype=np.bool_))
         asked = {row: self._seats[row] for row in np.flatnonzero(assigned.asked).tolist() if row in self._seats}
+        # Shards have guests among their traders and never ask them.
         others = assigned.asked.copy()
         others[list(self._seats)] = False
         rest = replace(seen.private, assigned=replace(assigned, asked=others))
@@ -84,6 +85,7 @@ class GuestTraders:
         except BaseException:
             self._door.abandon()
             raise
+        # In ascending order of traders, as all columns of turns are.
         decided = np.array([row for row, seat in asked.items() if seat in sent], dtype=np.int64)
         late = np.array([row for row, seat in asked.items() if seat not in sent], dtype=np.int64)
         turns = Turns.join([_turns(name, decided, asked, sent) for name in sorted(self._minds)])
@@ -150,6 +152,7 @@ def _statement(outcome: RoundOutcome, trader: int) -> dict[str, list[Any]]:
     """Returns what one trader's orders of a round came to, in plain values; prices are in ticks."""
     goods, trades = outcome.plan.scenario.goods, outcome.cleared.trades
     own = trades.take((trades.buyer == trader) | (trades.seller == trader))
+    # A trade of a trader with itself does not happen, so each fill has one side.
     columns = (own.buyer == trader, own.good, own.price_ticks, own.quantity_lots)
     fills = [
         {"round": outcome.round, "side": "buy" if b else "sell", "good": goods[g], "price": price, "quantity": lots}

@@ -42,6 +42,7 @@ class GuestApi:
             return own
         plan, shard = self._plan, self._plan.shard
         most_chars = shard.traders.max_gossip_chars
+        # Who it is, what it may trade, and the bounds of what it sends; nothing in it changes during a run.
         return Answer(
             200,
             {
@@ -99,6 +100,7 @@ class GuestApi:
         try:
             sent, seat = read_body(body)
         except ValueError as error:
+            # Nonsense counts as a call, too.
             refused = self._admitted(guest, 0)
             return refused if isinstance(refused, Answer) else Answer.no(422, "malformed", str(error))
         own = self._admitted(guest, seat)
@@ -118,6 +120,7 @@ class GuestApi:
             return Answer.no(
                 429, "too_many_calls", f"a round has at most {MOST_CALLS * seats} calls; wait for the next"
             )
+        # A token of a guest that a fork has left without seats.
         if not seats:
             return Answer.no(404, "no_seat", "this run has no seat of yours")
         if seat is None and seats > 1:

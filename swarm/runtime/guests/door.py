@@ -89,6 +89,7 @@ class SeatDoor:
     def close(self) -> Mapping[Seat, str]:
         """Waits until all have decided or their time is over, and returns what was sent."""
         with self._changed:
+            # In short waits, so that Ctrl-C is heard while guests think.
             while (left := self._left_s()) > 0:
                 if self._should_stop():
                     raise Interrupted
@@ -122,6 +123,7 @@ class SeatDoor:
 
     def view(self, seat: Seat, from_round: int) -> dict[str, Any] | None:
         """Returns what a seat is shown in the open round, if that is `from_round` or later and it is asked; or None."""
+        # Rendered outside of the lock: what is shown does not change, and a prompt takes longer than all else.
         with self._changed:
             shown = self._shown
             if shown is None or shown.round < from_round or seat not in shown.rows:
@@ -139,6 +141,7 @@ class SeatDoor:
                 problem = self._shown.problem(seat, sent.text) if self._shown else None
                 if problem is not None:
                     return Answer.no(422, str(problem), "nothing was accepted; mend it and send it again")
+                # Written before it is kept: what the book knows, a process that comes after this one knows, too.
                 try:
                     self._log.append(seat, sent)
                 except OSError as error:

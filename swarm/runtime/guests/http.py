@@ -54,6 +54,7 @@ class Admitting:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers a request of a guest, or refuses it."""
+        # The server's own messages, as of its start, come from nobody.
         if scope["type"] == "http":
             scheme, _, token = Headers(scope=scope).get("authorization", "")[:MAX_TOKEN_CHARS].partition(" ")
             guest = self._whose(token.strip()) if scheme.lower() == "bearer" else None
@@ -84,6 +85,7 @@ class _Calls:
 
     async def decision(self, request: Request) -> Response:
         body = b""
+        # No more is read than a decision may have and one byte, whatever length was told.
         try:
             async for part in request.stream():
                 body += part

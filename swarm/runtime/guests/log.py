@@ -32,6 +32,7 @@ class DecisionLog:
         try:
             self._file = self.path.open("a+b")
             self._file.seek(0)
+            # Whole lines end with a line break; text of guests has none, since JSON escapes it.
             lines = self._file.read().splitlines(keepends=True)
             if lines and not lines[-1].endswith(b"\n"):
                 self._file.truncate(sum(map(len, lines[:-1])))
@@ -53,6 +54,7 @@ class DecisionLog:
     async def synced(self) -> None:
         """Waits until all that was written is durable; who comes meanwhile shares the next sync."""
         mine = self._written
+        # One sync at a time; each makes all durable that was written before it began.
         async with self._syncing:
             if self._file is not None and self._synced < mine:
                 written = self._written

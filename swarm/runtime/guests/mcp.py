@@ -74,6 +74,7 @@ def _guest(context: Context) -> str:
 
 def _told(answer: Answer) -> dict[str, Any]:
     """Returns what a tool answers; a refusal is an error of the tool, with the status that HTTP has for it."""
+    # MCP has no word for "nothing yet".
     if answer.status == 204:
         return {"again": True}
     if answer.status >= 400:

@@ -76,6 +76,7 @@ def opened(
     statements = Statements(door.passed)
     api = GuestApi(plan.last.run, door, statements)
     seats = sum(guest.seats for guest in guests)
+    # The log is read before anybody is heard, and closed after the last one was.
     with closing(kept), ExitStack() as stack:
         door.begin(kept.open())
         app = http.application(api, tokens.guest_of, _mcp(api))
@@ -108,6 +109,7 @@ def _served(app: ASGIApp, config: RunConfig, before: int, seats: int) -> Iterato
     if host in (*LOOPBACK_HOSTS, "::1"):
         app = Guarded(app, most_bytes=2 * MAX_BODY_BYTES)
     with ExitStack() as stack:
+        # Guests of a run that is resumed look for it where it was, but another may have that port now.
         try:
             bound = stack.enter_context(served(app, host, port or before, "runtime.guests_port", most))
         except ConfigError:

@@ -66,6 +66,7 @@ class TokenFile:
         record = self._record or {"run": secrets.token_hex(16), "port": 0, "tokens": []}
         known = {one["sha256"]: one for one in record["tokens"]}
         revoked = []
+        # A token that is known stays as it is, revoked or not; a new one takes the place of all of its guest.
         for guest, token in tokens.items():
             digest = _digest(record["run"], token)
             if digest in known:
