@@ -246,6 +246,12 @@ class RunFolder:
             others = [path.stem for path in sorted((self.path / TABLES_FOLDER).glob("*.parquet"))]
             names = dict.fromkeys((*ours, *others))
             tables = {name: pl.read_parquet(self.path / TABLES_FOLDER / f"{name}.parquet") for name in names}
+        except FileNotFoundError as error:
+            what = Path(error.filename).name if error.filename else "a table"
+            raise OutputError(
+                f"{self.path}: {what} is not there, so the run was killed or goes on still; `swarm run --resume` "
+                "goes on with one that was killed, and `swarm replay --rebuild` makes a record of the rounds it has"
+            ) from error
         except (OSError, ValueError, pl.exceptions.PolarsError) as error:
             raise OutputError(
                 f"{self.path}: no record of a run can be read here ({error}); "
