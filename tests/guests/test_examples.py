@@ -51,7 +51,8 @@ def test_an_example_decides_in_every_round(name: str, tmp_path: Path) -> None:
     (tmp_path / "guest.yaml").write_text(yaml.safe_dump(config))
     token = new_token()
     environment = {**os.environ, "ALICE_TOKEN": token, "PYTHONPATH": str(ROOT)}
-    command = [server, "-m", "swarm", "run", tmp_path / "guest.yaml", "--local", "--out", tmp_path / "run"]
+    paths = [str(path) for path in (server, tmp_path / "guest.yaml", tmp_path / "run")]
+    command = [paths[0], "-m", "swarm", "run", paths[1], "--local", "--out", paths[2]]
     run = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
         address = heard_at(tmp_path / "run", lambda: run.poll() is not None)

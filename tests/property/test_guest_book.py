@@ -152,13 +152,13 @@ def test_a_seat_settles_at_most_its_first_decision_in_each_round(steps: list[tup
                 book.open(round_, SEATS[:2])
             case ("send", tuple(seat), int(number), str(key), str(text)):
                 one = sent(number, key, text)
-                verdict = told(book, seat, one)  # type: ignore[arg-type]
+                verdict = told(book, seat, one)
                 if verdict is Verdict.NEW:
                     assert number == book.open_round
                     assert (number, seat) not in first
-                    first[number, seat] = one  # type: ignore[index]
+                    first[number, seat] = one
                 if verdict is Verdict.SAME:
-                    assert first[number, seat] == one  # type: ignore[index]
+                    assert first[number, seat] == one
             case ("close",) if book.open_round is not None:
                 assert book.close() == {s: one.text for (n, s), one in sorted(first.items()) if n == round_}
             case ("abandon",) if book.open_round is not None:

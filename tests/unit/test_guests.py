@@ -215,7 +215,7 @@ def test_who_does_not_decide_in_time_passes_and_is_counted(tmp_path: Path) -> No
 
 def test_a_guest_that_thinks_for_long_is_waited_for_as_long_as_its_config_says(tmp_path: Path) -> None:
     guests = [{**CONFIG["traders"]["guests"][0], "max_seconds": 0.2}]
-    with running(tmp_path / "run", rounds=2, **{"traders": {"minds": {"zip": 1}, "guests": guests}}) as run:
+    with running(tmp_path / "run", rounds=2, traders={"minds": {"zip": 1}, "guests": guests}) as run:
         pass
     assert run.result[0].record.summary["late_turns_by_mind"] == {"alice": 2}
 
