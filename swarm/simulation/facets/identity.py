@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from swarm.agents.minds import asking, own_models
+from swarm.agents.minds import asking, guests_of, own_models
 from swarm.llm import engines
 from swarm.market.orders import Int64
 from swarm.scenarios.protocol import MarketState
@@ -99,6 +99,7 @@ def _told(plan: RunPlan, begin: int, end: int) -> dict[str, Any]:
         "natures": {model.name: asdict(engines.of(model).known_as) for model in plan.models},
         "asks": {mind: list(models) for mind, models in sorted(own_models(plan.shard).items())},
         "of_several_calls": sorted(name for name, mind in asking(plan.shard).items() if mind.most.calls > 1),
+        **({"guests": sorted(guests)} if (guests := guests_of(plan.shard)) else {}),
     }
 
 
