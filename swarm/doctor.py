@@ -47,7 +47,7 @@ def findings() -> Iterator[Finding]:
     """Looks at everything, cheapest first; nothing is started and nothing is changed."""
     version = ".".join(str(part) for part in sys.version_info[:3])
     supported = (3, 11) <= sys.version_info[:2] <= (3, 14)
-    yield Finding("Python", "ok" if supported else "warning", version, "" if supported else "3.11 to 3.14 are supported")
+    yield Finding("Python", "ok" if supported else "warning", version, "" if supported else "3.11 to 3.14 do")
     yield _cores()
     yield _memory()
     yield _shared_memory()

@@ -9,8 +9,10 @@ import numpy as np
 
 from swarm import scenarios
 from swarm.agents.baselines import ARBITRAGE
+from swarm.agents.config import GuestConfig
 from swarm.agents.decision import Rules
-from swarm.agents.forms.protocol import TEMPLATED, Form, FormTerms
+from swarm.agents.forms.orders import FORM as ORDERS_FORM
+from swarm.agents.forms.protocol import Form, FormTerms
 from swarm.agents.minds import definitions, models_of, models_with_tools, plugin
 from swarm.agents.minds.own import OwnConfig
 from swarm.agents.plan import Definition, OwnRule, ShardPlan
@@ -26,6 +28,7 @@ from swarm.market.config import MarketConfig, Mechanism
 from swarm.plugins import VARIABLE
 from swarm.scenarios.protocol import Barters, BringsRules, Int64, Scenario, ScenarioPlugin, lacking
 from swarm.schema import StrictModel
+from swarm.simulation.acquaintance import must_be_for_somebody
 from swarm.simulation.compute import COMPUTE
 from swarm.simulation.history import REGION
 from swarm.simulation.joint import joint_plan
@@ -35,7 +38,7 @@ from swarm.simulation.plan import RunPlan, WorldPlan, config_digest
 from swarm.simulation.population import DEPARTED
 from swarm.simulation.region import Guests, Region
 from swarm.simulation.regions import RegionsConfig, choose_travellers, populations, region_seed
-from swarm.simulation.shares import assign_minds
+from swarm.simulation.shares import assign_minds, seat_guests
 
 
 def compose(config: RunConfig, past: WorldPlan | None = None) -> WorldPlan:
@@ -48,7 +51,7 @@ def compose(config: RunConfig, past: WorldPlan | None = None) -> WorldPlan:
         return _several(config, config.regions, founding_seed)
     plugin, section = _scenario(config)
     scenario = _built(plugin, section, config.seed, config.most_traders, config)
-    (minds,) = assign_minds([(config.seed, _groups(scenario))], _weights(config))
+    minds = _minds(config, _groups(scenario))
     plan = _plan(config, config.seed, scenario, minds, config.history_record())
     return WorldPlan(plan, (plan,), founding_seed)
 
@@ -141,27 +144,17 @@ def _scenario(config: RunConfig) -> tuple[ScenarioPlugin, StrictModel]:
     return plugin, plugin.Config.model_validate_json(json.dumps(config.scenario))
 
 
-def _check_words(config: RunConfig, scenario: Scenario) -> None:
-    """Raises ConfigError where words of the user's own are for nobody: no such kind, trader, or part of a prompt."""
-    for name in config.traders.personas:
-        if not name.isdigit() and name not in scenario.kinds:
-            what = f"there is no such kind of trader{suggest(name, scenario.kinds)}"
-            known = f"known: {', '.join(scenario.kinds)}; or a trader's number"
-            raise ConfigError(f"traders.personas.{name}", what, known)
-        if name.isdigit() and (config.regions or int(name) >= config.most_traders):
-            what = (
-                "in several regions a trader has no number of its own"
-                if config.regions
-                else f"traders have the numbers 0 to {config.most_traders - 1}"
-            )
-            raise ConfigError(f"traders.personas.{name}", what, "name a kind of trader")
-    known_parts = ["own", *(f"{form}.system" for form in TEMPLATED)]
-    for name, text in config.traders.templates.items():
-        if name not in known_parts:
-            what = f"no prompt has such a part{suggest(name, known_parts)}"
-            raise ConfigError(f"traders.templates.{name}", what, f"known: {', '.join(known_parts)}")
-        if name == "own" and "{own}" not in text:
-            raise ConfigError("traders.templates.own", "{own} is missing, so a trader would not see what it has")
+def _minds(config: RunConfig, kinds: Int64) -> tuple[str, ...]:
+    """Returns the mind of each trader of a single market: guests have their seats, and others share the rest."""
+    seats = {guest.name: guest.seats for guest in config.traders.guests}
+    if not seats:
+        return assign_minds([(config.seed, kinds)], _weights(config))[0]
+    # Guests sit among those who stay from the first round to the last.
+    seated = seat_guests(config.seed, kinds, seats, config.fewest_traders)
+    others = np.setdiff1d(np.arange(len(kinds)), list(seated))
+    shared = assign_minds([(config.seed, kinds[others])], _weights(config))[0] if len(others) else ()
+    minds = seated | dict(zip(others.tolist(), shared, strict=True))
+    return tuple(minds[trader] for trader in range(len(kinds)))
 
 
 def _weights(config: RunConfig) -> dict[str, int]:
@@ -185,7 +178,7 @@ def _plan(config: RunConfig, seed: int, scenario: Scenario, minds: tuple[str, ..
     with_tools = models_with_tools(minds, of)
     cheaper = _cheaper(config, asked, with_tools, form_of)
     terms = FormTerms(scenario.rules_text(), seed, rules, config.market.tick_cents, config.traders.templates)
-    _check_words(config, scenario)
+    must_be_for_somebody(config.traders, scenario, None if config.regions else config.most_traders)
     _check_barter(scenario, minds, of)
     _check_margin(config, scenario)
     staffed = _staffed(config, asked, with_tools, form_of)
@@ -305,6 +298,10 @@ def _form_of(config: RunConfig, scenario: Scenario, of: Mapping[str, Definition]
             raise ConfigError(key, reason, f"engines that have it: {able}")
     for definition in of.values():
         _check_form(definition, found)
+        if isinstance(definition.section, GuestConfig) and ORDERS_FORM.name not in offered:
+            raise ConfigError(
+                definition.key, f"a guest answers with orders, and this scenario asks in {', '.join(offered)}"
+            )
     return found
 
 

@@ -178,11 +178,11 @@ def profits(record: RunRecord, *, by_mind: bool = True) -> pl.DataFrame:
     traders = record.tables["traders"]
     if population := record.summary.get("population"):
         traders = traders.filter(pl.col("trader") < population["stayed"])
-    grown = pl.col("wealth_cents").diff().over("trader", order_by="round")
+    change = pl.col("wealth_cents").diff().over("trader", order_by="round")
     used = _used_cents(record, traders)
     # A row of the table has the mind that held in the rounds that lead to it, and the opening has no such rounds.
     grown = (
-        traders.with_columns(grown.alias("grown"))
+        traders.with_columns(change.alias("grown"))
         .filter(pl.col("round") > 0)
         .join(used, on=["trader", "round"], how="left")
         .with_columns(profit=pl.col("grown") + pl.col("used").fill_null(0))

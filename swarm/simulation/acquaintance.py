@@ -10,11 +10,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from swarm.agents.config import MemoryConfig
+from swarm.agents.config import MemoryConfig, TradersConfig
+from swarm.agents.forms.protocol import TEMPLATED
 from swarm.agents.observation import Int64, Observation
 from swarm.coordination.messages import subject
 from swarm.coordination.router import Delivery
+from swarm.errors import ConfigError, suggest
 from swarm.market.events import Trades
+from swarm.scenarios.protocol import Setting
 from swarm.simulation.plan import RunPlan
 
 MOST = 9
@@ -122,3 +125,27 @@ def longest_regard(plan: RunPlan) -> str:
     if (memory := plan.shard.traders.memory) is None:
         return ""
     return "REGARD " + ", ".join([f"trader {plan.traders - 1} -{MOST}"] * memory.others)
+
+
+def must_be_for_somebody(traders: TradersConfig, setting: Setting, numbered: int | None) -> None:
+    """Raises ConfigError where words of the user's own are for nobody: no such kind, trader, or part of a prompt.
+
+    `numbered` is how many traders there are, None where they have no numbers of their own.
+    """
+    for name in traders.personas:
+        if not name.isdigit() and name not in setting.kinds:
+            what = f"there is no such kind of trader{suggest(name, setting.kinds)}"
+            known = f"known: {', '.join(setting.kinds)}; or a trader's number"
+            raise ConfigError(f"traders.personas.{name}", what, known)
+        if name.isdigit() and (numbered is None or int(name) >= numbered):
+            what = "in several regions a trader has no number of its own"
+            what = what if numbered is None else f"traders have the numbers 0 to {numbered - 1}"
+            raise ConfigError(f"traders.personas.{name}", what, "name a kind of trader")
+    # Files of a folder are named by what they stand in the place of.
+    known_parts = ["own", *(f"{form}.system" for form in TEMPLATED)]
+    for name, text in traders.templates.items():
+        if name not in known_parts:
+            what = f"no prompt has such a part{suggest(name, known_parts)}"
+            raise ConfigError(f"traders.templates.{name}", what, f"known: {', '.join(known_parts)}")
+        if name == "own" and "{own}" not in text:
+            raise ConfigError("traders.templates.own", "{own} is missing, so a trader would not see what it has")
