@@ -1,6 +1,7 @@
 """Who looks on and who decides where a test plays a run: watchers and traders that several tests share."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -14,6 +15,7 @@ from swarm.llm import engines
 from swarm.llm.protocol import FinishReason, ModelClient, ModelReply, ModelRequest, TokenUsage
 from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.plan import RunPlan
+from swarm.simulation.record import RunRecord
 from swarm.simulation.traders import Gathered, gather
 
 
@@ -101,3 +103,23 @@ class Phased:
     def remember(self, memory: Memory) -> None:
         """Takes over what was learned in the rounds before."""
         self.memory = memory
+
+
+def used_pebbles(record: RunRecord, first: int, last: int) -> float:
+    """The worth of goods that were eaten, burnt or spoilt in these rounds, reckoned trader by trader."""
+    lots: dict[tuple[int, int, str], int] = {}
+    for row in record.tables["traders"].iter_rows(named=True):
+        for good in record.summary["goods"]:
+            lots[row["round"], row["trader"], good] = row[f"{good}_lots"]
+    traded: Counter[tuple[int, int, str]] = Counter()
+    for row in record.tables["trades"].iter_rows(named=True):
+        traded[row["round"], row["buyer"], row["good"]] += row["quantity_lots"]
+        traded[row["round"], row["seller"], row["good"]] -= row["quantity_lots"]
+    prices = record.tables["prices"].select("round", "good", "reference_ticks")
+    price = {(round_, good): ticks for round_, good, ticks in prices.iter_rows()}
+    cents = 0
+    for (round_, trader, good), have in lots.items():
+        if first <= round_ <= last:
+            gone = lots[round_ - 1, trader, good] + traded[round_, trader, good] - have
+            cents += max(gone, 0) * price[round_, good] * record.summary["tick_cents"]
+    return cents / 100

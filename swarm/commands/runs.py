@@ -84,6 +84,8 @@ def run(
     # Who names a config on the command line trusts it, and so the folder that comes of it.
     trusting.take_as_own(resolved, hosts)
     folder = _new_folder(out_dir, Path("runs") / f"{resolved.name}-{resolved.seed}-{_now()}")
+    if local and _named(context, "address"):
+        err.say(f"--address {address} is not used: --local runs in this process")
     _run(_runs_on(bool(local), address), folder, quiet, as_json, lambda session: session.execute(resolved))
 
 
@@ -159,13 +161,20 @@ def _runs_on(local: bool, address: str | None) -> "RunsOn":
     return RunsOn(local=local, address=None if local or address in (None, "", "local") else address)
 
 
+def _named(context: typer.Context, option: str) -> bool:
+    """Whether an option stands on the command line, and has not its default or a variable's value."""
+    source = context.get_parameter_source(option)
+    return source is not None and source.name == "COMMANDLINE"
+
+
 def _where(
     context: typer.Context, folder: "RunFolder", local: bool | None, address: str | None, quiet: bool, as_json: bool
 ) -> "RunsOn":
     """Where a run goes on: as the options say, else where it ran."""
     # RAY_ADDRESS says where the cluster of this machine is, and not that this run is to leave its process.
-    source = context.get_parameter_source("address")
-    named = source is not None and source.name == "COMMANDLINE"
+    named = _named(context, "address")
+    if local and named:
+        err.say(f"--address {address} is not used: --local runs in this process")
     if local is None and not named and folder.ran_locally():
         if not quiet:
             (err if as_json else out).say("in one process, where this run ran; --ray would go over Ray")

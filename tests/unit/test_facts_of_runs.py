@@ -18,6 +18,7 @@ from swarm.runtime.ports import RunsOn
 from swarm.runtime.run import Session
 from swarm.simulation.folder import RunFolder
 from swarm.simulation.record import RunRecord
+from tests.playing import used_pebbles
 
 HERE = RunsOn(local=True)
 
@@ -166,8 +167,8 @@ def test_profit_in_a_fork_is_of_the_mind_that_decided_when_it_was_made(past: Pat
     wealth = {at: int(traders.filter(pl.col("round") == at)["wealth_cents"].to_numpy().sum()) for at in (0, 5, 12)}
     by_mind = aggregates.profits(record).group_by("mind").agg(pl.col("profit").sum())
     profit: Mapping[str, float] = dict(by_mind.iter_rows())
-    assert profit["calm"] + profit["tiny"] == pytest.approx((wealth[5] - wealth[0]) / 100)
-    assert profit["zip"] == pytest.approx((wealth[12] - wealth[5]) / 100)
+    assert profit["calm"] + profit["tiny"] == pytest.approx((wealth[5] - wealth[0]) / 100 + used_pebbles(record, 1, 5))
+    assert profit["zip"] == pytest.approx((wealth[12] - wealth[5]) / 100 + used_pebbles(record, 6, 12))
     assert aggregates.profits(record, by_mind=False).height == 20
     decided = record.tables["decisions"]
     assert set(decided.filter(pl.col("round") <= 5)["mind"]) == {"calm", "tiny"}

@@ -61,6 +61,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_run_and_its_ends(folder: Path, tmp_path: Path) -> None:
     ran = answer("run", CONFIG, *SMALL, "--local", "--out", str(tmp_path / "run"), "--json")
+    both = ("--local", "--address", "127.0.0.1:1", "--out", str(tmp_path / "both"), "--json")
+    found = CliRunner().invoke(app, ["run", CONFIG, *SMALL, *both], catch_exceptions=False)
+    assert "--address 127.0.0.1:1 is not used" in found.stderr
     assert (ran["finished"], ran["folder"]) == (True, str(tmp_path / "run"))
     assert ran["summary"] == json.loads((tmp_path / "run" / "summary.json").read_text())
     assert answer("run", "--resume", str(folder), "--json")["untouched"]

@@ -16,6 +16,7 @@ from swarm.report.page import render
 from swarm.runtime.play import play
 from swarm.scenarios.protocol import ShockMark
 from swarm.simulation.record import RunRecord
+from tests.playing import used_pebbles
 
 EVIL = "</script><script>alert('&')</script>"
 SHOCK = {"kind": "mania", "round": 2, "rounds": 2, "good": "honey", "title": EVIL}
@@ -173,10 +174,29 @@ def test_the_gini_over_rounds_ends_at_the_summary(record: RunRecord) -> None:
     assert [over_rounds[0], over_rounds[-1]] == pytest.approx([wealth["gini_start"], wealth["gini_end"]], abs=1e-5)
 
 
-def test_profits_are_what_each_trader_has_more(record: RunRecord) -> None:
+def test_profits_are_what_each_trader_has_more_and_has_eaten(record: RunRecord) -> None:
     traders = record.tables["traders"]
     total = {r: int(traders.filter(round=r)["wealth_cents"].to_numpy().sum()) for r in (0, 6)}
-    assert aggregates.profits(record)["profit"].to_numpy().sum() == pytest.approx((total[6] - total[0]) / 100)
+    assert aggregates.profits(record)["profit"].to_numpy().sum() == pytest.approx(
+        (total[6] - total[0]) / 100 + used_pebbles(record, 1, 6)
+    )
+
+
+def test_it_tells_what_shocks_did_who_won_and_which_rumours_came_true(record: RunRecord, html: str) -> None:
+    words = words_of(html)
+    for title in ("What each shock did", "Who won, by mind", "Who won, by kind"):
+        assert title in words
+    prices = record.tables["prices"].filter(pl.col("good") == "honey")
+    before = prices.filter(round=1)["clearing_ticks"].item() * record.summary["tick_cents"] / 100
+    assert f'<td class="number">{before:,.1f}</td>' in words
+    for rumour in record.summary["messages"].get("moved", []):
+        change = rumour["after_ticks"] - rumour["before_ticks"]
+        assert ("fall" in rumour["text"] or "plenty" in rumour["text"]) is (change < 0)
+        assert rumour["text"] in words
+
+
+def test_its_command_runs_it_again_from_its_folder(html: str) -> None:
+    assert "swarm run config.yaml --local" in words_of(html)
 
 
 def test_a_good_keeps_its_colour_and_many_goods_stay_apart() -> None:

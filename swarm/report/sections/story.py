@@ -35,6 +35,7 @@ def _shock(record: RunRecord, shock: dict[str, object]) -> tuple[str, ...]:
     first, last = int(str(shock["first_round"])), min(int(str(shock["last_round"])), record.summary["rounds"])
     if first > last:
         return ()
+    # [rounds]: what was paid in pebbles and how many lots, of all regions together.
     lots, tick = pl.col("volume_lots"), record.summary["tick_cents"] / CENTS
     rounds = (
         record.tables["prices"]
@@ -50,6 +51,7 @@ def _shock(record: RunRecord, shock: dict[str, object]) -> tuple[str, ...]:
         traded, paid = float(found["volume_lots"].sum()), float(found["clearing_ticks"].sum())
         return (paid / traded if traded else None), (traded / found.height if found.height else None)
 
+    # A round of the shock in which nobody traded has no price, and is none of the farthest.
     before, lots_before = part(first - AROUND, first - 1)
     after, _ = part(last + 1, last + AROUND)
     _, lots_in = part(first, last)
