@@ -2,16 +2,21 @@
 
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from swarm import limits
+from swarm.commands import live as live_pages
+from swarm.commands.live import LiveFor, LivePage, Pace, Visitors
 from swarm.commands.options import (
     CONFIG_HELP,
     Address,
     KeyHosts,
+    LiveAt,
+    LiveHosts,
     Local,
     Out,
     Overrides,
@@ -25,6 +30,7 @@ from swarm.errors import ConfigError, OutputError, ReplayMismatch
 from swarm.terminal import err, out
 
 if TYPE_CHECKING:
+    from swarm.live.opened import Opened
     from swarm.runtime.ports import RunsOn
     from swarm.runtime.run import RunResult, Session
     from swarm.simulation.folder import RunFolder
@@ -49,6 +55,14 @@ def run(
     ] = None,
     trust: Trust = False,
     keys: KeyHosts = None,
+    live: Annotated[
+        bool, typer.Option("--live", help="Serve a page to watch the run on and to step in; its address is printed.")
+    ] = False,
+    live_at: LiveAt = None,
+    live_hosts: LiveHosts = None,
+    visitors: Visitors = None,
+    pace: Pace = 1.0,
+    live_for: LiveFor = None,
     quiet: Quiet = False,
 ) -> None:
     """Run a config to its end and write its folder: journal, tables, summary and report.
@@ -65,6 +79,7 @@ def run(
 
     # What may be refused comes before the run's folder, so that a refusal leaves nothing behind.
     hosts = trusting.key_hosts(tuple(keys or ()))
+    page = live_pages.asked_for(live, live_at, live_hosts, visitors, pace, live_for)
     if resume is not None:
         if config is not None or seed is not None or overrides or out_dir is not None:
             raise ConfigError("--resume", "a resumed run has its config, its seed and its folder already")
@@ -74,7 +89,7 @@ def run(
         found = config_file.load(folder.config)
         trusting.check_key_hosts(found, hosts)
         _say_trusted(trusting.must_be_trusted(folder.path, trusting.demands(found, hosts), trust))
-        _run(_where(context, folder, local, address, quiet), folder, quiet, Session.resume)
+        _run(_where(context, folder, local, address, quiet), folder, quiet, Session.resume, page)
         return
     if config is None:
         raise ConfigError("CONFIG", "expected a config, say wood or a YAML file, or a run's folder with --resume")
@@ -82,7 +97,7 @@ def run(
     # Who names a config on the command line trusts it, and so the folder that comes of it.
     trusting.take_as_own(resolved, hosts)
     folder = _new_folder(out_dir, Path("runs") / f"{resolved.name}-{resolved.seed}-{_now()}")
-    _run(_runs_on(bool(local), address), folder, quiet, lambda session: session.execute(resolved))
+    _run(_runs_on(bool(local), address), folder, quiet, lambda session: session.execute(resolved), page)
 
 
 @app.command()
@@ -172,22 +187,54 @@ def _where(
     return _runs_on(bool(local), address)
 
 
-def _run(runs_on: "RunsOn", folder: "RunFolder", quiet: bool, start: Callable[["Session"], "RunResult"]) -> None:
-    """Runs until the end or Ctrl-C, and says what it came to."""
+def _run(
+    runs_on: "RunsOn",
+    folder: "RunFolder",
+    quiet: bool,
+    start: Callable[["Session"], "RunResult"],
+    page: LivePage | None = None,
+) -> None:
+    """Runs until the end or Ctrl-C, and says what it came to; with a page, for as long as that is to stay."""
     from swarm.progress import Progress
-    from swarm.report import outcome
     from swarm.runtime.run import Session
-    from swarm.simulation.loop import Interrupted
 
     # The first Ctrl-C lets the round end, so the run is whole up to there.
     stop = StopFlag()
     progress = Progress(out, quiet)
+    with ExitStack() as stack:
+        stack.enter_context(stop)
+        shown = stack.enter_context(live_pages.opened(page, folder, stop)) if page else None
+        with progress.shown():
+            if shown is None:
+                session = Session(runs_on, folder, (progress,), progress, stop)
+            else:
+                watchers = (progress, *shown.watchers)
+                session = Session(runs_on, folder, watchers, progress, shown.stop, hands=shown.hands)
+            result = _played(session, start, shown)
+        _say_result(result)
+        if page and shown:
+            live_pages.stay(page, shown.url, stop)
+    if not result.finished:
+        raise typer.Exit(INTERRUPTED_STATUS)
+
+
+def _played(session: "Session", start: Callable[["Session"], "RunResult"], shown: "Opened | None") -> "RunResult":
+    """Returns what a run came to, and lets its page say how it ended."""
+    from swarm.simulation.loop import Interrupted
+
     try:
-        with stop, progress.shown():
-            result = start(Session(runs_on, folder, (progress,), progress, stop))
+        result = start(session)
     except Interrupted:
         err.say("stopped before the first round; nothing was recorded")
         raise typer.Exit(INTERRUPTED_STATUS) from None
+    if shown is not None:
+        shown.over("finished" if result.finished else "stopped")
+    return result
+
+
+def _say_result(result: "RunResult") -> None:
+    from swarm.report import outcome
+
     summary = result.record.summary
     if result.untouched:
         out.say(
@@ -203,8 +250,6 @@ def _run(runs_on: "RunsOn", folder: "RunFolder", quiet: bool, start: Callable[["
         out.say(line)
     out.say(f"journal_sha256 {summary['journal_sha256']}")
     out.say(f"report {result.folder.report}")
-    if not result.finished:
-        raise typer.Exit(INTERRUPTED_STATUS)
 
 
 @app.command()
