@@ -5,7 +5,7 @@ import json
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
@@ -37,7 +37,9 @@ class Tab:
     def __init__(self, port: int, target: dict[str, Any]) -> None:
         self.id = str(target["id"])
         self._port = port
-        self._socket: ClientConnection = connect(target["webSocketDebuggerUrl"], max_size=None, ping_interval=None)
+        self._open = ExitStack()
+        reached = connect(target["webSocketDebuggerUrl"], max_size=None, ping_interval=None)
+        self._socket: ClientConnection = self._open.enter_context(reached)
         self._number = 0
         self.complaints: list[str] = []
         for domain in ("Page", "Runtime", "Log"):
@@ -111,7 +113,7 @@ class Tab:
 
     def kill(self) -> None:
         """Ends the tab without a word to the page."""
-        self._socket.close()
+        self._open.close()
         urlopen(f"http://127.0.0.1:{self._port}/json/close/{self.id}", timeout=patience(20)).read()
 
 

@@ -6,7 +6,7 @@ const W = 300, H = 84, PAD = 4;
 
 // `lines` are [{values, colour, fill, width}], `bars` values below; `at` is the index that is looked at.
 export function chart(into, { rounds, lines, bars, at, low = Infinity, high = -Infinity, height = H }) {
-  const n = rounds.length, values = lines.flatMap((line) => line.values).filter((v) => v != null);
+  const n = rounds.length, values = lines.flatMap((line) => [...line.values, ...(line.to ?? [])]).filter((v) => v != null);
   if (n < 1 || !values.length) { into.replaceChildren(); return; }
   const min = Math.min(low, ...values), max = Math.max(high, ...values), span = max - min || 1;
   const x = (i) => PAD + (n > 1 ? (i / (n - 1)) * (W - 2 * PAD) : (W - 2 * PAD) / 2);

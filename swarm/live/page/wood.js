@@ -57,6 +57,7 @@ export class Wood {
     if (!this.about) return;
     const narrow = this.into.clientWidth < 700;
     if (narrow !== this.narrow) this.draw();
+    else if (this.state) this.speak(this.state.said ?? []);
   }
 
   draw() {
@@ -255,7 +256,7 @@ export class Wood {
       f.thing.setAttribute("transform", `translate(${(x - 12 * f.size).toFixed(1)} ${(y - 12 * f.size).toFixed(1)}) scale(${f.size.toFixed(2)})`);
       f.thing.style.opacity = t < 0 || t >= 1 ? 0 : 1;
       f.line.style.strokeDashoffset = (1 - ease).toFixed(3);
-      f.line.style.opacity = t < 0 ? 0 : t > 1 ? 0.65 - 0.42 * Math.min((t - 1) / 0.7, 1) : 0.65;
+      f.line.style.opacity = t < 0 ? 0 : t > 1 ? 0.65 - 0.23 * Math.min((t - 1) / 0.7, 1) : 0.65;
       if (t >= 1 && !f.landed) {
         f.landed = true;
         f.buyer.node.classList.remove("got");
