@@ -41,12 +41,19 @@ class Broadcast:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._changed: asyncio.Event | None = None
         self.tabs = 0
+        self._ended = False
         feed.notify = self._notify
 
     def _notify(self) -> None:
         """Says, from the run's thread, that there is something new."""
+        # Nobody has looked on yet, or the server is at its end.
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._wake)
+
+    def end(self) -> None:
+        """Lets all tabs go, so that the server can end."""
+        self._ended = True
+        self._notify()
 
     def _wake(self) -> None:
         if self._changed is not None:
@@ -61,7 +68,7 @@ class Broadcast:
             self._changed = asyncio.Event()
         changed = self._changed
         # Asked once more, for what came before there was an event.
-        if self._feed.number > than:
+        if self._ended or self._feed.number > than:
             return True
         try:
             await asyncio.wait_for(changed.wait(), ALIVE_EVERY_S)
@@ -75,7 +82,7 @@ class Broadcast:
         seen = -1
         try:
             yield b"retry: 1000\n\n"
-            while True:
+            while not self._ended:
                 if not await self._newer(seen):
                     yield b": alive\n\n"
                     continue
@@ -169,6 +176,7 @@ class Live:
                 return _refused(400, "the body is not JSON")
             if not isinstance(body, dict):
                 return _refused(400, "expected a JSON object")
+            # Said truthfully: a deed that came too late is not kept for a next run.
             if self.over:
                 return _refused(409, "the run is over; nothing can be done to it any more")
             try:
@@ -180,10 +188,11 @@ class Live:
 
     def do(self, who: str, body: dict[str, Any]) -> dict[str, Any]:
         """Lets a deed be done at the end of the round, by the hand of who asks."""
+        # What else stands there are the deed's own fields.
         name = body.pop("deed", "")
         self.hands[who].ask(read(name, body))
         self.feed.touch()
-        return {"waits": True, "by": who, "after_round": int(self.feed.rounds) + 1}
+        return {"waits": True, "by": who, "after_round": self.feed.ended + 1}
 
     def hold(self, who: str, body: dict[str, Any]) -> dict[str, Any]:
         """Holds the run, lets it go on, slows it down or ends it."""
@@ -224,6 +233,7 @@ def _forms() -> list[dict[str, Any]]:
     """Returns each deed as a form: its name, what it does, and its fields with their bounds and defaults."""
     forms = []
     for name, kind in DEEDS.items():
+        # Of a field's schema the page needs its type, bounds, choices and default.
         schema = kind.model_json_schema()
         required = set(schema.get("required", ()))
         fields = [

@@ -73,6 +73,7 @@ class Control:
                     break
                 # Whoever stops the process sets a flag and wakes nobody.
                 self._changed.wait(POLL_S if self.paused and not self._steps else min(max(left, 0.0), POLL_S))
+            # One of the rounds that it was to go on for.
             self._steps = max(self._steps - 1, 0)
             self._last_s = monotonic()
 

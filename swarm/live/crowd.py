@@ -52,6 +52,7 @@ class Crowd:
 
     def mean(self, column: Int64, there: Mask) -> list[int]:
         """Returns the mean of a column over the traders of each figure that are there; -1 where none is."""
+        # [figures]; who has gone counts for nothing.
         counts = np.bincount(self.figure_of[there], minlength=len(self.size))
         sums = np.bincount(self.figure_of[there], weights=column[there], minlength=len(self.size))
         means = np.where(counts > 0, np.rint(sums / np.maximum(counts, 1)), -1)
@@ -60,6 +61,7 @@ class Crowd:
     def flows(self, trades: Trades, goods: int) -> list[list[int]]:
         """Returns the lots that went from figure to figure by good, the most first: seller, buyer, good, lots."""
         figures = len(self.size)
+        # [trades]; within one figure it goes from some of its traders to others.
         pair = self.figure_of[trades.seller] * figures + self.figure_of[trades.buyer]
         # One number for each seller, buyer and good, which sorts faster than three.
         key, row = np.unique(pair * goods + trades.good, return_inverse=True)

@@ -81,6 +81,7 @@ class Feed:
 
     def round_settled(self, outcome: RoundOutcome) -> None:
         """Shows a round before parties act after it."""
+        # Made in the run's thread, once a round; what is sent is made of it in the server's.
         shown = {**state.market_state(outcome, self._crowd), "rounds": outcome.plan.last.rounds}
         self._thinking.count(outcome)
         answered = state.answers(outcome, self._asked)
@@ -92,6 +93,7 @@ class Feed:
 
     def round_done(self, outcome: RoundOutcome) -> None:
         """Adds what parties did after it, and that it is durable."""
+        # A loop that shows no settled rounds shows them here.
         if self._state.get("round") != outcome.round:
             self.round_settled(outcome)
         self._ended_s = [*self._ended_s[-PACE_ROUNDS:], self._clock()]
@@ -135,7 +137,12 @@ class Feed:
 
     @property
     def rounds(self) -> int:
-        """How many rounds have been shown to their end."""
+        """How many rounds are settled, one that is held before its end included."""
+        return int(self._state.get("round", 0))
+
+    @property
+    def ended(self) -> int:
+        """How many rounds have come to their end."""
         return len(self._states)
 
     def of_round(self, round_: int) -> bytes | None:
@@ -187,6 +194,7 @@ class Feed:
             del self._recent[old]
 
     def _add_to_series(self) -> None:
+        # In the order of the series' names.
         now = self._state
         row = (now["round"], now["price"], now["volume"], now["gini"], now["wealth"], now.get("mood"))
         for column, value in zip(self._series.values(), row, strict=True):

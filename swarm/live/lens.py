@@ -31,6 +31,7 @@ class Lens:
         if not 1 <= round_ <= self._feed.rounds:
             raise ConfigError("round", f"expected one from 1 to {self._feed.rounds}, got {round_}")
         with self._lock:
+            # At hand, or told again by the journals.
             if (outcome := self._feed.recent(round_)) is not None:
                 watcher = Why(trader, round_)
                 watcher.round_done(outcome)

@@ -42,6 +42,7 @@ class Address:
         """Returns an address as an option gives it, HOST:PORT; ConfigError where it is none."""
         if given is None:
             return cls(hosts=tuple(hosts))
+        # An IPv6 address has colons of its own, and brackets around them.
         host, _, port = given.rpartition(":")
         if not host or not port.isdecimal() or len(port) > 5 or int(port) > 65_535:
             raise ConfigError(AT, f"expected HOST:PORT, say {HOST}:{PORT}, got {given[:60]!r}")
@@ -94,6 +95,7 @@ def of_run(
     tokens = tokens or {hand.name: new_token() for hand in hands}
     live = Live(feed, Lens(feed, journals, compose), control, {hand.name: hand for hand in hands}, tokens)
 
+    # What changes beside the rounds: few rows, since a state has a bound.
     def told() -> dict[str, Any]:
         waiting = [[hand.name, _name(deed)] for hand in hands for deed in hand.waiting]
         owed = [[hand.name, loan.number, loan.left_cents, loan.due_round] for hand in hands for loan in hand.loans]
@@ -121,7 +123,10 @@ def _served(live: Live, address: Address) -> Iterator[str]:
     shown = f"[{address.host}]" if ":" in address.host else address.host
     app = Guarded(live.app(), (*LOOPBACK_HOSTS, shown, *address.hosts))
     with _bound(app, address) as bound:
-        yield bound.url
+        try:
+            yield bound.url
+        finally:
+            live.broadcast.end()
 
 
 @contextmanager

@@ -89,6 +89,7 @@ def answers(outcome: RoundOutcome, asked: list[tuple[str, int, int, str]]) -> li
     found: list[list[Any]] = []
     for who, market, seat, question in asked:
         own = (outcome.of or (outcome,))[market]
+        # At most one turn: whoever was not asked has none.
         rows = np.flatnonzero(own.gathered.turns.trader == seat).tolist()
         line = _short(own.gathered.decisions.gossip[rows[0]], MAX_SAID_CHARS) if rows else None
         found.append([who, seat, _short(question, MAX_SAID_CHARS), line])
@@ -125,6 +126,7 @@ def _tape(outcome: RoundOutcome) -> list[list[int]]:
 def _said(outcome: RoundOutcome, crowd: Crowd) -> list[list[Any]]:
     """Returns some of the lines that traders said: who said it, the line, and the figure that the trader is in."""
     said = outcome.said
+    # Offers are made of orders, and nobody has said them.
     spoken = np.flatnonzero(said.kind != OFFER).tolist()
     rows = [spoken[i] for i in evenly(len(spoken), MOST_SAID)]
     senders = [int(said.sender[row]) for row in rows]

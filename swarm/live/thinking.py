@@ -42,6 +42,7 @@ class Thinking:
         self._turns += len(gathered.turns)
         self._late += len(gathered.late)
         self._errors.update(str(error) for error in gathered.decisions.errors if error)
+        # Each market holds auctions of its own.
         for own in outcome.of or (outcome,):
             self._count_auctions(own)
         for one in outcome.judged:

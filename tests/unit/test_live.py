@@ -212,6 +212,8 @@ def test_a_run_is_held_stepped_slowed_and_stopped(tmp_path: Path) -> None:
     with watched(tmp_path) as (shown, ended):
         alice = of(shown)
         assert alice.until(lambda state: state.get("round") == 1)["paused"]
+        # A round that is held can be looked into before it has ended.
+        assert alice.ask("/api/trader/3?round=1")[1][0]["round"] == 1
         alice.ask("/api/control", {"do": "step"})
         alice.until(lambda state: state.get("round") == 2)
         time.sleep(0.3)
