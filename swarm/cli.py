@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from swarm import limits
-from swarm.commands import bench, experiments, live, runs, services, setups, traces
+from swarm.commands import bench, experiments, guests, live, runs, services, setups, traces
 from swarm.commands.stopping import INTERRUPTED_STATUS
 from swarm.errors import SwarmError, asked_by_options, printable
 from swarm.terminal import complain, err, log_to_terminal, out, unwritable
@@ -38,6 +38,7 @@ for commands in (
     traces.app,
     experiments.app,
     setups.app,
+    guests.app,
     services.app,
     setups.models_app,
     bench.app,

@@ -1,6 +1,5 @@
 """Commands over many runs: sweep, list, delete and compare them."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -111,7 +110,7 @@ def _tell(done: int, planned: int, what: str) -> None:
 def _say(swept: "Swept", as_json: bool) -> None:
     """Says what a sweep came to: its table, what failed, and where all of it lies."""
     if as_json:
-        out.say(json.dumps(swept.record, indent=2))
+        out.say_json(swept.record)
         return
     for line in lines_of(swept.means):
         out.say(line)
@@ -166,7 +165,7 @@ def list_runs(
         raise ConfigError("--state", f"expected one of {', '.join(listing.STATES)}, got {short(state)}")
     found = listing.found(root, tuple(words or ()), state)
     if as_json:
-        out.say(json.dumps([run.record() for run in found], indent=2))
+        out.say_json([run.record() for run in found])
     else:
         for run in found:
             known = f"  {run.rounds} rounds, {run.traders} traders, seed {run.seed}" if run.rounds is not None else ""
@@ -193,7 +192,7 @@ def compare_runs(
         raise ConfigError("DIR", "expected two runs or more", "name another folder")
     found = compare(directories)
     if as_json:
-        out.say(json.dumps(found.record(), indent=2))
+        out.say_json(found.record())
         return
     # A value of each run, in the order in which they were named.
     for heading, differing in (("config", found.config), ("outcome", found.outcome)):

@@ -13,7 +13,7 @@ from swarm import limits
 from swarm.commands.options import LiveAt, LiveHosts, RunDirectory
 from swarm.commands.stopping import StopFlag
 from swarm.errors import ConfigError
-from swarm.terminal import err, out
+from swarm.terminal import Terminal, err, out
 
 if TYPE_CHECKING:
     from swarm.live.opened import Address, Opened
@@ -85,8 +85,8 @@ def asked_for(
 
 
 @contextmanager
-def opened(page: LivePage, folder: "RunFolder", stop: Callable[[], bool]) -> Iterator["Opened"]:
-    """Serves the page of a run that is about to begin, and says its addresses."""
+def opened(page: LivePage, folder: "RunFolder", stop: Callable[[], bool], console: Terminal) -> Iterator["Opened"]:
+    """Serves the page of a run that is about to begin, and says its addresses on a console."""
     import os
 
     from swarm.live.opened import of_run
@@ -103,7 +103,7 @@ def opened(page: LivePage, folder: "RunFolder", stop: Callable[[], bool]) -> Ite
         # A token that was given is known to who gave it, and stays out of logs.
         addresses = shown.addresses() if tokens is None else [(shown.url, "")]
         for url, name in addresses:
-            out.say(f"live page {url}" + (f"  ({name} may step in)" if name else "  (to look on)"))
+            console.say(f"live page {url}" + (f"  ({name} may step in)" if name else "  (to look on)"))
         yield shown
 
 

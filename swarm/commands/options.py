@@ -29,8 +29,10 @@ Address = Annotated[
         "token gets that of RAY_AUTH_TOKEN_PATH.",
     ),
 ]
-JsonPath = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the results here, too.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print it as JSON.")]
+JsonPath = Annotated[
+    Path | None, typer.Option("--json", metavar="FILE", help="Write the results here, too; `-` prints them alone.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, and all else to standard error.")]
 
 Trust = Annotated[
     bool,
@@ -63,6 +65,9 @@ Local = Annotated[
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 
+Live = Annotated[
+    bool, typer.Option("--live", help="Serve a page to watch the run on and to step in; its addresses are printed.")
+]
 LiveAt = Annotated[
     str | None,
     typer.Option(

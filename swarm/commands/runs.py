@@ -14,7 +14,9 @@ from swarm.commands.live import LiveFor, LivePage, Pace, Visitors
 from swarm.commands.options import (
     CONFIG_HELP,
     Address,
+    AsJson,
     KeyHosts,
+    Live,
     LiveAt,
     LiveHosts,
     Local,
@@ -55,15 +57,14 @@ def run(
     ] = None,
     trust: Trust = False,
     keys: KeyHosts = None,
-    live: Annotated[
-        bool, typer.Option("--live", help="Serve a page to watch the run on and to step in; its address is printed.")
-    ] = False,
+    live: Live = False,
     live_at: LiveAt = None,
     live_hosts: LiveHosts = None,
     visitors: Visitors = None,
     pace: Pace = 1.0,
     live_for: LiveFor = None,
     quiet: Quiet = False,
+    as_json: AsJson = False,
 ) -> None:
     """Run a config to its end and write its folder: journal, tables, summary and report.
 
@@ -83,13 +84,9 @@ def run(
     if resume is not None:
         if config is not None or seed is not None or overrides or out_dir is not None:
             raise ConfigError("--resume", "a resumed run has its config, its seed and its folder already")
-        # A folder of somebody else's is looked at, and its demands are shown, before it is gone on with.
-        folder = _found(resume)
-        folder.check_config()
-        found = config_file.load(folder.config)
-        trusting.check_key_hosts(found, hosts)
-        _say_trusted(trusting.must_be_trusted(folder.path, trusting.demands(found, hosts), trust))
-        _run(_where(context, folder, local, address, quiet), folder, quiet, Session.resume, page)
+        folder = _trusted(resume, hosts, trust)
+        where = _where(context, folder, local, address, quiet, as_json)
+        _run(where, folder, quiet, as_json, Session.resume, page)
         return
     if config is None:
         raise ConfigError("CONFIG", "expected a config, say wood or a YAML file, or a run's folder with --resume")
@@ -97,7 +94,21 @@ def run(
     # Who names a config on the command line trusts it, and so the folder that comes of it.
     trusting.take_as_own(resolved, hosts)
     folder = _new_folder(out_dir, Path("runs") / f"{resolved.name}-{resolved.seed}-{_now()}")
-    _run(_runs_on(bool(local), address), folder, quiet, lambda session: session.execute(resolved), page)
+    _run(_runs_on(bool(local), address), folder, quiet, as_json, lambda session: session.execute(resolved), page)
+
+
+def _trusted(directory: Path, hosts: Any, trust: bool) -> "RunFolder":
+    """Returns the folder of a run that is to go on, once it is known what its config demands."""
+    from swarm import config_file
+    from swarm import trust as trusting
+
+    folder = _found(directory)
+    folder.check_config()
+    # A folder of somebody else's is looked at, and its demands are shown, before it is gone on with.
+    found = config_file.load(folder.config)
+    trusting.check_key_hosts(found, hosts)
+    _say_trusted(trusting.must_be_trusted(folder.path, trusting.demands(found, hosts), trust))
+    return folder
 
 
 @app.command()
@@ -116,6 +127,7 @@ def fork(
     trust: Trust = False,
     keys: KeyHosts = None,
     quiet: Quiet = False,
+    as_json: AsJson = False,
 ) -> None:
     """Go on from a round of a run under a changed config: another future of the same past.
 
@@ -140,9 +152,9 @@ def fork(
     _say_trusted(trusting.must_be_trusted(parent.path, kept, trust))
     trusting.remember(trusting.demands(changed))
     folder = _new_folder(out_dir, directory.with_name(f"{directory.resolve().name}-fork-{at_round}-{_now()}"))
-    runs_on = _where(context, parent, local, address, quiet)
+    runs_on = _where(context, parent, local, address, quiet, as_json)
     begin_fork(parent, at_round, changes, folder)
-    _run(runs_on, folder, quiet, Session.resume)
+    _run(runs_on, folder, quiet, as_json, Session.resume)
 
 
 def _check_memory(local: bool) -> None:
@@ -172,7 +184,7 @@ def _runs_on(local: bool, address: str | None) -> "RunsOn":
 
 
 def _where(
-    context: typer.Context, folder: "RunFolder", local: bool | None, address: str | None, quiet: bool
+    context: typer.Context, folder: "RunFolder", local: bool | None, address: str | None, quiet: bool, as_json: bool
 ) -> "RunsOn":
     """Where a run goes on: as the options say, else where it ran."""
     # RAY_ADDRESS says where the cluster of this machine is, and not that this run is to leave its process.
@@ -180,7 +192,7 @@ def _where(
     named = source is not None and source.name == "COMMANDLINE"
     if local is None and not named and folder.ran_locally():
         if not quiet:
-            out.say("in one process, where this run ran; --ray would go over Ray")
+            (err if as_json else out).say("in one process, where this run ran; --ray would go over Ray")
         local = True
     if not local:
         _check_memory(local=False)
@@ -191,6 +203,7 @@ def _run(
     runs_on: "RunsOn",
     folder: "RunFolder",
     quiet: bool,
+    as_json: bool,
     start: Callable[["Session"], "RunResult"],
     page: LivePage | None = None,
 ) -> None:
@@ -200,10 +213,12 @@ def _run(
 
     # The first Ctrl-C lets the round end, so the run is whole up to there.
     stop = StopFlag()
-    progress = Progress(out, quiet)
+    # What is printed on the way must not stand among what is read as JSON.
+    console = err if as_json else out
+    progress = Progress(console, quiet)
     with ExitStack() as stack:
         stack.enter_context(stop)
-        shown = stack.enter_context(live_pages.opened(page, folder, stop)) if page else None
+        shown = stack.enter_context(live_pages.opened(page, folder, stop, console)) if page else None
         with progress.shown():
             if shown is None:
                 session = Session(runs_on, folder, (progress,), progress, stop)
@@ -211,9 +226,10 @@ def _run(
                 watchers = (progress, *shown.watchers)
                 session = Session(runs_on, folder, watchers, progress, shown.stop, hands=shown.hands)
             result = _played(session, start, shown)
-        _say_result(result)
+        _say_result(result, as_json)
         if page and shown:
             live_pages.stay(page, shown.url, stop)
+    # A run that was stopped says so in its status as well, and has a summary all the same.
     if not result.finished:
         raise typer.Exit(INTERRUPTED_STATUS)
 
@@ -232,7 +248,20 @@ def _played(session: "Session", start: Callable[["Session"], "RunResult"], shown
     return result
 
 
-def _say_result(result: "RunResult") -> None:
+def _say_result(result: "RunResult", as_json: bool) -> None:
+    """Says what a run came to, line by line or as JSON."""
+    # Whoever reads JSON has all of it in one value, the summary included.
+    if as_json:
+        out.say_json(
+            {
+                "folder": result.folder.path,
+                "report": result.folder.report,
+                "finished": result.finished,
+                "untouched": result.untouched,
+                "summary": result.record.summary,
+            }
+        )
+        return
     from swarm.report import outcome
 
     summary = result.record.summary
@@ -258,6 +287,7 @@ def replay(
     rebuild: Annotated[
         bool, typer.Option("--rebuild", help="Also write tables, summary and report anew from the journal.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Rebuild a run from its journal alone and say whether the recorded history holds.
 
@@ -276,7 +306,7 @@ def replay(
     planned = result.plan.rounds
     # A killed run ends within a round, whose records count for nothing.
     if result.torn_bytes or result.unfinished_records:
-        out.say(
+        (err if as_json else out).say(
             f"the journal ends within round {result.rounds + 1}: {result.unfinished_records} records and "
             f"{result.torn_bytes} bytes behind the last complete round are no part of the history"
         )
@@ -296,14 +326,20 @@ def replay(
         with folder.rewritten():
             folder.write_record(record)
             folder.write_report(render(record))
-        out.say(f"report {folder.report}")
+        (err if as_json else out).say(f"report {folder.report}")
+    if as_json:
+        # Whoever reads this has the status for what does not hold.
+        found = {"folder": folder.path, "holds": True, "rounds": result.rounds, "rounds_planned": planned}
+        found["journal_sha256"] = result.replayed_sha256
+        out.say_json(found | {"unfinished_records": result.unfinished_records, "torn_bytes": result.torn_bytes})
+        return
     complete = "all" if result.rounds == planned else f"{result.rounds} of"
     out.say(f"the history holds: {complete} {planned} rounds replayed")
     out.say(f"journal_sha256 {result.replayed_sha256}")
 
 
 @app.command()
-def report(directory: RunDirectory) -> None:
+def report(directory: RunDirectory, as_json: AsJson = False) -> None:
     """Write a run's report again from its summary and tables."""
     _check_memory(local=True)
     from polars.exceptions import PolarsError
@@ -321,6 +357,9 @@ def report(directory: RunDirectory) -> None:
         ) from error
     with folder.rewritten():
         folder.write_report(page)
+    if as_json:
+        out.say_json({"folder": folder.path, "report": folder.report})
+        return
     out.say(f"report {folder.report}")
 
 

@@ -56,6 +56,7 @@ def render(
 
 def command(experiment: Experiment, folder: Path) -> list[str]:
     """Returns the command that goes on with an experiment, from the config that its folder has."""
+    # Values are told apart by ` | `, which no comma of theirs disturbs.
     words = ["swarm", "sweep", str(folder / "sweep.yaml"), "--seeds", told_seeds(experiment.seeds)]
     for key in experiment.variants[0].texts:
         values = dict.fromkeys(variant.texts[key] for variant in experiment.variants)
@@ -66,6 +67,7 @@ def command(experiment: Experiment, folder: Path) -> list[str]:
 def told_seeds(seeds: Sequence[int]) -> str:
     """Returns seeds as `--seeds` takes them, neighbours as a range."""
     ranges: list[list[int]] = []
+    # [first, last] of each range, in the order in which they were named.
     for seed in seeds:
         if ranges and seed == ranges[-1][1] + 1:
             ranges[-1][1] = seed
@@ -134,6 +136,7 @@ def _differences(means: pl.DataFrame, letters: Mapping[str, str]) -> tuple[Figur
 
 
 def _forest(labels: Sequence[str], variants: Sequence[str]) -> Spec:
+    # One unit for all measures: percent of the first variant's mean.
     row = charts.category(labels, "variant, measure")
     axis = alt.Axis(format=",~r", grid=True, tickCount=alt.ExprRef("width > 500 ? 9 : 4"))
     x = alt.X("difference_low:Q", title="difference (%)", axis=axis)
@@ -162,6 +165,7 @@ def _colours(variants: Sequence[str]) -> alt.Color:
 
 def _difference_table(means: pl.DataFrame, letters: Mapping[str, str]) -> Table:
     rows = []
+    # The first variant has nothing to be compared with, and its cells stay empty.
     for row in means.iter_rows(named=True):
         tested = row["difference"] is not None
         rows.append(
@@ -224,6 +228,7 @@ def _or(value: float | None, otherwise: float) -> float:
 
 
 def _strip(variants: Sequence[str], title: str) -> Spec:
+    # Each measure has an axis of its own, which need not begin at zero: what is looked at is how runs part.
     row = charts.category(variants, "variant")
     axis = alt.Axis(format=",.4~r", grid=True, tickCount=3)
     x = alt.X("low:Q", title=title, axis=axis, scale=alt.Scale(zero=False))
@@ -241,6 +246,7 @@ def _strip(variants: Sequence[str], title: str) -> Spec:
 
 
 def _runs(runs: pl.DataFrame, letters: Mapping[str, str]) -> Table:
+    # Half a digest tells runs apart and fits a line.
     rows = [
         (letters[row["variant"]], str(row["seed"]), count(row["rounds"]), row["folder"], row["journal_sha256"][:16])
         for row in runs.head(MOST_ROWS).iter_rows(named=True)
