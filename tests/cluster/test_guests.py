@@ -1,4 +1,4 @@
-"""Guests of a run over Ray come to the same history as in one process: their seats are in the driver, not in a shard."""
+"""Guests of a run over Ray come to the history of one process: their seats are in the driver, not in a shard."""
 
 import subprocess
 from pathlib import Path
