@@ -47,6 +47,7 @@ class Identity:
             "minds": dict(sorted(Counter(plan.minds).items())),
             "minds_of_nobody": list(plan.idle_minds),
             "engines": {model.name: model.engine for part, *_ in parts for model in part.models},
+            "terms": {m.name: told for part, *_ in parts for m in part.models if (told := engines.of(m).terms(m))},
             "asks": {mind: list(models) for mind, models in sorted(own_models(plan.shard).items())},
             "config_sha256": plan.config_sha256,
             "forks": [[fork.round, fork.parent_sha256, list(fork.changes)] for fork in self._plan.forks()],
