@@ -16,7 +16,7 @@ from swarm.errors import ReplayMismatch
 CONFIG = str(Path(__file__).parents[2] / "configs" / "wood-scripted.yaml")
 SMALL = ("--set", "rounds=2", "--set", "population=8")
 
-SERVERS = {"fake-model", "monitor"}
+SERVERS = {"fake-model", "live", "monitor"}
 """Commands that serve until they are ended and come to nothing."""
 
 GROUPS = {"", "bench", "dashboards"}
