@@ -122,6 +122,7 @@ class PrivateViews:
     there are desks to compare them. `assigned` says who is there and is asked in this round, and at which model; None:
     all are, at their own. `forced_round` is, where there are cascades, the last round in which one had to ask its large
     model for a trader, 0 for none. `columns` has by name what the scenario's own rules look at, [n] or [n, values].
+    `called` marks those whom something new concerns, so that they think again whatever stands; None: nobody.
     """
 
     trader: Int64
@@ -137,6 +138,7 @@ class PrivateViews:
     assigned: Assignment | None = None
     forced_round: Int64 | None = None
     columns: Mapping[str, Int64] = field(default_factory=dict)
+    called: npt.NDArray[np.bool_] | None = None
 
     @property
     def bartering(self) -> Barter:
@@ -148,6 +150,10 @@ class PrivateViews:
     def bartered(self, **columns: Int64) -> Self:
         """Returns the same views with these columns of the barter replaced."""
         return replace(self, barter=replace(self.bartering, **columns))
+
+    def calling(self, called: npt.NDArray[np.bool_]) -> Self:
+        """Returns the same views with a mark at those whom something new concerns."""
+        return replace(self, called=called)
 
     @property
     def makes(self) -> Int64:

@@ -282,17 +282,19 @@ def _bench(name: str, measure: Callable[[Any], list[Any]], json_path: Path | Non
     if json_path == Path("-"):
         out.say_json(record(name, results))
         return
-    # One row a figure: its median, what it should be, and whether it is.
-    table = Table(box=None, padding=(0, 2), header_style="dim")
-    for heading in ("figure", "median of 5", "aim", "unit", ""):
-        justify: Literal["left", "right"] = "right" if heading in ("median of 5", "aim") else "left"
-        table.add_column(heading, justify=justify, overflow="fold")
+    # One row a figure: its value, what it should be, whether it is, and between what bounds.
+    table = Table(box=None, padding=(0, 1), header_style="dim")
+    for heading in ("figure", "value", "aim", "unit", ""):
+        justify: Literal["left", "right"] = "right" if heading in ("value", "aim") else "left"
+        # A name is looked up as it stands, so it is not broken; long remarks are.
+        table.add_column(heading, justify=justify, overflow="fold", no_wrap=heading == "figure")
     for result in results:
         value = "-" if result.value is None else f"{result.value:,.6g}"
         aim = "" if result.aim is None else f"{'<=' if result.better == 'lower' else '>='} {result.aim:,.6g}"
-        # A figure without an aim has no verdict, and its note says what it means.
+        # A figure without an aim has no verdict.
         verdict = {None: "", True: "reached", False: "[yellow]short of the aim[/yellow]"}[result.reached]
-        table.add_row(result.name, value, aim, result.unit, verdict or escape(result.note))
+        remarks = filter(None, (verdict, escape(result.bound), escape(result.note)))
+        table.add_row(result.name, value, aim, result.unit, "; ".join(remarks))
     out.print(table)
     out.print("machine: " + ", ".join(f"{key} {value}" for key, value in machine().items()), style="dim")
     if json_path is not None:
