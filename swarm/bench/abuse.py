@@ -13,6 +13,7 @@ import numpy.typing as npt
 from swarm.bench.abuse_runs import FIRST_ROUND, ROUNDS, Watched, watched
 from swarm.bench.form import Result, paired
 from swarm.coordination.intervals import wilson
+from swarm.market.evidence import Float64
 from swarm.market.surveillance import ABUSES, Abuse, accused
 from swarm.preflight import Narrator
 from swarm.simulation.parties.magistrate import MagistrateConfig, Step, shipped
@@ -109,8 +110,9 @@ def _of_abuse(
 def _pr_auc(own: int, runs: Sequence[Watched], clean: Sequence[Watched]) -> float:
     """Returns the mean precision over all recalls, ranking abusers and the honest by one statistic's p-values."""
 
-    def least(run: Watched) -> "npt.NDArray[np.float64]":
-        return np.min([shipped().p_values(ABUSES[own], scores[own]) for scores in run.scores], axis=0)
+    def least(run: Watched) -> Float64:
+        found: Float64 = np.min([shipped().p_values(ABUSES[own], scores[own]) for scores in run.scores], axis=0)
+        return found
 
     guilty = [float(least(run)[run.planted].min()) for run in runs]
     honest = np.concatenate([least(run) for run in clean])

@@ -83,6 +83,7 @@ def config(
     minds: dict[str, int] = dict(HONEST)
     define: dict[str, Any] = {}
     if abuse is not None:
+        # An abuser is told no more than its kind needs to know.
         abuser: dict[str, Any] = {
             "mind": "abuser",
             "abuse": abuse,
@@ -96,6 +97,7 @@ def config(
             abuser["news_rounds"] = list(NEWS_ROUNDS)
         define[NAME] = {"mind": "rule", "rule": "truthful"} if honest_seats else abuser
         minds[NAME] = CREWS.get(abuse, 1)
+    # News that lifts a price comes in every run, or only runs with insiders would have any.
     shocks = [{"kind": "mania", "round": round_, "good": GOOD} for round_ in NEWS_ROUNDS]
     return resolve(
         {

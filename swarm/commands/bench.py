@@ -168,6 +168,14 @@ def bench_abuse(
         _bench("abuse", lambda narrator: abuse_bench.measure(injections, honest, seeds, narrator), json_path)
 
 
+@app.command(name="worms")
+def bench_worms(json_path: JsonPath = None) -> None:
+    """How far a line spreads that asks to be passed on, with and without defences; half a minute."""
+    from swarm.bench import worms as worms_bench
+
+    _bench("worms", worms_bench.measure, json_path)
+
+
 @app.command(name="collusion")
 def bench_collusion(json_path: JsonPath = None) -> None:
     """Whether pairs of sellers collude in a duopoly, by rules and by learning, and what remedies do; half a minute."""

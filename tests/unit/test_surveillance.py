@@ -1,7 +1,7 @@
 """Surveillance: what each statistic sees in traces made by hand, exact effects of orders, and who is accused."""
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -35,10 +35,6 @@ def quiet(round_: int) -> Traces:
         volume_lots=np.full(GOODS, 20),
         news=np.empty((0, 2), dtype=np.int64),
     )
-
-
-def at(**values: Any) -> dict[str, Any]:
-    return values
 
 
 def traced(abuse: Abuse, round_: int) -> Traces:
@@ -86,7 +82,7 @@ def test_each_statistic_sees_its_own_abuse_and_nobody_else(abuse: Abuse) -> None
     assert not any(still.scores(one).any() for one in ABUSES)
 
 
-def market(rows: list[tuple[int, ...]]) -> Traces:
+def market(rows: Sequence[tuple[int, ...]]) -> Traces:
     orders = Orders.of_rows([(*row, 0) for row in rows])
     taken = OrdersTaken(1, len(rows), NOBODY, NOBODY, ())
     nothing = Trades(*(NOBODY,) * 5)

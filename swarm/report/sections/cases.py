@@ -12,9 +12,9 @@ def cases(record: RunRecord) -> tuple[Table, ...]:
     return (
         Table(
             "Cases",
-            "A case is opened by a statistic on orders, trades and tips, and never by what anybody wrote. Each says how "
-            "many honest traders reached its score, in runs without abusers: so often its rule is wrong. An accusation "
-            "is no proof of intent.",
+            "A case is opened by a statistic on orders, trades and tips, never by what anybody wrote. Each says how "
+            "many honest traders reached its score, in runs without abusers: so often its rule is wrong. An "
+            "accusation is no proof of intent.",
             ("round", "by", "what"),
             tuple((count(round_), party, line) for round_, party, line in lines),
             words=(1, 2),
