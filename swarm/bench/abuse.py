@@ -85,6 +85,7 @@ def _of_abuse(
     looks: list[int] = []
     anything = 0
     for run in runs:
+        # [looks, abuses, planted]: found by its own statistic, or by any.
         marks = accusations(run)[:, :, run.planted]
         anything += bool(marks.any())
         named = np.flatnonzero(marks[:, own].any(axis=1))

@@ -63,6 +63,7 @@ def spread(seed: int, line: str, config: RouterConfig | None, obeys_permille: in
     saying, ever = {first}, {first}
     secondary: set[int] = set()
     wants = _holdings(seed)
+    # What is said in a round is heard at its end, and said again in the next one by who obeys.
     for round_ in range(1, ROUNDS + 1):
         messages = _said(seed, round_, saying, line)
         delivery = router.read(router.route(messages, np.full(len(GOODS), 20), wants), None)

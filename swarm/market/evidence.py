@@ -76,6 +76,7 @@ def traces(seen: Round, mechanisms: tuple[Mechanism, ...], config: MarketConfig)
     for good in np.unique(live.good).tolist():
         _good(good, live.take(live.good == good), seen, mechanisms[good], config, (idle, held, moved, pushed))
     np.maximum.at(bids, (live.trader, live.good), np.where(live.side == BUY, live.limit_ticks, 0))
+    # Nobody gives more than one tip a round.
     for sender, good, direction in seen.tips.tolist():
         tipped[sender, good] = direction
     volume = np.bincount(seen.trades.good, seen.trades.quantity_lots, shape[1]).astype(np.int64)
@@ -148,6 +149,7 @@ def _prices(orders: Orders, kind: Mechanism, reference: int, config: MarketConfi
             matched.orders.side,
             matched.orders.limit_ticks,
         )
+    # What found nobody decides where the reference price drifts.
     bids, asks = (left > 0) & (side == BUY), (left > 0) & (side == SELL)
     after = next_ticks(
         price or reference,
@@ -164,6 +166,7 @@ def _prices(orders: Orders, kind: Mechanism, reference: int, config: MarketConfi
 
 def _signatures(orders: Orders, traders: int) -> Int64:
     """Returns a number for each trader's bundle of orders, the same for the same bundle and 0 for none."""
+    # By trader, its orders without their sequence: in which order they were put in says nothing.
     found: dict[int, list[tuple[int, int, int, int]]] = {}
     columns = (orders.trader, orders.good, orders.side, orders.limit_ticks, orders.quantity_lots)
     for trader, *order in zip(*(column.tolist() for column in columns), strict=True):

@@ -24,6 +24,7 @@ class Restrictions:
 
     def change(self, trader: Int64, frozen_through_round: int, cap_lots: int) -> None:
         """Restricts these traders anew, where not UNCHANGED; 0 lifts."""
+        # A sentence changes one of the two, and what somebody was sentenced to before stays beside it.
         if frozen_through_round != UNCHANGED:
             self.frozen_through_round[trader] = frozen_through_round
         if cap_lots != UNCHANGED:
@@ -38,6 +39,7 @@ class Restrictions:
 
         `owned` and `bidding` are [traders, goods] lots, what it has and what it already bids for.
         """
+        # Sales are free, so that who owns too much already can come down.
         cap = self.cap_lots[orders.trader]
         after = owned[orders.trader, orders.good] + bidding[orders.trader, orders.good] + orders.quantity_lots
         over: npt.NDArray[np.bool_] = (cap > 0) & (orders.side == BUY) & (orders.kind != CANCEL) & (after > cap)

@@ -135,6 +135,7 @@ def wash(past: Sequence[Traces], closing_rounds: int) -> Float64:
 
 def corner(past: Sequence[Traces], closing_rounds: int) -> Float64:
     """Returns the share of all lots of a good that a trader has, as far as it bought them in the window."""
+    # What was made or given does not count, nor what was bought and eaten.
     have, first = past[-1].have, past[0].have
     gathered = np.minimum(have - first, _sum(past, "bought") - _sum(past, "sold"))
     share: Float64 = (np.maximum(gathered, 0.0) / np.maximum(have.sum(axis=0), 1.0)[None, :]).max(axis=1)
@@ -179,6 +180,7 @@ def floor(past: Sequence[Traces], closing_rounds: int) -> Float64:
     """Returns the share of rounds in which a trader's bid set the price, at the limit that it bid most often."""
     found = np.zeros(past[0].have.shape)
     limits = np.stack([np.where(t.held_price > 0, t.bid_ticks, 0) for t in past])  # [rounds, traders, goods]
+    # Few different limits set a price, so they are counted one by one.
     for ticks in np.unique(limits[limits > 0]).tolist():
         found = np.maximum(found, (limits == ticks).sum(axis=0))
     share: Float64 = found.max(axis=1) / _length(past) * _full(past)

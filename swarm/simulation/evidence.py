@@ -13,6 +13,7 @@ def of_round(outcome: RoundOutcome) -> Round | None:
     basis = outcome.basis
     if basis is None:
         return None
+    # What was said in this round is heard in the next; who told what is known at once.
     said = outcome.said
     tips = np.stack([said.sender, said.good, said.side], axis=1)[said.kind == TIP]
     return Round(

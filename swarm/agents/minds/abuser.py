@@ -167,6 +167,7 @@ class Abuser:
 
     def orders(self, seen: Observation, memory: Memory) -> tuple[Orders, Memory]:
         """Returns the orders of all traders of this mind."""
+        # Abusers are few, so they decide one by one; what exceeds the market's bounds is cut to them.
         rules, rows = self._plan.rules, []
         for row in range(len(seen.private)):
             seat = self._seat(seen, row)
@@ -190,6 +191,7 @@ class Abuser:
         trader, round_ = int(private.trader[row]), seen.public.round
         share = SHARES_PERMILLE[config.evasion]
         jitter = JITTERS_PERMILLE[config.evasion]
+        # Drawn by trader and round, so that it is the same on any shard.
         drawn = int(draw_between(self._plan.seed, "abuser", -jitter, jitter, round_, trader)[0])
 
         def vary(lots: int) -> int:

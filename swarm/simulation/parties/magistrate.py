@@ -123,6 +123,7 @@ class Magistrate:
         p_values = np.stack([self._calibration.p_values(abuse, court.surveillance.now(abuse)) for abuse in ABUSES])
         guilty = np.stack([accused(row, self.config.false_share) for row in p_values])
         guilty &= p_values <= self.config.accuse_rate
+        # [abuses, traders]: a trader has one case at a look, for what it stands out by most.
         for trader in np.flatnonzero(guilty.any(axis=0) & market.staying).tolist():
             past = [case for case in court.cases if case.trader == trader]
             # One case at a time: what a trader is accused of again has happened after the last one.
@@ -169,6 +170,7 @@ class Magistrate:
         for case in court.cases:
             if case.appealed or case.step in ("warn", "fine") or round_ - case.round < self.config.freeze_rounds:
                 continue
+            # By what it does now: what it did before is what it was sentenced for.
             case.appealed = True
             now = self._calibration.p_values(case.abuse, court.surveillance.now(case.abuse))
             if now[case.trader] > self.config.accuse_rate:
