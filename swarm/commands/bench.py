@@ -38,6 +38,14 @@ def bench_turns(json_path: JsonPath = None) -> None:
     _bench("turns", turns_bench.measure, json_path)
 
 
+@app.command(name="guests")
+def bench_guests(json_path: JsonPath = None) -> None:
+    """CPU of a round in which 500 agents from outside look and decide over HTTP, five runs; takes two minutes."""
+    from swarm.bench import guests as guests_bench
+
+    _bench("guests", guests_bench.measure, json_path)
+
+
 @app.command(name="economy")
 def bench_economy(
     config: Annotated[

@@ -45,6 +45,8 @@ def served(app: ASGIApp, host: str, port: int, key: str, most: int = MAX_CONNECT
         app,
         log_config=None,
         access_log=False,
+        # What strangers send that is no HTTP is no news for whoever runs this.
+        log_level="error",
         server_header=False,
         ws="none",
         limit_concurrency=most,
