@@ -263,6 +263,14 @@ def bench_metrics(json_path: JsonPath = None) -> None:
     _bench("metrics", metrics_bench.measure, json_path)
 
 
+@app.command(name="live")
+def bench_live(json_path: JsonPath = None) -> None:
+    """What a run of 1,000 traders costs more with its live page open in twenty tabs; takes a minute or two."""
+    from swarm.bench import live as live_bench
+
+    _bench("live", live_bench.measure, json_path)
+
+
 @app.command(name="tokens")
 def bench_tokens(json_path: JsonPath = None) -> None:
     """Tokens of prompts by the number of traders and by what they hear, and what pruning changes; takes ten minutes."""
