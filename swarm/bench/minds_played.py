@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from swarm.agents.forms.menu import Menus
+from swarm.agents.forms.menus import Menus
 from swarm.agents.observation import Int64
 from swarm.config_file import resolve
 from swarm.llm.protocol import ModelClient, ModelReply, ModelRequest

@@ -7,7 +7,7 @@ import numpy as np
 from swarm.agents.config import CascadeConfig, CouncilConfig
 from swarm.agents.escalation import turns_of
 from swarm.agents.minds import own_models
-from swarm.agents.votes import MOST_OPTIONS, CouncilTurn, count
+from swarm.agents.votes import count, turns_in
 from swarm.market.ledger import CASH
 from swarm.market.orders import Int64
 from swarm.monitoring.series import Series
@@ -60,13 +60,9 @@ class Several:
 
     def _vetoes(self, name: str, outcome: RoundOutcome) -> int:
         """How many decisions of a council were vetoed in a round."""
-        config, turns, found = self._councils[name], outcome.gathered.turns, 0
+        config, turns = self._councils[name], outcome.gathered.turns
         if not config.overseers:
             return 0
-        for row in np.flatnonzero(turns.mind == turns.minds.index(name)).tolist():
-            try:
-                turn = CouncilTurn.from_text(turns.text[row], len(config.seats))
-            except ValueError:
-                continue
-            found += count(turn, config.rule, MOST_OPTIONS, config.overseers, config.abstain_permille).vetoed
-        return found
+        rows = np.flatnonzero(turns.mind == turns.minds.index(name))
+        own = list(turns_in((turns.text[row] for row in rows.tolist()), len(config.seats)))
+        return sum(one.vetoed for one in count(own, config.rule, config.overseers, config.abstain_permille))

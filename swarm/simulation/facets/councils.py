@@ -1,20 +1,19 @@
 """Keeps what councils came to: who met, who was right, and whether their members failed alike."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import polars as pl
 
 from swarm.agents.config import CouncilConfig
-from swarm.agents.votes import MOST_OPTIONS, CouncilTurn, count
+from swarm.agents.votes import OPTIONS, count, turns_in
 from swarm.coordination.failing_alike import failing_alike
 from swarm.coordination.intervals import paired_over, rounded
-from swarm.coordination.vote import MISSING
 from swarm.market.orders import Int64
 from swarm.scenarios.protocol import MarketState
-from swarm.simulation.council_outcomes import OPTIONS, Judged
+from swarm.simulation.council_outcomes import Judged
 from swarm.simulation.facets.protocol import Tables
 from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.plan import RunPlan
@@ -58,9 +57,9 @@ class Councils:
         if not self._councils:
             return
         turns = outcome.gathered.turns
-        for text, name in zip(turns.text, turns.mind_names, strict=True):
-            if name in self._councils:
-                self._count(name, text)
+        for name in self._councils.keys() & set(turns.minds):
+            rows = np.flatnonzero(turns.mind == turns.minds.index(name))
+            self._count(name, [turns.text[row] for row in rows.tolist()])
         for one in outcome.judged:
             if not isinstance(one, Judged):
                 continue
@@ -89,24 +88,20 @@ class Councils:
             return {}
         return {"councils": {name: self._summed(name) for name in self._councils}}
 
-    def _count(self, name: str, text: str) -> None:
+    def _count(self, name: str, texts: Sequence[str]) -> None:
         config, counts = self._councils[name], self._counts[name]
-        try:
-            turn = CouncilTurn.from_text(text, len(config.seats))
-        except ValueError:
-            counts["failed"] += 1
-            return
-        found = count(turn, config.rule, MOST_OPTIONS, config.overseers, config.abstain_permille)
-        counts["turns"] += 1
-        counts["met"] += turn.met
-        counts["vetoed"] += found.vetoed
-        counts["abstained"] += found.abstained
-        counts["nobody_voted"] += found.action is None
-        counts["one_followed"] += turn.alone >= 0
-        counts["missing_votes"] += len(turn.faults)
-        cast = turn.actions(16)
-        cast = cast[cast != MISSING]
-        counts["unanimous"] += turn.met and len(cast) > 0 and bool((cast == cast[0]).all())
+        turns = list(turns_in(texts, len(config.seats)))
+        found = count(turns, config.rule, config.overseers, config.abstain_permille)
+        counts["failed"] += len(texts) - len(turns)
+        counts["turns"] += len(turns)
+        counts["met"] += sum(turn.met for turn in turns)
+        counts["vetoed"] += sum(one.vetoed for one in found)
+        counts["abstained"] += sum(one.abstained for one in found)
+        counts["nobody_voted"] += sum(one.action is None for one in found)
+        counts["one_followed"] += sum(turn.alone >= 0 for turn in turns)
+        counts["missing_votes"] += sum(len(turn.faults) for turn in turns)
+        named = ({vote[0] for one in turn.votes for vote in one if len(vote) == 2} for turn in turns)
+        counts["unanimous"] += sum(turn.met and len(actions) == 1 for turn, actions in zip(turns, named, strict=True))
 
     def _summed(self, name: str) -> dict[str, Any]:
         config, judged = self._councils[name], self._judged[name]
@@ -121,11 +116,11 @@ class Councils:
         # [turns, members], and [turns] for the council and for the best action of the menu.
         right = np.stack([one.right for one in judged])
         gain = np.stack([one.gain_ticks for one in judged])
+        sampled = np.stack([one.sampled_ticks for one in judged])
         best = np.array([one.best_ticks for one in judged])
         council = np.array([one.council_ticks for one in judged])
-        alike = failing_alike(
-            np.stack([one.action for one in judged]), right, OPTIONS, np.array([one.round for one in judged])
-        )
+        rounds = np.array([one.round for one in judged])
+        alike = failing_alike(np.stack([one.action for one in judged]), right, OPTIONS, rounds)
         # The best single member is chosen on the same turns, which favours it: what beats it is better for sure.
         accuracy = right.mean(axis=0)
         single = int(accuracy.argmax())
@@ -135,9 +130,7 @@ class Councils:
             "accuracy": rounded(float((council >= best).mean())),
             "regret_ticks": rounded(float((best - council).mean())),
             "best_single": names[single],
-            "against_best_single": paired_over(
-                np.array([one.round for one in judged]), (council >= best).astype(np.float64) - right[:, single]
-            ),
+            "against_best_single": paired_over(rounds, (council >= best).astype(np.float64) - right[:, single]),
             "of_member": {
                 member: {
                     "accuracy": rounded(float(accuracy[m])),
@@ -145,6 +138,14 @@ class Councils:
                 }
                 for m, member in enumerate(names)
             },
+            "best_single_sampled": {
+                "times": config.samples,
+                "accuracy": rounded(float((sampled[:, single] >= best).mean())),
+                "regret_ticks": rounded(float((best - sampled[:, single]).mean())),
+                "against": paired_over(rounds, (council >= best).astype(np.float64) - (sampled[:, single] >= best)),
+            }
+            if config.samples > 1
+            else None,
             "error_correlation": rounded(alike.correlation),
             "n_eff": rounded(alike.n_eff),
             "all_wrong": rounded(alike.all_wrong),
