@@ -76,10 +76,17 @@ async def ask(
     # Seats with the same prompt are one request, with a sample for each.
     alike: dict[tuple[str, ...], list[int]] = {}
     requests: dict[tuple[str, ...], ModelRequest] = {}
+    of_row: dict[int, tuple[str, ...]] = {}
     replies: list[ModelReply | None] = [None] * len(seats)
     digests = [0] * len(seats)
     pruned = np.zeros(len(seats), dtype=np.int64)
     for i, row in enumerate(seats.rows.tolist()):
+        # A seat that is there several times asks for as many samples, and its prompt is made once.
+        if (said := of_row.get(row)) is not None:
+            first = alike[said][0]
+            digests[i], pruned[i] = digests[first], pruned[first]
+            alike[said].append(i)
+            continue
         # A prompt that is too long even without gossip is never sent: its trader has no reply in this round.
         rendered = fitted(form, seen, row, prompt_tokens, size)
         if rendered is None:
@@ -88,7 +95,7 @@ async def ask(
         pruned[i] = rendered.pruned_messages
         # The rules are the same for all, and what may be answered follows from the text.
         behind = branches(seen, row)
-        said = (rendered.messages[-1].content, *behind)
+        of_row[row] = said = (rendered.messages[-1].content, *behind)
         # Another seat has asked the same: this one is another sample of the same request, drawn with its own seed.
         if said in requests:
             digests[i] = digests[alike[said][0]]

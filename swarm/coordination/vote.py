@@ -35,7 +35,8 @@ def scores(answers: Int64, weights: Float64, options: int) -> Float64:
 
 def ties(total: Float64) -> npt.NDArray[np.bool_]:
     """Returns [items, options] whether an option's score is the highest, within the rounding of a sum of weights."""
-    return np.isclose(total, total.max(axis=1, keepdims=True), rtol=1e-12, atol=1e-12)
+    level: npt.NDArray[np.bool_] = np.isclose(total, total.max(axis=1, keepdims=True), rtol=1e-12, atol=1e-12)
+    return level
 
 
 def winners(total: Float64, parting: Float64) -> Int64:

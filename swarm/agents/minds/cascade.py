@@ -69,31 +69,32 @@ class CascadeMind:
         loop = asyncio.get_running_loop()
         end = loop.time() + deadline_s
         samples = self.config.samples
-        asked = await asyncio.gather(
-            *(self._ask(small, self._small, sample, seats, models, deadline_s) for sample in range(samples))
-        )
+        asked = await self._ask(small, self._small, range(samples), seats, models, deadline_s)
         # [seats][samples] answers, and what is known of each turn before the large model is asked.
-        answers = [[self._answer(one, i) for one in asked] for i in range(len(seats))]
-        weighed = [self._weigh(own, asked, i, seats, may_escalate) for i, own in enumerate(answers)]
+        answers = [[self._answer(asked, i * samples + k) for k in range(samples)] for i in range(len(seats))]
+        price = self._price_milliticks(seats.seen.public.shadow_permille) if may_escalate else None
+        weighed = [
+            self._weigh(own, asked.replies[i * samples], seats, int(seats.rows[i]), price)
+            for i, own in enumerate(answers)
+        ]
         brought = np.array([i for i, (reason, _) in enumerate(weighed) if reason is not Reason.NONE], dtype=np.int64)
         larger = self.config.large
         second: Asked | None = None
         # The large model has what the small one has left of the deadline, and is asked for all these seats at once.
         if len(brought):
-            second = await self._ask(
-                larger, self._large, samples, seats.take(brought), models, max(end - loop.time(), 0.0)
-            )
+            left_s = max(end - loop.time(), 0.0)
+            second = await self._ask(larger, self._large, [samples], seats.take(brought), models, left_s)
         texts, calls = [], []
         index = {i: n for n, i in enumerate(brought.tolist())}
         for i, (reason, weights) in enumerate(weighed):
-            made = [call for one in asked for call in one.calls(small, i)]
+            made = [call for k in range(samples) for call in asked.calls(small, i * samples + k)]
             answer = None
             if second is not None and i in index:
                 answer = self._answer(second, index[i])
                 made += second.calls(larger, index[i])
             texts.append(CascadeTurn(reason, weights, tuple(answers[i]), answer).to_text())
             calls.append(made)
-        pruned = np.max([one.pruned_messages for one in asked], axis=0)
+        pruned = asked.pruned_messages[::samples]
         return Turns.asked_often(self.name, seats.trader, texts, ["stop"] * len(seats), calls, pruned)
 
     def read(self, turns: Turns, seats: Seats) -> Decisions:
@@ -165,24 +166,22 @@ class CascadeMind:
         return [_read(answer, self._small, seats, row) for answer in answers]
 
     def _weigh(
-        self, answers: Sequence[Answer], asked: Sequence[Asked], i: int, seats: Seats, may_escalate: bool
+        self, answers: Sequence[Answer], reply: ModelReply | None, seats: Seats, row: int, offered: int | None
     ) -> tuple[Reason, Weighed]:
-        """Returns why a seat's turn is brought to the large model, or that it is not, and what was weighed."""
-        row = int(seats.rows[i])
-        public = seats.seen.public
+        """Returns why a turn is brought to the large model at the price `offered`, or not, and what was weighed."""
+        public, price = seats.seen.public, NEVER if offered is None else offered
         menu = self._menus.menu(seats.seen, row)
-        price = self._price_milliticks(public.shadow_permille) if may_escalate else NEVER
         readings = self._readings(answers, seats, row)
         decided = _most(readings).outcome
         if isinstance(decided, DecisionError):
             # Who decides nothing passes, and is wrong by all that the best action brings.
             lost = Weighed(None, 1_000, max(action.expected for action in menu.actions), price)
             return Reason.FAILED if lost.pays else Reason.NONE, lost
-        margin = self._margin_permille(readings, asked[0].replies[i], seats, row)
+        margin = self._margin_permille(readings, reply, seats, row)
         known = public.calibrations.get(self.name, Calibration())
         stake = _stake_ticks(menu, decided, self._plan.rules.goods)
         weighed = Weighed(margin, known.wrong_permille(margin or 0), stake, price)
-        critical = self._critical(decided, seats, row) if may_escalate else None
+        critical = self._critical(decided, seats, row) if offered is not None else None
         if critical is not None:
             forced = seats.seen.private.forced_round
             last = 0 if forced is None else int(forced[row])
@@ -228,13 +227,16 @@ class CascadeMind:
         self,
         model: str,
         form: Form[Decision],
-        number: int,
+        numbers: Sequence[int],
         seats: Seats,
         models: Mapping[str, ModelClient],
         left_s: float,
     ) -> Asked:
-        seeds = seats.seeds(self._plan.seed, f"cascade {self.name} {number}")
-        return await ask_model(self._plan, model, form, seats, models[model], seeds, left_s, margin=True)
+        """Returns an answer of each of these numbers to each seat, those of one seat one after another."""
+        by_number = [seats.seeds(self._plan.seed, f"cascade {self.name} {number}") for number in numbers]
+        seeds = [seed for of_seat in zip(*by_number, strict=True) for seed in of_seat]
+        often = seats.take(np.repeat(np.arange(len(seats)), len(numbers)))
+        return await ask_model(self._plan, model, form, often, models[model], seeds, left_s, margin=True)
 
     def _answer(self, asked: Asked, i: int) -> Answer:
         """Returns one answer as the record has it."""
