@@ -253,20 +253,23 @@ def sweep(
     changes: Changes | None = None,
     out: Path | str | None = None,
     jobs: int | None = None,
+    address: str | None = None,
     measures: Sequence[str] = (),
     progress: Callable[[int, int, str], object] | None = None,
     stop: Callable[[], bool] | None = None,
 ) -> Swept:
     """Runs a config under each seed and combination of values, several runs side by side, and compares the variants.
 
-    Again, it goes on where it was stopped. Runs have processes of their own, so a script calls it below
-    `if __name__ == "__main__":`. `progress` is told how many runs are done, how many there are, and which ended.
+    Again, it goes on where it was stopped; `address` has each run on that Ray cluster. Runs have processes of their
+    own, so a script calls it below `if __name__ == "__main__":`. `progress` is told how many runs are done, how many
+    there are, and which ended.
     """
     arguments.must_be_callable(progress=progress, stop=stop)
     if jobs is not None and (type(jobs) is not int or jobs < 1):
         raise ConfigError("jobs", f"expected a number of processes, 1 or more, got {short(jobs)}")
     if isinstance(measures, str) or not isinstance(measures, Sequence):
         raise ConfigError("measures", f"expected a list of names, got {short(measures)}")
+    _must_be_address(address)
     folder = arguments.path(out, "out") if out is not None else None
     data = load(config, changes=changes).record()
     experiment = plan(data, variants.crossed(variants.of_values({} if vary is None else vary)), arguments.seeds(seeds))
@@ -275,7 +278,7 @@ def sweep(
     for loaded in experiment.configs():
         trust.take_as_own(loaded, hosts)
     told = progress or nobody
-    return do_sweep(experiment, folder, jobs=jobs, measures=measures, told=told, stop=stop or never)
+    return do_sweep(experiment, folder, jobs=jobs, address=address, measures=measures, told=told, stop=stop or never)
 
 
 def _must_be_trusted(folder: RunFolder, trusted: bool) -> None:
@@ -291,10 +294,14 @@ def _session(
     folder: RunFolder, local: bool, address: str | None, progress: OnRound | None, stop: Callable[[], bool] | None
 ) -> Session:
     arguments.must_be_callable(progress=progress, stop=stop)
-    if address is not None and not isinstance(address, str):
-        raise ConfigError("address", f"expected HOST:PORT, or auto, got {short(address)}")
+    _must_be_address(address)
     runs_on = RunsOn(local=local and address is None, address=address)
     return Session(runs_on, folder, (_Told(progress),) if progress else (), stop=stop or never)
+
+
+def _must_be_address(address: Any) -> None:
+    if address is not None and not isinstance(address, str):
+        raise ConfigError("address", f"expected HOST:PORT, or auto, got {short(address)}")
 
 
 def _result(ended: Any) -> Result:

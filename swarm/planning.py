@@ -9,10 +9,13 @@ import numpy as np
 
 from swarm import scenarios
 from swarm.agents.baselines import ARBITRAGE
+from swarm.agents.config import GuestConfig
 from swarm.agents.decision import Rules
+from swarm.agents.forms.orders import FORM as ORDERS_FORM
 from swarm.agents.forms.protocol import Form, FormTerms
 from swarm.agents.minds import definitions, models_of, models_with_tools, plugin
-from swarm.agents.plan import Definition, ShardPlan
+from swarm.agents.minds.own import OwnConfig
+from swarm.agents.plan import Definition, OwnRule, ShardPlan
 from swarm.config import RunConfig
 from swarm.config_file import resolve
 from swarm.coordination import staffing
@@ -23,7 +26,7 @@ from swarm.llm.protocol import TOOLS
 from swarm.market import margin
 from swarm.market.config import MarketConfig, Mechanism
 from swarm.plugins import VARIABLE
-from swarm.scenarios.protocol import Barters, Int64, Scenario, ScenarioPlugin, lacking
+from swarm.scenarios.protocol import Barters, BringsRules, Int64, Scenario, ScenarioPlugin, lacking
 from swarm.schema import StrictModel
 from swarm.simulation.compute import COMPUTE
 from swarm.simulation.history import REGION
@@ -34,7 +37,7 @@ from swarm.simulation.plan import RunPlan, WorldPlan, config_digest
 from swarm.simulation.population import DEPARTED
 from swarm.simulation.region import Guests, Region
 from swarm.simulation.regions import RegionsConfig, choose_travellers, populations, region_seed
-from swarm.simulation.shares import assign_minds
+from swarm.simulation.shares import assign_minds, seat_guests
 
 
 def compose(config: RunConfig, past: WorldPlan | None = None) -> WorldPlan:
@@ -47,7 +50,7 @@ def compose(config: RunConfig, past: WorldPlan | None = None) -> WorldPlan:
         return _several(config, config.regions, founding_seed)
     plugin, section = _scenario(config)
     scenario = _built(plugin, section, config.seed, config.most_traders, config)
-    (minds,) = assign_minds([(config.seed, _groups(scenario))], _weights(config))
+    minds = _minds(config, _groups(scenario))
     plan = _plan(config, config.seed, scenario, minds, config.history_record())
     return WorldPlan(plan, (plan,), founding_seed)
 
@@ -140,6 +143,19 @@ def _scenario(config: RunConfig) -> tuple[ScenarioPlugin, StrictModel]:
     return plugin, plugin.Config.model_validate_json(json.dumps(config.scenario))
 
 
+def _minds(config: RunConfig, kinds: Int64) -> tuple[str, ...]:
+    """Returns the mind of each trader of a single market: guests have their seats, and others share the rest."""
+    seats = {guest.name: guest.seats for guest in config.traders.guests}
+    if not seats:
+        return assign_minds([(config.seed, kinds)], _weights(config))[0]
+    # Guests sit among those who stay from the first round to the last.
+    seated = seat_guests(config.seed, kinds, seats, config.fewest_traders)
+    others = np.setdiff1d(np.arange(len(kinds)), list(seated))
+    shared = assign_minds([(config.seed, kinds[others])], _weights(config))[0] if len(others) else ()
+    minds = seated | dict(zip(others.tolist(), shared, strict=True))
+    return tuple(minds[trader] for trader in range(len(kinds)))
+
+
 def _weights(config: RunConfig) -> dict[str, int]:
     return {mind: weight for mind, weight in config.minds.items() if weight}
 
@@ -195,6 +211,7 @@ def _plan(config: RunConfig, seed: int, scenario: Scenario, minds: tuple[str, ..
             forms=_forms(scenario, {*form_of.values()}, [of[mind] for mind in minds], terms),
             form_of=form_of,
             cheaper=cheaper,
+            own_rules=_own_rules(scenario, minds, of),
             usd_per_turn={m.name: usd_per_turn(m, config.budget.tokens_per_turn) or 0.0 for m in config.models},
         ),
         config_record=record,
@@ -279,6 +296,10 @@ def _form_of(config: RunConfig, scenario: Scenario, of: Mapping[str, Definition]
             raise ConfigError(key, reason, f"engines that have it: {able}")
     for definition in of.values():
         _check_form(definition, found)
+        if isinstance(definition.section, GuestConfig) and ORDERS_FORM.name not in offered:
+            raise ConfigError(
+                definition.key, f"a guest answers with orders, and this scenario asks in {', '.join(offered)}"
+            )
     return found
 
 
@@ -312,6 +333,18 @@ def _check_barter(scenario: Scenario, minds: tuple[str, ...], of: Mapping[str, D
                 "decides for traders who barter, and those of this scenario do not",
                 "use minds that ask a model",
             )
+
+
+def _own_rules(scenario: Scenario, minds: tuple[str, ...], of: Mapping[str, Definition]) -> dict[str, OwnRule]:
+    """Returns the rules that the scenario brings along; ConfigError where a mind is one that it has not."""
+    own_rules = dict(scenario.own_rules()) if isinstance(scenario, BringsRules) else {}
+    for mind in dict.fromkeys(minds):
+        section = of[mind].section
+        if isinstance(section, OwnConfig) and section.rule not in own_rules:
+            known = ", ".join(own_rules) or "none, so use a mind of the kind `rule` or a model"
+            reason = f"this scenario has no rule {section.rule!r}{suggest(section.rule, list(own_rules))}"
+            raise ConfigError(f"{of[mind].key}.rule", reason, f"known: {known}")
+    return own_rules
 
 
 def _check_margin(config: RunConfig, scenario: Scenario) -> None:

@@ -4,10 +4,14 @@ It knows nothing of runs. A stream that cannot be written to becomes an error in
 """
 
 import errno
+import json
 import logging
+import math
 import os
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
+from decimal import Decimal
 from typing import Any, TextIO
 
 from rich.console import Console
@@ -95,6 +99,26 @@ class Terminal(Console):
     def say(self, text: str) -> None:
         """Prints text as it is, without markup."""
         self.print(escape(text))
+
+    def say_json(self, value: Any) -> None:
+        """Prints a result as JSON, whose own escapes keep a terminal from acting on it."""
+        self.say(json.dumps(_plain(value), indent=2))
+
+
+def _plain(value: Any) -> Any:
+    """Returns a value as JSON can have it: infinities and NaN as null, and what else it lacks as text."""
+    match value:
+        case Mapping():
+            return {str(key): _plain(one) for key, one in value.items()}
+        case list() | tuple():
+            return [_plain(one) for one in value]
+        case None | bool() | int() | str():
+            return value
+        case float() | Decimal():
+            # A number with a point in SQL is a decimal.
+            return float(value) if math.isfinite(value) else None
+        case _:
+            return str(value)
 
 
 out = Terminal("stdout")

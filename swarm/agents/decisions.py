@@ -94,7 +94,8 @@ def decisions_of(
         kept = line[:max_gossip_chars]
         gossip.append(kept if kept.isprintable() else "".join(c for c in kept if c.isprintable()))
         if not isinstance(outcome, Decision):
-            stands.append(NO_STAND)
+            # What is no bundle of orders cannot say how long it stands; what it means meanwhile is its scenario's.
+            stands.append(stand)
             chosen.append(outcome)
             continue
         chosen.append(None)

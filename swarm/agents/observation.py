@@ -121,7 +121,8 @@ class PrivateViews:
     only markets of goods know. `before_cash_cents` and `before_have` are cash and lots as they were a round ago, where
     there are desks to compare them. `assigned` says who is there and is asked in this round, and at which model; None:
     all are, at their own. `forced_round` is, where there are cascades, the last round in which one had to ask its large
-    model for a trader, 0 for none.
+    model for a trader, 0 for none. `columns` has by name what the scenario's own rules look at, [n] or [n, values].
+    `called` marks those whom something new concerns, so that they think again whatever stands; None: nobody.
     """
 
     trader: Int64
@@ -136,6 +137,8 @@ class PrivateViews:
     before_have: Int64 | None = None
     assigned: Assignment | None = None
     forced_round: Int64 | None = None
+    columns: Mapping[str, Int64] = field(default_factory=dict)
+    called: npt.NDArray[np.bool_] | None = None
 
     @property
     def bartering(self) -> Barter:
@@ -147,6 +150,10 @@ class PrivateViews:
     def bartered(self, **columns: Int64) -> Self:
         """Returns the same views with these columns of the barter replaced."""
         return replace(self, barter=replace(self.bartering, **columns))
+
+    def calling(self, called: npt.NDArray[np.bool_]) -> Self:
+        """Returns the same views with a mark at those whom something new concerns."""
+        return replace(self, called=called)
 
     @property
     def makes(self) -> Int64:
@@ -167,6 +174,8 @@ class PrivateViews:
                     picked[f.name] = column[rows] if isinstance(rows, slice) else tuple(column[i] for i in rows)
                 elif isinstance(column, Assignment | Barter):
                     picked[f.name] = column.take(rows)
+                elif isinstance(column, Mapping):
+                    picked[f.name] = {name: values[rows] for name, values in column.items()}
                 else:
                     picked[f.name] = column[rows]
         return replace(self, **picked)

@@ -2,14 +2,27 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from swarm.agents.config import BudgetConfig, TradersConfig
 from swarm.agents.decision import Rules
 from swarm.agents.forms.protocol import Form
+from swarm.agents.observation import Observation
+from swarm.market.orders import Orders
 from swarm.schema import StrictModel
 
 Section = TypeVar("Section", bound=StrictModel)
+
+
+class OwnRule(Protocol):
+    """A rule that a scenario brings along for seats where no model decides; pure, and pickled to shards.
+
+    It looks at `seen.private.columns`, which the same scenario fills, and what its orders mean the scenario says.
+    """
+
+    def __call__(self, seed: int, seen: Observation) -> Orders:
+        """Returns the orders of the traders that `seen.private` has."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +40,7 @@ class ShardPlan:
 
     By model, `completion_tokens` is the most tokens of one reply, `form_of` the name of the form that it answers in, of
     those in `forms`, and `cheaper`, where there is a cheaper one of its form, the cheapest. `usd_per_turn` is the most
-    that a turn costs, where that is known.
+    that a turn costs, where that is known. `own_rules` are those that the scenario brings along, by name.
     """
 
     seed: int
@@ -44,6 +57,7 @@ class ShardPlan:
     form_of: Mapping[str, str]
     cheaper: Mapping[str, str] = field(default_factory=dict)
     usd_per_turn: Mapping[str, float] = field(default_factory=dict)
+    own_rules: Mapping[str, OwnRule] = field(default_factory=dict)
 
     def form(self, model: str) -> Form[Any]:
         """Returns the form that a model answers in."""

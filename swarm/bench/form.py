@@ -71,11 +71,14 @@ def machine() -> dict[str, Any]:
     }
 
 
+def record(bench: str, results: list[Result]) -> dict[str, Any]:
+    """Returns the results of one benchmark in the form of all, from which the tables of the docs are made."""
+    return {"bench": bench, "machine": machine(), "results": [asdict(r) for r in results]}
+
+
 def write_json(path: Path, bench: str, results: list[Result]) -> None:
     """Writes the results of one benchmark; OutputError where that fails."""
-    # All benchmarks write this one form, from which the tables of the docs are made.
-    form = {"bench": bench, "machine": machine(), "results": [asdict(r) for r in results]}
     try:
-        path.write_text(json.dumps(form, indent=2) + "\n", encoding="utf-8")
+        path.write_text(json.dumps(record(bench, results), indent=2) + "\n", encoding="utf-8")
     except OSError as error:
         raise OutputError(f"--json {path}: this file cannot be written ({error.strerror})") from error

@@ -145,6 +145,14 @@ def bench_student(
     _bench("student", partial(student_bench.measure, model=model, seeds=seeds), json_path)
 
 
+@app.command(name="collusion")
+def bench_collusion(json_path: JsonPath = None) -> None:
+    """Whether pairs of sellers collude in a duopoly, by rules and by learning, and what remedies do; half a minute."""
+    from swarm.bench import collusion as collusion_bench
+
+    _bench("collusion", collusion_bench.measure, json_path)
+
+
 @app.command(name="council")
 def bench_council(json_path: JsonPath = None) -> None:
     """Councils beside their best member, one member that is sampled, and a rule; takes ten minutes."""
@@ -241,24 +249,29 @@ def bench_recovery(json_path: JsonPath = None) -> None:
 
 
 def _bench(name: str, measure: Callable[[Any], list[Any]], json_path: Path | None) -> None:
-    from swarm.bench.form import machine, write_json
+    from swarm.bench.form import machine, record, write_json
     from swarm.progress import Progress
 
     # Progress goes to standard error, so that the table alone is piped on.
     progress = Progress(err)
     with progress.shown():
         results = measure(progress)
-    # One row a figure: its median, what it should be, and whether it is.
-    table = Table(box=None, padding=(0, 2), header_style="dim")
-    for heading in ("figure", "median of 5", "aim", "unit", ""):
-        justify: Literal["left", "right"] = "right" if heading in ("median of 5", "aim") else "left"
-        table.add_column(heading, justify=justify, overflow="fold")
+    if json_path == Path("-"):
+        out.say_json(record(name, results))
+        return
+    # One row a figure: its value, what it should be, whether it is, and between what bounds.
+    table = Table(box=None, padding=(0, 1), header_style="dim")
+    for heading in ("figure", "value", "aim", "unit", ""):
+        justify: Literal["left", "right"] = "right" if heading in ("value", "aim") else "left"
+        # A name is looked up as it stands, so it is not broken; long remarks are.
+        table.add_column(heading, justify=justify, overflow="fold", no_wrap=heading == "figure")
     for result in results:
         value = "-" if result.value is None else f"{result.value:,.6g}"
         aim = "" if result.aim is None else f"{'<=' if result.better == 'lower' else '>='} {result.aim:,.6g}"
-        # A figure without an aim has no verdict, and its note says what it means.
+        # A figure without an aim has no verdict.
         verdict = {None: "", True: "reached", False: "[yellow]short of the aim[/yellow]"}[result.reached]
-        table.add_row(result.name, value, aim, result.unit, verdict or escape(result.note))
+        remarks = filter(None, (verdict, escape(result.bound), escape(result.note)))
+        table.add_row(result.name, value, aim, result.unit, "; ".join(remarks))
     out.print(table)
     out.print("machine: " + ", ".join(f"{key} {value}" for key, value in machine().items()), style="dim")
     if json_path is not None:

@@ -1,6 +1,5 @@
 """Commands over many runs: sweep, list, delete and compare them."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,28 +19,47 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
+Varied = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--vary",
+        metavar="A.B=V,W",
+        help="Values of one key, parted by commas or by ` | `; several of these are crossed, and the first variant is "
+        "what the others are compared with.",
+    ),
+]
+Jobs = Annotated[
+    int | None,
+    typer.Option(
+        "--jobs",
+        min=1,
+        max=256,
+        metavar="N",
+        help="Runs side by side. Default: the cores; on a cluster one, which has the cluster to itself.",
+    ),
+]
+SweepAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        metavar="HOST:PORT",
+        help="Do the runs on this Ray cluster (or `auto`: the one on this machine), one after another.",
+    ),
+]
+
 
 @app.command()
 def sweep(
     config: ConfigPath,
     seeds: Annotated[str, typer.Option("--seeds", metavar="A..B", help="Seeds, say 0..19 or 1,2,7..9.")] = "0..9",
-    varied: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--vary",
-            metavar="A.B=V,W",
-            help="Values of one key, parted by commas or by ` | `; several of these are crossed, and the first variant "
-            "is what the others are compared with.",
-        ),
-    ] = None,
+    varied: Varied = None,
     overrides: Overrides = None,
     out_dir: Annotated[
         Path | None,
         typer.Option("--out", metavar="DIR", help="The sweep's folder. Default: runs/sweep-<name>-<what varies>."),
     ] = None,
-    jobs: Annotated[
-        int | None, typer.Option("--jobs", min=1, max=256, metavar="N", help="Runs side by side. Default: the cores.")
-    ] = None,
+    jobs: Jobs = None,
+    address: SweepAddress = None,
     measures: Annotated[
         list[str] | None,
         typer.Option("--measure", metavar="NAME", help="Compare this alone; may stand several times. Default: all."),
@@ -52,8 +70,9 @@ def sweep(
 ) -> None:
     """Run a config under many seeds and variants, and compare these: means, paired differences, 95% intervals.
 
-    Each run is one process's, without Ray. The same command again goes on where it was stopped or killed; more seeds
-    add runs. Runs have no page of their own until `swarm report` makes it.
+    Each run is one process's, without Ray, or with --address on that cluster. The same command again goes on where it
+    was stopped or killed; more seeds add runs. Runs have no page of their own until `swarm report` makes it; the
+    sweep's own page has charts of all of them.
     """
     limits.must_suffice(limits.local_gb(), "a run in one process")
     from swarm import config_file, trust
@@ -71,7 +90,13 @@ def sweep(
     # The first Ctrl-C lets the rounds end that are going on.
     with StopFlag() as stop:
         swept = do_sweep(
-            experiment, out_dir, jobs=jobs, measures=tuple(measures or ()), told=nobody if quiet else _tell, stop=stop
+            experiment,
+            out_dir,
+            jobs=jobs,
+            address=address,
+            measures=tuple(measures or ()),
+            told=nobody if quiet else _tell,
+            stop=stop,
         )
     _say(swept, as_json)
     if swept.failed or not swept.finished:
@@ -85,7 +110,7 @@ def _tell(done: int, planned: int, what: str) -> None:
 def _say(swept: "Swept", as_json: bool) -> None:
     """Says what a sweep came to: its table, what failed, and where all of it lies."""
     if as_json:
-        out.say(json.dumps(swept.record, indent=2))
+        out.say_json(swept.record)
         return
     for line in lines_of(swept.means):
         out.say(line)
@@ -95,10 +120,13 @@ def _say(swept: "Swept", as_json: bool) -> None:
     if not swept.finished:
         err.say(f"{done}; the same command goes on")
     out.say(f"{done}, in {swept.folder}: runs.parquet, means.parquet, sweep.json")
+    out.say(f"report {swept.report}")
 
 
 def lines_of(means: "pl.DataFrame") -> list[str]:
     """Returns the table of means as the terminal shows it: each measure, and below it a line for each variant."""
+    from swarm.experiments.means import between, figure
+
     widest = max(map(len, means["variant"].to_list()), default=0)
     lines: list[str] = []
     for (measure,), rows in means.group_by("measure", maintain_order=True):
@@ -113,16 +141,6 @@ def lines_of(means: "pl.DataFrame") -> list[str]:
                 line += f", p {row['p']:.4f}" + ("" if row["differs"] else ", which is none")
             lines.append(line)
     return lines
-
-
-def figure(value: float | None, sign: str = "") -> str:
-    """Returns a number with four figures; nothing for None."""
-    return "" if value is None else f"{value:{sign},.4g}" if abs(value) < 10_000 else f"{value:{sign},.0f}"
-
-
-def between(low: float | None, high: float | None, sign: str = "") -> str:
-    """Returns an interval in brackets; nothing where there is none."""
-    return "" if low is None or high is None else f" ({figure(low, sign)} to {figure(high, sign)})"
 
 
 @app.command(name="runs")
@@ -147,7 +165,7 @@ def list_runs(
         raise ConfigError("--state", f"expected one of {', '.join(listing.STATES)}, got {short(state)}")
     found = listing.found(root, tuple(words or ()), state)
     if as_json:
-        out.say(json.dumps([run.record() for run in found], indent=2))
+        out.say_json([run.record() for run in found])
     else:
         for run in found:
             known = f"  {run.rounds} rounds, {run.traders} traders, seed {run.seed}" if run.rounds is not None else ""
@@ -174,7 +192,7 @@ def compare_runs(
         raise ConfigError("DIR", "expected two runs or more", "name another folder")
     found = compare(directories)
     if as_json:
-        out.say(json.dumps(found.record(), indent=2))
+        out.say_json(found.record())
         return
     # A value of each run, in the order in which they were named.
     for heading, differing in (("config", found.config), ("outcome", found.outcome)):

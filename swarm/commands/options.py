@@ -29,8 +29,10 @@ Address = Annotated[
         "token gets that of RAY_AUTH_TOKEN_PATH.",
     ),
 ]
-JsonPath = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the results here, too.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print it as JSON.")]
+JsonPath = Annotated[
+    Path | None, typer.Option("--json", metavar="FILE", help="Write the results here, too; `-` prints them alone.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, and all else to standard error.")]
 
 Trust = Annotated[
     bool,

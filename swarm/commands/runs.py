@@ -11,6 +11,7 @@ from swarm import limits
 from swarm.commands.options import (
     CONFIG_HELP,
     Address,
+    AsJson,
     KeyHosts,
     Local,
     Out,
@@ -50,6 +51,7 @@ def run(
     trust: Trust = False,
     keys: KeyHosts = None,
     quiet: Quiet = False,
+    as_json: AsJson = False,
 ) -> None:
     """Run a config to its end and write its folder: journal, tables, summary and report.
 
@@ -74,7 +76,7 @@ def run(
         found = config_file.load(folder.config)
         trusting.check_key_hosts(found, hosts)
         _say_trusted(trusting.must_be_trusted(folder.path, trusting.demands(found, hosts), trust))
-        _run(_where(context, folder, local, address, quiet), folder, quiet, Session.resume)
+        _run(_where(context, folder, local, address, quiet, as_json), folder, quiet, as_json, Session.resume)
         return
     if config is None:
         raise ConfigError("CONFIG", "expected a config, say wood or a YAML file, or a run's folder with --resume")
@@ -82,7 +84,7 @@ def run(
     # Who names a config on the command line trusts it, and so the folder that comes of it.
     trusting.take_as_own(resolved, hosts)
     folder = _new_folder(out_dir, Path("runs") / f"{resolved.name}-{resolved.seed}-{_now()}")
-    _run(_runs_on(bool(local), address), folder, quiet, lambda session: session.execute(resolved))
+    _run(_runs_on(bool(local), address), folder, quiet, as_json, lambda session: session.execute(resolved))
 
 
 @app.command()
@@ -101,6 +103,7 @@ def fork(
     trust: Trust = False,
     keys: KeyHosts = None,
     quiet: Quiet = False,
+    as_json: AsJson = False,
 ) -> None:
     """Go on from a round of a run under a changed config: another future of the same past.
 
@@ -125,9 +128,9 @@ def fork(
     _say_trusted(trusting.must_be_trusted(parent.path, kept, trust))
     trusting.remember(trusting.demands(changed))
     folder = _new_folder(out_dir, directory.with_name(f"{directory.resolve().name}-fork-{at_round}-{_now()}"))
-    runs_on = _where(context, parent, local, address, quiet)
+    runs_on = _where(context, parent, local, address, quiet, as_json)
     begin_fork(parent, at_round, changes, folder)
-    _run(runs_on, folder, quiet, Session.resume)
+    _run(runs_on, folder, quiet, as_json, Session.resume)
 
 
 def _check_memory(local: bool) -> None:
@@ -157,7 +160,7 @@ def _runs_on(local: bool, address: str | None) -> "RunsOn":
 
 
 def _where(
-    context: typer.Context, folder: "RunFolder", local: bool | None, address: str | None, quiet: bool
+    context: typer.Context, folder: "RunFolder", local: bool | None, address: str | None, quiet: bool, as_json: bool
 ) -> "RunsOn":
     """Where a run goes on: as the options say, else where it ran."""
     # RAY_ADDRESS says where the cluster of this machine is, and not that this run is to leave its process.
@@ -165,29 +168,51 @@ def _where(
     named = source is not None and source.name == "COMMANDLINE"
     if local is None and not named and folder.ran_locally():
         if not quiet:
-            out.say("in one process, where this run ran; --ray would go over Ray")
+            (err if as_json else out).say("in one process, where this run ran; --ray would go over Ray")
         local = True
     if not local:
         _check_memory(local=False)
     return _runs_on(bool(local), address)
 
 
-def _run(runs_on: "RunsOn", folder: "RunFolder", quiet: bool, start: Callable[["Session"], "RunResult"]) -> None:
+def _run(
+    runs_on: "RunsOn", folder: "RunFolder", quiet: bool, as_json: bool, start: Callable[["Session"], "RunResult"]
+) -> None:
     """Runs until the end or Ctrl-C, and says what it came to."""
     from swarm.progress import Progress
-    from swarm.report import outcome
     from swarm.runtime.run import Session
     from swarm.simulation.loop import Interrupted
 
     # The first Ctrl-C lets the round end, so the run is whole up to there.
     stop = StopFlag()
-    progress = Progress(out, quiet)
+    progress = Progress(err if as_json else out, quiet)
     try:
         with stop, progress.shown():
             result = start(Session(runs_on, folder, (progress,), progress, stop))
     except Interrupted:
         err.say("stopped before the first round; nothing was recorded")
         raise typer.Exit(INTERRUPTED_STATUS) from None
+    # A run that was stopped says so in its status as well, and has a summary all the same.
+    if as_json:
+        out.say_json(
+            {
+                "folder": result.folder.path,
+                "report": result.folder.report,
+                "finished": result.finished,
+                "untouched": result.untouched,
+                "summary": result.record.summary,
+            }
+        )
+    else:
+        _say(result)
+    if not result.finished:
+        raise typer.Exit(INTERRUPTED_STATUS)
+
+
+def _say(result: "RunResult") -> None:
+    """Says what a run came to, line by line."""
+    from swarm.report import outcome
+
     summary = result.record.summary
     if result.untouched:
         out.say(
@@ -203,8 +228,6 @@ def _run(runs_on: "RunsOn", folder: "RunFolder", quiet: bool, start: Callable[["
         out.say(line)
     out.say(f"journal_sha256 {summary['journal_sha256']}")
     out.say(f"report {result.folder.report}")
-    if not result.finished:
-        raise typer.Exit(INTERRUPTED_STATUS)
 
 
 @app.command()
@@ -213,6 +236,7 @@ def replay(
     rebuild: Annotated[
         bool, typer.Option("--rebuild", help="Also write tables, summary and report anew from the journal.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Rebuild a run from its journal alone and say whether the recorded history holds.
 
@@ -231,7 +255,7 @@ def replay(
     planned = result.plan.rounds
     # A killed run ends within a round, whose records count for nothing.
     if result.torn_bytes or result.unfinished_records:
-        out.say(
+        (err if as_json else out).say(
             f"the journal ends within round {result.rounds + 1}: {result.unfinished_records} records and "
             f"{result.torn_bytes} bytes behind the last complete round are no part of the history"
         )
@@ -251,14 +275,20 @@ def replay(
         with folder.rewritten():
             folder.write_record(record)
             folder.write_report(render(record))
-        out.say(f"report {folder.report}")
+        (err if as_json else out).say(f"report {folder.report}")
+    if as_json:
+        # Whoever reads this has the status for what does not hold.
+        found = {"folder": folder.path, "holds": True, "rounds": result.rounds, "rounds_planned": planned}
+        found["journal_sha256"] = result.replayed_sha256
+        out.say_json(found | {"unfinished_records": result.unfinished_records, "torn_bytes": result.torn_bytes})
+        return
     complete = "all" if result.rounds == planned else f"{result.rounds} of"
     out.say(f"the history holds: {complete} {planned} rounds replayed")
     out.say(f"journal_sha256 {result.replayed_sha256}")
 
 
 @app.command()
-def report(directory: RunDirectory) -> None:
+def report(directory: RunDirectory, as_json: AsJson = False) -> None:
     """Write a run's report again from its summary and tables."""
     _check_memory(local=True)
     from polars.exceptions import PolarsError
@@ -276,6 +306,9 @@ def report(directory: RunDirectory) -> None:
         ) from error
     with folder.rewritten():
         folder.write_report(page)
+    if as_json:
+        out.say_json({"folder": folder.path, "report": folder.report})
+        return
     out.say(f"report {folder.report}")
 
 

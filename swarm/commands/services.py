@@ -1,11 +1,14 @@
 """Commands that serve or watch beside runs, or make models."""
 
 import os
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from swarm.commands.options import AsJson
 from swarm.commands.stopping import StopFlag
 from swarm.terminal import err, out
 from swarm.training.recipe import Labels
@@ -21,10 +24,16 @@ def help_alone(context: typer.Context) -> None:
         typer.echo(context.get_help())
 
 
+def _progress(as_json: bool) -> Callable[[str], None]:
+    """Who is told how a training goes on: not the stream that has the result as JSON."""
+    return (err if as_json else out).print
+
+
 @app.command()
 def train(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="A folder for the weights and the record of it.")],
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="What the simulated markets are drawn from.")] = 1,
+    as_json: AsJson = False,
 ) -> None:
     """Train the five embedded models anew, on the choices of rules over simulated markets; half an hour on four cores.
 
@@ -35,7 +44,10 @@ def train(
     from swarm.training.launch import train_models
     from swarm.training.recipe import Recipe
 
-    record = train_models(directory, Recipe(seed=seed), out.print)
+    record = train_models(directory, Recipe(seed=seed), _progress(as_json))
+    if as_json:
+        out.say_json(record)
+        return
     agreement = ", ".join(f"{name} {share:.3f}" for name, share in record["agreement"].items())
     out.say(f"agreement with the rules on held-out markets: {agreement}")
     out.say(f"weights {directory}")
@@ -51,7 +63,11 @@ def train_judge(
     minutes: Annotated[
         float, typer.Option("--minutes", min=0.1, metavar="M", help="The training ends after these, seen all or not.")
     ] = 60.0,
+    layers: Annotated[
+        int, typer.Option("--layers", min=0, metavar="N", help="Layers that are kept, from the first; 0 keeps all.")
+    ] = 15,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="What the simulated markets are drawn from.")] = 2,
+    as_json: AsJson = False,
 ) -> None:
     """Train an adapter (LoRA) with which a language model judges offers as the value rule does, on one core.
 
@@ -62,7 +78,11 @@ def train_judge(
     from swarm.training.launch import train_judge
     from swarm.training.recipe import JudgeRecipe
 
-    record = train_judge(base, directory, JudgeRecipe(seed=seed, menus=menus, minutes=minutes), out.print)
+    recipe = JudgeRecipe(seed=seed, menus=menus, minutes=minutes, layers=layers)
+    record = train_judge(base, directory, recipe, _progress(as_json))
+    if as_json:
+        out.say_json(record)
+        return
     for when in ("before", "after"):
         marks = record[when]
         out.say(f"{when}: the rule's action in {marks['agreement']:.3f} of menus (by lot {marks['by_lot']:.3f})")
@@ -95,6 +115,7 @@ def distil(
         Path | None,
         typer.Option("--examples", metavar="FILE", help="Write the examples as JSON lines of a conversation, too."),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Make a tiny model from runs: learn what would have brought most at each turn, with all others as they were.
 
@@ -107,7 +128,10 @@ def distil(
     from swarm.training.recipe import Distilling
 
     wanted = Distilling(minutes=minutes, markets=markets, base=base, labels=labels, relabelled=relabelled, seed=seed)
-    record = distil_student(runs or [], directory, wanted, examples, out.print)
+    record = distil_student(runs or [], directory, wanted, examples, _progress(as_json))
+    if as_json:
+        out.say_json(record)
+        return
     # The last schooling is the student's; what was left out is said by reason, so that nothing is lost silently.
     last = record["stages"][-1]
     out.say(
@@ -206,6 +230,7 @@ def push_dashboards(
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Send the token over plain http to another machine, too.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Put data source, folder and dashboards into a Grafana over its HTTP API; again, it changes what differs.
 
@@ -217,8 +242,12 @@ def push_dashboards(
     # The committed JSON is pushed, so that Grafana's library is not needed to push.
     found = dashboards.committed()
     with grafana.connected(url, os.environ.get(grafana.TOKEN_VARIABLE, ""), insecure) as server:
+        outcomes = []
         for pushed in grafana.push(server, list(found.values()), prometheus, every_s):
-            out.say(f"{pushed.what}: {pushed.outcome}{'  ' + pushed.url if pushed.url else ''}")
+            outcomes.append(asdict(pushed))
+            (err if as_json else out).say(f"{pushed.what}: {pushed.outcome}{'  ' + pushed.url if pushed.url else ''}")
+    if as_json:
+        out.say_json(outcomes)
 
 
 @dashboards_app.command(name="build")
@@ -229,6 +258,7 @@ def build_dashboards(
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing; exit with 1 if a file is not what would be written.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Build the dashboards' JSON from the code; needs grafana-foundation-sdk, as `make setup` installs it."""
     from swarm.monitoring import dashboards
@@ -239,6 +269,12 @@ def build_dashboards(
     if check:
         for name in differing:
             err.say(f"{directory / name}.json is not what the code builds; `make dashboards` writes it anew")
+    else:
+        dashboards.write(texts, directory)
+    if as_json:
+        out.say_json({"folder": directory, "dashboards": list(texts), "differing": differing, "written": not check})
+    if check:
         raise typer.Exit(1 if differing else 0)
-    dashboards.write(texts, directory)
+    if as_json:
+        return
     out.say(f"{directory}: {len(texts)} dashboards, {', '.join(differing) or 'none'} changed")

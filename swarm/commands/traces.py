@@ -1,8 +1,5 @@
 """Commands that look into a run that is over: why a trader did what it did, and queries over its tables."""
 
-import json
-import math
-from decimal import Decimal
 from typing import Annotated
 
 import typer
@@ -39,8 +36,7 @@ def why(
     folder.check()
     found = explain(folder.journals, composed, trader, round_)
     if as_json:
-        # As it is: JSON's own escapes keep a terminal from acting on it.
-        out.say(json.dumps([one.record() for one in found], indent=2))
+        out.say_json([one.record() for one in found])
         return
     # Whoever reads from a pipe has the lines as they are.
     width = out.width if out.is_terminal else None
@@ -51,7 +47,7 @@ def why(
 def query(
     directory: RunDirectory,
     sql: Annotated[str, typer.Argument(metavar="SQL", help="Say 'SELECT good, COUNT(*) FROM trades GROUP BY good'.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print the rows as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Ask the tables of a run a question in SQL: its own, and `calls`, `orders` and `messages`.
 
@@ -70,8 +66,7 @@ def query(
     folder.check()
     found = queried(folder, composed, sql)
     if as_json:
-        rows = [{name: _in_json(value) for name, value in row.items()} for row in found.iter_rows(named=True)]
-        out.say(json.dumps(rows, indent=2, default=str))
+        out.say_json(found.to_dicts())
         return
     table = Table(box=None, padding=(0, 2), header_style="dim")
     for name, kind in found.schema.items():
@@ -82,12 +77,6 @@ def query(
     out.print(table)
     if found.height > MOST_ROWS:
         err.say(f"the first {MOST_ROWS} of {found.height:,} rows; --json prints all, and LIMIT asks for fewer")
-
-
-def _in_json(value: object) -> object:
-    # A number with a point in SQL is a decimal; JSON has floats, and neither infinities nor NaN.
-    value = float(value) if isinstance(value, Decimal) else value
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _told(value: object) -> str:

@@ -63,6 +63,8 @@ class Reason(IntEnum):
     NEED = 5
     PRICE = 6
     MESSAGE = 7
+    CALLED = 8
+    """Its scenario shows it something new that concerns it."""
 
 
 REASONS = tuple(reason.name.lower() for reason in Reason if reason)
@@ -111,7 +113,7 @@ class Signs:
     """The signs of a round that may wake traders.
 
     `reference_ticks` is by good, `have` and `need` are [traders, goods] in lots, `filled` and `heard` tell of the last
-    round by trader.
+    round by trader. `called` marks those whom something new concerns; None: nobody.
     """
 
     reference_ticks: Int64
@@ -119,6 +121,7 @@ class Signs:
     need: Int64
     filled: Mask
     heard: Mask
+    called: Mask | None = None
 
     @property
     def out(self) -> Mask:
@@ -149,6 +152,7 @@ class Standing:
         """Returns, by trader, the `Reason` to think in this round."""
         # [traders, goods]: where the price moved far enough since the trader decided; in products, without rounding.
         stands = self._stands
+        called = np.zeros(len(self._decided), dtype=np.bool_) if signs.called is None else signs.called
         move = np.abs(signs.reference_ticks[None, :] - self._reference) * 1_000
         moved = (move >= stands.price_permille[:, None] * self._reference) & self._watched
         # The first that holds counts, in the order of `Reason`.
@@ -161,6 +165,7 @@ class Standing:
                 (stands.need > 0) & (signs.out & ~self._out).any(axis=1),
                 (stands.price_permille > 0) & moved.any(axis=1),
                 (stands.message > 0) & signs.heard,
+                called,
             ],
             [int(reason) for reason in Reason if reason],
             int(Reason.ASLEEP),

@@ -74,3 +74,13 @@ def _mean(values: list[float]) -> dict[str, float | None]:
 
 def _finite(value: float) -> float | None:
     return value if isfinite(value) else None
+
+
+def figure(value: float | None, sign: str = "") -> str:
+    """Returns a number with four figures; nothing for None."""
+    return "" if value is None else f"{value:{sign},.4g}" if abs(value) < 10_000 else f"{value:{sign},.0f}"
+
+
+def between(low: float | None, high: float | None, sign: str = "") -> str:
+    """Returns an interval in brackets; nothing where there is none."""
+    return "" if low is None or high is None else f" ({figure(low, sign)} to {figure(high, sign)})"

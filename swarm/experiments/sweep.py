@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import yaml
 
 from swarm.errors import ConfigError, OutputError, called, suggest
 from swarm.experiments.means import means, moving
 from swarm.experiments.outcomes import outcomes
 from swarm.experiments.plan import RUNS, Experiment, Planned
 from swarm.experiments.workers import Job, run_all, usual_jobs
+from swarm.runtime.ports import IN_THIS_PROCESS, RunsOn
 from swarm.simulation.folder import RunFolder, how_to_name, locked, write_table, write_text
 from swarm.simulation.record import RunRecord
 from swarm.simulation.world import never
@@ -40,6 +42,11 @@ class Swept:
     def planned(self) -> int:
         """How many runs the experiment has."""
         return len(self.experiment)
+
+    @property
+    def report(self) -> Path:
+        """The page with charts of all runs."""
+        return self.folder / "report.html"
 
     @property
     def finished(self) -> bool:
@@ -70,15 +77,20 @@ def sweep(
     folder: Path | None = None,
     *,
     jobs: int | None = None,
+    address: str | None = None,
     measures: Sequence[str] = (),
     told: Told = nobody,
     stop: Callable[[], bool] = never,
 ) -> Swept:
     """Does what is left of an experiment, `jobs` runs at a time, and writes its folder.
 
-    `measures` are those that are compared; all that differ between runs, if none is named.
+    `measures` are those that are compared; all that differ between runs, if none is named. With `address` each run is
+    on that Ray cluster, else in a process without Ray.
     """
     path = (folder or experiment.folder).expanduser()
+    runs_on = IN_THIS_PROCESS if address is None else RunsOn(address=address)
+    # A run on a cluster has all of it, so that a second would wait for what the first one holds.
+    at_once = jobs or (usual_jobs() if address is None else 1)
     _make(path)
     with _alone(path):
         planned = {run.folder: run for run in experiment.runs()}
@@ -93,7 +105,7 @@ def sweep(
                 rows[name] = found
         # Each run counts from its folder on, as in a sweep that finds it done.
         failed: dict[str, str] = {}
-        for ended in run_all(todo, jobs or usual_jobs(), stop) if todo else ():
+        for ended in run_all(todo, at_once, stop, runs_on) if todo else ():
             name = ended.job.folder.name
             run = planned[name]
             if ended.finished:
@@ -165,7 +177,7 @@ def _row(path: Path, run: Planned, record: RunRecord) -> dict[str, Any]:
 def _written(
     path: Path, experiment: Experiment, rows: list[dict[str, Any]], failed: Mapping[str, str], wanted: Sequence[str]
 ) -> Swept:
-    """Writes `runs.parquet`, `means.parquet` and `sweep.json`, and returns what they say."""
+    """Writes `runs.parquet`, `means.parquet`, `sweep.json` and `report.html`, and returns what they say."""
     described = {"variant", "seed", "folder", "rounds", "journal_sha256", *experiment.variants[0].texts}
     # [runs] rows; whatever is no description of a run is a measure.
     runs = pl.DataFrame(rows, infer_schema_length=None)
@@ -183,4 +195,9 @@ def _written(
     write_table(path / "runs.parquet", runs)
     write_table(path / "means.parquet", table)
     write_text(path / "sweep.json", json.dumps(swept.record, indent=1) + "\n")
+    write_text(path / "sweep.yaml", yaml.safe_dump(dict(experiment.data), sort_keys=False, allow_unicode=True))
+    # The charts' libraries take half a second to import, which belongs at the end.
+    from swarm.experiments.page import render
+
+    write_text(swept.report, render(experiment, path, runs, table, failed))
     return swept

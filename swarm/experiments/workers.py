@@ -1,4 +1,4 @@
-"""Runs many runs side by side: each in one process, several after another in the same, until all are done or stopped.
+"""Runs many runs side by side: each from one process, several after another in the same, until all are done or stopped.
 
 A run that was begun before goes on from its journal. A process whose parent has died ends at once; its journal holds.
 """
@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from swarm.config_file import load, resolve
 from swarm.errors import OutputError, SwarmError, called
-from swarm.runtime.ports import RunsOn
+from swarm.runtime.ports import IN_THIS_PROCESS, RunsOn
 from swarm.runtime.run import Session
 from swarm.simulation.folder import RunFolder
 from swarm.simulation.loop import Interrupted
@@ -60,7 +60,9 @@ def side_by_side(work_on: Callable[..., Done], jobs: Sequence[tuple[Any, ...]], 
         return pool.starmap(work_on, jobs, chunksize=1)
 
 
-def run_all(todo: Sequence[Job], processes: int, stop: Callable[[], bool]) -> Iterator[Ended]:
+def run_all(
+    todo: Sequence[Job], processes: int, stop: Callable[[], bool], runs_on: RunsOn = IN_THIS_PROCESS
+) -> Iterator[Ended]:
     """Yields each job as it ends; once `stop` says so, those that go on end after their round and no other begins."""
     # Spawned and not forked: libraries of the parent have threads, which a fork would lose.
     context = multiprocessing.get_context("spawn")
@@ -75,7 +77,7 @@ def run_all(todo: Sequence[Job], processes: int, stop: Callable[[], bool]) -> It
                 waiting.clear()
             # Handed out one by one, so that a stop finds nothing in a queue.
             while waiting and len(running) < processes:
-                running.add(pool.submit(work, waiting.pop()))
+                running.add(pool.submit(work, waiting.pop(), runs_on))
             done, running = wait(running, LOOK_S, FIRST_COMPLETED)
             for future in done:
                 yield future.result()
@@ -90,9 +92,9 @@ def run_all(todo: Sequence[Job], processes: int, stop: Callable[[], bool]) -> It
         pool.shutdown(cancel_futures=True)
 
 
-def work(job: Job) -> Ended:
+def work(job: Job, runs_on: RunsOn) -> Ended:
     """Does a run, or goes on with it where it was begun; what a user can cause is returned, since it ends no other."""
-    session = Session(RunsOn(local=True), RunFolder(job.folder), stop=_told_to_stop, report=False)
+    session = Session(runs_on, RunFolder(job.folder), stop=_told_to_stop, report=False)
     try:
         config = resolve(job.config)
         if session.folder.config.exists():

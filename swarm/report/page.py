@@ -1,9 +1,10 @@
-"""Lays a report out as one HTML text.
+"""Lays a report, of a run or of several, out as one HTML text.
 
 Jinja escapes all text from data; `as_json` escapes what the page's script reads.
 """
 
 import json
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import vl_convert
 from markupsafe import Markup
 
 from swarm.report import charts, deciders, sections, surroundings, wording
-from swarm.report.parts import Figure
+from swarm.report.parts import Figure, Section
 from swarm.report.tiles import tiles
 from swarm.simulation.record import RunRecord
 
@@ -24,24 +25,34 @@ SCRIPT = "window.vegaEmbed=vegaEmbed;"
 def render(record: RunRecord) -> str:
     """Returns the report of a finished or interrupted run as the text of one self-contained HTML file."""
     summary = record.summary
-    found = sections.shown(record)
-    panels = [panel for section in found for part in section.parts if isinstance(part, Figure) for panel in part.panels]
-    drawn = {
-        "config": charts.CONFIG,
-        "shared": surroundings.shared_data(record),
-        # In the order of the page's panels, by which its script finds them.
-        "specs": [{**panel.spec, "datasets": panel.data} for panel in panels],
-    }
-    return template().render(
+    return laid_out(
+        "page.html.jinja",
+        sections.shown(record),
+        surroundings.shared_data(record),
         summary=summary,
         wording=wording,
-        sections=found,
         deciders=deciders,
+        model_tag=deciders.model_tag(summary),
         tiles=tiles(summary),
         shocks=surroundings.shock_list(summary),
         thinned=surroundings.thinned(record),
+    )
+
+
+def laid_out(of: str, found: Sequence[Section], shared: Mapping[str, charts.Rows], **values: Any) -> str:
+    """Returns a page of sections by the template `of`, whose values these are; charts may name what is `shared`."""
+    panels = [panel for section in found for part in section.parts if isinstance(part, Figure) for panel in part.panels]
+    drawn = {
+        "config": charts.CONFIG,
+        "shared": shared,
+        # In the order of the page's panels, by which its script finds them.
+        "specs": [{**panel.spec, "datasets": panel.data} for panel in panels],
+    }
+    return template(of).render(
+        sections=found,
         vega=Markup(vega_script()),  # noqa: S704 - a library's code, made fit for a script element
         charts=as_json(drawn),
+        **values,
     )
 
 
@@ -52,8 +63,8 @@ def vega_script() -> str:
 
 
 @cache
-def template() -> jinja2.Template:
-    """Returns the page's template."""
+def template(name: str) -> jinja2.Template:
+    """Returns the template of a page."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -62,7 +73,7 @@ def template() -> jinja2.Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("page.html.jinja")
+    return environment.get_template(name)
 
 
 def as_json(value: Any) -> Markup:

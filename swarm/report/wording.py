@@ -88,6 +88,12 @@ def coming_and_going(summary: Summary) -> str:
     )
 
 
+def touched(summary: Summary) -> str:
+    """Returns who stepped into the run and how often; empty where nobody did."""
+    acts: Mapping[str, int] = summary.get("by_hand", {}).get("acts", {})
+    return ", ".join(f"{who} ({_plural(n, 'act')})" for who, n in acts.items())
+
+
 def broken_assets(summary: Summary) -> list[str]:
     """Returns the assets of which some amount is unexplained."""
     return [asset for asset, flow in summary["conservation"].items() if flow["unexplained"]]
@@ -141,4 +147,5 @@ def facts(summary: Summary, seed: str) -> list[tuple[str, str]]:
         ("Journal, sha256", summary["journal_sha256"]),
         ("Seed", seed),
         ("Journal", f"{count(summary['journal']['frames'])} frames, {count(summary['journal']['bytes'])} bytes"),
+        *((f"Model {name}", told) for name, told in summary.get("terms", {}).items()),
     ]

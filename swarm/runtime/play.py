@@ -1,6 +1,6 @@
 """Plays a config to its end without a folder, for tests, benchmarks and training."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -19,6 +19,7 @@ from swarm.simulation.folder import RunFolder
 from swarm.simulation.loop import Watcher
 from swarm.simulation.market import Market, MarketPort
 from swarm.simulation.parties import of_run
+from swarm.simulation.party import Party
 from swarm.simulation.plan import RunPlan, WorldPlan
 from swarm.simulation.record import RunRecord
 from swarm.simulation.traders import AskableTraders, Gathered, TradersPort
@@ -86,12 +87,14 @@ def play(
     narrator: Narrator = SILENT,
     stop: Callable[[], bool] = never,
     clock: Callable[[], float] = perf_counter,
+    hands: Sequence[Party] = (),
 ) -> Played:
     """Plays a config to its end, or until `stop` says so, without a folder; in this process, unless told otherwise.
 
     `plan` is played in place of the config's own: one that forks, say. `clients` are asked in place of the config's
     models, and `traders` may put others in the place of a market's own. `new_market` makes the markets of this process.
     `journals_in` is a folder that keeps the journals, as a run's folder does. `clock` tells seconds, and times rounds.
+    `hands` are parties beside those of the config.
     """
     plan = plan or compose(config)
     folder = RunFolder(journals_in) if journals_in else None
@@ -101,10 +104,14 @@ def play(
         if journal is not None:
             journal.parent.mkdir(parents=True, exist_ok=True)
     recorder = WorldRecorder()
+
+    def parties(now: WorldPlan) -> Sequence[Party]:
+        return of_run(now.run.config_record, now.run.seed, hands=hands)
+
     with open_ports(config, plan, runs_on, journals, narrator, stop, clients, new_market) as ports:
         seats = [(port.market, traders(own, port.traders)) for own, port in zip(plan.markets, ports, strict=True)]
         watching = (recorder, *watchers)
-        world = World(plan, seats, watching, lambda now: of_run(now.run.config_record, now.run.seed), clock)
+        world = World(plan, seats, watching, parties, clock)
         rounds = world.play(stop)
         closings = [port.market.close() for port in ports]
         extra = {"finished": rounds == plan.last.run.rounds, "runs_on": str(runs_on), **told(ports, closings)}

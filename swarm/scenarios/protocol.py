@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from swarm.agents.forms.protocol import FormPlugin
 from swarm.agents.observation import Barter, Observation, PrivateViews, PublicView
+from swarm.agents.plan import OwnRule
 from swarm.market.config import MarketConfig
 from swarm.market.events import RoundCleared
 from swarm.market.ledger import CASH
@@ -101,7 +102,11 @@ def public_view(
 
 
 def private_views(
-    market: MarketState, last: RoundCleared | None, facts: tuple[str, ...], barter: Barter | None = None
+    market: MarketState,
+    last: RoundCleared | None,
+    facts: tuple[str, ...],
+    barter: Barter | None = None,
+    columns: Mapping[str, Int64] | None = None,
 ) -> PrivateViews:
     """Returns what each trader knows of what it has and of its own fills; `facts` has a line for each."""
     traders, goods = len(facts), market.balances.shape[1] - 1
@@ -115,6 +120,7 @@ def private_views(
         facts=facts,
         heard=((),) * traders,
         barter=barter,
+        columns=columns or {},
     )
 
 
@@ -223,12 +229,39 @@ class HearsPrices(Protocol):
 
 
 @runtime_checkable
+class TakesShocks(Protocol):
+    """A scenario that a shock can befall which no config foresaw; `shock_kinds` are those that it knows."""
+
+    @property
+    def shock_kinds(self) -> tuple[str, ...]:
+        """The kinds, none where there are no shocks."""
+        ...
+
+    def shock_refusal(self, kind: str, good: int, rounds: int, size_permille: int) -> str:
+        """Returns why there can be no such shock; empty where there can."""
+        ...
+
+    def strike(self, round_: int, kind: str, good: int, rounds: int, size_permille: int) -> None:
+        """Lets a shock begin in a round that has not been observed yet."""
+        ...
+
+
+@runtime_checkable
 class KnowsValues(Protocol):
     """A scenario that knows what each trade is worth to both sides, so that the gains from trade can be told."""
 
     @property
     def efficiency(self) -> float:
         """The realised over the largest possible gains from trade, so far."""
+        ...
+
+
+@runtime_checkable
+class BringsRules(Protocol):
+    """A scenario with rules of its own, for traders whose mind is of the kind `own`."""
+
+    def own_rules(self) -> Mapping[str, OwnRule]:
+        """Returns the rules by name. `resolve` gets their orders among those of `choices`, and says what they mean."""
         ...
 
 

@@ -11,9 +11,9 @@ import numpy as np
 
 from swarm.agents.observation import Observation
 from swarm.market.ledger import ISSUE, ROAD
-from swarm.scenarios.protocol import Consequence, Int64, MarketState, Movement, ReferenceMove
+from swarm.scenarios.protocol import Consequence, Int64, MarketState, Movement, ReferenceMove, TakesShocks
 from swarm.simulation.entries import Acted
-from swarm.simulation.party import MAX_TEXT_CHARS, Account, Act, Announce, Move, Quote, Reprice, Say
+from swarm.simulation.party import MAX_TEXT_CHARS, Account, Act, Announce, Move, Quote, Reprice, Say, Strike
 from swarm.simulation.population import Mask
 
 MAX_MOVED = 1 << 50
@@ -65,9 +65,19 @@ class Judge:
     """A judge who says of one act after another whether it holds, given what accounts have and all acts before it."""
 
     def __init__(
-        self, state: MarketState, named: Int64, names: Sequence[str], most_ticks: int, there: Mask | None = None
+        self,
+        state: MarketState,
+        named: Int64,
+        names: Sequence[str],
+        most_ticks: int,
+        there: Mask | None = None,
+        scenario: object = None,
     ) -> None:
-        """`named` has the balances of the accounts `names`, and `there` says who is there, by number."""
+        """`named` has the balances of the accounts `names`, and `there` says who is there, by number.
+
+        Whether a shock can be is asked of the `scenario`.
+        """
+        self._scenario = scenario
         self._traders, self._assets = state.balances.shape
         self._there = np.ones(self._traders, dtype=np.bool_) if there is None else there
         # [traders and named accounts, assets], in the order in which the market numbers accounts.
@@ -113,6 +123,10 @@ class Judge:
                 if ticks.shape != (self._assets - 1,):
                     return f"expected {self._assets - 1} prices, got {ticks.size}"
                 return "" if 1 <= ticks.min() <= ticks.max() <= self._most_ticks else "a price is out of range"
+            case Strike():
+                if not isinstance(self._scenario, TakesShocks) or not self._scenario.shock_kinds:
+                    return "this scenario has no shocks"
+                return self._scenario.shock_refusal(act.kind, act.good, act.rounds, act.size_permille)
 
     def _refused_move(self, move: Move) -> str:
         source, target = self._accounts(move.source, move), self._accounts(move.target, move)

@@ -27,6 +27,8 @@ FOLDERS = (REGIONS, TABLES_FOLDER)
 """The folders that a run's folder has; what else lies in it is not looked at."""
 SUMMARY = "summary.json"
 RUNS_ON = "runs_on.json"
+GUESTS = ("guests.json", "guest_decisions.jsonl")
+"""What a run with guests keeps beside its journal: hashes of their tokens, and what they have sent."""
 
 
 class RunFolder:
@@ -225,7 +227,7 @@ class RunFolder:
         for journal in (self.journal, *self.region_journals.values()):
             journal.unlink(missing_ok=True)
             head_path(journal).unlink(missing_ok=True)
-        for file in (self.config, self.path / RUNS_ON):
+        for file in (self.config, *(self.path / name for name in (RUNS_ON, *GUESTS))):
             file.unlink(missing_ok=True)
         for emptied in (*parts, self.path / REGIONS):
             if emptied.is_dir() and not any(emptied.iterdir()):
@@ -244,6 +246,12 @@ class RunFolder:
             others = [path.stem for path in sorted((self.path / TABLES_FOLDER).glob("*.parquet"))]
             names = dict.fromkeys((*ours, *others))
             tables = {name: pl.read_parquet(self.path / TABLES_FOLDER / f"{name}.parquet") for name in names}
+        except FileNotFoundError as error:
+            what = Path(error.filename).name if error.filename else "a table"
+            raise OutputError(
+                f"{self.path}: {what} is not there, so the run was killed or goes on still; `swarm run --resume` "
+                "goes on with one that was killed, and `swarm replay --rebuild` makes a record of the rounds it has"
+            ) from error
         except (OSError, ValueError, pl.exceptions.PolarsError) as error:
             raise OutputError(
                 f"{self.path}: no record of a run can be read here ({error}); "

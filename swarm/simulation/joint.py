@@ -18,7 +18,7 @@ from swarm.market.events import OrdersTaken, RoundCleared, Trades
 from swarm.market.margin import MarginReport
 from swarm.market.orders import Orders
 from swarm.market.resting import RestingReport
-from swarm.scenarios.protocol import Int64, MarketState, Scenario
+from swarm.scenarios.protocol import Int64, MarketState, Scenario, ShockMark
 from swarm.simulation.journal import JournalStats
 from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.market import MarketAnswer, MarketClosing
@@ -40,11 +40,20 @@ class JointSetting:
         first = regions[0].scenario
         self.goods: tuple[str, ...] = first.goods
         self.kinds: tuple[str, ...] = first.kinds
-        self.shocks = first.shocks
         self.trader_kind: Int64 = np.concatenate([r.scenario.trader_kind for r in regions])
         self.named_accounts: tuple[str, ...] = regions[0].named_accounts
         self.opening_reference_ticks: Int64 = mean_ticks([r.opening_reference_ticks for r in regions])
         self.number_of = _number_of(regions, travellers)
+
+    @property
+    def shocks(self) -> tuple[ShockMark, ...]:
+        """The shocks of all regions; one that befalls several is told once."""
+        return tuple(dict.fromkeys(shock for region in self._regions for shock in region.shocks))
+
+    @property
+    def shock_kinds(self) -> tuple[str, ...]:
+        """The kinds of shocks that can befall a region."""
+        return self._regions[0].shock_kinds
 
     def rules_text(self) -> str:
         """Returns the setting in a few sentences."""

@@ -11,15 +11,14 @@ from typing import Protocol
 import numpy as np
 
 from swarm.agents import minds
-from swarm.agents.observation import Observation, PrivateViews
-from swarm.coordination.gossip import contact_graph
-from swarm.coordination.messages import Messages, left_over, sent
-from swarm.coordination.router import Delivery, Holdings, Router
+from swarm.agents.observation import Observation
+from swarm.coordination.messages import Messages
+from swarm.coordination.router import Delivery
 from swarm.market.commands import CloseRound, SubmitOrders
 from swarm.market.events import OrdersTaken, RoundCleared
 from swarm.market.ledger import CASH
 from swarm.market.orders import Int64, Orders
-from swarm.scenarios.protocol import Choices, Consequence, HearsPrices, MarketState, Resolved, with_debts
+from swarm.scenarios.protocol import Choices, Consequence, HearsPrices, MarketState, Resolved, TakesShocks, with_debts
 from swarm.seeding import draw
 from swarm.simulation.acting import Judge, PartyActs, Told, told
 from swarm.simulation.auction_outcomes import JudgedBids
@@ -29,6 +28,7 @@ from swarm.simulation.compute import COMPUTE, Charged, charged
 from swarm.simulation.consequences import explained
 from swarm.simulation.council_outcomes import Judged
 from swarm.simulation.entries import Acted
+from swarm.simulation.hearing import holdings, new_router, said
 from swarm.simulation.journal import JournalStats
 from swarm.simulation.look_back import LookBack
 from swarm.simulation.market import MarketAnswer, MarketPort
@@ -36,7 +36,7 @@ from swarm.simulation.numbering import Numbers, market_accounts
 from swarm.simulation.opening import opening
 from swarm.simulation.outcomes import Outcomes
 from swarm.simulation.parties.road import RoadRound
-from swarm.simulation.party import Act
+from swarm.simulation.party import Act, Strike
 from swarm.simulation.plan import Fork, RunPlan
 from swarm.simulation.population import turnover
 from swarm.simulation.prompt_sizes import PromptSizes
@@ -223,20 +223,28 @@ class RoundLoop:
         judged = self._outcomes.settled(basis, decided.gathered.turns)
         self._live(round_, before, cleared, resolved)
         paid = self._charge(decided, cleared)
-        self._said = _said(plan, round_, decided.gathered, orders, taken, cleared)
+        self._said = said(plan, round_, decided.gathered, orders, taken, cleared)
         self.round, self._last = round_, cleared
         self._cleared = _Cleared(decided, orders, taken, cleared, before, clear_s, judged, paid, basis)
+
+    def settled(self) -> RoundOutcome:
+        """Returns what the round under way has come to once it is cleared, before parties act and it is durable."""
+        if self._cleared is None:
+            raise RuntimeError(f"round {self.round + 1} is looked at before it has been cleared")
+        return self._outcome(self._cleared, (), JournalStats())
 
     def end(self, acts: Sequence[PartyActs] = ()) -> RoundOutcome:
         """Plays the third phase, in which parties act and the round becomes durable, and returns what it came to."""
         if self._cleared is None:
             raise RuntimeError(f"round {self.round + 1} is ended before it has been cleared")
         # What parties do belongs to the round, so it is journalled before the round's end is.
-        decided, cleared = self._cleared.decided, self._cleared
+        cleared = self._cleared
         self._decided = self._cleared = None
         acted = self._act(acts)
-        journal = self._market.end_round(self.round)
-        plan, gathered = self.plan, decided.gathered
+        return self._outcome(cleared, acted, self._market.end_round(self.round))
+
+    def _outcome(self, cleared: _Cleared, acted: tuple[Acted, ...], journal: JournalStats) -> RoundOutcome:
+        plan, decided, gathered = self.plan, cleared.decided, cleared.decided.gathered
         return RoundOutcome(
             plan=plan,
             round=self.round,
@@ -268,7 +276,8 @@ class RoundLoop:
         holding: list[Act] = []
         for party, acts in parties:
             # Each party is judged by what those before it have left.
-            judge = Judge(self._answer.state, self._answer.named, names, most_ticks, self.plan.there(self.round))
+            there, scenario = self.plan.there(self.round), self.plan.scenario
+            judge = Judge(self._answer.state, self._answer.named, names, most_ticks, there, scenario)
             held = judge.hold(party, self.round, acts)
             self._execute([held.acted, *held.consequences])
             acted.append(held.acted)
@@ -276,12 +285,15 @@ class RoundLoop:
         self._told = told(holding)
         if self._told.quotes and isinstance(self.plan.scenario, HearsPrices):
             self.plan.scenario.elsewhere = self._told.quotes
+        for act in holding:
+            if isinstance(act, Strike) and isinstance(self.plan.scenario, TakesShocks):
+                self.plan.scenario.strike(self.round + 1, act.kind, act.good, act.rounds, act.size_permille)
         return tuple(acted)
 
     def _hold(self, plan: RunPlan) -> None:
         """Goes by this plan from now on."""
         self.plan = plan
-        self._router = _router(plan)
+        self._router = new_router(plan)
         self._staff.under(plan)
         self._sizes.under(plan)
         self._outcomes.under(plan)
@@ -310,9 +322,8 @@ class RoundLoop:
         market = replace(self._answer.state, previous_ticks=self._before)
         seen = self.plan.scenario.observe(round_, market, self.cleared)
         own = seen.private
-        holdings = _holdings(own)
         there = self.plan.there(round_) if self.plan.population else None
-        delivery = self._router.route(self._said, seen.public.reference_ticks, holdings, there)
+        delivery = self._router.route(self._said, seen.public.reference_ticks, holdings(own), there)
         facts = with_debts(own.facts, self._answer.state, self.plan.scenario.goods, self.plan.shard.tick_cents)
         public = replace(seen.public, sizes=self._sizes.now)
         seen = self._outcomes.shown(Observation(public, replace(own, facts=facts, heard=delivery.heard)))
@@ -348,13 +359,6 @@ class RoundLoop:
         self._execute(self.plan.reaching(happens, round_))
 
 
-def _holdings(own: PrivateViews) -> Holdings:
-    """Returns what the router ranks messages by; where nobody barters, nobody needs or can spare anything."""
-    nothing = np.zeros_like(own.have)
-    barter = own.barter
-    return Holdings(own.makes, barter.need if barter else nothing, barter.spare if barter else nothing, own.have)
-
-
 def _choices(gathered: Gathered, standing: Orders) -> Choices:
     """Returns what traders decided, orders in canonical order."""
     turns, decisions = gathered.turns, gathered.decisions
@@ -375,19 +379,3 @@ def _taken_and_cleared(events: tuple[object, ...]) -> tuple[OrdersTaken, RoundCl
     if not isinstance(taken, OrdersTaken) or not isinstance(cleared, RoundCleared):
         raise TypeError(f"a round's commands were answered by {type(taken).__name__}, {type(cleared).__name__}")
     return taken, cleared
-
-
-def _router(plan: RunPlan) -> Router:
-    """Returns a router that has learned nothing; who decides by a baseline reads no text."""
-    traders = plan.shard.traders
-    graph = contact_graph(plan.seed, plan.traders, traders.contacts(plan.traders))
-    return Router(plan.seed, graph, minds.thinks(plan.shard), traders.router)
-
-
-def _said(
-    plan: RunPlan, round_: int, gathered: Gathered, orders: Orders, taken: OrdersTaken, cleared: RoundCleared
-) -> Messages:
-    """Returns what traders let others know: their lines and, if a router wants it, what their orders left unfilled."""
-    router = plan.shard.traders.router
-    offers = left_over(orders, taken, cleared.trades) if router and router.offers else Orders.empty()
-    return sent(round_, gathered.turns.trader, gathered.decisions.gossip, plan.scenario.goods, offers)

@@ -72,7 +72,18 @@ class Quote:
     market: int = 0
 
 
-Act = Move | Reprice | Say | Announce | Quote
+@dataclass(frozen=True, slots=True)
+class Strike:
+    """A shock of the scenario's own, of `size_permille` / 1000, which begins in the next round and lasts `rounds`."""
+
+    kind: str
+    good: int
+    rounds: int
+    size_permille: int
+    market: int = 0
+
+
+Act = Move | Reprice | Say | Announce | Quote | Strike
 """What a party can do; `market` is the index of the market that it is done in, and is not journalled there."""
 
 
@@ -141,7 +152,7 @@ def _account(value: Any, name: str) -> Account:
     return records.text(value, name) if isinstance(value, str) else records.column(value, name)
 
 
-KINDS: dict[str, type[Any]] = {c.__name__: c for c in (Move, Reprice, Say, Announce, Quote)}
+KINDS: dict[str, type[Any]] = {c.__name__: c for c in (Move, Reprice, Say, Announce, Quote, Strike)}
 
 # By the field's name where that narrows what it may hold, else by its type.
 _READERS: dict[Any, records.Read] = {

@@ -16,6 +16,7 @@ from swarm.market.events import RoundCleared
 from swarm.market.ledger import CASH, ROAD
 from swarm.scenarios.protocol import (
     Barters,
+    BringsRules,
     Choices,
     Consequence,
     Int64,
@@ -23,6 +24,7 @@ from swarm.scenarios.protocol import (
     Resolved,
     Scenario,
     ShockMark,
+    TakesShocks,
     fills_of,
 )
 from swarm.simulation.parties.road import TOLL
@@ -62,9 +64,28 @@ class Region:
         self.trader_kind: Int64 = np.append(scenario.trader_kind, np.full(some, len(scenario.kinds)))
         if isinstance(scenario, Barters):
             self.makes: Int64 = np.append(scenario.makes, np.full(some, -1))
+        if isinstance(scenario, BringsRules):
+            self.own_rules = scenario.own_rules
         self.named_accounts: tuple[str, ...] = (*scenario.named_accounts, ROAD, TOLL)
         self.opening_reference_ticks: Int64 = scenario.opening_reference_ticks
         self.shocks: tuple[ShockMark, ...] = scenario.shocks
+
+    @property
+    def shock_kinds(self) -> tuple[str, ...]:
+        """The kinds of shocks that the scenario knows; none where it takes none."""
+        return self.scenario.shock_kinds if isinstance(self.scenario, TakesShocks) else ()
+
+    def shock_refusal(self, kind: str, good: int, rounds: int, size_permille: int) -> str:
+        """Returns why there can be no such shock; empty where there can."""
+        if not isinstance(self.scenario, TakesShocks):
+            return "this scenario has no shocks"
+        return self.scenario.shock_refusal(kind, good, rounds, size_permille)
+
+    def strike(self, round_: int, kind: str, good: int, rounds: int, size_permille: int) -> None:
+        """Lets a shock befall those who live here."""
+        if isinstance(self.scenario, TakesShocks):
+            self.scenario.strike(round_, kind, good, rounds, size_permille)
+            self.shocks = self.scenario.shocks
 
     def rules_text(self) -> str:
         """Returns the setting in a few sentences."""
@@ -115,6 +136,7 @@ class Region:
     def restore(self, snapshot: dict[str, Int64]) -> None:
         """Goes on from a snapshot of the same creatures."""
         self.scenario.restore({key: column for key, column in snapshot.items() if not key.startswith(NEWS_FROM)})
+        self.shocks = self.scenario.shocks
         self.elsewhere = tuple(
             (key.removeprefix(NEWS_FROM), tuple(column.tolist()))
             for key, column in snapshot.items()
@@ -182,6 +204,11 @@ def _joined(natives: PrivateViews, guests: PrivateViews) -> PrivateViews:
             columns[f.name] = Barter(
                 *(np.concatenate([getattr(one, c.name), getattr(other, c.name)]) for c in fields(Barter))
             )
+        elif isinstance(one, Mapping):
+            # No rule of the scenario's own decides for a guest, so its row is never looked at.
+            columns[f.name] = {
+                name: np.pad(own, [(0, len(guests)), *[(0, 0)] * (own.ndim - 1)]) for name, own in one.items()
+            }
         elif one is not None:
             columns[f.name] = one + other if isinstance(one, tuple) else np.concatenate([one, other])
     return PrivateViews(**columns)

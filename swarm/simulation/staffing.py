@@ -323,4 +323,5 @@ def _signs(seen: Observation, market: MarketState, cleared: RoundCleared | None,
         need=need,
         filled=filled,
         heard=heard,
+        called=private.called,
     )

@@ -162,13 +162,15 @@ def queried(folder: RunFolder, compose: Compose, sql: str) -> pl.DataFrame:
     """
     if writes := _WRITES.match(sql):
         raise ConfigError("SQL", f"{writes[1].upper()} would change a run's tables, and no query does", "use SELECT")
-    tables = dict(folder.read_record().tables)
+    # Those that no query has named yet are there with their columns, so that SHOW TABLES has them.
+    tables: dict[str, pl.DataFrame] = {name: pl.DataFrame(schema=schema) for name, schema in _SCHEMAS.items()}
+    tables |= folder.read_record().tables
     wanted = frozenset(name for name in TABLES if re.search(rf"\b{name}\b", sql, re.IGNORECASE))
     if wanted:
         tables |= traces(folder.journals, compose, wanted)
     try:
         return pl.SQLContext(tables).execute(sql, eager=True)
     except (pl.exceptions.PolarsError, OSError) as error:
-        known = ", ".join(sorted({*tables, *TABLES}))
+        known = ", ".join(sorted(tables))
         said = (str(error).splitlines() or [type(error).__name__])[0][:300]
         raise ConfigError("SQL", said, f"tables of this run: {known}") from error

@@ -49,6 +49,15 @@ class MarketsWatcher(Protocol):
         ...
 
 
+@runtime_checkable
+class SettledWatcher(Protocol):
+    """A watcher that wants to see a round before parties act after it, too."""
+
+    def round_settled(self, outcome: RoundOutcome) -> None:
+        """Takes note of a round that is settled and not durable yet."""
+        ...
+
+
 class World:
     """A run between two rounds; `round` of them are ended in all markets.
 
@@ -104,17 +113,29 @@ class World:
         # Each phase ends in all markets before the next begins, so that parties see all of them settled.
         self._all(RoundLoop.decide, self.loops)
         self._all(RoundLoop.clear, self.loops)
+        self._show_settled()
         outcomes = self._all(_end, list(zip(self.loops, self._acts(), strict=True)))
         if self.road:
             # What left markets must be on the road, to the cent and lot, or the run stops.
             account = self.plan.run.market.named_accounts.index(ROAD)
             self.road.road.check([loop.answer.named[account] for loop in self.loops])
-        outcome = outcomes[0]
-        if self.plan.regions:
-            outcome = replace(joint_outcome(self.plan, outcomes), road=self.road.last if self.road else None)
+        outcome = self._together(outcomes)
         for watcher in self._watchers:
             watcher.round_done(outcome)
         return outcome
+
+    def _show_settled(self) -> None:
+        """Shows the round to those who want to see it before parties act, who may wait for somebody's word."""
+        if watching := [watcher for watcher in self._watchers if isinstance(watcher, SettledWatcher)]:
+            outcome = self._together(self._all(RoundLoop.settled, self.loops))
+            for watcher in watching:
+                watcher.round_settled(outcome)
+
+    def _together(self, outcomes: Sequence[RoundOutcome]) -> RoundOutcome:
+        """Returns the round of all markets as one."""
+        if not self.plan.regions:
+            return outcomes[0]
+        return replace(joint_outcome(self.plan, outcomes), road=self.road.last if self.road else None)
 
     def _leave_for(self, future: WorldPlan) -> None:
         """Goes by another plan from now on; the loops leave by themselves."""

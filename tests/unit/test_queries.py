@@ -56,6 +56,17 @@ def test_the_tables_of_a_replay_agree_with_those_of_the_folder(folder: RunFolder
     assert heard.height == folder.read_record().summary["messages"]["said"]
 
 
+def test_all_tables_are_shown_and_a_killed_run_is_told(folder: RunFolder, tmp_path: Path) -> None:
+    assert set(TABLES) < set(queried(folder, composed, "SHOW TABLES")["name"])
+    killed = RunFolder(tmp_path / "killed")
+    killed.path.mkdir()
+    for path in (killed.config, killed.journal):
+        path.write_bytes((folder.path / path.name).read_bytes())
+    with pytest.raises(OutputError, match=r"summary\.json is not there.*--resume") as refused:
+        queried(killed, composed, "SELECT 1")
+    assert "Errno" not in str(refused.value)
+
+
 def test_a_wrong_query_is_told_in_a_line_with_the_tables(folder: RunFolder) -> None:
     for sql in ("SELECT * FROM nothing", "SELEC", "SELECT nope FROM trades"):
         with pytest.raises(ConfigError, match="tables of this run: calls") as error:

@@ -1,8 +1,10 @@
 """Sweeps: what varies, real small ones, one that is killed and goes on, and mistakes in one line."""
 
+import html
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import time
@@ -17,6 +19,7 @@ import swarm
 from swarm.cli import app
 from swarm.errors import ConfigError, SwarmError
 from swarm.experiments import variants
+from swarm.experiments.page import told_seeds
 from tests.patience import patience
 
 ROOT = Path(__file__).parents[2]
@@ -122,6 +125,15 @@ def test_more_seeds_add_runs_and_json_says_what_was_found(tmp_path: Path) -> Non
     own = pl.read_parquet(out / "runs.parquet").filter(pl.col("market.rationing") == "priority")
     trades = [json.loads((out / folder / "summary.json").read_text())["trades"] for folder in own["folder"]]
     assert said["means"][0]["mean"] == pytest.approx(sum(trades) / 3)
+    page = (out / "report.html").read_text()
+    for word in ("6 of 6 runs", "market.rationing=pro_rata", "Every run", own["journal_sha256"][0][:16]):
+        assert word in page
+    # A chart of the differences, and one of the measure that was named.
+    assert page.count("data-chart=") == 2
+    # The page's command is of the same sweep, by the config that the folder has.
+    words = shlex.split(html.unescape(re.findall(r"<code>(swarm sweep .*?)</code>", page)[0]))
+    again = CliRunner().invoke(app, [*words[1:], "-q", "--measure", "trades", "--json"], catch_exceptions=False)
+    assert json.loads(again.stdout) == said
     with pytest.raises(ConfigError, match=r"--measure.*trades"):
         CliRunner().invoke(
             app,
@@ -139,6 +151,9 @@ def test_runs_that_all_fail_are_told_and_tried_again(tmp_path: Path) -> None:
         assert swept.finished
         (why,) = swept.failed.values()
         assert why.startswith("runtime.http_port: ")
+        page = swept.report.read_text()
+        assert "Runs that failed" in page
+        assert "No run is done yet" in page
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "notes.txt").touch()
     with pytest.raises(SwarmError, match="other things"):
@@ -196,3 +211,16 @@ def test_mistakes_about_runs_are_one_line(tmp_path: Path) -> None:
     ):
         with pytest.raises(SwarmError, match=re.escape(word)):
             CliRunner().invoke(app, arguments, standalone_mode=False, catch_exceptions=False)
+
+
+def test_names_of_others_are_text_on_the_page_and_seeds_are_told_as_ranges(tmp_path: Path) -> None:
+    evil = "<script>alert(1)</script>"
+    shock = {"kind": "mania", "round": 1, "rounds": 1, "good": "honey", "title": evil}
+    changes = {"rounds": 2, "population": 6}
+    vary = {"scenario.shocks": [[shock]]}
+    swept = swarm.sweep(CONFIG, changes=changes, vary=vary, seeds=[5, 1, 2, 3], jobs=1, out=tmp_path / "out")
+    page = swept.report.read_text()
+    assert evil not in page
+    assert html.escape(evil) in page
+    assert told_seeds(swept.experiment.seeds) == "5,1..3"
+    assert "nothing to compare" in page

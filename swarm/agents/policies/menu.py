@@ -120,4 +120,4 @@ def _reply(temperament: Temperament, messages: Sequence[Message], seed: int, sch
     return answer_menu(temperament, messages[-1].content)
 
 
-POLICY = Policy("menu", lambda schema: "enum" in schema, _reply, {})
+POLICY = Policy("menu", lambda schema: "enum" in schema and "title" not in schema, _reply, {})

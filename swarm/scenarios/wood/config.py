@@ -11,6 +11,7 @@ Season = Literal["spring", "summer", "autumn", "winter"]
 
 GOODS: tuple[Good, ...] = ("acorns", "berries", "mushrooms", "honey", "firewood")
 KINDS = ("squirrel", "hedgehog", "badger", "bear", "beaver")
+MOST_SHOCK_ROUNDS, MOST_SHOCK_PERMILLE = 100, 950
 SEASONS: tuple[Season, ...] = ("spring", "summer", "autumn", "winter")
 
 
@@ -24,13 +25,13 @@ class Shock(StrictModel):
     round: int = Field(ge=1)
     """The round in which it is announced."""
 
-    rounds: int = Field(default=4, ge=1, le=100)
+    rounds: int = Field(default=4, ge=1, le=MOST_SHOCK_ROUNDS)
     """How long it lasts, in rounds."""
 
     good: Good
     """The good it concerns; for a venture, the good whose producers it had been buying from."""
 
-    size_permille: int = Field(default=400, ge=1, le=950)
+    size_permille: int = Field(default=400, ge=1, le=MOST_SHOCK_PERMILLE)
     """How hard it hits, in 1/1000: of worth (mania), of every purse (venture), of the hoards (run), of stocks and
     harvests (blight)."""
 

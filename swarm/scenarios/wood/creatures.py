@@ -23,11 +23,12 @@ from swarm.scenarios.protocol import (
     Movement,
     ReferenceMove,
     Resolved,
-    ShockMark,
     private_views,
     public_view,
 )
 from swarm.scenarios.wood.config import GOODS, KINDS, SEASONS, Good, Season, Shock, WoodConfig
+from swarm.scenarios.wood.shocks import KINDS as SHOCK_KINDS
+from swarm.scenarios.wood.shocks import Shocks, fashion_permille, title
 from swarm.seeding import draw, draw_between
 
 FIREWOOD = GOODS.index("firewood")
@@ -46,14 +47,6 @@ MEAL_EFFECT = (-90, -30, 20, 60, 80)
 
 COLD_EFFECT = -50
 """What each missing lot of firewood does to a mood, in 1/1000."""
-
-
-_TITLES = {
-    "mania": "The Great {good} Mania",
-    "venture": "The Hollow Log Trading Company",
-    "run": "The Run on Oona's Hoard",
-    "blight": "The {good} Blight",
-}
 
 
 class Wood:
@@ -80,9 +73,22 @@ class Wood:
         self.mood_permille = np.full(traders, MOOD_MEAN, dtype=np.int64)
         self.foods_eaten = np.zeros(traders, dtype=np.int64)
         self.invested_cents = np.zeros(traders, dtype=np.int64)
-        self.shocks = tuple(
-            ShockMark(_title(s), s.round, s.round + s.rounds - 1, s.good) for s in config.shocks if s.round <= rounds
-        )
+        self._befalling = Shocks(config.shocks)
+        self.shocks = self._befalling.marks(rounds)
+
+    @property
+    def shock_kinds(self) -> tuple[str, ...]:
+        """The kinds of shocks."""
+        return SHOCK_KINDS
+
+    def shock_refusal(self, kind: str, good: int, rounds: int, size_permille: int) -> str:
+        """Returns why there can be no such shock; empty where there can."""
+        return self._befalling.refusal(kind, good, rounds, size_permille)
+
+    def strike(self, round_: int, kind: str, good: int, rounds: int, size_permille: int) -> None:
+        """Lets a shock begin in a round, beside those of the config."""
+        self._befalling.strike(round_, kind, good, rounds, size_permille)
+        self.shocks = self._befalling.marks(self.rounds)
 
     def rules_text(self) -> str:
         """Returns the setting in a few sentences."""
@@ -119,7 +125,7 @@ class Wood:
 
     def observe(self, round_: int, market: MarketState, last: RoundCleared | None) -> Observation:
         """Returns prices, season and news for all, and each creature's purse, stores, needs and worths."""
-        public = public_view(round_, self.rounds, self.season(round_), self._news(round_), market, last)
+        public = public_view(round_, self.rounds, self.season(round_), self._befalling.news(round_), market, last)
         have = market.balances[:, 1:]
         # [traders, goods]: of its own good a creature needs none, and of firewood alone it keeps some.
         target = self._target_stock(round_)
@@ -154,7 +160,7 @@ class Wood:
                     if not isinstance(account, str):
                         np.add.at(balances, (account, consequence.asset), sign * consequence.amount)
 
-        for shock in self.config.shocks:
+        for shock in self._befalling.all:
             for consequence in self._strike(shock, round_, balances):
                 apply(consequence)
         # After the shocks, creatures live on what is left; food spoils after the meal, and then the harvest comes in.
@@ -169,46 +175,25 @@ class Wood:
         return consequences
 
     def snapshot(self) -> dict[str, Int64]:
-        """Returns moods, the last meal and what is in the venture."""
+        """Returns moods, the last meal, what is in the venture, and the shocks that no config foresaw."""
         return {
             "mood_permille": self.mood_permille,
             "foods_eaten": self.foods_eaten,
             "invested_cents": self.invested_cents,
+            "struck": self._befalling.snapshot(),
         }
 
     def restore(self, snapshot: dict[str, Int64]) -> None:
-        """Goes on with these moods, meals and investments."""
+        """Goes on with these moods, meals, investments and shocks."""
         self.mood_permille = snapshot["mood_permille"]
         self.foods_eaten = snapshot["foods_eaten"]
         self.invested_cents = snapshot["invested_cents"]
+        self._befalling.restore(snapshot["struck"])
+        self.shocks = self._befalling.marks(self.rounds)
 
     def trader_columns(self) -> dict[str, Int64]:
         """Returns moods in 1/1000 and the number of foods of the last meal."""
         return {"mood_permille": self.mood_permille, "foods_eaten": self.foods_eaten}
-
-    def _news(self, round_: int) -> tuple[str, ...]:
-        news = []
-        for shock in self.config.shocks:
-            title, good, end = _title(shock), shock.good, shock.round + shock.rounds
-            if round_ == shock.round:
-                news.append(
-                    {
-                        "mania": f"{title}! Everybody must have {good}",
-                        "venture": f"{title} takes deposits and promises riches",
-                        "run": f"{title}! Hoards of {good} are stormed",
-                        "blight": f"{title}! Stores rot and harvests fail",
-                    }[shock.kind]
-                )
-            if round_ == end:
-                news.append(
-                    {
-                        "mania": f"{title} is over: {good} crash",
-                        "venture": f"{title} has failed: deposits are lost",
-                        "run": f"{title} has ended",
-                        "blight": f"{title} has ended",
-                    }[shock.kind]
-                )
-        return tuple(news)
 
     def _target_stock(self, round_: int) -> Int64:
         """Returns a prudent creature's store in lots, [goods]: two meals, firewood for two rounds and a lot over."""
@@ -240,50 +225,41 @@ class Wood:
         worth = worth * purse_permille[:, None] // 1_000
         # Half of the ordinary worth, for its own good and for what it has too much of.
         floor = self.base_ticks[None, :] * self.taste_permille // 20
-        for shock in self.config.shocks:
-            worth = worth * self._fashion_permille(shock, round_)[None, :] // 1_000
+        for shock in self._befalling.all:
+            worth = worth * fashion_permille(shock, round_)[None, :] // 1_000
         worth = np.where(own | (have > 2 * target), floor, worth)
         ticks: Int64 = np.clip(worth // 100, 1, self.market.max_price_ticks)
         return ticks
 
-    def _fashion_permille(self, shock: Shock, round_: int) -> Int64:
-        """Returns what a mania makes of worths in 1/1000, [goods], while it lasts and for as long after."""
-        fashion = np.full(len(GOODS), 1_000, dtype=np.int64)
-        if shock.kind == "mania":
-            since = round_ - shock.round
-            if 0 <= since < shock.rounds:
-                fashion[GOODS.index(shock.good)] = 1_000 + 2 * shock.size_permille
-            elif shock.rounds <= since < 2 * shock.rounds:
-                fashion[GOODS.index(shock.good)] = 1_000 - shock.size_permille
-        return fashion
-
     def _strike(self, shock: Shock, round_: int, balances: Int64) -> list[Consequence]:
         """Returns what a shock does when `round_` is settled."""
-        good, since, title = GOODS.index(shock.good), round_ - shock.round, _title(shock)
+        good, since, name = GOODS.index(shock.good), round_ - shock.round, title(shock)
         size = shock.size_permille
         match shock.kind:
             case "mania" if 0 <= since < shock.rounds:
                 # Up in each round of the mania, then down at once.
-                return [ReferenceMove(title, good, 1_000 + size // 4)]
+                return [ReferenceMove(name, good, 1_000 + size // 4)]
             case "mania" if since == shock.rounds:
-                return [ReferenceMove(title, good, 1_000 - size)]
+                return [ReferenceMove(name, good, 1_000 - size)]
             case "venture" if since == 0:
-                return [self._deposit(title, balances, size)]
+                return [self._deposit(name, balances, size)]
             case "venture" if since == shock.rounds:
-                return self._pay_out(title, good)
+                return self._pay_out(name, good)
             case "run" if since == 0:
-                stormed = self._storm(title, balances, good, size)
-                return [*stormed, ReferenceMove(title, good, 1_000 - size // 2)]
+                stormed = self._storm(name, balances, good, size)
+                return [*stormed, ReferenceMove(name, good, 1_000 - size // 2)]
             case "blight" if since == 0:
                 lost = balances[:, good + 1] * size // 1_000
-                return [Movement(title, self.trader, SPOILED, np.full_like(lost, good + 1), lost)]
+                return [Movement(name, self.trader, SPOILED, np.full_like(lost, good + 1), lost)]
             case _:
                 return []
 
     def _deposit(self, title: str, balances: Int64, size_permille: int) -> Movement:
         """Returns the posting by which every creature puts a share of its purse into the venture."""
-        self.invested_cents = balances[:, CASH] * size_permille // 1_000
-        return Movement(title, self.trader, VENTURE, np.full_like(self.trader, CASH), self.invested_cents)
+        deposits = balances[:, CASH] * size_permille // 1_000
+        # Added, so that a second venture forgets nothing of what lies in the account.
+        self.invested_cents = self.invested_cents + deposits
+        return Movement(title, self.trader, VENTURE, np.full_like(self.trader, CASH), deposits)
 
     def _pay_out(self, title: str, good: int) -> list[Consequence]:
         """Returns the postings of a failed venture: a fifth to those who paid in, the rest to its suppliers."""
@@ -360,7 +336,7 @@ class Wood:
         luck = (draw(self.seed, "luck", round_, self.trader) >> np.uint64(63)).astype(np.int64)
         harvest = by_good(self.config.harvest_lots)[self.makes]
         lots = np.where(harvest > 0, np.maximum(harvest + weather[self.trader_kind] * luck, 0), 0)
-        for shock in self.config.shocks:
+        for shock in self._befalling.all:
             # From the round after the announcement on, for as many rounds as the blight lasts.
             if shock.kind == "blight" and shock.round < round_ <= shock.round + shock.rounds:
                 hit = self.makes == GOODS.index(shock.good)
@@ -375,10 +351,6 @@ class Wood:
 def by_good(table: dict[Good, int]) -> Int64:
     """Returns a table by good as an array in the order of GOODS, [goods]."""
     return np.array([table[g] for g in GOODS], dtype=np.int64)
-
-
-def _title(shock: Shock) -> str:
-    return shock.title or _TITLES[shock.kind].format(good=shock.good.capitalize())
 
 
 def _with_article(noun: str) -> str:

@@ -5,7 +5,7 @@ was, `RecordedParty` does again what it did.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -51,17 +51,25 @@ def read(sections: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, PartyPlug
     return found
 
 
-def recorded(acted: Sequence[Mapping[int, Iterable[Acted]]], without: tuple[str, ...] = ()) -> tuple[Party, ...]:
-    """Returns those who acted in the journals of a run's markets, who do it again; all but those `without`."""
-    acts: dict[str, dict[int, list[Act]]] = {}
+def recorded(acted: Sequence[Mapping[int, Iterable[Acted]]], without: Collection[str] = ()) -> tuple[Party, ...]:
+    """Returns those who acted in the journals of a run's markets, who do it again; all but those `without`.
+
+    They act in the order of the journals: the first to act in a round of a market, then the second, and so on.
+    """
+    acts: dict[tuple[int, str], dict[int, list[Act]]] = {}
     for market, rounds in enumerate(acted):
         for round_, entries in rounds.items():
-            for entry in entries:
-                if entry.party not in without:
-                    # An act is journalled in its market without saying which: that is the journal's.
-                    done = acts.setdefault(entry.party, {}).setdefault(round_, [])
-                    done += [replace(act, market=market) for act in entry.acts]
-    return tuple(RecordedParty(name, rounds) for name, rounds in acts.items())
+            kept = [entry for entry in entries if entry.party not in without]
+            # Not everybody acts in every round, so only the order within one can be told.
+            for turn, entry in enumerate(kept):
+                done = acts.setdefault((turn, entry.party), {}).setdefault(round_, [])
+                done += _in_market(entry, market)
+    return tuple(RecordedParty(name, acts[turn, name]) for turn, name in sorted(acts))
+
+
+def _in_market(entry: Acted, market: int) -> list[Act]:
+    # An act is journalled in its market without saying which: that is the journal's.
+    return [replace(act, market=market) for act in entry.acts]
 
 
 class ResumedParty:
@@ -80,13 +88,31 @@ class ResumedParty:
 
 
 def resumed(parties: Sequence[Party], acted: Sequence[Mapping[int, Iterable[Acted]]], rounds: int) -> tuple[Party, ...]:
-    """Returns these parties as they go on in a run whose journals end after `rounds` complete rounds."""
-    past = {party.name: party for party in recorded(acted) if isinstance(party, RecordedParty)}
-    return tuple(ResumedParty(party, past.get(party.name), rounds) for party in parties)
+    """Returns these parties as they go on in a run whose journals end after `rounds` complete rounds.
+
+    Behind them come those that the journals have and nobody makes now, such as a visitor's hand: they do it again.
+    """
+    past: dict[str, dict[int, list[Act]]] = {}
+    for market, of_market in enumerate(acted):
+        for round_, entries in of_market.items():
+            for entry in entries:
+                past.setdefault(entry.party, {}).setdefault(round_, []).extend(_in_market(entry, market))
+    own = {party.name for party in parties}
+    again = (ResumedParty(p, RecordedParty(p.name, past[p.name]) if p.name in past else None, rounds) for p in parties)
+    return (*again, *recorded(acted, {*own, ROAD}))
 
 
 def of_run(
-    config_record: Mapping[str, Any], seed: int, acted: Sequence[Mapping[int, Iterable[Acted]]] = (), rounds: int = 0
+    config_record: Mapping[str, Any],
+    seed: int,
+    acted: Sequence[Mapping[int, Iterable[Acted]]] = (),
+    rounds: int = 0,
+    hands: Sequence[Party] = (),
 ) -> tuple[Party, ...]:
-    """Returns the parties of a run's config, which go on after what the markets' journals have of them."""
-    return resumed(made(config_record.get("parties", {}), seed), acted, rounds)
+    """Returns the parties of a run's config, then `hands`; all go on after what the markets' journals have of them."""
+    configured = made(config_record.get("parties", {}), seed)
+    for hand in hands:
+        # One name in a journal is one party.
+        if hand.name == ROAD or any(hand.name == party.name for party in configured):
+            raise ConfigError(f"parties.{hand.name}", "a hand of this name acts in this run, too", "rename one of them")
+    return resumed((*configured, *hands), acted, rounds)

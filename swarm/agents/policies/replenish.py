@@ -1,0 +1,62 @@
+"""How a scripted model answers the form of a supply chain: it reads the news for a change in percent and picks a line.
+
+It sees the text of the prompt and nothing else, and is no language model. It knows the wordings of our own news by
+heart, in figures and in words; what is worded otherwise it does not understand, and then it follows the plan.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from swarm.llm.engines.scripted.policy import Policy
+from swarm.llm.entry import Temperament
+from swarm.llm.protocol import Message
+
+_PERCENT = re.compile(r"(\d+(?:\.\d+)?) percent")
+_CONCERNED = re.compile(r"NEWS concerns (\d+) percent of your demand")
+_OWN_REGION = re.compile(r"YOU [^,]+, (\S+)")
+_LINE = re.compile(r"^([A-E]) .*\(([+-]\d+) percent\)")
+_WORDS = {
+    "a tenth": 10,
+    "a fifth": 20,
+    "a quarter": 25,
+    "three tenths": 30,
+    "two fifths": 40,
+    "three fifths": 60,
+    "three quarters": 75,
+    "four fifths": 80,
+    "half": 50,
+}
+_MORE, _LESS = ("more", " up ", "closes", "opens on"), ("fewer", " less", " down", "lose ", "discount")
+
+
+def change_told(line: str) -> float:
+    """Returns the change of demand in percent that a line of news tells of; 0 where it tells of none."""
+    found = _PERCENT.search(line)
+    size = float(found[1]) if found else next((n for words, n in _WORDS.items() if words in line), 0)
+    falls = any(word in line for word in _LESS)
+    return -size if falls else size if any(word in line for word in _MORE) else 0.0
+
+
+def answer(text: str) -> str:
+    """Returns the letter of the line whose change fits best what the news says of the node's demand."""
+    concerned = _CONCERNED.search(text)
+    share = int(concerned[1]) / 100 if concerned else 0.0
+    region = found[1] if (found := _OWN_REGION.search(text)) else ""
+    lines = [line for line in text.split("\n") if line.startswith("NEWS ") and not line.startswith("NEWS concerns")]
+    changes = [(line, change_told(line)) for line in lines]
+    # Whose customers are all in one region looks for its name; others take all news by the share that it concerns.
+    if share == 1.0 and any(region in line for line, _ in changes):
+        wanted = sum(change for line, change in changes if region in line)
+    else:
+        told = [change for _, change in changes if change]
+        wanted = share * sum(told) / max(len(told), 1)
+    menu = {found[1]: int(found[2]) for line in text.split("\n") if (found := _LINE.match(line))}
+    return min(menu, key=lambda letter: (abs(menu[letter] - wanted), letter)) if wanted and menu else "A"
+
+
+def _reply(temperament: Temperament, messages: Sequence[Message], seed: int, schema: dict[str, Any]) -> str:
+    return answer(messages[-1].content)
+
+
+POLICY = Policy("replenish", lambda schema: schema.get("title") == "replenish", _reply, {})

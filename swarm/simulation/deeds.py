@@ -1,0 +1,296 @@
+"""Owns deeds: what a person, or a party for one, can do to a run between two rounds, as typed values of a few fields.
+
+A deed becomes acts (`swarm.simulation.party`), which are judged, journalled and replayed as those of any party. Wrong
+fields are refused before; what only the ledger or the scenario knows to be impossible is journalled as refused.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import AfterValidator, Field
+
+from swarm.errors import ConfigError, suggest
+from swarm.market.ledger import CASH, ISSUE
+from swarm.scenarios.protocol import Int64, TakesShocks
+from swarm.schema import StrictModel, checked, short
+from swarm.simulation.joint import JointSetting
+from swarm.simulation.party import Account, Act, Announce, Move, Say, Strike
+from swarm.simulation.plan import RunPlan
+
+MAX_LINE_CHARS = 280
+MAX_AMOUNT = 1_000_000_000
+CENTS = 100
+"""The cents of a pebble."""
+
+PEBBLES = "pebbles"
+
+
+@dataclass(frozen=True, slots=True)
+class Doer:
+    """Whoever does deeds: its name in the journal, and the account that it gives from and takes into."""
+
+    name: str
+    account: str = ISSUE
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """The run that deeds are done to: its goods, its markets by name, its shocks, and where each trader sits.
+
+    `seat_of` gives the market and the seat in it of a trader of the run, at home; of nobody, a seat that there is not.
+    """
+
+    goods: tuple[str, ...]
+    markets: tuple[str, ...]
+    shock_kinds: tuple[str, ...]
+    traders: int
+    seat_of: Callable[[int], tuple[int, int]]
+
+    @classmethod
+    def of(cls, plan: RunPlan) -> "Ground":
+        """Returns the ground of a run's plan, as watchers are given it."""
+        setting = plan.scenario
+        if not isinstance(setting, JointSetting):
+            kinds = setting.shock_kinds if isinstance(setting, TakesShocks) else ()
+            return cls(setting.goods, ("",), kinds, plan.traders, lambda trader: (0, trader))
+
+        def seat_of(trader: int) -> tuple[int, int]:
+            # No market has as many seats as the run has traders, so nobody sits at such a number.
+            return next(iter(setting.seats_of(trader)), (0, trader))
+
+        return cls(setting.goods, setting.config.all_names, setting.shock_kinds, plan.traders, seat_of)
+
+    def asset(self, name: str) -> int:
+        """Returns the number of pebbles, which are cash, or of a good; ConfigError where there is no such thing."""
+        # As the ledger numbers them: cash first, then goods.
+        names = (PEBBLES, *self.goods)
+        if name not in names:
+            raise ConfigError(
+                "asset", f"there is no {short(name)}{suggest(name, names)}", f"there are {', '.join(names)}"
+            )
+        return names.index(name)
+
+    def good(self, name: str) -> int:
+        """Returns the number of a good; ConfigError where there is no such good."""
+        if name == PEBBLES or self.asset(name) == CASH:
+            raise ConfigError("good", f"expected one of {', '.join(self.goods)}, got {short(name)}")
+        return self.goods.index(name)
+
+    def among(self, region: str) -> tuple[int, ...]:
+        """Returns the markets of a region's name, all of them where it is empty; ConfigError where there is none."""
+        if not region:
+            return tuple(range(len(self.markets)))
+        if region not in self.markets:
+            known = ", ".join(filter(None, self.markets)) or "none in this run"
+            raise ConfigError("region", f"there is no region {short(region)}{suggest(region, self.markets)}", known)
+        # As all markets of a run are: by index.
+        return (self.markets.index(region),)
+
+
+def _printable(text: str) -> str:
+    if not text.strip() or not text.isprintable():
+        raise ValueError("expected a line of text that prints")
+    return text
+
+
+Line = Annotated[str, Field(min_length=1, max_length=MAX_LINE_CHARS), AfterValidator(_printable)]
+Trader = Annotated[int, Field(ge=0, le=MAX_AMOUNT)]
+
+
+class News(StrictModel):
+    """Tell everybody something, as news of the next round."""
+
+    text: Line
+    """What the news is."""
+
+    region: str = ""
+    """Where it is told; everywhere if empty."""
+
+    def acts(self, by: Doer, on: Ground) -> list[Act]:
+        """Returns an announcement in each market."""
+        return [Announce(self.text, market) for market in on.among(self.region)]
+
+
+class Message(StrictModel):
+    """Say something to one trader, who hears it in the next round before all gossip."""
+
+    trader: Trader
+    """Who hears it."""
+
+    text: Line
+    """What it is told."""
+
+    def acts(self, by: Doer, on: Ground) -> list[Act]:
+        """Returns the line."""
+        return [_said(by, on, self.trader, self.text)]
+
+
+class Question(StrictModel):
+    """Ask one trader something; what it says in the next round, if its model is asked, is its answer."""
+
+    trader: Trader
+    """Who is asked."""
+
+    text: Line
+    """The question."""
+
+    def acts(self, by: Doer, on: Ground) -> list[Act]:
+        """Returns the question as a line that the trader hears."""
+        return [_said(by, on, self.trader, f"asks: {self.text}")]
+
+
+class Tip(StrictModel):
+    """Whisper to one trader which way a price will go, true or not."""
+
+    trader: Trader
+    """Who hears it."""
+
+    good: str
+    """The good."""
+
+    direction: Literal["rise", "fall"] = "rise"
+    """Which way."""
+
+    def acts(self, by: Doer, on: Ground) -> list[Act]:
+        """Returns the tip as a line that the trader hears."""
+        on.good(self.good)
+        return [_said(by, on, self.trader, f"{self.good} will {self.direction}")]
+
+
+class Gift(StrictModel):
+    """Give one trader pebbles, or lots of a good."""
+
+    trader: Trader
+    """Who gets it."""
+
+    amount: int = Field(default=50, ge=1, le=MAX_AMOUNT)
+    """How much."""
+
+    asset: str = PEBBLES
+    """Of what: pebbles, or a good."""
+
+    def acts(self, by: Doer, on: Ground) -> list[Act]:
+        """Returns the posting and a word on it."""
+        moved = _moved("gift", by, on, self.trader, on.asset(self.asset), self.amount, to_trader=True)
+        return [moved, _said(by, on, self.trader, f"I give you {self.amount} {self.asset}")]
+
+
+class Fine(StrictModel):
+    """Take pebbles, or lots of a good, from one trader."""
+
+    trader: Trader
+    """Who pays."""
+
+    amount: int = Field(default=50, ge=1, le=MAX_AMOUNT)
+    """How much."""
+
+    asset: str = PEBBLES
+    """Of what: pebbles, or a good."""
+
+    def acts(self, by: Doer, on: Ground) -> list[Act]:
+        """Returns the posting and a word on it."""
+        moved = _moved("fine", by, on, self.trader, on.asset(self.asset), self.amount, to_trader=False)
+        return [moved, _said(by, on, self.trader, f"I fine you {self.amount} {self.asset}")]
+
+
+class Loan(StrictModel):
+    """Lend one trader pebbles, which are taken back with interest once they are due, as far as it has them."""
+
+    trader: Trader
+    """Who borrows."""
+
+    pebbles: int = Field(default=100, ge=1, le=MAX_AMOUNT)
+    """How much it gets."""
+
+    interest_permille: int = Field(default=100, ge=0, le=10_000)
+    """What it owes more than it got, in 1/1000, for the whole time."""
+
+    rounds: int = Field(default=10, ge=1, le=1_000_000)
+    """After how many rounds it is due."""
+
+    @property
+    def owed_cents(self) -> int:
+        """What is due, odd cents rounded up."""
+        return -(-self.pebbles * CENTS * (1_000 + self.interest_permille) // 1_000)
+
+
+class Shock(StrictModel):
+    """Let a shock of the scenario begin in the next round."""
+
+    kind: str
+    """Which one."""
+
+    good: str
+    """The good that it concerns."""
+
+    rounds: int = Field(default=4, ge=1, le=1_000_000)
+    """How long it lasts."""
+
+    size_permille: int = Field(default=400, ge=1, le=1_000)
+    """How hard it hits, in 1/1000."""
+
+    region: str = ""
+    """Where; everywhere if empty."""
+
+    def acts(self, by: Doer, on: Ground) -> list[Act]:
+        """Returns the shock in each market."""
+        if self.kind not in on.shock_kinds:
+            known = ", ".join(on.shock_kinds) or "none in this scenario"
+            raise ConfigError(
+                "kind", f"there is no shock {short(self.kind)}{suggest(self.kind, on.shock_kinds)}", known
+            )
+        good = on.good(self.good)
+        return [Strike(self.kind, good, self.rounds, self.size_permille, m) for m in on.among(self.region)]
+
+
+Deed = News | Message | Question | Tip | Gift | Fine | Loan | Shock
+
+DEEDS: Mapping[str, type[Deed]] = {
+    kind.__name__.lower(): kind for kind in (News, Message, Question, Tip, Gift, Fine, Loan, Shock)
+}
+"""The deeds by name."""
+
+
+def read(name: str, fields: Mapping[str, Any]) -> Deed:
+    """Returns the deed of a name with these fields; ConfigError names the first that is wrong."""
+    if name not in DEEDS:
+        raise ConfigError(
+            "deed", f"there is no {short(name)}{suggest(str(name), list(DEEDS))}", f"known: {', '.join(DEEDS)}"
+        )
+    found: Deed = checked(DEEDS[name], fields, "", f"known: {', '.join(DEEDS[name].model_fields)}")
+    return found
+
+
+def loan_acts(loan: Loan, number: int, round_: int, by: Doer, on: Ground) -> list[Act]:
+    """Returns the posting of a loan after a round and a word on it; its cause says all that a replay needs of it."""
+    due = round_ + loan.rounds
+    # A journal keeps no more of a loan than this cause, by which a hand knows its loans again.
+    cause = f"loan {number}: {loan.owed_cents} cents due after round {due}"
+    lent = _moved(cause, by, on, loan.trader, CASH, loan.pebbles, to_trader=True)
+    owed = -(-loan.owed_cents // CENTS)
+    told = f"I lend you {loan.pebbles} pebbles; {owed} are due after round {due}"
+    return [lent, _said(by, on, loan.trader, told)]
+
+
+def posting(cause: str, source: Account, target: Account, asset: int, amount: int, market: int) -> Move:
+    """Returns a move of one row."""
+    return Move(cause, source, target, _one(asset), _one(amount), market)
+
+
+def _moved(cause: str, by: Doer, on: Ground, trader: int, asset: int, amount: int, *, to_trader: bool) -> Move:
+    market, seat = on.seat_of(trader)
+    # The ledger has cash in cents, and goods in lots.
+    amount *= CENTS if asset == CASH else 1
+    source, target = (by.account, _one(seat)) if to_trader else (_one(seat), by.account)
+    return posting(cause, source, target, asset, amount, market)
+
+
+def _said(by: Doer, on: Ground, trader: int, text: str) -> Say:
+    market, seat = on.seat_of(trader)
+    return Say(by.name, _one(seat), text, market)
+
+
+def _one(number: int) -> Int64:
+    return np.array([number], dtype=np.int64)

@@ -1,0 +1,160 @@
+"""Supply chains as runs: published figures, conservation, one order per node and round, and what agents change."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from swarm.config_file import resolve
+from swarm.market.orders import Orders
+from swarm.planning import composed
+from swarm.runtime.play import play
+from swarm.scenarios.protocol import Choices
+from swarm.scenarios.supply_chain import books
+from swarm.scenarios.supply_chain.chain import SupplyChain
+from swarm.scenarios.supply_chain.demand import Demand
+from swarm.scenarios.supply_chain.form import Replenish
+from swarm.scenarios.supply_chain.planning import PlanConfig
+from swarm.scenarios.supply_chain.simulate import simulate
+from swarm.scenarios.supply_chain.table import read_table
+from swarm.simulation.loop import RoundOutcome
+from swarm.simulation.replay import replay
+from tests.playing import Outcomes
+
+BY_PLAN = {"define": {"own": {"mind": "own", "rule": "plan"}}, "minds": {"own": 1}}
+
+
+def config(rounds: int = 36, population: int = 4, **keys: Any) -> Any:
+    scenario = {"name": "supply_chain", **keys.pop("scenario", {"network": "beer_game"})}
+    return resolve(
+        {"seed": 5, "rounds": rounds, "population": population, "scenario": scenario, "traders": BY_PLAN} | keys
+    )
+
+
+def played(folder: Path | None = None, **keys: Any) -> tuple[SupplyChain, list[RoundOutcome]]:
+    outcomes = Outcomes()
+    chain = play(config(**keys), outcomes, journals_in=folder).plan.run.scenario
+    assert isinstance(chain, SupplyChain)
+    return chain, outcomes.rounds
+
+
+def test_the_beer_game_by_its_optimal_board_costs_180(tmp_path: Path) -> None:
+    # Targets of 28, 28, 28 and 20 beside the four cases that the board expects.
+    plan = {"rule": "levels", "levels": [32, 32, 32, 24]}
+    chain, rounds = played(tmp_path, scenario={"network": "beer_game", "plan": plan})
+    counts = chain.trader_columns()
+    cost = (counts["holding_cents"] + counts["backlog_cents"]) / 100
+    assert cost.tolist() == [36, 44, 52, 48]
+    assert not counts["unpaid_cents"].any()
+    # What was paid is what has left the purses for store and for waiting.
+    paid = dict(zip(chain.named_accounts, rounds[-1].named_balances[:, 0].tolist(), strict=True))
+    assert paid[books.STORAGE] + sum(counts["backlog_cents"]) == 18_000
+    assert paid[books.CUSTOMERS] == sum(counts["backlog_cents"])
+    again = replay(tmp_path / "journal.swarm", composed)
+    assert again.holds, again.mismatch
+
+
+def test_the_ledger_costs_what_the_simulation_does() -> None:
+    scenario = {"network": "tree", "plan": {"rule": "smoothing"}}
+    chain, _ = played(rounds=60, population=25, scenario=scenario)
+    alone = simulate(chain.network, PlanConfig(), Demand(chain.network, 5), 60)
+    counts = chain.trader_columns()
+    total = sum(int(counts[f"{part}_cents"].sum()) for part in ("holding", "transit", "backlog"))
+    assert total / 60 == pytest.approx(alone.total, rel=1e-12)
+
+
+@pytest.mark.parametrize("rule", ["base_stock", "moving_average", "sterman", "central", "told"])
+def test_a_rule_has_seats_of_its_own(rule: str) -> None:
+    traders = {"define": {"own": {"mind": "own", "rule": rule}}, "minds": {"own": 1}}
+    chain, rounds = played(rounds=30, population=25, scenario={"network": "tree"}, traders=traders)
+    demand = Demand(chain.network, 5)
+    # The plan of the config made the start; the seats' rule has ordered ever since.
+    assert chain.last is not None
+    assert (chain.last.departures.rule >= 0).all()
+    assert rounds[-1].trader_columns["ordered_units"].sum() > 0.5 * sum(demand.units(r).sum() for r in range(1, 31))
+
+
+def choices(chain: SupplyChain, *chosen: tuple[int, Replenish]) -> Choices:
+    return Choices(np.array([node for node, _ in chosen]), tuple(what for _, what in chosen), Orders.empty())
+
+
+def test_a_round_that_is_resolved_twice_orders_once(tmp_path: Path) -> None:
+    chain, rounds = played()
+    state = rounds[-1].state
+    nothing = choices(chain)
+    first, second = (chain.resolve(37, nothing, state).consequences for _ in range(2))
+    assert [m.amount.tolist() for m in first] == [m.amount.tolist() for m in second]  # type: ignore[union-attr]
+
+
+def test_a_second_decision_of_a_node_in_a_round_is_counted_and_does_nothing() -> None:
+    chain, rounds = played()
+    state, skip = rounds[-1].state, Replenish(skips=True)
+    once, twice = choices(chain, (0, skip)), choices(chain, (0, skip), (0, Replenish(deviations=2)))
+    amounts = [[m.amount.tolist() for m in chain.resolve(37, c, state).consequences] for c in (once, twice)]  # type: ignore[union-attr]
+    assert amounts[0] == amounts[1]
+    assert chain._next is not None
+    assert chain._next[1].counts.doubled_orders.tolist() == [1, 0, 0, 0]
+
+
+def test_an_order_that_is_cancelled_and_made_again_five_times_keeps_its_quantity() -> None:
+    chain, rounds = played()
+    state = rounds[-1].state
+    ordered = []
+    for _ in range(5):
+        chain.resolve(37, choices(chain, (0, Replenish(skips=True))), state)
+        chain.resolve(37, choices(chain), state)
+        assert chain._next is not None
+        ordered.append(int(chain._next[0].flow.ordered[0]))
+    assert len(set(ordered)) == 1
+
+
+def test_a_lead_time_of_fifty_rounds_keeps_orders_bounded_by_the_position() -> None:
+    table = "node,supplier,lead_time,holding,backlog,demand\nshop,outside,50,10,90,5"
+    network = read_table(table, 200)
+    found = simulate(network, PlanConfig(rule="base_stock"), Demand(network, 3), 200)
+    # What is under way counts, so nobody orders more than customers ask for in the long run.
+    assert found.orders.mean() == pytest.approx(5, rel=0.1)
+    assert found.orders.max() <= 25
+
+
+def test_two_suppliers_get_one_need_between_them() -> None:
+    table = "node,supplier,lead_time,holding,backlog,demand,share\nshop,a,1,1,9,5,700\nshop,b,2,1,,,300\n"
+    table += "a,outside,1,1,,,\nb,outside,1,1,,,"
+    chain, rounds = played(rounds=50, population=3, scenario={"network": "table", "table": table})
+    assert chain.last is not None
+    over = chain.last.flow.ordered_over[chain.network.edges.buyer == 0]
+    assert over.sum() == chain.last.flow.ordered[0]
+    received = rounds[-1].trader_columns["received_units"]
+    assert received[1] / (received[1] + received[2]) == pytest.approx(0.7, abs=0.05)
+
+
+def test_a_start_stock_below_zero_is_in_the_ledger_as_owed() -> None:
+    head = "node,supplier,lead_time,holding,backlog,demand,start_stock\n"
+    table = f"{head}shop,outside,2,1,9,0.001,-7\nstall,outside,2,1,9,0.001,0"
+    _, rounds = played(rounds=2, population=2, scenario={"network": "table", "table": table})
+    assert rounds[0].state.balances[0, books.OWED] == 7
+
+
+def test_a_letter_moves_what_the_plan_expects_once() -> None:
+    chain, rounds = played(rounds=20, population=25, scenario={"network": "tree"})
+    before = chain._kept.estimates.micro.copy()
+    retailer = int(np.flatnonzero(chain.network.sells)[0])
+    chain.resolve(21, choices(chain, (retailer, Replenish(deviations=1))), rounds[-1].state)
+    with_letter = chain._next
+    chain.resolve(21, choices(chain), rounds[-1].state)
+    assert with_letter is not None and chain._next is not None
+    moved = with_letter[1].estimates.micro[retailer] - chain._next[1].estimates.micro[retailer]
+    lead = int(chain.network.lead[retailer])
+    assert moved / 1e6 == pytest.approx(0.95 * np.sqrt(before[retailer] / 1e6 * lead) / lead, rel=1e-3)
+
+
+def test_expediting_brings_the_next_rounds_goods_for_a_fee() -> None:
+    chain, rounds = played()
+    state = rounds[-1].state
+    chain.resolve(37, choices(chain, (0, Replenish(hurries=True))), state)
+    assert chain._next is not None
+    flow, counts = chain._next[0].flow, chain._next[1].counts
+    assert flow.hurried[0] > 0
+    fee = counts.expedite_cents[0] - chain._kept.counts.expedite_cents[0]
+    assert fee == flow.hurried[0] * chain.config.expedite_cents

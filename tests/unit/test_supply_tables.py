@@ -1,0 +1,110 @@
+"""Tables of networks and of demand: what is wrong is named with its row, and what is right comes out as columns."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from swarm.config_file import resolve
+from swarm.errors import ConfigError
+from swarm.planning import compose
+from swarm.scenarios.supply_chain.network import NO_LIMIT
+from swarm.scenarios.supply_chain.table import TableError, read_table
+
+HEAD = "node,supplier,lead_time,holding,backlog,demand,start_stock,capacity,share"
+
+
+def rows(*lines: str) -> str:
+    return "\n".join([HEAD, *lines])
+
+
+@pytest.mark.parametrize(
+    ("lines", "row", "word"),
+    [
+        (("a,b,1,1,9,5,,,", "b,a,1,1,,,,,"), 2, "supplies itself"),
+        (("a,c,1,1,9,5,,,",), 2, "no node"),
+        (("a,,1,1,9,5,,,",), 2, "no supplier"),
+        (("a,a,1,1,9,5,,,",), 2, "own supplier"),
+        (("a,outside,,1,9,5,,,",), 2, "lead_time is missing"),
+        (("a,outside,0,1,9,5,,,",), 2, "lead_time"),
+        (("a,outside,21,1,9,5,,,",), 2, "longer than the run"),
+        (("a,b,1,1,9,5,,,", "b,outside,1,1,,,-3,,"), 3, "below 0"),
+        (("a,outside,1,1,9,5,,0,",), 2, "capacity"),
+        (("a,outside,1,1,9,5,,,", "a,outside,2,1,9,5,,,"), 3, "twice"),
+        (("a,outside,1,1,9,5.1234,,,",), 2, "decimals"),
+        (("a,outside,1,x,9,5,,,",), 2, "holding"),
+        (("a,outside,1,9999999999999999999999,9,5,,,",), 2, "holding"),
+        (("a,outside,1,1,9,5,,,", "b,outside,1,1,,,,,"), 3, "nobody buys"),
+        (("a,outside,1,1,9,5,,,600", "a,b,1,1,,,,,500", "b,outside,1,1,,,,,"), 2, "shares"),
+        (("outside,outside,1,1,9,5,,,",), 2, "world"),
+    ],
+)
+def test_a_row_that_cannot_be_is_named(lines: tuple[str, ...], row: int, word: str) -> None:
+    with pytest.raises(TableError, match=rf"row {row}\b.*{word}"):
+        read_table(rows(*lines), 20)
+
+
+@pytest.mark.parametrize("text", ["", HEAD, "node,supplier\na,b", "node,supplier,lead_time,holding,colour\n"])
+def test_a_table_without_what_it_needs_is_refused(text: str) -> None:
+    with pytest.raises(TableError):
+        read_table(text, 20)
+
+
+def test_a_negative_start_stock_is_what_customers_are_owed() -> None:
+    network = read_table(rows("a,outside,1,1,9,5,-3,,"), 20)
+    assert network.start_stock.tolist() == [0]
+    assert network.owed_at_start == 3
+
+
+def test_two_suppliers_share_a_need_evenly_or_as_the_table_says() -> None:
+    lines = ("a,b,1,1,9,5,,,", "a,c,2,1,,,,,", "b,outside,1,1,,,,,", "c,outside,1,1,,,,7,")
+    network = read_table(rows(*lines), 20)
+    own = network.edges.buyer == 0
+    assert sorted(network.edges.share_permille[own].tolist()) == [500, 500]
+    assert network.capacity.tolist() == [NO_LIMIT, NO_LIMIT, 7]
+    assert network.mean.tolist() == [5, 2.5, 2.5]
+    assert [len(level) for level in network.levels] == [1, 2]
+
+
+def composed(**scenario: Any) -> Any:
+    keys: dict[str, Any] = {
+        "population": 4,
+        "rounds": 30,
+        "traders": {"define": {"own": {"mind": "own", "rule": "plan"}}},
+    }
+    keys["traders"]["minds"] = {"own": 1}
+    config = {"scenario": {"name": "supply_chain", "network": "beer_game", **scenario}, **keys}
+    return compose(resolve(config)).run
+
+
+@pytest.mark.parametrize(
+    ("scenario", "key", "word"),
+    [
+        ({"network": "table"}, "scenario.table", "needs a table"),
+        ({"network": "table", "table": rows("a,b,1,1,9,5,,,")}, "scenario.table", "row 2"),
+        ({"network": "serial"}, "population", "3 nodes"),
+        ({"network": "tree"}, "population", "multiple of 25"),
+        ({"shifts": [{"region": "moon", "first_round": 3, "permille": 500}]}, "scenario.shifts.0.region", "moon"),
+        ({"shifts": [{"region": "board", "first_round": 3, "permille": 500}]}, "scenario.shifts", "series"),
+        ({"news": [{"round": 1, "region": "moon", "text": "hm"}]}, "scenario.news.0.region", "moon"),
+        ({"plan": {"rule": "levels"}}, "scenario.plan.levels", "needs"),
+        ({"series": "round,retailer\n1,4\n3,4"}, "scenario.series", "row 3"),
+        ({"series": "round,retailer\n1,4\n2,"}, "scenario.series", "gap"),
+        ({"series": "round,retailer\n1,4.5"}, "scenario.series", "whole units"),
+        ({"series": "round,factory\n1,4"}, "scenario.series", "factory"),
+        ({"series": "week,retailer\n1,4"}, "scenario.series", "'round'"),
+        ({"series": "round\n1"}, "scenario.series", "no column"),
+    ],
+)
+def test_a_section_that_cannot_be_is_named(scenario: dict[str, Any], key: str, word: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        composed(**scenario)
+    assert refused.value.key == key
+    assert word in str(refused.value)
+
+
+def test_a_series_goes_on_with_its_last_row() -> None:
+    chain = composed(series="round,retailer\n1,4\n2,7").scenario
+    asked = [int(chain.setup.demand.units(round_)[0]) for round_ in (1, 2, 3, 30)]
+    assert asked == [4, 7, 7, 7]
+    assert not np.any(chain.setup.demand.units(1)[1:])
