@@ -52,7 +52,7 @@ def _judged(name: str, of: dict[str, Any]) -> Table:
             f"({100 * least:+.1f} to {100 * most:+.1f})."
         )
     else:
-        asked = "No member was asked several times (`samples`), so what one member sampled is worth is not told here."
+        asked = "Each member was asked once in a turn (see samples), so what one asked often is worth is not told."
     return Table(
         f"Was {name} right?",
         f"In {count(of['judged'])} turns the round was cleared again with each action of the menu. Right is who chose "
