@@ -43,7 +43,7 @@ BOUNDS = {
     "rule": "columns of all traders at once, no text",
     "desk": "smolagents' own steps, and three hops between the event loop and a thread; one call here",
     "council": "five prompts with menus in orders of their own, and five votes",
-    "cascade": "two samples of the small model, and the large one where it pays; stakes and agreement are weighed",
+    "cascade": "two samples of the small model that agree, and the large one where it pays; stakes are weighed",
 }
 
 

@@ -163,7 +163,9 @@ class CascadeMind:
         return Reading(holds.outcome, holds.repairs, len(answers), faults), holds is not small
 
     def _readings(self, answers: Sequence[Answer], seats: Seats, row: int) -> list[Reading[Decision]]:
-        return [_read(answer, self._small, seats, row) for answer in answers]
+        # Samples that say the same are read once.
+        read = {answer: _read(answer, self._small, seats, row) for answer in dict.fromkeys(answers)}
+        return [read[answer] for answer in answers]
 
     def _weigh(
         self, answers: Sequence[Answer], reply: ModelReply | None, seats: Seats, row: int, offered: int | None
@@ -263,7 +265,7 @@ def _read(answer: Answer, form: Form[Decision], seats: Seats, row: int) -> Readi
 
 def _most(readings: Sequence[Reading[Decision]]) -> Reading[Decision]:
     """Returns the decision that most samples come to, the first of those that as many do."""
-    if len(readings) == 1:
+    if all(reading is readings[0] for reading in readings):
         return readings[0]
     kinds = [_kind(reading) for reading in readings]
     able = Counter(kind for kind in kinds if kind is not None)
