@@ -15,7 +15,11 @@ from swarm.config_file import resolve
 from swarm.errors import ConfigError
 from swarm.planning import compose, composed
 from swarm.report.sections.councils import councils
+from swarm.runtime.fork import fork
 from swarm.runtime.play import Played, play
+from swarm.runtime.ports import IN_THIS_PROCESS
+from swarm.runtime.run import Session
+from swarm.simulation.folder import RunFolder
 from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.record import RunRecord
 from swarm.simulation.replay import replay
@@ -225,6 +229,17 @@ def test_where_the_governor_asks_a_cheaper_model_it_decides_alone_and_is_billed(
         asked = np.bincount(turns.calls.turn, minlength=len(turns))
         by_spare = {turns.models[m] for m in turns.calls.model.tolist()} == {"spare"}
         assert not by_spare or set(asked.tolist()) == {1}
+
+
+def test_a_fork_with_other_members_keeps_both_councils_apart(tmp_path: Path) -> None:
+    parent, child = RunFolder(tmp_path / "run"), RunFolder(tmp_path / "fork")
+    Session(IN_THIS_PROCESS, parent).execute(config())
+    fork(parent, 2, ("traders.councils.0.members=[m-value, m-maker]",), child)
+    found = Session(IN_THIS_PROCESS, child).resume().record.summary["councils"]
+    assert {name: (len(of["members"]), of["turns"], of["failed"]) for name, of in found.items()} == {
+        "five in rounds 1 to 2": (5, 2 * 9, 0),
+        "five in rounds 3 to 4": (2, 2 * 9, 0),
+    }
 
 
 def test_plans_of_runs_have_the_models_of_their_councils() -> None:
