@@ -31,6 +31,10 @@ capabilities: {drop: [ALL]}
 - name: SWARM_API_KEY
   valueFrom: {secretKeyRef: {name: {{ .Values.models.apiKeySecret }}, key: SWARM_API_KEY}}
 {{- end }}
+{{- if and .Values.live.enabled .Values.job.enabled }}
+- name: SWARM_LIVE_TOKEN
+  valueFrom: {secretKeyRef: {name: {{ .Values.live.tokenSecret }}, key: SWARM_LIVE_TOKEN}}
+{{- end }}
 {{- with .Values.models.hubTokenSecret }}
 - name: HF_TOKEN
   valueFrom: {secretKeyRef: {name: {{ . }}, key: HF_TOKEN}}
@@ -102,6 +106,9 @@ headGroupSpec:
             - {name: dash-metrics, containerPort: 44227}
             {{- if $hasRuns }}
             - {name: swarm-metrics, containerPort: {{ int $root.Values.metrics.port }}}
+            {{- if and $root.Values.live.enabled (eq $component "job") }}
+            - {name: swarm-live, containerPort: {{ int $root.Values.live.port }}}
+            {{- end }}
             {{- else }}
             - {name: serve, containerPort: 8000}
             {{- end }}

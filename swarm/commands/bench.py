@@ -38,6 +38,14 @@ def bench_turns(json_path: JsonPath = None) -> None:
     _bench("turns", turns_bench.measure, json_path)
 
 
+@app.command(name="guests")
+def bench_guests(json_path: JsonPath = None) -> None:
+    """CPU of a round in which 500 agents from outside look and decide over HTTP, five runs; takes two minutes."""
+    from swarm.bench import guests as guests_bench
+
+    _bench("guests", guests_bench.measure, json_path)
+
+
 @app.command(name="economy")
 def bench_economy(
     config: Annotated[
@@ -222,6 +230,14 @@ def bench_metrics(json_path: JsonPath = None) -> None:
     from swarm.bench import metrics as metrics_bench
 
     _bench("metrics", metrics_bench.measure, json_path)
+
+
+@app.command(name="live")
+def bench_live(json_path: JsonPath = None) -> None:
+    """What a run of 1,000 traders costs more with its live page open in twenty tabs; takes a minute or two."""
+    from swarm.bench import live as live_bench
+
+    _bench("live", live_bench.measure, json_path)
 
 
 @app.command(name="tokens")

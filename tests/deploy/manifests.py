@@ -34,6 +34,10 @@ ALL: Manifest = {"cluster": {"enabled": True}, "models": MODELS, "job": {"enable
 MATRIX: dict[str, Manifest] = {
     "defaults": {},
     "everything": ALL,
+    "live": {
+        "live": {"enabled": True, "port": 8500, "hosts": ["wood.example"]},
+        "networkPolicy": {"liveClientNamespaces": ["ingress"]},
+    },
     "own token": {"auth": {"tokenSecret": "ray-token"}},
     "cluster alone": {"job": {"enabled": False}, "cluster": {"enabled": True}},
     "models alone": {"job": {"enabled": False}, "models": MODELS},
