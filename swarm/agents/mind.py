@@ -126,7 +126,8 @@ class MindPlugin:
     form that all of them must answer in where that matters, `reads` names forms that it looks at besides, and `barters`
     says whether it has to know what traders make, need and can spare. `first_call(section, plan, seen)` is what the
     first of several calls takes in tokens, which its section's `max_tokens` must allow. `extra` names a package that it
-    imports and the optional part of ours that brings it.
+    imports and the optional part of ours that brings it. `crew` says whether its traders know one another
+    (`ShardPlan.crews`).
     """
 
     name: str
@@ -140,3 +141,4 @@ class MindPlugin:
     barters: bool = False
     first_call: Callable[[Any, ShardPlan, Observation], int] = lambda *_: 0
     extra: tuple[str, str] | None = None
+    crew: bool = False
