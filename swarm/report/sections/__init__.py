@@ -15,6 +15,7 @@ ORDER = (
     "quality",
     "profit",
     "margin",
+    "cases",
     "decisions",
     "councils",
     "cascades",
