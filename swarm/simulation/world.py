@@ -15,6 +15,7 @@ import numpy as np
 from swarm.market.ledger import CASH, ROAD
 from swarm.scenarios.protocol import Int64, MarketState
 from swarm.simulation.acting import PartyActs
+from swarm.simulation.evidence import of_round
 from swarm.simulation.joint import joint_opening, joint_outcome
 from swarm.simulation.loop import Interrupted, RoundLoop, RoundOutcome, Watcher
 from swarm.simulation.market import MarketPort
@@ -212,7 +213,20 @@ def _market_view(loop: RoundLoop, name: str) -> MarketView:
     # Accounts by their names, each [assets], and the traders that the next round still has.
     named = dict(zip(plan.market.named_accounts, loop.answer.named, strict=True))
     staying = plan.there(loop.round + 1)
-    return MarketView(name, plan.scenario.goods, state, named, loop.cleared, lots, cents, staying)
+    market = plan.market
+    return MarketView(
+        name=name,
+        goods=plan.scenario.goods,
+        state=state,
+        named=named,
+        cleared=loop.cleared,
+        movable_lots=lots,
+        movable_cents=cents,
+        staying=staying,
+        evidence=of_round(loop.settled()),
+        rules=market.config,
+        mechanisms=market.mechanisms,
+    )
 
 
 def _end(market: tuple[RoundLoop, Sequence[PartyActs], float]) -> RoundOutcome:
