@@ -137,6 +137,7 @@ def _built(plugin: ScenarioPlugin, section: StrictModel, seed: int, traders: int
             f"the scenario {plugin.name!r} lacks {', '.join(missing)}",
             "swarm/scenarios/protocol.py says what each is for",
         )
+    must_be_for_somebody(config.traders, scenario, None if config.regions else config.most_traders)
     return scenario
 
 
@@ -179,7 +180,6 @@ def _plan(config: RunConfig, seed: int, scenario: Scenario, minds: tuple[str, ..
     with_tools = models_with_tools(minds, of)
     cheaper = _cheaper(config, asked, with_tools, form_of)
     terms = FormTerms(scenario.rules_text(), seed, rules, config.market.tick_cents, config.traders.templates)
-    must_be_for_somebody(config.traders, scenario, None if config.regions else config.most_traders)
     _check_barter(scenario, minds, of)
     _check_margin(config, scenario)
     staffed = _staffed(config, asked, with_tools, form_of)
