@@ -31,10 +31,6 @@ capabilities: {drop: [ALL]}
 - name: SWARM_API_KEY
   valueFrom: {secretKeyRef: {name: {{ .Values.models.apiKeySecret }}, key: SWARM_API_KEY}}
 {{- end }}
-{{- if and .Values.live.enabled .Values.job.enabled }}
-- name: SWARM_LIVE_TOKEN
-  valueFrom: {secretKeyRef: {name: {{ .Values.live.tokenSecret }}, key: SWARM_LIVE_TOKEN}}
-{{- end }}
 {{- with .Values.models.hubTokenSecret }}
 - name: HF_TOKEN
   valueFrom: {secretKeyRef: {name: {{ . }}, key: HF_TOKEN}}
@@ -96,7 +92,13 @@ headGroupSpec:
           imagePullPolicy: {{ $root.Values.image.pullPolicy }}
           securityContext: {{- include "swarm.containerSecurity" $root | nindent 12 }}
           resources: {{- include "swarm.resources" $root.Values.head | nindent 12 }}
-          env: {{- include "swarm.environment" $root | nindent 12 }}
+          env:
+            {{- include "swarm.environment" $root | nindent 12 }}
+            {{- if and $root.Values.live.enabled (eq $component "job") }}
+            # The driver is here, and nothing on a worker needs it.
+            - name: SWARM_LIVE_TOKEN
+              valueFrom: {secretKeyRef: {name: {{ $root.Values.live.tokenSecret }}, key: SWARM_LIVE_TOKEN}}
+            {{- end }}
           ports:
             - {name: gcs-server, containerPort: 6379}
             - {name: dashboard, containerPort: 8265}

@@ -26,7 +26,7 @@ CRD_DIR = os.environ.get("SWARM_CRD_DIR", "")
 Manifest = dict[str, Any]
 Validator = Callable[[Sequence[Manifest]], list[str]]
 
-SECRETS = frozenset({"models-key", "hub-token", "ray-token"})
+SECRETS = frozenset({"models-key", "hub-token", "ray-token", "swarm-live-token"})
 """The Secrets that the values of these tests say are there."""
 
 MODELS = {"enabled": True, "apiKeySecret": "models-key", "hubTokenSecret": "hub-token"}
