@@ -6,6 +6,8 @@ nothing of language models.
 """
 
 from collections.abc import Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from statistics import mean
 from time import process_time
@@ -65,6 +67,7 @@ class Costs:
         self._before: dict[str, Any] = {}
         self.orders: list[Any] = []
         self.rounds = 0
+        self.cpu_s = 0.0
 
     def started(self, *_: object) -> None:
         """Begins with nothing."""
@@ -95,17 +98,23 @@ class Costs:
         return self.each_round("served_at_once_units") / max(self.each_round("demand_units"), 1e-9)
 
 
-def measure(narrator: Narrator, seeds: int, minds_from: Path | None) -> list[Result]:
+def measure(narrator: Narrator, seeds: int, minds_from: Path | None, workers: int | None = None) -> list[Result]:
     """Returns all figures; models of the config `minds_from` are asked whether they read."""
+    # Runs know nothing of each other, so that as many go side by side as there are workers.
+    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+        return _measured(narrator, seeds, minds_from, pool)
+
+
+def _measured(narrator: Narrator, seeds: int, minds_from: Path | None, pool: Executor) -> list[Result]:
     network = read_table(shapes.tree(20, 80, 400, REGIONS), ROUNDS)
     bound = tree_bound(network)
     if bound is None:
         raise ValueError("the tree of 500 nodes has a bound")
     results = [*_theory(bound), *reading(minds_from, narrator)]
-    results += _stationary(network, bound, seeds, narrator)
-    results += _after_shift(network, seeds, narrator)
-    results += _agents(network, bound, seeds, narrator)
-    return [*results, *_bullwhip_of_agents(network, narrator)]
+    results += _stationary(network, bound, seeds, narrator, pool)
+    results += _after_shift(network, seeds, narrator, pool)
+    results += _agents(bound, seeds, narrator, pool)
+    return [*results, *_bullwhip_of_agents(network, narrator, pool)]
 
 
 def _theory(bound: Optimum) -> list[Result]:
@@ -122,13 +131,17 @@ def _theory(bound: Optimum) -> list[Result]:
     ]
 
 
-def _stationary(network: Network, bound: Optimum, seeds: int, narrator: Narrator) -> list[Result]:
+def _stationary(network: Network, bound: Optimum, seeds: int, narrator: Narrator, pool: Executor) -> list[Result]:
     """Returns what plans cost where demand does not change; the aim of the searched levels is the published figure."""
+    narrator.phase("playing plans on demand that does not change")
+    jobs = {
+        name: [pool.submit(simulate, network, plan, Demand(network, seed), ROUNDS, WARM_UP) for seed in range(seeds)]
+        for name, plan in STATIONARY.items()
+    }
     results = []
-    for name, plan in STATIONARY.items():
-        narrator.phase(f"playing {name}")
-        runs = [simulate(network, plan, Demand(network, seed), ROUNDS, WARM_UP) for seed in range(seeds)]
+    for name, waiting in jobs.items():
         aim = 26_167 * 1.005 if name == "searched_levels" else None
+        runs = [job.result() for job in waiting]
         results += _played(f"supply_stationary_{name}", runs, bound.cost, aim)
     return results
 
@@ -166,83 +179,106 @@ def _shifts(network: Network) -> tuple[Shift, ...]:
     )
 
 
-def _after_shift(network: Network, seeds: int, narrator: Narrator) -> list[Result]:
+def _after_shift(network: Network, seeds: int, narrator: Narrator, pool: Executor) -> list[Result]:
     """Returns what plans cost in the 40 rounds after a third of customers want 1.6 times as much, a third 0.6."""
-    results, last = [], SHIFT_ROUND - 1 + AFTER
-    for name, plan in AFTER_SHIFT.items():
-        narrator.phase(f"playing {name} over a shift")
-        runs = [
-            simulate(network, plan, Demand(network, seed, _shifts(network)), last, SHIFT_ROUND - 1)
+    narrator.phase("playing plans over a shift")
+    last, shifts = SHIFT_ROUND - 1 + AFTER, _shifts(network)
+    jobs = {
+        name: [
+            pool.submit(simulate, network, plan, Demand(network, seed, shifts), last, SHIFT_ROUND - 1)
             for seed in range(seeds)
         ]
-        results += _played(f"supply_shift_{name}", runs, None, None)
+        for name, plan in AFTER_SHIFT.items()
+    }
+    results = []
+    for name, waiting in jobs.items():
+        results += _played(f"supply_shift_{name}", [job.result() for job in waiting], None, None)
     return results
 
 
-def run(seed: int, temperament: str, rule: str, shifts: Sequence[dict[str, Any]], rounds: int, **more: Any) -> Costs:
+def run(
+    seed: int,
+    temperament: str,
+    rule: str,
+    shifts: Sequence[dict[str, Any]],
+    rounds: int,
+    customers_seed: int | None = None,
+) -> "Costs":
     """Returns what a run of 500 nodes cost from the shift's round on, whose nodes all have this scripted mind."""
+    began = process_time()
+    scenario = {
+        "name": "supply_chain",
+        "plan": {"rule": rule},
+        "shifts": list(shifts),
+        "customers_seed": customers_seed,
+    }
     config = resolve(
         {
             "name": "supply",
             "seed": seed,
             "rounds": rounds,
             "population": 500,
-            "scenario": {"name": "supply_chain", "plan": {"rule": rule}, "shifts": list(shifts), **more},
+            "scenario": scenario,
             "models": [{"name": "mind", "engine": "scripted", "temperament": temperament}],
             "traders": {"minds": {"mind": 1}, "standing": {"max_rounds": 1_000}},
         }
     )
     costs = Costs(SHIFT_ROUND - 1)
     play(config, costs)
+    costs.cpu_s = process_time() - began
     return costs
 
 
-def _agents(network: Network, bound: Optimum, seeds: int, narrator: Narrator) -> list[Result]:
+def _agents(bound: Optimum, seeds: int, narrator: Narrator, pool: Executor) -> list[Result]:
     """Returns what runs of minds cost: without news, over an announced shift, and over a lie."""
+    narrator.phase("running minds without news, over a shift and over a lie")
     last = SHIFT_ROUND - 1 + AFTER
     true = [{**one, "first_round": SHIFT_ROUND} for one in SHIFTED]
     lie = [{"region": "coast", "permille": 1_600, "first_round": SHIFT_ROUND, "happens": False}]
+    # A deaf mind meets a lie as it meets no news at all, and an alarmed one is asked about lies alone.
+    cases = (
+        ("stationary", [], ("reader", "deaf")),
+        ("shift", true, ("reader", "deaf")),
+        ("lie", lie, ("reader", "alarmed")),
+    )
+    jobs = {
+        (rule, case, name): [pool.submit(run, seed, MINDS[name][0], rule, shifts, last) for seed in range(seeds)]
+        for rule in ("base_stock", "smoothing")
+        for case, shifts, names in cases
+        for name in names
+    }
+    found = {key: [job.result() for job in waiting] for key, waiting in jobs.items()}
     results: list[Result] = []
-    cpu: list[float] = []
-    for rule in ("base_stock", "smoothing"):
-        found: dict[str, list[Costs]] = {}
-        for name, (temperament, _) in MINDS.items():
-            for case, shifts in (("stationary", []), ("shift", true), ("lie", lie)):
-                # A deaf mind meets a lie as it meets no news at all, and an alarmed one is asked about lies alone.
-                if (name, case) in (("deaf", "lie"), ("alarmed", "stationary"), ("alarmed", "shift")):
-                    continue
-                narrator.phase(f"running {name} on {rule}, {case}")
-                began = process_time()
-                found[f"{case}_{name}"] = [run(seed, temperament, rule, shifts, last) for seed in range(seeds)]
-                cpu.append((process_time() - began) / seeds)
-        for case, runs in found.items():
-            least = bound.cost / CENTS if case.startswith("stationary") else None
-            aim = {"shift_reader": 29_500.0, "stationary_reader": 1.1 * bound.cost / CENTS}.get(case)
-            told = f"fill {mean(one.fill for one in runs):.3f}; {MINDS[case.split('_')[1]][1]}"
-            results.append(_result(f"supply_{rule}_{case}", [one.total for one in runs], told, least, aim))
-        quiet = found["stationary_deaf"]
-        for name in ("reader", "alarmed"):
-            lost = [a.total - b.total for a, b in zip(found[f"lie_{name}"], quiet, strict=True)]
+    for (rule, case, name), runs in found.items():
+        least = bound.cost / CENTS if case == "stationary" else None
+        aim = {"shift_reader": 29_500.0, "stationary_reader": 1.1 * bound.cost / CENTS}.get(f"{case}_{name}")
+        told = f"fill {mean(one.fill for one in runs):.3f}; {MINDS[name][1]}"
+        results.append(_result(f"supply_{rule}_{case}_{name}", [one.total for one in runs], told, least, aim))
+    for (rule, case, name), runs in found.items():
+        if case == "lie":
+            quiet = found[rule, "stationary", "deaf"]
+            lost = [one.total - other.total for one, other in zip(runs, quiet, strict=True)]
             told = f"against one who does not listen: {paired(lost, 'a round')}"
-            results.append(
-                Result(f"supply_{rule}_lie_costs_{name}", round(mean(lost), 1), "a round", "lower", bound=told)
-            )
-    each = mean(cpu) * 200 / last
-    told = "CPU of one process, scripted minds; run alone, a run takes no longer"
+            middle = round(mean(lost), 1)
+            results.append(Result(f"supply_{rule}_lie_costs_{name}", middle, "a round", "lower", bound=told))
+    each = mean(one.cpu_s for runs in found.values() for one in runs) * 200 / last
+    told = "CPU of one process, a scripted mind in every seat; without tables and journal"
     return [*results, Result("supply_cpu_s_500_nodes_200_rounds", round(each, 2), "s", "lower", 60, bound=told)]
 
 
-def _bullwhip_of_agents(network: Network, narrator: Narrator, runs: int = 20) -> list[Result]:
+def _bullwhip_of_agents(network: Network, narrator: Narrator, pool: Executor, runs: int = 20) -> list[Result]:
     """Returns by tier the variance of orders between runs that meet the same customers, over that of demand."""
-    narrator.phase("running letters by lot, 20 times on one demand")
+    narrator.phase("running minds 20 times on one demand")
     shifts = [{**one, "first_round": SHIFT_ROUND} for one in SHIFTED]
     last = SHIFT_ROUND - 1 + AFTER
+    jobs = {
+        name: [pool.submit(run, seed, temperament, "smoothing", shifts, last, 1) for seed in range(runs)]
+        for name, temperament in (("reader", "value"), ("by_lot", "momentum"))
+    }
     results = []
-    for name, temperament in (("reader", "value"), ("by_lot", "momentum")):
-        orders = np.array(
-            [run(s, temperament, "smoothing", shifts, last, customers_seed=1).orders for s in range(runs)]
-        )
-        # [nodes] variance between runs, over the mean demand that the node sees, as Poisson's own variance is.
+    for name, waiting in jobs.items():
+        # [runs, rounds, nodes] units; between runs, over the mean demand of a node, as Poisson's own variance is.
+        orders = np.array([job.result().orders for job in waiting])
         between = orders.var(axis=0, ddof=1).mean(axis=0) / network.mean
         for tier, title in enumerate(network.tiers):
             value = round(float(between[network.tier == tier].mean()), 3)

@@ -254,12 +254,15 @@ def bench_supply(
     config: Annotated[
         Path | None, typer.Option("--config", metavar="CONFIG", help="Ask its models, too, whether they read.")
     ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=64, metavar="N", help="Runs side by side; as many as cores.")
+    ] = None,
     json_path: JsonPath = None,
 ) -> None:
     """Supply chains of 500 nodes: plans beside a proven bound, and what reading news is worth; takes ten minutes."""
     from swarm.bench import supply as supply_bench
 
-    _bench("supply", lambda narrator: supply_bench.measure(narrator, seeds, config), json_path)
+    _bench("supply", lambda narrator: supply_bench.measure(narrator, seeds, config, workers), json_path)
 
 
 def _bench(name: str, measure: Callable[[Any], list[Any]], json_path: Path | None) -> None:

@@ -103,7 +103,7 @@ class SupplyConfig(StrictModel):
     """The regions of a tree; its retailers lie in them in turn."""
 
     customers_seed: int | None = Field(default=None, ge=0, le=2**63 - 1)
-    """What customers' demand is drawn from; null: the run's seed. By it runs of several seeds meet the same customers."""
+    """What customers' demand is drawn from; null: the run's seed. By it several runs meet the same customers."""
 
     plan: PlanConfig = PlanConfig()
     """How nodes order when nobody says otherwise."""
