@@ -32,10 +32,10 @@ from swarm.simulation.loop import RoundOutcome
 
 CENTS = 100
 SEEDS = 10
-ROUNDS, WARM_UP = 700, 200
-SHIFT_ROUND, AFTER = 41, 40
+ROUNDS, WARM_UP = 400, 100
+SHIFT_ROUND, AFTER = 21, 40
 REGIONS = ("coast", "hills", "plains")
-SHIFTED = ({"region": "coast", "permille": 1_600}, {"region": "hills", "permille": 600})
+SHIFTED: tuple[dict[str, Any], ...] = ({"region": "coast", "permille": 1_600}, {"region": "hills", "permille": 600})
 STATIONARY = {
     "searched_levels": PlanConfig(rule="levels", levels=(15, 83, 410)),
     "base_stock": PlanConfig(rule="base_stock"),
@@ -64,7 +64,8 @@ class Costs:
 
     def __init__(self, after: int) -> None:
         self._after = after
-        self._before: dict[str, Any] = {}
+        self._before: dict[str, int] = {}
+        self._now: dict[str, int] = {}
         self.orders: list[Any] = []
         self.rounds = 0
         self.cpu_s = 0.0

@@ -163,7 +163,7 @@ def test_expediting_brings_the_next_rounds_goods_for_a_fee() -> None:
 
 
 SHIFT = {"region": "coast", "first_round": 11, "permille": 1_600}
-READER = {
+READER: dict[str, Any] = {
     "models": [{"name": "reader", "engine": "scripted", "temperament": "value"}],
     "traders": {"minds": {"reader": 1}, "standing": {"max_rounds": 1_000}},
 }
