@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from swarm import limits
-from swarm.commands import bench, experiments, runs, services, setups, traces
+from swarm.commands import bench, experiments, guests, runs, services, setups, traces
 from swarm.commands.stopping import INTERRUPTED_STATUS
 from swarm.errors import SwarmError, asked_by_options, printable
 from swarm.terminal import complain, err, log_to_terminal, out, unwritable
@@ -37,6 +37,7 @@ for commands in (
     traces.app,
     experiments.app,
     setups.app,
+    guests.app,
     services.app,
     setups.models_app,
     bench.app,

@@ -58,6 +58,12 @@ class RuntimeConfig(StrictModel):
     metrics_host: str = Field(default="127.0.0.1", min_length=1, max_length=253)
     """Address that this port is opened on; the default is reached from this machine alone, 0.0.0.0 from everywhere."""
 
+    guests_port: int = Field(default=0, ge=0, le=65_535)
+    """Port on which guests (`traders.guests`) take their seats; 0: any that is free, the same when a run is resumed."""
+
+    guests_host: str = Field(default="127.0.0.1", min_length=1, max_length=253)
+    """Address that this port is opened on; the default is reached from this machine alone, 0.0.0.0 from everywhere."""
+
     metrics_linger_s: float = Field(default=0.0, ge=0.0, le=3_600.0)
     """Seconds for which the metrics stay after a run came to its end, so that the last round is read, too."""
 
@@ -151,7 +157,7 @@ class RunConfig(StrictModel):
         # Models and baselines share one namespace, that of traders.minds.
         if clash := sorted(set(names) & set(BASELINES)):
             raise Misplaced("models", f"{clash[0]!r} is the name of a baseline; give the model another")
-        if not names and not self.traders.minds:
+        if not names and not self.traders.minds and not self.traders.guests:
             raise Misplaced("models", "expected at least one model, or baselines under traders.minds")
         for i, model in enumerate(self.models):
             if model.max_completion_tokens >= self.budget.tokens_per_turn:
@@ -177,7 +183,10 @@ class RunConfig(StrictModel):
                     f"{definition.key}.model",
                     f"{model} is a model of the engine {engine_without[model]}, which can call no tool",
                 )
+        guests = {guest.name for guest in self.traders.guests}
         for mind, weight in self.traders.minds.items():
+            if mind in guests:
+                raise Misplaced(f"traders.minds.{mind}", "a guest has `seats` and no weight; leave it out")
             if mind not in known:
                 raise Misplaced(
                     f"traders.minds.{mind}",
@@ -188,6 +197,23 @@ class RunConfig(StrictModel):
         # A weight of 0 keeps a mind in the config without traders; one at least must have some.
         if self.traders.minds and not any(self.traders.minds.values()):
             raise Misplaced("traders.minds", "expected at least one weight above 0")
+        return self
+
+    @model_validator(mode="after")
+    def _guests_fit(self) -> "RunConfig":
+        if not (guests := self.traders.guests):
+            return self
+        if self.regions:
+            raise Misplaced("traders.guests", "guests take seats in a run of one market; set regions to null")
+        seats, traders = sum(guest.seats for guest in guests), self.fewest_traders
+        if seats > traders:
+            raise Misplaced("traders.guests", f"expected at most {traders} seats, one for each trader, got {seats}")
+        if seats < self.most_traders and not self.minds:
+            raise Misplaced(
+                "traders.minds",
+                f"nobody decides for {self.most_traders - seats} of {self.most_traders} traders, since guests have "
+                f"{seats} seats; name a mind or add seats",
+            )
         return self
 
     @model_validator(mode="after")
@@ -319,12 +345,12 @@ class RunConfig(StrictModel):
         """Returns what of the config shapes the history: all but where the processes live.
 
         A run of one market has no `regions`, one without parties no `parties`, one whose staffing is the default no
-        `traders.staffing`, and one without cascades no `traders.cascades`.
+        `traders.staffing`, and one without cascades or guests no `traders.cascades` or `traders.guests`.
         """
         # Keys that came later are left out where they say nothing, so that older histories keep their digest.
         left_out = {"runtime", *(key for key in ("regions", "parties") if not getattr(self, key))}
         kept = {key: value for key, value in self.record().items() if key not in left_out}
-        for key in ("staffing", "cascades"):
+        for key in ("staffing", "cascades", "guests"):
             if not kept["traders"][key]:
                 del kept["traders"][key]
         return kept

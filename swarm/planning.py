@@ -9,7 +9,9 @@ import numpy as np
 
 from swarm import scenarios
 from swarm.agents.baselines import ARBITRAGE
+from swarm.agents.config import GuestConfig
 from swarm.agents.decision import Rules
+from swarm.agents.forms.orders import FORM as ORDERS_FORM
 from swarm.agents.forms.protocol import Form, FormTerms
 from swarm.agents.minds import definitions, models_of, models_with_tools, plugin
 from swarm.agents.minds.own import OwnConfig
@@ -35,7 +37,7 @@ from swarm.simulation.plan import RunPlan, WorldPlan, config_digest
 from swarm.simulation.population import DEPARTED
 from swarm.simulation.region import Guests, Region
 from swarm.simulation.regions import RegionsConfig, choose_travellers, populations, region_seed
-from swarm.simulation.shares import assign_minds
+from swarm.simulation.shares import assign_minds, seat_guests
 
 
 def compose(config: RunConfig, past: WorldPlan | None = None) -> WorldPlan:
@@ -48,7 +50,7 @@ def compose(config: RunConfig, past: WorldPlan | None = None) -> WorldPlan:
         return _several(config, config.regions, founding_seed)
     plugin, section = _scenario(config)
     scenario = _built(plugin, section, config.seed, config.most_traders, config)
-    (minds,) = assign_minds([(config.seed, _groups(scenario))], _weights(config))
+    minds = _minds(config, _groups(scenario))
     plan = _plan(config, config.seed, scenario, minds, config.history_record())
     return WorldPlan(plan, (plan,), founding_seed)
 
@@ -139,6 +141,19 @@ def _built(plugin: ScenarioPlugin, section: StrictModel, seed: int, traders: int
 def _scenario(config: RunConfig) -> tuple[ScenarioPlugin, StrictModel]:
     plugin = scenarios.find(config.scenario["name"])
     return plugin, plugin.Config.model_validate_json(json.dumps(config.scenario))
+
+
+def _minds(config: RunConfig, kinds: Int64) -> tuple[str, ...]:
+    """Returns the mind of each trader of a single market: guests have their seats, and others share the rest."""
+    seats = {guest.name: guest.seats for guest in config.traders.guests}
+    if not seats:
+        return assign_minds([(config.seed, kinds)], _weights(config))[0]
+    # Guests sit among those who stay from the first round to the last.
+    seated = seat_guests(config.seed, kinds, seats, config.fewest_traders)
+    others = np.setdiff1d(np.arange(len(kinds)), list(seated))
+    shared = assign_minds([(config.seed, kinds[others])], _weights(config))[0] if len(others) else ()
+    minds = seated | dict(zip(others.tolist(), shared, strict=True))
+    return tuple(minds[trader] for trader in range(len(kinds)))
 
 
 def _weights(config: RunConfig) -> dict[str, int]:
@@ -281,6 +296,10 @@ def _form_of(config: RunConfig, scenario: Scenario, of: Mapping[str, Definition]
             raise ConfigError(key, reason, f"engines that have it: {able}")
     for definition in of.values():
         _check_form(definition, found)
+        if isinstance(definition.section, GuestConfig) and ORDERS_FORM.name not in offered:
+            raise ConfigError(
+                definition.key, f"a guest answers with orders, and this scenario asks in {', '.join(offered)}"
+            )
     return found
 
 

@@ -160,9 +160,9 @@ def check_deadline(config: RunConfig) -> list[str]:
 
 def check_shares(config: RunConfig, plan: RunPlan) -> list[str]:
     """Returns a line on each mind that has a weight and gets no trader, since there are too few."""
-    total = sum(config.minds.values())
+    total, seats = sum(config.minds.values()), sum(guest.seats for guest in config.traders.guests)
     return [
-        f"traders.minds.{name}: it decides for nobody: its share of {plan.traders} traders is "
+        f"traders.minds.{name}: it decides for nobody: its share of {plan.traders - seats} traders is "
         f"{config.minds[name]}/{total}; give it more weight, or the run more traders"
         for name in plan.idle_minds
     ]

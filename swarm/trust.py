@@ -149,6 +149,9 @@ def _told(record: Mapping[str, Any], hosts: KeyHosts) -> Iterator[tuple[str, Any
     # Ports that the run opens are demands as well as addresses that it calls.
     if runtime["metrics_port"] is not None and not is_loopback(f"http://{_bracketed(runtime['metrics_host'])}"):
         yield f"metrics are shown on {runtime['metrics_host']}", ["metrics", runtime["metrics_host"]]
+    host = runtime["guests_host"]
+    if record["traders"]["guests"] and not is_loopback(f"http://{_bracketed(host)}"):
+        yield f"guests are heard on {host}", ["guests", host]
     if runtime["http_port"] is not None:
         yield "its models answer everybody on this machine (runtime.http_port)", ["http"]
     for key, value in _files({name: part for name, part in record.items() if name != "models"}, ""):

@@ -185,6 +185,23 @@ class CascadeConfig(StrictModel):
         return self
 
 
+class GuestConfig(StrictModel):
+    """An agent from outside: it takes seats among the traders and sends its decisions over HTTP or MCP."""
+
+    name: str = Field(min_length=1, max_length=40, pattern=r"^[a-z0-9][a-z0-9._-]*$")
+    """What the guest is called; its traders have it as their mind."""
+
+    seats: int = Field(default=1, ge=1, le=1_000)
+    """How many traders it decides for; each takes one seat, numbered from 0."""
+
+    token_env: str = Field(min_length=1, max_length=100, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    """The environment variable that holds the guest's token, 256 bits as 64 hex digits or 43 characters of base64.
+    `swarm guests --new` makes one."""
+
+    max_seconds: float | None = Field(default=None, gt=0.0, le=3_600.0)
+    """Most seconds of a round for which its decision is waited for; null: as long as models are."""
+
+
 class TradersConfig(StrictModel):
     """The minds that decide for the traders, and how many neighbours each one hears."""
 
@@ -203,6 +220,9 @@ class TradersConfig(StrictModel):
 
     define: dict[str, dict[str, JsonValue]] = Field(default_factory=dict, max_length=32)
     """Minds of your own making, by name: `mind` says of which kind, the other keys are that kind's."""
+
+    guests: tuple[GuestConfig, ...] = Field(default=(), max_length=1_000)
+    """Agents from outside that take seats; all other traders are shared among `minds`."""
 
     hears: int | None = Field(default=None, ge=0, le=50)
     """How many other traders each trader hears, drawn once from the seed; null: three, or all others where there are

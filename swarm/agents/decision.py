@@ -49,6 +49,7 @@ class DecisionError(StrEnum):
     ENGINE_REFUSED = "engine_refused"
     ENGINE_CONTENT_FILTER = "engine_content_filter"
     ENGINE_EMPTY = "engine_empty"
+    ENGINE_NO_SCORES = "engine_no_scores"
     ENGINE_DEADLINE = "engine_deadline"
     TRUNCATED = "truncated"
     TOO_LONG = "too_long"

@@ -100,12 +100,13 @@ class CascadeTurn:
             raise ValueError("expected a margin from -1000 to 1000")
         if not 0 <= wrong <= 1_000 or not all(type(n) is int and 0 <= n <= _MOST for n in (wrong, stake, price)):
             raise ValueError("expected whole numbers from 0")
-        answers = tuple(_answer(one) for one in small)
+        answers = tuple(answer_of(one) for one in small)
         weighed = Weighed(margin, wrong, stake, price, bounded)
-        return cls(Reason(reason), weighed, answers, None if large is None else _answer(large))
+        return cls(Reason(reason), weighed, answers, None if large is None else answer_of(large))
 
 
-def _answer(value: Any) -> Answer:
+def answer_of(value: Any) -> Answer:
+    """Returns the answer that `astuple` and JSON made this of; ValueError where it is none."""
     match value:
         case [str(ended), str(text)] if ended in ("stop", "length") or (ended in _ERRORS and not text):
             return Answer(ended, text)

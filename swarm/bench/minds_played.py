@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from swarm.agents.forms.menu import Menus
-from swarm.agents.observation import Int64
+from swarm.agents.observation import Int64, PublicView
+from swarm.bench.claims import Truth
 from swarm.config_file import resolve
 from swarm.llm.protocol import ModelClient, ModelReply, ModelRequest
 from swarm.market.orders import Orders
@@ -53,6 +54,7 @@ class OfMind:
     errors: Counter[str] = field(default_factory=Counter)
     tokens: list[int] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
+    truth: Truth = field(default_factory=Truth)
 
 
 class Timed:
@@ -91,7 +93,9 @@ class Played(Surplus):
         for row, trader in enumerate(basis.seen.private.trader.tolist()):
             self.of[minds[trader]].profit.append(gain_of(outcome.cleared.trades, trader, basis.seen, row))
         self._look_again(outcome, basis)
-        self._read(outcome)
+        for of in self.of.values():
+            of.truth.begin(basis.seen.public)
+        self._read(outcome, basis.seen.public)
 
     def _look_again(self, outcome: RoundOutcome, basis: RoundBasis) -> None:
         """Clears the round again for all that some of its traders could have done."""
@@ -112,8 +116,8 @@ class Played(Surplus):
             ordered = basis.orders.take(basis.orders.trader == trader)
             of.as_rule.append(_wishes(ordered) == _wishes(orders_of(actions[best_of(actions)], trader)))
 
-    def _read(self, outcome: RoundOutcome) -> None:
-        """What models answered, and what it cost."""
+    def _read(self, outcome: RoundOutcome, public: PublicView) -> None:
+        """What models answered, what they said, and what it cost."""
         turns, decisions = outcome.gathered.turns, outcome.gathered.decisions
         calls = turns.calls
         # [turns]: tokens of all calls of a turn together.
@@ -123,8 +127,9 @@ class Played(Surplus):
             of.tokens.append(int(spent[turn]))
             if error := decisions.errors[turn]:
                 of.errors[str(error)] += 1
-            if decisions.gossip[turn]:
-                of.said.append(decisions.gossip[turn])
+            if line := decisions.gossip[turn]:
+                of.said.append(line)
+                of.truth.hear(line, public, outcome.plan.shard.rules.goods)
 
 
 def _wishes(orders: Orders) -> set[tuple[int, ...]]:
@@ -139,9 +144,14 @@ def play_market(
     clients: Mapping[str, ModelClient],
     seed: int,
     size: Size,
+    define: Mapping[str, Any] = {},
 ) -> Played:
-    """Returns the figures of a market of the Wood that nothing was trained on, with a mania and a blight in it."""
+    """Returns the figures of a market of the Wood that nothing was trained on, with a mania and a blight in it.
+
+    `define` has minds that are more than one model, as `traders.define` has them.
+    """
     played = Played()
+    # Seeds from which on nothing was trained; the shocks come early and late enough to be traded on.
     config = {
         "name": "bench-minds-real",
         "seed": EXAMINED_FROM + seed,
@@ -155,7 +165,7 @@ def play_market(
             ],
         },
         "models": [dict(model) for model in models],
-        "traders": {"minds": dict(minds)},
+        "traders": {"minds": dict(minds), "define": dict(define)},
         "budget": {"round_deadline_s": 3_600},
     }
     play(resolve(config), played, clients=clients)

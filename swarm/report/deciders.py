@@ -14,6 +14,7 @@ from swarm.report.wording import count, listed, opened
 Summary = Mapping[str, Any]
 
 BASELINE = Nature("baseline rule", "baseline rules", is_rule=True)
+GUEST = Nature("agent from outside", "agents from outside")
 AND = " and "
 """What stands between the natures of a mind that asks several models."""
 
@@ -75,8 +76,10 @@ def models_asked(part: Summary, mind: str) -> Sequence[str]:
 
 
 def decider_in(part: Summary, mind: str) -> Decider:
-    """Returns what a mind was in a part of the run: what the models that it asks are; without any, a rule."""
-    found = {nature_of_model(part, model) for model in models_asked(part, mind)} or {BASELINE}
+    """Returns what a mind was in a part of the run: what the models that it asks are, a guest, or else a rule."""
+    # What an agent from outside is, nobody here knows.
+    none = GUEST if mind in part.get("guests", ()) else BASELINE
+    found = {nature_of_model(part, model) for model in models_asked(part, mind)} or {none}
     return Decider(tuple(sorted(found, key=lambda one: one.name)))
 
 

@@ -147,4 +147,5 @@ def facts(summary: Summary, seed: str) -> list[tuple[str, str]]:
         ("Journal, sha256", summary["journal_sha256"]),
         ("Seed", seed),
         ("Journal", f"{count(summary['journal']['frames'])} frames, {count(summary['journal']['bytes'])} bytes"),
+        *((f"Model {name}", told) for name, told in summary.get("terms", {}).items()),
     ]

@@ -1,5 +1,6 @@
 """Runs one run: a config in, a finished folder out, in this process or over Ray."""
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,7 +12,8 @@ from swarm.config_file import load, resolve
 from swarm.errors import ConfigError, OutputError
 from swarm.planning import compose, composed
 from swarm.preflight import Narrator, check
-from swarm.runtime.ports import Ports, RunsOn, open_ports, told
+from swarm.runtime.guests.tokens import tokens_of
+from swarm.runtime.ports import RunsOn, open_ports, told
 from swarm.simulation import history
 from swarm.simulation.folder import RunFolder
 from swarm.simulation.history import History
@@ -21,12 +23,13 @@ from swarm.simulation.parties import of_run
 from swarm.simulation.party import Party
 from swarm.simulation.plan import RunPlan, WorldPlan, run_sha256
 from swarm.simulation.record import RunRecord
-from swarm.simulation.traders import RecordedTraders, ResumedTraders, TradersPort
+from swarm.simulation.traders import AskableTraders, RecordedTraders, ResumedTraders, TradersPort
 from swarm.simulation.world import World, never
 from swarm.simulation.world_record import WorldRecorder
 
 if TYPE_CHECKING:
     from swarm.monitoring.hub import Hub
+    from swarm.runtime.guests.opening import Guests
 
 LINGER_POLL_S = 0.2
 """How often a run that stays for its metrics looks whether it was told to stop."""
@@ -125,6 +128,7 @@ class Session:
         return record if record.summary.get("finished") and self.folder.report.exists() else None
 
     def _check(self, config: RunConfig, plan: WorldPlan) -> None:
+        tokens_of(config.traders.guests, os.environ)
         check(config, plan.run, self.runs_on.own_cluster, self.runs_on.address is None, self.narrator)
 
     def _pasts(self, config: RunConfig) -> dict[str, History]:
@@ -171,18 +175,22 @@ class Session:
         for own in folders:
             own.path.mkdir(parents=True, exist_ok=True)
         journals = [own.journal for own in folders]
-        with open_ports(config, plan, self.runs_on, journals, self.narrator, self.stop) as ports:
+        with (
+            open_ports(config, plan, self.runs_on, journals, self.narrator, self.stop) as ports,
+            guests(config, plan, self.folder, self.narrator, self.stop) as seated,
+        ):
             # The recorder comes first: others may fail, and its tables are the run's record.
             watchers: tuple[Watcher, ...] = (recorder, *self.watchers)
             if exported is not None:
                 shards = sum(int(port.layout()["shards"]) for port in ports)
                 exported.hub.attach(shards, lambda: sum(len(port.outages_s()) for port in ports))
                 watchers = (recorder, exported.hub, *self.watchers)
+            watchers = (*watchers, seated.statements) if seated else watchers
             # Everything is up: what is told as the run's time begins here.
             set_up_s = perf_counter() - begun
             self.narrator.phase("running")
             seats = [
-                (port.market, _traders(own, port, pasts.get(name)))
+                (port.market, _traders(own, _asked(own, port.traders, seated), pasts.get(name)))
                 for own, name, port in zip(plan.markets, plan.names, ports, strict=True)
             ]
             rounds_before = _complete_rounds(plan, pasts)
@@ -197,6 +205,8 @@ class Session:
             done = world.play(from_call(recorded + 1, self.stop))
             closings = [port.market.close() for port in ports]
             finished = done == plan.last.run.rounds
+            if seated:
+                seated.end("finished" if finished else "stopped")
             extra = {
                 "finished": finished,
                 "resumed_after_round": rounds_before,
@@ -224,11 +234,16 @@ def _left_out(pasts: Mapping[str, History]) -> str:
     return f"; {torn:,} bytes of a torn record behind it are cut off" if torn else ""
 
 
-def _traders(plan: RunPlan, ports: Ports, past: History | None) -> TradersPort:
+def _asked(plan: RunPlan, traders: AskableTraders, seated: "Guests | None") -> AskableTraders:
+    """Returns the traders of a market with the run's guests among them."""
+    return seated.among(plan, traders) if seated else traders
+
+
+def _traders(plan: RunPlan, asked: AskableTraders, past: History | None) -> TradersPort:
     """Returns the traders of a market, who say again what its journal has of them."""
     if past is None or not past.decisions:
-        return ports.traders
-    return ResumedTraders(RecordedTraders(plan.shards_by_round(), past.decisions), ports.traders)
+        return asked
+    return ResumedTraders(RecordedTraders(plan.shards_by_round(), past.decisions), asked)
 
 
 def reported(folder: RunFolder, record: RunRecord, narrator: Narrator, *, finished: bool) -> RunResult:
@@ -277,6 +292,21 @@ def metrics(
     with port.exported(one, runtime.metrics_host, runtime.metrics_port) as address:
         narrator.phase(f"metrics at {address}")
         yield Exported(one, address)
+
+
+@contextmanager
+def guests(
+    config: RunConfig, plan: WorldPlan, folder: RunFolder, narrator: Narrator, should_stop: Callable[[], bool]
+) -> Iterator["Guests | None"]:
+    """Hears the guests of a run while the block runs, and yields them; None where the config has none."""
+    if not config.traders.guests:
+        yield None
+        return
+    # As above: whoever has no guests owes no server.
+    from swarm.runtime.guests.opening import opened
+
+    with opened(config, plan, folder, narrator, should_stop) as seated:
+        yield seated
 
 
 def linger(seconds: float, address: str, narrator: Narrator, should_stop: Callable[[], bool]) -> None:

@@ -49,11 +49,11 @@ class Bill:
         self._models = plan.models
         prices = {m.name: m.usd_per_million or (0.0, 0.0) for m in plan.models}
         # Where money is short a mind of several models makes do with the cheapest that it can have.
-        lean = {name: _lean(mind, shard, prices) for name, mind in minds.items()}
-        both: list[list[list[str]]] = [[sorted(minds[n].models), [lean[n]]] if n in minds else [[], []] for n in names]
+        lean = {name: _lean(mind, shard, prices) for name, mind in minds.items() if mind.models}
+        both: list[list[list[str]]] = [[sorted(minds[n].models), [lean[n]]] if n in lean else [[], []] for n in names]
         self.models = tuple(sorted(set(lean.values())))
         self._lean = np.array(
-            [OWN if n not in minds or minds[n].models == {lean[n]} else self.models.index(lean[n]) for n in names]
+            [OWN if n not in lean or minds[n].models == {lean[n]} else self.models.index(lean[n]) for n in names]
         )
         # [minds, own or cheaper model, prompt or completion], in dollars a token; of several models, the dearest.
         self._price = (

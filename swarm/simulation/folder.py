@@ -27,6 +27,8 @@ FOLDERS = (REGIONS, TABLES_FOLDER)
 """The folders that a run's folder has; what else lies in it is not looked at."""
 SUMMARY = "summary.json"
 RUNS_ON = "runs_on.json"
+GUESTS = ("guests.json", "guest_decisions.jsonl")
+"""What a run with guests keeps beside its journal: hashes of their tokens, and what they have sent."""
 
 
 class RunFolder:
@@ -225,7 +227,7 @@ class RunFolder:
         for journal in (self.journal, *self.region_journals.values()):
             journal.unlink(missing_ok=True)
             head_path(journal).unlink(missing_ok=True)
-        for file in (self.config, self.path / RUNS_ON):
+        for file in (self.config, *(self.path / name for name in (RUNS_ON, *GUESTS))):
             file.unlink(missing_ok=True)
         for emptied in (*parts, self.path / REGIONS):
             if emptied.is_dir() and not any(emptied.iterdir()):

@@ -42,6 +42,20 @@ def assign_minds(markets: Sequence[Market], weights: Mapping[str, int]) -> list[
     return [tuple(own) for own in minds]
 
 
+def seat_guests(seed: int, kinds: Int64, seats: Mapping[str, int], among: int) -> dict[int, str]:
+    """Returns the guest of each trader that is one, of the first `among`: kinds in turn, drawn from the seed."""
+    traders = np.arange(among)
+    drawn = draw_below(seed, "guests", 2**53, traders)
+    # The rank of each trader among those of its kind, as the seed has shuffled them.
+    rank = np.zeros(among, dtype=np.int64)
+    for kind in np.unique(kinds[:among]):
+        members = traders[kinds[:among] == kind]
+        rank[members[np.argsort(drawn[members], kind="stable")]] = np.arange(len(members))
+    in_turn = np.lexsort((kinds[:among], rank)).tolist()
+    guests = [name for name, own in seats.items() for _ in range(own)]
+    return dict(zip(in_turn, guests, strict=False))
+
+
 def largest_remainder(total: int, weights: Sequence[int]) -> list[int]:
     """Returns whole shares of a total (Hamilton's method); of equal remainders, the first is rounded up first."""
     sum_ = sum(weights)

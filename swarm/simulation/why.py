@@ -15,7 +15,7 @@ import numpy as np
 from swarm.agents.forms.menu import LETTERS, MenuForm
 from swarm.agents.forms.protocol import FormTerms
 from swarm.agents.mind import Seats
-from swarm.agents.minds import asking
+from swarm.agents.minds import asking, guests_of
 from swarm.agents.recall import Recalled, recalled
 from swarm.errors import ConfigError, ReplayMismatch, called
 from swarm.market.events import Trades
@@ -188,7 +188,8 @@ def _why_not(outcome: RoundOutcome, seat: int, orders: int) -> str:
     if not plan.there(outcome.round)[seat]:
         return "it was not there in this round"
     if seat in outcome.gathered.late:
-        return "its shard did not answer in time"
+        who = f"the guest {plan.minds[seat]}" if plan.minds[seat] in guests_of(plan.shard) else "its shard"
+        return f"{who} did not answer in time"
     if plan.minds[seat] not in asking(plan.shard):
         return f"{plan.minds[seat]} is a rule, and asks no model"
     return f"it was not asked in this round; {'what it decided before stands' if orders else 'nothing of it stands'}"

@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from swarm.llm.engines.llama.engine import NO, YES
+from swarm.llm.engines.llama.gguf import read_header
 from swarm.training.corpus import HELD_OUT_FROM
 from swarm.training.lora import write_adapter
 from swarm.training.offers import OfRound, offers_of
@@ -52,6 +53,7 @@ def train(base: Path, out: Path, recipe: JudgeRecipe, tell: Tell) -> dict[str, A
     judge = Judge(base)
     before = judge.examine(held_out)
     tell(f"as it came: {before}")
+    judge.cut(recipe.layers)
     lora = peft.LoraConfig(
         r=recipe.rank,
         lora_alpha=2 * recipe.rank,
@@ -79,7 +81,10 @@ def train(base: Path, out: Path, recipe: JudgeRecipe, tell: Tell) -> dict[str, A
 
 
 class Judge:
-    """A language model of a GGUF file that says how sure it is of yes, and `tokens`, how many it has computed."""
+    """A language model of a GGUF file that says how sure it is of yes.
+
+    `tokens` is how many it has computed, and `kept_layers` how many of its layers are left, 0 for all.
+    """
 
     def __init__(self, base: Path) -> None:
         file = {"gguf_file": base.name}
@@ -88,10 +93,21 @@ class Judge:
             base.parent, dtype=torch.float32, attn_implementation="sdpa", **file
         )
         self.tokens = 0
+        self.kept_layers = 0
+        # An adapter is made from its base, whose licence its file hands on.
+        header = read_header(base)
+        told = {"name": f"Judge of offers for {header.text('general.name') or base.name}", "license": header.licence}
+        self.about = {key: value for key, value in told.items() if value}
         # Only the difference of two logits is asked for, which is one row in place of the whole vocabulary.
         yes, no = (self._encoded(word) for word in (YES, NO))
         heads = self.model.get_output_embeddings().weight.detach()
         self._yes_over_no = (heads[yes[0]] - heads[no[0]]).clone()
+
+    def cut(self, layers: int) -> None:
+        """Leaves out all layers behind the first so many; 0 leaves out none."""
+        if 0 < layers < len(self.model.model.layers):
+            self.model.model.layers = self.model.model.layers[:layers]
+            self.model.config.num_hidden_layers = self.kept_layers = layers
 
     def scores(self, of_round: OfRound) -> list[Tensor]:
         """Returns for each menu of a round the log-odds of yes over no, by action."""
@@ -188,4 +204,5 @@ def _write(judge: Judge, adapted: Any, out: Path) -> None:
     config = judge.model.config
     tensors = {name: tensor.detach().numpy() for name, tensor in peft.get_peft_model_state_dict(adapted).items()}
     lora = adapted.peft_config["default"]
-    write_adapter(out / ADAPTER, tensors, lora.lora_alpha, config.num_attention_heads, config.num_key_value_heads)
+    heads = config.num_attention_heads, config.num_key_value_heads
+    write_adapter(out / ADAPTER, tensors, lora.lora_alpha, *heads, judge.about, judge.kept_layers)

@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from gguf import GGUFWriter
 
+from swarm.llm.engines.llama.gguf import KEPT_LAYERS
+
 Array = npt.NDArray[np.float32]
 
 ARCHITECTURE = "llama"
@@ -27,9 +29,18 @@ _TENSOR = re.compile(r"layers\.(\d+)\.(.+)\.lora_([AB])\.weight$")
 
 
 def write_adapter(
-    file: Path, tensors: Mapping[str, Array], alpha: float, heads: int, key_heads: int, about: Mapping[str, str] = {}
+    file: Path,
+    tensors: Mapping[str, Array],
+    alpha: float,
+    heads: int,
+    key_heads: int,
+    about: Mapping[str, str] = {},
+    kept_layers: int = 0,
 ) -> None:
-    """Writes the tensors of an adapter, by their names in peft, in half precision; `about` is what the file says."""
+    """Writes the tensors of an adapter, by their names in peft, in half precision.
+
+    `about` is what the file says of itself, and `kept_layers` how many layers of its model it was taught on, 0 for all.
+    """
     part = file.with_suffix(".part")
     writer = GGUFWriter(part, ARCHITECTURE)
     writer.add_string("general.type", "adapter")
@@ -37,6 +48,8 @@ def write_adapter(
     writer.add_float32("adapter.lora.alpha", float(alpha))
     for key, value in about.items():
         writer.add_string(f"general.{key}", value)
+    if kept_layers:
+        writer.add_uint32(KEPT_LAYERS, kept_layers)
     for name, tensor in tensors.items():
         found = _TENSOR.search(name)
         if found is None:

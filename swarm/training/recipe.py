@@ -31,7 +31,10 @@ class JudgeRecipe:
     held_out_menus: int = 100
     minutes: float = 60.0
     rank: int = 16
-    first_layer: int = 8
+    layers: int = 15
+    """The model's layers that are kept, from its first; judging takes less of a model than writing. 0 keeps all."""
+
+    first_layer: int = 0
     """Layers before this one stay as they are, and no gradient goes through them."""
 
     rounds_of_a_step: int = 1

@@ -23,22 +23,24 @@ LLAMA: dict[str, Any] = {
 def write(path: Path, values: Mapping[str, Any] = LLAMA, rows: int = 32) -> Path:
     """Writes a file with these values and one tensor of `rows` times 32 numbers of two bytes."""
     content = b"GGUF" + struct.pack("<IQQ", 3, 1, len(values))
-    content += b"".join(_text(key) + _value(value) for key, value in values.items())
-    content += _text("token_embd.weight") + struct.pack("<IQQIQ", 2, 32, rows, 1, 0)
+    content += b"".join(text(key) + value(its) for key, its in values.items())
+    content += text("token_embd.weight") + struct.pack("<IQQIQ", 2, 32, rows, 1, 0)
     content += b"\0" * (-len(content) % 32) + b"\0" * (2 * 32 * rows)
     path.write_bytes(content)
     return path
 
 
-def _text(text: str) -> bytes:
-    encoded = text.encode()
+def text(said: str) -> bytes:
+    """A text as a header has it."""
+    encoded = said.encode()
     return struct.pack("<Q", len(encoded)) + encoded
 
 
-def _value(value: Any) -> bytes:
-    if isinstance(value, str):
-        return struct.pack("<I", 8) + _text(value)
-    if isinstance(value, list):
-        return struct.pack("<IIQ", 9, 8, len(value)) + b"".join(map(_text, value))
-    kind, form = _KINDS[type(value)]
-    return struct.pack("<I", kind) + struct.pack(form, value)
+def value(given: Any) -> bytes:
+    """A value as a header has it, its kind before it."""
+    if isinstance(given, str):
+        return struct.pack("<I", 8) + text(given)
+    if isinstance(given, list):
+        return struct.pack("<IIQ", 9, 8, len(given)) + b"".join(map(text, given))
+    kind, form = _KINDS[type(given)]
+    return struct.pack("<I", kind) + struct.pack(form, given)

@@ -40,7 +40,7 @@ class Likes:
         ]
 
     def odds(self, branch: str) -> float:
-        found = re.search(r"expect (-?\d+)\?", branch)
+        found = re.search(r"expect(-?\d+)\?", branch)
         return self.sign * float(found[1]) if found else 0.0
 
 
@@ -62,7 +62,7 @@ def test_lines_begin_with_what_they_trade_and_leave_out_what_is_nothing() -> Non
     _played(client)
     lines = {line for request in client.asked for line in request.branches}
     assert all(request.branches[0] == "pass?" for request in client.asked)
-    shape = r"(pass|(sell|buy) \d+ [a-z ]+?(, buy \d+ [a-z ]+?)?( (needs|trend|edge|expect) -?[1-9]\d*)*)\?"
+    shape = r"(pass|(sell|buy)\d+ [a-z ]+?(, buy\d+ [a-z ]+?)?( (needs|trend|edge|expect)-?[1-9]\d*)*)\?"
     assert all(re.fullmatch(shape, line) for line in lines), sorted(lines)[:3]
     # The lines are no part of the messages, and what all are told begins them.
     assert not any(request.branches[1] in m.content for request in client.asked for m in request.messages)

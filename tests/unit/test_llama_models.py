@@ -11,10 +11,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from swarm.config_file import resolve
 from swarm.llm.engines.llama import check
 from swarm.llm.engines.llama.config import LlamaModel, NoFileError, located
 from swarm.llm.engines.llama.gguf import NotGgufError, read_header
+from swarm.report.wording import facts
+from swarm.runtime.play import play
 from tests.llama import tiny
+from tests.unit.test_judge import Likes
 
 
 def model(path: Path | str, **keys: Any) -> LlamaModel:
@@ -42,9 +46,18 @@ def test_a_whole_file_is_usable_and_says_whose_terms_apply(file: Path) -> None:
     assert check.problems([model(file)], 1_000, here=True) == []
     assert any("mit" in line for line in check.warnings([model(file)]))
     header = read_header(file)
-    assert (header.architecture, header.tensors, header.tensor_bytes) == ("llama", 1, 2 * 32 * 32)
+    assert (header.architecture, len(header.tensors), header.tensor_bytes) == ("llama", 1, 2 * 32 * 32)
     # Two layers, two heads of 16 numbers for keys and for values each, at two bytes.
     assert header.cache_bytes_per_token == 2 * 2 * (2 * 16 + 2 * 16)
+
+
+def test_a_run_keeps_whose_terms_apply_and_its_report_says_them(file: Path) -> None:
+    entry = {"name": "m", "engine": "llama", "path": str(file), "form": "judge"}
+    config = {"population": 4, "rounds": 1, "models": [entry], "traders": {"minds": {"m": 1}}}
+    summary = play(resolve(config), clients={"m": Likes()}).summary
+    assert summary["terms"] == {"m": "Tiny, licence mit"}
+    told = {"journal": {"frames": 1, "bytes": 1}, **summary}
+    assert ("Model m", "Tiny, licence mit") in facts(told, "7")
 
 
 BROKEN: dict[str, tuple[Callable[[bytes], bytes], str]] = {
@@ -130,6 +143,9 @@ def test_an_adapter_belongs_to_its_model(tmp_path: Path, file: Path) -> None:
     assert "no adapter" in problem(model(file, adapter=str(file)))
     assert "adapter" in problem(model(fitting))
     assert check.problems([model(file, adapter=str(fitting))], 1_000, here=True) == []
+    # One that travels with the code is named by its name, and belongs to SmolLM2.
+    assert "judge-value" in problem(model(file, adapter="no-such"))
+    assert "another size" in problem(model(file, adapter="judge-value", form="judge"))
 
 
 def test_without_llama_cpp_the_extra_is_named(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,4 +45,4 @@ def test_what_cannot_be_measured_is_named() -> None:
 
 
 def test_an_endpoint_s_model_is_asked_in_both_forms() -> None:
-    assert [mind.model["form"] for mind in served("http://127.0.0.1:1/v1", ["mine"])] == ["menu", "orders"]
+    assert [mind.model["form"] for mind in served("http://127.0.0.1:1/v1", ["mine"])] == ["menu", "orders", "judge"]

@@ -38,7 +38,7 @@ def test_an_adapter_is_written_as_llama_cpp_reads_it(tmp_path: Path) -> None:
     write_adapter(tmp_path / "a.gguf", tensors, 32, heads=2, key_heads=1, about={"license": "apache-2.0"})
     header = read_header(tmp_path / "a.gguf")
     assert header.is_adapter
-    assert (header.tensors, header.licence) == (2, "apache-2.0")
+    assert (len(header.tensors), header.licence) == (2, "apache-2.0")
     import gguf
 
     found = {t.name: t.data for t in gguf.GGUFReader(tmp_path / "a.gguf").tensors}

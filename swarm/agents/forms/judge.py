@@ -36,9 +36,10 @@ def offer_text(action: Action, goods: tuple[str, ...]) -> str:
     for buys, verb, lots in ((False, "sell", action.sells), (True, "buy", action.buys)):
         # Sales before purchases, so that lines which sell the same share their first tokens.
         if names := [goods[leg.good] for leg in action.legs if leg.buys is buys]:
-            sides.append(f"{verb} {lots} {' '.join(names)}")
+            sides.append(f"{verb}{lots} {' '.join(names)}")
     figures = (("needs", action.needs), ("trend", action.trend), ("edge", action.edge), ("expect", action.expected))
-    told = [f"{name} {figure}" for name, figure in figures if figure]
+    # A number right behind its word takes a token less than one behind a space.
+    told = [f"{name}{figure}" for name, figure in figures if figure]
     return " ".join([", ".join(sides) or "pass", *told]) + "?"
 
 

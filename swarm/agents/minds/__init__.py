@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from swarm.agents.baselines import BASELINES
-from swarm.agents.config import CascadeConfig, CouncilConfig, DeskConfig, TradersConfig
+from swarm.agents.config import CascadeConfig, CouncilConfig, DeskConfig, GuestConfig, TradersConfig
 from swarm.agents.mind import Mind, MindPlugin, Rule
 from swarm.agents.plan import Definition, ShardPlan
 from swarm.coordination import staffing
@@ -33,10 +33,11 @@ def definitions(models: Sequence[str], traders: TradersConfig) -> dict[str, Defi
     """
     found = {name: _defined("model", {"model": name}, f"traders.minds.{name}") for name in models}
     found |= {str(name): _defined("rule", {"rule": name}, f"traders.minds.{name}") for name in BASELINES}
-    sections: list[tuple[str, DeskConfig | CouncilConfig | CascadeConfig, str, tuple[str, ...]]] = [
+    sections: list[tuple[str, DeskConfig | CouncilConfig | CascadeConfig | GuestConfig, str, tuple[str, ...]]] = [
         *(("desk", desk, f"traders.desks.{i}", ("model",)) for i, desk in enumerate(traders.desks)),
         *(("council", council, f"traders.councils.{i}", ("members",)) for i, council in enumerate(traders.councils)),
         *(("cascade", one, f"traders.cascades.{i}", ("small", "large")) for i, one in enumerate(traders.cascades)),
+        *(("guest", guest, f"traders.guests.{i}", ()) for i, guest in enumerate(traders.guests)),
     ]
     for kind, listed, key, fields in sections:
         if listed.name in found:
@@ -76,6 +77,11 @@ def models_of(names: Iterable[str], of: Mapping[str, Definition]) -> set[str]:
 def own_models(plan: ShardPlan) -> dict[str, tuple[str, ...]]:
     """Returns by mind of a shard the models that it asks by itself, none for a rule."""
     return {name: tuple(sorted(models_of([name], plan.definitions))) for name in dict.fromkeys(plan.minds)}
+
+
+def guests_of(plan: ShardPlan) -> frozenset[str]:
+    """Returns the minds of a shard that are agents from outside: neither rules, nor do they ask models of the run."""
+    return frozenset(plan.sections(GuestConfig))
 
 
 def models_with_tools(names: Iterable[str], of: Mapping[str, Definition]) -> set[str]:

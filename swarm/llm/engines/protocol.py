@@ -90,6 +90,10 @@ def _not_measured(models: Sequence[Any], within_s: float) -> dict[str, float]:
     return {}
 
 
+def _no_terms(model: Any) -> str:
+    return ""
+
+
 def _no_rows() -> list[Listed]:
     return []
 
@@ -116,6 +120,9 @@ class EnginePlugin(Generic[Entry]):
 
     warnings: Callable[[Sequence[Entry]], list[str]] = _nothing_to_warn_of
     """Returns what a user should know although nothing is wrong."""
+
+    terms: Callable[[Entry], str] = _no_terms
+    """Returns in a line whose model it is and under which licence; empty where nobody can tell here."""
 
     latencies_s: Callable[[Sequence[Entry], float], dict[str, float]] = _not_measured
     """Returns the measured seconds of the shortest completion by model, at most a given bound; {} if not measured."""

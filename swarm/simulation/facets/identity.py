@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from swarm.agents.minds import asking, own_models
+from swarm.agents.minds import asking, guests_of, own_models
 from swarm.llm import engines
 from swarm.market.orders import Int64
 from swarm.scenarios.protocol import MarketState
@@ -47,6 +47,7 @@ class Identity:
             "minds": dict(sorted(Counter(plan.minds).items())),
             "minds_of_nobody": list(plan.idle_minds),
             "engines": {model.name: model.engine for part, *_ in parts for model in part.models},
+            "terms": {m.name: told for part, *_ in parts for m in part.models if (told := engines.of(m).terms(m))},
             "asks": {mind: list(models) for mind, models in sorted(own_models(plan.shard).items())},
             "config_sha256": plan.config_sha256,
             "forks": [[fork.round, fork.parent_sha256, list(fork.changes)] for fork in self._plan.forks()],
@@ -98,6 +99,7 @@ def _told(plan: RunPlan, begin: int, end: int) -> dict[str, Any]:
         "natures": {model.name: asdict(engines.of(model).known_as) for model in plan.models},
         "asks": {mind: list(models) for mind, models in sorted(own_models(plan.shard).items())},
         "of_several_calls": sorted(name for name, mind in asking(plan.shard).items() if mind.most.calls > 1),
+        **({"guests": sorted(guests)} if (guests := guests_of(plan.shard)) else {}),
     }
 
 

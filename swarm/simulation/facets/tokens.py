@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from swarm.agents.minds import asking, own_models
+from swarm.agents.minds import asking, guests_of, own_models
 from swarm.market.orders import Int64
 from swarm.scenarios.protocol import MarketState
 from swarm.simulation.facets.protocol import Columns, Tables, known, total
@@ -31,6 +31,7 @@ class Tokens:
         plans = plan.plans()
         self._models = {model.name: model for p in plans for model in p.models}
         self._several = {name for p in plans for name, mind in asking(p.shard).items() if mind.most.calls > 1}
+        self._guests = {name for p in plans for name in guests_of(p.shard)}
         self._budget = plan.last.shard.budget.tokens_per_turn
 
     def round_done(self, outcome: RoundOutcome) -> None:
@@ -59,8 +60,9 @@ class Tokens:
         """Returns the run's tokens, how many a turn had, and the dollars of each model that has a price."""
         tokens, decided = tables["tokens"], tables["decisions"]
         # A turn of several calls has a budget of its own and is not held against the one of a prompt.
-        several = pl.col("mind").is_in(list(self._several))
-        spent = _of_turns(decided.filter(~several) if len(decided) else decided)
+        several, none = pl.col("mind").is_in(list(self._several)), pl.col("mind").is_in(list(self._guests))
+        # A guest's turn has no tokens that anybody here could count.
+        spent = _of_turns(decided.filter(~several & ~none) if len(decided) else decided)
         joint = _of_turns(decided.filter(several) if len(decided) else decided)
         told = {
             **{kind: total(tokens, f"{kind}_tokens") for kind in ("prompt", "completion")},

@@ -29,6 +29,7 @@ ENGINE = EnginePlugin(
     _client,
     _check,
     check.warnings,
+    check.terms,
     deployment=_deployment,
     abilities=frozenset({MARGINS, SCORES, TOOLS}),
     summary="A language model of anybody's in a GGUF file, which llama.cpp runs on the CPU.",

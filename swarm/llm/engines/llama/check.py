@@ -7,7 +7,7 @@ from pathlib import Path
 
 import psutil
 
-from swarm.llm.engines.llama.config import LlamaModel, NoFileError, located
+from swarm.llm.engines.llama.config import LlamaModel, NoFileError
 from swarm.llm.engines.llama.gguf import Header, NotGgufError, read_header
 
 PERMISSIVE = frozenset({"apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "cc0-1.0", "unlicense", "isc"})
@@ -52,23 +52,26 @@ def warnings(models: Sequence[LlamaModel]) -> list[str]:
     """Returns whose terms apply to each model, and what of its file a user should know."""
     lines = []
     for model in models:
-        try:
-            header = read_header(model.file())
-        except (NoFileError, NotGgufError, OSError):
+        if not (told := terms(model)):
             continue
-        lines.append(f"models: {model.name}: {terms(model, header)}")
+        lines.append(f"models: {model.name}: {told}")
         # llama.cpp falls back by itself; the reader should know why replies may be poor.
-        if not header.chat_template:
+        if not read_header(model.file()).chat_template:
             lines.append(f"models: {model.name}: its file has no chat template, so prompts are written as ChatML")
     return lines
 
 
-def terms(model: LlamaModel, header: Header) -> str:
-    """Returns in one line what the model is, who made it, and under which terms."""
+def terms(model: LlamaModel) -> str:
+    """Returns in one line what the model is, who made it, and under which terms; empty where its file is not here."""
+    try:
+        header = read_header(model.file())
+    except (NoFileError, NotGgufError, OSError):
+        return ""
     name = header.text("general.name") or model.path
     maker = header.text("general.organization")
     licence = header.licence or _package_licence(model)
     who = f"{name} of {maker}" if maker else name
+    who += f" with the adapter {Path(model.adapter).name}" if model.adapter else ""
     return (
         f"{who}, licence {licence}" if licence else f"{who}; no licence is named, so ask its makers before you use it"
     )
@@ -82,8 +85,8 @@ def must_be_usable(model: LlamaModel, tokens_per_turn: int, here: bool) -> int:
         header = _header(model.file(), model.path)
         if header.is_adapter:
             raise Unusable(f"{model.path} is an adapter and no model", "name it under adapter, and a model as path")
-        if model.adapter:
-            _must_fit(located(model.adapter), model, header)
+        if adapter := model.adapter_file():
+            _must_fit(adapter, model, header)
     except NoFileError as missing:
         # A package is looked for on the machine that runs it.
         if not here:
@@ -135,6 +138,21 @@ def _must_fit(file: Path, model: LlamaModel, base: Header) -> None:
             f"{model.adapter} is for a model of the architecture {header.architecture!r} and this is "
             f"{base.architecture!r}",
             "name the adapter that was made for this model",
+        )
+    # Models of one architecture differ in their width, and an adapter has the width of one of them.
+    widths = {tensor.name: tensor.shape for tensor in base.tensors}
+    for tensor in header.tensors:
+        of = tensor.name.removesuffix(".lora_a")
+        if of != tensor.name and (of not in widths or widths[of][0] != tensor.shape[0]):
+            raise Unusable(
+                f"{model.adapter} is for a model of another size: its {of} does not fit",
+                "name the adapter that was made for this model",
+            )
+    # What was taught on a model's first layers leaves the others away, and nobody can write without them.
+    if header.kept_layers and model.form != "judge":
+        raise Unusable(
+            f"{model.adapter} keeps {header.kept_layers} layers of its model, which judge and cannot write",
+            "set form: judge",
         )
 
 

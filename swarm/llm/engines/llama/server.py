@@ -15,7 +15,9 @@ from typing import Any
 
 from swarm.errors import ModelError
 from swarm.llm.engines.llama.check import EXTRA, Unusable, must_be_usable
-from swarm.llm.engines.llama.config import LlamaModel, located
+from swarm.llm.engines.llama.config import LlamaModel
+from swarm.llm.engines.llama.gguf import read_header
+from swarm.llm.engines.llama.rewrite import rewritten
 
 BATCH_TOKENS = 512
 """Tokens that are computed at once at most."""
@@ -24,12 +26,16 @@ Answer = Mapping[str, Any]
 
 
 class LlamaServer:
-    """One model with its slots; its methods block, and may be called from several threads at once."""
+    """One model with its slots; its methods block, and may be called from several threads at once.
+
+    `kept_layers` is 0 where the model has all of its layers, and without some of them it can only judge.
+    """
 
     def __init__(self, model: LlamaModel) -> None:
+        self.kept_layers = 0
         self._folder = Path(tempfile.mkdtemp(prefix="swarm-llama-"))
         try:
-            self._server = _started(model, self._folder / "http.sock")
+            self._server, self.kept_layers = _started(model, self._folder / "http.sock")
         except BaseException:
             shutil.rmtree(self._folder, ignore_errors=True)
             raise
@@ -56,18 +62,27 @@ class LlamaServer:
         return found if isinstance(found, dict) else {"error": {"code": 500, "message": str(found)[:200]}}
 
 
-def _started(model: LlamaModel, socket: Path) -> Any:
+def _started(model: LlamaModel, socket: Path) -> tuple[Any, int]:
     try:
         must_be_usable(model, 0, here=True)
         import xllamacpp
+
+        adapter = model.adapter_file()
+        kept_layers = read_header(adapter).kept_layers if adapter else 0
+        file = rewritten(model.file(), kept_layers, model.eight_bits)
     except Unusable as error:
         raise ModelError(f"models: {model.name}: {error}") from None
     except ImportError as error:
         raise ModelError(
             f"models: {model.name}: llama.cpp cannot be imported ({error}); install it with `{EXTRA}`"
         ) from error
+    except OSError as error:
+        raise ModelError(
+            f"models: {model.name}: the file that it computes with cannot be written ({error}); set SWARM_CACHE to a "
+            "folder with room for it"
+        ) from error
     wanted = xllamacpp.CommonParams()
-    wanted.model.path = str(model.file())
+    wanted.model.path = str(file)
     wanted.n_parallel = model.slots
     wanted.n_ctx = model.slots * model.context_tokens
     wanted.n_batch = wanted.n_ubatch = BATCH_TOKENS
@@ -82,13 +97,13 @@ def _started(model: LlamaModel, socket: Path) -> Any:
     wanted.hostnames = [str(socket)]
     wanted.api_keys = [secrets.token_hex(32)]
     wanted.n_threads_http = 1
-    if model.adapter:
-        wanted.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(str(located(model.adapter)), 1.0)]
+    if adapter:
+        wanted.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(str(adapter), 1.0)]
     # Threads that compute inherit this one's niceness, and Ray's workers have a high one.
     with contextlib.suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, 0, min(os.getpriority(os.PRIO_PROCESS, 0), 0))
     try:
-        return xllamacpp.Server(wanted)
+        return xllamacpp.Server(wanted), kept_layers
     except Exception as error:
         raise ModelError(
             f"models: {model.name}: llama.cpp cannot load {model.path} ({str(error).splitlines()[0][:120]}), "

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from swarm.llm.engines.openai.config import OpenAIModel
 from swarm.llm.engines.protocol import CheckConditions, EnginePlugin
-from swarm.llm.protocol import MARGINS, TOOLS, ModelClient
+from swarm.llm.protocol import MARGINS, SCORES, TOOLS, ModelClient
 
 # An HTTP client takes a fifth of a second to import, which a run without an endpoint does not owe.
 
@@ -33,6 +33,6 @@ ENGINE = EnginePlugin(
     _client,
     _check,
     latencies_s=_latencies_s,
-    abilities=frozenset({TOOLS, MARGINS}),
+    abilities=frozenset({TOOLS, MARGINS, SCORES}),
     summary="Any model behind an OpenAI-compatible API, as base_url and model say.",
 )

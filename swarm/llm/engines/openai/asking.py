@@ -11,6 +11,7 @@ from typing import Any
 
 from yarl import URL
 
+from swarm.llm.engines.openai import scoring
 from swarm.llm.engines.openai.config import OpenAIModel
 from swarm.llm.margins import ALTERNATIVES
 from swarm.llm.protocol import ModelRequest, folded
@@ -77,6 +78,9 @@ class Bodies:
         """Returns the JSON of a request."""
         model = self.model
         shown = request.messages if model.system_role else folded(request.messages)
+        # A branch is one of several that are asked for alone, since an endpoint scores by what it would write.
+        if request.branches:
+            shown = tuple(scoring.shown(shown, request.branches[0]))
         body: dict[str, Any] = {
             "model": model.model,
             "messages": [{"role": m.role, "content": m.content} for m in shown],
@@ -87,6 +91,8 @@ class Bodies:
             body["n"] = request.samples
         if request.margin and "enum" in request.schema:
             body["logprobs"], body["top_logprobs"] = True, ALTERNATIVES
+        if request.branches:
+            body["logprobs"], body["top_logprobs"] = True, scoring.ALTERNATIVES
         if model.send_seed:
             # Some servers keep a seed in 32 bits with a sign.
             body["seed"] = request.seed & 0x7FFFFFFF

@@ -175,6 +175,11 @@ def _failed(model: OpenAIModel, reply: ModelReply, listing: Collection[str] | No
             return _UnusableError(
                 f"it gives no answer to a prompt of this run ({reply.text})", "take another model, or another scenario"
             )
+        case "no_scores":
+            return _UnusableError(
+                f"{reply.text} (logprobs and top_logprobs of a chat completion), which the form judge compares",
+                "set form: menu, or serve the model where log-probabilities are told",
+            )
         case "server_error":
             told = reply.text if status else f"with an error: {reply.text}"
             return _UnusableError(

@@ -15,7 +15,7 @@ from itertools import accumulate, islice
 import aiohttp
 from yarl import URL
 
-from swarm.llm.engines.openai import asking
+from swarm.llm.engines.openai import asking, scoring
 from swarm.llm.engines.openai.breaker import CircuitBreaker
 from swarm.llm.engines.openai.config import OpenAIModel
 from swarm.llm.engines.openai.failures import Failure, error_in, refusal
@@ -91,6 +91,19 @@ class OpenAIClient:
 
     async def complete(self, requests: Sequence[ModelRequest], deadline_s: float) -> list[ModelReply]:
         """Answers every request within `deadline_s`, as many at once as the endpoint may be asked."""
+        if not any(request.branches for request in requests):
+            return await self._complete(requests, deadline_s)
+        # Each branch is asked by itself, and what a request's branches came to is put together again.
+        asked = [scoring.singly(request) if request.branches else [request] for request in requests]
+        replies = iter(await self._complete([one for own in asked for one in own], deadline_s))
+        found: list[ModelReply] = []
+        for request, own in zip(requests, asked, strict=True):
+            told = list(islice(replies, sum(one.samples for one in own)))
+            heat = self.config.temperature if request.temperature is None else request.temperature
+            found += scoring.put_together(request, told, heat) if request.branches else told
+        return found
+
+    async def _complete(self, requests: Sequence[ModelRequest], deadline_s: float) -> list[ModelReply]:
         due = asyncio.get_running_loop().time() + deadline_s
         if self._key == "":
             text = f"the environment variable {self.config.api_key_env} is not set here"

@@ -15,6 +15,7 @@ from typing import Any, TypeGuard
 
 from swarm.llm.engines.openai.called import Called
 from swarm.llm.engines.openai.failures import Failure, error_in, refusal
+from swarm.llm.engines.openai.scoring import NO_SCORES, log_odds
 from swarm.llm.margins import Token, margin_in
 from swarm.llm.protocol import MAX_REPLY_CHARS, FinishReason, ModelRequest, TokenUsage
 from swarm.llm.tokens import MESSAGE_OVERHEAD, count_tokens, count_tokens_cached
@@ -234,7 +235,7 @@ def completion(
         return Failure("too_large", f"a reply of {longest} characters")
     # The endpoint counts all samples together; each gets its share, and the first one the prompt.
     total = usage_of(told, request, "".join(one.text or one.reasoning for one in said))
-    samples = [_sample(one, told, total) for one in said]
+    samples = [_scored(one, total) if request.branches else _sample(one, told, total) for one in said]
     if len(said) == 1:
         return Completion((samples[0],), first_token_at)
     for number, tokens in enumerate(_shares(total.completion, [one.text for one in said])):
@@ -242,6 +243,13 @@ def completion(
         usage = replace(usage, cached_prompt=0, shared_prompt=total.prompt) if number else usage
         samples[number] = replace(samples[number], usage=usage)
     return Completion(tuple(samples), first_token_at)
+
+
+def _scored(said: Said, usage: TokenUsage) -> Sample:
+    """Returns the score of the branch that a request was for, or that the endpoint tells none."""
+    if (odds := log_odds(said.tokens)) is None:
+        return Sample(NO_SCORES, "no_scores", usage)
+    return Sample(repr(odds), "stop", usage)
 
 
 def _sample(said: Said, told: Any, usage: TokenUsage) -> Sample:
