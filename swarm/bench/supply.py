@@ -75,6 +75,7 @@ class Costs:
 
     def round_done(self, outcome: RoundOutcome) -> None:
         """Keeps the sums so far."""
+        # Columns are sums since the run began, so that the counted rounds are a difference.
         sums = {name: int(column.sum()) for name, column in outcome.trader_columns.items()}
         if outcome.round == self._after:
             self._before = sums
@@ -120,6 +121,7 @@ def _measured(narrator: Narrator, seeds: int, minds_from: Path | None, pool: Exe
 
 def _theory(bound: Optimum) -> list[Result]:
     """Returns the optimum of a published line, the bound of the tree, and the beer game by its best board."""
+    # Example 6.1 of Snyder and Shen 2019, whose optimum stockpyl 1.0.2 gives to these digits.
     line = serial_optimum((3, 2, 2), (1, 1, 2), 37.12, Normal(5, 1))
     board = read_table(shapes.beer_game(), 36)
     plan = PlanConfig(rule="levels", levels=(32, 32, 32, 24))
@@ -149,6 +151,7 @@ def _stationary(network: Network, bound: Optimum, seeds: int, narrator: Narrator
 
 def _played(name: str, runs: Sequence[Played], least: float | None, aim: float | None) -> list[Result]:
     """Returns a plan's total with its parts, since holding alone says nothing."""
+    # Total, parts and fill stand together: each alone can be had at the cost of the others.
     totals = [run.total / CENTS for run in runs]
     whip = np.mean([run.bullwhip for run in runs], axis=0)
     told = (
@@ -160,6 +163,7 @@ def _played(name: str, runs: Sequence[Played], least: float | None, aim: float |
 
 
 def _result(name: str, totals: Sequence[float], told: str, least: float | None, aim: float | None) -> Result:
+    # The mean of the seeds with its 95% interval.
     middle, half = interval(list(totals))
     over = "" if least is None else f", {middle / least:.3f} of the bound"
     return Result(
@@ -206,6 +210,7 @@ def run(
     customers_seed: int | None = None,
 ) -> "Costs":
     """Returns what a run of 500 nodes cost from the shift's round on, whose nodes all have this scripted mind."""
+    # All seats have one mind, asked in the first round and when news concerns it.
     began = process_time()
     scenario = {
         "name": "supply_chain",

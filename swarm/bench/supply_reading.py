@@ -38,6 +38,7 @@ def questions() -> list[tuple[Observation, int, str]]:
     found = []
     for number in range(QUESTIONS):
         permille = CHANGES[number % len(CHANGES)]
+        # One line in three tells of no change, so that a mind that always departs is not right.
         noise = number % 3 == 2
         text = announcement(11, number, "coast", permille, 2)
         if noise:
@@ -74,6 +75,7 @@ def reading(config: Path | None, narrator: Narrator) -> list[Result]:
     form = _form()
     texts = [(form.render(seen, row, 1 << 30), seen, row) for seen, row, _ in asked]
     by_rule = [answer(prompt.messages[-1].content) for prompt, *_ in texts if prompt is not None]
+    # What needs no reading first, then the rule, then models.
     results = [
         Result(
             "supply_reads_always_" + common, round(chance, 3), "share", "higher", bound="the commonest letter, unread"
@@ -107,6 +109,7 @@ def _form() -> ReplenishForm:
 
 def _share(name: str, said: list[str], rights: list[str], chance: float, what: str) -> Result:
     """Returns the share of right letters, with how far chance is from it."""
+    # A normal interval, never narrower than that of one right answer in so many.
     right = sum(one == other for one, other in zip(said, rights, strict=True))
     share = right / len(rights)
     half = 1.96 * sqrt(max(share * (1 - share), 0.25 / len(rights)) / len(rights))

@@ -33,6 +33,7 @@ def _costs(found: dict[str, Any]) -> Table:
         rows.append(("its plan alone, nobody departing", *_money(alone), f"{alone['fill']:.3f}"))
     if bound := found["bound_cents_a_round"]:
         rows.append(("proven bound", f"{bound / 100:,.0f}", *[""] * len(COSTS)))
+    # What should not be stands only where it is.
     told = [
         f"{count(number)} {what}"
         for number, what in (
@@ -121,6 +122,7 @@ def _stockouts(by_tier: dict[str, dict[str, int]]) -> Table:
 
 def _worst(record: RunRecord) -> Table:
     """Returns the nodes that cost most."""
+    # Sums of the whole run stand in the last round that is kept.
     last = record.tables["traders"].filter(pl.col("round") == pl.col("round").max())
     cents = pl.sum_horizontal(f"{name}_cents" for name in COSTS[1:])
     served = pl.col("served_at_once_units") / pl.col("demand_units")

@@ -111,6 +111,7 @@ class Supply:
 
     def _news(self, chain: SupplyChain) -> list[dict[str, Any]]:
         """Returns the lines of news, who departed from its plan upon each, and what that was worth."""
+        # Each line costs a run of the network without a market, some milliseconds a round.
         lines = [line for line in chain.setup.news if line.round <= self._rounds][:MOST_NEWS]
         if not lines:
             return []
@@ -120,6 +121,7 @@ class Supply:
     def _worth(self, chain: SupplyChain, line: News, as_it_was: float) -> dict[str, Any]:
         heard = exposure(chain.network, line.region) > 0
         decided = self._decided[line.round]
+        # All else stays as it was, also what was decided later because of it.
         without = {**self._decided, line.round: decided.without_letters(heard)}
         # Hurrying costs a fee that playing again leaves out; it is small beside what letters move.
         worth = self._again(chain, without).total - as_it_was
