@@ -105,6 +105,28 @@ test: setup prometheus ## lint, types, contracts and all tests but the slow ones
 test-browser: setup ## the tests that need a browser
 	@$(BIN)/python -m pytest -m browser
 
+# What speaks MCP is in environments of its own, which see the project's packages; version 1 cannot stand beside 2.
+GUESTS := .cache/guests
+
+.PHONY: test-guests
+test-guests: setup $(GUESTS)/mcp2/.ready $(GUESTS)/mcp1/.ready ## agents from outside: the examples of docs/examples/guests, and runs that are killed
+	@$(BIN)/python -m pytest tests/guests
+
+$(GUESTS)/mcp2/.ready: pyproject.toml requirements.lock
+	@echo 'Making $(@D) with mcp 2 and openai-agents: a minute and 80 MB'
+	@$(BIN)/python -m venv --clear $(GUESTS)/mcp2
+	@$(GUESTS)/mcp2/bin/python -c 'import sys, sysconfig; from pathlib import Path; \
+	  Path(sysconfig.get_path("purelib"), "project.pth").write_text(sys.argv[1])' \
+	  "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
+	@$(GUESTS)/mcp2/bin/python -m pip --disable-pip-version-check --quiet install 'mcp>=2.3,<3' 'openai-agents>=0.24'
+	@touch $@
+
+$(GUESTS)/mcp1/.ready: pyproject.toml
+	@echo 'Making $(@D) with mcp 1: half a minute and 60 MB'
+	@$(BIN)/python -m venv --clear $(GUESTS)/mcp1
+	@$(GUESTS)/mcp1/bin/python -m pip --disable-pip-version-check --quiet install 'mcp>=1.30,<2'
+	@touch $@
+
 .PHONY: test-slow
 test-slow: setup ## the tests that take minutes
 	@$(BIN)/python -m pytest -m slow

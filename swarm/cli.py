@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from swarm import limits
-from swarm.commands import bench, experiments, guests, runs, services, setups, traces
+from swarm.commands import bench, experiments, guests, live, runs, services, setups, traces
 from swarm.commands.stopping import INTERRUPTED_STATUS
 from swarm.errors import SwarmError, asked_by_options, printable
 from swarm.terminal import complain, err, log_to_terminal, out, unwritable
@@ -34,6 +34,7 @@ app = typer.Typer(
 )
 for commands in (
     runs.app,
+    live.app,
     traces.app,
     experiments.app,
     setups.app,

@@ -5,10 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from swarm import scenarios
+from swarm.agents import minds
 from swarm.config import RunConfig
 from swarm.coordination import staffing
 
 Schema = dict[str, Any]
+
+DEFINE = "traders.define"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,12 @@ def explain(scenario: str) -> Iterator[KeyMeaning]:
             for name in staffing.PLUGINS.names():
                 plugin = staffing.PLUGINS.find(name, staffing.KEY)
                 yield from _keys(plugin.Config.model_json_schema(), f"{staffing.KEY}[{name}].", {})
+        if key.key == DEFINE:
+            # So has each kind of mind; those that carry their name have a list of their own, and staffing has its own.
+            for name in sorted(set(minds.PLUGINS.names()) - set(staffing.PLUGINS.names())):
+                section = minds.PLUGINS.find(name, DEFINE).Config
+                if "name" not in section.model_fields:
+                    yield from _keys(section.model_json_schema(), f"{DEFINE}[{name}].", {})
     yield from _keys(scenarios.find(scenario).Config.model_json_schema(), "scenario.", {})
 
 

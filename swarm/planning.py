@@ -28,6 +28,7 @@ from swarm.market.config import MarketConfig, Mechanism
 from swarm.plugins import VARIABLE
 from swarm.scenarios.protocol import Barters, BringsRules, Int64, Scenario, ScenarioPlugin, lacking
 from swarm.schema import StrictModel
+from swarm.simulation import parties
 from swarm.simulation.compute import COMPUTE
 from swarm.simulation.history import REGION
 from swarm.simulation.joint import joint_plan
@@ -212,6 +213,7 @@ def _plan(config: RunConfig, seed: int, scenario: Scenario, minds: tuple[str, ..
             form_of=form_of,
             cheaper=cheaper,
             own_rules=_own_rules(scenario, minds, of),
+            crews={mind: _seats(minds, mind) for mind in dict.fromkeys(minds) if plugin(of[mind]).crew},
             usd_per_turn={m.name: usd_per_turn(m, config.budget.tokens_per_turn) or 0.0 for m in config.models},
         ),
         config_record=record,
@@ -227,7 +229,9 @@ def _named_accounts(config: RunConfig, scenario: Scenario) -> tuple[str, ...]:
     lending = margin.ACCOUNTS if config.market.margin else ()
     departed = () if isinstance(config.population, int) else (DEPARTED,)
     computing = (COMPUTE,) if staffed_by.charges else ()
-    return (*scenario.named_accounts, *lending, *departed, *computing)
+    # Several parties may share an account, and a scenario may have it already.
+    of_parties = [account for _, party, _ in parties.read(config.parties) for account in party.accounts]
+    return tuple(dict.fromkeys((*scenario.named_accounts, *lending, *departed, *computing, *of_parties)))
 
 
 def _cheaper(config: RunConfig, asked: set[str], with_tools: set[str], form_of: Mapping[str, str]) -> dict[str, str]:
@@ -333,6 +337,10 @@ def _check_barter(scenario: Scenario, minds: tuple[str, ...], of: Mapping[str, D
                 "decides for traders who barter, and those of this scenario do not",
                 "use minds that ask a model",
             )
+
+
+def _seats(minds: tuple[str, ...], name: str) -> tuple[int, ...]:
+    return tuple(seat for seat, mind in enumerate(minds) if mind == name)
 
 
 def _own_rules(scenario: Scenario, minds: tuple[str, ...], of: Mapping[str, Definition]) -> dict[str, OwnRule]:

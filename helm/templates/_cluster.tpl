@@ -92,7 +92,13 @@ headGroupSpec:
           imagePullPolicy: {{ $root.Values.image.pullPolicy }}
           securityContext: {{- include "swarm.containerSecurity" $root | nindent 12 }}
           resources: {{- include "swarm.resources" $root.Values.head | nindent 12 }}
-          env: {{- include "swarm.environment" $root | nindent 12 }}
+          env:
+            {{- include "swarm.environment" $root | nindent 12 }}
+            {{- if and $root.Values.live.enabled (eq $component "job") }}
+            # The driver is here, and nothing on a worker needs it.
+            - name: SWARM_LIVE_TOKEN
+              valueFrom: {secretKeyRef: {name: {{ $root.Values.live.tokenSecret }}, key: SWARM_LIVE_TOKEN}}
+            {{- end }}
           ports:
             - {name: gcs-server, containerPort: 6379}
             - {name: dashboard, containerPort: 8265}
@@ -102,6 +108,9 @@ headGroupSpec:
             - {name: dash-metrics, containerPort: 44227}
             {{- if $hasRuns }}
             - {name: swarm-metrics, containerPort: {{ int $root.Values.metrics.port }}}
+            {{- if and $root.Values.live.enabled (eq $component "job") }}
+            - {name: swarm-live, containerPort: {{ int $root.Values.live.port }}}
+            {{- end }}
             {{- else }}
             - {name: serve, containerPort: 8000}
             {{- end }}

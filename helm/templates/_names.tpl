@@ -42,6 +42,17 @@ app.kubernetes.io/component: {{ last . }}
 {{- $text -}}
 {{- end -}}
 
+{{/* What `swarm run` is given for its live page, also where it goes on with a run; one argument a line. */}}
+{{- define "swarm.live" -}}
+{{- if .Values.live.enabled }}
+{{- $name := printf "%s-live" (include "swarm.name" .) }}
+{{- printf "--live\n--live-at\n0.0.0.0:%d\n--live-for\n%d\n" (int .Values.live.port) (int .Values.live.staySeconds) }}
+{{- range concat (list $name (printf "%s.%s" $name .Release.Namespace)) .Values.live.hosts }}
+{{- printf "--live-host\n%s\n" . }}
+{{- end }}
+{{- end -}}
+{{- end -}}
+
 {{/* What `swarm run` is given besides the config, one argument a line. */}}
 {{- define "swarm.arguments" -}}
 {{- /* The metrics stay for two scrapes after the last round, so that Prometheus has seen how it ended. */}}

@@ -5,6 +5,7 @@ What an answer means, this module does not know.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,9 @@ from swarm.agents.turns import Call
 from swarm.llm.asking import asked_of
 from swarm.llm.protocol import ModelClient, ModelReply, ModelRequest
 from swarm.llm.tokens import ESTIMATED, TokenSize
+
+_Said = tuple[str, ...]
+"""What a prompt says behind the rules, and the branches behind it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,12 +78,18 @@ async def ask(
     digest = PromptDigest(form.system(), form.shared(seen.public))
     branches = branches_of(form)
     # Seats with the same prompt are one request, with a sample for each.
-    alike: dict[tuple[str, ...], list[int]] = {}
-    requests: dict[tuple[str, ...], ModelRequest] = {}
+    alike: dict[_Said, list[int]] = {}
+    requests: dict[_Said, ModelRequest] = {}
+    of_row: dict[int, _Said] = {}
     replies: list[ModelReply | None] = [None] * len(seats)
     digests = [0] * len(seats)
     pruned = np.zeros(len(seats), dtype=np.int64)
     for i, row in enumerate(seats.rows.tolist()):
+        # A seat that is there several times asks for as many samples, and its prompt is made once.
+        if (before := of_row.get(row)) is not None:
+            digests[i], pruned[i] = digests[alike[before][0]], pruned[alike[before][0]]
+            alike[before].append(i)
+            continue
         # A prompt that is too long even without gossip is never sent: its trader has no reply in this round.
         rendered = fitted(form, seen, row, prompt_tokens, size)
         if rendered is None:
@@ -88,17 +98,14 @@ async def ask(
         pruned[i] = rendered.pruned_messages
         # The rules are the same for all, and what may be answered follows from the text.
         behind = branches(seen, row)
-        said = (rendered.messages[-1].content, *behind)
+        of_row[row] = said = (rendered.messages[-1].content, *behind)
         # Another seat has asked the same: this one is another sample of the same request, drawn with its own seed.
         if said in requests:
             digests[i] = digests[alike[said][0]]
             alike[said].append(i)
-        else:
-            digests[i] = digest.of("\0".join(said))
-            alike[said] = [i]
-            requests[said] = ModelRequest(
-                rendered.messages, form.schema(seen, row), reply_tokens, seeds[i], branches=behind, margin=margin
-            )
+            continue
+        digests[i], alike[said], schema = digest.of("\0".join(said)), [i], form.schema(seen, row)
+        requests[said] = ModelRequest(rendered.messages, schema, reply_tokens, seeds[i], branches=behind, margin=margin)
     if requests:
         # The first seat's seed is the request's own; those of the other seats follow in the same order.
         asked = [
@@ -107,7 +114,7 @@ async def ask(
         ]
         answered = await asked_of(client, asked, deadline_s)
         # Replies come in the order of the requests, one for each sample.
-        for i, reply in zip((i for group in alike.values() for i in group), answered, strict=True):
+        for i, reply in zip(chain.from_iterable(alike.values()), answered, strict=True):
             replies[i] = reply
     return Asked(replies, digests, pruned)
 

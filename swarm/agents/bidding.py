@@ -15,7 +15,8 @@ import numpy as np
 from swarm.agents.asking import Asked, ask_model
 from swarm.agents.decision import DecisionError
 from swarm.agents.drafts import DraftForm, JuryForm, claim_permille, plan_of, task_of
-from swarm.agents.forms.menu import LETTERS, MenuForm
+from swarm.agents.forms.menu import MenuForm
+from swarm.agents.forms.menus import LETTERS
 from swarm.agents.forms.picked_menu import PickedMenuForm
 from swarm.agents.mind import Seats
 from swarm.agents.plan import ShardPlan

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import numpy as np
 from pydantic import Field, ValidationError
 
 from swarm.agents import prompt
@@ -352,4 +351,4 @@ def _in_words(order: OrderWish) -> str:
 
 def alone(seen: Observation, row: int) -> Observation:
     """Returns what the trader of one row is shown, and nobody else."""
-    return Observation(seen.public, seen.private.take(np.array([row])))
+    return Observation(seen.public, seen.private.take(slice(row, row + 1)))

@@ -6,7 +6,8 @@ on the trader's own menu; judging is the same question with nothing on the menu 
 
 from collections.abc import Mapping
 
-from swarm.agents.forms.menu import LETTERS, Action, Menu, MenuForm
+from swarm.agents.forms.menu import MenuForm
+from swarm.agents.forms.menus import LETTERS, Action, Menu
 from swarm.agents.forms.picked_menu import PickedMenuForm
 from swarm.agents.observation import Observation
 from swarm.coordination.bids import Brief

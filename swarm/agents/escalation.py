@@ -5,7 +5,7 @@ Pure; it asks nobody. Whose decision holds follows from the record alone, so a r
 
 import json
 from collections.abc import Iterator
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -82,9 +82,12 @@ class CascadeTurn:
 
     def to_text(self) -> str:
         """Returns the record as it stands in the journal."""
-        large = None if self.large is None else astuple(self.large)
-        small = [astuple(answer) for answer in self.small]
-        values = [TRACE_VERSION, str(self.reason), list(astuple(self.weighed)), small, large]
+        w = self.weighed
+        weighed = [w.margin_permille, w.wrong_permille, w.stake_ticks, w.price_milliticks, w.bounded]
+        # By hand, since a general way to take a record apart costs more than all else here.
+        small = [(answer.ended, answer.text) for answer in self.small]
+        large = None if self.large is None else (self.large.ended, self.large.text)
+        values = [TRACE_VERSION, str(self.reason), weighed, small, large]
         return json.dumps(values, separators=(",", ":"))
 
     @classmethod

@@ -5,7 +5,7 @@ round, it is told; it knows no market, no cluster and no clock but its deadline.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -72,10 +72,21 @@ class Seats:
 
 @dataclass(frozen=True, slots=True)
 class TurnBound:
-    """The most that a turn takes: tokens of prompts and replies, and calls of a model."""
+    """The most that a turn takes: tokens of prompts and replies, and calls of a model.
+
+    `of` has the same for each model, where a mind can tell; else all of it may be any model's, of which the dearest is
+    reckoned with.
+    """
 
     tokens: int
     calls: int = 1
+    of: Mapping[str, "TurnBound"] = field(default_factory=dict)
+
+    @classmethod
+    def sum(cls, tokens_per_call: int, calls: Mapping[str, int]) -> "TurnBound":
+        """Returns the bound of so many calls of each model, each of so many tokens."""
+        of = {model: cls(tokens_per_call * n, n) for model, n in calls.items()}
+        return cls(sum(one.tokens for one in of.values()), sum(calls.values()), of)
 
 
 class Mind(Protocol):
@@ -115,7 +126,8 @@ class MindPlugin:
     form that all of them must answer in where that matters, `reads` names forms that it looks at besides, and `barters`
     says whether it has to know what traders make, need and can spare. `first_call(section, plan, seen)` is what the
     first of several calls takes in tokens, which its section's `max_tokens` must allow. `extra` names a package that it
-    imports and the optional part of ours that brings it.
+    imports and the optional part of ours that brings it. `crew` says whether its traders know one another
+    (`ShardPlan.crews`).
     """
 
     name: str
@@ -129,3 +141,4 @@ class MindPlugin:
     barters: bool = False
     first_call: Callable[[Any, ShardPlan, Observation], int] = lambda *_: 0
     extra: tuple[str, str] | None = None
+    crew: bool = False

@@ -107,7 +107,7 @@ class Barter:
     worth_ticks: Int64
     mood: Int64
 
-    def take(self, rows: Int64) -> "Barter":
+    def take(self, rows: Int64 | slice) -> "Barter":
         """Returns the rows at these indices."""
         return Barter(self.makes[rows], self.need[rows], self.spare[rows], self.worth_ticks[rows], self.mood[rows])
 
@@ -163,15 +163,15 @@ class PrivateViews:
     def __len__(self) -> int:
         return len(self.trader)
 
-    def take(self, rows: Int64) -> Self:
-        """Returns the rows at the indices `rows`."""
+    def take(self, rows: Int64 | slice) -> Self:
+        """Returns the rows at the indices `rows`; those of a slice are views of these."""
         picked: dict[str, Any] = {}
         for f in fields(self):
             column = getattr(self, f.name)
             if column is not None:
                 # Columns of text are tuples, columns of columns pick their own rows, and all others are arrays.
                 if isinstance(column, tuple):
-                    picked[f.name] = tuple(column[i] for i in rows)
+                    picked[f.name] = column[rows] if isinstance(rows, slice) else tuple(column[i] for i in rows)
                 elif isinstance(column, Assignment | Barter):
                     picked[f.name] = column.take(rows)
                 elif isinstance(column, Mapping):

@@ -41,6 +41,7 @@ class ShardPlan:
     By model, `completion_tokens` is the most tokens of one reply, `form_of` the name of the form that it answers in, of
     those in `forms`, and `cheaper`, where there is a cheaper one of its form, the cheapest. `usd_per_turn` is the most
     that a turn costs, where that is known. `own_rules` are those that the scenario brings along, by name.
+    `crews` has the numbers of all traders of a mind whose traders know one another, on whichever shard they are.
     """
 
     seed: int
@@ -58,6 +59,7 @@ class ShardPlan:
     cheaper: Mapping[str, str] = field(default_factory=dict)
     usd_per_turn: Mapping[str, float] = field(default_factory=dict)
     own_rules: Mapping[str, OwnRule] = field(default_factory=dict)
+    crews: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     def form(self, model: str) -> Form[Any]:
         """Returns the form that a model answers in."""

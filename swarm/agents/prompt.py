@@ -95,21 +95,42 @@ def private_text(private: PrivateViews, row: int, goods: tuple[str, ...], tick_c
     return "\n".join(lines)
 
 
+def creature_text(private: PrivateViews, row: int, goods: tuple[str, ...], tick_cents: int) -> str:
+    """Returns what one trader knows of itself, in fewer words than the form `orders` takes."""
+    barter = private.bartering
+    makes = int(barter.makes[row])
+    purse, mood = int(private.cash_cents[row]) // tick_cents, int(barter.mood[row])
+    lines = [f"YOU make {goods[makes] if makes >= 0 else 'nothing'}, purse {purse}, mood {mood}"]
+    lines.append("STOCK good HAVE NEED SPARE WORTH")
+    have, need, spare, worth = (
+        column[row].tolist() for column in (private.have, barter.need, barter.spare, barter.worth_ticks)
+    )
+    lines += [f"{good} {have[g]} {need[g]} {spare[g]} {worth[g]}" for g, good in enumerate(goods)]
+    return "\n".join(lines)
+
+
 def _neediest(need: list[int]) -> list[int]:
     """Returns the goods with the largest need first."""
     return sorted(range(len(need)), key=lambda g: (-need[g], g))
 
 
 def render(
-    system: str, public: str, private: str, heard: tuple[str, ...], prompt_budget: int, ending: str = ""
+    system: str,
+    public: str,
+    private: str,
+    heard: tuple[str, ...],
+    prompt_budget: int,
+    ending: str = "",
+    counted: int | None = None,
 ) -> Prompt | None:
     """Puts a prompt together within `prompt_budget` tokens, dropping the last lines of gossip first.
 
-    `ending` comes behind the gossip, where a menu has its place. None where even the prompt without gossip is too long.
+    `ending` comes behind the gossip, where a menu has its place. `counted` is what `private` and `ending` take, where
+    that is known. None where even the prompt without gossip is too long.
     """
     # The texts that everybody shares are counted once; what engines add for each message counts as well.
-    tokens = count_tokens_cached(system) + count_tokens_cached(public) + count_tokens(private) + count_tokens(ending)
-    tokens += 2 * MESSAGE_OVERHEAD + 2
+    tokens = count_tokens(private) + count_tokens(ending) if counted is None else counted
+    tokens += count_tokens_cached(system) + count_tokens_cached(public) + 2 * MESSAGE_OVERHEAD + 2
     if tokens > prompt_budget:
         return None
     lines: list[str] = []
@@ -117,7 +138,7 @@ def render(
     spent = tokens + count_tokens_cached(heading)
     for line in heard:
         quoted = f"\n- {line}"
-        spent += count_tokens(quoted)
+        spent += count_tokens_cached(quoted)
         # Lines come best first, and the first that does not fit ends the list: none is left out between two others.
         if spent > prompt_budget:
             break

@@ -5,20 +5,22 @@ kind of error it was. The winner follows from the record alone, so a replay coun
 """
 
 import json
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from swarm.agents.decision import DecisionError, errors_among
-from swarm.agents.forms.menu import LETTERS
-from swarm.coordination.vote import MISSING, confident, scores, winners
+from swarm.agents.forms.menus import LETTERS, MOST_ACTIONS
+from swarm.coordination.vote import MISSING, Float64, Int64, confident, scores, ties, winners
 
 PASS = 0
 """The action that every menu has first."""
 
-MOST_OPTIONS = len(LETTERS)
-"""Any menu is shorter than the alphabet, and a vote beyond a menu was put down as an error."""
+OPTIONS = 1 + MOST_ACTIONS
+"""Actions of a menu at most; a vote beyond a shorter menu was put down as an error."""
 
 TRACE_VERSION = 1
 
@@ -63,28 +65,43 @@ class CouncilTurn:
         """Tells whether more than one member was asked."""
         return sum(bool(one) for one in self.votes) > 1
 
-    def actions(self, actions: int) -> "np.ndarray[Any, np.dtype[np.int64]]":
-        """Returns [members, samples] the number of the action of each vote, MISSING where it is none."""
-        width = max((len(one) for one in self.votes), default=0)
-        found = np.full((len(self.votes), width), MISSING, dtype=np.int64)
-        for member, one in enumerate(self.votes):
-            for sample, vote in enumerate(one):
-                action = LETTERS.find(vote[0]) if len(vote) == 2 else MISSING
-                if 0 <= action < actions:
-                    found[member, sample] = action
-        return found
-
     @property
     def faults(self) -> tuple[DecisionError, ...]:
         """The errors among the votes, in the members' order."""
         return errors_among(vote for one in self.votes for vote in one)
 
 
+def turns_in(texts: Iterable[str], members: int) -> Iterator[CouncilTurn]:
+    """Yields the turns of a council of so many members that these texts are; what is none is left out."""
+    for text in texts:
+        with suppress(ValueError, RecursionError):
+            yield CouncilTurn.from_text(text, members)
+
+
+def actions_of(turns: Sequence[CouncilTurn], actions: Int64 | int = OPTIONS) -> Int64:
+    """Returns [turns, members, samples] the number of the action of each vote, MISSING where it is none.
+
+    `actions` is how many there are on the menu of each turn, or of all. The turns are those of one council.
+    """
+    members = len(turns[0].votes) if turns else 0
+    width = max((len(one) for turn in turns for one in turn.votes), default=0)
+    missing = [MISSING] * width
+    rows = [
+        [*(LETTERS.find(vote[0]) if len(vote) == 2 else MISSING for vote in one), *missing[len(one) :]]
+        for turn in turns
+        for one in turn.votes
+    ]
+    found = np.array(rows, dtype=np.int64).reshape(len(turns), members, width)
+    most = np.broadcast_to(np.asarray(actions), len(turns))[:, None, None]
+    return np.where(found < most, found, MISSING)
+
+
 @dataclass(frozen=True, slots=True)
 class Count:
     """The outcome of a vote: the action, the letters to read it by, its probability, and whether it was vetoed.
 
-    `action` is None where nobody voted.
+    `action` is None where nobody voted. The probability is that among as many actions as a menu has at most, as the
+    weights are, so that it is the same whoever counts again.
     """
 
     action: int | None
@@ -94,54 +111,82 @@ class Count:
     abstained: bool = False
 
 
-def count(turn: CouncilTurn, rule: str, actions: int, overseers: frozenset[int], abstain_permille: int = 0) -> Count:
-    """Returns what a turn's votes come to by this rule; `overseers` do not vote for an action but may veto it."""
-    chosen = turn.actions(actions)
-    voters = [m for m in range(len(chosen)) if m not in overseers]
-    cast = chosen[voters]
-    if cast.size == 0 or (cast == MISSING).all():
-        return Count(None, "", 0.0)
-    # [actions], the same in a replay, since the draw is part of the turn.
-    drawn = np.random.default_rng(turn.drawn).random(actions)
-    if turn.alone >= 0 and (chosen[turn.alone] != MISSING).any():
-        action = _most(chosen[turn.alone], actions, drawn)
-        probability = 1.0
-    elif rule == "confident":
-        skill = np.array([turn.weights_permille[m] for m in voters], dtype=np.float64)
-        answer, _ = confident(cast[None, :, :], actions, skill)
-        action = int(answer[0])
-        probability = float((cast[cast != MISSING] == action).mean())
+NO_VOTES = Count(None, "", 0.0)
+
+
+def count(
+    turns: Sequence[CouncilTurn],
+    rule: str,
+    overseers: frozenset[int] = frozenset(),
+    abstain_permille: int = 0,
+    actions: Int64 | int = OPTIONS,
+) -> list[Count]:
+    """Returns what the votes of each of a council's turns come to by this rule.
+
+    `overseers` do not vote for an action but may veto it; `actions` is as `actions_of` takes it.
+    """
+    chosen = actions_of(turns, actions)
+    voters = [m for m in range(chosen.shape[1]) if m not in overseers]
+    cast = chosen[:, voters]
+    # Turns in which nobody voted come to nothing.
+    found = [NO_VOTES] * len(turns)
+    rows = np.flatnonzero((cast != MISSING).any(axis=(1, 2)))
+    if not len(rows):
+        return found
+    own, chosen, cast = [turns[row] for row in rows.tolist()], chosen[rows], cast[rows]
+    drawn = [turn.drawn for turn in own]
+    # [turns, voters], what each voter was worth.
+    weights = np.array([[turn.weights_permille[m] for m in voters] for turn in own]) / 1_000
+    if rule == "confident":
+        action, _ = confident(cast, OPTIONS, weights)
+        probability = (cast == action[:, None, None]).sum(axis=(1, 2)) / (cast != MISSING).sum(axis=(1, 2))
     else:
-        action, probability = _weighed(turn, voters, cast, actions, drawn)
+        action, probability = _weighed(cast, weights, drawn)
+    # Who is followed alone decides where it has voted.
+    alone = np.array([turn.alone for turn in own])
+    followed = np.flatnonzero((alone >= 0) & (chosen[np.arange(len(own)), alone] != MISSING).any(axis=1))
+    if len(followed):
+        ballots = chosen[followed, alone[followed]]
+        named = scores(ballots, np.ones(ballots.shape[1]), OPTIONS)
+        action[followed] = _first(named, [drawn[i] for i in followed.tolist()])
+        probability[followed] = 1.0
     # A veto comes before a doubt, so that both are counted for what they are.
-    if any((chosen[m] == PASS).any() for m in overseers) and action != PASS:
-        return Count(PASS, _letters(turn, chosen, PASS), probability, vetoed=True)
-    if 1_000 * probability < abstain_permille and action != PASS:
-        return Count(PASS, _letters(turn, chosen, PASS), probability, abstained=True)
-    return Count(action, _letters(turn, chosen, action), probability)
+    vetoed = (chosen[:, sorted(overseers)] == PASS).any(axis=(1, 2)) & (action != PASS)
+    abstained = ~vetoed & (1_000 * probability < abstain_permille) & (action != PASS)
+    action = np.where(vetoed | abstained, PASS, action)
+    letters = _letters(own, chosen, action)
+    counted = zip(action.tolist(), letters, probability.tolist(), vetoed.tolist(), abstained.tolist(), strict=True)
+    for row, one in zip(rows.tolist(), counted, strict=True):
+        found[row] = Count(*one)
+    return found
 
 
-def _weighed(turn: CouncilTurn, voters: list[int], cast: Any, actions: int, drawn: Any) -> tuple[int, float]:
+def _weighed(cast: Int64, weights: Float64, drawn: Sequence[int]) -> tuple[Int64, Float64]:
     """Returns the action with the largest sum of weights, and its probability if the weights are log odds."""
-    weights = np.array([turn.weights_permille[m] / 1_000 for m in voters])
+    ballots = cast.reshape(len(cast), -1)
     # Samples of a member share its weight, so that asking often does not make anybody count for more.
-    share = np.repeat(weights / np.maximum((cast != MISSING).sum(axis=1), 1), cast.shape[1])
-    total = scores(cast.reshape(1, -1), share, actions)[0]
+    share = weights / np.maximum((cast != MISSING).sum(axis=2), 1)
+    total = scores(ballots, np.repeat(share, cast.shape[2], axis=1), OPTIONS)
     # What nobody voted for cannot win, whatever the weights.
-    voted = np.isin(np.arange(actions), cast[cast != MISSING])
-    action = int(winners(np.where(voted, total, -np.inf)[None], drawn[None])[0])
-    likely = np.exp(total - total.max())
-    return action, float(likely[action] / likely.sum())
+    voted = scores(ballots, np.ones(ballots.shape[1]), OPTIONS) > 0
+    action = _first(np.where(voted, total, -np.inf), drawn)
+    likely = np.exp(total - total.max(axis=1, keepdims=True))
+    probability: Float64 = likely[np.arange(len(cast)), action] / likely.sum(axis=1)
+    return action, probability
 
 
-def _most(votes: Any, actions: int, drawn: Any) -> int:
-    """Returns the action that one member named most often."""
-    counts = np.bincount(votes[votes != MISSING], minlength=actions).astype(np.float64)
-    return int(winners(counts[None].astype(np.float64), drawn[None])[0])
+def _first(total: Float64, drawn: Sequence[int]) -> Int64:
+    """Returns the winners; where actions tie, the turn's own draw parts them, the same in a replay."""
+    tied = np.flatnonzero(ties(total).sum(axis=1) > 1)
+    parting = np.zeros_like(total)
+    for row in tied.tolist():
+        parting[row] = np.random.default_rng(drawn[row]).random(total.shape[1])
+    return winners(total, parting)
 
 
-def _letters(turn: CouncilTurn, chosen: Any, action: int) -> str:
-    """Returns the letters of the action, with what the first member says that voted for it; silence where none did."""
-    for member, sample in np.argwhere(chosen == action).tolist():
-        return turn.votes[member][sample]
-    return LETTERS[action] + LETTERS[0]
+def _letters(turns: Sequence[CouncilTurn], chosen: Int64, action: Int64) -> list[str]:
+    """Returns the letters of each action, with what the first member says that voted for it; silence where none did."""
+    voted = (chosen == action[:, None, None]).reshape(len(turns), -1)
+    member, sample = np.divmod(voted.argmax(axis=1), max(chosen.shape[2], 1))
+    rows = zip(turns, action.tolist(), voted.any(axis=1).tolist(), member.tolist(), sample.tolist(), strict=True)
+    return [turn.votes[m][k] if any_ else LETTERS[a] + LETTERS[0] for turn, a, any_, m, k in rows]

@@ -1,222 +1,230 @@
 """What a cascade is worth: regret removed against the share of turns that the large model is asked in.
 
-Both models are asked in the same turns of runs that the small one decides, and rounds are cleared again for each action
-of the menu. So every way to choose the turns is looked at on the same answers: by the cascade's own rule, by chance, in
-none, and in all.
+All models are asked in the same turns of runs that the small one decides, and rounds are cleared again for each action
+of the menu. So every way to choose the turns is looked at on the same answers: by the cascade's own rule, by chance, by
+an estimate that is learned, and by who knows what will come of it. What is learned, margins' worth too, is learned from
+other seeds than those that it is tried on.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import mean
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from swarm.agents.forms.menu import LETTERS
+from swarm.agents.forms.menus import LETTERS
 from swarm.agents.mind import Seats
 from swarm.agents.observation import Observation
+from swarm.bench.cascade_budget import kept
 from swarm.bench.form import Result, paired
 from swarm.bench.shadow import Again, Shadow, by_seed
 from swarm.config_file import resolve
 from swarm.coordination.calibration import expected_calibration_error
+from swarm.experiments.workers import side_by_side, usual_jobs
 from swarm.preflight import Narrator
-from swarm.runtime.play import play
 from swarm.seeding import draw
 from swarm.simulation.cascade_outcomes import calibration
 
 SEEDS, ROUNDS, POPULATION, LOOKED_AT = 20, 8, 16, 8
-SHARES = (0.05, 0.1, 0.2, 0.4)
-BUDGET_SHARE = 0.5
-"""Of what a cascade without a limit spends, the share that it is given where its budget is tried."""
+TRAINED_FROM = 1_000
+"""The first of as many seeds that are learned from, none of which is tried."""
 
-PAIRS = {"taught": ("value", "value"), "other": ("momentum", "value")}
-"""The tiny model's temperament, and that of the rule that is asked as the larger one: its own teacher, or another."""
+SHARES = (0.05, 0.1, 0.2, 0.4)
+
+RULE, SCHOOLED = "rule", "schooled"
+LARGE: dict[str, dict[str, Any]] = {
+    RULE: {"temperament": "value", "form": "menu"},
+    SCHOOLED: {"engine": "embedded", "temperament": "profit"},
+}
+"""What is asked as the larger model: the rule that taught tiny models, or a tiny model of another schooling."""
+
+PAIRS = {
+    "taught": ("value", RULE),
+    "other": ("momentum", RULE),
+    "schooled": ("value", SCHOOLED),
+    "other_schooled": ("momentum", SCHOOLED),
+}
+"""The tiny model's temperament, and who is asked as the larger model."""
 
 Float64 = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Turns:
-    """One row a turn: regrets in ticks, by what came of it and by what the menu expects, and what the rule goes by."""
+    """One row a turn: regrets in ticks, by what came of it and by what the menu expects, and what is known before.
+
+    `features` is [turns, features], what may be learned from. `large`, `large_expected` and `agree` are by who is asked
+    as the large model.
+    """
 
     seed: npt.NDArray[np.int64]
-    round: npt.NDArray[np.int64]
     margin: npt.NDArray[np.int64]
-    stake: npt.NDArray[np.int64]
+    stake: Float64
+    features: Float64
     small: Float64
-    large: Float64
     small_expected: Float64
-    large_expected: Float64
-    agree: Float64
+    large: dict[str, Float64]
+    large_expected: dict[str, Float64]
+    agree: dict[str, Float64]
+
+    @classmethod
+    def of(cls, rows: Sequence[dict[str, Any]]) -> "Turns":
+        """Returns the columns of these rows."""
+
+        def column(key: str) -> Any:
+            return np.array([row[key] for row in rows])
+
+        def by_large(key: str) -> dict[str, Float64]:
+            return {name: np.array([row[key][name] for row in rows], dtype=np.float64) for name in LARGE}
+
+        lost = {key: column(key).astype(np.float64) for key in ("small", "small_expected", "features", "stake")}
+        return cls(
+            seed=column("seed"),
+            margin=column("margin"),
+            large=by_large("large"),
+            large_expected=by_large("large_expected"),
+            agree=by_large("agree"),
+            **lost,
+        )
 
 
 def measure(narrator: Narrator) -> list[Result]:
     """Returns the curve of each pair of models, what margins foretell, and how a budget is kept."""
+    narrator.phase(f"{2 * SEEDS} runs of each small model")
+    smalls = sorted({small for small, _ in PAIRS.values()})
+    seeds = [*range(SEEDS), *range(TRAINED_FROM, TRAINED_FROM + SEEDS)]
+    # None is timed, so that every core has a run.
+    found = side_by_side(_turns, [(seed, small) for small in smalls for seed in seeds], usual_jobs())
+    by_small = {small: found[i * len(seeds) : (i + 1) * len(seeds)] for i, small in enumerate(smalls)}
     results: list[Result] = []
     for name, (small, large) in PAIRS.items():
-        rows: list[tuple[int, ...]] = []
-        for seed in range(SEEDS):
-            narrator.phase(f"{small} asks {large}, seed {seed + 1} of {SEEDS}")
-            rows += _turns(seed, small, large)
-        columns = np.array(rows, dtype=np.int64).T
-        turns = Turns(*columns[:4], *columns[4:].astype(np.float64))
-        results += _curve(name, turns)
-    return [*results, _kept(narrator)]
-
-
-def _models(small: str, large: str) -> list[dict[str, object]]:
-    return [
-        {"name": "small", "engine": "embedded", "temperament": small},
-        {"name": "large", "temperament": large, "form": "menu", "usd_per_million_prompt_tokens": 1.0},
-    ]
-
-
-def _turns(seed: int, small: str, large: str) -> list[tuple[int, ...]]:
-    shadow = Shadow(
-        resolve(
-            {
-                "name": "bench-cascade",
-                "seed": seed,
-                "rounds": ROUNDS,
-                "population": POPULATION,
-                "models": _models(small, large),
-                "traders": {"minds": {"small": 1}},
-            }
+        tried, learned = (
+            Turns.of([row for rows in part for row in rows])
+            for part in (by_small[small][:SEEDS], by_small[small][SEEDS:])
         )
-    )
-    found: list[tuple[int, ...]] = []
+        results += _curve(name, large, learned, tried)
+    return [*results, kept(narrator, SEEDS)]
+
+
+def _turns(seed: int, small: str) -> list[dict[str, Any]]:
+    """One run: what the small model and all larger ones choose in some of its turns, and what comes of it."""
+    models = [
+        {"name": "small", "engine": "embedded", "temperament": small},
+        *({"name": name, **keys} for name, keys in LARGE.items()),
+    ]
+    config = {
+        "name": "bench-cascade",
+        "seed": seed,
+        "rounds": ROUNDS,
+        "population": POPULATION,
+        "models": models,
+        "traders": {"minds": {"small": 1}},
+    }
+    shadow, found = Shadow(resolve(config)), list[dict[str, Any]]()
 
     def look(seen: Observation, again: Again) -> None:
         seats = Seats.at(seen, shadow.rows(seen, LOOKED_AT))
-        answers = zip(seats.rows.tolist(), shadow.ask("small", seats), shadow.ask("large", seats), strict=True)
-        for row, one, other in answers:
+        answers = {name: shadow.ask(name, seats) for name in ("small", *LARGE)}
+        for i, row in enumerate(seats.rows.tolist()):
             menu = shadow.menus.menu(seen, row)
-            chosen = [LETTERS.index(reply.text[0]) for reply in (one, other)]
+            chosen = {name: LETTERS.index(replies[i].text[0]) for name, replies in answers.items()}
+            own = menu.actions[chosen["small"]]
             gains = [again.of_action(row, action) for action in menu.actions]
+            # What the menu expects is what the rule goes by, so its own regret by that is none.
             expected = [action.expected for action in menu.actions]
-            regrets = [max(gains) - gains[action] for action in chosen]
-            # What the menu expects is what the teacher goes by, so its own regret by that is none.
-            lost = [max(expected) - expected[action] for action in chosen]
-            margin = round(1_000 * (one.margin or 0.0))
-            agree = int(chosen[0] == chosen[1])
-            found.append((seed, seen.public.round, margin, menu.stake_ticks, *regrets, *lost, agree))
+            lost = {name: max(gains) - gains[action] for name, action in chosen.items()}
+            lost_expected = {name: max(expected) - expected[action] for name, action in chosen.items()}
+            margin, stake = round(1_000 * (answers["small"][i].margin or 0.0)), menu.beyond(own)
+            gained = [action.gain for action in menu.actions]
+            found.append(
+                {
+                    "seed": seed,
+                    "margin": margin,
+                    "stake": stake,
+                    "features": (1, margin, stake, menu.stake_ticks, max(expected), max(gained), own.expected,
+                                 own.gain, own.edge, len(gains)),
+                    "small": lost["small"],
+                    "small_expected": lost_expected["small"],
+                    "large": lost,
+                    "large_expected": lost_expected,
+                    "agree": {name: action == chosen["small"] for name, action in chosen.items()},
+                }
+            )  # fmt: skip
 
     shadow.play(look)
     return found
 
 
-def _curve(name: str, turns: Turns) -> list[Result]:
-    """Regret removed by share, in rounds that the calibration was not learned from."""
-    learned, held = turns.round % 2 == 1, turns.round % 2 == 0
-    pairs = zip(turns.margin[learned].tolist(), (turns.small[learned] == 0).tolist(), strict=True)
-    known = calibration(list(pairs))
-    wrong = np.array([known.wrong_permille(int(m)) for m in turns.margin[held]]) / 1_000
-    right = (turns.small[held] == 0).astype(np.float64)
+def _curve(name: str, large: str, learned: Turns, tried: Turns) -> list[Result]:
+    """Regret removed by share, on seeds that nothing was learned from."""
+    known = calibration(list(zip(learned.margin.tolist(), (learned.small == 0).tolist(), strict=True)))
+    wrong = np.array([known.wrong_permille(margin) for margin in tried.margin.tolist()]) / 1_000
+    right = (tried.small == 0).astype(np.float64)
     error = expected_calibration_error(1 - wrong, right)
-    raw = expected_calibration_error((1 + turns.margin[held] / 1_000) / 2, right)
-    seed = turns.seed[held]
-    agree = turns.agree[held].mean()
+    raw = expected_calibration_error((1 + tried.margin / 1_000) / 2, right)
+    of_seeds = np.array(by_seed(right, tried.seed))
     results = [
         Result(
             f"cascade_{name}_calibration_error", round(error, 4), "share", "lower", aim=0.03,
-            bound=f"{held.sum():,} turns of rounds that were held out; uncalibrated {raw:.3f}; right in "
-            f"{right.mean():.2f} of them",
+            bound=f"{len(right):,} turns of {SEEDS} seeds that were held out, the curve from {len(learned.margin):,} "
+            f"of others; uncalibrated {raw:.3f}; right in {right.mean():.3f} of them, in the others "
+            f"{(learned.small == 0).mean():.3f}, with a standard error over seeds of "
+            f"{of_seeds.std(ddof=1) / len(of_seeds) ** 0.5:.3f}; a margin tells right from wrong with an AUC of "
+            f"{_auc(tried.margin, right):.2f}",
         ),
         Result(
-            f"cascade_{name}_agreement", round(float(agree), 4), "share", "higher",
+            f"cascade_{name}_agreement", round(float(tried.agree[large].mean()), 4), "share", "higher",
             note="turns in which both models choose the same action, so that asking cannot change anything",
         ),
     ]  # fmt: skip
-    worth = wrong * turns.stake[held]
-    # Ties in what is at stake are broken by chance, as a threshold between two prices would.
-    chance = draw(0, "bench cascade", np.arange(len(worth)))
-    for kind, small, large in (
-        ("realised", turns.small[held], turns.large[held]),
-        ("expected", turns.small_expected[held], turns.large_expected[held]),
-    ):
-        order = np.lexsort((chance, -worth))
-        at_random = np.argsort(chance)
-        results += _points(f"cascade_{name}_{kind}", small, large, order, at_random, seed)
+    # What asking brought in the turns that are learned from, by all that is known before asking.
+    scale = learned.features.std(axis=0) + 1e-9
+    scale[0] = 1.0
+    seen, brought = learned.features / scale, learned.small - learned.large[large]
+    fitted = np.linalg.solve(seen.T @ seen + np.eye(seen.shape[1]), seen.T @ brought)
+    chance = draw(0, "bench cascade", np.arange(len(wrong))) / 2.0**64
+    ways = {"": wrong * tried.stake, "learned": tried.features / scale @ fitted, "random": chance}
+    results += _points(f"cascade_{name}_realised", tried.small, tried.large[large], ways, tried.seed)
+    if large == RULE:
+        # Another model than the rule does not go by what the menu expects.
+        lost = tried.large_expected[large]
+        results += _points(f"cascade_{name}_expected", tried.small_expected, lost, ways, tried.seed)
     return results
 
 
 def _points(
-    name: str,
-    small: Float64,
-    large: Float64,
-    order: npt.NDArray[np.int64],
-    at_random: npt.NDArray[np.int64],
-    seed: npt.NDArray[np.int64],
+    name: str, small: Float64, large: Float64, ways: dict[str, Float64], seed: npt.NDArray[np.int64]
 ) -> list[Result]:
-    """The curve of one kind of regret: at each share, what the rule and chance leave of it."""
-    regret = float(small.mean())
-    large_over_small = paired(by_seed(large - small, seed), "ticks")
-    everywhere = _removed(small, large, np.arange(len(small)), regret)
+    """The curve of one kind of regret: at each share, what each way to choose the turns removes of it."""
+    regret, gained = float(small.mean()), small - large
     results = [
         Result(f"{name}_regret_all_small", round(regret, 3), "ticks a turn", "lower", note="the small model alone"),
         Result(f"{name}_regret_all_large", round(float(large.mean()), 3), "ticks a turn", "lower",
-               bound=f"the large model in all turns, against the small one: {large_over_small}",
+               bound=f"the large model in all turns, against the small one: {paired(by_seed(-gained, seed), 'ticks')}",
                note="the large model alone"),
     ]  # fmt: skip
+    # Ties in what is at stake are broken by chance, as a threshold between two prices would.
+    orders = {way: np.lexsort((ways["random"], -score)) for way, score in {**ways, "oracle": gained}.items()}
     for share in SHARES:
-        asked = order[: round(share * len(order))]
-        drawn = at_random[: round(share * len(order))]
-        removed = _removed(small, large, asked, regret)
-        by_chance = _removed(small, large, drawn, regret)
-        gained = np.zeros(len(small))
-        gained[asked] += (small - large)[asked]
-        gained[drawn] -= (small - large)[drawn]
+        asked = {way: order[: round(share * len(small))] for way, order in orders.items()}
+        removed = {way: float(gained[of].sum() / len(small) / regret) if regret else 0.0 for way, of in asked.items()}
+        over = np.zeros(len(small))
+        over[asked[""]] += gained[asked[""]]
+        over[asked["random"]] -= gained[asked["random"]]
         results.append(
             Result(
-                f"{name}_removed_at_{round(100 * share)}_percent",
-                round(removed, 4),
-                "share of regret",
-                "higher",
+                f"{name}_removed_at_{round(100 * share)}_percent", round(removed[""], 4), "share of regret", "higher",
                 aim=0.5 if share == 0.1 else None,
-                bound=f"at random {by_chance:.3f}, in all turns {everywhere:.3f}; rule less chance "
-                f"{paired(by_seed(gained, seed), 'ticks a turn')}",
+                bound=f"at random {removed['random']:.3f}, by a learned estimate {removed['learned']:.3f}, by who "
+                f"knows what comes of it {removed['oracle']:.3f}; rule less chance "
+                f"{paired(by_seed(over, seed), 'ticks a turn')}",
             )
-        )
+        )  # fmt: skip
     return results
 
 
-def _removed(small: Float64, large: Float64, asked: npt.NDArray[np.int64], regret: float) -> float:
-    """Returns the share of the small model's regret that is gone where the large one is asked in these turns."""
-    return float((small - large)[asked].sum() / len(small) / regret) if regret else 0.0
-
-
-def _kept(narrator: Narrator) -> Result:
-    """How often a run with a budget spends more than that."""
-    over, shares = 0, []
-    for seed in range(SEEDS):
-        narrator.phase(f"budget, seed {seed + 1} of {SEEDS}")
-        free = _spent(seed, None)
-        budget = BUDGET_SHARE * free
-        spent = _spent(seed, budget)
-        over += spent > budget
-        shares.append(spent / budget)
-    return Result(
-        "cascade_cost_above_budget",
-        over / SEEDS,
-        "share of runs",
-        "lower",
-        aim=0.05,
-        runs=tuple(round(share, 4) for share in shares),
-        bound=f"{over} of {SEEDS} runs with {BUDGET_SHARE:g} of what they would spend, of which they spent "
-        f"{mean(shares):.2f} in the mean; {SEEDS} runs without one above prove at most 0.139 (95%)",
-    )
-
-
-def _spent(seed: int, budget: float | None) -> float:
-    section = {"name": "cascade", "small": "small", "large": "large", "price_ticks": 0.01, "judged_per_round": 0}
-    config = resolve(
-        {
-            "name": "bench-cascade",
-            "seed": seed,
-            "rounds": 8,
-            "population": 10,
-            "models": _models("value", "value"),
-            "traders": {"cascades": [section], "minds": {"cascade": 1}},
-            "budget": {"run_usd": budget},
-        }
-    )
-    return float(play(config).summary["cascades"]["cascade"]["usd"])
+def _auc(score: npt.NDArray[Any], right: Float64) -> float:
+    """Returns the chance that a turn which was right has the higher score of two; half a chance where they tie."""
+    ahead = score[right == 1][:, None] - score[right == 0][None, :]
+    return float((ahead > 0).mean() + (ahead == 0).mean() / 2) if ahead.size else 0.5

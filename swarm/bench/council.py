@@ -11,14 +11,14 @@ from typing import Any, Literal, Self, get_args
 
 import numpy as np
 
-from swarm.agents.forms.menu import LETTERS
+from swarm.agents.forms.menus import LETTERS
 from swarm.agents.memory import Memory
 from swarm.agents.mind import Seats
 from swarm.agents.minds import definitions
 from swarm.agents.minds.council import CouncilMind
 from swarm.agents.minds.rule import RuleConfig, RuleMind
 from swarm.agents.observation import Observation
-from swarm.agents.votes import CouncilTurn
+from swarm.agents.votes import OPTIONS, CouncilTurn
 from swarm.bench.form import Result, paired
 from swarm.bench.runs import TEMPERAMENTS
 from swarm.bench.shadow import Again, Shadow, by_seed
@@ -27,7 +27,7 @@ from swarm.config_file import resolve
 from swarm.coordination.failing_alike import Alike, failing_alike
 from swarm.experiments.workers import side_by_side, usual_jobs
 from swarm.preflight import Narrator
-from swarm.simulation.council_outcomes import OPTIONS, CouncilOutcomes
+from swarm.simulation.council_outcomes import CouncilOutcomes
 
 SEEDS, ROUNDS, POPULATION, LOOKED_AT, SAMPLES = 20, 8, 20, 8, 5
 HEAT = 1.0

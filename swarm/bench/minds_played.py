@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from swarm.agents.forms.menu import Menus
+from swarm.agents.forms.menus import Menus
 from swarm.agents.observation import Int64, PublicView
 from swarm.bench.claims import Truth
 from swarm.config_file import resolve

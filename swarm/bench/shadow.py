@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from swarm.agents.asking import ask
 from swarm.agents.decision import Decision, DecisionError
-from swarm.agents.forms.menu import Action, MenuForm
+from swarm.agents.forms.menu import MenuForm
+from swarm.agents.forms.menus import Action
 from swarm.agents.mind import Seats
 from swarm.agents.observation import Int64, Observation
 from swarm.config import RunConfig

@@ -38,6 +38,14 @@ def bench_turns(json_path: JsonPath = None) -> None:
     _bench("turns", turns_bench.measure, json_path)
 
 
+@app.command(name="guests")
+def bench_guests(json_path: JsonPath = None) -> None:
+    """CPU of a round in which 500 agents from outside look and decide over HTTP, five runs; takes two minutes."""
+    from swarm.bench import guests as guests_bench
+
+    _bench("guests", guests_bench.measure, json_path)
+
+
 @app.command(name="economy")
 def bench_economy(
     config: Annotated[
@@ -145,6 +153,37 @@ def bench_student(
     _bench("student", partial(student_bench.measure, model=model, seeds=seeds), json_path)
 
 
+@app.command(name="abuse")
+def bench_abuse(
+    injections: Annotated[int, typer.Option("--injections", min=1, max=1_000, metavar="N", help="Of each kind.")] = 20,
+    honest: Annotated[int, typer.Option("--honest", min=1, max=10_000, metavar="N", help="Runs without abusers.")] = 20,
+    seeds: Annotated[
+        int, typer.Option("--seeds", min=0, max=1_000, metavar="N", help="Paired, for gains; 0 leaves these out.")
+    ] = 5,
+    calibrate: Annotated[
+        Path | None, typer.Option("--calibrate", metavar="FILE", help="Write what honest runs come to, and stop.")
+    ] = None,
+    json_path: JsonPath = None,
+) -> None:
+    """What the magistrate finds of scripted abusers, and how often it accuses the honest; ten minutes of CPU."""
+    from swarm.bench import abuse as abuse_bench
+    from swarm.bench import abuse_runs
+
+    if calibrate is not None:
+        abuse_runs.calibrate(calibrate, honest)
+        out.say(f"written to {calibrate}")
+    else:
+        _bench("abuse", lambda narrator: abuse_bench.measure(injections, honest, seeds, narrator), json_path)
+
+
+@app.command(name="worms")
+def bench_worms(json_path: JsonPath = None) -> None:
+    """How far a line spreads that asks to be passed on, with and without defences; half a minute."""
+    from swarm.bench import worms as worms_bench
+
+    _bench("worms", worms_bench.measure, json_path)
+
+
 @app.command(name="collusion")
 def bench_collusion(json_path: JsonPath = None) -> None:
     """Whether pairs of sellers collude in a duopoly, by rules and by learning, and what remedies do; half a minute."""
@@ -222,6 +261,14 @@ def bench_metrics(json_path: JsonPath = None) -> None:
     from swarm.bench import metrics as metrics_bench
 
     _bench("metrics", metrics_bench.measure, json_path)
+
+
+@app.command(name="live")
+def bench_live(json_path: JsonPath = None) -> None:
+    """What a run of 1,000 traders costs more with its live page open in twenty tabs; takes a minute or two."""
+    from swarm.bench import live as live_bench
+
+    _bench("live", live_bench.measure, json_path)
 
 
 @app.command(name="tokens")

@@ -64,3 +64,23 @@ Local = Annotated[
     ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
+
+Live = Annotated[
+    bool, typer.Option("--live", help="Serve a page to watch the run on and to step in; its addresses are printed.")
+]
+LiveAt = Annotated[
+    str | None,
+    typer.Option(
+        "--live-at",
+        metavar="HOST:PORT",
+        help="Serve the page here. Default: 127.0.0.1:8484, or any free port where that is taken.",
+    ),
+]
+LiveHosts = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--live-host",
+        metavar="NAME",
+        help="A name that the page is reached by, say that of a Service or a proxy; may stand several times.",
+    ),
+]

@@ -2,17 +2,23 @@
 
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from swarm import limits
+from swarm.commands import live as live_pages
+from swarm.commands.live import LiveFor, LivePage, Pace, Visitors
 from swarm.commands.options import (
     CONFIG_HELP,
     Address,
     AsJson,
     KeyHosts,
+    Live,
+    LiveAt,
+    LiveHosts,
     Local,
     Out,
     Overrides,
@@ -26,6 +32,7 @@ from swarm.errors import ConfigError, OutputError, ReplayMismatch
 from swarm.terminal import err, out
 
 if TYPE_CHECKING:
+    from swarm.live.opened import Opened
     from swarm.runtime.ports import RunsOn
     from swarm.runtime.run import RunResult, Session
     from swarm.simulation.folder import RunFolder
@@ -50,6 +57,12 @@ def run(
     ] = None,
     trust: Trust = False,
     keys: KeyHosts = None,
+    live: Live = False,
+    live_at: LiveAt = None,
+    live_hosts: LiveHosts = None,
+    visitors: Visitors = None,
+    pace: Pace = 1.0,
+    live_for: LiveFor = None,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
@@ -67,16 +80,13 @@ def run(
 
     # What may be refused comes before the run's folder, so that a refusal leaves nothing behind.
     hosts = trusting.key_hosts(tuple(keys or ()))
+    page = live_pages.asked_for(live, live_at, live_hosts, visitors, pace, live_for)
     if resume is not None:
         if config is not None or seed is not None or overrides or out_dir is not None:
             raise ConfigError("--resume", "a resumed run has its config, its seed and its folder already")
-        # A folder of somebody else's is looked at, and its demands are shown, before it is gone on with.
-        folder = _found(resume)
-        folder.check_config()
-        found = config_file.load(folder.config)
-        trusting.check_key_hosts(found, hosts)
-        _say_trusted(trusting.must_be_trusted(folder.path, trusting.demands(found, hosts), trust))
-        _run(_where(context, folder, local, address, quiet, as_json), folder, quiet, as_json, Session.resume)
+        folder = _trusted(resume, hosts, trust)
+        where = _where(context, folder, local, address, quiet, as_json)
+        _run(where, folder, quiet, as_json, Session.resume, page)
         return
     if config is None:
         raise ConfigError("CONFIG", "expected a config, say wood or a YAML file, or a run's folder with --resume")
@@ -84,7 +94,21 @@ def run(
     # Who names a config on the command line trusts it, and so the folder that comes of it.
     trusting.take_as_own(resolved, hosts)
     folder = _new_folder(out_dir, Path("runs") / f"{resolved.name}-{resolved.seed}-{_now()}")
-    _run(_runs_on(bool(local), address), folder, quiet, as_json, lambda session: session.execute(resolved))
+    _run(_runs_on(bool(local), address), folder, quiet, as_json, lambda session: session.execute(resolved), page)
+
+
+def _trusted(directory: Path, hosts: Any, trust: bool) -> "RunFolder":
+    """Returns the folder of a run that is to go on, once it is known what its config demands."""
+    from swarm import config_file
+    from swarm import trust as trusting
+
+    folder = _found(directory)
+    folder.check_config()
+    # A folder of somebody else's is looked at, and its demands are shown, before it is gone on with.
+    found = config_file.load(folder.config)
+    trusting.check_key_hosts(found, hosts)
+    _say_trusted(trusting.must_be_trusted(folder.path, trusting.demands(found, hosts), trust))
+    return folder
 
 
 @app.command()
@@ -176,23 +200,57 @@ def _where(
 
 
 def _run(
-    runs_on: "RunsOn", folder: "RunFolder", quiet: bool, as_json: bool, start: Callable[["Session"], "RunResult"]
+    runs_on: "RunsOn",
+    folder: "RunFolder",
+    quiet: bool,
+    as_json: bool,
+    start: Callable[["Session"], "RunResult"],
+    page: LivePage | None = None,
 ) -> None:
-    """Runs until the end or Ctrl-C, and says what it came to."""
+    """Runs until the end or Ctrl-C, and says what it came to; with a page, for as long as that is to stay."""
     from swarm.progress import Progress
     from swarm.runtime.run import Session
-    from swarm.simulation.loop import Interrupted
 
     # The first Ctrl-C lets the round end, so the run is whole up to there.
     stop = StopFlag()
-    progress = Progress(err if as_json else out, quiet)
+    # What is printed on the way must not stand among what is read as JSON.
+    console = err if as_json else out
+    progress = Progress(console, quiet)
+    with ExitStack() as stack:
+        stack.enter_context(stop)
+        shown = stack.enter_context(live_pages.opened(page, folder, stop, console)) if page else None
+        with progress.shown():
+            if shown is None:
+                session = Session(runs_on, folder, (progress,), progress, stop)
+            else:
+                watchers = (progress, *shown.watchers)
+                session = Session(runs_on, folder, watchers, progress, shown.stop, hands=shown.hands)
+            result = _played(session, start, shown)
+        _say_result(result, as_json)
+        if page and shown:
+            live_pages.stay(page, shown.url, stop)
+    # A run that was stopped says so in its status as well, and has a summary all the same.
+    if not result.finished:
+        raise typer.Exit(INTERRUPTED_STATUS)
+
+
+def _played(session: "Session", start: Callable[["Session"], "RunResult"], shown: "Opened | None") -> "RunResult":
+    """Returns what a run came to, and lets its page say how it ended."""
+    from swarm.simulation.loop import Interrupted
+
     try:
-        with stop, progress.shown():
-            result = start(Session(runs_on, folder, (progress,), progress, stop))
+        result = start(session)
     except Interrupted:
         err.say("stopped before the first round; nothing was recorded")
         raise typer.Exit(INTERRUPTED_STATUS) from None
-    # A run that was stopped says so in its status as well, and has a summary all the same.
+    if shown is not None:
+        shown.over("finished" if result.finished else "stopped")
+    return result
+
+
+def _say_result(result: "RunResult", as_json: bool) -> None:
+    """Says what a run came to, line by line or as JSON."""
+    # Whoever reads JSON has all of it in one value, the summary included.
     if as_json:
         out.say_json(
             {
@@ -203,14 +261,7 @@ def _run(
                 "summary": result.record.summary,
             }
         )
-    else:
-        _say(result)
-    if not result.finished:
-        raise typer.Exit(INTERRUPTED_STATUS)
-
-
-def _say(result: "RunResult") -> None:
-    """Says what a run came to, line by line."""
+        return
     from swarm.report import outcome
 
     summary = result.record.summary

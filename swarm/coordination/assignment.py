@@ -48,6 +48,6 @@ class Assignment:
         model[chosen.trader] = chosen.model
         return cls(present, asked, model, chosen.models)
 
-    def take(self, rows: Int64) -> Self:
+    def take(self, rows: Int64 | slice) -> Self:
         """Returns the rows at these indices."""
         return type(self)(self.present[rows], self.asked[rows], self.model[rows], self.models)

@@ -22,3 +22,11 @@ class RouterConfig(StrictModel):
 
     offers: bool = True
     """Whether contacts learn what a trader's orders left unfilled in the last clearing."""
+
+    quarantine: bool = False
+    """Whether a line that reads like an instruction to a model is kept from everybody. The rule is on plain words and
+    marks of chat templates: it stops what is written plainly, and what is put in other words passes."""
+
+    echoes: bool = True
+    """Whether a line of gossip is delivered that says nothing but what its sender has read in the last
+    `novelty_rounds`; tips that name a good and a direction, and offers, are no echoes."""

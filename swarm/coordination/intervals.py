@@ -20,6 +20,16 @@ def paired_over(rounds: Int64, difference: Float64) -> list[float | None]:
     return [rounded(float(difference.mean())), rounded(low), rounded(high)]
 
 
+def wilson(found: int, of: int) -> tuple[float, float]:
+    """Returns Wilson's 95% interval of a share; all of it where nothing was tried."""
+    if not of:
+        return 0.0, 1.0
+    z, share = 1.959964, found / of
+    middle = (share + z * z / (2 * of)) / (1 + z * z / of)
+    half = z / (1 + z * z / of) * float(np.sqrt(share * (1 - share) / of + z * z / (4 * of * of)))
+    return max(middle - half, 0.0), min(middle + half, 1.0)
+
+
 def rounded(value: float) -> float | None:
     """Returns a value as a summary has it; None for what is no number."""
     return None if np.isnan(value) else round(value, 4)

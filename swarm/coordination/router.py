@@ -16,7 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from swarm.coordination.config import RouterConfig
-from swarm.coordination.messages import NO_GOOD, OFFER, TIP, Messages, shingles
+from swarm.coordination.messages import GOSSIP, NO_GOOD, OFFER, TIP, Messages, shingles
+from swarm.coordination.rows import by_receiver, first_of_each, unique
+from swarm.coordination.suspicion import suspected
 from swarm.llm.tokens import count_tokens
 from swarm.market.orders import BUY, Int64
 from swarm.seeding import Uint64, draw
@@ -45,6 +47,12 @@ class PruneReason(StrEnum):
 
     NO_READER = "no_reader"
     """The receiver decides by a rule that reads no text."""
+
+    QUARANTINED = "quarantined"
+    """It reads like an instruction to a model."""
+
+    ECHO = "echo"
+    """Its sender has said nothing but what it had just read."""
 
     STALE = "stale"
     """The receiver has heard all that it says in the last rounds."""
@@ -212,12 +220,20 @@ class Router:
         pruned[PruneReason.NO_READER] = addressed - int(kept.sum())
         message, receiver = message[kept], receiver[kept]
         # Many say the same line, so each text is counted once.
-        texts, text_of = _unique(messages.text)
+        texts, text_of = unique(messages.text)
+        if self.config is not None and self.config.quarantine:
+            barred = np.array([suspected([text]) for text in texts], dtype=np.bool_)[text_of[message]]
+            pruned[PruneReason.QUARANTINED] = int(barred.sum())
+            message, receiver = message[~barred], receiver[~barred]
         tokens = np.array([count_tokens(text) + LINE_TOKENS for text in texts], dtype=np.int64)[text_of]
+        if self.config is not None and not self.config.echoes and len(message):
+            echo = self._echoes(messages)[message]
+            pruned[PruneReason.ECHO] = int(echo.sum())
+            message, receiver = message[~echo], receiver[~echo]
         if self.config is not None and len(message):
             message, receiver = self._selected(messages, message, receiver, text_of, tokens, holdings, pruned)
         return Delivery(
-            heard=_by_receiver(messages.text, message, receiver, len(self.graph)),
+            heard=by_receiver(messages.text, message, receiver, len(self.graph)),
             said=len(messages),
             addressed=addressed,
             receiver=receiver,
@@ -277,10 +293,7 @@ class Router:
         """Returns what is delivered, by receiver and the best first; it is kept in mind until it is read."""
         # Novelty is the share of a message's hashes that its receiver has not read in the rounds it remembers.
         keys, row = self._keys(messages, message, receiver)
-        new = np.ones(len(keys), dtype=bool)
-        for read in self._read:
-            at = np.minimum(np.searchsorted(read, keys), max(len(read) - 1, 0))
-            new &= (read[at] != keys) if len(read) else True
+        new = self._unheard(keys)
         novelty = PERMILLE * np.bincount(row, weights=new).astype(np.int64) // np.bincount(row)
         candidates = Candidates(
             messages=messages,
@@ -303,7 +316,7 @@ class Router:
         ranked = np.lexsort((drawn, -worth, receiver))
         ranked = ranked[worthy[ranked]]
         # Of several contacts who say the same text, only the best is heard.
-        first = _first_of_each(receiver[ranked] * len(text_of) + text_of[message[ranked]])
+        first = first_of_each(receiver[ranked] * len(text_of) + text_of[message[ranked]])
         pruned[PruneReason.DUPLICATE] = len(ranked) - len(first)
         ranked = ranked[first]
         fits = self._fits(receiver[ranked], tokens[message[ranked]])
@@ -314,6 +327,22 @@ class Router:
         is_chosen[chosen] = True
         self._unread = np.sort(keys[is_chosen[row]])
         return message[chosen], receiver[chosen]
+
+    def _unheard(self, keys: Uint64) -> npt.NDArray[np.bool_]:
+        """Returns which of these hashes their trader has not read in the rounds that it remembers."""
+        new = np.ones(len(keys), dtype=np.bool_)
+        for read in self._read:
+            at = np.minimum(np.searchsorted(read, keys), max(len(read) - 1, 0))
+            new &= (read[at] != keys) if len(read) else True
+        return new
+
+    def _echoes(self, messages: Messages) -> npt.NDArray[np.bool_]:
+        """Returns which messages are gossip whose sender has read all that they say."""
+        rows = np.arange(len(messages))
+        keys, row = self._keys(messages, rows, messages.sender)
+        unheard = np.bincount(row, weights=self._unheard(keys), minlength=len(messages))
+        echo: npt.NDArray[np.bool_] = (unheard == 0) & (messages.kind == GOSSIP)
+        return echo
 
     def _keys(self, messages: Messages, message: Int64, receiver: Int64) -> tuple[Uint64, Int64]:
         """Returns what the candidates say, as receiver and hash in one number each, and the candidate that says it."""
@@ -356,23 +385,3 @@ def _relevance(messages: Messages, message: Int64, receiver: Int64, holdings: Ho
     of_offers = np.where(side == BUY, np.where(spares, _TRADES, np.where(has, _HOLDS, 0)), np.where(needs, _TRADES, 0))
     relevance: Int64 = np.where(good == NO_GOOD, _GENERAL, np.where(kind == OFFER, of_offers, of_words))
     return relevance
-
-
-def _unique(texts: tuple[str, ...]) -> tuple[list[str], Int64]:
-    """Returns each text once, and for each of `texts` its index among these."""
-    number = {text: n for n, text in enumerate(dict.fromkeys(texts))}
-    return list(number), np.array([number[text] for text in texts], dtype=np.int64)
-
-
-def _first_of_each(values: Int64) -> Int64:
-    """Returns the indices of the first of each value, in their order."""
-    return np.sort(np.unique(values, return_index=True)[1])
-
-
-def _by_receiver(texts: tuple[str, ...], message: Int64, receiver: Int64, traders: int) -> tuple[tuple[str, ...], ...]:
-    heard: list[tuple[str, ...]] = [()] * traders
-    said = [texts[m] for m in message.tolist()]
-    who, lines = np.unique(receiver, return_counts=True)
-    for trader, end, n in zip(who.tolist(), np.cumsum(lines).tolist(), lines.tolist(), strict=True):
-        heard[trader] = tuple(said[end - n : end])
-    return tuple(heard)

@@ -1,7 +1,8 @@
 """Decides what several members' answers come to. Pure numpy; it knows neither models nor markets.
 
 `answers` is [items, members] with the number of the option that a member chose, or MISSING where it was late, failed or
-abstained. Scores are [items, options]; where options tie, `ties` decides, which the caller draws from the seed.
+abstained. Scores are [items, options]; where options tie, `parting` decides,
+which the caller draws from the seed.
 """
 
 from dataclasses import dataclass
@@ -20,20 +21,27 @@ _LEAST, _MOST = 0.01, 0.99
 
 
 def scores(answers: Int64, weights: Float64, options: int) -> Float64:
-    """Returns [items, options] the sum of the weights of the members that chose each option."""
+    """Returns [items, options] the sum of the weights of the members that chose each option.
+
+    `weights` is [members], or [items, members] where they differ from item to item.
+    """
     items, members = answers.shape
-    total = np.zeros((items, options))
+    total, weight = np.zeros((items, options)), np.broadcast_to(weights, answers.shape)
     for member in range(members):
         cast = np.flatnonzero(answers[:, member] != MISSING)
-        total[cast, answers[cast, member]] += weights[member]
+        total[cast, answers[cast, member]] += weight[cast, member]
     return total
 
 
-def winners(total: Float64, ties: Float64) -> Int64:
-    """Returns the option with the highest score of each item; among equal ones that with the highest of `ties`."""
-    # What ties is what lies within the rounding of a sum of weights.
-    level = np.isclose(total, total.max(axis=1, keepdims=True), rtol=1e-12, atol=1e-12)
-    drawn: Int64 = np.where(level, ties, -np.inf).argmax(axis=1)
+def ties(total: Float64) -> npt.NDArray[np.bool_]:
+    """Returns [items, options] whether an option's score is the highest, within the rounding of a sum of weights."""
+    level: npt.NDArray[np.bool_] = np.isclose(total, total.max(axis=1, keepdims=True), rtol=1e-12, atol=1e-12)
+    return level
+
+
+def winners(total: Float64, parting: Float64) -> Int64:
+    """Returns the option with the highest score of each item; among equal ones that with the highest of `parting`."""
+    drawn: Int64 = np.where(ties(total), parting, -np.inf).argmax(axis=1)
     return drawn
 
 
@@ -89,13 +97,14 @@ def confident(samples: Int64, options: int, skill: Float64) -> tuple[Int64, Int6
     """Returns the most self-consistent member's own majority answer, and which member that is.
 
     `samples` is [items, members, k]: each member answers k times. The one whose majority is largest wins, and among
-    equal ones the one with the higher `skill` (SLM-MUX, arXiv 2510.05077). The member is MISSING where nobody voted.
+    equal ones the one with the higher `skill`, [members] or [items, members] (SLM-MUX, arXiv 2510.05077). The member is
+    MISSING where nobody voted.
     """
     items, members, _ = samples.shape
     counts = np.stack([scores(samples[:, m, :], np.ones(samples.shape[2]), options) for m in range(members)], axis=1)
     best = counts.max(axis=2)
     # Skill only parts equal counts, which are whole numbers.
-    rank = np.argsort(np.argsort(skill, kind="stable"), kind="stable") / (members + 1)
+    rank = np.argsort(np.argsort(skill, axis=-1, kind="stable"), axis=-1, kind="stable") / (members + 1)
     member = (best + rank).argmax(axis=1)
     answer = counts[np.arange(items), member].argmax(axis=1)
     nobody = best.max(axis=1) == 0

@@ -20,7 +20,7 @@ class Admission:
     """The state of a market that decides which orders are admitted.
 
     `lowest_ticks`, `highest_ticks` and `halted_through_round` are by good; `submitted_round` (the last round for which
-    a trader sent orders) and `liquidated` are by trader.
+    a trader sent orders), `liquidated` and `frozen` are by trader.
     """
 
     config: MarketConfig
@@ -29,6 +29,7 @@ class Admission:
     halted_through_round: Int64
     submitted_round: Int64
     liquidated: npt.NDArray[np.bool_]
+    frozen: npt.NDArray[np.bool_]
     last_closed_round: int
 
     def refusals(self, orders: Orders, round_: int) -> Int64:
@@ -66,6 +67,7 @@ class Admission:
             ((orders.good < 0) | (orders.good >= goods), Rejection.UNKNOWN_GOOD),
             (doubled | submitted, Rejection.DUPLICATE),
             (self.liquidated[trader], Rejection.LIQUIDATED),
+            (self.frozen[trader], Rejection.FROZEN),
             (np.full(len(orders), round_ <= self.last_closed_round), Rejection.STALE_ROUND),
             (~known, Rejection.UNKNOWN_TRADER),
         ):

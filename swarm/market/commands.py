@@ -56,9 +56,20 @@ class MoveReference:
     permille: int
 
 
-Command = Transfer | SubmitOrders | CloseRound | MoveReference
+@dataclass(frozen=True, slots=True, eq=False)
+class Restrict:
+    """Refuses traders' orders through a round, and bounds the lots that they may own of a good; -1 leaves, 0 lifts."""
 
-KINDS: dict[str, type[Any]] = {c.__name__: c for c in (Transfer, SubmitOrders, CloseRound, MoveReference)}
+    number: int
+    cause: str
+    trader: Int64
+    frozen_through_round: int
+    cap_lots: int
+
+
+Command = Transfer | SubmitOrders | CloseRound | MoveReference | Restrict
+
+KINDS: dict[str, type[Any]] = {c.__name__: c for c in (Transfer, SubmitOrders, CloseRound, MoveReference, Restrict)}
 
 _COLUMNS_ALWAYS = 9
 """How many columns of a batch are written even where they are all zeros; those behind concern orders that rest."""

@@ -32,6 +32,8 @@ class Rejection(StrEnum):
     HALTED = "halted"
     LIQUIDATED = "liquidated"
     EXPIRED = "expired"
+    FROZEN = "frozen"
+    OVER_CAP = "over_cap"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,10 +107,18 @@ class ReferenceMoved:
 
 
 @dataclass(frozen=True, slots=True)
+class TradersRestricted:
+    """Traders were restricted, or set free."""
+
+    cause: str
+    traders: int
+
+
+@dataclass(frozen=True, slots=True)
 class CommandIgnored:
     """A command with this number has been handled before."""
 
     number: int
 
 
-Event = OrdersTaken | RoundCleared | AssetsMoved | ReferenceMoved | CommandIgnored
+Event = OrdersTaken | RoundCleared | AssetsMoved | ReferenceMoved | TradersRestricted | CommandIgnored

@@ -16,8 +16,9 @@ import numpy.typing as npt
 from swarm.market import mechanism
 from swarm.market import resting as resting_orders
 from swarm.market.admission import REASONS, Admission, code, not_resting, rank_within_trader
-from swarm.market.commands import CloseRound, Command, MoveReference, SubmitOrders, Transfer
+from swarm.market.commands import CloseRound, Command, MoveReference, Restrict, SubmitOrders, Transfer
 from swarm.market.config import MarketConfig, Mechanism
+from swarm.market.drift import drifted
 from swarm.market.events import (
     AssetsMoved,
     CommandIgnored,
@@ -26,12 +27,14 @@ from swarm.market.events import (
     ReferenceMoved,
     Rejection,
     RoundCleared,
+    TradersRestricted,
     Trades,
 )
 from swarm.market.ledger import CASH, Ledger
 from swarm.market.margin import MarginDesk
 from swarm.market.orders import BUY, SELL, Int64, Orders
 from swarm.market.resting import RestingOrders, RestingReport
+from swarm.market.restrictions import Restrictions, add_bids
 from swarm.market.totals import Totals
 
 
@@ -55,6 +58,7 @@ class Exchange:
         self.reference_ticks = reference_ticks.astype(np.int64)
         self.last_number = 0
         self.last_closed_round = 0
+        self.restrictions = Restrictions(traders)
         self._book = Orders.empty()
         self._resting = RestingOrders()
         self._submitted_round = np.zeros(traders, dtype=np.int64)
@@ -82,6 +86,8 @@ class Exchange:
                 return self._transfer(command)
             case MoveReference():
                 return self._move_reference(command)
+            case Restrict():
+                return self._restrict(command)
 
     def state_hash(self) -> str:
         """Returns a SHA-256 over everything that later commands depend on."""
@@ -90,6 +96,9 @@ class Exchange:
         kept = [self.reference_ticks, self._submitted_round, self._halted_through_round]
         if self.margin:
             kept += [self.margin.called_round, self.margin.liquidating]
+        # A market in which nobody was ever restricted hashes as one that knows no restrictions.
+        if self.restrictions.any:
+            kept.append(self.restrictions.stacked())
         kept += [orders.stacked() for orders in (self._book, self._resting.orders) if len(orders)]
         # Little-endian everywhere, so that the hash is the same on every machine.
         for column in (ledger.balances, ledger.held, *kept):
@@ -110,6 +119,7 @@ class Exchange:
             "halted_through_round": self._halted_through_round.copy(),
             "called_round": self.margin.called_round.copy() if self.margin else np.zeros_like(self._submitted_round),
             "liquidating": self.margin.liquidating.copy() if self.margin else np.zeros_like(self._submitted_round),
+            "restrictions": self.restrictions.stacked(),
             "book": self._book.stacked(),
             "resting": self._resting.orders.stacked(),
             "uncovered": self._resting.uncovered,
@@ -128,6 +138,9 @@ class Exchange:
         self.reference_ticks = np.clip(snapshot["reference_ticks"], 1, self.config.max_price_ticks)
         self._submitted_round[:] = snapshot["submitted_round"]
         self._halted_through_round[:] = snapshot["halted_through_round"]
+        # A snapshot of an older version has none.
+        if "restrictions" in snapshot:
+            self.restrictions.restore(snapshot["restrictions"])
         self._book = Orders(*snapshot["book"])
         self._resting.orders = Orders(*snapshot["resting"])
         self._resting.uncovered = int(snapshot["uncovered"])
@@ -136,7 +149,7 @@ class Exchange:
         self.ledger.check("a snapshot")
 
     def _submit(self, command: SubmitOrders) -> OrdersTaken:
-        admission = self._admission()
+        admission = self._admission(command.round)
         orders = not_resting(command.orders.in_canonical_order(), command.round)
         orders = admission.with_worst_price(orders)
         reason = admission.refusals(orders, command.round)
@@ -145,14 +158,19 @@ class Exchange:
         # everybody's first order, one for their second, and so on.
         nth = rank_within_trader(orders.trader)
         reason[(reason == 0) & (nth >= self.config.max_orders_per_round)] = code(Rejection.TOO_MANY_ORDERS)
+        bidding = self._bidding()
         for n in range(self.config.max_orders_per_round):
             rows = np.flatnonzero((reason == 0) & (nth == n))
+            over = self.restrictions.over_cap(orders.take(rows), self._owned_lots(), bidding)
+            reason[rows[over]] = code(Rejection.OVER_CAP)
+            rows = rows[~over]
             account, asset, amount = self._needs(orders, rows)
             if self.margin:
                 self.margin.lend_for(account, asset, amount, self.reference_ticks, orders.priority[rows])
             affordable = amount <= self.ledger.available(account, asset)
             self.ledger.hold(account[affordable], asset[affordable], amount[affordable])
             taken[rows[affordable]] = True
+            add_bids(bidding, orders.take(rows[affordable]))
             short_of_cash = asset[~affordable] == CASH
             reason[rows[~affordable]] = np.where(
                 short_of_cash, code(Rejection.INSUFFICIENT_CASH), code(Rejection.INSUFFICIENT_GOODS)
@@ -171,7 +189,7 @@ class Exchange:
             rejected_reason=tuple(REASONS[number - 1] for number in reason[refused].tolist()),
         )
 
-    def _admission(self) -> Admission:
+    def _admission(self, round_: int) -> Admission:
         lowest, highest = self._band()
         return Admission(
             config=self.config,
@@ -180,8 +198,23 @@ class Exchange:
             halted_through_round=self._halted_through_round,
             submitted_round=self._submitted_round,
             liquidated=self._liquidated(),
+            frozen=self.restrictions.frozen(round_),
             last_closed_round=self.last_closed_round,
         )
+
+    def _owned_lots(self) -> Int64:
+        return self.ledger.balances[: self.ledger.traders, 1 : self.goods + 1]
+
+    def _bidding(self) -> Int64:
+        """Returns the lots that orders in the books bid for, [traders, goods]."""
+        bidding = np.zeros((self.ledger.traders, self.goods), dtype=np.int64)
+        for orders in (self._book, self._resting.orders):
+            add_bids(bidding, orders)
+        return bidding
+
+    def _restrict(self, command: Restrict) -> TradersRestricted:
+        self.restrictions.change(command.trader, command.frozen_through_round, command.cap_lots)
+        return TradersRestricted(command.cause, len(command.trader))
 
     def _liquidated(self) -> npt.NDArray[np.bool_]:
         """Returns, by trader, whether the desk of margin accounts decides on its orders."""
@@ -247,7 +280,9 @@ class Exchange:
         self._settle(settled)
         self._resting.orders = Orders.concatenate(staying)
         self.ledger.hold(*self._needs(self._resting.orders, np.arange(len(self._resting))))
-        self.reference_ticks = self._drifted(totals)
+        self.reference_ticks = drifted(
+            totals, self.reference_ticks, self.config.drift_permille, self.config.max_price_ticks
+        )
         return RoundCleared(
             round=round_,
             clearing_ticks=totals.clearing_ticks,
@@ -275,7 +310,7 @@ class Exchange:
             return counts
         # An order is counted once, by the first of these reasons that holds.
         continuous = np.array([mechanism == "continuous" for mechanism in self.mechanisms])
-        for reason in ("expired", "outside_band", "liquidated"):
+        for reason in ("expired", "outside_band", "liquidated", "frozen"):
             orders = self._resting.orders
             lowest, highest = self._band()
             leaving = {
@@ -283,6 +318,7 @@ class Exchange:
                 "outside_band": (orders.limit_ticks < lowest[orders.good])
                 | (orders.limit_ticks > highest[orders.good]),
                 "liquidated": self._liquidated()[orders.trader],
+                "frozen": self.restrictions.frozen(round_)[orders.trader],
             }[reason]
             taken = self._resting.take_off(leaving)
             self._release(taken)
@@ -311,31 +347,6 @@ class Exchange:
         cents = trades.price_ticks * self.config.tick_cents * trades.quantity_lots
         self.ledger.post(trades.buyer, trades.seller, cash, cents)
         self.ledger.post(trades.seller, trades.buyer, trades.good + 1, trades.quantity_lots)
-
-    def _drifted(self, totals: Totals) -> Int64:
-        """Returns reference prices moved from the last price towards the side left with more unfilled lots.
-
-        The move is in proportion to the excess: `drift_permille` where all lots of one side stayed unfilled.
-        """
-        # [goods]: from the price of the round, or from the old reference where nothing was traded.
-        start = np.where(totals.clearing_ticks > 0, totals.clearing_ticks, self.reference_ticks)
-        unmet_demand, unmet_supply = totals.unfilled_lots[BUY], totals.unfilled_lots[SELL]
-        offered = 2 * totals.volume_lots + unmet_demand + unmet_supply
-        excess = unmet_demand - unmet_supply
-        # In Python's integers, since a price times all the lots left over may leave an int64.
-        drift = np.array(
-            [
-                -(-price * self.config.drift_permille * abs(lots) // (1_000 * max(of, 1)))
-                for price, lots, of in zip(start.tolist(), excess.tolist(), offered.tolist(), strict=True)
-            ]
-        )
-        drifted = np.clip(start + np.sign(excess) * drift, 1, self.config.max_price_ticks)
-        # A price rises only as far as somebody left over would pay, and falls only as far as one would sell: a price
-        # that drifts to where nobody trades would end a market for good.
-        highest = np.maximum(start, totals.best_bid_ticks)
-        lowest = np.minimum(start, totals.best_ask_ticks)
-        within: Int64 = np.clip(drifted, lowest, highest)
-        return within
 
     def _transfer(self, command: Transfer) -> AssetsMoved:
         self.ledger.post(command.source, command.target, command.asset, command.amount)

@@ -20,7 +20,7 @@ class RestingReport:
     """The counts of orders that stay in the books after a round, and that were taken off since the last, by reason.
 
     `outside_band`: the reference price moved away; `uncovered`: their owner no longer has what they offer;
-    `liquidated`: their owner's margin account is.
+    `liquidated`: their owner's margin account is; `frozen`: their owner may not trade.
     """
 
     resting: int = 0
@@ -28,6 +28,7 @@ class RestingReport:
     outside_band: int = 0
     uncovered: int = 0
     liquidated: int = 0
+    frozen: int = 0
 
     @classmethod
     def together(cls, parts: "Sequence[RestingReport]") -> "RestingReport":

@@ -7,7 +7,7 @@ import numpy as np
 from swarm.agents.config import CascadeConfig, CouncilConfig
 from swarm.agents.escalation import turns_of
 from swarm.agents.minds import own_models
-from swarm.agents.votes import MOST_OPTIONS, CouncilTurn, count
+from swarm.agents.votes import count, turns_in
 from swarm.market.ledger import CASH
 from swarm.market.orders import Int64
 from swarm.monitoring.series import Series
@@ -24,7 +24,7 @@ class Several:
         asked = {mind: models for plan in plans for mind, models in own_models(plan.shard).items()}
         auctions = [section for plan in plans if (section := section_of(plan)) is not None]
         self._cascades = {name for plan in plans for name in plan.shard.sections(CascadeConfig)}
-        self._councils = {name: one for plan in plans for name, one in plan.shard.sections(CouncilConfig).items()}
+        self._councils = {name for plan in plans for name in plan.shard.sections(CouncilConfig)}
         several = {mind: models for mind, models in asked.items() if len(models) > 1}
         self.sets: dict[str, tuple[str, ...]] = {
             "several_mind": tuple(sorted(several)),
@@ -49,8 +49,9 @@ class Several:
             mind, model = turns.minds[index // len(turns.models)], turns.models[index % len(turns.models)]
             if mind in self.sets["several_mind"]:
                 series.add("swarm_mind_calls_total", int(made[index]), mind, model)
-        for name in set(turns.minds) & self._councils.keys():
-            series.add("swarm_vetoes_total", self._vetoes(name, outcome), name)
+        for name, council in outcome.plan.shard.sections(CouncilConfig).items():
+            if name in turns.minds:
+                series.add("swarm_vetoes_total", _vetoes(name, council, outcome), name)
         for name, _, turn in turns_of(turns, self._cascades):
             if turn is not None and turn.large is not None:
                 series.add("swarm_escalations_total", 1, name, str(turn.reason))
@@ -58,15 +59,12 @@ class Several:
             for model, times in awards(turns, auction).items():
                 series.add("swarm_awards_total", times, model)
 
-    def _vetoes(self, name: str, outcome: RoundOutcome) -> int:
-        """How many decisions of a council were vetoed in a round."""
-        config, turns, found = self._councils[name], outcome.gathered.turns, 0
-        if not config.overseers:
-            return 0
-        for row in np.flatnonzero(turns.mind == turns.minds.index(name)).tolist():
-            try:
-                turn = CouncilTurn.from_text(turns.text[row], len(config.seats))
-            except ValueError:
-                continue
-            found += count(turn, config.rule, MOST_OPTIONS, config.overseers, config.abstain_permille).vetoed
-        return found
+
+def _vetoes(name: str, config: CouncilConfig, outcome: RoundOutcome) -> int:
+    """How many decisions of a council were vetoed in a round."""
+    turns = outcome.gathered.turns
+    if not config.overseers:
+        return 0
+    rows = np.flatnonzero(turns.mind == turns.minds.index(name))
+    own = list(turns_in((turns.text[row] for row in rows.tolist()), len(config.seats)))
+    return sum(one.vetoed for one in count(own, config.rule, config.overseers, config.abstain_permille))

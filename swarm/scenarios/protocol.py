@@ -44,7 +44,17 @@ class ReferenceMove:
     permille: int
 
 
-Consequence = Movement | ReferenceMove
+@dataclass(frozen=True, slots=True, eq=False)
+class Restriction:
+    """A change of what traders may do: frozen through a round, or owning no more lots of a good; -1 leaves, 0 lifts."""
+
+    cause: str
+    trader: Int64
+    frozen_through_round: int = -1
+    cap_lots: int = -1
+
+
+Consequence = Movement | ReferenceMove | Restriction
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -11,9 +11,24 @@ import numpy as np
 
 from swarm.agents.observation import Observation
 from swarm.market.ledger import ISSUE, ROAD
-from swarm.scenarios.protocol import Consequence, Int64, MarketState, Movement, ReferenceMove, TakesShocks
+from swarm.market.restrictions import FOR_EVER
+from swarm.scenarios.protocol import Consequence, Int64, MarketState, Movement, ReferenceMove, Restriction, TakesShocks
 from swarm.simulation.entries import Acted
-from swarm.simulation.party import MAX_TEXT_CHARS, Account, Act, Announce, Move, Quote, Reprice, Say, Strike
+from swarm.simulation.party import (
+    MAX_TEXT_CHARS,
+    Account,
+    Act,
+    Announce,
+    Cap,
+    Exile,
+    Freeze,
+    Move,
+    Pardon,
+    Quote,
+    Reprice,
+    Say,
+    Strike,
+)
 from swarm.simulation.population import Mask
 
 MAX_MOVED = 1 << 50
@@ -23,8 +38,11 @@ MAX_ROWS = 1 << 12
 """Rows of the largest amount that still sum up within 64 bits; a longer move has smaller amounts."""
 
 MAX_PERMILLE = 1_000_000
+MAX_FROZEN_ROUNDS = MAX_CAP_LOTS = 1_000_000
 MAX_SPEAKER_CHARS = 40
 
+
+Sentence = Freeze | Cap | Exile | Pardon
 
 PartyActs = tuple[str, Sequence[Act]]
 """A party, by name, and what it does in one market after a round."""
@@ -99,6 +117,8 @@ class Judge:
                 consequences.append(Movement(act.cause, act.source, act.target, act.asset, act.amount))
             elif isinstance(act, Reprice):
                 consequences.append(ReferenceMove(act.cause, act.good, act.permille))
+            elif isinstance(act, Sentence):
+                consequences.append(_restriction(act, round_))
             else:
                 told.append(act)
         return Held(Acted(round_, party, tuple(acts), tuple(refused)), tuple(consequences), tuple(told))
@@ -123,6 +143,8 @@ class Judge:
                 if ticks.shape != (self._assets - 1,):
                     return f"expected {self._assets - 1} prices, got {ticks.size}"
                 return "" if 1 <= ticks.min() <= ticks.max() <= self._most_ticks else "a price is out of range"
+            case Freeze() | Cap() | Exile() | Pardon():
+                return self._unknown(np.asarray(act.trader)) or _wrong_bound(act)
             case Strike():
                 if not isinstance(self._scenario, TakesShocks) or not self._scenario.shock_kinds:
                     return "this scenario has no shocks"
@@ -185,6 +207,29 @@ def told(acts: Sequence[Act]) -> Told:
     news = tuple(act.text for act in acts if isinstance(act, Announce))
     quotes = tuple((act.of, tuple(np.asarray(act.prices_ticks).tolist())) for act in acts if isinstance(act, Quote))
     return Told(heard, news, quotes)
+
+
+def _restriction(act: Sentence, round_: int) -> Restriction:
+    """Returns what a sentence spoken after a round restricts from the next one on."""
+    trader = np.asarray(act.trader)
+    match act:
+        case Freeze():
+            return Restriction(act.cause, trader, frozen_through_round=round_ + act.rounds)
+        case Cap():
+            return Restriction(act.cause, trader, cap_lots=act.lots)
+        case Exile():
+            return Restriction(act.cause, trader, frozen_through_round=FOR_EVER)
+        case Pardon():
+            return Restriction(act.cause, trader, frozen_through_round=0, cap_lots=0)
+
+
+def _wrong_bound(act: Sentence) -> str:
+    """Returns what is wrong with the bound of a sentence, or nothing."""
+    if isinstance(act, Freeze) and not 1 <= act.rounds <= MAX_FROZEN_ROUNDS:
+        return f"expected 1 to {MAX_FROZEN_ROUNDS} rounds, got {act.rounds}"
+    if isinstance(act, Cap) and not 1 <= act.lots <= MAX_CAP_LOTS:
+        return f"expected 1 to {MAX_CAP_LOTS} lots, got {act.lots}"
+    return ""
 
 
 def _wrong_text(text: str) -> str:

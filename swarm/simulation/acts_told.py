@@ -9,7 +9,7 @@ from swarm.market.orders import Int64
 from swarm.simulation.deeds import CENTS, PEBBLES
 from swarm.simulation.joint import JointSetting
 from swarm.simulation.loop import RoundOutcome
-from swarm.simulation.party import Account, Act, Announce, Move, Quote, Reprice, Say, Strike
+from swarm.simulation.party import Account, Act, Announce, Cap, Exile, Freeze, Move, Pardon, Quote, Reprice, Say, Strike
 
 MOST_NAMED = 4
 """How many traders of one act are named."""
@@ -29,6 +29,13 @@ def told(act: Act, goods: Sequence[str], number_of: Int64 | None = None) -> str:
             return f"news: {act.text}"
         case Quote():
             return f"the prices of {act.of}"
+        case Freeze():
+            return f"{act.cause}: {_who(act.trader, number_of)} may not trade for {act.rounds} rounds"
+        case Cap():
+            return f"{act.cause}: {_who(act.trader, number_of)} may own {act.lots} lots of a good at most"
+        case Exile() | Pardon():
+            verdict = "exiled" if isinstance(act, Exile) else "pardoned"
+            return f"{act.cause}: {_who(act.trader, number_of)} {verdict}"
         case Strike():
             size = f"{act.size_permille / 10:g}%, {act.rounds} rounds"
             return f"{act.kind} of {_named(goods, act.good)} ({size})"

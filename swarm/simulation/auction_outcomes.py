@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from swarm.agents.forms.menu import LETTERS, MenuForm
+from swarm.agents.forms.menu import MenuForm
+from swarm.agents.forms.menus import LETTERS
 from swarm.agents.observation import Observation
 from swarm.agents.turns import Turns
 from swarm.coordination.bids import UNKNOWN, Award, Work, read_turn

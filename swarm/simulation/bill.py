@@ -9,7 +9,7 @@ from math import inf
 import numpy as np
 import numpy.typing as npt
 
-from swarm.agents.mind import Mind
+from swarm.agents.mind import Mind, TurnBound
 from swarm.agents.minds import asking
 from swarm.agents.observation import Int64, Observation
 from swarm.agents.plan import ShardPlan
@@ -76,6 +76,10 @@ class Bill:
         written = np.minimum(calls[:, None] * replies, self._most[:, None])
         dearer = np.maximum(self._price[:, :, 1] - self._price[:, :, 0], 0)
         self._worst_usd = self._most[:, None] * self._price[:, :, 0] + written * dearer
+        # Where a mind tells what each of its models takes, not all of a turn is the dearest one's.
+        for i, name in enumerate(names):
+            if name in minds and minds[name].most.of:
+                self._worst_usd[i, 0] = _worst_usd(minds[name].most, shard, prices)
         self._expected: Float64 | None = None
         # [minds] dollars of turns at their own models, as a share of what they cost at the dearest of these alone.
         self._share: Float64 = np.ones(len(names))
@@ -153,6 +157,16 @@ class Bill:
         paid, most = (np.bincount(mind, weights=column, minlength=len(self._share)) for column in (usd, dearest))
         seen = self._several & (most > 0)
         self._share[seen] = (self._share[seen] + paid[seen] / most[seen]) / 2
+
+
+def _worst_usd(most: TurnBound, shard: ShardPlan, usd: Mapping[str, tuple[float, float]]) -> float:
+    """Returns the most that a turn costs in dollars, by what each model takes of it."""
+    found = 0.0
+    for model, bound in most.of.items():
+        read, said = usd.get(model, (0.0, 0.0))
+        written = min(bound.calls * shard.completion_tokens.get(model, 0), bound.tokens)
+        found += bound.tokens * read + written * max(said - read, 0.0)
+    return found / 1e6
 
 
 def _lean(mind: Mind, shard: ShardPlan, usd: Mapping[str, tuple[float, float]]) -> str:

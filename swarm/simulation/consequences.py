@@ -10,7 +10,7 @@ import numpy as np
 
 from swarm.errors import LedgerError, ScenarioError, suggest
 from swarm.market.ledger import ISSUE, ROAD
-from swarm.scenarios.protocol import Int64, Movement, ReferenceMove
+from swarm.scenarios.protocol import Int64, Movement, ReferenceMove, Restriction
 from swarm.schema import short
 from swarm.simulation.entries import Acted
 from swarm.simulation.market import MarketAnswer
@@ -43,6 +43,8 @@ def _check(plan: RunPlan, when: str, wanted: object) -> None:
         for name, number in (("good", wanted.good), ("permille", wanted.permille)):
             if not isinstance(number, int | np.integer):
                 raise _mistake(plan, when, f"{wanted.cause}: {name}: expected a whole number, got {short(number)}")
+        return
+    if isinstance(wanted, Restriction):
         return
     if not isinstance(wanted, Movement):
         raise _mistake(plan, when, f"expected a Movement or a ReferenceMove, got {type(wanted).__name__}")

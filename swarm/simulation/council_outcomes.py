@@ -5,16 +5,17 @@ the menu. All of it follows from the journal, so a replay comes to the same weig
 rest and debts from earlier rounds are left out of it.
 """
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from swarm.agents.config import CouncilConfig
-from swarm.agents.forms.menu import MOST_ACTIONS, MenuForm
+from swarm.agents.forms.menu import MenuForm
 from swarm.agents.observation import MembersWorth, Observation
 from swarm.agents.turns import Turns
-from swarm.agents.votes import CouncilTurn, count
+from swarm.agents.votes import OPTIONS, CouncilTurn, actions_of, count
 from swarm.coordination.vote import MISSING, dawid_skene, log_odds
 from swarm.market.counterfactual import Counterfactual
 from swarm.market.orders import Int64
@@ -23,9 +24,6 @@ from swarm.simulation.gains import realised_ticks
 from swarm.simulation.plan import RunPlan
 
 Float64 = npt.NDArray[np.float64]
-
-OPTIONS = 1 + MOST_ACTIONS
-"""Actions of a menu at most, for the odds of guessing one."""
 
 LEAST_CALLS = 20
 """Judged calls of a member before anybody is followed or weighed by them."""
@@ -39,7 +37,8 @@ class Judged:
     """One turn whose proposals were cleared again.
 
     `gain_ticks` is [members] what each member's action would have brought, and `council_ticks` what was decided; a
-    member without a vote has brought nothing, as one that passes.
+    member without a vote has brought nothing, as one that passes. `sampled_ticks` is [members] what the action would
+    have brought that a member named most often, where it was asked several times.
     """
 
     round: int
@@ -47,6 +46,7 @@ class Judged:
     council: str
     action: Int64
     gain_ticks: Int64
+    sampled_ticks: Int64
     council_ticks: int
     best_ticks: int
 
@@ -146,16 +146,19 @@ class CouncilOutcomes:
         round_: int,
     ) -> Judged:
         config, menu = self._councils[name], menus.menu(seen, row)
-        samples = turn.actions(len(menu.actions))
+        samples = actions_of([turn], len(menu.actions))[0]
         # A member that was asked several times stands for what it said first.
         action = samples[:, 0] if samples.shape[1] else np.full(len(config.seats), MISSING)
         # Every action is cleared, since members that are all wrong can only be told by what none of them proposed.
         gains = {number: realised_ticks(before, trader, a, seen, row) for number, a in enumerate(menu.actions)}
         gains[MISSING] = 0
-        decided = count(turn, config.rule, len(menu.actions), config.overseers, config.abstain_permille).action
-        gain = np.array([gains[number] for number in action.tolist()], dtype=np.int64)
+        decided = count([turn], config.rule, config.overseers, config.abstain_permille, len(menu.actions))[0].action
+        gain, sampled = (
+            np.array([gains[number] for number in numbers], dtype=np.int64)
+            for numbers in (action.tolist(), map(_most, samples.tolist()))
+        )
         best = max(gains.values())
-        return Judged(round_, trader, name, action, gain, gains[MISSING if decided is None else decided], best)
+        return Judged(round_, trader, name, action, gain, sampled, gains[MISSING if decided is None else decided], best)
 
     def _learn(self, name: str, judged: list[Judged]) -> None:
         tally = self._tallies[name]
@@ -188,6 +191,12 @@ class CouncilOutcomes:
         best = int(((tally.right + 1) / (tally.calls + 2)).argmax())
         reached = (tally.council_right + 1) / (tally.council_calls + 2)
         return best if lower_bound(float(tally.right[best]), float(tally.calls[best])) > reached else -1
+
+
+def _most(samples: list[int]) -> int:
+    """Returns the action that a member named most often, of those the first; MISSING where it named none."""
+    named = Counter(number for number in samples if number != MISSING)
+    return named.most_common(1)[0][0] if named else MISSING
 
 
 def lower_bound(right: float, calls: float, z: float = 1.96) -> float:

@@ -253,9 +253,9 @@ DEEDS: Mapping[str, type[Deed]] = {
 """The deeds by name."""
 
 
-def read(name: str, fields: Mapping[str, Any]) -> Deed:
+def read(name: object, fields: Mapping[str, Any]) -> Deed:
     """Returns the deed of a name with these fields; ConfigError names the first that is wrong."""
-    if name not in DEEDS:
+    if not isinstance(name, str) or name not in DEEDS:
         raise ConfigError(
             "deed", f"there is no {short(name)}{suggest(str(name), list(DEEDS))}", f"known: {', '.join(DEEDS)}"
         )

@@ -1,7 +1,7 @@
 """What an action or a decision would have gained a trader in a round that is cleared again, in ticks."""
 
 from swarm.agents.decision import Decision, DecisionError
-from swarm.agents.forms.menu import Action
+from swarm.agents.forms.menus import Action
 from swarm.agents.observation import Observation
 from swarm.market.counterfactual import Counterfactual
 from swarm.market.events import Trades

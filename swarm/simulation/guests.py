@@ -143,7 +143,7 @@ class Statements:
         through = self.through
         found: dict[str, Any] = {"through": through, "fills": [], "refused": [], "late": []}
         for number in range(max(round_, 0) + 1, through + 1):
-            for name, rows in self._rounds[number].get(seat, {}).items():
+            for name, rows in self._rounds.get(number, {}).get(seat, {}).items():
                 found[name] += rows
         return found
 

@@ -233,17 +233,22 @@ class RoundLoop:
             raise RuntimeError(f"round {self.round + 1} is looked at before it has been cleared")
         return self._outcome(self._cleared, (), JournalStats())
 
-    def end(self, acts: Sequence[PartyActs] = ()) -> RoundOutcome:
-        """Plays the third phase, in which parties act and the round becomes durable, and returns what it came to."""
+    def end(self, acts: Sequence[PartyActs] = (), waited_s: float = 0.0) -> RoundOutcome:
+        """Plays the third phase, in which parties act and the round becomes durable, and returns what it came to.
+
+        `waited_s` is how long the round has waited for somebody since it was cleared, which is no part of its duration.
+        """
         if self._cleared is None:
             raise RuntimeError(f"round {self.round + 1} is ended before it has been cleared")
         # What parties do belongs to the round, so it is journalled before the round's end is.
         cleared = self._cleared
         self._decided = self._cleared = None
         acted = self._act(acts)
-        return self._outcome(cleared, acted, self._market.end_round(self.round))
+        return self._outcome(cleared, acted, self._market.end_round(self.round), waited_s)
 
-    def _outcome(self, cleared: _Cleared, acted: tuple[Acted, ...], journal: JournalStats) -> RoundOutcome:
+    def _outcome(
+        self, cleared: _Cleared, acted: tuple[Acted, ...], journal: JournalStats, waited_s: float = 0.0
+    ) -> RoundOutcome:
         plan, decided, gathered = self.plan, cleared.decided, cleared.decided.gathered
         return RoundOutcome(
             plan=plan,
@@ -261,7 +266,7 @@ class RoundLoop:
             trader_columns=plan.scenario.trader_columns(),
             staffed=counted(decided.staffed, decided.standing, cleared.taken, cleared.charged),
             journal=journal,
-            duration_s=self._clock() - decided.started_s,
+            duration_s=self._clock() - decided.started_s - waited_s,
             decide_s=decided.decided_s - decided.started_s,
             clear_s=cleared.clear_s,
             judged=cleared.judged,

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from swarm.market.commands import Command, MoveReference, Transfer
-from swarm.scenarios.protocol import Consequence, Movement
+from swarm.market.commands import Command, MoveReference, Restrict, Transfer
+from swarm.scenarios.protocol import Consequence, Movement, Restriction
 from swarm.simulation.plan import RunPlan
 
 
@@ -26,6 +26,9 @@ class Numbers:
     def command(self, consequence: Consequence, accounts: dict[str, int]) -> Command:
         """Returns the command of a consequence, without the rows that move nothing."""
         number = self.next()
+        if isinstance(consequence, Restriction):
+            bounds = consequence.frozen_through_round, consequence.cap_lots
+            return Restrict(number, consequence.cause, consequence.trader, *bounds)
         if not isinstance(consequence, Movement):
             return MoveReference(number, consequence.cause, consequence.good, consequence.permille)
         # Most scenarios speak of everybody, also of those to whom nothing happens.

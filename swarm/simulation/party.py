@@ -5,14 +5,16 @@ A party may read a queue or a clock; nothing of it is known to the market, which
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import Any, Protocol
+from dataclasses import dataclass, field, fields
+from typing import Any, Protocol, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from swarm.market import records
+from swarm.market.config import MarketConfig, Mechanism
 from swarm.market.events import RoundCleared
+from swarm.market.evidence import Round
 from swarm.market.records import RecordError
 from swarm.scenarios.protocol import Int64, MarketState
 
@@ -83,7 +85,45 @@ class Strike:
     market: int = 0
 
 
-Act = Move | Reprice | Say | Announce | Quote | Strike
+@dataclass(frozen=True, slots=True, eq=False)
+class Freeze:
+    """Refuses the orders of traders in the next `rounds` rounds."""
+
+    cause: str
+    trader: Int64
+    rounds: int
+    market: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cap:
+    """Lets traders come to own at most so many lots of each good, whatever they have already."""
+
+    cause: str
+    trader: Int64
+    lots: int
+    market: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Exile:
+    """Refuses the orders of traders until they are pardoned."""
+
+    cause: str
+    trader: Int64
+    market: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pardon:
+    """Lifts all that traders were sentenced to."""
+
+    cause: str
+    trader: Int64
+    market: int = 0
+
+
+Act = Move | Reprice | Say | Announce | Quote | Strike | Freeze | Cap | Exile | Pardon
 """What a party can do; `market` is the index of the market that it is done in, and is not journalled there."""
 
 
@@ -92,7 +132,8 @@ class MarketView:
     """A market as parties see it after a round: traders' balances, those of accounts by name, and the clearing.
 
     `movable_lots` is [traders, goods] and `movable_cents` [traders]: what each can spare of its goods and its cash.
-    `staying` is [traders]: who is still there in the next round.
+    `staying` is [traders]: who is still there in the next round. `evidence` is what was ordered, traded and tipped in
+    the round, under `rules` and with each good's mechanism.
     """
 
     name: str
@@ -103,6 +144,9 @@ class MarketView:
     movable_lots: Int64  # never below 0
     movable_cents: Int64
     staying: npt.NDArray[np.bool_]
+    evidence: Round | None = None
+    rules: MarketConfig = field(default_factory=MarketConfig)
+    mechanisms: tuple[Mechanism, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -152,7 +196,7 @@ def _account(value: Any, name: str) -> Account:
     return records.text(value, name) if isinstance(value, str) else records.column(value, name)
 
 
-KINDS: dict[str, type[Any]] = {c.__name__: c for c in (Move, Reprice, Say, Announce, Quote, Strike)}
+KINDS: dict[str, type[Any]] = {c.__name__: c for c in get_args(Act)}
 
 # By the field's name where that narrows what it may hold, else by its type.
 _READERS: dict[Any, records.Read] = {

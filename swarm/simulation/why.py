@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from swarm.agents.forms.menu import LETTERS, MenuForm
+from swarm.agents.forms.menu import MenuForm
+from swarm.agents.forms.menus import LETTERS
 from swarm.agents.forms.protocol import FormTerms
 from swarm.agents.mind import Seats
 from swarm.agents.minds import asking, guests_of

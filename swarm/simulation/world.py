@@ -15,6 +15,7 @@ import numpy as np
 from swarm.market.ledger import CASH, ROAD
 from swarm.scenarios.protocol import Int64, MarketState
 from swarm.simulation.acting import PartyActs
+from swarm.simulation.evidence import of_round
 from swarm.simulation.joint import joint_opening, joint_outcome
 from swarm.simulation.loop import Interrupted, RoundLoop, RoundOutcome, Watcher
 from swarm.simulation.market import MarketPort
@@ -79,6 +80,7 @@ class World:
         self._parties = parties
         self._others = parties(plan)
         self._watchers = watchers
+        self._clock = clock
         self._pool: Executor | None = ThreadPoolExecutor(len(ports), "region") if len(ports) > 1 else None
         self.loops = [
             RoundLoop(own, market, traders, clock) for own, (market, traders) in zip(plan.markets, ports, strict=True)
@@ -113,8 +115,10 @@ class World:
         # Each phase ends in all markets before the next begins, so that parties see all of them settled.
         self._all(RoundLoop.decide, self.loops)
         self._all(RoundLoop.clear, self.loops)
-        self._show_settled()
-        outcomes = self._all(_end, list(zip(self.loops, self._acts(), strict=True)))
+        waited_s = self._show_settled()
+        outcomes = self._all(
+            _end, [(loop, acts, waited_s) for loop, acts in zip(self.loops, self._acts(), strict=True)]
+        )
         if self.road:
             # What left markets must be on the road, to the cent and lot, or the run stops.
             account = self.plan.run.market.named_accounts.index(ROAD)
@@ -124,12 +128,19 @@ class World:
             watcher.round_done(outcome)
         return outcome
 
-    def _show_settled(self) -> None:
-        """Shows the round to those who want to see it before parties act, who may wait for somebody's word."""
-        if watching := [watcher for watcher in self._watchers if isinstance(watcher, SettledWatcher)]:
-            outcome = self._together(self._all(RoundLoop.settled, self.loops))
-            for watcher in watching:
-                watcher.round_settled(outcome)
+    def _show_settled(self) -> float:
+        """Shows the round to those who want to see it before parties act, and returns the seconds that this took.
+
+        They may wait for somebody's word before they let the run go on.
+        """
+        watching = [watcher for watcher in self._watchers if isinstance(watcher, SettledWatcher)]
+        if not watching:
+            return 0.0
+        begun_s = self._clock()
+        outcome = self._together(self._all(RoundLoop.settled, self.loops))
+        for watcher in watching:
+            watcher.round_settled(outcome)
+        return self._clock() - begun_s
 
     def _together(self, outcomes: Sequence[RoundOutcome]) -> RoundOutcome:
         """Returns the round of all markets as one."""
@@ -202,9 +213,22 @@ def _market_view(loop: RoundLoop, name: str) -> MarketView:
     # Accounts by their names, each [assets], and the traders that the next round still has.
     named = dict(zip(plan.market.named_accounts, loop.answer.named, strict=True))
     staying = plan.there(loop.round + 1)
-    return MarketView(name, plan.scenario.goods, state, named, loop.cleared, lots, cents, staying)
+    market = plan.market
+    return MarketView(
+        name=name,
+        goods=plan.scenario.goods,
+        state=state,
+        named=named,
+        cleared=loop.cleared,
+        movable_lots=lots,
+        movable_cents=cents,
+        staying=staying,
+        evidence=of_round(loop.settled()),
+        rules=market.config,
+        mechanisms=market.mechanisms,
+    )
 
 
-def _end(market: tuple[RoundLoop, Sequence[PartyActs]]) -> RoundOutcome:
-    loop, acts = market
-    return loop.end(acts)
+def _end(market: tuple[RoundLoop, Sequence[PartyActs], float]) -> RoundOutcome:
+    loop, acts, waited_s = market
+    return loop.end(acts, waited_s)

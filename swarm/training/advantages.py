@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from swarm.agents.asking import fitted
-from swarm.agents.forms.menu import LETTERS, Menu, MenuForm, chosen_letters
+from swarm.agents.forms.menu import MenuForm, chosen_letters
+from swarm.agents.forms.menus import LETTERS, Menu
 from swarm.agents.minds.model import ModelMindConfig
 from swarm.agents.observation import Int64, Observation
 from swarm.agents.prompt_digest import PromptDigest
@@ -141,7 +142,7 @@ class Advantages:
             row = row_of[int(turns.trader[turn])]
             shown = _shown(plan, form, basis.seen, row, turns.made(turn)[0], digest)
             menu = form.menu(basis.seen, row)
-            letters = chosen_letters(turns.text[turn], menu)
+            letters = chosen_letters(turns.text[turn], len(menu.actions), len(menu.sayings))
             if shown is None or letters is None or len(menu.actions) < 2:
                 self.left_out[ANOTHER_PROMPT if shown is None else NO_LETTERS if letters is None else NO_CHOICE] += 1
                 continue

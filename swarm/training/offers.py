@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from swarm.agents.forms.judge import JudgeForm
-from swarm.agents.forms.menu import Action
+from swarm.agents.forms.menus import Action
 from swarm.agents.forms.protocol import FormTerms
 from swarm.agents.policies.menu import WORST_GAIN
 from swarm.config_file import resolve

@@ -1,5 +1,6 @@
 """Serves an ASGI app over HTTP from a thread of this process, until the block that it serves ends."""
 
+import logging
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,6 +46,8 @@ def served(app: ASGIApp, host: str, port: int, key: str, most: int = MAX_CONNECT
         app,
         log_config=None,
         access_log=False,
+        # What strangers send that is no HTTP is no news for whoever runs this.
+        log_level="error",
         server_header=False,
         ws="none",
         limit_concurrency=most,
@@ -60,7 +63,12 @@ def served(app: ASGIApp, host: str, port: int, key: str, most: int = MAX_CONNECT
         yield Bound(host, listening.getsockname()[1])
     finally:
         server.should_exit = True
+        # Answers that do not end by themselves are cut off, which is no error to be told of.
+        log = logging.getLogger("uvicorn.error")
+        level = log.level
+        log.setLevel(logging.CRITICAL)
         thread.join()
+        log.setLevel(level)
         listening.close()
 
 

@@ -26,7 +26,7 @@ CRD_DIR = os.environ.get("SWARM_CRD_DIR", "")
 Manifest = dict[str, Any]
 Validator = Callable[[Sequence[Manifest]], list[str]]
 
-SECRETS = frozenset({"models-key", "hub-token", "ray-token"})
+SECRETS = frozenset({"models-key", "hub-token", "ray-token", "swarm-live-token"})
 """The Secrets that the values of these tests say are there."""
 
 MODELS = {"enabled": True, "apiKeySecret": "models-key", "hubTokenSecret": "hub-token"}
@@ -34,6 +34,10 @@ ALL: Manifest = {"cluster": {"enabled": True}, "models": MODELS, "job": {"enable
 MATRIX: dict[str, Manifest] = {
     "defaults": {},
     "everything": ALL,
+    "live": {
+        "live": {"enabled": True, "port": 8500, "hosts": ["wood.example"]},
+        "networkPolicy": {"liveClientNamespaces": ["ingress"]},
+    },
     "own token": {"auth": {"tokenSecret": "ray-token"}},
     "cluster alone": {"job": {"enabled": False}, "cluster": {"enabled": True}},
     "models alone": {"job": {"enabled": False}, "models": MODELS},

@@ -318,6 +318,22 @@ def test_another_config_is_another_run() -> None:
     assert job({}) == names[0]
 
 
+def test_the_live_page_is_off_and_has_a_service_where_it_is_on() -> None:
+    assert not [m for m in rendered({}) if m["kind"] == "Service"]
+    manifests = rendered(MATRIX["live"])
+    (service,) = by_kind(manifests, "Service")
+    ((_, spec),) = cluster_specs(manifests)
+    head = spec["headGroupSpec"]["template"]
+    ports = {p["name"]: p["containerPort"] for p in head["spec"]["containers"][0]["ports"]}
+    assert ports[service["spec"]["ports"][0]["targetPort"]] == service["spec"]["ports"][0]["port"] == 8500
+    secret = [e for e in head["spec"]["containers"][0]["env"] if e["name"] == "SWARM_LIVE_TOKEN"]
+    assert secret[0]["valueFrom"]["secretKeyRef"]["name"] == "swarm-live-token"
+    (configs,) = [m for m in by_kind(manifests, "ConfigMap") if "run.sh" in m["data"]]
+    told = configs["data"]["live"].splitlines()
+    assert told[:3] == ["--live", "--live-at", "0.0.0.0:8500"]
+    assert service["metadata"]["name"] in told and "wood.example" in told
+
+
 STAND_IN = """\
 #!{python}
 import os, pathlib, sys
@@ -325,12 +341,15 @@ pathlib.Path(os.environ["CALLS"]).write_text("\\n".join(sys.argv[1:]))
 """
 
 
+@pytest.mark.parametrize("live", [[], ["--live", "--live-at", "0.0.0.0:8484"]], ids=["alone", "live"])
 @pytest.mark.parametrize("begun", [False, True], ids=["new", "begun"])
-def test_the_script_begins_a_run_or_goes_on_with_it(tmp_path: Path, begun: bool) -> None:
+def test_the_script_begins_a_run_or_goes_on_with_it(tmp_path: Path, begun: bool, live: list[str]) -> None:
     mounted, folder, calls = tmp_path / "etc", tmp_path / "run", tmp_path / "calls"
     mounted.mkdir()
     for name, text in (config_map() | {"arguments": "--set\nname=two words\n--set\nrounds=3\n"}).items():
         (mounted / name).write_text(text)
+    if live:
+        (mounted / "live").write_text("\n".join(live) + "\n")
     if begun:
         folder.mkdir()
         (folder / "config.yaml").write_text("name: wood\n")
@@ -342,10 +361,10 @@ def test_the_script_begins_a_run_or_goes_on_with_it(tmp_path: Path, begun: bool)
     subprocess.run(["bash", str(mounted / "run.sh"), str(folder)], env=environment, check=True, timeout=patience(200))
     told = calls.read_text().splitlines()
     if begun:
-        assert told == ["run", "--resume", str(folder), "--trust", "--address", "auto"]
+        assert told == ["run", "--resume", str(folder), "--trust", "--address", "auto", *live]
     else:
         assert told[:6] == ["run", str(mounted / "config.yaml"), "--out", str(folder), "--address", "auto"]
-        assert told[6:] == ["--set", "name=two words", "--set", "rounds=3"]
+        assert told[6:] == ["--set", "name=two words", "--set", "rounds=3", *live]
 
 
 def sources() -> dict[Path, Path]:

@@ -1,6 +1,7 @@
 """A real language model in llama.cpp: what it writes, what it scores, what it costs, and what goes wrong."""
 
 import json
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -10,11 +11,15 @@ import pytest
 
 from swarm.config_file import load
 from swarm.errors import ModelError
+from swarm.llm.engines.llama.config import located
+from swarm.llm.engines.llama.gguf import read_header
 from swarm.llm.protocol import Message, ModelRequest
 from swarm.llm.scores import read_scores
 from swarm.runtime.play import play
+from swarm.training.corpus import HELD_OUT_FROM
+from swarm.training.offers import offers_of
 from tests.llama import tiny
-from tests.llama.conftest import Running
+from tests.llama.conftest import PACKAGE, Running
 
 SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -123,7 +128,52 @@ def test_what_llama_cpp_does_not_know_is_said_in_one_line(tmp_path: Path) -> Non
 
 
 def test_the_wood_runs_with_it_and_repeats() -> None:
-    config = load(Path("configs/real.yaml"), ("rounds=2", "population=4", "traders.minds={smollm2: 2, zi_c: 2}"))
+    config = load(Path("configs/real.yaml"), ("rounds=2", "population=2", "traders.minds={smollm2: 1, zi_c: 1}"))
     first, again = play(config), play(config)
     assert not first.summary["decision_errors"]
     assert first.journal_sha256 == again.journal_sha256
+
+
+def test_a_template_without_a_system_role_is_told_the_rules_by_the_user(tmp_path: Path) -> None:
+    whole = located(PACKAGE)
+    header = read_header(whole)
+    # A template of the same length in the file's own, which refuses what a system says.
+    refuses = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system role') }}{% endif %}"
+    says = "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>\n' }}{% endfor %}"
+    ends = "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+    room = len(header.chat_template.encode())
+    template = (refuses + says + ends).encode()
+    template += b"{#" + b" " * (room - len(template) - 4) + b"#}"
+    at = header.value_at["tokenizer.chat_template"] + 8
+    content = bytearray(whole.read_bytes())
+    content[at : at + room] = template
+    file = tmp_path / "folded.gguf"
+    file.write_bytes(content)
+    running = Running(path=str(file), accept_licence="apache-2.0")
+    try:
+        written, scored = running.ask(WRITE, SCORE)
+    finally:
+        running.close()
+    assert (written.finish_reason, scored.finish_reason) == ("stop", "stop")
+    assert set(json.loads(written.text)) == set(SCHEMA["required"])
+
+
+@pytest.fixture(scope="module")
+def taught() -> Iterator[Running]:
+    """SmolLM2 with the adapter that travels with the code, in eight bits."""
+    running = Running(adapter="judge-value", form="judge", eight_bits=True, temperature=0.0)
+    yield running
+    running.close()
+
+
+def test_with_its_adapter_it_takes_the_rules_action_and_cannot_write(taught: Running) -> None:
+    rounds, _ = offers_of(HELD_OUT_FROM, 8)
+    menus = [one for of_round in rounds for one in of_round]
+    replies = taught.ask(*(ModelRequest(one.messages, {}, 16, 1, branches=one.lines) for one in menus))
+    scores = [read_scores(reply.text, len(one.lines)) for reply, one in zip(replies, menus, strict=True)]
+    right = sum(s is not None and s.taken == one.best for s, one in zip(scores, menus, strict=True))
+    # By lot it would be one of ten; 0.82 of 200 were measured.
+    assert right >= 4
+    [mute] = taught.ask(WRITE)
+    assert mute.finish_reason == "error"
+    assert "cannot write" in mute.text

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from swarm.agents.drafts import claim_permille
-from swarm.agents.forms.menu import Action, Menu
+from swarm.agents.forms.menus import Action, Menu
 from swarm.config_file import resolve
 from swarm.coordination.assignment import OWN
 from swarm.coordination.bids import Award, Bid, Brief, Round, Terms, Work, parts, provisional, read_turn, settled

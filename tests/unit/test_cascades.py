@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,7 @@ def test_the_price_is_the_models_where_none_is_given() -> None:
 
 
 class Says:
-    """A model that answers everybody alike, or fails."""
+    """A model that answers everybody alike, or fails; `orders` are the answers to the samples of one prompt."""
 
     def __init__(
         self, text: str, reason: Any = "stop", margin: float | None = None, orders: Sequence[str] = ()
@@ -98,11 +99,10 @@ class Says:
     async def complete(self, requests: Sequence[ModelRequest], deadline_s: float) -> list[ModelReply]:
         await asyncio.sleep(0)
         self.asked += 1
-        text = self.answers[(self.asked - 1) % len(self.answers)]
         return [
             ModelReply(text, TokenUsage(10, 1), self.reason, 0.0, margin=self.margin)
             for r in requests
-            for _ in range(r.samples)
+            for text in islice(cycle(self.answers), r.samples)
         ]
 
 

@@ -10,12 +10,16 @@ import pytest
 
 from swarm.agents.config import CouncilConfig
 from swarm.agents.decision import DecisionError
-from swarm.agents.votes import CouncilTurn, count
+from swarm.agents.votes import CouncilTurn, Count, count
 from swarm.config_file import resolve
 from swarm.errors import ConfigError
 from swarm.planning import compose, composed
 from swarm.report.sections.councils import councils
+from swarm.runtime.fork import fork
 from swarm.runtime.play import Played, play
+from swarm.runtime.ports import IN_THIS_PROCESS
+from swarm.runtime.run import Session
+from swarm.simulation.folder import RunFolder
 from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.record import RunRecord
 from swarm.simulation.replay import replay
@@ -39,55 +43,66 @@ def turn(*votes: str | Sequence[str], weights: Sequence[int] = (), alone: int = 
     return CouncilTurn(by_member, tuple(weights) or (1_000,) * len(votes), alone, drawn)
 
 
+def counted(
+    one: CouncilTurn, rule: str, actions: int, overseers: frozenset[int] = NOBODY, abstain_permille: int = 0
+) -> Count:
+    return count([one], rule, overseers, abstain_permille, actions)[0]
+
+
 def test_most_votes_win_and_the_first_who_voted_for_it_speaks() -> None:
-    found = count(turn("CB", "BA", "CA"), "majority", 4, NOBODY)
+    found = counted(turn("CB", "BA", "CA"), "majority", 4, NOBODY)
     assert (found.action, found.letters) == (2, "CB")
 
 
 def test_weights_outvote_heads_and_a_member_may_be_followed_alone() -> None:
     votes = ("BA", "CA", "CA")
-    assert count(turn(*votes, weights=(3_000, 1_000, 1_000)), "weighted", 4, NOBODY).action == 1
-    assert count(turn(*votes), "weighted", 4, NOBODY).action == 2
-    assert count(turn(*votes, alone=0), "weighted", 4, NOBODY).action == 1
+    assert counted(turn(*votes, weights=(3_000, 1_000, 1_000)), "weighted", 4, NOBODY).action == 1
+    assert counted(turn(*votes), "weighted", 4, NOBODY).action == 2
+    assert counted(turn(*votes, alone=0), "weighted", 4, NOBODY).action == 1
     # Who is followed but did not vote leaves the others to count.
-    assert count(turn("late", "CA", "CA", alone=0), "weighted", 4, NOBODY).action == 2
+    assert counted(turn("late", "CA", "CA", alone=0), "weighted", 4, NOBODY).action == 2
 
 
 def test_a_weight_below_zero_speaks_against_and_never_for_what_nobody_chose() -> None:
-    assert count(turn("BA", "BA", "CA", weights=(-2_000, -2_000, 100)), "weighted", 5, NOBODY).action == 2
-    assert count(turn("BA", weights=(-2_000,)), "weighted", 5, NOBODY).action == 1
+    assert counted(turn("BA", "BA", "CA", weights=(-2_000, -2_000, 100)), "weighted", 5, NOBODY).action == 2
+    assert counted(turn("BA", weights=(-2_000,)), "weighted", 5, NOBODY).action == 1
 
 
 def test_the_most_self_consistent_member_wins() -> None:
     votes = turn(("BA", "CA", "DA"), ("EA", "EA", "EA"), ("BA", "BA", "CA"))
-    assert count(votes, "confident", 6, NOBODY).action == 4
+    assert counted(votes, "confident", 6, NOBODY).action == 4
 
 
 def test_errors_are_missing_votes_and_nobody_is_an_error() -> None:
     some = turn("engine_timeout", "CA", "bad_choice")
-    assert count(some, "majority", 4, NOBODY).action == 2
+    assert counted(some, "majority", 4, NOBODY).action == 2
     assert some.faults == (DecisionError.ENGINE_TIMEOUT, DecisionError.BAD_CHOICE)
-    assert count(turn("late", "bad_choice"), "majority", 4, NOBODY).action is None
+    assert counted(turn("late", "bad_choice"), "majority", 4, NOBODY).action is None
     # A letter beyond the menu is no vote.
-    assert count(turn("JA", "BA"), "majority", 4, NOBODY).action == 1
+    assert counted(turn("JA", "BA"), "majority", 4, NOBODY).action == 1
 
 
 def test_oversight_vetoes_and_does_not_vote() -> None:
     overseers = frozenset({2})
-    vetoed = count(turn("BA", "BA", "AA"), "majority", 4, overseers)
+    vetoed = counted(turn("BA", "BA", "AA"), "majority", 4, overseers)
     assert (vetoed.action, vetoed.vetoed) == (0, True)
-    assert count(turn("BA", "BA", "CA"), "majority", 4, overseers).action == 1
-    assert count(turn("late", "late", "CA"), "majority", 4, overseers).action is None
+    assert counted(turn("BA", "BA", "CA"), "majority", 4, overseers).action == 1
+    assert counted(turn("late", "late", "CA"), "majority", 4, overseers).action is None
 
 
 def test_a_council_abstains_where_it_is_not_sure() -> None:
     split = turn("BA", "CA", "DA")
-    assert count(split, "majority", 4, NOBODY, abstain_permille=600).abstained
-    assert not count(turn("BA", "BA", "BA"), "majority", 4, NOBODY, abstain_permille=600).abstained
+    assert counted(split, "majority", 4, NOBODY, abstain_permille=600).abstained
+    assert not counted(turn("BA", "BA", "BA"), "majority", 4, NOBODY, abstain_permille=600).abstained
+
+
+def test_turns_are_counted_together_as_each_alone() -> None:
+    turns = [turn("BA", "CA"), turn("late", ""), turn(("CA", "CB"), "BA", weights=(1, 2)), turn("BA", "CA", alone=1)]
+    assert count(turns, "weighted") == [counted(one, "weighted", 11) for one in turns]
 
 
 def test_ties_are_drawn_and_not_given_to_the_first() -> None:
-    winners = {count(turn("BA", "CA", drawn=d), "majority", 4, NOBODY).action for d in range(20)}
+    winners = {counted(turn("BA", "CA", drawn=d), "majority", 4, NOBODY).action for d in range(20)}
     assert winners == {1, 2}
 
 
@@ -127,6 +142,10 @@ def test_all_members_are_asked_and_billed_and_the_run_replays(rule: str, tmp_pat
     assert (council["turns"], council["met"], council["judged"]) == (4 * 9, 4 * 9, 4 * 8)
     assert (council["failed"], council["missing_votes"]) == (0, 0)
     assert set(council["of_member"]) == set(MEMBERS)
+    sampled = council["best_single_sampled"]
+    # These members say the same however often they are asked.
+    single = council["of_member"][council["best_single"]]
+    assert (sampled and sampled["accuracy"]) == (single["accuracy"] if samples > 1 else None)
     assert found.tables["votes"].height == 4 * 8 * 5
 
 
@@ -212,6 +231,17 @@ def test_where_the_governor_asks_a_cheaper_model_it_decides_alone_and_is_billed(
         assert not by_spare or set(asked.tolist()) == {1}
 
 
+def test_a_fork_with_other_members_keeps_both_councils_apart(tmp_path: Path) -> None:
+    parent, child = RunFolder(tmp_path / "run"), RunFolder(tmp_path / "fork")
+    Session(IN_THIS_PROCESS, parent).execute(config())
+    fork(parent, 2, ("traders.councils.0.members=[m-value, m-maker]",), child)
+    found = Session(IN_THIS_PROCESS, child).resume().record.summary["councils"]
+    assert {name: (len(of["members"]), of["turns"], of["failed"]) for name, of in found.items()} == {
+        "five in rounds 1 to 2": (5, 2 * 9, 0),
+        "five in rounds 3 to 4": (2, 2 * 9, 0),
+    }
+
+
 def test_plans_of_runs_have_the_models_of_their_councils() -> None:
     assert {m.name for m in compose(config()).run.models} == set(MEMBERS)
 
@@ -224,11 +254,15 @@ def test_the_report_says_in_words_and_figures_who_was_right_and_how_alike_member
         "all_wrong_ratio": [2.5, 2.0, 3.0], "same_wrong_answer": None, "same_wrong_by_chance": 0.1,
         "failed_alike": "These minds failed alike.",
     }  # fmt: skip
-    few = judged | {"n_eff": None, "all_wrong_ratio": [None, None, None]}
+    often = {"times": 3, "accuracy": 0.5, "regret_ticks": 1.0, "against": [-0.25, -0.5, -0.1]}
+    few = judged | {"n_eff": None, "all_wrong_ratio": [None, None, None], "best_single_sampled": often}
     summary = {"councils": {"five": judged, "few": few, "idle": {"rule": "majority", "judged": 0}}}
-    _, right, _, alike = councils(cast(RunRecord, SimpleNamespace(summary=summary)))
+    _, right, sampled, alike = councils(cast(RunRecord, SimpleNamespace(summary=summary)))
     assert "12.5 points less often" in right.caption
     assert "no difference; one run is one seed" in right.caption
+    assert "Each member was asked once" in right.caption
+    assert "a asked 3 times, few was right 25.0 points less often (-50.0 to -10.0)" in sampled.caption
+    assert ("a, most of 3 answers", "50.0%", "1.0") in sampled.rows
     assert [row[0] for row in alike.rows] == ["five", "few"]
     assert alike.rows[0][1:] == ("0.50", "1.60", "50.0%", "20.0%", "2.50 (2.00 to 3.00)", "cannot be told", "10.0%")
     assert alike.rows[1][2] == alike.rows[1][5] == "cannot be told"

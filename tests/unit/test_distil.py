@@ -19,6 +19,7 @@ from swarm.simulation.gains import gain_of, orders_of
 from swarm.simulation.loop import RoundOutcome
 from swarm.training import labels
 from swarm.training.advantages import ANOTHER_PROMPT, NO_LETTERS, Advantages, Judged
+from swarm.training.distil import _judged_runs
 from swarm.training.recipe import Distilling
 
 needs_torch = pytest.mark.skipif(
@@ -235,3 +236,11 @@ def test_a_run_without_menus_is_refused_by_name(tmp_path: Path) -> None:
     run(market(models=[], traders={"minds": {"zip": 1}}), out=tmp_path / "run")
     with pytest.raises(ConfigError, match=r"run.*menu"):
         distil_student([tmp_path / "run"], tmp_path / "mine", Distilling(), None, lambda _: None)
+
+
+def test_a_run_without_menus_is_named(tmp_path: Path) -> None:
+    # Rules answer from no menu, and nothing is imported for a training that cannot be.
+    play(market(models=[], traders={"minds": {"zi_c": 1}}), journals_in=tmp_path)
+    with pytest.raises(ConfigError, match="menu") as caught:
+        list(_judged_runs([tmp_path], Distilling()))
+    assert str(tmp_path) in str(caught.value)

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from swarm.agents.decision import Decision, DecisionError, Rules
-from swarm.agents.forms.menu import LETTERS, Menu, Menus, compose_sayings, menu_text, read_choice
+from swarm.agents.forms.menu import action_line, menu_text, read_choice
+from swarm.agents.forms.menus import LETTERS, Menu, Menus, compose_sayings
 from swarm.agents.observation import Barter, Observation, PrivateViews, PublicView
 from swarm.agents.policies.menu import choose, read_menu
 from swarm.config_file import resolve
@@ -133,7 +134,7 @@ def test_sayings_follow_the_digest() -> None:
 
 def test_the_text_and_the_policies_agree_on_the_columns() -> None:
     menu = first_menu()
-    view = read_menu(menu_text(menu, RULES.goods))
+    view = read_menu(menu_text(action_line(a, RULES.goods) for a in menu.actions))
     assert [(c.gain, c.expect, c.trend, c.edge, c.needs, c.buys, c.sells) for c in view.choices] == [
         (a.gain, a.expected, a.trend, a.edge, a.needs, a.buys, a.sells) for a in menu.actions
     ]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from swarm.agents.forms.menu import Action, Leg
+from swarm.agents.forms.menus import Action, Leg
 from swarm.agents.policies.menu import WORST_GAIN, choose, read_menu
 from swarm.errors import ConfigError
 from swarm.training.launch import train_judge

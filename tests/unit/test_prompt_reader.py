@@ -8,7 +8,8 @@ import pytest
 
 from swarm.agents.config import DeskConfig
 from swarm.agents.desk_tools import MAX_HEARD, Seat
-from swarm.agents.forms.menu import LETTERS, MenuForm
+from swarm.agents.forms.menu import MenuForm
+from swarm.agents.forms.menus import LETTERS
 from swarm.agents.observation import Observation
 from swarm.agents.prompt_reader import PromptRead, read_prompt
 from swarm.config_file import resolve

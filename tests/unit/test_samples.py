@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from swarm.agents.forms.menu import Action, Leg, Menu
+from swarm.agents.forms.menus import Action, Leg, Menu
 from swarm.agents.observation import Observation
 from swarm.config_file import resolve
 from swarm.llm import engines

@@ -11,6 +11,7 @@ from swarm.agents.escalation import Answer
 from swarm.agents.minds.speaker import SpokenTurn
 from swarm.config_file import resolve
 from swarm.errors import ConfigError
+from swarm.explain import explain
 from swarm.llm import engines
 from swarm.llm.protocol import ModelReply, ModelRequest, TokenUsage
 from swarm.planning import composed
@@ -108,3 +109,9 @@ def test_the_record_says_who_said_what() -> None:
 def test_a_model_that_is_not_there_is_named() -> None:
     with pytest.raises(ConfigError, match="nobody"):
         _played(Voice(), speaks="nobody")
+
+
+def test_its_keys_are_explained() -> None:
+    keys = {key.key for key in explain("wood")}
+    assert {"traders.define[speaker].speaks", "traders.define[speaker].spoken_tokens"} <= keys
+    assert not any(key.startswith("traders.define[auction]") for key in keys)

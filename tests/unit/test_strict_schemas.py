@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from swarm.agents.config import TOOLS, DeskConfig
 from swarm.agents.decision import Decision, DecisionError, Rules, read_reply
 from swarm.agents.desk_tools import FINAL_ANSWER, call_schema
-from swarm.agents.forms.menu import Action, Leg, Menu, read_choice
+from swarm.agents.forms.menu import read_choice
+from swarm.agents.forms.menus import Action, Leg, Menu
 from swarm.llm.strict import answer_in, needs_object, strict_schema
 
 # https://platform.openai.com/docs/guides/structured-outputs#supported-schemas, as published; older limits are narrower,

@@ -7,7 +7,7 @@ ask for, they bring along themselves (`swarm.scenarios.protocol`).
 from swarm.agents.forms.protocol import FormPlugin
 from swarm.plugins import Plugins
 
-PLUGINS = Plugins(__name__, "FORM", "form", skip=("calls", "member_menu", "picked_menu", "protocol"))
+PLUGINS = Plugins(__name__, "FORM", "form", skip=("calls", "member_menu", "menus", "picked_menu", "protocol"))
 
 
 def of_markets() -> dict[str, FormPlugin]:

@@ -10,7 +10,8 @@ from collections import Counter
 from typing import Any
 
 from swarm.agents.decision import Decision, DecisionError, OrderWish, Reading
-from swarm.agents.forms.menu import Action, Menu, MenuForm, widest_menu
+from swarm.agents.forms.menu import MenuForm
+from swarm.agents.forms.menus import Action, Menu, widest_menu
 from swarm.agents.forms.protocol import FormPlugin, FormTerms
 from swarm.agents.observation import Observation, PrivateViews, PublicView
 from swarm.agents.prompt import Prompt, public_text, render

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from swarm.agents.forms.menu import MenuForm
+from swarm.agents.forms.menus import MOST_ACTIONS
 from swarm.agents.forms.picked_menu import PickedMenuForm
 from swarm.agents.observation import Observation
 from swarm.llm.tokens import count_tokens
@@ -26,10 +27,13 @@ class MemberMenuForm(PickedMenuForm):
         super().__init__(menus)
         self._stream = stream
         self._instruction = instruction
+        self._system = "\n".join(filter(None, (menus.system(), instruction)))
+        self._orders: tuple[Observation, list[list[int]]] | None = None
+        self._picked: dict[int, list[int]] = {}
 
     def system(self) -> str:
         """Returns what the common menu says, and this member's role."""
-        return "\n".join(filter(None, (self._menus.system(), self._instruction)))
+        return self._system
 
     def longest(self, seen: Observation, row: int) -> int:
         """Returns the tokens of a trader's prompt with a menu as long as menus get, without gossip."""
@@ -41,8 +45,13 @@ class MemberMenuForm(PickedMenuForm):
 
     def picked(self, seen: Observation, row: int) -> list[int]:
         """Returns all actions in the order of this member."""
-        actions = len(self._menus.menu(seen, row).actions)
-        trader = int(seen.private.trader[row])
-        dice = draw(self._menus.seed, self._stream, seen.public.round, trader, np.arange(1, actions))
-        # Drawn by round and trader, so that a liking for a letter is spread over all actions.
-        return [0, *(1 + np.argsort(dice, kind="stable")).tolist()]
+        if self._orders is None or self._orders[0] is not seen:
+            # Drawn by round and trader, so that a liking for a letter is spread over all actions; for all at once.
+            trader, behind = seen.private.trader[:, None], np.arange(1, 1 + MOST_ACTIONS)
+            dice = draw(self._menus.seed, self._stream, seen.public.round, trader, behind)
+            self._orders, self._picked = (seen, (1 + np.argsort(dice, axis=1, kind="stable")).tolist()), {}
+        found = self._picked.get(row)
+        if found is None:
+            actions = len(self._menus.menu(seen, row).actions)
+            self._picked[row] = found = [0, *[number for number in self._orders[1][row] if number < actions]]
+        return found

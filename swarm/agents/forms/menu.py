@@ -1,260 +1,25 @@
 """The menu form of a decision: a short lettered list of actions that the engine has computed, and lines to say.
 
-An action bundles up to `max_orders` orders that are legal and affordable together; action A is to pass. The trader
-answers with two letters. What an action would bring is computed here, so that a small model only has to compare.
-Orders hold prices in ticks and quantities in lots; this module knows neither balances nor the market's state beyond
-what a trader is shown.
+The trader answers with two letters: an action, of which A is to pass, and a line. Asking, reading and showing go by the
+same menu (`swarm.agents.forms.menus`).
 """
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple
-
-import numpy as np
+from typing import Any
 
 from swarm.agents.decision import Decision, DecisionError, OrderWish, Reading, Rules
+from swarm.agents.forms.menus import LETTERS, Action, Leg, Menu, Menus, compose_sayings, widest_menu
 from swarm.agents.forms.protocol import FormPlugin, FormTerms
-from swarm.agents.observation import Observation, PrivateViews, PublicView
-from swarm.agents.prompt import Prompt, public_text, render
+from swarm.agents.observation import Observation, PublicView
+from swarm.agents.prompt import Prompt, creature_text, public_text, render
 from swarm.llm.strict import answer_in
-from swarm.seeding import draw
+from swarm.llm.tokens import count_tokens
 
-LETTERS = "ABCDEFGHIJKLMNOP"
-MOST_ACTIONS = 10
-"""Actions of a menu beside passing, at most."""
-
-SILENCE = "(nothing)"
-
-_LOW, _FAIR, _KEEN, _SURE = -8, 0, 8, 25
-"""Percent by which a limit is more generous to the other side than the reference price."""
-
-
-class Leg(NamedTuple):
-    """One order of an action: side, number of the good, limit in ticks, lots."""
-
-    buys: bool
-    good: int
-    price: int
-    quantity: int
-
-
-@dataclass(frozen=True, slots=True)
-class Action:
-    """One line of a menu.
-
-    `gain` is what the action is worth to the trader at its limits if all of it is filled, in ticks; `expected` is the
-    same with each leg times its chance; `trend` is what it would earn if each price moved again as it did last;
-    `edge` is the percent by which its limits are more generous than the reference prices; `needs` counts the lots
-    that meet a need.
-    """
-
-    legs: tuple[Leg, ...]
-    gain: int = 0
-    expected: int = 0
-    trend: int = 0
-    edge: int = 0
-    needs: int = 0
-    buys: int = 0
-    sells: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Menu:
-    """The answers that one trader may give in a round: `actions[0]` is to pass, `sayings[0]` is silence."""
-
-    actions: tuple[Action, ...]
-    sayings: tuple[str, ...]
-
-    @property
-    def stake_ticks(self) -> int:
-        """The gain that is expected of the best action less that of the second."""
-        expected = sorted((action.expected for action in self.actions), reverse=True)
-        return expected[0] - expected[1] if len(expected) > 1 else 0
-
-    def schema(self) -> dict[str, Any]:
-        """Returns the JSON schema of an answer: a string, one of all pairs of letters."""
-        return _schema(len(self.actions), len(self.sayings))
-
-
-@lru_cache(maxsize=256)
-def _schema(actions: int, sayings: int) -> dict[str, Any]:
-    return {"type": "string", "enum": [a + s for a in LETTERS[:actions] for s in LETTERS[:sayings]]}
-
-
-class Menus:
-    """The menus of a round, each composed when it is first asked for, the same whoever asks.
-
-    The order of the actions behind A is drawn from the seed by trader and round, so that no letter stands for a kind
-    of action and a model that prefers a letter gains nothing by it.
-    """
-
-    def __init__(self, seed: int, seen: Observation, rules: Rules, tick_cents: int) -> None:
-        self._market = _Market(seen.public, rules)
-        self._private = seen.private
-        self._tick_cents = tick_cents
-        self._sayings = compose_sayings(seen.public, rules.goods)
-        trader = seen.private.trader[:, None]
-        dice = draw(seed, "menu", seen.public.round, trader, np.arange(len(LETTERS))[None, :])
-        self._order: list[list[int]] = np.argsort(dice, axis=1, kind="stable").tolist()
-        self._composed: dict[int, Menu] = {}
-
-    def of(self, row: int) -> Menu:
-        """Returns the menu of one row of the private views."""
-        found = self._composed.get(row)
-        if found is None:
-            actions = _actions(self._market, _Creature(self._private, row, self._tick_cents))
-            shuffled = [actions[index] for index in self._order[row] if index < len(actions)]
-            self._composed[row] = found = Menu((Action(()), *shuffled), self._sayings)
-        return found
-
-
-def widest_menu(rules: Rules) -> Menu:
-    """Returns a menu as long as menus get, to see whether a budget has room for it."""
-    good = max(range(len(rules.goods)), key=lambda g: len(rules.goods[g]))
-    legs = (Leg(True, good, rules.max_price_ticks, rules.max_quantity_lots),) * rules.max_orders
-    return Menu((Action(()), *[Action(legs, -99, -99, -99, -99, 99, 99, 99)] * MOST_ACTIONS), (SILENCE,))
-
-
-def compose_sayings(public: PublicView, goods: tuple[str, ...]) -> tuple[str, ...]:
-    """Returns the lines of gossip that the round's digest gives rise to, the same for everybody."""
-    change = public.change_ticks
-    excess = public.unfilled_buy_lots - public.unfilled_sell_lots
-    lines = [SILENCE]
-    for column, sign, text in (
-        (change, 1, "{} will rise"),
-        (change, -1, "{} will fall"),
-        (excess, 1, "{} is short"),
-        (excess, -1, "{} is plenty"),
-    ):
-        good = int(np.argmax(sign * column))
-        if sign * int(column[good]) > 0:
-            lines.append(text.format(goods[good]))
-    return tuple(lines)
-
-
-class _Market:
-    """The public columns as lists, with the pressure of each good in percent: above 0, buyers were left over."""
-
-    def __init__(self, public: PublicView, rules: Rules) -> None:
-        self.rules = rules
-        self.price: list[int] = public.reference_ticks.tolist()
-        self.change: list[int] = public.change_ticks.tolist()
-        # [goods] lots; a good of which nothing was offered has no pressure.
-        excess = public.unfilled_buy_lots - public.unfilled_sell_lots
-        offered = 2 * public.volume_lots + public.unfilled_buy_lots + public.unfilled_sell_lots
-        self.pressure: list[int] = (100 * excess // np.maximum(offered, 1)).tolist()
-        # What is short comes first, and of equal shortage what rose most.
-        self.wanted: list[int] = np.argsort(-(1_000 * excess + public.change_ticks), kind="stable").tolist()
-
-
-class _Creature:
-    """One row of the private columns as plain numbers."""
-
-    def __init__(self, private: PrivateViews, row: int, tick_cents: int) -> None:
-        barter = private.bartering
-        self.makes = int(barter.makes[row])
-        self.purse = int(private.cash_cents[row]) // tick_cents
-        self.need: list[int] = barter.need[row].tolist()
-        self.spare: list[int] = barter.spare[row].tolist()
-        self.worth: list[int] = barter.worth_ticks[row].tolist()
-
-
-def _actions(market: _Market, own: _Creature) -> list[Action]:
-    """Returns all different actions beside passing, at most MOST_ACTIONS."""
-    price, worth, goods = market.price, own.worth, range(len(market.price))
-    sales = sorted((g for g in goods if own.spare[g] > 0), key=lambda g: (-own.spare[g] * price[g], g))[:3]
-    needs = sorted((g for g in goods if own.need[g] > 0 and g != own.makes), key=lambda g: (price[g] - worth[g], g))
-    ahead = [g for g in market.wanted if g != own.makes][:1]
-
-    def bid(g: int, percent: int) -> int:
-        """Returns a bid that is generous by `percent` but below the good's worth; at `_SURE`, up to that."""
-        return min(_raised(price[g], percent), worth[g] - (percent < _SURE))
-
-    def ask(g: int, percent: int) -> int:
-        return max(_raised(price[g], -min(percent, 20)), worth[g] + (percent < _SURE))
-
-    def quote(percent: int) -> list[Leg]:
-        return [
-            *(Leg(False, g, ask(g, percent), own.spare[g]) for g in sales[:1]),
-            *(Leg(True, g, bid(g, percent), own.need[g]) for g in needs[:2]),
-        ]
-
-    # Both sides at four levels of generosity, then one side alone, then speculating, overpaying, selling out, holding.
-    bundles = [
-        quote(_FAIR),
-        quote(_KEEN),
-        quote(_LOW),
-        quote(_SURE),
-        [Leg(True, g, bid(g, _KEEN), own.need[g]) for g in needs],
-        [Leg(False, g, ask(g, _KEEN), own.spare[g]) for g in sales],
-        [  # Buy ahead what others are left wanting.
-            *(Leg(True, g, _raised(price[g], _KEEN), own.need[g] + 2) for g in ahead),
-            *(Leg(False, g, ask(g, _FAIR), own.spare[g]) for g in sales[:1]),
-            *(Leg(True, g, bid(g, _KEEN), own.need[g]) for g in needs if g not in ahead),
-        ],
-        [  # Overpay for what is needed, and more of it.
-            *(Leg(True, g, min(_raised(price[g], _SURE), worth[g] * 5 // 4), own.need[g] + 1) for g in needs[:2]),
-            *(Leg(False, g, _raised(price[g], -20), own.spare[g]) for g in sales[:1]),
-        ],
-        [Leg(False, g, _raised(price[g], -20), own.spare[g]) for g in sales],
-        [  # Keep half of what could be sold.
-            *(Leg(False, g, ask(g, _LOW), (own.spare[g] + 1) // 2) for g in sales[:1]),
-            *(Leg(True, g, bid(g, _FAIR), own.need[g]) for g in needs[:2]),
-        ],
-    ]
-    actions: dict[tuple[Leg, ...], Action] = {}
-    for bundle in bundles:
-        legs = tuple(_lawful(bundle, own.purse, market.rules))
-        if legs and legs not in actions:
-            actions[legs] = _valued(legs, market, own)
-    return list(actions.values())
-
-
-def _raised(price: int, percent: int) -> int:
-    """Returns `price` moved by `percent`, at least by one tick and to the nearest tick."""
-    if not percent:
-        return price
-    step = max(1, (price * abs(percent) + 50) // 100)
-    return price + step if percent > 0 else price - step
-
-
-def _lawful(bundle: list[Leg], purse: int, rules: Rules) -> Iterator[Leg]:
-    """Yields the legs that the market would take together: bounded, and paid for before anything is sold."""
-    left = purse
-    kept = 0
-    for buys, good, wished, quantity in bundle:
-        price = min(max(wished, 1), rules.max_price_ticks)
-        lots = min(quantity, rules.max_quantity_lots, left // price if buys else quantity)
-        if lots < 1 or wished < 1 or kept == rules.max_orders:
-            continue
-        # What is sold pays for nothing here: both happen in the same clearing.
-        left -= price * lots if buys else 0
-        kept += 1
-        yield Leg(buys, good, price, lots)
-
-
-def _valued(legs: tuple[Leg, ...], market: _Market, own: _Creature) -> Action:
-    gain = expected = trend = edges = lots = needs = bought = 0
-    for buys, good, price, quantity in legs:
-        reference = market.price[good]
-        sign = 1 if buys else -1
-        needed = min(quantity, own.need[good]) if buys else 0
-        # What is bought beyond the need is worth half, since its use lies in the future if anywhere.
-        worth = (own.worth[good] * (quantity + needed) // 2) if buys else own.worth[good] * quantity
-        leg_gain = sign * (worth - price * quantity)
-        edge = sign * (price - reference) * 100 // max(reference, 1)
-        chance = min(max(50 + 4 * edge - sign * market.pressure[good] // 2, 5), 95)
-        gain += leg_gain
-        expected += leg_gain * chance
-        trend += sign * market.change[good] * quantity
-        edges += edge * quantity
-        lots += quantity
-        needs += needed
-        bought += quantity if buys else 0
-    return Action(legs, gain, expected // 100, trend, edges // lots, needs, bought, lots - bought)
+_HEADING = "MENU letter GAIN EXPECT TREND EDGE NEEDS BUYS SELLS orders"
 
 
 def menu_system_text(scenario_rules: str) -> str:
@@ -275,35 +40,24 @@ def menu_public_text(public: PublicView, goods: tuple[str, ...]) -> str:
     return "\n".join([public_text(public, goods), "SAY letter line", *lines])
 
 
-def menu_text(menu: Menu, goods: tuple[str, ...]) -> str:
-    """Returns the lettered list of actions."""
-    lines = ["MENU letter GAIN EXPECT TREND EDGE NEEDS BUYS SELLS orders"]
-    for letter, a in zip(LETTERS, menu.actions, strict=False):
-        orders = ", ".join(
-            f"{'buy' if buys else 'sell'} {quantity} {goods[good]} {price}" for buys, good, price, quantity in a.legs
-        )
-        figures = f"{a.gain} {a.expected} {a.trend} {a.edge} {a.needs} {a.buys} {a.sells}"
-        lines.append(f"{letter} {figures} {orders or 'pass'}")
-    return "\n".join(lines)
-
-
-def creature_text(private: PrivateViews, row: int, goods: tuple[str, ...], tick_cents: int) -> str:
-    """Returns what one trader knows of itself, in fewer words than the form `orders` takes."""
-    barter = private.bartering
-    makes = int(barter.makes[row])
-    purse, mood = int(private.cash_cents[row]) // tick_cents, int(barter.mood[row])
-    lines = [f"YOU make {goods[makes] if makes >= 0 else 'nothing'}, purse {purse}, mood {mood}"]
-    lines.append("STOCK good HAVE NEED SPARE WORTH")
-    have, need, spare, worth = (
-        column[row].tolist() for column in (private.have, barter.need, barter.spare, barter.worth_ticks)
+def action_line(action: Action, goods: tuple[str, ...]) -> str:
+    """Returns the line of one action behind its letter."""
+    orders = ", ".join(
+        [f"{'buy' if buys else 'sell'} {lots} {goods[good]} {price}" for buys, good, price, lots in action.legs]
     )
-    lines += [f"{good} {have[g]} {need[g]} {spare[g]} {worth[g]}" for g, good in enumerate(goods)]
-    return "\n".join(lines)
+    a = action
+    return f"{a.gain} {a.expected} {a.trend} {a.edge} {a.needs} {a.buys} {a.sells} {orders or 'pass'}"
 
 
-def chosen_letters(text: str, menu: Menu) -> str | None:
+def menu_text(lines: Iterable[str]) -> str:
+    """Returns the lettered list of these lines of actions."""
+    return "\n".join([_HEADING, *[f"{letter} {line}" for letter, line in zip(LETTERS, lines, strict=False)]])
+
+
+def chosen_letters(text: str, actions: int, sayings: int) -> str | None:
     """Returns the two letters that an answer names, bare, as a JSON string or in an object as its `answer`."""
-    answer = answer_in(text[:64]).strip()
+    # Most models say just that.
+    answer = text if len(text) == 2 else answer_in(text[:64]).strip()
     if answer.startswith('"'):
         try:
             answer = json.loads(answer)
@@ -312,23 +66,36 @@ def chosen_letters(text: str, menu: Menu) -> str | None:
     if len(text) > 64 or len(answer) != 2:
         return None
     action, saying = (LETTERS.find(letter) for letter in answer)
-    lawful = 0 <= action < len(menu.actions) and 0 <= saying < len(menu.sayings)
-    return answer if lawful else None
+    return answer if 0 <= action < actions and 0 <= saying < sayings else None
 
 
 def read_choice(text: str, menu: Menu, rules: Rules) -> Decision | DecisionError:
     """Returns the decision that two letters name; never raises."""
-    answer = chosen_letters(text, menu)
+    answer = chosen_letters(text, len(menu.actions), len(menu.sayings))
     if answer is None:
         return DecisionError.BAD_CHOICE
     action, saying = (LETTERS.index(letter) for letter in answer)
-    return Decision(
-        orders=tuple(
-            OrderWish(side="buy" if buys else "sell", good=rules.goods[good], price=price, quantity=quantity)
-            for buys, good, price, quantity in menu.actions[action].legs
-        ),
-        gossip=menu.sayings[saying] if saying else "",
+    orders = wishes_of(menu.actions[action].legs, rules.goods)
+    return Decision(orders=orders, gossip=menu.sayings[saying] if saying else "")
+
+
+# A mind of several answers reads the same action again and again.
+@lru_cache(maxsize=4_096)
+def wishes_of(legs: tuple[Leg, ...], goods: tuple[str, ...]) -> tuple[OrderWish, ...]:
+    """Returns the orders of an action as a decision has them."""
+    return tuple(
+        OrderWish(side="buy" if buys else "sell", good=goods[good], price=price, quantity=quantity)
+        for buys, good, price, quantity in legs
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The texts that a trader is told: of itself, and the line of each action; `tokens` counts the whole menu in."""
+
+    own: str
+    lines: tuple[str, ...]
+    tokens: int
 
 
 class MenuForm:
@@ -344,6 +111,7 @@ class MenuForm:
         self._system = menu_system_text(terms.setting)
         self._shared: tuple[PublicView | None, str] = (None, "")
         self._menus: tuple[Observation, Menus] | None = None
+        self._texts: tuple[Observation, dict[int, Told]] | None = None
 
     def system(self) -> str:
         """Returns the setting and the form of an answer."""
@@ -364,11 +132,14 @@ class MenuForm:
 
     def render(self, seen: Observation, row: int, budget: int) -> Prompt | None:
         """Returns one trader's prompt within `budget` tokens; None where it is too long even without gossip."""
-        return self.rendered(seen, row, self.menu(seen, row), seen.private.heard[row], budget)
+        everything = range(len(self.menu(seen, row).actions))
+        return self.rendered(seen, row, everything, seen.private.heard[row], budget)
 
     def longest(self, seen: Observation, row: int) -> int:
         """Returns the tokens of a trader's prompt with a menu as long as menus get, without gossip."""
-        rendered = self.rendered(seen, row, widest_menu(self.rules), (), sys.maxsize)
+        own = creature_text(seen.private, row, self.rules.goods, self._tick_cents)
+        ending = menu_text(action_line(action, self.rules.goods) for action in widest_menu(self.rules).actions)
+        rendered = render(self._system, self.shared(seen.public), own, (), sys.maxsize, ending)
         return rendered.tokens if rendered else 0
 
     def schema(self, seen: Observation, row: int) -> dict[str, Any]:
@@ -380,12 +151,32 @@ class MenuForm:
         return Reading(DecisionError.TRUNCATED if cut else read_choice(text, self.menu(seen, row), self.rules))
 
     def rendered(
-        self, seen: Observation, row: int, choices: Menu, heard: tuple[str, ...], budget: int, system: str = ""
+        self,
+        seen: Observation,
+        row: int,
+        picked: Sequence[int],
+        heard: tuple[str, ...],
+        budget: int,
+        system: str = "",
     ) -> Prompt | None:
-        """Returns a prompt with these choices; `system` stands in place of the form's own where it is given."""
-        own = creature_text(seen.private, row, self.rules.goods, self._tick_cents)
-        ending = menu_text(choices, self.rules.goods)
-        return render(system or self._system, self.shared(seen.public), own, heard, budget, ending)
+        """Returns a prompt with these actions of the menu; `system` stands in place of the form's own if given."""
+        told = self._told(seen, row)
+        ending = menu_text([told.lines[number] for number in picked])
+        # A menu takes as many tokens in any order, which are counted once.
+        tokens = told.tokens if len(picked) == len(told.lines) else None
+        return render(system or self._system, self.shared(seen.public), told.own, heard, budget, ending, tokens)
+
+    def _told(self, seen: Observation, row: int) -> Told:
+        """Returns what a trader is told in a round, put into words once whoever asks it how often."""
+        if self._texts is None or self._texts[0] is not seen:
+            self._texts = seen, {}
+        found = self._texts[1].get(row)
+        if found is None:
+            own = creature_text(seen.private, row, self.rules.goods, self._tick_cents)
+            lines = tuple([action_line(action, self.rules.goods) for action in self.menu(seen, row).actions])
+            tokens = count_tokens(own) + count_tokens(menu_text(lines))
+            self._texts[1][row] = found = Told(own, lines, tokens)
+        return found
 
 
 FORM = FormPlugin("menu", "Two letters: an action of a computed menu, and a line to say.", MenuForm, barters=True)

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from swarm.agents.decision import Decision, DecisionError, Reading, engine_failure
-from swarm.agents.forms.menu import LETTERS, Menu, MenuForm, chosen_letters, read_choice
+from swarm.agents.forms.menu import MenuForm, chosen_letters, read_choice
+from swarm.agents.forms.menus import LETTERS, Menu
 from swarm.agents.observation import Observation, PublicView
 from swarm.agents.prompt import Prompt
 from swarm.llm.protocol import ModelReply
@@ -46,7 +47,7 @@ class PickedMenuForm:
     def render(self, seen: Observation, row: int, budget: int) -> Prompt | None:
         """Returns one trader's prompt within `budget` tokens; None where it is too long even without gossip."""
         heard = self.heard(seen, row)
-        return self._menus.rendered(seen, row, self.menu(seen, row), heard, budget, system=self.system())
+        return self._menus.rendered(seen, row, self.picked(seen, row), heard, budget, system=self.system())
 
     def longest(self, seen: Observation, row: int) -> int:
         """Returns the tokens of a trader's prompt with a menu as long as menus get, without gossip."""
@@ -66,8 +67,9 @@ class PickedMenuForm:
             return str(engine_failure(reply.finish_reason))
         if reply.usage.total > tokens_per_turn:
             return str(DecisionError.OVER_BUDGET)
-        letters = chosen_letters(reply.text, self.menu(seen, row))
+        picked = self.picked(seen, row)
+        letters = chosen_letters(reply.text, len(picked), len(self._menus.menu(seen, row).sayings))
         if reply.finish_reason == "length" or letters is None:
             return str(DecisionError.TRUNCATED if reply.finish_reason == "length" else DecisionError.BAD_CHOICE)
         # Only the action is renamed; lines to say have the same letters for everybody.
-        return LETTERS[self.picked(seen, row)[LETTERS.index(letters[0])]] + letters[1]
+        return LETTERS[picked[LETTERS.index(letters[0])]] + letters[1]

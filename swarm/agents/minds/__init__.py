@@ -46,7 +46,7 @@ def definitions(models: Sequence[str], traders: TradersConfig) -> dict[str, Defi
         # A field for each model, or one for all of them.
         asked = plugin(own).models(listed)
         for number, model in enumerate(asked):
-            _must_be_known([model], models, f"{key}.{fields[min(number, len(fields) - 1)]}")
+            _must_be_known([model], models, f"{key}.{fields[min(number, len(fields) - 1)]}", found)
     if own_mind := staffing.mind_of(traders.staffing):
         name, kind, section = own_mind
         if name in found:
@@ -62,10 +62,15 @@ def definitions(models: Sequence[str], traders: TradersConfig) -> dict[str, Defi
     return found
 
 
-def _must_be_known(asked: Iterable[str], models: Sequence[str], key: str) -> None:
+def _must_be_known(
+    asked: Iterable[str], models: Sequence[str], key: str, minds: Mapping[str, Definition] | None = None
+) -> None:
     for model in asked:
         if model not in models:
             known = ", ".join(models) or "none"
+            if minds and model in minds:
+                what = f"{model!r} is a mind of the kind {minds[model].plugin}, and only models can be asked here"
+                raise ConfigError(key, what, f"known models: {known}")
             raise ConfigError(key, f"there is no model {model!r}{suggest(model, list(models))}", f"known: {known}")
 
 

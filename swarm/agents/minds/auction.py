@@ -36,8 +36,8 @@ class AuctionMind:
         self.tiers = section.models
         self.models = frozenset(self.tiers)
         # Each tier drafts and judges, and all of that once more where there is a memory to learn from.
-        calls = len(self.tiers) * (section.drafts + section.jury) * (2 if section.memory else 1)
-        self.most = TurnBound(plan.budget.tokens_per_turn * calls, calls)
+        calls = (section.drafts + section.jury) * (2 if section.memory else 1)
+        self.most = TurnBound.sum(plan.budget.tokens_per_turn, dict.fromkeys(self.tiers, calls))
         self._plan = plan
         self._menu = cast(MenuForm, plan.form(self.tiers[0]))
 

@@ -17,7 +17,8 @@ from swarm.agents.config import CascadeConfig
 from swarm.agents.decision import Decision, DecisionError, Reading, engine_failure
 from swarm.agents.decisions import Decisions, decisions_of
 from swarm.agents.escalation import Answer, CascadeTurn, Reason, Weighed
-from swarm.agents.forms.menu import MenuForm
+from swarm.agents.forms.menu import MenuForm, wishes_of
+from swarm.agents.forms.menus import Menu
 from swarm.agents.forms.protocol import Branches, Form
 from swarm.agents.mind import MindPlugin, Seats, TurnBound
 from swarm.agents.observation import Calibration
@@ -41,7 +42,7 @@ class CascadeMind:
         self.name = name
         self.config = section
         self.models = frozenset({section.small, section.large})
-        self.most = TurnBound(plan.budget.tokens_per_turn * (section.samples + 1), section.samples + 1)
+        self.most = TurnBound.sum(plan.budget.tokens_per_turn, {section.small: section.samples, section.large: 1})
         self._plan = plan
         self._small, self._large = plan.form(section.small), plan.form(section.large)
         menus = plan.forms.get(MenuForm.name)
@@ -68,31 +69,32 @@ class CascadeMind:
         loop = asyncio.get_running_loop()
         end = loop.time() + deadline_s
         samples = self.config.samples
-        asked = await asyncio.gather(
-            *(self._ask(small, self._small, sample, seats, models, deadline_s) for sample in range(samples))
-        )
+        asked = await self._ask(small, self._small, range(samples), seats, models, deadline_s)
         # [seats][samples] answers, and what is known of each turn before the large model is asked.
-        answers = [[self._answer(one, i) for one in asked] for i in range(len(seats))]
-        weighed = [self._weigh(own, asked, i, seats, may_escalate) for i, own in enumerate(answers)]
+        answers = [[self._answer(asked, i * samples + k) for k in range(samples)] for i in range(len(seats))]
+        price = self._price_milliticks(seats.seen.public.shadow_permille) if may_escalate else None
+        weighed = [
+            self._weigh(own, asked.replies[i * samples], seats, int(seats.rows[i]), price)
+            for i, own in enumerate(answers)
+        ]
         brought = np.array([i for i, (reason, _) in enumerate(weighed) if reason is not Reason.NONE], dtype=np.int64)
         larger = self.config.large
         second: Asked | None = None
         # The large model has what the small one has left of the deadline, and is asked for all these seats at once.
         if len(brought):
-            second = await self._ask(
-                larger, self._large, samples, seats.take(brought), models, max(end - loop.time(), 0.0)
-            )
+            left_s = max(end - loop.time(), 0.0)
+            second = await self._ask(larger, self._large, [samples], seats.take(brought), models, left_s)
         texts, calls = [], []
         index = {i: n for n, i in enumerate(brought.tolist())}
         for i, (reason, weights) in enumerate(weighed):
-            made = [call for one in asked for call in one.calls(small, i)]
+            made = [call for k in range(samples) for call in asked.calls(small, i * samples + k)]
             answer = None
             if second is not None and i in index:
                 answer = self._answer(second, index[i])
                 made += second.calls(larger, index[i])
             texts.append(CascadeTurn(reason, weights, tuple(answers[i]), answer).to_text())
             calls.append(made)
-        pruned = np.max([one.pruned_messages for one in asked], axis=0)
+        pruned = asked.pruned_messages[::samples]
         return Turns.asked_often(self.name, seats.trader, texts, ["stop"] * len(seats), calls, pruned)
 
     def read(self, turns: Turns, seats: Seats) -> Decisions:
@@ -142,7 +144,7 @@ class CascadeMind:
 
     def decision_of(self, turn: CascadeTurn, seats: Seats, row: int) -> tuple[Reading[Decision], Reading[Decision]]:
         """Returns what the small model decided in a turn, and what holds."""
-        small = self._most(turn.small, seats, row)
+        small = _most(self._readings(turn.small, seats, row))
         if turn.large is None:
             return small, small
         large = _read(turn.large, self._large, seats, row)
@@ -160,50 +162,47 @@ class CascadeMind:
         faults = tuple(answer.error for answer in answers if answer.error is not None)
         return Reading(holds.outcome, holds.repairs, len(answers), faults), holds is not small
 
-    def _most(self, answers: Sequence[Answer], seats: Seats, row: int) -> Reading[Decision]:
-        """Returns the decision that most samples come to, the first of those that as many do."""
-        readings = [_read(answer, self._small, seats, row) for answer in answers]
-        kinds = [_kind(reading) for reading in readings]
-        able = Counter(kind for kind in kinds if kind is not None)
-        return readings[kinds.index(able.most_common(1)[0][0])] if able else readings[0]
+    def _readings(self, answers: Sequence[Answer], seats: Seats, row: int) -> list[Reading[Decision]]:
+        # Samples that say the same are read once.
+        read = {answer: _read(answer, self._small, seats, row) for answer in dict.fromkeys(answers)}
+        return [read[answer] for answer in answers]
 
     def _weigh(
-        self, answers: Sequence[Answer], asked: Sequence[Asked], i: int, seats: Seats, may_escalate: bool
+        self, answers: Sequence[Answer], reply: ModelReply | None, seats: Seats, row: int, offered: int | None
     ) -> tuple[Reason, Weighed]:
-        """Returns why a seat's turn is brought to the large model, or that it is not, and what was weighed."""
-        row = int(seats.rows[i])
-        public = seats.seen.public
+        """Returns why a turn is brought to the large model at the price `offered`, or not, and what was weighed."""
+        public, price = seats.seen.public, NEVER if offered is None else offered
         menu = self._menus.menu(seats.seen, row)
-        price = self._price_milliticks(public.shadow_permille) if may_escalate else NEVER
-        decided = self._most(answers, seats, row).outcome
+        readings = self._readings(answers, seats, row)
+        decided = _most(readings).outcome
         if isinstance(decided, DecisionError):
             # Who decides nothing passes, and is wrong by all that the best action brings.
             lost = Weighed(None, 1_000, max(action.expected for action in menu.actions), price)
             return Reason.FAILED if lost.pays else Reason.NONE, lost
-        margin = self._margin_permille(answers, asked, i, seats, row)
+        margin = self._margin_permille(readings, reply, seats, row)
         known = public.calibrations.get(self.name, Calibration())
-        weighed = Weighed(margin, known.wrong_permille(margin or 0), menu.stake_ticks, price)
-        critical = self._critical(decided, seats, row) if may_escalate else None
+        stake = _stake_ticks(menu, decided, self._plan.rules.goods)
+        weighed = Weighed(margin, known.wrong_permille(margin or 0), stake, price)
+        critical = self._critical(decided, seats, row) if offered is not None else None
         if critical is not None:
             forced = seats.seen.private.forced_round
             last = 0 if forced is None else int(forced[row])
             # A trader that is always critical would otherwise be asked for in every round.
             if not last or public.round - last >= self.config.once_in_rounds:
                 return critical, weighed
-            weighed = Weighed(margin, weighed.wrong_permille, weighed.stake_ticks, price, bounded=True)
+            weighed = Weighed(margin, weighed.wrong_permille, stake, price, bounded=True)
         return Reason.STAKE if weighed.pays else Reason.NONE, weighed
 
     def _margin_permille(
-        self, answers: Sequence[Answer], asked: Sequence[Asked], i: int, seats: Seats, row: int
+        self, readings: Sequence[Reading[Decision]], reply: ModelReply | None, seats: Seats, row: int
     ) -> int | None:
         """Returns how sure the small model was: what its engine tells, else how many more samples agree than differ."""
-        reply = asked[0].replies[i]
-        if len(answers) == 1 and reply is not None:
+        if len(readings) == 1 and reply is not None:
             return _told(reply, self._small, seats, row)
-        kinds = Counter(_kind(_read(answer, self._small, seats, row)) for answer in answers)
+        kinds = Counter(_kind(reading) for reading in readings)
         del kinds[None]
         first, second = [*(n for _, n in kinds.most_common(2)), 0, 0][:2]
-        return 1_000 * (first - second) // len(answers)
+        return 1_000 * (first - second) // len(readings)
 
     def _critical(self, decision: Decision, seats: Seats, row: int) -> Reason | None:
         """Returns what of a decision, or of what was heard, is brought to the large model whatever it costs."""
@@ -230,13 +229,16 @@ class CascadeMind:
         self,
         model: str,
         form: Form[Decision],
-        number: int,
+        numbers: Sequence[int],
         seats: Seats,
         models: Mapping[str, ModelClient],
         left_s: float,
     ) -> Asked:
-        seeds = seats.seeds(self._plan.seed, f"cascade {self.name} {number}")
-        return await ask_model(self._plan, model, form, seats, models[model], seeds, left_s, margin=True)
+        """Returns an answer of each of these numbers to each seat, those of one seat one after another."""
+        by_number = [seats.seeds(self._plan.seed, f"cascade {self.name} {number}") for number in numbers]
+        seeds = [seed for of_seat in zip(*by_number, strict=True) for seed in of_seat]
+        often = seats.take(np.repeat(np.arange(len(seats)), len(numbers)))
+        return await ask_model(self._plan, model, form, often, models[model], seeds, left_s, margin=True)
 
     def _answer(self, asked: Asked, i: int) -> Answer:
         """Returns one answer as the record has it."""
@@ -259,6 +261,24 @@ def _read(answer: Answer, form: Form[Decision], seats: Seats, row: int) -> Readi
     if answer.error is not None:
         return Reading(answer.error)
     return form.read(answer.text, answer.ended == "length", seats.seen, row)
+
+
+def _most(readings: Sequence[Reading[Decision]]) -> Reading[Decision]:
+    """Returns the decision that most samples come to, the first of those that as many do."""
+    if all(reading is readings[0] for reading in readings):
+        return readings[0]
+    kinds = [_kind(reading) for reading in readings]
+    able = Counter(kind for kind in kinds if kind is not None)
+    return readings[kinds.index(able.most_common(1)[0][0])] if able else readings[0]
+
+
+def _stake_ticks(menu: Menu, decided: Decision, goods: tuple[str, ...]) -> int:
+    """Returns what the best action is expected to bring beyond the decided one, or where that is it, the second."""
+    for action in menu.actions:
+        if wishes_of(action.legs, goods) == decided.orders:
+            return menu.beyond(action)
+    # Orders that are on no menu are expected to bring nothing that is known.
+    return menu.stake_ticks
 
 
 def _told(reply: ModelReply, form: Form[Decision], seats: Seats, row: int) -> int | None:

@@ -6,6 +6,7 @@ only where nobody votes. What members were worth is kept elsewhere and shown to 
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
@@ -18,12 +19,13 @@ from swarm.agents.decision import Decision, DecisionError, Reading, engine_failu
 from swarm.agents.decisions import Decisions, decisions_of
 from swarm.agents.forms.member_menu import MemberMenuForm
 from swarm.agents.forms.menu import MenuForm, read_choice
+from swarm.agents.forms.menus import Menu
 from swarm.agents.mind import MindPlugin, Seats, TurnBound
-from swarm.agents.observation import MembersWorth
+from swarm.agents.observation import Int64, MembersWorth
 from swarm.agents.plan import ShardPlan
 from swarm.agents.recall import Question, Recollection
 from swarm.agents.turns import Call, Turns
-from swarm.agents.votes import MOST_OPTIONS, CouncilTurn, count
+from swarm.agents.votes import NO_VOTES, OPTIONS, CouncilTurn, Count, count
 from swarm.coordination.standing import default_stand
 from swarm.llm.protocol import FinishReason, ModelClient
 from swarm.seeding import draw_below
@@ -58,9 +60,9 @@ class CouncilMind:
         self.config = section
         self.seats = section.seats
         self.models = frozenset(member.model for member in self.seats)
-        self.most = TurnBound(
-            plan.budget.tokens_per_turn * len(self.seats) * section.samples, len(self.seats) * section.samples
-        )
+        members = Counter(member.model for member in self.seats)
+        calls = {model: seats * section.samples for model, seats in members.items()}
+        self.most = TurnBound.sum(plan.budget.tokens_per_turn, calls)
         self.overseers = section.overseers
         self._plan = plan
         # All members answer by menu: the plug-in says so, and planning sees to it.
@@ -112,10 +114,15 @@ class CouncilMind:
 
     def read(self, turns: Turns, seats: Seats) -> Decisions:
         """Returns the decisions that the votes come to, counted again."""
-        rows = seats.rows.tolist()
+        cast = [self._cast(text) for text in turns.text]
+        menus = [self._menu.menu(seats.seen, row) for row in seats.rows.tolist()]
+        # All turns are counted at once, and those that are none come to nothing.
+        found = [turn for turn in cast if turn]
+        actions = [len(menu.actions) for menu, turn in zip(menus, cast, strict=True) if turn]
+        counted = iter(self._count(found, np.array(actions, dtype=np.int64)))
         readings = [
-            self._reading(text, reason, seats, row)
-            for text, reason, row in zip(turns.text, turns.finish_reason, rows, strict=True)
+            self._reading(turn, next(counted) if turn else NO_VOTES, reason, menu)
+            for turn, reason, menu in zip(cast, turns.finish_reason, menus, strict=True)
         ]
         traders = self._plan.traders
         stand = default_stand(traders.standing)
@@ -124,7 +131,7 @@ class CouncilMind:
     def recall(self, text: str, calls: Sequence[Call], seats: Seats) -> Recollection:
         """Returns the question of each vote, and what the votes came to."""
         turn = CouncilTurn.from_text(text, len(self.seats))
-        found = count(turn, self.config.rule, MOST_OPTIONS, self.overseers, self.config.abstain_permille)
+        found = self._count([turn])[0]
         # What a member saw in an order of its own was put down by the letters of the trader's menu.
         questions = tuple(
             Question(
@@ -139,13 +146,19 @@ class CouncilMind:
         ended = ", vetoed" if found.vetoed else ", in doubt" if found.abstained else ""
         return Recollection(questions, f"{won}{ended}, counted by {self.config.rule}")
 
-    def _reading(self, text: str, finish_reason: str, seats: Seats, row: int) -> Reading[Decision]:
+    def _cast(self, text: str) -> CouncilTurn | None:
+        """Returns the votes of a turn; None where it is no turn of this council."""
         try:
-            turn = CouncilTurn.from_text(text, len(self.seats))
+            return CouncilTurn.from_text(text, len(self.seats))
         except (ValueError, RecursionError):
+            return None
+
+    def _count(self, turns: Sequence[CouncilTurn], actions: Int64 | int = OPTIONS) -> list[Count]:
+        return count(turns, self.config.rule, self.overseers, self.config.abstain_permille, actions)
+
+    def _reading(self, turn: CouncilTurn | None, found: Count, finish_reason: str, menu: Menu) -> Reading[Decision]:
+        if turn is None:
             return Reading(DecisionError.BAD_CHOICE if finish_reason == "stop" else engine_failure(finish_reason))
-        menu = self._menu.menu(seats.seen, row)
-        found = count(turn, self.config.rule, len(menu.actions), self.overseers, self.config.abstain_permille)
         steps = sum(len(one) for one in turn.votes)
         if found.action is None:
             # Nobody voted: the turn is lost to the first error that a member made.

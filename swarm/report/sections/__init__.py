@@ -16,6 +16,7 @@ ORDER = (
     "quality",
     "profit",
     "margin",
+    "cases",
     "decisions",
     "councils",
     "cascades",

@@ -40,15 +40,25 @@ def _judged(name: str, of: dict[str, Any]) -> Table:
     difference, low, high = of["against_best_single"]
     # `low` and `high` bound the difference with 95%; what holds zero is called none.
     verdict = "which is no difference" if low <= 0 <= high else "which is a difference"
-    more = f"{abs(100 * difference):.1f} points {'more' if difference >= 0 else 'less'} often"
     rows = [(name, _share(of["accuracy"]), f"{of['regret_ticks']:.1f}")]
     rows += [(who, _share(m["accuracy"]), f"{m['regret_ticks']:.1f}") for who, m in of["of_member"].items()]
+    # A run of an earlier version has no word of it.
+    if sampled := of.get("best_single_sampled"):
+        who = f"{of['best_single']}, most of {sampled['times']} answers"
+        rows.append((who, _share(sampled["accuracy"]), f"{sampled['regret_ticks']:.1f}"))
+        more_often, least, most = sampled["against"]
+        asked = (
+            f"Beside {of['best_single']} asked {sampled['times']} times, {name} was right {_more(more_often)} "
+            f"({100 * least:+.1f} to {100 * most:+.1f})."
+        )
+    else:
+        asked = "Each member was asked once in a turn (see samples), so what one asked often is worth is not told."
     return Table(
         f"Was {name} right?",
         f"In {count(of['judged'])} turns the round was cleared again with each action of the menu. Right is who chose "
         f"as well as could be; regret is what the best action would have brought beyond. Beside {of['best_single']}, "
-        f"the best single member, {name} was right {more} (95% interval over rounds {100 * low:+.1f} to "
-        f"{100 * high:+.1f}), {verdict}; one run is one seed. {of['failed_alike']}",
+        f"the best single member, {name} was right {_more(difference)} (95% interval over rounds {100 * low:+.1f} to "
+        f"{100 * high:+.1f}), {verdict}; one run is one seed. {asked} {of['failed_alike']}",
         ("who", "right", "regret in ticks"),
         tuple(rows),
     )
@@ -73,6 +83,10 @@ def _alike(judged: Mapping[str, dict[str, Any]]) -> Table:
          "same wrong action", "by chance"),
         tuple(rows),
     )  # fmt: skip
+
+
+def _more(difference: float) -> str:
+    return f"{abs(100 * difference):.1f} points {'more' if difference >= 0 else 'less'} often"
 
 
 def _share(value: float | None) -> str:

@@ -164,6 +164,7 @@ class Duopoly:
         The index is that of the prices, whoever entered and whatever was taken as damages.
         """
         named = self._named[-1]
+        # Of both sellers in a market, so that each shows the same index.
         earned = self._plain[named, named[self.rival]]
         index = self._marks.collusion((earned + earned[self.rival]) / 2.0)
         return {

@@ -22,12 +22,16 @@ PLUGINS = Plugins("swarm.simulation.parties", "PARTY", "party", skip=("road",))
 
 @dataclass(frozen=True, slots=True)
 class PartyPlugin:
-    """The one export of a party's file: `build(name, section, seed)` makes one, and `section` is a `Config`."""
+    """The one export of a party's file: `build(name, section, seed)` makes one, and `section` is a `Config`.
+
+    `accounts` names those that the party needs in each market, such as one that fines are paid to.
+    """
 
     name: str
     summary: str
     Config: type[StrictModel]
     build: Callable[[str, Any, int], Party]
+    accounts: tuple[str, ...] = ()
 
 
 def made(sections: Mapping[str, Mapping[str, Any]], seed: int) -> tuple[Party, ...]:

@@ -1,0 +1,149 @@
+"""Measures the magistrate's surveillance: what it finds of scripted abusers, and how often it accuses the honest.
+
+Every trader is a rule or a scripted policy, no language model. Runs of one kind are of different seeds; figures with
+and without the magistrate are of the same ones.
+"""
+
+from collections.abc import Sequence
+from statistics import mean, median
+
+import numpy as np
+import numpy.typing as npt
+
+from swarm.bench.abuse_runs import FIRST_ROUND, ROUNDS, Watched, watched
+from swarm.bench.form import Result, paired
+from swarm.coordination.intervals import wilson
+from swarm.market.evidence import Float64
+from swarm.market.surveillance import ABUSES, Abuse, accused
+from swarm.preflight import Narrator
+from swarm.simulation.parties.magistrate import MagistrateConfig, Step, shipped
+
+PLAYED: tuple[Abuse, ...] = ("layering", "marking", "wash", "corner", "insider", "floor", "sybil")
+EVASIONS = (0, 1, 2)
+PREVALENCES_PERMILLE = (1, 10, 50)
+FIRST_SEED, HONEST_SEED = 20_000, 40_000
+LADDER: tuple[Step, ...] = ("fine", "freeze")
+"""What the magistrate sentences to where gains are compared with and without it."""
+
+Bool = npt.NDArray[np.bool_]
+
+
+def measure(injections: int, honest: int, seeds: int, narrator: Narrator) -> list[Result]:
+    """Returns the figures of `honest` runs without abusers, then of each abuse at each level of evasion.
+
+    What abusers gain is told by so many `seeds`, with the magistrate and without.
+    """
+    narrator.phase(f"{honest} honest runs")
+    clean = [watched(HONEST_SEED + number) for number in range(honest)]
+    marks = [accusations(run) for run in clean]
+    found, false_share = _of_honest(clean, marks)
+    for abuse in PLAYED:
+        for evasion in EVASIONS:
+            # The plainest are what is aimed at; covert ones show where it ends.
+            runs = injections if evasion == 0 else max(injections // 2, 1)
+            narrator.phase(f"{runs} runs with {abuse}, evasion {evasion}")
+            planted = [watched(FIRST_SEED + number, abuse, evasion) for number in range(runs)]
+            found.append(_of_abuse(abuse, evasion, planted, clean, false_share))
+        narrator.phase(f"{abuse} with and without the magistrate")
+        found += _gains(abuse, seeds) if seeds else []
+    return found
+
+
+def accusations(run: Watched) -> Bool:
+    """Returns who is accused of what at which look, [looks, abuses, traders], by the rule of the magistrate."""
+    rule, calibration = MagistrateConfig(), shipped()
+    marks = np.zeros((len(run.looks), len(ABUSES), len(run.planted)), dtype=np.bool_)
+    for look, scores in enumerate(run.scores):
+        for number, abuse in enumerate(ABUSES):
+            p_values = calibration.p_values(abuse, scores[number])
+            marks[look, number] = accused(p_values, rule.false_share) & (p_values <= rule.accuse_rate)
+    return marks
+
+
+def _of_honest(runs: Sequence[Watched], marks: Sequence[Bool]) -> tuple[list[Result], float]:
+    """Returns how often the honest are accused, and the share of them that any rule accuses in a run."""
+    ever = np.concatenate([mark.any(axis=(0, 1)) for mark in marks])
+    first = [int(mark.any(axis=0).sum()) for mark in marks]
+    rounds = sum(len(run.planted) for run in runs) * ROUNDS
+    low, high = wilson(int(ever.sum()), len(ever))
+    by_rule = {abuse: sum(int(mark[:, i].any(axis=0).sum()) for mark in marks) for i, abuse in enumerate(ABUSES)}
+    told = ", ".join(f"{abuse} {count}" for abuse, count in by_rule.items() if count) or "by no rule"
+    note = f"{int(ever.sum())} of {len(ever)} honest traders in {len(runs)} runs ({low:.4f} to {high:.4f}); {told}"
+    per_1000 = 1_000.0 * sum(first) / rounds
+    return [
+        Result(
+            "abuse_false_accusations", round(float(ever.mean()), 5), "per trader and run", "lower", 0.001, bound=note
+        ),
+        Result("abuse_false_per_1000", round(per_1000, 4), "per 1,000 trader-rounds", "lower", bound=note),
+    ], max(float(ever.mean()), 1.0 / (len(ever) + 1))
+
+
+def _of_abuse(
+    abuse: Abuse, evasion: int, runs: Sequence[Watched], clean: Sequence[Watched], false_share: float
+) -> Result:
+    own = ABUSES.index(abuse)
+    looks: list[int] = []
+    anything = 0
+    for run in runs:
+        # [looks, abuses, planted]: found by its own statistic, or by any.
+        marks = accusations(run)[:, :, run.planted]
+        anything += bool(marks.any())
+        named = np.flatnonzero(marks[:, own].any(axis=1))
+        if len(named):
+            looks.append(run.looks[int(named[0])] - FIRST_ROUND)
+    low, high = wilson(len(looks), len(runs))
+    recall = len(looks) / len(runs)
+    # What an accusation is worth depends on how many abusers there are: by Bayes, with the honest share measured above.
+    worth = []
+    for permille in PREVALENCES_PERMILLE:
+        share = permille / 1_000
+        right, wrong = share * recall, (1.0 - share) * false_share
+        worth.append(f"{right / (right + wrong):.2f} at {permille / 10:g}%")
+    note = (
+        f"{len(looks)} of {len(runs)} ({low:.2f} to {high:.2f}), by any rule {anything}; "
+        f"precision {', '.join(worth)}; PR-AUC {_pr_auc(own, runs, clean):.2f}; "
+        f"{median(looks) if looks else '-'} rounds to detection"
+    )
+    aim = 0.9 if evasion == 0 else None
+    return Result(f"abuse_{abuse}_evasion_{evasion}", round(recall, 4), "recall", "higher", aim, bound=note)
+
+
+def _pr_auc(own: int, runs: Sequence[Watched], clean: Sequence[Watched]) -> float:
+    """Returns the mean precision over all recalls, ranking abusers and the honest by one statistic's p-values."""
+
+    def least(run: Watched) -> Float64:
+        found: Float64 = np.min([shipped().p_values(ABUSES[own], scores[own]) for scores in run.scores], axis=0)
+        return found
+
+    guilty = [float(least(run)[run.planted].min()) for run in runs]
+    honest = np.concatenate([least(run) for run in clean])
+    ranked = sorted(guilty)
+    # At each abuser found, how many of those ranked as high are abusers.
+    return mean((rank + 1) / (rank + 1 + int((honest <= p).sum())) for rank, p in enumerate(ranked))
+
+
+def _gains(abuse: Abuse, seeds: int) -> list[Result]:
+    """Returns what abusers gain by it, and what it costs the honest, with and without the magistrate."""
+    gain, harm = [], []
+    for court in ((), LADDER):
+        pairs = [
+            (
+                watched(FIRST_SEED + n, abuse, court=court),
+                watched(FIRST_SEED + n, abuse, honest_seats=True, court=court),
+            )
+            for n in range(seeds)
+        ]
+        # Pebbles by trader, against a truthful rule in the same seat.
+        gain.append([_pebbles(bad, bad.planted) - _pebbles(good, good.planted) for bad, good in pairs])
+        harm.append([_pebbles(bad, ~bad.planted) - _pebbles(good, ~good.planted) for bad, good in pairs])
+    found = []
+    for name, (without, with_court) in (("gain", gain), ("honest", harm)):
+        note = f"with the magistrate {paired(with_court, 'pebbles')}, without {paired(without, 'pebbles')}"
+        better = "lower" if name == "gain" else "higher"
+        value = round(mean(with_court), 2)
+        found.append(Result(f"abuse_{abuse}_{name}", value, "pebbles a trader", better, bound=note))  # type: ignore[arg-type]
+    return found
+
+
+def _pebbles(run: Watched, who: Bool) -> float:
+    return float(run.wealth_cents[who].mean()) / 100.0

@@ -1,0 +1,140 @@
+"""Plays the runs that the magistrate is measured on: honest ones, and ones with a scripted abuser whom only it knows.
+
+All traders here are rules and scripted policies, no language models. The labels stay with whoever scores.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from swarm.config import RunConfig
+from swarm.config_file import resolve
+from swarm.errors import OutputError
+from swarm.market.evidence import Float64, traces
+from swarm.market.orders import Int64
+from swarm.market.surveillance import ABUSES, LOOKED_AT_EVERY, Abuse, Surveillance, calibrated
+from swarm.runtime.play import play
+from swarm.scenarios.protocol import MarketState
+from swarm.simulation.evidence import of_round
+from swarm.simulation.facets.traders import wealth_cents
+from swarm.simulation.loop import RoundOutcome
+from swarm.simulation.parties.magistrate import Step
+from swarm.simulation.plan import RunPlan
+
+TRADERS, ROUNDS = 20, 30
+GOOD = "honey"
+NEWS_ROUNDS = (12, 18, 24)
+FIRST_ROUND = 6
+CALIBRATION_SEED = 10_000
+NAME = "newcomer"
+"""What the abusers' mind is called in a config: nothing that says what it is."""
+
+CREWS: dict[str, int] = {"wash": 3, "sybil": 3}
+HONEST = {"zi_c": 5, "zip": 6, "truthful": 5, "maker": 3}
+"""Weights of the honest; the makers are scripted policies that quote on both sides."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Watched:
+    """A run: by look the scores of everybody, [looks, abuses, windows, traders], the labels, and wealth at the end."""
+
+    looks: tuple[int, ...]
+    scores: Float64
+    planted: npt.NDArray[np.bool_]  # [traders]
+    wealth_cents: Int64
+    surveillance: Surveillance
+
+
+class Watch:
+    """A watcher that keeps what surveillance sees."""
+
+    def __init__(self) -> None:
+        self.surveillance = Surveillance()
+        self.looks: list[int] = []
+        self.scores: list[Float64] = []
+
+    def started(self, plan: RunPlan, opening: MarketState, named: Int64) -> None:
+        """Takes no note of how a run begins."""
+
+    def round_done(self, outcome: RoundOutcome) -> None:
+        """Looks at a round."""
+        seen, market = of_round(outcome), outcome.plan.market
+        self.state, self.plan = outcome.state, outcome.plan
+        if seen is None:
+            return
+        self.surveillance.see(traces(seen, market.mechanisms, market.config))
+        if outcome.round % LOOKED_AT_EVERY == 0:
+            self.looks.append(outcome.round)
+            self.scores.append(np.stack([self.surveillance.now(abuse) for abuse in ABUSES]))
+
+
+def config(
+    seed: int, abuse: Abuse | None, evasion: int = 0, honest_seats: bool = False, court: Sequence[Step] = ()
+) -> RunConfig:
+    """Returns the config of a run; with `honest_seats`, a truthful rule sits where the abusers would.
+
+    `court` is the ladder of a magistrate, which there is none without.
+    """
+    minds: dict[str, int] = dict(HONEST)
+    define: dict[str, Any] = {}
+    if abuse is not None:
+        # An abuser is told no more than its kind needs to know.
+        abuser: dict[str, Any] = {
+            "mind": "abuser",
+            "abuse": abuse,
+            "evasion": evasion,
+            "good": GOOD,
+            "first_round": FIRST_ROUND,
+        }
+        if abuse == "floor":
+            abuser["price_ticks"] = 24
+        if abuse == "insider":
+            abuser["news_rounds"] = list(NEWS_ROUNDS)
+        define[NAME] = {"mind": "rule", "rule": "truthful"} if honest_seats else abuser
+        minds[NAME] = CREWS.get(abuse, 1)
+    # News that lifts a price comes in every run, or only runs with insiders would have any.
+    shocks = [{"kind": "mania", "round": round_, "good": GOOD} for round_ in NEWS_ROUNDS]
+    return resolve(
+        {
+            "seed": seed,
+            "rounds": ROUNDS,
+            "population": TRADERS,
+            "models": [{"name": "maker", "temperament": "maker", "form": "menu"}],
+            "traders": {"minds": minds, "define": define, "hears": 0},
+            "scenario": {"name": "wood", "shocks": shocks},
+            "parties": {"magistrate": {"party": "magistrate", "ladder": [*court]}} if court else {},
+        }
+    )
+
+
+def watched(
+    seed: int, abuse: Abuse | None = None, evasion: int = 0, honest_seats: bool = False, court: Sequence[Step] = ()
+) -> Watched:
+    """Returns what a run looks like to surveillance, and whom it should have found."""
+    watch = Watch()
+    play(config(seed, abuse, evasion, honest_seats, court), watch)
+    planted = np.array([mind == NAME for mind in watch.plan.shard.minds])
+    return Watched(
+        tuple(watch.looks), np.stack(watch.scores), planted, wealth_cents(watch.plan, watch.state), watch.surveillance
+    )
+
+
+def calibrate(path: Path, runs: int) -> None:
+    """Writes the calibration by honest runs that no other figure is made from; OutputError where that fails."""
+    data = calibration_data([watched(CALIBRATION_SEED + number).surveillance for number in range(runs)])
+    try:
+        path.write_text(json.dumps(data) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"--calibrate {path}: this file cannot be written ({error.strerror})") from error
+
+
+def calibration_data(runs: Sequence[Surveillance]) -> dict[str, Any]:
+    """Returns the calibration by honest runs as plain values, as the magistrate's file has it."""
+    found = calibrated(runs)
+    scores = {abuse: np.round(rows, 4).tolist() for abuse, rows in found.honest.items()}
+    return {"traders": found.traders, "rounds": ROUNDS, "scores": scores}

@@ -1,0 +1,178 @@
+"""The evidence of one round, as surveillance keeps it by trader and good: what was done, and what it did to prices.
+
+All of it is typed: orders, trades, holdings, tips that name a good and a direction, and news. Nobody's words are read
+here. An order's effect on a price is exact, since the round is matched again without it.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from swarm.market import call_auction, mechanism
+from swarm.market.config import MarketConfig, Mechanism
+from swarm.market.drift import next_ticks
+from swarm.market.events import OrdersTaken, Trades
+from swarm.market.orders import BUY, CANCEL, SELL, Int64, Orders
+
+Float64 = npt.NDArray[np.float64]
+
+LEAST_SHARE_PERMILLE = 100
+"""Orders of less than this share of a side's lots, in 1/1000, are not taken out to see what they did."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Round:
+    """What happened in a round: `orders` with their priorities, those that were refused among them.
+
+    `have` is [traders, goods] lots before the round. `tips` is [rows, 3]: who told others that a good will rise (1) or
+    fall (-1), and `news` is [rows, 2], a good and the direction in which what befell moves its price.
+    """
+
+    round: int
+    orders: Orders
+    taken: OrdersTaken
+    trades: Trades
+    reference_ticks: Int64  # before the round
+    have: Int64
+    tips: Int64 = field(default_factory=lambda: np.empty((0, 3), dtype=np.int64))
+    news: Int64 = field(default_factory=lambda: np.empty((0, 2), dtype=np.int64))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Traces:
+    """A round by trader and good, [traders, goods]; prices in 1/1000 of the reference price before the round.
+
+    `bought` and `sold` are lots. `idle` is the share of a side's lots that the trader asked and that were withdrawn or
+    found nobody, above 0 for bids and below for asks, whichever is more.
+    `moved` is what the last price would have been less without the trader's orders, and `pushed` the same of the next
+    reference price, for its idle orders alone. `held_price` says that its bid was the one that set the price, for a
+    fifth of the volume or more, and `bid_ticks` is its highest bid. `tipped` is the direction of what it told others.
+    """
+
+    round: int
+    bought: Int64
+    sold: Int64
+    idle: Float64
+    moved: Float64
+    pushed: Float64
+    held_price: Int64
+    bid_ticks: Int64
+    tipped: Int64
+    have: Int64
+    signature: Int64  # [traders]: of the trader's whole bundle, 0 for none
+    volume_lots: Int64  # [goods]
+    news: Int64
+
+
+def traces(seen: Round, mechanisms: tuple[Mechanism, ...], config: MarketConfig) -> Traces:
+    """Returns what a round leaves of every trader."""
+    shape = seen.have.shape
+    live = seen.orders.take(_accepted(seen.orders, seen.taken))
+    bought, sold, held, bids, tipped = (np.zeros(shape, dtype=np.int64) for _ in range(5))
+    np.add.at(bought, (seen.trades.buyer, seen.trades.good), seen.trades.quantity_lots)
+    np.add.at(sold, (seen.trades.seller, seen.trades.good), seen.trades.quantity_lots)
+    idle, moved, pushed = (np.zeros(shape) for _ in range(3))
+    for good in np.unique(live.good).tolist():
+        _good(good, live.take(live.good == good), seen, mechanisms[good], config, (idle, held, moved, pushed))
+    np.maximum.at(bids, (live.trader, live.good), np.where(live.side == BUY, live.limit_ticks, 0))
+    # Nobody gives more than one tip a round.
+    for sender, good, direction in seen.tips.tolist():
+        tipped[sender, good] = direction
+    volume = np.bincount(seen.trades.good, seen.trades.quantity_lots, shape[1]).astype(np.int64)
+    return Traces(
+        seen.round, bought, sold, idle, moved, pushed, held, bids, tipped, seen.have, _signatures(live, shape[0]),
+        volume, seen.news,
+    )  # fmt: skip
+
+
+def _accepted(orders: Orders, taken: OrdersTaken) -> npt.NDArray[np.bool_]:
+    span = 1 + max(int(orders.sequence.max(initial=0)), int(taken.rejected_sequence.max(initial=0)))
+    refused = taken.rejected_trader * span + taken.rejected_sequence
+    known: npt.NDArray[np.bool_] = ~np.isin(orders.trader * span + orders.sequence, refused)
+    return known
+
+
+def _good(
+    good: int,
+    orders: Orders,
+    seen: Round,
+    kind: Mechanism,
+    config: MarketConfig,
+    into: tuple[Float64, Int64, Float64, Float64],
+) -> None:
+    """Fills in what one good's orders did: matched once as they were, and once without each trader's."""
+    idle, held, moved, pushed = into
+    reference = int(seen.reference_ticks[good])
+    whole = mechanism.match(orders, kind, reference, config)
+    served = whole.orders
+    # Orders that were taken back are idle as those are that found nobody; a CANCEL itself asks for nothing.
+    left = np.where(served.kind == CANCEL, 0, served.quantity_lots - whole.fill_lots)
+    asked = {side: max(int(served.quantity_lots[served.side == side].sum()), 1) for side in (BUY, SELL)}
+    of_side = [np.bincount(served.trader, left * (served.side == s), len(idle)) / asked[s] for s in (BUY, SELL)]
+    idle[:, good] = np.where(of_side[0] >= of_side[1], of_side[0], -of_side[1])
+    sets = (served.side == BUY) & (served.limit_ticks == whole.price_ticks)
+    sets &= 5 * whole.fill_lots >= max(int(whole.trade_lots.sum()), 1)
+    held[served.trader[sets], good] = 1
+    price, after = _prices(orders, kind, reference, config)
+    for trader in np.unique(orders.trader).tolist():
+        own, others = served.trader == trader, orders.trader != trader
+        shares = [1_000 * int(served.quantity_lots[own & (served.side == s)].sum()) // asked[s] for s in (BUY, SELL)]
+        # Who asks for little moves little, and nearly all do.
+        if max(shares) < LEAST_SHARE_PERMILLE:
+            continue
+        if whole.fill_lots[own].any():
+            moved[trader, good] = (
+                1_000.0 * (price - _prices(orders.take(others), kind, reference, config)[0]) / reference
+            )
+        names = served.sequence[own & (left > 0)]
+        if len(names):
+            kept = others | ~np.isin(orders.sequence, names)
+            plain = _prices(orders.take(kept), kind, reference, config)[1]
+            pushed[trader, good] = 1_000.0 * (after - plain) / reference
+
+
+def _prices(orders: Orders, kind: Mechanism, reference: int, config: MarketConfig) -> tuple[int, int]:
+    """Returns the price that a good's round ends with, and the reference price of the next one."""
+    if kind == "call" and config.self_trade == "none" and not (orders.kind >= CANCEL).any():
+        # As the call does it, without pairing who trades with whom.
+        step, lot = config.price_step_ticks, config.quantity_step_lots
+        limit, lots, most = orders.limit_ticks // step, orders.quantity_lots // lot, reference / step
+        cleared = call_auction.clear(orders.side, limit, lots, orders.priority, most, config.rationing)
+        price, volume = cleared.price_ticks * step, cleared.volume_lots * lot
+        left, side, limit = orders.quantity_lots - cleared.fill_lots * lot, orders.side, orders.limit_ticks
+    else:
+        matched = mechanism.match(orders, kind, reference, config)
+        price, volume = matched.price_ticks, int(matched.trade_lots.sum())
+        left, side, limit = (
+            matched.left_lots(BUY) + matched.left_lots(SELL),
+            matched.orders.side,
+            matched.orders.limit_ticks,
+        )
+    # What found nobody decides where the reference price drifts.
+    bids, asks = (left > 0) & (side == BUY), (left > 0) & (side == SELL)
+    after = next_ticks(
+        price or reference,
+        volume,
+        int(left[bids].sum()),
+        int(left[asks].sum()),
+        int(limit[bids].max(initial=1)),
+        int(limit[asks].min(initial=config.max_price_ticks)),
+        config.drift_permille,
+        config.max_price_ticks,
+    )
+    return price or reference, after
+
+
+def _signatures(orders: Orders, traders: int) -> Int64:
+    """Returns a number for each trader's bundle of orders, the same for the same bundle and 0 for none."""
+    # By trader, its orders without their sequence: in which order they were put in says nothing.
+    found: dict[int, list[tuple[int, int, int, int]]] = {}
+    columns = (orders.trader, orders.good, orders.side, orders.limit_ticks, orders.quantity_lots)
+    for trader, *order in zip(*(column.tolist() for column in columns), strict=True):
+        found.setdefault(trader, []).append((order[0], order[1], order[2], order[3]))
+    signature = np.zeros(traders, dtype=np.int64)
+    for trader, bundle in found.items():
+        # Python's hash of numbers in tuples is the same in every process.
+        signature[trader] = hash(tuple(sorted(bundle))) or 1
+    return signature

@@ -1,0 +1,193 @@
+"""The party `magistrate`: it watches a market by typed evidence, and sentences whom honest runs do not explain.
+
+A case is opened by a statistic and nothing else; no text that anybody wrote decides. Each sentence names its case, the
+figures that led to it, and how often its rule accuses the honest. Sentences are acts, and so replay without it.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+
+from swarm.market.evidence import traces
+from swarm.market.ledger import CASH
+from swarm.market.surveillance import (
+    ABUSES,
+    LOOKED_AT_EVERY,
+    SIGNS,
+    Abuse,
+    Calibration,
+    Surveillance,
+    accused,
+)
+from swarm.schema import StrictModel
+from swarm.simulation.parties import PartyPlugin
+from swarm.simulation.party import Act, Announce, Cap, Exile, Freeze, MarketView, Move, Pardon, RoundView, Say
+
+CASE = "case "
+"""What every line of a case begins with."""
+
+TREASURY = "treasury"
+"""The account that fines are paid to."""
+
+Step = Literal["warn", "fine", "freeze", "cap", "exile"]
+
+
+class MagistrateConfig(StrictModel):
+    """A party that watches and sentences."""
+
+    closing_rounds: int = Field(default=5, ge=2, le=1_000)
+    """Each round whose number divides by this is a closing one, by whose price others go."""
+
+    accuse_rate: float = Field(default=0.001, gt=0.0, le=0.5)
+    """Nobody is accused whose score this share of honest traders reaches, or more."""
+
+    exile_rate: float = Field(default=0.0001, gt=0.0, le=0.5)
+    """Nobody is exiled whose score this share of honest traders reaches, or more; nobody at all while fewer were
+    watched than it takes to tell that share."""
+
+    false_share: float = Field(default=0.05, gt=0.0, le=0.5)
+    """The share of accusations at one look that may be false (Benjamini and Hochberg)."""
+
+    ladder: tuple[Step, ...] = Field(default=("warn", "fine", "freeze"), min_length=1, max_length=8)
+    """What a trader is sentenced to, case by case; the last one again and again."""
+
+    fine_permille: int = Field(default=200, ge=1, le=1_000)
+    """A fine, in 1/1000 of the cash that its trader can spare."""
+
+    freeze_rounds: int = Field(default=10, ge=1, le=100_000)
+    """For how many rounds a trader is frozen, and after how many its case is looked at again on appeal."""
+
+    cap_lots: int = Field(default=20, ge=1, le=1_000_000)
+    """With `cap`: the most lots of a good that a trader may come to own."""
+
+
+@dataclass(slots=True)
+class Case:
+    """One case: whom it is about, by which rule, and the figures it rests on."""
+
+    number: int
+    round: int
+    trader: int
+    abuse: Abuse
+    score: float
+    honest: str
+    step: Step
+    appealed: bool = False
+
+    @property
+    def cause(self) -> str:
+        """The case in one line, as it stands with each of its acts."""
+        figures = f"score {self.score:.3g}, reached by {self.honest}"
+        return f"{CASE}{self.number}: {self.abuse} by trader {self.trader}, {SIGNS[self.abuse]}; {figures}"
+
+
+@dataclass(slots=True)
+class Court:
+    """One market's surveillance and cases."""
+
+    surveillance: Surveillance
+    cases: list[Case] = field(default_factory=list)
+
+
+class Magistrate:
+    """Watches each market by itself. What honest traders come to, it knows from runs before this one."""
+
+    def __init__(self, name: str, config: MagistrateConfig, calibration: Calibration) -> None:
+        self.name, self.config = name, config
+        self._calibration = calibration
+        self._courts: dict[int, Court] = {}
+
+    def act(self, view: RoundView) -> Sequence[Act]:
+        """Returns the sentences of a round, in all markets."""
+        acts: list[Act] = []
+        for number, market in enumerate(view.markets):
+            court = self._courts.setdefault(number, Court(Surveillance(self.config.closing_rounds)))
+            if market.evidence is None:
+                continue
+            court.surveillance.see(traces(market.evidence, market.mechanisms, market.rules))
+            if view.round % LOOKED_AT_EVERY == 0:
+                acts += self._appeals(court, view.round, number)
+                for case in self._opened(court, view.round, market):
+                    court.cases.append(case)
+                    acts += self._sentenced(case, market, number)
+        return acts
+
+    def _opened(self, court: Court, round_: int, market: MarketView) -> Iterator[Case]:
+        """Yields a case for each trader who stands out, by the statistic in which it does so most."""
+        p_values = np.stack([self._calibration.p_values(abuse, court.surveillance.now(abuse)) for abuse in ABUSES])
+        guilty = np.stack([accused(row, self.config.false_share) for row in p_values])
+        guilty &= p_values <= self.config.accuse_rate
+        # [abuses, traders]: a trader has one case at a look, for what it stands out by most.
+        for trader in np.flatnonzero(guilty.any(axis=0) & market.staying).tolist():
+            past = [case for case in court.cases if case.trader == trader]
+            # One case at a time: what a trader is accused of again has happened after the last one.
+            if past and round_ - past[-1].round < self.config.freeze_rounds:
+                continue
+            which = int(np.argmin(np.where(guilty[:, trader], p_values[:, trader], 2.0)))
+            p_value, step = (
+                float(p_values[which, trader]),
+                self.config.ladder[min(len(past), len(self.config.ladder) - 1)],
+            )
+            if step == "exile" and not self._may_exile(p_value):
+                step = "freeze"
+            score = float(court.surveillance.now(ABUSES[which])[:, trader].max())
+            yield Case(len(court.cases) + 1, round_, trader, ABUSES[which], score, self._honest(p_value), step)
+
+    def _may_exile(self, p_value: float) -> bool:
+        """Says whether honest runs were enough to tell so small a share, and whether this one is below it."""
+        return p_value <= self.config.exile_rate and self._calibration.traders * self.config.exile_rate >= 1.0
+
+    def _honest(self, p_value: float) -> str:
+        """Returns in words how many honest traders come to such a score; a share that few runs cannot tell is none."""
+        known = self._calibration.traders
+        return f"none of {known} honest traders" if p_value * known < 1.0 else f"{p_value:.2%} of honest traders"
+
+    def _sentenced(self, case: Case, market: MarketView, number: int) -> Iterator[Act]:
+        trader = np.array([case.trader])
+        match case.step:
+            case "warn":
+                yield Say(self.name, trader, f"you are warned: {case.abuse}", number)
+            case "fine":
+                cents = market.movable_cents[trader] * self.config.fine_permille // 1_000
+                yield Move(case.cause, trader, TREASURY, np.array([CASH]), cents, number)
+            case "freeze":
+                yield Freeze(case.cause, trader, self.config.freeze_rounds, number)
+            case "cap":
+                yield Cap(case.cause, trader, self.config.cap_lots, number)
+            case "exile":
+                yield Exile(case.cause, trader, number)
+        # Public, so that the case is in the record whatever the sentence was.
+        yield Announce(f"{case.cause}; {case.step}", number)
+
+    def _appeals(self, court: Court, round_: int, number: int) -> Iterator[Act]:
+        """Yields a pardon for whoever no longer stands out, once, after the time of a freeze."""
+        for case in court.cases:
+            if case.appealed or case.step in ("warn", "fine") or round_ - case.round < self.config.freeze_rounds:
+                continue
+            # By what it does now: what it did before is what it was sentenced for.
+            case.appealed = True
+            now = self._calibration.p_values(case.abuse, court.surveillance.now(case.abuse))
+            if now[case.trader] > self.config.accuse_rate:
+                yield Pardon(f"{CASE}{case.number} on appeal", np.array([case.trader]), number)
+
+
+@cache
+def shipped() -> Calibration:
+    """Returns the calibration by the honest runs that `swarm bench abuse --calibrate` has played."""
+    data = json.loads((files("swarm.simulation.parties") / "honest.json").read_text(encoding="utf-8"))
+    return Calibration({abuse: np.array(data["scores"][abuse]) for abuse in ABUSES}, int(data["traders"]))
+
+
+PARTY = PartyPlugin(
+    name="magistrate",
+    summary="Watches orders, trades and tips; warns, fines, freezes, caps or exiles whom honest runs do not explain.",
+    Config=MagistrateConfig,
+    build=lambda name, section, seed: Magistrate(name, section, shipped()),
+    accounts=(TREASURY,),
+)

@@ -1,0 +1,137 @@
+"""Surveillance: what each statistic sees in traces made by hand, exact effects of orders, and who is accused."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from swarm.market.config import MarketConfig
+from swarm.market.events import OrdersTaken, Trades
+from swarm.market.evidence import Round, Traces, traces
+from swarm.market.orders import BUY, SELL, Orders
+from swarm.market.surveillance import ABUSES, LEAST, Abuse, Calibration, Surveillance, accused, calibrated
+
+TRADERS, GOODS = 4, 2
+NOBODY = np.empty(0, dtype=np.int64)
+
+
+def quiet(round_: int) -> Traces:
+    """A round in which nothing happens."""
+    lots = np.zeros((TRADERS, GOODS), dtype=np.int64)
+    none = np.zeros((TRADERS, GOODS))
+    return Traces(
+        round=round_,
+        bought=lots.copy(),
+        sold=lots.copy(),
+        idle=none.copy(),
+        moved=none.copy(),
+        pushed=none.copy(),
+        held_price=lots.copy(),
+        bid_ticks=lots.copy(),
+        tipped=lots.copy(),
+        have=lots + 10,
+        signature=np.zeros(TRADERS, dtype=np.int64),
+        volume_lots=np.full(GOODS, 20),
+        news=np.empty((0, 2), dtype=np.int64),
+    )
+
+
+def traced(abuse: Abuse, round_: int) -> Traces:
+    """A round in which trader 0 does what an abuse looks like, in good 1, and trader 1 trades as anybody."""
+    made = quiet(round_)
+    made.bought[1, 1] = made.sold[2, 1] = 3
+    match abuse:
+        case "layering":
+            made.idle[0, 1], made.pushed[0, 1], made.sold[0, 1] = 0.5, 20.0, 5
+        case "marking":
+            made.moved[0, 1] = 120.0 if round_ % 5 == 0 else 0.0
+        case "wash":
+            made.bought[0, 1] = 5 if round_ % 2 else 0
+            made.sold[0, 1] = 0 if round_ % 2 else 5
+        case "corner":
+            made.bought[0, 1] = 5
+            made.have[0, 1] = 10 + 5 * round_
+        case "pump":
+            made.bought[0, 1] = 5 * (round_ < 6)
+            made.tipped[0, 1] = int(round_ == 6)
+            made.sold[0, 1] = 5 * (round_ > 6)
+        case "insider":
+            made.bought[0, 1] = 6 * (10 <= round_ < 15)
+            made = replace(made, news=np.array([[1, 1]])) if round_ == 15 else made
+        case "floor":
+            made.held_price[0, 1], made.bid_ticks[0, 1] = 1, 24
+        case "sybil":
+            made.signature[[0, 3]] = 77
+    return made
+
+
+@pytest.mark.parametrize("abuse", ABUSES)
+def test_each_statistic_sees_its_own_abuse_and_nobody_else(abuse: Abuse) -> None:
+    found = Surveillance()
+    for round_ in range(1, 21):
+        found.see(traced(abuse, round_))
+    highest = found.scores(abuse).max(axis=0)
+    guilty = [0, 3] if abuse == "sybil" else [0]
+    assert (highest[guilty] >= LEAST[abuse]).all(), highest
+    assert (np.delete(highest, guilty) < LEAST[abuse]).all(), highest
+    # What honest rounds look like accuses nobody.
+    still = Surveillance()
+    for round_ in range(1, 21):
+        still.see(quiet(round_))
+    assert not any(still.scores(one).any() for one in ABUSES)
+
+
+def market(rows: Sequence[tuple[int, ...]]) -> Traces:
+    orders = Orders.of_rows([(*row, 0) for row in rows])
+    taken = OrdersTaken(1, len(rows), NOBODY, NOBODY, ())
+    nothing = Trades(*(NOBODY,) * 5)
+    have = np.full((TRADERS, GOODS), 10)
+    seen = Round(1, orders, taken, nothing, np.array([20, 20]), have)
+    return traces(seen, ("call", "call"), MarketConfig())
+
+
+def test_what_an_order_does_to_a_price_is_what_the_round_comes_to_without_it() -> None:
+    # Trader 0 buys at 30 what 1 asks 18 for and 2 asks 28; without it, 3 would pay 20.
+    found = market([(0, 0, 1, BUY, 30, 8), (1, 0, 1, SELL, 18, 4), (2, 0, 1, SELL, 28, 4), (3, 0, 1, BUY, 20, 2)])
+    assert found.moved[0, 1] == pytest.approx(1_000.0 * (28 - 20) / 20)
+    assert not found.moved[:, 0].any()
+
+
+def test_idle_bids_hold_up_the_next_reference_price() -> None:
+    rows = [(0, 0, 1, SELL, 18, 4), (1, 0, 1, BUY, 22, 2), (2, 0, 1, BUY, 10, 40)]
+    found = market(rows)
+    # 2 trades with nobody, and without its bids the ask that is left over would have brought the price down.
+    assert found.idle[2, 1] > 0.9
+    assert found.pushed[2, 1] > 0.0
+    assert found.moved[2, 1] == 0.0
+    assert found.idle[0, 1] < 0.0
+
+
+def test_a_calibration_accuses_only_beyond_the_honest_and_beyond_the_least() -> None:
+    honest = np.sort(np.random.default_rng(1).exponential(0.01, (3, 500)), axis=1)
+    calibration = Calibration({"wash": honest[:, -64:]}, 500)
+    scores = np.array([[0.0, 0.02, 0.039, 0.9]] * 3)
+    p_values = calibration.p_values("wash", scores)
+    assert p_values[:3].tolist() == [1.0, 1.0, 1.0]
+    assert p_values[3] < 1e-6
+    assert accused(p_values, 0.05).tolist() == [False, False, False, True]
+
+
+def test_benjamini_and_hochberg_accuse_all_up_to_the_last_below_its_bound() -> None:
+    assert accused(np.array([0.01, 0.04, 0.03, 0.9]), 0.05).tolist() == [True, False, False, False]
+    assert accused(np.array([0.01, 0.03, 0.036, 0.9]), 0.05).tolist() == [True, True, True, False]
+    assert not accused(np.array([0.2, 0.9]), 0.05).any()
+
+
+def test_runs_calibrate_together() -> None:
+    runs = []
+    for shift in range(3):
+        run = Surveillance()
+        for round_ in range(1, 11):
+            run.see(traced("wash", round_ + shift))
+        runs.append(run)
+    found = calibrated(runs)
+    assert found.traders == 3 * TRADERS
+    assert found.honest["wash"].shape == (3, 12)
+    assert (np.diff(found.honest["wash"], axis=1) >= 0).all()
