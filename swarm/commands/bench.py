@@ -295,6 +295,23 @@ def bench_recovery(json_path: JsonPath = None) -> None:
     _bench("recovery", recovery_bench.measure, json_path)
 
 
+@app.command(name="supply")
+def bench_supply(
+    seeds: Annotated[int, typer.Option(min=2, max=100, metavar="N", help="Paired seeds.")] = 10,
+    config: Annotated[
+        Path | None, typer.Option("--config", metavar="CONFIG", help="Ask its models, too, whether they read.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=64, metavar="N", help="Runs side by side; as many as cores.")
+    ] = None,
+    json_path: JsonPath = None,
+) -> None:
+    """Supply chains of 500 nodes: plans beside a proven bound, and what reading news is worth; takes ten minutes."""
+    from swarm.bench import supply as supply_bench
+
+    _bench("supply", lambda narrator: supply_bench.measure(narrator, seeds, config, workers), json_path)
+
+
 def _bench(name: str, measure: Callable[[Any], list[Any]], json_path: Path | None) -> None:
     from swarm.bench.form import machine, record, write_json
     from swarm.progress import Progress

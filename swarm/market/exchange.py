@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from swarm.errors import LedgerError
 from swarm.market import mechanism
 from swarm.market import resting as resting_orders
 from swarm.market.admission import REASONS, Admission, code, not_resting, rank_within_trader
@@ -213,6 +214,9 @@ class Exchange:
         return bidding
 
     def _restrict(self, command: Restrict) -> TradersRestricted:
+        wrong = command.trader[(command.trader < 0) | (command.trader >= self.ledger.traders)]
+        if len(wrong):
+            raise LedgerError(f"command {command.number} (Restrict): there is no trader {int(wrong[0])}")
         self.restrictions.change(command.trader, command.frozen_through_round, command.cap_lots)
         return TradersRestricted(command.cause, len(command.trader))
 

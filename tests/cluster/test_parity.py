@@ -92,3 +92,18 @@ def test_an_auction_is_the_same_however_it_is_sharded(cluster: RunsOn) -> None:
     for key in ("journal_sha256", "auction", "compute", "tokens", "conservation"):
         assert one[key] == other[key], key
     assert one["auction"]["refined"] > 0
+
+
+def test_a_supply_chain_orders_once_on_any_number_of_shards(swarm: Swarm, tmp_path: Path, head: str) -> None:
+    shift = [f"scenario.shifts.{i}.first_round=6" for i in (0, 1)]
+    keys = [part for key in ("population=25", "rounds=12", *shift) for part in ("--set", key)]
+    config = Path(__file__).parents[2] / "configs" / "supply.yaml"
+    shards = ("--address", head, "--set", "runtime.traders_per_actor=4")
+    for name, where in (("local", ("--local",)), ("ray", shards)):
+        done = swarm("run", config, *keys, *where, "--out", tmp_path / name)
+        assert done.returncode == 0, done.stderr
+    same_history(tmp_path / "local", tmp_path / "ray")
+    found = summary(tmp_path / "ray")["supply"]
+    assert found == summary(tmp_path / "local")["supply"]
+    assert found["doubled_orders"] == 0
+    assert found["news"][0]["departed"] > 0

@@ -1,9 +1,11 @@
 """Restrictions: whatever is restricted in whatever order, cash and goods are conserved and the frozen never trade."""
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from swarm.errors import LedgerError
 from swarm.market.commands import CloseRound, Command, Restrict, SubmitOrders, Transfer, from_record, to_record
 from swarm.market.config import MarketConfig
 from swarm.market.events import OrdersTaken, Rejection, RoundCleared
@@ -95,3 +97,9 @@ def test_a_market_in_which_nobody_was_restricted_hashes_as_before() -> None:
     exchange.handle(Restrict(21, "pardon", np.array([1]), 0, 0))
     exchange.last_number = 3
     assert exchange.state_hash() == before
+
+
+@pytest.mark.parametrize("trader", [-1, TRADERS, 2**40])
+def test_nobody_who_is_not_there_is_restricted(trader: int) -> None:
+    with pytest.raises(LedgerError, match="trader"):
+        opened(MarketConfig()).handle(Restrict(20, "case", np.array([trader]), 5, 3))

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from swarm import cli
 from swarm.config_file import resolve
 from swarm.errors import OutputError
 from swarm.planning import compose, composed
@@ -73,6 +74,8 @@ def test_a_guest_has_no_weight_and_needs_others_where_it_has_not_all_seats() -> 
 def test_guests_sit_in_one_market_that_asks_for_orders() -> None:
     with refused("traders.guests", "regions"):
         resolve({**CONFIG, "regions": {"count": 2}})
+    with refused("traders.guests.0", "orders"):
+        compose(resolve({**CONFIG, "scenario": {"name": "duopoly"}, "traders": {"guests": [guest(seats=10)]}}))
 
 
 def test_seats_are_drawn_from_the_seed_over_kinds_and_among_those_who_stay() -> None:
@@ -159,6 +162,30 @@ def test_with_a_damaged_file_nobody_is_let_in(tmp_path: Path) -> None:
     tokens.begin(TOKENS)
     tokens.path.write_text("{")
     assert tokens.guest_of(ALICE) is None
+
+
+def test_the_command_shows_guests_and_takes_tokens_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tokens = token_file(tmp_path)
+    tokens.begin(TOKENS)
+    (tmp_path / "config.yaml").write_text("name: x\n")
+
+    def told(*arguments: str) -> str:
+        monkeypatch.setattr("sys.argv", ["swarm", "guests", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        said = capsys.readouterr()
+        return said.err if ended.value.code else said.out
+
+    assert tokens_of(resolve(changed(guests=[guest()])).traders.guests, {"ALICE_TOKEN": told("--new").strip()})
+    assert json.loads(told(str(tmp_path), "--json"))["guests"] == {"alice": "may enter", "bob": "may enter"}
+    assert "alice: revoked" in told(str(tmp_path), "--revoke", "alice")
+    assert tokens.guest_of(ALICE) is None
+    assert tokens.guest_of(told(str(tmp_path), "--renew", "alice").strip()) == "alice"
+    assert "carl" in told(str(tmp_path), "--revoke", "carl")
+    assert "one of --new" in told("--new", "--revoke", "alice")
+    assert "DIR" in told()
 
 
 # Rounds.

@@ -6,9 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+import swarm
 from swarm.config_file import resolve
 from swarm.market.orders import Orders
 from swarm.planning import composed
+from swarm.report.sections.supply import supply as section
 from swarm.runtime.play import play
 from swarm.scenarios.protocol import Choices
 from swarm.scenarios.supply_chain import books
@@ -158,3 +160,57 @@ def test_expediting_brings_the_next_rounds_goods_for_a_fee() -> None:
     assert flow.hurried[0] > 0
     fee = counts.expedite_cents[0] - chain._kept.counts.expedite_cents[0]
     assert fee == flow.hurried[0] * chain.config.expedite_cents
+
+
+SHIFT = {"region": "coast", "first_round": 11, "permille": 1_600}
+READER: dict[str, Any] = {
+    "models": [{"name": "reader", "engine": "scripted", "temperament": "value"}],
+    "traders": {"minds": {"reader": 1}, "standing": {"max_rounds": 1_000}},
+}
+
+
+def test_nodes_are_asked_when_news_concerns_them_and_otherwise_hardly_ever() -> None:
+    scenario = {"network": "tree", "shifts": [SHIFT], "band_permille": 0}
+    chain, rounds = played(rounds=20, population=25, scenario=scenario, **READER)
+    asked = [outcome.staffed.asked for outcome in rounds]
+    concerned = int((chain.network.region == chain.network.regions.index("coast")).sum())
+    assert asked[0] == 25
+    assert concerned <= asked[10] < 25
+    assert sum(asked) == asked[0] + asked[10]
+    assert rounds[10].staffed.due["called"] == asked[10]
+
+
+def test_what_a_reader_decides_is_kept_and_what_it_was_worth_is_told() -> None:
+    scenario = {"network": "tree", "shifts": [SHIFT]}
+    run = play(config(rounds=60, population=25, scenario=scenario, **READER))
+    found = run.record.summary["supply"]
+    (line,) = found["news"]
+    assert line["round"] == 11 and line["departed"] > 0
+    assert found["cents_a_round"]["total"] != found["plan_alone"]["total"]
+    assert found["bound_cents_a_round"] is None
+    parts = {part.title for part in section(run.record)}
+    assert {"What it cost", "The news", "Stock-outs"} < parts
+    table = run.record.tables["supply"]
+    assert table.height == 60 * 3
+
+
+def test_without_departures_a_run_costs_what_its_plan_alone_does() -> None:
+    found = play(config(rounds=30, population=25, scenario={"network": "tree"})).record.summary["supply"]
+    assert found["cents_a_round"]["total"] == found["plan_alone"]["total"]
+    assert found["bound_cents_a_round"] is not None
+    assert found["news"] == []
+
+
+def test_a_fork_goes_on_with_the_goods_that_are_under_way(tmp_path: Path) -> None:
+    swarm.run(config(rounds=20, population=25, scenario={"network": "tree"}), out=tmp_path / "run", local=True)
+    changes = {"scenario.plan.z_permille": [3_000]}
+    other = swarm.fork(tmp_path / "run", 10, out=tmp_path / "fork", changes=changes, local=True)
+    again = replay(tmp_path / "fork" / "journal.swarm", composed)
+    assert again.holds, again.mismatch
+    assert other.summary["supply"]["plan_alone"] is None
+
+
+def test_a_lie_is_news_and_demand_stays_as_it_was() -> None:
+    chain, _ = played(rounds=12, population=25, scenario={"network": "tree", "shifts": [SHIFT | {"happens": False}]})
+    assert len(chain.setup.news) == 1
+    assert chain.setup.demand.rate_millis(12) is chain.network.demand_millis

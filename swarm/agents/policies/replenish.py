@@ -1,7 +1,8 @@
 """How a scripted model answers the form of a supply chain: it reads the news for a change in percent and picks a line.
 
-It sees the text of the prompt and nothing else, and is no language model. It knows the wordings of our own news by
-heart, in figures and in words; what is worded otherwise it does not understand, and then it follows the plan.
+The temperaments value and hoarder read. They see the text of the prompt and nothing else, and are no language models.
+They know the wordings of our own news by
+heart, in figures and in words; what is worded otherwise they do not understand, and then they follow the plan.
 """
 
 import re
@@ -56,7 +57,17 @@ def answer(text: str) -> str:
 
 
 def _reply(temperament: Temperament, messages: Sequence[Message], seed: int, schema: dict[str, Any]) -> str:
-    return answer(messages[-1].content)
+    """A maker never departs from its plan, a panicking one stocks up at any news, momentum draws a letter by lot."""
+    text = messages[-1].content
+    match temperament:
+        case "maker":
+            return "A"
+        case "panic":
+            return "A" if "NEWS none" in text else "C"
+        case "momentum":
+            return "ABCDE"[seed % 5]
+        case _:
+            return answer(text)
 
 
 POLICY = Policy("replenish", lambda schema: schema.get("title") == "replenish", _reply, {})

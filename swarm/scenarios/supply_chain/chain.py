@@ -33,11 +33,12 @@ from swarm.scenarios.protocol import (
 from swarm.scenarios.supply_chain import books, form
 from swarm.scenarios.supply_chain.config import SupplyConfig
 from swarm.scenarios.supply_chain.counts import Counts, stockouts
+from swarm.scenarios.supply_chain.departures import Departures
 from swarm.scenarios.supply_chain.flow import Flow, Goods, play
 from swarm.scenarios.supply_chain.network import Network
 from swarm.scenarios.supply_chain.news import News, concerns
-from swarm.scenarios.supply_chain.planning import Estimates, Planner, by_tier, moved
-from swarm.scenarios.supply_chain.rules import all_rules, plan_named
+from swarm.scenarios.supply_chain.planning import Estimates, Planner, by_tier
+from swarm.scenarios.supply_chain.rules import all_rules
 from swarm.scenarios.supply_chain.setting import Setup, set_up
 from swarm.scenarios.supply_chain.simulate import costs, priorities, start
 
@@ -45,39 +46,6 @@ Mask = npt.NDArray[np.bool_]
 
 OPENING_TICKS = 1
 """No good has a price of its own in contracts; a ledger's asset needs one."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Departures:
-    """What nodes decided in a round, [nodes]: `rule` is the number of a plan, or -1 where it stays as it was."""
-
-    rule: Int64
-    deviations: Int64
-    hurries: Mask
-    skips: Mask
-    doubled: Int64
-
-    @classmethod
-    def of(cls, choices: Choices, nodes: int) -> "Departures":
-        """Returns the decisions of a round, one of each node, which is their key: a second one only counts.
-
-        Rules decide by orders, models by letters.
-        """
-        numbers, marks = np.zeros(nodes, dtype=np.int64), np.zeros(nodes, dtype=np.bool_)
-        found = cls(np.full(nodes, -1), numbers, marks, marks.copy(), numbers.copy())
-        decided = np.zeros(nodes, dtype=np.bool_)
-        for trader, chosen in zip(choices.trader.tolist(), choices.chosen, strict=True):
-            if decided[trader]:
-                found.doubled[trader] += 1
-                continue
-            decided[trader] = True
-            found.deviations[trader] = chosen.deviations
-            found.hurries[trader], found.skips[trader] = chosen.hurries, chosen.skips
-        for trader, plan in zip(choices.orders.trader.tolist(), plan_named(choices.orders).tolist(), strict=True):
-            found.doubled[trader] += decided[trader]
-            if not decided[trader]:
-                decided[trader], found.rule[trader] = True, plan
-        return found
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -170,8 +138,7 @@ class SupplyChain:
         departs = Departures.of(choices, len(network))
         goods = books.matched(network, kept.goods, market, round_)
         estimates = kept.estimates.copy()
-        estimates.rule[:] = np.where(departs.rule >= 0, departs.rule, estimates.rule)
-        moved(estimates, network, departs.deviations)
+        departs.applied(estimates, network)
         # What agents chose moves the plan first, and then customers and orders come.
         demand = self.setup.demand.units(round_)
         orders = self.planner.ordering(round_, estimates, departs.skips)

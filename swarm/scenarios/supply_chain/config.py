@@ -102,6 +102,9 @@ class SupplyConfig(StrictModel):
     regions: tuple[str, ...] = Field(default=("coast", "hills", "plains"), min_length=1, max_length=26)
     """The regions of a tree; its retailers lie in them in turn."""
 
+    customers_seed: int | None = Field(default=None, ge=0, le=2**63 - 1)
+    """What customers' demand is drawn from; null: the run's seed. By it several runs meet the same customers."""
+
     plan: PlanConfig = PlanConfig()
     """How nodes order when nobody says otherwise."""
 

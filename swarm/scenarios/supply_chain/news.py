@@ -29,14 +29,14 @@ EVERYWHERE = -1
 
 _MORE = (
     "A new ferry line opens on the {region}: stores there expect {size} more customers from round {round} on.",
-    "The {region}'s trade board sees sales up by {size} from round {round} on.",
+    "The trade board of the {region} sees sales up by {size} from round {round} on.",
     "A festival season comes to the {region}; shops prepare to sell {size} more as of round {round}.",
     "Stores on the {region} will want {size} more goods from round {round} on, says the chamber of commerce.",
-    "A rival of the {region}'s stores closes; they reckon with {size} more buyers as of round {round}.",
+    "A rival of the stores on the {region} closes; they reckon with {size} more buyers as of round {round}.",
 )
 _LESS = (
     "The works on the {region} shut down: stores there expect {size} fewer customers from round {round} on.",
-    "The {region}'s trade board sees sales down by {size} from round {round} on.",
+    "The trade board of the {region} sees sales down by {size} from round {round} on.",
     "A discount chain opens on the {region}; old stores will lose {size} of their trade as of round {round}.",
     "Stores on the {region} will want {size} less from round {round} on, says the chamber of commerce.",
     "Many families leave the {region}; its shops reckon with {size} fewer buyers as of round {round}.",
@@ -54,7 +54,7 @@ _WORDS = {
 }
 NOISE = (
     "The bridge to the {region} is painted green this spring.",
-    "The {region}'s football club has won again.",
+    "A football club of the {region} has won again.",
     "A new mayor takes office on the {region}.",
     "It has rained on the {region} for three days.",
 )

@@ -86,7 +86,8 @@ def set_up(config: SupplyConfig, seed: int, traders: int, rounds: int) -> Setup:
     happening = tuple(shift for one, shift in zip(config.shifts, shifts, strict=True) if one.happens)
     if demand is not None and happening:
         raise ConfigError("scenario.shifts", "a series has its shifts in itself", "take them out, or the series")
-    return Setup(network, Demand(network, seed, happening, demand), _news(config, seed, network, shifts))
+    drawn = seed if config.customers_seed is None else config.customers_seed
+    return Setup(network, Demand(network, drawn, happening, demand), _news(config, seed, network, shifts))
 
 
 def _rows(config: SupplyConfig, traders: int) -> str:

@@ -3,12 +3,14 @@
 It is the same flow, the same plans and the same customers as in a run.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from swarm.scenarios.supply_chain.demand import Demand
+from swarm.scenarios.supply_chain.departures import Departures
 from swarm.scenarios.supply_chain.flow import Flow, Goods, play
 from swarm.scenarios.supply_chain.network import PLANNED, Int64, Network
 from swarm.scenarios.supply_chain.planning import Estimates, PlanConfig, Planner
@@ -69,20 +71,35 @@ def costs(network: Network, goods: Goods) -> tuple[Int64, Int64, Int64]:
     )
 
 
-def simulate(network: Network, plan: PlanConfig, demand: Demand, rounds: int, warm_up: int = 0) -> Played:
-    """Returns what `rounds` rounds came to, of which the first `warm_up` are not counted."""
+def simulate(
+    network: Network,
+    plan: PlanConfig,
+    demand: Demand,
+    rounds: int,
+    warm_up: int = 0,
+    decided: Mapping[int, Departures] | None = None,
+    served_by: int | None = None,
+) -> Played:
+    """Returns what `rounds` rounds came to, of which the first `warm_up` are not counted.
+
+    `decided` has by round what nodes decided beside their plans, and `served_by` is the seed of the run's priorities.
+    """
+    decided, drawn = decided or {}, demand.seed if served_by is None else served_by
+    follows = Departures.none(len(network))
     planner = Planner(network, plan, lambda round_: network.through(demand.rate_millis(round_) / 1_000))
     estimates = Estimates.at_start(network, plan)
     goods = start(network, planner, estimates)
-    nobody = np.zeros(len(network), dtype=np.bool_)
     cost = np.zeros(3)
     at_once = asked = 0
     kept: list[Flow] = []
     for round_ in range(1, rounds + 1):
         units = demand.units(round_)
         # The same order of events as in a run's round.
-        orders = planner.ordering(round_, estimates, nobody)
-        goods, flow = play(network, goods, units, priorities(demand.seed, round_, len(network)), nobody, orders)
+        departs = decided.get(round_, follows)
+        departs.applied(estimates, network)
+        orders = planner.ordering(round_, estimates, departs.skips)
+        served = priorities(drawn, round_, len(network))
+        goods, flow = play(network, goods, units, served, departs.hurries, orders)
         planner.end_round(round_, estimates, units)
         if round_ > warm_up:
             cost += [int(part.sum()) for part in costs(network, goods)]

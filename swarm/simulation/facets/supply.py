@@ -1,0 +1,145 @@
+"""What a supply chain came to, tier by tier, beside its plan alone and a proven bound; of other scenarios, nothing.
+
+What reading a line of news was worth is told by playing the same rounds again, with the same customers and all other
+decisions as they were, but with those that heard it following their plans in that round.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from swarm.market.orders import Int64
+from swarm.scenarios.protocol import MarketState
+from swarm.scenarios.supply_chain.bound import tree_bound
+from swarm.scenarios.supply_chain.chain import SupplyChain
+from swarm.scenarios.supply_chain.departures import Departures
+from swarm.scenarios.supply_chain.news import News, exposure
+from swarm.scenarios.supply_chain.simulate import Played, simulate
+from swarm.simulation.facets.protocol import Columns, Tables
+from swarm.simulation.loop import RoundOutcome
+from swarm.simulation.plan import RunPlan
+
+COSTS = ("holding", "transit", "backlog", "expedite")
+MOST_NEWS, MOST_ROUNDS = 12, 2_000
+"""Lines of news whose worth is told, and rounds of a run that is played again for it."""
+
+
+class Supply:
+    """The table `supply`, a row for each round and tier, and what all of it comes to."""
+
+    name = "supply"
+
+    def __init__(self) -> None:
+        self._columns = Columns()
+        self._decided: dict[int, Departures] = {}
+        self._chain: SupplyChain | None = None
+        self._sums: dict[str, Int64] = {}
+        self._rounds = 0
+
+    def started(self, plan: RunPlan, opening: MarketState, named: Int64) -> None:
+        """Takes note of the chain, where the run is one."""
+        self._plan = plan
+        if isinstance(plan.scenario, SupplyChain):
+            self._chain = plan.scenario
+            self._sums = {name: np.zeros_like(column) for name, column in plan.scenario.trader_columns().items()}
+
+    def round_done(self, outcome: RoundOutcome) -> None:
+        """Keeps a row for each tier."""
+        chain = outcome.plan.scenario
+        if not isinstance(chain, SupplyChain) or chain.last is None:
+            return
+        self._chain, self._rounds = chain, outcome.round
+        network, tiers = chain.network, len(chain.network.tiers)
+        before, self._sums = self._sums, outcome.trader_columns
+        self._decided[outcome.round] = chain.last.departures
+        # What a round added to the sums so far, by node, and then by tier.
+        more = {name: column - before[name] for name, column in self._sums.items()}
+        goods, flow = chain.last.goods, chain.last.flow
+        more |= {
+            "stock_units": goods.stock,
+            "under_way_units": goods.under_way(network),
+            "owed_units": goods.owes(network),
+        }
+        by_tier = {
+            name: np.bincount(network.tier, weights=column, minlength=tiers).astype(np.int64)
+            for name, column in (more | {"sent_units": flow.sent_on}).items()
+        }
+        self._columns.add({"round": np.full(tiers, outcome.round), "tier": np.array(network.tiers), **by_tier})
+
+    def tables(self) -> Tables:
+        """Returns the tiers, round by round; no table where there is no supply chain."""
+        return {"supply": self._columns.table()} if self._chain is not None and self._rounds else {}
+
+    def summary(self, tables: Tables) -> Mapping[str, Any]:
+        """Returns the run's costs a round and fill, those of its plan alone, the bound, the news, the stock-outs."""
+        chain = self._chain
+        if chain is None or not self._rounds:
+            return {}
+        sums = {name: int(column.sum()) for name, column in self._sums.items()}
+        of_run = {name: round(sums[f"{name}_cents"] / self._rounds, 2) for name in COSTS}
+        asked = sums["demand_units"]
+        bound = tree_bound(chain.network)
+        # A bound holds for demand that does not change, and a plan alone for a run that was not forked.
+        stationary = not chain.setup.demand.shifts and chain.setup.demand.series is None
+        again = not self._plan.forks() and self._rounds <= MOST_ROUNDS
+        return {
+            "supply": {
+                "cents_a_round": of_run | {"total": round(sum(of_run.values()), 2)},
+                "fill": round(sums["served_at_once_units"] / asked, 6) if asked else None,
+                "plan_alone": self._plan_alone(chain) if again else None,
+                "bound_cents_a_round": round(bound.cost, 2) if bound and stationary else None,
+                "doubled_orders": sums["doubled_orders"],
+                "unpaid_cents": sums["unpaid_cents"],
+                "owed_at_start_units": chain.network.owed_at_start,
+                "news": self._news(chain) if again else [],
+                "stockouts": self._stockouts(chain),
+            }
+        }
+
+    def _again(self, chain: SupplyChain, decided: Mapping[int, Departures]) -> Played:
+        return simulate(
+            chain.network, chain.config.plan, chain.setup.demand, self._rounds, decided=decided, served_by=chain.seed
+        )
+
+    def _plan_alone(self, chain: SupplyChain) -> dict[str, float]:
+        """Returns what the plan of the config would have cost if nobody had departed from it."""
+        alone = self._again(chain, {})
+        parts = {"holding": alone.holding, "transit": alone.transit, "backlog": alone.backlog, "expedite": 0.0}
+        told = {name: round(cents, 2) for name, cents in parts.items()}
+        return told | {"total": round(alone.total, 2), "fill": round(alone.fill, 6)}
+
+    def _news(self, chain: SupplyChain) -> list[dict[str, Any]]:
+        """Returns the lines of news, who departed from its plan upon each, and what that was worth."""
+        # Each line costs a run of the network without a market, some milliseconds a round.
+        lines = [line for line in chain.setup.news if line.round <= self._rounds][:MOST_NEWS]
+        if not lines:
+            return []
+        as_it_was = self._again(chain, self._decided).total
+        return [self._worth(chain, line, as_it_was) for line in lines]
+
+    def _worth(self, chain: SupplyChain, line: News, as_it_was: float) -> dict[str, Any]:
+        heard = exposure(chain.network, line.region) > 0
+        decided = self._decided[line.round]
+        # All else stays as it was, also what was decided later because of it.
+        without = {**self._decided, line.round: decided.without_letters(heard)}
+        # Hurrying costs a fee that playing again leaves out; it is small beside what letters move.
+        worth = self._again(chain, without).total - as_it_was
+        return {
+            "round": line.round,
+            "text": line.text,
+            "concerned": int(heard.sum()),
+            "departed": int((heard & decided.departing).sum()),
+            "worth_cents_a_round": round(worth, 2),
+        }
+
+    def _stockouts(self, chain: SupplyChain) -> dict[str, dict[str, int]]:
+        """Returns, by tier, rounds of nodes that owed somebody, by cause."""
+        causes = ("demand", "supplier", "own_order")
+        return {
+            name: {cause: int(self._sums[f"stockouts_{cause}"][chain.network.tier == tier].sum()) for cause in causes}
+            for tier, name in enumerate(chain.network.tiers)
+        }
+
+
+FACET = Supply
