@@ -87,7 +87,9 @@ class Feed:
         answered = state.answers(outcome, self._asked)
         self._asked = []
         with self._lock:
-            self._state = {**shown, **self._thinking.told(), "answers": answered, "acts": []}
+            # What was done before the round stays to be seen while it is held.
+            before = self._state.get("acts", [])
+            self._state = {**shown, **self._thinking.told(), "answers": answered, "acts_before": before, "acts": []}
             self._keep(outcome)
         self._publish()
 

@@ -21,7 +21,7 @@ CENTS = 100
 ASKS = "asks: "
 """What the line of a question begins with."""
 
-_TRIMMED = ("said", "acts", "answers", "tape", "flows", "news")
+_TRIMMED = ("said", "acts", "acts_before", "answers", "tape", "flows", "news")
 """Lists of which the later half is left out where a state is too long, in turn."""
 
 

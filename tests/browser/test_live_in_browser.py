@@ -82,8 +82,8 @@ def test_a_visitor_follows_a_run_opens_a_trader_and_does_each_deed(chromium: Bro
         tab.wait(f"document.querySelectorAll('#acts .waits').length == {len(DEEDS)}")
         click(tab, "[data-do='one round']")
         tab.wait("document.querySelectorAll('#acts .waits').length == 0")
-        click(tab, "[data-do='one round']")
         tab.wait("document.querySelector('#gossip .asked') !== null")
+        assert "news:" in tab.run("document.querySelector('#acts').textContent")
         # What was said is shown as it was said, and is nothing but text.
         assert EVIL in tab.run("document.querySelector('#news').textContent")
         assert tab.run("document.querySelectorAll('#news img, #news b, #gossip img').length") == 0
