@@ -242,7 +242,7 @@ def _agents(bound: Optimum, seeds: int, narrator: Narrator, pool: Executor) -> l
     true = [{**one, "first_round": SHIFT_ROUND} for one in SHIFTED]
     lie = [{"region": "coast", "permille": 1_600, "first_round": SHIFT_ROUND, "happens": False}]
     # A deaf mind meets a lie as it meets no news at all, and an alarmed one is asked about lies alone.
-    cases = (
+    cases: tuple[tuple[str, list[dict[str, Any]], tuple[str, str]], ...] = (
         ("stationary", [], ("reader", "deaf")),
         ("shift", true, ("reader", "deaf")),
         ("lie", lie, ("reader", "alarmed")),

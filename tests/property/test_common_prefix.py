@@ -1,7 +1,8 @@
 """One prefix for all: whatever is private to whom, the prompts of a model's traders begin with the same bytes.
 
-Prompts are taken where models get them, in every scenario and in every form, with everything varied that only one
-trader knows or hears: whoever lets a byte of it into the common part finds out here.
+Prompts are taken where models get them, in every scenario of a market and in every form, with everything varied that
+only one trader knows or hears: whoever lets a byte of it into the common part finds out here. Scenarios whose decision
+is another are played, and the prompts of each round are compared.
 """
 
 import asyncio
@@ -25,10 +26,13 @@ from swarm.config_file import resolve
 from swarm.llm.protocol import ModelReply, ModelRequest, TokenUsage
 from swarm.market.events import RoundCleared, Trades
 from swarm.planning import compose
+from swarm.runtime.play import Shown, play
 from swarm.scenarios.protocol import MarketState
 from swarm.simulation.plan import RunPlan
 
 TRADERS = 12
+MARKETS = ("wood", "double_auction")
+OTHERS = {"duopoly": "chance", "supply_chain": "sterman"}
 FORMS = ("orders", "menu", "desk")
 FINISH = '{"name": "final_answer", "arguments": {"answer": "I wait."}}'
 
@@ -156,7 +160,7 @@ def leaks(prompts: dict[str, list[bytes]], common: dict[str, bytes]) -> list[str
     return [form for form, asked in prompts.items() if not asked or not all(p.startswith(common[form]) for p in asked)]
 
 
-@pytest.mark.parametrize("scenario", scenarios.names())
+@pytest.mark.parametrize("scenario", MARKETS)
 @given(
     seed=st.integers(0, 2**32),
     news=st.lists(st.sampled_from(["The Honey Blight! Stores rot", "The Run has ended"]), max_size=2),
@@ -190,7 +194,7 @@ def private_market(plan: RunPlan, rng: np.random.Generator) -> tuple[MarketState
     return MarketState(balances, reference), RoundCleared(1, each, each - 14, each - 15, each - 16, reference, trades)
 
 
-@pytest.mark.parametrize("scenario", scenarios.names())
+@pytest.mark.parametrize("scenario", MARKETS)
 @given(seed=st.integers(0, 2**32))
 def test_a_scenario_s_public_part_depends_on_nothing_that_one_trader_knows(scenario: str, seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -203,6 +207,29 @@ def test_a_scenario_s_public_part_depends_on_nothing_that_one_trader_knows(scena
         found.append(common_parts(plan, seen.public))
         assert not leaks(prompts_of(shards(scenario)[0], seen), found[-1])
     assert found[0] == found[1]
+
+
+def test_every_scenario_is_looked_at() -> None:
+    assert {*scenarios.names()} == {*MARKETS, *OTHERS}
+
+
+@pytest.mark.parametrize("scenario", OTHERS)
+def test_prompts_of_other_decisions_begin_with_the_same_bytes(scenario: str) -> None:
+    # Half of the traders go by a rule, so that not all are in the same state.
+    minds = {"define": {"other": {"mind": "own", "rule": OTHERS[scenario]}}, "minds": {"model": 1, "other": 1}}
+    model = {"name": "model", "temperament": "value"}
+    given = {"rounds": 8, "population": 100, "scenario": {"name": scenario}, "models": [model], "traders": minds}
+    shown, config = Shown(), resolve(given)
+    shard = play(config, traders=shown.asking).plan.markets[0].shard
+    form, budget = shard.form("model"), config.budget.tokens_per_turn
+    assert len(shown.seen) == config.rounds
+    for seen in shown.seen:
+        common = form.system() + form.shared(seen.public)
+        prompts = [form.render(seen, row, budget) for row in range(100)]
+        told = ["".join(m.content for m in prompt.messages) for prompt in prompts if prompt is not None]
+        assert len(told) == 100
+        assert all(text.startswith(common) for text in told)
+        assert len(set(told)) > 1 or seen.public.round == 1
 
 
 def test_a_private_byte_in_the_common_part_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
