@@ -32,16 +32,18 @@ class PastRound:
 class MembersWorth:
     """The worth of a council's members by all rounds so far, in their order.
 
-    `alone` is the member that is followed without counting while it is surely better than the council, or -1.
+    `alone` is the member that is followed without counting while it is surely better than the council, or -1. The
+    council passes where its winner's share of the votes, as a probability, is below `doubt_permille` / 1000.
     """
 
     weights_permille: tuple[int, ...]
     alone: int = -1
+    doubt_permille: int = 0
 
     @classmethod
-    def alike(cls, members: int) -> "MembersWorth":
+    def alike(cls, members: int, doubt_permille: int = 0) -> "MembersWorth":
         """Returns what is known before the first round: nothing."""
-        return cls((1_000,) * members)
+        return cls((1_000,) * members, doubt_permille=doubt_permille)
 
 
 @dataclass(frozen=True, slots=True)

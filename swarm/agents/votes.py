@@ -22,25 +22,30 @@ PASS = 0
 OPTIONS = 1 + MOST_ACTIONS
 """Actions of a menu at most; a vote beyond a shorter menu was put down as an error."""
 
-TRACE_VERSION = 1
+TRACE_VERSION = 2
+
+NEVER_SURE = 1_001
+"""The doubt of a council whose votes never say enough: no probability in 1/1000 reaches it."""
 
 
 @dataclass(frozen=True, slots=True)
 class CouncilTurn:
     """One turn of a council. `votes` has for each member, in the council's order, its samples; empty: it was not asked.
 
-    `weights_permille` are those that held, `alone` is the member that is followed without counting, or -1, and `drawn`
-    parts actions that tie.
+    `weights_permille` are those that held, and `alone` is the member that is followed without counting, or -1. `drawn`
+    parts actions that tie. The council passes where its winner's probability is below `doubt_permille` / 1000.
     """
 
     votes: tuple[tuple[str, ...], ...]
     weights_permille: tuple[int, ...]
     alone: int
     drawn: int
+    doubt_permille: int = 0
 
     def to_text(self) -> str:
         """Returns the record as it stands in the journal."""
-        values = [TRACE_VERSION, [list(v) for v in self.votes], list(self.weights_permille), self.alone, self.drawn]
+        votes, weights = [list(v) for v in self.votes], list(self.weights_permille)
+        values = [TRACE_VERSION, votes, weights, self.alone, self.drawn, self.doubt_permille]
         return json.dumps(values, separators=(",", ":"))
 
     @classmethod
@@ -48,17 +53,19 @@ class CouncilTurn:
         """Returns what `to_text` wrote; ValueError where it is no turn of a council of so many members."""
         values: Any = json.loads(text)
         match values:
-            case [1, list(votes), list(weights), int(alone), int(drawn)] if len(votes) == len(weights) == members:
+            case [2, list(votes), list(weights), int(alone), int(drawn), int(doubt)]:
                 pass
             case _:
-                raise ValueError("expected the votes, weights and draw of a council's turn")
+                raise ValueError("expected the votes, weights, draw and doubt of a council's turn")
+        if not len(votes) == len(weights) == members:
+            raise ValueError(f"expected votes and weights of {members} members")
         if not all(isinstance(one, list) and all(isinstance(vote, str) for vote in one) for one in votes):
             raise ValueError("expected votes as texts, by member")
         if not all(type(weight) is int and abs(weight) < 2**31 for weight in weights):
             raise ValueError("expected whole weights")
-        if not -1 <= alone < members or not 0 <= drawn < 2**63:
-            raise ValueError("expected a member and a draw")
-        return cls(tuple(tuple(one) for one in votes), tuple(weights), alone, drawn)
+        if not -1 <= alone < members or not 0 <= drawn < 2**63 or not 0 <= doubt <= NEVER_SURE:
+            raise ValueError("expected a member, a draw and a doubt")
+        return cls(tuple(tuple(one) for one in votes), tuple(weights), alone, drawn, doubt)
 
     @property
     def met(self) -> bool:
@@ -118,7 +125,6 @@ def count(
     turns: Sequence[CouncilTurn],
     rule: str,
     overseers: frozenset[int] = frozenset(),
-    abstain_permille: int = 0,
     actions: Int64 | int = OPTIONS,
 ) -> list[Count]:
     """Returns what the votes of each of a council's turns come to by this rule.
@@ -152,7 +158,8 @@ def count(
         probability[followed] = 1.0
     # A veto comes before a doubt, so that both are counted for what they are.
     vetoed = (chosen[:, sorted(overseers)] == PASS).any(axis=(1, 2)) & (action != PASS)
-    abstained = ~vetoed & (1_000 * probability < abstain_permille) & (action != PASS)
+    doubt = np.array([turn.doubt_permille for turn in own])
+    abstained = ~vetoed & (1_000 * probability < doubt) & (action != PASS)
     action = np.where(vetoed | abstained, PASS, action)
     letters = _letters(own, chosen, action)
     counted = zip(action.tolist(), letters, probability.tolist(), vetoed.tolist(), abstained.tolist(), strict=True)

@@ -67,4 +67,4 @@ def _vetoes(name: str, config: CouncilConfig, outcome: RoundOutcome) -> int:
         return 0
     rows = np.flatnonzero(turns.mind == turns.minds.index(name))
     own = list(turns_in((turns.text[row] for row in rows.tolist()), len(config.seats)))
-    return sum(one.vetoed for one in count(own, config.rule, config.overseers, config.abstain_permille))
+    return sum(one.vetoed for one in count(own, config.rule, config.overseers))

@@ -6,7 +6,7 @@ rest and debts from earlier rounds are left out of it.
 """
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,8 @@ from swarm.agents.config import CouncilConfig
 from swarm.agents.forms.menu import MenuForm
 from swarm.agents.observation import MembersWorth, Observation
 from swarm.agents.turns import Turns
-from swarm.agents.votes import OPTIONS, CouncilTurn, actions_of, count
+from swarm.agents.votes import NEVER_SURE, OPTIONS, CouncilTurn, Count, actions_of, count
+from swarm.coordination.calibration import Isotonic
 from swarm.coordination.vote import MISSING, dawid_skene, log_odds
 from swarm.market.counterfactual import Counterfactual
 from swarm.market.orders import Int64
@@ -38,7 +39,8 @@ class Judged:
 
     `gain_ticks` is [members] what each member's action would have brought, and `council_ticks` what was decided; a
     member without a vote has brought nothing, as one that passes. `sampled_ticks` is [members] what the action would
-    have brought that a member named most often, where it was asked several times.
+    have brought that a member named most often, where it was asked several times. `winner_ticks` is what the action
+    would have brought that the votes come to without a doubt or a veto, and `probability` what the votes gave it.
     """
 
     round: int
@@ -49,6 +51,8 @@ class Judged:
     sampled_ticks: Int64
     council_ticks: int
     best_ticks: int
+    probability: float
+    winner_ticks: int
 
     @property
     def right(self) -> npt.NDArray[np.bool_]:
@@ -66,6 +70,7 @@ class _Tally:
     council_calls: float = 0.0
     council_right: float = 0.0
     answers: list[Int64] = field(default_factory=list)
+    sure: list[tuple[float, bool]] = field(default_factory=list)  # probability of a winner, and whether it was right
 
 
 class CouncilOutcomes:
@@ -152,13 +157,15 @@ class CouncilOutcomes:
         # Every action is cleared, since members that are all wrong can only be told by what none of them proposed.
         gains = {number: realised_ticks(before, trader, a, seen, row) for number, a in enumerate(menu.actions)}
         gains[MISSING] = 0
-        decided = count([turn], config.rule, config.overseers, config.abstain_permille, len(menu.actions))[0].action
+        decided = count([turn], config.rule, config.overseers, len(menu.actions))[0].action
+        won = _winner(turn, config, len(menu.actions))
         gain, sampled = (
             np.array([gains[number] for number in numbers], dtype=np.int64)
             for numbers in (action.tolist(), map(_most, samples.tolist()))
         )
         best = max(gains.values())
-        return Judged(round_, trader, name, action, gain, sampled, gains[MISSING if decided is None else decided], best)
+        council, winner = (gains[MISSING if a is None else a] for a in (decided, won.action))
+        return Judged(round_, trader, name, action, gain, sampled, council, best, won.probability, winner)
 
     def _learn(self, name: str, judged: list[Judged]) -> None:
         tally = self._tallies[name]
@@ -171,26 +178,48 @@ class CouncilOutcomes:
             tally.council_calls = tally.council_calls * fade + 1
             tally.council_right = tally.council_right * fade + (one.council_ticks >= one.best_ticks)
             tally.answers.append(one.action)
-        del tally.answers[:-KEPT_TURNS]
+            tally.sure.append((one.probability, one.winner_ticks >= one.best_ticks))
+        del tally.answers[:-KEPT_TURNS], tally.sure[:-KEPT_TURNS]
 
     def _worth(self, name: str) -> MembersWorth:
         config, tally = self._councils[name], self._tallies[name]
-        members = len(config.seats)
+        members, doubt = len(config.seats), doubt_permille(config.abstain_permille, tally.sure)
         if tally.calls.max(initial=0) < min(LEAST_CALLS, config.half_life_calls) or config.rule == "majority":
-            return MembersWorth.alike(members)
+            return MembersWorth.alike(members, doubt)
         if config.rule == "dawid_skene":
             accuracy = dawid_skene(np.stack(tally.answers), OPTIONS).accuracy
         else:
             # One success and one failure more than were seen, so that nobody is sure of anything.
             accuracy = (tally.right + 1) / (tally.calls + 2)
         weights = np.rint(1_000 * log_odds(accuracy, OPTIONS)).astype(np.int64)
-        return MembersWorth(tuple(weights.tolist()), self._alone(tally) if config.rule == "weighted" else -1)
+        return MembersWorth(tuple(weights.tolist()), self._alone(tally) if config.rule == "weighted" else -1, doubt)
 
     def _alone(self, tally: _Tally) -> int:
         """Returns the best member while its lower bound is above what the council reaches, else -1."""
         best = int(((tally.right + 1) / (tally.calls + 2)).argmax())
         reached = (tally.council_right + 1) / (tally.council_calls + 2)
         return best if lower_bound(float(tally.right[best]), float(tally.calls[best])) > reached else -1
+
+
+def _winner(turn: CouncilTurn, config: CouncilConfig, actions: int) -> Count:
+    """Returns what the votes come to where nobody vetoes and nothing is in doubt."""
+    # An overseer's vote is left empty, so that it neither votes nor vetoes.
+    votes = tuple(() if m in config.overseers else vote for m, vote in enumerate(turn.votes))
+    return count([replace(turn, votes=votes, doubt_permille=0)], config.rule, config.overseers, actions)[0]
+
+
+def doubt_permille(abstain_permille: int, sure: list[tuple[float, bool]]) -> int:
+    """Returns the least probability by the votes, in 1/1000, at which winners are right as often as is asked for.
+
+    How often they are right at which probability is an isotonic regression over the judged turns; it never falls, so
+    there is one such probability, or none (`NEVER_SURE`).
+    """
+    if not abstain_permille or len(sure) < LEAST_CALLS:
+        return abstain_permille
+    probability, right = np.array(sure, dtype=np.float64).T
+    asked = np.arange(NEVER_SURE)
+    enough = Isotonic.fit(probability, right)(asked / 1_000) * 1_000 >= abstain_permille
+    return int(asked[enough][0]) if enough.any() else NEVER_SURE
 
 
 def _most(samples: list[int]) -> int:

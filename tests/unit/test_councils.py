@@ -1,6 +1,7 @@
 """Councils: votes that count, votes that are missing, what members were worth, and one history however it is run."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -10,7 +11,7 @@ import pytest
 
 from swarm.agents.config import CouncilConfig
 from swarm.agents.decision import DecisionError
-from swarm.agents.votes import CouncilTurn, Count, count
+from swarm.agents.votes import NEVER_SURE, CouncilTurn, Count, count
 from swarm.config_file import resolve
 from swarm.errors import ConfigError
 from swarm.planning import compose, composed
@@ -19,6 +20,7 @@ from swarm.runtime.fork import fork
 from swarm.runtime.play import Played, play
 from swarm.runtime.ports import IN_THIS_PROCESS
 from swarm.runtime.run import Session
+from swarm.simulation.council_outcomes import LEAST_CALLS, doubt_permille
 from swarm.simulation.folder import RunFolder
 from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.record import RunRecord
@@ -44,9 +46,9 @@ def turn(*votes: str | Sequence[str], weights: Sequence[int] = (), alone: int = 
 
 
 def counted(
-    one: CouncilTurn, rule: str, actions: int, overseers: frozenset[int] = NOBODY, abstain_permille: int = 0
+    one: CouncilTurn, rule: str, actions: int, overseers: frozenset[int] = NOBODY, doubt_permille: int = 0
 ) -> Count:
-    return count([one], rule, overseers, abstain_permille, actions)[0]
+    return count([replace(one, doubt_permille=doubt_permille)], rule, overseers, actions)[0]
 
 
 def test_most_votes_win_and_the_first_who_voted_for_it_speaks() -> None:
@@ -92,8 +94,8 @@ def test_oversight_vetoes_and_does_not_vote() -> None:
 
 def test_a_council_abstains_where_it_is_not_sure() -> None:
     split = turn("BA", "CA", "DA")
-    assert counted(split, "majority", 4, NOBODY, abstain_permille=600).abstained
-    assert not counted(turn("BA", "BA", "BA"), "majority", 4, NOBODY, abstain_permille=600).abstained
+    assert counted(split, "majority", 4, NOBODY, doubt_permille=600).abstained
+    assert not counted(turn("BA", "BA", "BA"), "majority", 4, NOBODY, doubt_permille=600).abstained
 
 
 def test_turns_are_counted_together_as_each_alone() -> None:
@@ -108,8 +110,10 @@ def test_ties_are_drawn_and_not_given_to_the_first() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "[]", "null", '[1,[["BA"]],[1000],-1,1]', '[1,[["BA"],[3]],[1,1],-1,1]', '[1,[["BA"],["BA"]],[1,"x"],-1,1]',
-     '[1,[["BA"],["BA"]],[1,1],2,1]', '[1,[["BA"],["BA"]],[1,1],-1,-5]', '[2,[["BA"],["BA"]],[1,1],-1,1]', "[" * 5_000],
+    ["", "[]", "null", '[2,[["BA"]],[1000],-1,1,0]', '[2,[["BA"],[3]],[1,1],-1,1,0]',
+     '[2,[["BA"],["BA"]],[1,"x"],-1,1,0]', '[2,[["BA"],["BA"]],[1,1],2,1,0]', '[2,[["BA"],["BA"]],[1,1],-1,-5,0]',
+     '[2,[["BA"],["BA"]],[1,1],-1,1,1002]', '[1,[["BA"],["BA"]],[1,1],-1,1,0]',
+     '[2,[["BA"],["BA"]],[1,1],-1,1]', "[" * 5_000],
 )  # fmt: skip
 def test_what_is_no_turn_of_a_council_is_refused(text: str) -> None:
     with pytest.raises((ValueError, RecursionError)):
@@ -119,6 +123,27 @@ def test_what_is_no_turn_of_a_council_is_refused(text: str) -> None:
 def test_a_turn_reads_as_it_was_written() -> None:
     one = turn(("BA", "late"), "", weights=(1_500, -3), alone=1, drawn=2**62)
     assert CouncilTurn.from_text(one.to_text(), 2) == one
+
+
+def test_a_council_doubts_by_how_often_its_winners_were_right() -> None:
+    # Winners of a probability of 0.9 were right in half of the turns, those of 0.6 in none.
+    seen = [(0.9, n % 2 == 0) for n in range(20)] + [(0.6, False)] * 20
+    assert doubt_permille(401, seen) == 841
+    assert doubt_permille(600, seen) == NEVER_SURE
+    assert doubt_permille(0, seen) == 0
+    assert doubt_permille(400, seen[: LEAST_CALLS - 1]) == 400
+
+
+def test_a_run_learns_when_to_doubt_and_a_replay_counts_the_same(tmp_path: Path) -> None:
+    found, rounds = played(tmp_path, abstain_permille=300)
+    doubts = [
+        {CouncilTurn.from_text(text, 5).doubt_permille for text in one.gathered.turns.text if text.startswith("[2")}
+        for one in rounds
+    ]
+    # Eight turns are judged in a round, so that the fourth is the first with more than twenty.
+    assert doubts[:3] == [{300}] * 3
+    assert doubts[3] and doubts[3] != {300}
+    assert found.summary["councils"]["five"]["abstained"] > 0
 
 
 def played(tmp_path: Path, **council: Any) -> tuple[Played, list[RoundOutcome]]:

@@ -154,7 +154,7 @@ class CouncilMind:
             return None
 
     def _count(self, turns: Sequence[CouncilTurn], actions: Int64 | int = OPTIONS) -> list[Count]:
-        return count(turns, self.config.rule, self.overseers, self.config.abstain_permille, actions)
+        return count(turns, self.config.rule, self.overseers, actions)
 
     def _reading(self, turn: CouncilTurn | None, found: Count, finish_reason: str, menu: Menu) -> Reading[Decision]:
         if turn is None:
@@ -166,7 +166,9 @@ class CouncilMind:
         return Reading(read_choice(found.letters, menu, self._plan.rules), steps=steps, faults=turn.faults)
 
     def _worth(self, seats: Seats) -> MembersWorth:
-        return seats.seen.public.members_worth.get(self.name) or MembersWorth.alike(len(self.seats))
+        return seats.seen.public.members_worth.get(self.name) or MembersWorth.alike(
+            len(self.seats), self.config.abstain_permille
+        )
 
     def _lead(self, worth: MembersWorth) -> int:
         """Returns who decides where the council does not meet: the best member by what is known, of those that vote."""
@@ -254,7 +256,9 @@ class CouncilMind:
         # A turn's text holds the votes of all members; its calls are those that an engine really answered.
         for i, own in enumerate(votes):
             by_member = tuple(tuple(vote.text for vote in own.get(m, ())) for m in range(len(self.seats)))
-            texts.append(CouncilTurn(by_member, worth.weights_permille, worth.alone, drawn[i]).to_text())
+            texts.append(
+                CouncilTurn(by_member, worth.weights_permille, worth.alone, drawn[i], worth.doubt_permille).to_text()
+            )
             answers = [vote for m in sorted(own) for vote in own[m]]
             pruned.append(max((vote.pruned for vote in answers), default=0))
             calls.append([call for vote in answers for call in vote.calls])

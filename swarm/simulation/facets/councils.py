@@ -114,7 +114,7 @@ class Councils:
 
 def _count(counts: Counter[str], config: CouncilConfig, texts: Sequence[str]) -> None:
     turns = list(turns_in(texts, len(config.seats)))
-    found = count(turns, config.rule, config.overseers, config.abstain_permille)
+    found = count(turns, config.rule, config.overseers)
     counts["failed"] += len(texts) - len(turns)
     counts["turns"] += len(turns)
     counts["met"] += sum(turn.met for turn in turns)
