@@ -5,6 +5,7 @@ import json
 import os
 import stat
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from random import Random
@@ -17,6 +18,7 @@ from swarm.config_file import resolve
 from swarm.errors import OutputError
 from swarm.planning import compose, composed
 from swarm.runtime.guests.door import MOST_CALLS
+from swarm.runtime.guests.opening import LINGER_POLL_S
 from swarm.runtime.guests.tokens import TokenFile, new_token, tokens_of
 from swarm.runtime.ports import RunsOn
 from swarm.runtime.run import Session
@@ -377,6 +379,21 @@ def test_a_guest_of_several_seats_says_which_and_nobody_acts_for_another(stage: 
     assert stage.send(stage.stranger)[0] == 401
     seats = [stage.ask(stage.bob, "GET", f"/v1/seat?seat={n}")[1]["trader"] for n in (0, 1)]
     assert stage.ask(stage.alice, "GET", "/v1/seat")[1]["trader"] not in seats
+
+
+def test_a_run_that_is_over_waits_for_each_seat_of_a_guest_to_hear_of_it(tmp_path: Path) -> None:
+    with running(tmp_path / "run", rounds=1) as run:
+        stage = Stage(run)
+        for who, seat in ((stage.alice, 0), (stage.bob, 0), (stage.bob, 1)):
+            assert stage.ask(who, "GET", f"/v1/observation?seat={seat}")[0] == 200
+            assert stage.send(who, seat=seat)[0] == 200
+        # One seat of bob is told that the run is over, and so is alice; the other one asks once more for its answer.
+        assert stage.ask(stage.alice, "GET", "/v1/observation?round=2")[0] == 410
+        assert stage.ask(stage.bob, "GET", "/v1/observation?seat=0&round=2")[0] == 410
+        time.sleep(10 * LINGER_POLL_S)
+        assert stage.send(stage.bob, seat=1)[0] == 200
+        assert stage.ask(stage.bob, "GET", "/v1/observation?seat=1&round=2")[0] == 410
+    assert run.result[0].finished
 
 
 def test_calls_are_counted_by_round(stage: Stage) -> None:

@@ -83,7 +83,7 @@ class GuestApi:
             # Taken before the look, so that a round which opens meanwhile is not missed.
             opened = self._opened
             if self._door.ended is not None:
-                return self._ended(guest)
+                return self._ended(own)
             if (view := self._door.view(own, round_)) is not None:
                 return Answer(200, view)
             if (left := end - monotonic()) <= 0:
@@ -127,11 +127,12 @@ class GuestApi:
             return Answer.no(422, "which_seat", f"you have {seats} seats; say which: seat, from 0 to {seats - 1}")
         if not 0 <= (number := seat or 0) < seats:
             return Answer.no(404, "no_seat", f"your seats are 0 to {seats - 1}")
+        self._door.called.add((guest, number))
         return guest, number
 
-    def _ended(self, guest: str) -> Answer:
+    def _ended(self, seat: Seat) -> Answer:
         if self._door.ended == "finished":
-            self._door.told.add(guest)
+            self._door.told.add(seat)
             return Answer.no(410, "run_over", "the run has come to its end", through=self._statements.through)
         return Answer.no(503, "run_stopped", "the run was stopped; it may be resumed at this address")
 

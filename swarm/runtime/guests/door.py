@@ -63,8 +63,9 @@ class SeatDoor:
         self._calls: Counter[str] = Counter()
         self._wake: Callable[[], None] = lambda: None
         self.ended: Ended | None = None
-        self.called: set[str] = set()
-        self.told: set[str] = set()
+        # Seats that were called for since the last round opened, and those that were told of the run's end.
+        self.called: set[Seat] = set()
+        self.told: set[Seat] = set()
 
     def begin(self, kept: Iterable[tuple[Seat, Sent]]) -> None:
         """Takes over what an earlier process of this run has accepted."""
@@ -117,7 +118,6 @@ class SeatDoor:
 
     def counted(self, guest: str, seats: int) -> bool:
         """Counts a call of a guest, and returns whether it has that many in this round."""
-        self.called.add(guest)
         self._calls[guest] += 1
         return self._calls[guest] <= MOST_CALLS * seats
 

@@ -32,7 +32,7 @@ from swarm.web.server import MAX_CONNECTIONS, Bound, served
 log = logging.getLogger(__name__)
 
 LINGER_S = 5.0
-"""Longest that a finished run waits for guests to hear of its end, those that called in its last round."""
+"""Longest that a finished run waits for seats to hear of its end, those that called in its last round."""
 LINGER_POLL_S = 0.02
 
 
