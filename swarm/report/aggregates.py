@@ -196,6 +196,9 @@ def profits(record: RunRecord, *, by_mind: bool = True) -> pl.DataFrame:
 def _used_cents(record: RunRecord, traders: pl.DataFrame) -> pl.DataFrame:
     """Returns per trader and kept round the value of goods that it has used up since the last one: eaten, say."""
     goods = [good for good in record.summary["goods"] if f"{good}_lots" in traders.columns]
+    # Where nothing is traded, nothing is used up.
+    if not goods:
+        return traders.select("trader", "round", used=pl.lit(0.0)).clear()
     key = ["trader", "round", "good"]
     held = traders.select("trader", "round", *(pl.col(f"{good}_lots").alias(good) for good in goods))
     held = held.unpivot(goods, index=["trader", "round"], variable_name="good", value_name="have")

@@ -6,10 +6,11 @@ was, `RecordedParty` does again what it did.
 
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from swarm.errors import ConfigError
+from swarm.errors import ConfigError, PluginMissing
 from swarm.market.ledger import ROAD
 from swarm.plugins import Plugins
 from swarm.schema import StrictModel, checked
@@ -53,6 +54,19 @@ def read(sections: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, PartyPlug
         section = checked(plugin.Config, options, f"{key}.", f"known: {known}")
         found.append((name, plugin, section))
     return found
+
+
+def accounts_at_hand(sections: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
+    """Returns the accounts that a config's parties need; ConfigError where one is wrong.
+
+    One whose plug-in is not at hand adds none: a replay does its acts again without it, and whoever is to make it says
+    that it is missing. Only acts on accounts of its own cannot be done without it.
+    """
+    found: list[str] = []
+    for name, given in sections.items():
+        with suppress(PluginMissing):
+            found += [account for _, plugin, _ in read({name: given}) for account in plugin.accounts]
+    return tuple(found)
 
 
 def recorded(acted: Sequence[Mapping[int, Iterable[Acted]]], without: Collection[str] = ()) -> tuple[Party, ...]:
