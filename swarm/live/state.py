@@ -15,7 +15,7 @@ from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.party import Say
 
 MAX_STATE_BYTES = 5_000
-MOST_TAPE, MOST_SAID, MOST_ACTS, MOST_NEWS = 12, 6, 6, 4
+MOST_TAPE, MOST_SAID, MOST_ACTS, MOST_NEWS = 12, 6, 16, 4
 MAX_LINE_CHARS, MAX_SAID_CHARS = 180, 120
 CENTS = 100
 ASKS = "asks: "
@@ -67,7 +67,11 @@ def owned(outcome: RoundOutcome, crowd: Crowd) -> dict[str, Any]:
 def acts(outcome: RoundOutcome) -> list[list[str]]:
     """Returns what parties did after the round, the road aside: who, what, and why it was refused or nothing."""
     told = [[who, _short(what, MAX_LINE_CHARS), _short(why, 80)] for who, what, why in by_party(outcome)]
-    return [one for one in told if one[0] != ROAD][-MOST_ACTS:]
+    own = [one for one in told if one[0] != ROAD]
+    # What is left out is counted; the report has all of it.
+    left = len(own) - MOST_ACTS
+    before = [["", f"{left} acts before these", ""]] if left > 0 else []
+    return [*before, *own[-MOST_ACTS:]]
 
 
 def questions(outcome: RoundOutcome) -> list[tuple[str, int, int, str]]:
