@@ -5,6 +5,7 @@ state there is: nothing waits for a slow reader, so a tab that is frozen costs n
 """
 
 import json
+import secrets
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -69,6 +70,8 @@ class Feed:
         self._asked: list[tuple[str, int, int, str]] = []
         self._recent: dict[int, RoundOutcome] = {}
         self._number = 0
+        # By it a page that comes back tells whether the run is still the one that it has shown.
+        self._served = secrets.token_hex(4)
         self._newest = Newest(0, b"")
 
     def started(self, plan: RunPlan, opening: MarketState, named: Int64) -> None:
@@ -128,7 +131,13 @@ class Feed:
         """The newest state, made when it is asked for and kept until there is another."""
         with self._lock:
             if self._newest.number != self._number or not self._newest.sent:
-                head = {"n": self._number, "status": self._status, "told": self._told, **self.live()}
+                head = {
+                    "n": self._number,
+                    "run": self._served,
+                    "status": self._status,
+                    "told": self._told,
+                    **self.live(),
+                }
                 self._newest = Newest(self._number, state.packed({**self._state, **head}))
             return self._newest
 

@@ -11,6 +11,7 @@ from swarm.config_file import resolve
 from swarm.planning import compose
 from swarm.report import sections
 from swarm.report.parts import Table
+from swarm.report.wording import plain
 from swarm.runtime.play import play
 from swarm.scenarios.protocol import MarketState, with_debts
 from swarm.simulation.facets.traders import wealth_cents
@@ -77,7 +78,11 @@ def test_every_run_has_its_measures_in_the_summary_and_the_report(scenario: str)
     (section,) = [section for section in sections.shown(record) if section.key == "quality"]
     (table,) = section.parts
     assert isinstance(table, Table)
-    assert [row[-1] for row in table.rows] == list(MEANINGS.values())
+    # What cannot be told has no row, and is named in one line.
+    values = {name: (one["market"], *one.get("by_good", {}).values()) for name, one in quality.items()}
+    told = [name for name, found in values.items() if any(value is not None for value in found)]
+    assert [row[-1] for row in table.rows] == [MEANINGS[name] for name in MEANINGS if name in told]
+    assert all(plain(name) in table.caption for name in set(MEANINGS) - set(told))
     assert {len(row) for row in table.rows} == {len(table.head)}
 
 

@@ -227,7 +227,8 @@ async function arrived(state) {
   const before = newest;
   newest = state; lost = false;
   // Another run, or one that had not begun: everything is learned anew.
-  if (!about || (before && state.round < before.round)) { await learn(); if (!about) { line(state); return; } }
+  if (before && before.run !== state.run) over = false;
+  if (!about || (before && (before.run !== state.run || state.round < before.round))) { await learn(); if (!about) { line(state); return; } }
   if (["finished", "stopped", "failed"].includes(state.status) && !over) { over = true; about.over = true; controls(); await ask("/api/series?after=0").then((found) => { series = found; }); }
   $("slider").max = Math.max(state.round, 1);
   const last = series?.round?.at(-1) ?? 0;
