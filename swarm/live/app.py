@@ -34,64 +34,77 @@ MOST_TABS = 200
 
 
 class Broadcast:
-    """Wakes all tabs when there is a new state. It keeps no queue: each tab sends what is newest when it can."""
+    """Sends what is newest to all tabs: made once for all of them, in the server's loop. It keeps no queue."""
 
     def __init__(self, feed: Feed) -> None:
         self._feed = feed
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._changed: asyncio.Event | None = None
+        self._changed = asyncio.Event()
+        self._planned: asyncio.TimerHandle | None = None
+        self._next_s = 0.0
+        self._number, self._event = -1, b""
         self.tabs = 0
         self._ended = False
-        feed.notify = self._notify
-
-    def _notify(self) -> None:
-        """Says, from the run's thread, that there is something new."""
-        # Nobody has looked on yet, or the server is at its end.
-        if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._wake)
+        feed.notify = lambda: self._soon(self._plan)
 
     def end(self) -> None:
-        """Lets all tabs go, so that the server can end."""
+        """Lets all tabs go once they have the last state, so that the server can end."""
         self._ended = True
-        self._notify()
-
-    def _wake(self) -> None:
-        if self._changed is not None:
-            # Everybody who waits has this event; whoever comes from now on has the next one.
-            self._changed.set()
-            self._changed = None
-
-    async def _newer(self, than: int) -> bool:
-        """Waits for a state that is newer than this number; False where there is none for a while."""
-        self._loop = asyncio.get_running_loop()
-        if self._changed is None:
-            self._changed = asyncio.Event()
-        changed = self._changed
-        # Asked once more, for what came before there was an event.
-        if self._ended or self._feed.number > than:
-            return True
-        try:
-            await asyncio.wait_for(changed.wait(), ALIVE_EVERY_S)
-        except TimeoutError:
-            return False
-        return True
+        self._soon(self._send)
 
     async def states(self) -> AsyncIterator[bytes]:
         """Yields the newest state as an event, again and again; a tab that does not read holds up nobody."""
+        self._loop = asyncio.get_running_loop()
         self.tabs += 1
-        seen = -1
         try:
             yield b"retry: 1000\n\n"
-            while not self._ended:
-                if not await self._newer(seen):
-                    yield b": alive\n\n"
-                    continue
-                newest = self._feed.newest
-                seen = newest.number
-                yield b"id: %d\ndata: %s\n\n" % (seen, newest.sent)
-                await asyncio.sleep(LEAST_BETWEEN_S)
+            # Whoever comes is told at once; after that a tab has what is sent to all, once it can take it.
+            event = self._newest()
+            while True:
+                yield event
+                while event is self._event:
+                    if self._ended:
+                        return
+                    if not await self._sent():
+                        yield b": alive\n\n"
+                event = self._event
         finally:
             self.tabs -= 1
+
+    def _soon(self, do: Callable[[], None]) -> None:
+        """Has something done in the server's loop, whichever thread asks for it."""
+        # Nobody has looked on yet, or the server is at its end.
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(do)
+
+    def _plan(self) -> None:
+        """Has the newest state sent as soon as it is time again."""
+        if self._planned is None and self.tabs:
+            self._planned = asyncio.get_running_loop().call_at(self._next_s, self._send)
+
+    def _send(self) -> None:
+        """Wakes all tabs for the newest state."""
+        self._planned = None
+        self._next_s = asyncio.get_running_loop().time() + LEAST_BETWEEN_S
+        self._newest()
+        # Everybody who waits has this event; whoever comes from now on has the next one.
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    def _newest(self) -> bytes:
+        """Returns the newest state as it is sent, the same bytes until there is another."""
+        newest = self._feed.newest
+        if newest.number != self._number:
+            self._number, self._event = newest.number, b"id: %d\ndata: %s\n\n" % (newest.number, newest.sent)
+        return self._event
+
+    async def _sent(self) -> bool:
+        """Waits until something is sent to all; False where nothing was for a while."""
+        try:
+            await asyncio.wait_for(self._changed.wait(), ALIVE_EVERY_S)
+        except TimeoutError:
+            return False
+        return True
 
 
 class Live:

@@ -142,11 +142,6 @@ class Feed:
             return self._newest
 
     @property
-    def number(self) -> int:
-        """The number of the newest state."""
-        return self._number
-
-    @property
     def rounds(self) -> int:
         """How many rounds are settled, one that is held before its end included."""
         return int(self._state.get("round", 0))
@@ -212,5 +207,7 @@ class Feed:
             column.append(value)
 
     def _publish(self) -> None:
-        self._number += 1
+        # The run's thread and the server's both come here; a number that is lost would leave a state unsent.
+        with self._lock:
+            self._number += 1
         self.notify()

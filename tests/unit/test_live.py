@@ -1,5 +1,6 @@
 """The page's server: what it sends of a run, who may do what, and that the history knows nothing of it."""
 
+import asyncio
 import http.client
 import json
 import threading
@@ -15,8 +16,10 @@ import pytest
 from swarm.config_file import resolve
 from swarm.errors import ConfigError
 from swarm.live import opened as pages
+from swarm.live.app import Broadcast
 from swarm.live.control import Control
 from swarm.live.crowd import MOST_FIGURES, Crowd
+from swarm.live.feed import Feed
 from swarm.live.files import files
 from swarm.live.opened import Address, Opened, named, of_past, of_run
 from swarm.live.state import MAX_STATE_BYTES, packed
@@ -267,6 +270,33 @@ def test_a_tab_that_does_not_read_holds_up_nobody(tmp_path: Path) -> None:
         assert of(shown).state()["round"] == 40
         for connection in frozen:
             connection.close()
+
+
+def test_a_state_is_made_once_for_all_tabs_and_the_last_one_reaches_each() -> None:
+    feed = Feed()
+    broadcast = Broadcast(feed)
+
+    async def followed() -> None:
+        tabs = [broadcast.states() for _ in range(5)]
+
+        async def next_of_each() -> bytes:
+            first, *others = await asyncio.gather(*map(anext, tabs))
+            assert all(other is first for other in others)
+            return first
+
+        assert await next_of_each() == b"retry: 1000\n\n"
+        assert b'"status":"starting"' in await next_of_each()
+        # What comes in quick succession comes as one.
+        for status in ("running", "stopped"):
+            feed.tell(status)
+        assert b'"status":"stopped"' in await next_of_each()
+        feed.tell("finished")
+        broadcast.end()
+        assert b'"status":"finished"' in await next_of_each()
+        assert await asyncio.gather(*(anext(tab, None) for tab in tabs)) == [None] * 5
+
+    asyncio.run(followed())
+    assert broadcast.tabs == 0
 
 
 def test_states_fit_whatever_is_said_in_them() -> None:
