@@ -22,7 +22,7 @@ from swarm.live.files import files
 from swarm.live.lens import Lens
 from swarm.simulation.deeds import DEEDS, read
 from swarm.simulation.hand import Hand
-from swarm.web.guard import Tokens
+from swarm.web.tokens import Tokens
 
 LEAST_BETWEEN_S = 0.25
 """At most four states a second are sent to each tab."""

@@ -17,8 +17,9 @@ from swarm.simulation.history import Compose
 from swarm.simulation.journal_disk import read_committed
 from swarm.simulation.loop import Watcher
 from swarm.simulation.parties import NAME
-from swarm.web.guard import LOOPBACK_HOSTS, Guarded, new_token
+from swarm.web.guard import LOOPBACK_HOSTS, Guarded
 from swarm.web.server import Bound, served
+from swarm.web.tokens import new_token
 
 HOST, PORT = "127.0.0.1", 8484
 VISITOR = "visitor"
