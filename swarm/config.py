@@ -205,6 +205,13 @@ class RunConfig(StrictModel):
             return self
         if self.regions:
             raise Misplaced("traders.guests", "guests take seats in a run of one market; set regions to null")
+        variables = [guest.token_env for guest in guests]
+        for number, variable in enumerate(variables):
+            if variable in variables[:number]:
+                raise Misplaced(
+                    f"traders.guests.{number}.token_env",
+                    f"{variable} is another guest's, too; give each guest a variable of its own",
+                )
         seats, traders = sum(guest.seats for guest in guests), self.fewest_traders
         if seats > traders:
             raise Misplaced("traders.guests", f"expected at most {traders} seats, one for each trader, got {seats}")

@@ -102,12 +102,18 @@ def give(path: Path, key: str) -> None:
     path, name = path.resolve(), path.stem
     if path.suffix != ".py" or not name.isidentifier() or not path.is_file():
         raise ConfigError(key, f"{path}: there is no such file of Python", "name one such as my_minds.py")
-    if str(path.parent) not in sys.path:
-        sys.path.insert(0, str(path.parent))
-        _put(PATH_VARIABLE, str(path.parent), os.pathsep)
+    folder = str(path.parent)
+    added = folder not in sys.path
+    if added:
+        sys.path.insert(0, folder)
     found = importlib.util.find_spec(name)
     if found is None or found.origin is None or Path(found.origin).resolve() != path:
+        # Left there, a file that was refused would be imported in the other's place by every process begun from here.
+        if added:
+            sys.path.remove(folder)
         raise ConfigError(key, f"{path}: another module is called {name}", "give the file another name")
+    if added:
+        _put(PATH_VARIABLE, folder, os.pathsep)
     _put(VARIABLE, name, ",")
 
 

@@ -244,6 +244,26 @@ def check_decision(data: Any, rules: Rules, makes: int) -> Decision | DecisionEr
     return decision
 
 
+def meaning(fault: DecisionError, rules: Rules) -> str:
+    """Returns what an order must be that is refused for this, in words for whoever can send another."""
+    match fault:
+        case DecisionError.UNKNOWN_GOOD:
+            return f"there is no such good; the goods are {', '.join(rules.goods)}"
+        case DecisionError.BAD_NUMBER:
+            return (
+                f"price must be a whole number from 1 to {rules.max_price_ticks}, quantity one from 1 to "
+                f"{rules.max_quantity_lots}"
+            )
+        case DecisionError.OWN_GOOD:
+            return "you make this good: sell it, never bid for it"
+        case DecisionError.TOO_MANY_ORDERS:
+            return f"there may be {rules.max_orders} orders at most"
+        case DecisionError.FOREIGN_ID:
+            return "you order for yourself alone and name no trader"
+        case _:
+            return "the arguments are side (buy or sell), good, price and quantity"
+
+
 def without_nulls(data: dict[str, Any], model: type[StrictModel]) -> dict[str, Any]:
     """Returns `data` without nulls for what may be left out, which a strict schema cannot say otherwise."""
     if None not in data.values():

@@ -20,6 +20,7 @@ from swarm.agents.decision import (
     OrderWish,
     Rules,
     check_decision,
+    meaning,
     without_nulls,
 )
 from swarm.agents.observation import MAX_HISTORY, Observation
@@ -178,29 +179,12 @@ class Seat:
         return "said"
 
     def _no_such_good(self) -> Refusal:
-        return Refusal(
-            DecisionError.UNKNOWN_GOOD, f"there is no such good; the goods are {', '.join(self.rules.goods)}"
-        )
+        return Refusal(DecisionError.UNKNOWN_GOOD, meaning(DecisionError.UNKNOWN_GOOD, self.rules))
 
     def _bad_order(self, fault: DecisionError) -> Refusal:
-        rules = self.rules
-        match fault:
-            case DecisionError.UNKNOWN_GOOD:
-                return self._no_such_good()
-            case DecisionError.BAD_NUMBER:
-                told = (
-                    f"price must be a whole number from 1 to {rules.max_price_ticks}, quantity one from 1 to "
-                    f"{rules.max_quantity_lots}"
-                )
-            case DecisionError.OWN_GOOD:
-                told = "you make this good: sell it, never bid for it"
-            case DecisionError.TOO_MANY_ORDERS:
-                told = f"your ticket is full at {rules.max_orders} orders: cancel one, or finish"
-            case DecisionError.FOREIGN_ID:
-                told = "you order for yourself alone and name no trader"
-            case _:
-                told = "the arguments are side (buy or sell), good, price and quantity"
-        return Refusal(fault, told)
+        if fault == DecisionError.TOO_MANY_ORDERS:
+            return Refusal(fault, f"your ticket is full at {self.rules.max_orders} orders: cancel one, or finish")
+        return Refusal(fault, meaning(fault, self.rules))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from swarm.agents.decision import Decision, DecisionError, Reading, Rules, check_decision
+from swarm.agents.decision import Decision, DecisionError, Reading, Rules, check_decision, meaning
 from swarm.agents.form import MalformedReplyError, json_decoder
 from swarm.agents.forms.orders import FORM
 from swarm.agents.observation import Observation
@@ -139,11 +139,21 @@ class Shown:
             "prompt": [{"role": m.role, "content": m.content} for m in prompt.messages] if prompt else [],
         }
 
-    def problem(self, seat: Seat, text: str) -> DecisionError | None:
-        """Returns what is wrong with a decision of a seat; None where it can be read."""
-        makes = int(self.seen.private.makes[self.rows[seat]])
-        found = read_sent(text, self.plan.rules, makes, self.plan.traders.max_gossip_chars).outcome
-        return found if isinstance(found, DecisionError) else None
+    def problem(self, seat: Seat, text: str) -> tuple[DecisionError, str] | None:
+        """Returns what is wrong with a decision of a seat, by name and in words; None where it can be read."""
+        rules, most_chars = self.plan.rules, self.plan.traders.max_gossip_chars
+        found = read_sent(text, rules, int(self.seen.private.makes[self.rows[seat]]), most_chars).outcome
+        if not isinstance(found, DecisionError):
+            return None
+        match found:
+            case DecisionError.TOO_LONG:
+                return found, f"say has {most_chars} characters at most"
+            case DecisionError.WRONG_SHAPE:
+                standing = ", stand and wake" if rules.max_stand_rounds else ""
+                keys = f"round, decision_id, seat, orders, say{standing}"
+                return found, f"the keys are {keys}; each order has side (buy or sell), good, price and quantity"
+            case _:
+                return found, meaning(found, rules)
 
     def _own(self, row: int) -> dict[str, Any]:
         """Returns what a trader knows of itself; money is in whole ticks, as prices are."""

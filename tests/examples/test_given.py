@@ -110,8 +110,11 @@ def test_mistakes_are_one_line(
     tmp_path: Path, named: Any, key: str, word: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "path", list(sys.path))
+    before = list(sys.path), dict(os.environ)
     (tmp_path / "json.py").touch()
     with refused(key, word):
         load(config(tmp_path, plugins=named), own=True)
+    # A file that is refused is on no path, neither here nor of a process that is begun from here.
+    assert (sys.path, dict(os.environ)) == before
     with pytest.raises(ConfigError):
         load(config(tmp_path, plugins=["my_panel.py"]))

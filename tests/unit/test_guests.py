@@ -59,6 +59,7 @@ def guest(**keys: Any) -> dict[str, Any]:
         ([guest(token_env="no name")], "traders.guests.0.token_env", "pattern"),
         ([guest(max_seconds=0)], "traders.guests.0.max_seconds", "0"),
         ([{"name": "alice"}], "traders.guests.0.token_env", "missing"),
+        ([guest(), guest(name="bob")], "traders.guests.1.token_env", "ALICE_TOKEN"),
     ],
 )
 def test_what_is_wrong_with_guests_is_said_at_its_key(guests: list[dict[str, Any]], key: str, word: str) -> None:
@@ -245,6 +246,15 @@ def test_who_does_not_decide_in_time_passes_and_is_counted(tmp_path: Path) -> No
     assert replay(run.folder / "journal.swarm", composed).replayed_sha256 == run.sha256
 
 
+def test_a_guest_whose_token_was_revoked_is_not_waited_for(tmp_path: Path) -> None:
+    # Others are waited for much longer than this test may take.
+    with running(tmp_path / "run", rounds=2) as run:
+        address = run.address
+        TokenFile(RunFolder(run.folder)).revoke("bob")
+        play(Reached(address, ALICE), 0)
+    assert run.result[0].record.summary["late_turns_by_mind"] == {"bob": 4}
+
+
 def test_a_guest_that_thinks_for_long_is_waited_for_as_long_as_its_config_says(tmp_path: Path) -> None:
     guests = [{**CONFIG["traders"]["guests"][0], "max_seconds": 0.2}]
     with running(tmp_path / "run", rounds=2, traders={"minds": {"zip": 1}, "guests": guests}) as run:
@@ -365,6 +375,13 @@ def test_what_is_no_decision_is_told_why_and_costs_nothing(stage: Stage, body: A
     sent = body if isinstance(body, bytes) else {"round": 1, "decision_id": "a", "orders": [], **body}
     answer = stage.ask(stage.alice, "POST", "/v1/decision", sent)
     assert (answer[0], answer[1].get("error")) == (status, error)
+    told = {
+        "bad_number": "whole number from 1 to",
+        "unknown_good": "honey",
+        "too_long": "80 characters",
+        "wrong_shape": "side",
+    }
+    assert told.get(error, "") in answer[1]["detail"]
     # Nothing was accepted, so that it may be mended under the same id.
     assert stage.send(stage.alice)[0] == 200
 

@@ -52,7 +52,7 @@ def test_a_row_that_cannot_be_is_named(lines: tuple[str, ...], row: int, word: s
         (HEAD, "no row"),
         ("node,supplier\na,b", "lead_time"),
         ("node,supplier,lead_time,holding,colour\n", "colour"),
-        ("/home/me/network.csv", "the rows themselves"),
+        ("/data/network.csv", "the rows themselves"),
     ],
 )
 def test_a_table_without_what_it_needs_is_refused(text: str, word: str) -> None:
@@ -80,6 +80,9 @@ def test_two_suppliers_share_a_need_evenly_or_as_the_table_says() -> None:
     assert [len(level) for level in network.levels] == [1, 2]
 
 
+DEAR = rows("a,b,1,1,9,1000000,,,", "b,c,1,1,,,,,", "c,d,1,1,,,,,", "d,outside,1,1,,,,,")
+
+
 def composed(**scenario: Any) -> Any:
     keys: dict[str, Any] = {
         "population": 4,
@@ -102,6 +105,11 @@ def composed(**scenario: Any) -> Any:
         ({"shifts": [{"region": "board", "first_round": 3, "permille": 500}]}, "scenario.shifts", "series"),
         ({"news": [{"round": 1, "region": "moon", "text": "hm"}]}, "scenario.news.0.region", "moon"),
         ({"plan": {"rule": "levels"}}, "scenario.plan.levels", "needs"),
+        ({"plan": {"z_permille": [-(10**20)]}}, "scenario.plan.z_permille.0", "-10000"),
+        ({"plan": {"levels": [-1]}}, "scenario.plan.levels.0", "0"),
+        ({"network": "table", "price_cents": [10**9], "table": DEAR}, "scenario.purse_cents", "every round"),
+        ({"price_cents": [-3]}, "scenario.price_cents.0", "0"),
+        ({"serial": {"lead_times": [1, 1, 10**9]}}, "scenario.serial.lead_times.2", "1000"),
         ({"series": "round,retailer\n1,4\n3,4"}, "scenario.series", "row 3"),
         ({"series": "round,retailer\n1,4\n2,"}, "scenario.series", "gap"),
         ({"series": "round,retailer\n1,4.5"}, "scenario.series", "whole units"),

@@ -4,7 +4,7 @@ The two sides are different threads; one lock lies around the book. It knows not
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from threading import Condition
 from time import monotonic
@@ -54,8 +54,11 @@ class SeatDoor:
         log: DecisionLog,
         should_stop: Callable[[], bool],
         clock: Callable[[], float] = monotonic,
+        barred: Callable[[], Collection[str]] = frozenset,
     ) -> None:
+        """`barred` says which guests nobody can be any more, so that their seats are not waited for."""
         self.waits_s, self._log, self._should_stop, self._clock = waits_s, log, should_stop, clock
+        self._barred = barred
         self._book = GuestBook()
         self._changed = Condition()
         self._shown: Shown | None = None
@@ -140,7 +143,8 @@ class SeatDoor:
             if verdict is Verdict.NEW:
                 problem = self._shown.problem(seat, sent.text) if self._shown else None
                 if problem is not None:
-                    return Answer.no(422, str(problem), "nothing was accepted; mend it and send it again")
+                    error, words = problem
+                    return Answer.no(422, str(error), f"{words}; nothing was accepted: mend it and send it again")
                 # Written before it is kept: what the book knows, a process that comes after this one knows, too.
                 try:
                     self._log.append(seat, sent)
@@ -158,6 +162,6 @@ class SeatDoor:
 
     def _left_s(self) -> float:
         """Returns for how long somebody who has not decided is still waited for; 0 where nobody is."""
-        undecided = {guest for guest, _ in self._book.undecided}
+        undecided = {guest for guest, _ in self._book.undecided}.difference(self._barred())
         now = self._clock()
         return max((self._opened_s + self.waits_s[guest] - now for guest in undecided), default=0.0)

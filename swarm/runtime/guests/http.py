@@ -56,9 +56,11 @@ class Admitting:
         """Answers a request of a guest, or refuses it."""
         # The server's own messages, as of its start, come from nobody.
         if scope["type"] == "http":
-            guest = self._whose(bearer(Headers(scope=scope).get("authorization", "")))
-            if guest is None:
-                no = Answer.no(401, "no_token", "send the header Authorization: Bearer TOKEN with your seat's token")
+            token = bearer(Headers(scope=scope).get("authorization", ""))
+            if (guest := self._whose(token)) is None:
+                came = "; what came is no token of this run, or was revoked" if token else ""
+                detail = f"send the header Authorization: Bearer TOKEN with your seat's token{came}"
+                no = Answer.no(401, "no_token", detail)
                 await _response(no)(scope, receive, send)
                 return
             scope[GUEST] = guest

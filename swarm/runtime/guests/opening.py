@@ -72,7 +72,7 @@ def opened(
     most_s = MODELS_SHARE * config.budget.round_deadline_s
     waits_s = {guest.name: min(guest.max_seconds or most_s, most_s) for guest in guests}
     kept = DecisionLog(folder.path / LOG_FILE)
-    door = SeatDoor(waits_s, kept, should_stop)
+    door = SeatDoor(waits_s, kept, should_stop, barred=tokens.barred)
     statements = Statements(door.passed)
     api = GuestApi(plan.last.run, door, statements)
     seats = sum(guest.seats for guest in guests)

@@ -10,6 +10,7 @@ import logging
 import re
 import secrets
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from swarm.agents.config import GuestConfig
@@ -96,6 +97,13 @@ class TokenFile:
         for one in self._record["tokens"]:
             found[one["guest"]] = not one["revoked"] or found.get(one["guest"], False)
         return found
+
+    def barred(self) -> frozenset[str]:
+        """Returns the guests whose token was revoked and who have no other."""
+        # A file that cannot be read bars nobody: it may be put back.
+        with suppress(OutputError):
+            return frozenset(guest for guest, may_enter in self.guests().items() if not may_enter)
+        return frozenset()
 
     @property
     def port(self) -> int:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from swarm.agents.forms.protocol import FormPlugin
 from swarm.agents.observation import Observation
 from swarm.agents.plan import OwnRule
-from swarm.errors import ScenarioError
+from swarm.errors import ConfigError, ScenarioError
 from swarm.market.config import MarketConfig
 from swarm.market.events import RoundCleared
 from swarm.market.ledger import CASH
@@ -43,6 +43,9 @@ from swarm.scenarios.supply_chain.setting import Setup, set_up
 from swarm.scenarios.supply_chain.simulate import costs, priorities, start
 
 Mask = npt.NDArray[np.bool_]
+
+MOST_CENTS = 1 << 60
+"""The most that all nodes begin with together; a ledger's accounts are of 64 bits."""
 
 OPENING_TICKS = 1
 """No good has a price of its own in contracts; a ledger's asset needs one."""
@@ -102,6 +105,7 @@ class SupplyChain:
         )
         self._next: tuple[SupplyRound, Kept] | None = None
         self._prices = by_tier(config.price_cents, network)
+        self._purse_cents = self._purse()
 
     def forms(self) -> Mapping[str, FormPlugin]:
         """Returns the form of a replenishment."""
@@ -122,7 +126,7 @@ class SupplyChain:
 
     def opening(self) -> list[Consequence]:
         """Returns purses, start stocks and what is under way when the run begins."""
-        return books.opened(self.network, self._kept.goods, self._purse())
+        return books.opened(self.network, self._kept.goods, self._purse_cents)
 
     def observe(self, round_: int, market: MarketState, last: RoundCleared | None) -> Observation:
         """Returns the news of the round, and what each node knows of its store, its orders and its plan."""
@@ -229,15 +233,24 @@ class SupplyChain:
         return self._kept.counts.columns()
 
     def _purse(self) -> Int64:
-        """Returns [nodes]: the cents that each begins with."""
+        """Returns [nodes]: the cents that each begins with; ConfigError where a ledger cannot hold them."""
         network, rounds = self.network, self.rounds + 1
         if self.config.purse_cents is not None:
             return np.full(len(network), self.config.purse_cents)
         # As if nothing ever came in: everything owed from the first round on, a full store, and every unit bought.
-        units = np.ceil(network.mean * 4).astype(np.int64) + 10
+        # Of Python's own integers, which are never too small for a sum.
+        units = (np.ceil(network.mean * 4).astype(np.int64) + 10).astype(object)
         rates = network.holding_cents + network.transit_cents + network.backlog_cents
         bought = units * (int(self._prices.max()) + self.config.expedite_cents)
-        return units * rates * rounds * (rounds + 40) + bought * rounds * 4
+        purse = units * rates * rounds * (rounds + 40) + bought * rounds * 4
+        if purse.sum() > MOST_CENTS:
+            raise ConfigError(
+                "scenario.purse_cents",
+                f"to pay for every round at its worst, nodes need {purse.sum():,} cents, over {MOST_CENTS:,}",
+                "lower prices, rates or rounds, or say what a node has",
+            )
+        cents: Int64 = purse.astype(np.int64)
+        return cents
 
     def _facts(self, news: tuple[News, ...]) -> tuple[str, ...]:
         """Returns the lines that each node is shown of itself."""

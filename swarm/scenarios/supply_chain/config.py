@@ -3,7 +3,7 @@
 A table, a series of demand and everything else that can be wrong is refused here, by row and name, before a run starts.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -13,14 +13,18 @@ from swarm.schema import StrictModel
 Name = Field(min_length=1, max_length=20, pattern=r"^[a-z][a-z-]*$")
 
 
+Cents = Annotated[int, Field(ge=0, le=1_000_000_000)]
+Rounds = Annotated[int, Field(ge=1, le=1_000)]
+
+
 class SerialConfig(StrictModel):
     """A line of nodes, the one that sells to customers first; the figures are those of Example 6.1 of Snyder and Shen
     2019 in cents, with Poisson's demand."""
 
-    lead_times: tuple[int, ...] = Field(default=(1, 1, 2), min_length=1, max_length=100)
+    lead_times: tuple[Rounds, ...] = Field(default=(1, 1, 2), min_length=1, max_length=100)
     """Rounds from order to arrival at each node."""
 
-    holding_cents: tuple[int, ...] = Field(default=(700, 400, 200), min_length=1, max_length=100)
+    holding_cents: tuple[Cents, ...] = Field(default=(700, 400, 200), min_length=1, max_length=100)
     """What a unit in store costs a round at each node; what is under way costs what it would at its sender."""
 
     backlog_cents: int = Field(default=3_712, ge=0, le=1_000_000_000)
@@ -51,7 +55,7 @@ class ShiftConfig(StrictModel):
     permille: int = Field(ge=0, le=100_000)
     """What demand is then, in 1/1000 of what it was."""
 
-    announced: int | None = 0
+    announced: int | None = Field(default=0, ge=-100_000, le=100_000)
     """How many rounds after `first_round` the news comes, below 0 for before it; null: nobody says so."""
 
     happens: bool = True
@@ -114,7 +118,7 @@ class SupplyConfig(StrictModel):
     news: tuple[NewsConfig, ...] = Field(default=(), max_length=10_000)
     """More news, in your own words."""
 
-    price_cents: tuple[int, ...] = Field(default=(2_000, 1_200, 800), min_length=1, max_length=100)
+    price_cents: tuple[Cents, ...] = Field(default=(2_000, 1_200, 800), min_length=1, max_length=100)
     """The fixed price of a unit that a tier sells, from the customers up; beyond the last one that one goes on."""
 
     expedite_cents: int = Field(default=300, ge=0, le=1_000_000)

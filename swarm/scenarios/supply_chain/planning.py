@@ -8,7 +8,7 @@ behavior").
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +35,10 @@ RULE_SUMMARIES: dict[RuleName, str] = {
 }
 
 
+Deviations = Annotated[int, Field(ge=-10_000, le=10_000)]
+Level = Annotated[int, Field(ge=0, le=1_000_000_000)]
+
+
 class PlanConfig(StrictModel):
     """The plan that nodes order by, and the figures of all rules."""
 
@@ -42,7 +46,7 @@ class PlanConfig(StrictModel):
     """What a node goes by whose mind names no other: base_stock, smoothing, moving_average, sterman, central, levels
     or told."""
 
-    z_permille: tuple[int, ...] = Field(default=(1_645,), min_length=1, max_length=100)
+    z_permille: tuple[Deviations, ...] = Field(default=(1_645,), min_length=1, max_length=100)
     """Safety stock in 1/1000 standard deviations of the lead time's demand: one for all, or one for each tier from the
     customers up."""
 
@@ -52,13 +56,13 @@ class PlanConfig(StrictModel):
     window_rounds: int = Field(default=5, ge=1, le=200)
     """How many rounds `moving_average` looks back on."""
 
-    central_z_permille: tuple[int, ...] = Field(default=(1_581, 924, 500), min_length=1, max_length=100)
+    central_z_permille: tuple[Deviations, ...] = Field(default=(1_581, 924, 500), min_length=1, max_length=100)
     """The safety stock of `central`, as `z_permille`."""
 
     remake_rounds: int = Field(default=0, ge=0, le=100_000)
     """After how many rounds `central` is made again from what customers have bought since; 0: never."""
 
-    levels: tuple[int, ...] = Field(default=(), max_length=100)
+    levels: tuple[Level, ...] = Field(default=(), max_length=100)
     """The levels of the rule `levels`, from the customers' tier up."""
 
     told_rounds: int = Field(default=0, ge=-100_000, le=100_000)
