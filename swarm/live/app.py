@@ -21,7 +21,7 @@ from swarm.live.feed import Feed
 from swarm.live.files import files
 from swarm.live.lens import Lens
 from swarm.simulation.deeds import DEEDS, read
-from swarm.simulation.hand import Hand
+from swarm.simulation.hand import Hand, NoRoundFollows
 from swarm.web.tokens import Tokens
 
 LEAST_BETWEEN_S = 0.25
@@ -31,6 +31,7 @@ ALIVE_EVERY_S = 10.0
 """How often a tab is told that the server is there, and the server learns that a tab is not."""
 
 MOST_TABS = 200
+MAX_DIGITS = 12
 
 
 class Broadcast:
@@ -125,9 +126,9 @@ class Live:
             routes=[
                 *own,
                 Route("/api/run", self.run),
-                Route("/api/round/{round:int}", self.round),
+                Route("/api/round/{round}", self.round),
                 Route("/api/series", self.series),
-                Route("/api/trader/{trader:int}", self.trader),
+                Route("/api/trader/{trader}", self.trader),
                 Route("/api/me", self.me),
                 Route("/events", self.events),
                 Route("/api/deeds", self.may(self.do), methods=["POST"]),
@@ -141,24 +142,26 @@ class Live:
 
     async def round(self, request: Request) -> Response:
         """Answers with the state of a round that has ended."""
-        found = self.feed.of_round(request.path_params["round"])
+        if (number := _number(request.path_params["round"])) is None:
+            return _refused(400, "round: expected a number")
+        found = self.feed.of_round(number)
         return _refused(404, "there is no such round yet") if found is None else _as_json(found)
 
     async def series(self, request: Request) -> Response:
         """Answers with the series of the rounds after `after`."""
-        after = request.query_params.get("after", "0")
-        if not after.isdecimal() or len(after) > 12:
+        if (after := _number(request.query_params.get("after", "0"))) is None:
             return _refused(400, "after: expected a round")
-        return _as_json(self.feed.series(int(after)))
+        return _as_json(self.feed.series(after))
 
     async def trader(self, request: Request) -> Response:
         """Answers with what a trader saw, said and did in a round, the newest if none is named."""
-        round_ = request.query_params.get("round", str(self.feed.rounds))
-        if not round_.isdecimal() or len(round_) > 12:
-            return _refused(400, "round: expected a number")
+        round_ = _number(request.query_params.get("round", str(self.feed.rounds)))
+        trader = _number(request.path_params["trader"])
+        if round_ is None or trader is None:
+            return _refused(400, "expected the numbers of a trader and of a round")
         try:
             # In a thread of its own: an older round is replayed, and tabs go on meanwhile.
-            found = await asyncio.to_thread(self.lens.trader, request.path_params["trader"], int(round_))
+            found = await asyncio.to_thread(self.lens.trader, trader, round_)
         except SwarmError as error:
             return _refused(404 if isinstance(error, ConfigError) else 409, str(error))
         return JSONResponse(found)
@@ -185,8 +188,10 @@ class Live:
                 return _refused(415, "expected content-type: application/json")
             try:
                 body = json.loads(await request.body())
+                # JSON can name half of a character, which is no text.
+                json.dumps(body, ensure_ascii=False).encode()
             except (ValueError, RecursionError):
-                return _refused(400, "the body is not JSON")
+                return _refused(400, "the body is not JSON in UTF-8")
             if not isinstance(body, dict):
                 return _refused(400, "expected a JSON object")
             # Said truthfully: a deed that came too late is not kept for a next run.
@@ -194,6 +199,8 @@ class Live:
                 return _refused(409, "the run is over; nothing can be done to it any more")
             try:
                 return JSONResponse(do(who, body), 202)
+            except NoRoundFollows as error:
+                return _refused(409, str(error))
             except ConfigError as error:
                 return JSONResponse({"error": str(error), "key": error.key}, 400)
 
@@ -203,6 +210,8 @@ class Live:
         """Lets a deed be done at the end of the round, by the hand of who asks."""
         # What else stands there are the deed's own fields.
         name = body.pop("deed", "")
+        if self.control is not None and self.control.stopping:
+            raise NoRoundFollows
         self.hands[who].ask(read(name, body))
         self.feed.touch()
         return {"waits": True, "by": who, "after_round": self.feed.ended + 1}
@@ -236,6 +245,10 @@ async def _file(kind: str, content: bytes, _: Request) -> Response:
 
 def _as_json(written: bytes) -> Response:
     return Response(written, media_type="application/json", headers={"cache-control": "no-store"})
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isdecimal() and len(text) <= MAX_DIGITS else None
 
 
 def _refused(status: int, why: str) -> Response:

@@ -17,7 +17,7 @@ from swarm.live import state
 from swarm.live.crowd import Crowd, evenly
 from swarm.live.thinking import Thinking
 from swarm.market.orders import Int64
-from swarm.scenarios.protocol import MarketState, TakesShocks
+from swarm.scenarios.protocol import MarketState, TakesShocks, papers_of
 from swarm.simulation.joint import JointSetting
 from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.plan import RunPlan
@@ -181,6 +181,7 @@ class Feed:
             "seed": plan.seed,
             "rounds": plan.last.rounds,
             "goods": list(setting.goods),
+            "papers": sorted(papers_of(setting)),
             "kinds": list(setting.kinds),
             "regions": list(setting.config.all_names) if isinstance(setting, JointSetting) else [],
             "traders": plan.traders,

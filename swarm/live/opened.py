@@ -66,10 +66,13 @@ class Opened:
         """Returns the address of each who may act, and of whoever may look, in this order."""
         return [*((f"{self.url}/#token={token}", name) for name, token in self.tokens.items()), (self.url, "")]
 
-    def over(self, status: str, told: str = "") -> None:
-        """Takes note that no further round will come."""
+    def over(self, status: str, told: str = "") -> str:
+        """Takes note that no further round will come, and returns what is told, of deeds that were not done, say."""
         self.live.over = True
+        lost = [f"{count} of {hand.name}" for hand in self.hands if (count := hand.close())]
+        told = told or (f"deeds that were not done, since the run was stopped: {', '.join(lost)}" if lost else "")
         self.feed.tell(status, told)
+        return told
 
 
 def named(names: Iterable[str]) -> tuple[str, ...]:

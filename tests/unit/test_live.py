@@ -204,7 +204,7 @@ def test_nothing_can_be_done_without_a_token(tmp_path: Path) -> None:
         assert alice.ask("/api/deeds", {"deed": "news", "text": "x"}, **{"content-type": "text/plain"})[0] == 415
         assert alice.ask("/api/deeds", {"deed": "news", "text": "x"}, host="evil.example")[0] == 421
         assert alice.ask("/api/deeds", {"deed": "news", "text": "x"}, origin="http://evil.example")[0] == 403
-        for body in ("{", "[]", '"x"', "[" * 40_000):
+        for body in ("{", "[]", '"x"', "[" * 40_000, '{"do": "\\ud800"}'):
             assert alice.ask("/api/control", body)[0] == 400
         assert alice.ask("/api/deeds", "x" * 70_000)[0] == 413
         state = alice.state()
@@ -231,6 +231,7 @@ def test_a_run_is_held_stepped_slowed_and_stopped(tmp_path: Path) -> None:
         ):
             assert alice.ask("/api/control", wrong)[0] == 400
         alice.ask("/api/control", {"do": "stop"})
+        assert alice.ask("/api/deeds", {"deed": "news", "text": "too late"})[0] == 409
         result = ended()
         assert alice.until(lambda state: state["status"] == "stopped")["round"] == 2
     assert not result.finished and result.record.summary["rounds"] == 2
@@ -245,6 +246,9 @@ def test_rounds_and_traders_that_there_are_not_are_refused(tmp_path: Path) -> No
             ("/api/trader/10", 404),
             ("/api/trader/0?round=7", 404),
             ("/api/trader/0?round=x", 400),
+            ("/api/trader/x", 400),
+            ("/api/trader/" + "9" * 5_000, 400),
+            ("/api/round/" + "9" * 5_000, 400),
             ("/api/series?after=-1", 400),
             ("/api/series?after=" + "9" * 30, 400),
             ("/nothing", 404),
