@@ -86,6 +86,8 @@ class Reached:
         try:
             connection.request(method, path, body, {"authorization": f"Bearer {self.token}"})
             response = connection.getresponse()
+            # Whoever was away is there again.
+            self.refused = False
             return response.status, json.loads(response.read() or b"{}")
         except ConnectionRefusedError:
             self.refused = True

@@ -1,7 +1,7 @@
 """Opens the page of a run, or of a run that is over, for as long as a block lasts."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from swarm.simulation.journal_disk import read_committed
 from swarm.simulation.loop import Watcher
 from swarm.simulation.parties import NAME
 from swarm.web.guard import LOOPBACK_HOSTS, Guarded
-from swarm.web.server import Bound, served
+from swarm.web.server import in_brackets, served
 from swarm.web.tokens import new_token
 
 HOST, PORT = "127.0.0.1", 8484
@@ -124,27 +124,14 @@ def of_past(address: Address, journals: Mapping[str, Path], compose: Compose) ->
 
 @contextmanager
 def _served(live: Live, address: Address) -> Iterator[str]:
-    shown = f"[{address.host}]" if ":" in address.host else address.host
-    app = Guarded(live.app(), (*LOOPBACK_HOSTS, shown, *address.hosts))
-    with _bound(app, address) as bound:
+    """Serves the page where it was told to, or at the usual port, or where that is taken at any that is free."""
+    app = Guarded(live.app(), (*LOOPBACK_HOSTS, in_brackets(address.host), *address.hosts))
+    port = PORT if address.port is None else address.port
+    with served(app, address.host, port, AT, or_any=address.port is None) as bound:
         try:
             yield bound.url
         finally:
             live.broadcast.end()
-
-
-@contextmanager
-def _bound(app: Guarded, address: Address) -> Iterator[Bound]:
-    """Serves an app where it was told to, or at the usual port, or where that is taken at any that is free."""
-    with ExitStack() as stack:
-        try:
-            port = PORT if address.port is None else address.port
-            bound = stack.enter_context(served(app, address.host, port, AT))
-        except ConfigError:
-            if address.port is not None:
-                raise
-            bound = stack.enter_context(served(app, address.host, 0, AT))
-        yield bound
 
 
 def _head(journals: Mapping[str, Path]) -> str:

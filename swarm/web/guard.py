@@ -34,10 +34,9 @@ class Guarded:
         app: ASGIApp,
         hosts: Iterable[str] = LOOPBACK_HOSTS,
         most_bytes: int = MAX_BODY_BYTES,
-        headers: Mapping[str, str] = HEADERS,
     ) -> None:
-        """`hosts` are names without a port; `headers` go with every answer."""
-        self.app, self.most_bytes, self.headers = app, most_bytes, dict(headers)
+        """`hosts` are names without a port."""
+        self.app, self.most_bytes = app, most_bytes
         self.hosts = frozenset(host.lower() for host in hosts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -49,7 +48,7 @@ class Guarded:
         async def sent(message: Message) -> None:
             if message["type"] == "http.response.start":
                 own = MutableHeaders(scope=message)
-                for name, value in self.headers.items():
+                for name, value in HEADERS.items():
                     own.setdefault(name, value)
             await send(message)
 

@@ -21,6 +21,11 @@ MAX_CONNECTIONS = 512
 """More are answered with 503: each has a socket, and open files are bounded."""
 
 
+def in_brackets(host: str) -> str:
+    """Returns a host as addresses and headers name it: IPv6 in brackets, or its colons would read as a port."""
+    return f"[{host}]" if ":" in host else host
+
+
 @dataclass(frozen=True, slots=True)
 class Bound:
     """The address that a server listens at."""
@@ -30,18 +35,24 @@ class Bound:
 
     @property
     def url(self) -> str:
-        """The address as a browser takes it; an IPv6 one stands in brackets, or its colons would read as a port."""
-        shown = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{shown}:{self.port}"
+        """The address as a browser takes it."""
+        return f"http://{in_brackets(self.host)}:{self.port}"
 
 
 @contextmanager
-def served(app: ASGIApp, host: str, port: int, key: str, most: int = MAX_CONNECTIONS) -> Iterator[Bound]:
+def served(
+    app: ASGIApp, host: str, port: int, key: str, most: int = MAX_CONNECTIONS, or_any: bool = False
+) -> Iterator[Bound]:
     """Serves the app while the block runs, and yields where; port 0 is any that is free.
 
-    ConfigError, which names the setting `key`, where the address cannot be used.
+    ConfigError, which names the setting `key`, where the address cannot be used; with `or_any` another port will do.
     """
-    listening = _listening(host, port, key)
+    try:
+        listening = _listening(host, port, key)
+    except ConfigError:
+        if not or_any:
+            raise
+        listening = _listening(host, 0, key)
     config = uvicorn.Config(
         app,
         log_config=None,
@@ -60,6 +71,8 @@ def served(app: ASGIApp, host: str, port: int, key: str, most: int = MAX_CONNECT
     try:
         while thread.is_alive() and not server.started:
             sleep(STARTED_POLL_S)
+        if not server.started:
+            raise RuntimeError(f"the server at port {port} of {host} has ended before it began")
         yield Bound(host, listening.getsockname()[1])
     finally:
         server.should_exit = True

@@ -3,7 +3,8 @@
 import http.client
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 
 import pytest
 from hypothesis import given
@@ -80,7 +81,24 @@ def test_a_port_that_is_taken_is_named() -> None:
         refused = pytest.raises(ConfigError, match=rf"--live-at: port {port} of 127.0.0.1 cannot be used")
         with refused, served(Starlette(), "127.0.0.1", port, "--live-at"):
             pass
-    with pytest.raises(ConfigError, match="no address"), served(Starlette(), "no such host", 0, "--live-at"):
+        with served(Starlette(), "127.0.0.1", port, "--live-at", or_any=True) as other:
+            assert other.port != port
+    for or_any in (False, True):
+        refused = pytest.raises(ConfigError, match="no address")
+        with refused, served(Starlette(), "no such host", 0, "--live-at", or_any=or_any):
+            pass
+
+
+# Its thread ends by an error then, which is told here.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_server_that_cannot_begin_is_no_server() -> None:
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        raise OSError("no disk")
+        yield
+
+    refused = pytest.raises(RuntimeError, match="before it began")
+    with refused, served(Starlette(lifespan=lifespan), "127.0.0.1", 0, "--live-at"):
         pass
 
 

@@ -4,7 +4,7 @@ import importlib.util
 import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from time import monotonic, sleep
 
@@ -14,7 +14,6 @@ from starlette.types import ASGIApp
 from swarm.agents.guest import MAX_BODY_BYTES
 from swarm.agents.shard import MODELS_SHARE
 from swarm.config import RunConfig
-from swarm.errors import ConfigError
 from swarm.preflight import Narrator
 from swarm.runtime.guests import http
 from swarm.runtime.guests.api import GuestApi
@@ -100,20 +99,12 @@ def _mcp(api: GuestApi) -> Starlette | None:
     return mcp.application(api)
 
 
-@contextmanager
-def _served(app: ASGIApp, config: RunConfig, before: int, seats: int) -> Iterator[Bound]:
+def _served(app: ASGIApp, config: RunConfig, before: int, seats: int) -> AbstractContextManager[Bound]:
     """Serves the app where the config says: at any free port, that is the port that the run had before, if it can."""
     host, port = config.runtime.guests_host, config.runtime.guests_port
     # Each seat has a call that waits and one that it makes meanwhile.
     most = max(MAX_CONNECTIONS, 4 * seats)
     if host in (*LOOPBACK_HOSTS, "::1"):
         app = Guarded(app, most_bytes=2 * MAX_BODY_BYTES)
-    with ExitStack() as stack:
-        # Guests of a run that is resumed look for it where it was, but another may have that port now.
-        try:
-            bound = stack.enter_context(served(app, host, port or before, "runtime.guests_port", most))
-        except ConfigError:
-            if port or not before:
-                raise
-            bound = stack.enter_context(served(app, host, 0, "runtime.guests_port", most))
-        yield bound
+    # Guests of a run that is resumed look for it where it was, but another may have that port now.
+    return served(app, host, port or before, "runtime.guests_port", most, or_any=not port)
