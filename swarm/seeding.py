@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 Uint64 = npt.NDArray[np.uint64]
 Int64 = npt.NDArray[np.int64]
+Float64 = npt.NDArray[np.float64]
 Keys = int | np.integer[Any] | npt.NDArray[np.integer[Any]]
 
 _GOLDEN_GAMMA = np.uint64(0x9E3779B97F4A7C15)
@@ -53,11 +54,16 @@ def draw_some(most: int, seed: int, stream: str, *keys: Keys) -> Int64:
     return some
 
 
+def draw_unit(seed: int, stream: str, *keys: Keys) -> Float64:
+    """Returns numbers from 0 to just below 1."""
+    # The 53 bits that a double holds exactly, so that what is made of it is the same on every platform.
+    drawn: Float64 = (draw(seed, stream, *keys) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    return drawn
+
+
 def draw_below(seed: int, stream: str, bound: Keys, *keys: Keys) -> Int64:
     """Returns integers in 0..bound-1; the bias of taking 53 bits and scaling is below bound / 2**53."""
-    # The 53 bits that a double holds exactly, so that the product is the same on every platform.
-    fraction = (draw(seed, stream, *keys) >> np.uint64(11)).astype(np.float64) * 2.0**-53
-    drawn: Int64 = np.floor(fraction * np.asarray(bound)).astype(np.int64)
+    drawn: Int64 = np.floor(draw_unit(seed, stream, *keys) * np.asarray(bound)).astype(np.int64)
     return drawn
 
 

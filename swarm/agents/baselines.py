@@ -15,7 +15,7 @@ import numpy.typing as npt
 from swarm.agents.memory import Memory
 from swarm.agents.observation import Int64, Observation, PrivateViews
 from swarm.market.orders import BUY, SELL, Orders
-from swarm.seeding import draw, draw_between
+from swarm.seeding import draw_between, draw_unit
 
 Float64 = npt.NDArray[np.float64]
 BaselineName = Literal["zi_c", "zip", "truthful", "arbitrage"]
@@ -97,7 +97,7 @@ class ZeroIntelligencePlus:
         self.seed = seed
         self.traders = traders
         # Each trader has parameters of its own for each good: three arrays [traders, goods], from 0 to 1.
-        unit = [_unit(seed, stream, *keys) for stream in ("zip margin", "zip rate", "zip momentum")]
+        unit = [draw_unit(seed, stream, *keys) for stream in ("zip margin", "zip rate", "zip momentum")]
         self._first_margin: Float64 = 0.05 + 0.30 * unit[0]
         self.rate: Float64 = 0.1 + 0.4 * unit[1]
         self.momentum: Float64 = 0.1 * unit[2]
@@ -138,8 +138,8 @@ class ZeroIntelligencePlus:
         filled = np.where(self.side == BUY, private.bought_lots, private.sold_lots) > 0
         traded = (price > 0) & (self.side != 0)
         keys = (seen.public.round, self.traders[:, None], np.arange(self.margin.shape[1])[None, :])
-        relative = 0.05 * _unit(self.seed, "zip relative", *keys)
-        absolute = 0.5 * _unit(self.seed, "zip absolute", *keys)
+        relative = 0.05 * draw_unit(self.seed, "zip relative", *keys)
+        absolute = 0.5 * draw_unit(self.seed, "zip absolute", *keys)
         # Where the price left room, the margin is raised towards it; where the quote failed, it is given away.
         greedier = traded & filled
         direction = np.where(greedier, -self.side, self.side)
@@ -151,10 +151,6 @@ class ZeroIntelligencePlus:
         # The margin that the moved quote has from worth: never a loss, and never more than 95%.
         margin = np.clip(self.side * (1 - (self.quote + self.change) / worth), 0.0, 0.95)
         self.margin = np.where(self.side != 0, margin, self.margin)
-
-
-def _unit(seed: int, stream: str, *keys: int | npt.NDArray[np.integer]) -> Float64:
-    return (draw(seed, stream, *keys) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 def pricing(name: BaselineName, seed: int, traders: Int64, goods: int) -> Pricing:

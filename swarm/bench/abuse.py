@@ -6,6 +6,7 @@ and without the magistrate are of the same ones.
 
 from collections.abc import Sequence
 from statistics import mean, median
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +15,9 @@ from swarm.bench.abuse_runs import FIRST_ROUND, ROUNDS, Watched, watched
 from swarm.bench.form import Result, paired
 from swarm.coordination.intervals import wilson
 from swarm.market.evidence import Float64
-from swarm.market.surveillance import ABUSES, Abuse, accused
+from swarm.market.surveillance import ABUSES, Abuse
 from swarm.preflight import Narrator
-from swarm.simulation.parties.magistrate import MagistrateConfig, Step, shipped
+from swarm.simulation.parties.magistrate import MagistrateConfig, Step, shipped, standing_out
 
 PLAYED: tuple[Abuse, ...] = ("layering", "marking", "wash", "corner", "insider", "floor", "sybil")
 EVASIONS = (0, 1, 2)
@@ -51,13 +52,8 @@ def measure(injections: int, honest: int, seeds: int, narrator: Narrator) -> lis
 
 def accusations(run: Watched) -> Bool:
     """Returns who is accused of what at which look, [looks, abuses, traders], by the rule of the magistrate."""
-    rule, calibration = MagistrateConfig(), shipped()
-    marks = np.zeros((len(run.looks), len(ABUSES), len(run.planted)), dtype=np.bool_)
-    for look, scores in enumerate(run.scores):
-        for number, abuse in enumerate(ABUSES):
-            p_values = calibration.p_values(abuse, scores[number])
-            marks[look, number] = accused(p_values, rule.false_share) & (p_values <= rule.accuse_rate)
-    return marks
+    rule = MagistrateConfig()
+    return np.stack([standing_out(shipped(), scores, rule)[1] for scores in run.scores])
 
 
 def _of_honest(runs: Sequence[Watched], marks: Sequence[Bool]) -> tuple[list[Result], float]:
@@ -137,11 +133,15 @@ def _gains(abuse: Abuse, seeds: int) -> list[Result]:
         gain.append([_pebbles(bad, bad.planted) - _pebbles(good, good.planted) for bad, good in pairs])
         harm.append([_pebbles(bad, ~bad.planted) - _pebbles(good, ~good.planted) for bad, good in pairs])
     found = []
-    for name, (without, with_court) in (("gain", gain), ("honest", harm)):
+    sides: tuple[tuple[str, Literal["lower", "higher"], list[list[float]]], ...] = (
+        ("gain", "lower", gain),
+        ("honest", "higher", harm),
+    )
+    for name, better, (without, with_court) in sides:
         note = f"with the magistrate {paired(with_court, 'pebbles')}, without {paired(without, 'pebbles')}"
-        better = "lower" if name == "gain" else "higher"
+        runs = tuple(round(pebbles, 2) for pebbles in with_court)
         value = round(mean(with_court), 2)
-        found.append(Result(f"abuse_{abuse}_{name}", value, "pebbles a trader", better, bound=note))  # type: ignore[arg-type]
+        found.append(Result(f"abuse_{abuse}_{name}", value, "pebbles a trader", better, runs=runs, bound=note))
     return found
 
 

@@ -6,18 +6,18 @@ whose interval holds the share of the letter that is right most often is at chan
 
 import asyncio
 from collections import Counter
-from math import sqrt
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from swarm.agents.decision import DecisionError, Rules
+from swarm.agents.decision import Rules
 from swarm.agents.forms.protocol import FormTerms
 from swarm.agents.observation import Observation
 from swarm.agents.policies.replenish import answer
 from swarm.bench.form import Result
 from swarm.config_file import load, resolve
+from swarm.coordination.intervals import wilson
 from swarm.llm import engines
 from swarm.llm.protocol import ModelRequest
 from swarm.planning import compose
@@ -74,6 +74,7 @@ def reading(config: Path | None, narrator: Narrator) -> list[Result]:
     chance = times / len(rights)
     form = _form()
     texts = [(form.render(seen, row, 1 << 30), seen, row) for seen, row, _ in asked]
+    letters = {form.read(letter, False, *asked[0][:2]).outcome: letter for letter in LETTERS}
     by_rule = [answer(prompt.messages[-1].content) for prompt, *_ in texts if prompt is not None]
     # What needs no reading first, then the rule, then models.
     results = [
@@ -96,8 +97,7 @@ def reading(config: Path | None, narrator: Narrator) -> list[Result]:
         said = []
         for request, (_, seen, row) in zip(requests, texts, strict=True):
             (reply,) = asyncio.run(client.complete([request], DEADLINE_S))
-            read = form.read(reply.text, False, seen, row).outcome
-            said.append("?" if isinstance(read, DecisionError) else reply.text.strip().strip("\"'.")[:1].upper())
+            said.append(letters.get(form.read(reply.text, False, seen, row).outcome, "?"))
         results.append(_share(f"supply_reads_{entry.name}", said, rights, chance, f"engine {entry.engine}"))
     return results
 
@@ -108,12 +108,13 @@ def _form() -> ReplenishForm:
 
 
 def _share(name: str, said: list[str], rights: list[str], chance: float, what: str) -> Result:
-    """Returns the share of right letters, with how far chance is from it."""
-    # A normal interval, never narrower than that of one right answer in so many.
+    """Returns the share of right letters with its interval, and whether chance lies in it."""
     right = sum(one == other for one, other in zip(said, rights, strict=True))
-    share = right / len(rights)
-    half = 1.96 * sqrt(max(share * (1 - share), 0.25 / len(rights)) / len(rights))
-    verdict = "at chance" if share - half <= chance else "reads"
+    low, high = wilson(right, len(rights))
+    verdict = "at chance" if low <= chance else "reads"
     unread = sum(one not in LETTERS for one in said)
-    told = f"{verdict} (+-{half:.2f}, chance {chance:.2f}), {right} of {len(rights)}, {unread} unreadable; {what}"
-    return Result(name, round(share, 3), "share", "higher", bound=told)
+    told = (
+        f"{verdict} ({low:.2f} to {high:.2f}, chance {chance:.2f}), {right} of {len(rights)}, {unread} unreadable; "
+        f"{what}"
+    )
+    return Result(name, round(right / len(rights), 3), "share", "higher", bound=told)

@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from swarm.seeding import draw
+from swarm.seeding import draw_unit
 
 DECIMALS = 3
 """A score is rounded, so that what differs by the order of a sum alone is a tie, and the earlier branch wins it."""
@@ -52,7 +52,7 @@ def scored(values: Sequence[float], temperature: float, seed: int) -> Scores:
     if temperature <= 0:
         return Scores(kept, best)
     # One number between 0 and 1 of the request's own, cut where the shares add up to it.
-    left = float(draw(seed, "branch", 0)[0] >> 11) * 2.0**-53
+    left = float(draw_unit(seed, "branch", 0)[0])
     cooled = Scores(tuple(value / temperature for value in kept), best).shares()
     for index, share in enumerate(cooled):
         left -= share

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from swarm.market import call_auction, mechanism
+from swarm.market import mechanism
 from swarm.market.config import MarketConfig, Mechanism
 from swarm.market.drift import next_ticks
 from swarm.market.events import OrdersTaken, Trades
@@ -114,7 +114,7 @@ def _good(
     sets = (served.side == BUY) & (served.limit_ticks == whole.price_ticks)
     sets &= 5 * whole.fill_lots >= max(int(whole.trade_lots.sum()), 1)
     held[served.trader[sets], good] = 1
-    price, after = _prices(orders, kind, reference, config)
+    price, after = _prices(whole, reference, config)
     for trader in np.unique(orders.trader).tolist():
         own, others = served.trader == trader, orders.trader != trader
         shares = [1_000 * int(served.quantity_lots[own & (served.side == s)].sum()) // asked[s] for s in (BUY, SELL)]
@@ -122,46 +122,31 @@ def _good(
         if max(shares) < LEAST_SHARE_PERMILLE:
             continue
         if whole.fill_lots[own].any():
-            moved[trader, good] = (
-                1_000.0 * (price - _prices(orders.take(others), kind, reference, config)[0]) / reference
-            )
+            plain, _ = _prices(mechanism.match(orders.take(others), kind, reference, config), reference, config)
+            moved[trader, good] = 1_000.0 * (price - plain) / reference
         names = served.sequence[own & (left > 0)]
         if len(names):
             kept = others | ~np.isin(orders.sequence, names)
-            plain = _prices(orders.take(kept), kind, reference, config)[1]
+            _, plain = _prices(mechanism.match(orders.take(kept), kind, reference, config), reference, config)
             pushed[trader, good] = 1_000.0 * (after - plain) / reference
 
 
-def _prices(orders: Orders, kind: Mechanism, reference: int, config: MarketConfig) -> tuple[int, int]:
+def _prices(matched: mechanism.Matched, reference: int, config: MarketConfig) -> tuple[int, int]:
     """Returns the price that a good's round ends with, and the reference price of the next one."""
-    if kind == "call" and config.self_trade == "none" and not (orders.kind >= CANCEL).any():
-        # As the call does it, without pairing who trades with whom.
-        step, lot = config.price_step_ticks, config.quantity_step_lots
-        limit, lots, most = orders.limit_ticks // step, orders.quantity_lots // lot, reference / step
-        cleared = call_auction.clear(orders.side, limit, lots, orders.priority, most, config.rationing)
-        price, volume = cleared.price_ticks * step, cleared.volume_lots * lot
-        left, side, limit = orders.quantity_lots - cleared.fill_lots * lot, orders.side, orders.limit_ticks
-    else:
-        matched = mechanism.match(orders, kind, reference, config)
-        price, volume = matched.price_ticks, int(matched.trade_lots.sum())
-        left, side, limit = (
-            matched.left_lots(BUY) + matched.left_lots(SELL),
-            matched.orders.side,
-            matched.orders.limit_ticks,
-        )
+    price, limit = matched.price_ticks or reference, matched.orders.limit_ticks
     # What found nobody decides where the reference price drifts.
-    bids, asks = (left > 0) & (side == BUY), (left > 0) & (side == SELL)
+    bids, asks = matched.left_lots(BUY), matched.left_lots(SELL)
     after = next_ticks(
-        price or reference,
-        volume,
-        int(left[bids].sum()),
-        int(left[asks].sum()),
-        int(limit[bids].max(initial=1)),
-        int(limit[asks].min(initial=config.max_price_ticks)),
+        price,
+        int(matched.trade_lots.sum()),
+        int(bids.sum()),
+        int(asks.sum()),
+        int(limit[bids > 0].max(initial=1)),
+        int(limit[asks > 0].min(initial=config.max_price_ticks)),
         config.drift_permille,
         config.max_price_ticks,
     )
-    return price or reference, after
+    return price, after
 
 
 def _signatures(orders: Orders, traders: int) -> Int64:

@@ -159,19 +159,22 @@ class Exchange:
         # everybody's first order, one for their second, and so on.
         nth = rank_within_trader(orders.trader)
         reason[(reason == 0) & (nth >= self.config.max_orders_per_round)] = code(Rejection.TOO_MANY_ORDERS)
-        bidding = self._bidding()
+        # Only caps ask for what is bid for already, and nearly no market has any.
+        bidding = self._bidding() if self.restrictions.capped else None
         for n in range(self.config.max_orders_per_round):
             rows = np.flatnonzero((reason == 0) & (nth == n))
-            over = self.restrictions.over_cap(orders.take(rows), self._owned_lots(), bidding)
-            reason[rows[over]] = code(Rejection.OVER_CAP)
-            rows = rows[~over]
+            if bidding is not None:
+                over = self.restrictions.over_cap(orders.take(rows), self._owned_lots(), bidding)
+                reason[rows[over]] = code(Rejection.OVER_CAP)
+                rows = rows[~over]
             account, asset, amount = self._needs(orders, rows)
             if self.margin:
                 self.margin.lend_for(account, asset, amount, self.reference_ticks, orders.priority[rows])
             affordable = amount <= self.ledger.available(account, asset)
             self.ledger.hold(account[affordable], asset[affordable], amount[affordable])
             taken[rows[affordable]] = True
-            add_bids(bidding, orders.take(rows[affordable]))
+            if bidding is not None:
+                add_bids(bidding, orders.take(rows[affordable]))
             short_of_cash = asset[~affordable] == CASH
             reason[rows[~affordable]] = np.where(
                 short_of_cash, code(Rejection.INSUFFICIENT_CASH), code(Rejection.INSUFFICIENT_GOODS)

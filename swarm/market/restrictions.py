@@ -46,9 +46,14 @@ class Restrictions:
         return over
 
     @property
+    def capped(self) -> bool:
+        """Tells whether anybody has a cap."""
+        return bool(self.cap_lots.any())
+
+    @property
     def any(self) -> bool:
         """Tells whether anybody is or was restricted."""
-        return bool(self.frozen_through_round.any() or self.cap_lots.any())
+        return self.capped or bool(self.frozen_through_round.any())
 
     def stacked(self) -> Int64:
         """Returns a copy of both columns, [2, traders]."""

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 import swarm
+from swarm.agents.decision import DecisionError
 from swarm.config_file import resolve
 from swarm.market.orders import Orders
-from swarm.planning import composed
+from swarm.planning import compose, composed
 from swarm.report.sections.supply import supply as section
-from swarm.runtime.play import play
+from swarm.runtime.play import Shown, play
 from swarm.scenarios.protocol import Choices
 from swarm.scenarios.supply_chain import books
 from swarm.scenarios.supply_chain.chain import SupplyChain
@@ -25,6 +26,11 @@ from swarm.simulation.replay import replay
 from tests.playing import Outcomes
 
 BY_PLAN = {"define": {"own": {"mind": "own", "rule": "plan"}}, "minds": {"own": 1}}
+
+READER: dict[str, Any] = {
+    "models": [{"name": "reader", "engine": "scripted", "temperament": "value"}],
+    "traders": {"minds": {"reader": 1}, "standing": {"max_rounds": 1_000}},
+}
 
 
 def config(rounds: int = 36, population: int = 4, **keys: Any) -> Any:
@@ -138,6 +144,24 @@ def test_a_start_stock_below_zero_is_in_the_ledger_as_owed() -> None:
     assert rounds[0].state.balances[0, books.OWED] == 7
 
 
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("B", Replenish(1)),
+        (' "e". ', Replenish(-2)),
+        ('{"answer": "F"}', Replenish(hurries=True)),
+        ("H", DecisionError.BAD_CHOICE),
+        ("AB", DecisionError.BAD_CHOICE),
+        ("A" + 64 * " ", DecisionError.BAD_CHOICE),
+    ],
+)
+def test_a_letter_is_read_bare_quoted_or_in_an_object(text: str, read: object) -> None:
+    asking = config(rounds=5, **READER)
+    shown = Shown()
+    play(asking, traders=shown.asking)
+    assert compose(asking).run.shard.form("reader").read(text, False, shown.seen[0], 0).outcome == read
+
+
 def test_a_letter_moves_what_the_plan_expects_once() -> None:
     chain, rounds = played(rounds=20, population=25, scenario={"network": "tree"})
     before = chain._kept.estimates.micro.copy()
@@ -163,10 +187,6 @@ def test_expediting_brings_the_next_rounds_goods_for_a_fee() -> None:
 
 
 SHIFT = {"region": "coast", "first_round": 11, "permille": 1_600}
-READER: dict[str, Any] = {
-    "models": [{"name": "reader", "engine": "scripted", "temperament": "value"}],
-    "traders": {"minds": {"reader": 1}, "standing": {"max_rounds": 1_000}},
-}
 
 
 def test_nodes_are_asked_when_news_concerns_them_and_otherwise_hardly_ever() -> None:
@@ -186,6 +206,7 @@ def test_what_a_reader_decides_is_kept_and_what_it_was_worth_is_told() -> None:
     found = run.record.summary["supply"]
     (line,) = found["news"]
     assert line["round"] == 11 and line["departed"] > 0
+    assert line["worth_backlog_cents_a_round"] > 0
     assert found["cents_a_round"]["total"] != found["plan_alone"]["total"]
     assert found["bound_cents_a_round"] is None
     parts = {part.title for part in section(run.record)}

@@ -99,14 +99,18 @@ def _news(lines: list[dict[str, Any]]) -> Table:
             count(line["concerned"]),
             count(line["departed"]),
             f"{line['worth_cents_a_round'] / 100:+,.1f}",
+            f"{line['worth_backlog_cents_a_round'] / 100:+,.1f}",
         )
         for line in lines
     )
     caption = (
         "The worth is what each round would have cost more, in pebbles, if those whom a line concerns had followed "
-        "their plans in its round, with the same customers and all else as it was; below 0 it did harm."
+        "their plans in its round, with the same customers and all else as it was, and the last column the part of it "
+        "that is customers' waiting. Below 0 it did harm, as a true line does, too, where what is stored because of it "
+        "costs more than the waiting that it saves."
     )
-    return Table("The news", caption, ("round", "news", "concerned", "departed", "worth"), rows, words=(1,))
+    head = ("round", "news", "concerned", "departed", "worth", "of it waiting")
+    return Table("The news", caption, head, rows, words=(1,))
 
 
 def _stockouts(by_tier: dict[str, dict[str, int]]) -> Table:

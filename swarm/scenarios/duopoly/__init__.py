@@ -18,7 +18,7 @@ from swarm.market.ledger import CASH, ISSUE
 from swarm.market.orders import Orders
 from swarm.scenarios.duopoly import rules
 from swarm.scenarios.duopoly.config import DuopolyConfig
-from swarm.scenarios.duopoly.demand import Benchmarks, Float64, price_list, profits
+from swarm.scenarios.duopoly.demand import Benchmarks, Float64, nearest, price_list, profits
 from swarm.scenarios.duopoly.form import PriceForm, earned_ticks
 from swarm.scenarios.duopoly.remedy import WARNING
 from swarm.scenarios.protocol import (
@@ -66,7 +66,7 @@ class Duopoly:
         self._plain = profits(listed)
         entrants = config.figures.entrant_prices(listed, self._marks)
         self._beside = np.stack([profits(listed, listed[e]) for e in entrants])
-        competitive = int(np.argmin(np.abs(listed - self._marks.competitive_price)))
+        competitive = nearest(listed, self._marks.competitive_price)
         self.opening_reference_ticks = np.minimum(self.prices_ticks[[competitive]], market.max_price_ticks)
         # [rounds, traders] numbers of prices, the newest last; sellers begin in competition, and nobody is betrayed.
         self._named = np.full((1, traders), competitive)

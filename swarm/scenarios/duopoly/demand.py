@@ -6,6 +6,7 @@ American Economic Review 110(10), section II. Prices and profits are in units of
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -69,6 +70,7 @@ class Benchmarks:
     cartel_profit: float
 
     @classmethod
+    @cache
     def of_two(cls) -> "Benchmarks":
         """Returns the benchmarks of two sellers."""
         prices = competitive_price(), cartel_price()
@@ -83,9 +85,15 @@ class Benchmarks:
 
 def price_list(prices: int) -> Float64:
     """Returns so many prices, evenly from a little below competition to a little above a cartel."""
-    low, high = competitive_price(), cartel_price()
+    marks = Benchmarks.of_two()
+    low, high = marks.competitive_price, marks.cartel_price
     margin = BEYOND * (high - low)
     return np.linspace(low - margin, high + margin, prices)
+
+
+def nearest(listed: Float64, price: float) -> int:
+    """Returns the number of the price of a list that is nearest to `price`."""
+    return int(np.argmin(np.abs(listed - price)))
 
 
 def profits(prices: Float64, entrant: float | None = None) -> Float64:

@@ -11,6 +11,7 @@ from swarm.agents.observation import Observation, PublicView
 from swarm.agents.prompt import Prompt, render
 from swarm.llm.strict import answer_in
 from swarm.market.orders import Int64
+from swarm.scenarios.duopoly.demand import Float64
 from swarm.scenarios.duopoly.rules import RIVAL_PRICE
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -66,7 +67,7 @@ class PriceForm:
         return Reading(self._letters.index(letter) if known else DecisionError.BAD_CHOICE)
 
 
-def earned_ticks(earned_per_buyer: "np.ndarray[Any, Any]", buyers: int, price_ticks: int) -> Int64:
+def earned_ticks(earned_per_buyer: Float64, buyers: int, price_ticks: int) -> Int64:
     """Returns profits in whole ticks, where a price of 1 is `price_ticks` of them."""
     rounded: Int64 = np.rint(earned_per_buyer * buyers * price_ticks).astype(np.int64)
     return rounded

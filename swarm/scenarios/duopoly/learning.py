@@ -13,7 +13,7 @@ import numpy.typing as npt
 from swarm.market.compiled import kernel
 from swarm.scenarios.duopoly.demand import Benchmarks, Float64, price_list, profits
 from swarm.scenarios.duopoly.remedy import NOTHING, Remedy
-from swarm.seeding import draw
+from swarm.seeding import draw, draw_unit
 
 Int64 = npt.NDArray[np.int64]
 
@@ -84,10 +84,8 @@ def _chance(seed: int, first: int, entry: bool) -> Float64:
     """Returns draws from 0 to 1, [rounds, 3]: for both sellers, and for the entrant where there may be one."""
     rounds = np.arange(first, first + _CHUNK)
     drawn = np.ones((_CHUNK, 3))
-    # The 53 bits that a double holds exactly.
     for column in range(3 if entry else 2):
-        bits = draw(seed, "duopoly learning", column, rounds) >> np.uint64(11)
-        drawn[:, column] = bits.astype(np.float64) * 2.0**-53
+        drawn[:, column] = draw_unit(seed, "duopoly learning", column, rounds)
     return drawn
 
 

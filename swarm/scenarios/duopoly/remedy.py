@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from swarm.scenarios.duopoly.demand import Benchmarks, Float64
+from swarm.scenarios.duopoly.demand import Benchmarks, Float64, nearest
 
 RemedyName = Literal["none", "warning", "damages", "entrant"]
 
@@ -32,8 +32,7 @@ class Remedy:
 
     def entrant_prices(self, listed: Float64, marks: Benchmarks) -> npt.NDArray[np.int64]:
         """Returns the numbers of the prices that an entrant may take: those up to the competitive one."""
-        nearest = int(np.argmin(np.abs(listed - marks.competitive_price)))
-        return np.arange(nearest + 1)
+        return np.arange(nearest(listed, marks.competitive_price) + 1)
 
 
 NOTHING = Remedy()

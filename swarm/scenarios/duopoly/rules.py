@@ -11,7 +11,7 @@ import numpy as np
 from swarm.agents.observation import Observation
 from swarm.agents.plan import OwnRule
 from swarm.market.orders import SELL, Int64, Orders
-from swarm.scenarios.duopoly.demand import Benchmarks, price_list, profits
+from swarm.scenarios.duopoly.demand import Benchmarks, nearest, price_list, profits
 from swarm.scenarios.duopoly.learning import QUICK, learn
 from swarm.scenarios.duopoly.remedy import Remedy
 from swarm.seeding import draw_below
@@ -47,9 +47,7 @@ class GrimTrigger:
     def __call__(self, seed: int, seen: Observation) -> Orders:
         """Returns each seller's price."""
         listed, marks = price_list(self.prices), Benchmarks.of_two()
-        competitive, cartel = (
-            int(np.argmin(np.abs(listed - price))) for price in (marks.competitive_price, marks.cartel_price)
-        )
+        competitive, cartel = (nearest(listed, price) for price in (marks.competitive_price, marks.cartel_price))
         betrayed = seen.private.columns[LOWEST_PRICE] < cartel
         return quoted(seen.private.trader, np.where(betrayed, competitive, cartel))
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from swarm.scenarios.supply_chain.network import Int64, Network
-from swarm.seeding import draw
+from swarm.seeding import draw_unit
 
 Float64 = npt.NDArray[np.float64]
 
@@ -54,8 +54,8 @@ class Demand:
             return row
         asked = np.zeros(len(self.network), dtype=np.int64)
         rate, nodes = self.rate_millis(round_), np.flatnonzero(self.network.sells)
-        bits = draw(self.seed, "customers", round_, nodes)
-        uniform = ((bits >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
+        # From the middle of each of a double's 2**53 steps, so that no draw is 0.
+        uniform = draw_unit(self.seed, "customers", round_, nodes) + 2.0**-54
         # Nodes of one mean share a table of the law.
         for mean in np.unique(rate[nodes]).tolist():
             own = rate[nodes] == mean

@@ -14,6 +14,7 @@ from swarm.agents.decision import DecisionError, Reading
 from swarm.agents.forms.protocol import FormPlugin, FormTerms
 from swarm.agents.observation import Observation, PublicView
 from swarm.agents.prompt import Prompt, render
+from swarm.llm.strict import answer_in
 
 NAME = "replenish"
 LETTERS = "ABCDEFG"
@@ -109,9 +110,9 @@ class ReplenishForm:
         return {"type": "string", "enum": list(LETTERS), "title": self.name}
 
     def read(self, text: str, cut: bool, seen: Observation, row: int) -> Reading[Replenish]:
-        """Returns what a letter comes to."""
-        said = text.strip().strip("\"'.")
-        if len(said) != 1 or said.upper() not in LETTERS:
+        """Returns what a letter comes to, bare, quoted, or in an object as its `answer`."""
+        said = answer_in(text[:64]).strip().strip("\"'.")
+        if len(text) > 64 or len(said) != 1 or said.upper() not in LETTERS:
             return Reading(DecisionError.TRUNCATED if cut and not said else DecisionError.BAD_CHOICE)
         letter = said.upper()
         return Reading(Replenish(DEVIATIONS.get(letter, 0), letter == HURRY, letter == SKIP))

@@ -115,22 +115,23 @@ class Supply:
         lines = [line for line in chain.setup.news if line.round <= self._rounds][:MOST_NEWS]
         if not lines:
             return []
-        as_it_was = self._again(chain, self._decided).total
+        as_it_was = self._again(chain, self._decided)
         return [self._worth(chain, line, as_it_was) for line in lines]
 
-    def _worth(self, chain: SupplyChain, line: News, as_it_was: float) -> dict[str, Any]:
+    def _worth(self, chain: SupplyChain, line: News, as_it_was: Played) -> dict[str, Any]:
         heard = exposure(chain.network, line.region) > 0
         decided = self._decided[line.round]
         # All else stays as it was, also what was decided later because of it.
         without = {**self._decided, line.round: decided.without_letters(heard)}
         # Hurrying costs a fee that playing again leaves out; it is small beside what letters move.
-        worth = self._again(chain, without).total - as_it_was
+        other = self._again(chain, without)
         return {
             "round": line.round,
             "text": line.text,
             "concerned": int(heard.sum()),
             "departed": int((heard & decided.departing).sum()),
-            "worth_cents_a_round": round(worth, 2),
+            "worth_cents_a_round": round(other.total - as_it_was.total, 2),
+            "worth_backlog_cents_a_round": round(other.backlog - as_it_was.backlog, 2),
         }
 
     def _stockouts(self, chain: SupplyChain) -> dict[str, dict[str, int]]:

@@ -12,9 +12,10 @@ from importlib.resources import files
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import Field
 
-from swarm.market.evidence import traces
+from swarm.market.evidence import Float64, traces
 from swarm.market.ledger import CASH
 from swarm.market.surveillance import (
     ABUSES,
@@ -120,9 +121,8 @@ class Magistrate:
 
     def _opened(self, court: Court, round_: int, market: MarketView) -> Iterator[Case]:
         """Yields a case for each trader who stands out, by the statistic in which it does so most."""
-        p_values = np.stack([self._calibration.p_values(abuse, court.surveillance.now(abuse)) for abuse in ABUSES])
-        guilty = np.stack([accused(row, self.config.false_share) for row in p_values])
-        guilty &= p_values <= self.config.accuse_rate
+        scores = [court.surveillance.now(abuse) for abuse in ABUSES]
+        p_values, guilty = standing_out(self._calibration, scores, self.config)
         # [abuses, traders]: a trader has one case at a look, for what it stands out by most.
         for trader in np.flatnonzero(guilty.any(axis=0) & market.staying).tolist():
             past = [case for case in court.cases if case.trader == trader]
@@ -130,13 +130,11 @@ class Magistrate:
             if past and round_ - past[-1].round < self.config.freeze_rounds:
                 continue
             which = int(np.argmin(np.where(guilty[:, trader], p_values[:, trader], 2.0)))
-            p_value, step = (
-                float(p_values[which, trader]),
-                self.config.ladder[min(len(past), len(self.config.ladder) - 1)],
-            )
+            p_value = float(p_values[which, trader])
+            step = self.config.ladder[min(len(past), len(self.config.ladder) - 1)]
             if step == "exile" and not self._may_exile(p_value):
                 step = "freeze"
-            score = float(court.surveillance.now(ABUSES[which])[:, trader].max())
+            score = float(scores[which][:, trader].max())
             yield Case(len(court.cases) + 1, round_, trader, ABUSES[which], score, self._honest(p_value), step)
 
     def _may_exile(self, p_value: float) -> bool:
@@ -175,6 +173,15 @@ class Magistrate:
             now = self._calibration.p_values(case.abuse, court.surveillance.now(case.abuse))
             if now[case.trader] > self.config.accuse_rate:
                 yield Pardon(f"{CASE}{case.number} on appeal", np.array([case.trader]), number)
+
+
+def standing_out(
+    calibration: Calibration, scores: Sequence[Float64], config: MagistrateConfig
+) -> tuple[Float64, npt.NDArray[np.bool_]]:
+    """Returns the p-values of all traders' scores and who is accused by them, both [abuses, traders]."""
+    p_values = np.stack([calibration.p_values(abuse, own) for abuse, own in zip(ABUSES, scores, strict=True)])
+    guilty = np.stack([accused(row, config.false_share) for row in p_values])
+    return p_values, guilty & (p_values <= config.accuse_rate)
 
 
 @cache

@@ -23,7 +23,7 @@ from swarm.llm.engines.embedded import tokenizer
 from swarm.llm.engines.embedded.config import EmbeddedModel
 from swarm.llm.margins import margin_of
 from swarm.llm.protocol import ModelReply, ModelRequest, TokenUsage
-from swarm.seeding import draw
+from swarm.seeding import draw_unit
 
 CHUNK = 8
 """Prompts that are computed at once, always this many: the last chunk of a batch is filled up with nothing."""
@@ -131,8 +131,7 @@ class EmbeddedEngine:
         for letter, legal in enumerate((asked.actions, asked.sayings)):
             rounded = np.rint(logits[letter, :legal] * GRAIN) / GRAIN
             if self.config.temperature > 0:
-                # 53 bits of the seed's draw, as many as a float from 0 to 1 holds.
-                chance = float(draw(seed, "letter", letter)[0] >> np.uint64(11)) * 2.0**-53
+                chance = float(draw_unit(seed, "letter", letter)[0])
                 shares = _softmax(rounded / self.config.temperature)
                 number = min(int(np.searchsorted(np.cumsum(shares), chance, side="right")), legal - 1)
             else:
