@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from swarm.errors import printable
-from swarm.scenarios.protocol import Int64, MarketState
+from swarm.scenarios.protocol import Int64, MarketState, papers_of
 from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.plan import RunPlan
 
@@ -99,7 +99,10 @@ class Progress:
         if self._plan is None or self._last is None:
             return []
         now, before = self._last.state.reference_ticks, self._last.reference_before_ticks
-        return list(zip(self._plan.scenario.goods, now.tolist(), (now - before).tolist(), strict=True))
+        rows = zip(self._plan.scenario.goods, now.tolist(), (now - before).tolist(), strict=True)
+        # Papers have no price.
+        papers = papers_of(self._plan.scenario)
+        return [row for row in rows if row[0] not in papers]
 
     def _render(self) -> RenderableType:
         plan, last = self._plan, self._last

@@ -12,10 +12,10 @@ from random import Random
 from typing import Any
 
 from swarm.config_file import resolve
-from swarm.runtime.guests.tokens import new_token
 from swarm.runtime.ports import RunsOn
 from swarm.runtime.run import RunResult, Session
 from swarm.simulation.folder import RunFolder
+from swarm.web.tokens import new_token
 from tests.patience import patience
 
 TOKENS = {name: new_token() for name in ("alice", "bob")}

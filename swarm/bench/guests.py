@@ -16,13 +16,14 @@ from swarm.config import RunConfig
 from swarm.config_file import resolve
 from swarm.market.orders import Int64
 from swarm.preflight import Narrator
-from swarm.runtime.guests.tokens import FILE, new_token
+from swarm.runtime.guests.tokens import FILE
 from swarm.runtime.ports import IN_THIS_PROCESS
 from swarm.runtime.run import Session
 from swarm.scenarios.protocol import MarketState
 from swarm.simulation.folder import RunFolder
 from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.plan import RunPlan
+from swarm.web.tokens import new_token
 
 GUESTS = 500
 WARM_UP_ROUNDS = 2

@@ -125,7 +125,7 @@ def _say(swept: "Swept", as_json: bool) -> None:
 
 def lines_of(means: "pl.DataFrame") -> list[str]:
     """Returns the table of means as the terminal shows it: each measure, and below it a line for each variant."""
-    from swarm.experiments.means import between, figure
+    from swarm.experiments.means import between, chance, figure
 
     widest = max(map(len, means["variant"].to_list()), default=0)
     lines: list[str] = []
@@ -138,7 +138,7 @@ def lines_of(means: "pl.DataFrame") -> list[str]:
             if row["difference"] is not None:
                 line += f"   difference {figure(row['difference'], '+')}"
                 line += between(row["difference_low"], row["difference_high"], "+")
-                line += f", p {row['p']:.4f}" + ("" if row["differs"] else ", which is none")
+                line += f", p {chance(row['p'])}" + ("" if row["differs"] else ", which is none")
             lines.append(line)
     return lines
 

@@ -34,8 +34,9 @@ def guests(
     A run that is under way goes by the change at once. Of tokens the folder keeps hashes alone, so that a new one is
     printed this one time.
     """
-    from swarm.runtime.guests.tokens import TokenFile, new_token
+    from swarm.runtime.guests.tokens import TokenFile
     from swarm.simulation.folder import RunFolder
+    from swarm.web.tokens import new_token
 
     if sum(map(bool, (new, revoke, renew))) > 1:
         raise ConfigError("swarm guests", "expected one of --new, --revoke and --renew")

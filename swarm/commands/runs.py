@@ -255,8 +255,8 @@ def _played(session: "Session", start: Callable[["Session"], "RunResult"], shown
     except Interrupted:
         err.say("stopped before the first round; nothing was recorded")
         raise typer.Exit(INTERRUPTED_STATUS) from None
-    if shown is not None:
-        shown.over("finished" if result.finished else "stopped")
+    if shown is not None and (told := shown.over("finished" if result.finished else "stopped")):
+        err.say(told)
     return result
 
 

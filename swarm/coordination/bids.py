@@ -7,6 +7,7 @@ market: a bid is the letters of a menu and what the engine says of them.
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -107,6 +108,8 @@ class Work:
         return json.dumps([2, self.tier, self.text], separators=(",", ":"))
 
 
+# Staffing, judging, facets and metrics read the same turns of a round.
+@lru_cache(maxsize=4_096)
 def read_turn(text: str, tiers: int) -> Award | Work:
     """Returns what `to_text` wrote; ValueError where it is no turn of an auction between so many tiers."""
     values: Any = json.loads(text)

@@ -84,3 +84,8 @@ def figure(value: float | None, sign: str = "") -> str:
 def between(low: float | None, high: float | None, sign: str = "") -> str:
     """Returns an interval in brackets; nothing where there is none."""
     return "" if low is None or high is None else f" ({figure(low, sign)} to {figure(high, sign)})"
+
+
+def chance(p: float) -> str:
+    """Returns a p-value with four decimals, or that it is smaller than these can tell."""
+    return "<0.0001" if p < 0.0001 else f"{p:.4f}"

@@ -8,7 +8,7 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from swarm.experiments.means import between, figure
+from swarm.experiments.means import between, chance, figure
 from swarm.experiments.outcomes import MEANINGS
 from swarm.experiments.plan import Experiment
 from swarm.report import charts
@@ -33,8 +33,10 @@ def render(
 ) -> str:
     """Returns the page of an experiment, finished or not, as the text of one self-contained HTML file."""
     letters = {variant.label: _letter(index) for index, variant in enumerate(experiment.variants)}
+    finished = len(runs) + len(failed) == len(experiment)
     sections = [
         Section("differs", "What differs", _differences(means, letters)),
+        Section("means", "Means", _means(means, letters)),
         Section("measures", "Measures", _measures(runs, means, letters)),
         Section("runs", "Runs", (_runs(runs, letters), *_failed(failed))),
     ]
@@ -43,13 +45,12 @@ def render(
         [section for section in sections if section.parts],
         {"zero": [{"zero": 0}]},
         name=experiment.name,
-        state=_state(experiment, runs, failed),
-        finished=len(runs) + len(failed) == len(experiment),
+        state=_state(experiment, runs, failed, finished),
+        finished=finished,
         variants=[(letters[variant.label], variant.label) for variant in experiment.variants],
         seeds=told_seeds(experiment.seeds),
         tiles=_tiles(experiment, runs, means, failed),
         command=shlex.join(command(experiment, folder)),
-        folder=folder,
         model_tag="",
     )
 
@@ -89,10 +90,9 @@ def _keys(letters: Mapping[str, str]) -> tuple[Key, ...]:
     return tuple(Key(f"{letter}: {shortened(label, 80)}", _colour(index), "dot") for index, (label, letter) in named)
 
 
-def _state(experiment: Experiment, runs: pl.DataFrame, failed: Mapping[str, str]) -> str:
+def _state(experiment: Experiment, runs: pl.DataFrame, failed: Mapping[str, str], finished: bool) -> str:
     done = f"{count(len(runs))} of {count(len(experiment))} runs"
-    ended = "finished" if len(runs) + len(failed) == len(experiment) else "stopped"
-    return f"{ended}: {done}" + (f", {count(len(failed))} failed" if failed else "")
+    return f"{'finished' if finished else 'stopped'}: {done}" + (f", {count(len(failed))} failed" if failed else "")
 
 
 def _tiles(experiment: Experiment, runs: pl.DataFrame, means: pl.DataFrame, failed: Mapping[str, str]) -> list[Tile]:
@@ -108,22 +108,21 @@ def _tiles(experiment: Experiment, runs: pl.DataFrame, means: pl.DataFrame, fail
     ]
 
 
-def _differences(means: pl.DataFrame, letters: Mapping[str, str]) -> tuple[Figure | Table, ...]:
-    """Returns the chart of all paired differences as shares of the first variant's means, and their table."""
-    compared = means.filter(pl.col("difference").is_not_null())
-    if compared.is_empty():
-        return ()
+def _differences(means: pl.DataFrame, letters: Mapping[str, str]) -> tuple[Figure, ...]:
+    """Returns the chart of all paired differences as shares of the first variant's means."""
     first = {
         row["measure"]: row["mean"] for row in means.iter_rows(named=True) if row["variant"] == next(iter(letters))
     }
     rows: Rows = []
-    for row in compared.iter_rows(named=True):
+    for row in means.filter(pl.col("difference").is_not_null()).iter_rows(named=True):
         # A share of nothing cannot be told; the table has the difference itself.
         if base := abs(first[row["measure"]] or 0.0):
             shares = {name: 100 * row[name] / base for name in ("difference", "difference_low", "difference_high")}
             letter = letters[row["variant"]]
             label = f"{letter}, {plain(row['measure'])}"
             rows.append({"label": label, "variant": letter, "measure": plain(row["measure"]), "p": row["p"], **shares})
+    if not rows:
+        return ()
     labels = [row["label"] for row in rows]
     spec = _forest(labels, list(letters.values()))
     against = f"against {next(iter(letters.values()))}, paired by seed"
@@ -131,8 +130,8 @@ def _differences(means: pl.DataFrame, letters: Mapping[str, str]) -> tuple[Figur
         f"Mean differences {against}, in percent of its mean, with 95% intervals by Student's t and Holm's correction; "
         "one whose line crosses the dashes is none."
     )
-    figure_ = Figure("Differences", read, (Panel("Differences", spec["height"], spec, {"rows": rows}),), _keys(letters))
-    return (figure_, _difference_table(means, letters)) if rows else (_difference_table(means, letters),)
+    panel = Panel("Differences", spec["height"], spec, {"rows": rows})
+    return (Figure("Differences", read, (panel,), _keys(letters)),)
 
 
 def _forest(labels: Sequence[str], variants: Sequence[str]) -> Spec:
@@ -163,7 +162,9 @@ def _colours(variants: Sequence[str]) -> alt.Color:
     return alt.Color("variant:N", scale=scale, legend=None)
 
 
-def _difference_table(means: pl.DataFrame, letters: Mapping[str, str]) -> Table:
+def _means(means: pl.DataFrame, letters: Mapping[str, str]) -> tuple[Table, ...]:
+    if means.is_empty():
+        return ()
     rows = []
     # The first variant has nothing to be compared with, and its cells stay empty.
     for row in means.iter_rows(named=True):
@@ -175,17 +176,19 @@ def _difference_table(means: pl.DataFrame, letters: Mapping[str, str]) -> Table:
                 count(row["runs"]),
                 figure(row["mean"]) + between(row["low"], row["high"]),
                 figure(row["difference"], "+") + between(row["difference_low"], row["difference_high"], "+"),
-                f"{row['p']:.4f}" if tested else "",
+                chance(row["p"]) if tested else "",
                 ("differs" if row["differs"] else "none") if tested else "",
             )
         )
-    return Table(
-        "Means and differences",
-        "In brackets the 95% intervals; p is corrected for there being several differences. A difference whose "
-        "interval holds zero is none.",
-        ("measure", "variant", "runs", "mean", "difference", "p", "found"),
-        tuple(rows),
-        words=(0, 1, 6),
+    return (
+        Table(
+            "Means and differences",
+            "In brackets the 95% intervals; p is corrected for there being several differences. A difference whose "
+            "interval holds zero is none.",
+            ("measure", "variant", "runs", "mean", "difference", "p", "found"),
+            tuple(rows),
+            words=(0, 1, 6),
+        ),
     )
 
 

@@ -21,8 +21,8 @@ from swarm.live.feed import Feed
 from swarm.live.files import files
 from swarm.live.lens import Lens
 from swarm.simulation.deeds import DEEDS, read
-from swarm.simulation.hand import Hand
-from swarm.web.guard import Tokens
+from swarm.simulation.hand import Hand, NoRoundFollows
+from swarm.web.tokens import Tokens
 
 LEAST_BETWEEN_S = 0.25
 """At most four states a second are sent to each tab."""
@@ -31,67 +31,81 @@ ALIVE_EVERY_S = 10.0
 """How often a tab is told that the server is there, and the server learns that a tab is not."""
 
 MOST_TABS = 200
+MAX_DIGITS = 12
 
 
 class Broadcast:
-    """Wakes all tabs when there is a new state. It keeps no queue: each tab sends what is newest when it can."""
+    """Sends what is newest to all tabs: made once for all of them, in the server's loop. It keeps no queue."""
 
     def __init__(self, feed: Feed) -> None:
         self._feed = feed
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._changed: asyncio.Event | None = None
+        self._changed = asyncio.Event()
+        self._planned: asyncio.TimerHandle | None = None
+        self._next_s = 0.0
+        self._number, self._event = -1, b""
         self.tabs = 0
         self._ended = False
-        feed.notify = self._notify
-
-    def _notify(self) -> None:
-        """Says, from the run's thread, that there is something new."""
-        # Nobody has looked on yet, or the server is at its end.
-        if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._wake)
+        feed.notify = lambda: self._soon(self._plan)
 
     def end(self) -> None:
-        """Lets all tabs go, so that the server can end."""
+        """Lets all tabs go once they have the last state, so that the server can end."""
         self._ended = True
-        self._notify()
-
-    def _wake(self) -> None:
-        if self._changed is not None:
-            # Everybody who waits has this event; whoever comes from now on has the next one.
-            self._changed.set()
-            self._changed = None
-
-    async def _newer(self, than: int) -> bool:
-        """Waits for a state that is newer than this number; False where there is none for a while."""
-        self._loop = asyncio.get_running_loop()
-        if self._changed is None:
-            self._changed = asyncio.Event()
-        changed = self._changed
-        # Asked once more, for what came before there was an event.
-        if self._ended or self._feed.number > than:
-            return True
-        try:
-            await asyncio.wait_for(changed.wait(), ALIVE_EVERY_S)
-        except TimeoutError:
-            return False
-        return True
+        self._soon(self._send)
 
     async def states(self) -> AsyncIterator[bytes]:
         """Yields the newest state as an event, again and again; a tab that does not read holds up nobody."""
+        self._loop = asyncio.get_running_loop()
         self.tabs += 1
-        seen = -1
         try:
             yield b"retry: 1000\n\n"
-            while not self._ended:
-                if not await self._newer(seen):
-                    yield b": alive\n\n"
-                    continue
-                newest = self._feed.newest
-                seen = newest.number
-                yield b"id: %d\ndata: %s\n\n" % (seen, newest.sent)
-                await asyncio.sleep(LEAST_BETWEEN_S)
+            # Whoever comes is told at once; after that a tab has what is sent to all, once it can take it.
+            event = self._newest()
+            while True:
+                yield event
+                while event is self._event:
+                    if self._ended:
+                        return
+                    if not await self._sent():
+                        yield b": alive\n\n"
+                event = self._event
         finally:
             self.tabs -= 1
+
+    def _soon(self, do: Callable[[], None]) -> None:
+        """Has something done in the server's loop, whichever thread asks for it."""
+        # Nobody has looked on yet, or the server is at its end.
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(do)
+
+    def _plan(self) -> None:
+        """Has the newest state sent as soon as it is time again."""
+        if self._planned is None and self.tabs:
+            self._planned = asyncio.get_running_loop().call_at(self._next_s, self._send)
+
+    def _send(self) -> None:
+        """Wakes all tabs for the newest state."""
+        self._planned = None
+        self._next_s = asyncio.get_running_loop().time() + LEAST_BETWEEN_S
+        self._newest()
+        # Everybody who waits has this event; whoever comes from now on has the next one.
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    def _newest(self) -> bytes:
+        """Returns the newest state as it is sent, the same bytes until there is another."""
+        newest = self._feed.newest
+        if newest.number != self._number:
+            self._number, self._event = newest.number, b"id: %d\ndata: %s\n\n" % (newest.number, newest.sent)
+        return self._event
+
+    async def _sent(self) -> bool:
+        """Waits until something is sent to all; False where nothing was for a while."""
+        try:
+            await asyncio.wait_for(self._changed.wait(), ALIVE_EVERY_S)
+        except TimeoutError:
+            return False
+        return True
 
 
 class Live:
@@ -112,9 +126,9 @@ class Live:
             routes=[
                 *own,
                 Route("/api/run", self.run),
-                Route("/api/round/{round:int}", self.round),
+                Route("/api/round/{round}", self.round),
                 Route("/api/series", self.series),
-                Route("/api/trader/{trader:int}", self.trader),
+                Route("/api/trader/{trader}", self.trader),
                 Route("/api/me", self.me),
                 Route("/events", self.events),
                 Route("/api/deeds", self.may(self.do), methods=["POST"]),
@@ -128,24 +142,26 @@ class Live:
 
     async def round(self, request: Request) -> Response:
         """Answers with the state of a round that has ended."""
-        found = self.feed.of_round(request.path_params["round"])
+        if (number := _number(request.path_params["round"])) is None:
+            return _refused(400, "round: expected a number")
+        found = self.feed.of_round(number)
         return _refused(404, "there is no such round yet") if found is None else _as_json(found)
 
     async def series(self, request: Request) -> Response:
         """Answers with the series of the rounds after `after`."""
-        after = request.query_params.get("after", "0")
-        if not after.isdecimal() or len(after) > 12:
+        if (after := _number(request.query_params.get("after", "0"))) is None:
             return _refused(400, "after: expected a round")
-        return _as_json(self.feed.series(int(after)))
+        return _as_json(self.feed.series(after))
 
     async def trader(self, request: Request) -> Response:
         """Answers with what a trader saw, said and did in a round, the newest if none is named."""
-        round_ = request.query_params.get("round", str(self.feed.rounds))
-        if not round_.isdecimal() or len(round_) > 12:
-            return _refused(400, "round: expected a number")
+        round_ = _number(request.query_params.get("round", str(self.feed.rounds)))
+        trader = _number(request.path_params["trader"])
+        if round_ is None or trader is None:
+            return _refused(400, "expected the numbers of a trader and of a round")
         try:
             # In a thread of its own: an older round is replayed, and tabs go on meanwhile.
-            found = await asyncio.to_thread(self.lens.trader, request.path_params["trader"], int(round_))
+            found = await asyncio.to_thread(self.lens.trader, trader, round_)
         except SwarmError as error:
             return _refused(404 if isinstance(error, ConfigError) else 409, str(error))
         return JSONResponse(found)
@@ -172,8 +188,10 @@ class Live:
                 return _refused(415, "expected content-type: application/json")
             try:
                 body = json.loads(await request.body())
+                # JSON can name half of a character, which is no text.
+                json.dumps(body, ensure_ascii=False).encode()
             except (ValueError, RecursionError):
-                return _refused(400, "the body is not JSON")
+                return _refused(400, "the body is not JSON in UTF-8")
             if not isinstance(body, dict):
                 return _refused(400, "expected a JSON object")
             # Said truthfully: a deed that came too late is not kept for a next run.
@@ -181,6 +199,8 @@ class Live:
                 return _refused(409, "the run is over; nothing can be done to it any more")
             try:
                 return JSONResponse(do(who, body), 202)
+            except NoRoundFollows as error:
+                return _refused(409, str(error))
             except ConfigError as error:
                 return JSONResponse({"error": str(error), "key": error.key}, 400)
 
@@ -190,6 +210,8 @@ class Live:
         """Lets a deed be done at the end of the round, by the hand of who asks."""
         # What else stands there are the deed's own fields.
         name = body.pop("deed", "")
+        if self.control is not None and self.control.stopping:
+            raise NoRoundFollows
         self.hands[who].ask(read(name, body))
         self.feed.touch()
         return {"waits": True, "by": who, "after_round": self.feed.ended + 1}
@@ -223,6 +245,10 @@ async def _file(kind: str, content: bytes, _: Request) -> Response:
 
 def _as_json(written: bytes) -> Response:
     return Response(written, media_type="application/json", headers={"cache-control": "no-store"})
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isdecimal() and len(text) <= MAX_DIGITS else None
 
 
 def _refused(status: int, why: str) -> Response:

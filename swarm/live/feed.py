@@ -17,7 +17,7 @@ from swarm.live import state
 from swarm.live.crowd import Crowd, evenly
 from swarm.live.thinking import Thinking
 from swarm.market.orders import Int64
-from swarm.scenarios.protocol import MarketState, TakesShocks
+from swarm.scenarios.protocol import MarketState, TakesShocks, papers_of
 from swarm.simulation.joint import JointSetting
 from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.plan import RunPlan
@@ -142,11 +142,6 @@ class Feed:
             return self._newest
 
     @property
-    def number(self) -> int:
-        """The number of the newest state."""
-        return self._number
-
-    @property
     def rounds(self) -> int:
         """How many rounds are settled, one that is held before its end included."""
         return int(self._state.get("round", 0))
@@ -186,6 +181,7 @@ class Feed:
             "seed": plan.seed,
             "rounds": plan.last.rounds,
             "goods": list(setting.goods),
+            "papers": sorted(papers_of(setting)),
             "kinds": list(setting.kinds),
             "regions": list(setting.config.all_names) if isinstance(setting, JointSetting) else [],
             "traders": plan.traders,
@@ -212,5 +208,7 @@ class Feed:
             column.append(value)
 
     def _publish(self) -> None:
-        self._number += 1
+        # The run's thread and the server's both come here; a number that is lost would leave a state unsent.
+        with self._lock:
+            self._number += 1
         self.notify()

@@ -17,8 +17,9 @@ from swarm.simulation.history import Compose
 from swarm.simulation.journal_disk import read_committed
 from swarm.simulation.loop import Watcher
 from swarm.simulation.parties import NAME
-from swarm.web.guard import LOOPBACK_HOSTS, Guarded, new_token
+from swarm.web.guard import LOOPBACK_HOSTS, Guarded
 from swarm.web.server import Bound, served
+from swarm.web.tokens import new_token
 
 HOST, PORT = "127.0.0.1", 8484
 VISITOR = "visitor"
@@ -65,10 +66,13 @@ class Opened:
         """Returns the address of each who may act, and of whoever may look, in this order."""
         return [*((f"{self.url}/#token={token}", name) for name, token in self.tokens.items()), (self.url, "")]
 
-    def over(self, status: str, told: str = "") -> None:
-        """Takes note that no further round will come."""
+    def over(self, status: str, told: str = "") -> str:
+        """Takes note that no further round will come, and returns what is told, of deeds that were not done, say."""
         self.live.over = True
+        lost = [f"{count} of {hand.name}" for hand in self.hands if (count := hand.close())]
+        told = told or (f"deeds that were not done, since the run was stopped: {', '.join(lost)}" if lost else "")
         self.feed.tell(status, told)
+        return told
 
 
 def named(names: Iterable[str]) -> tuple[str, ...]:

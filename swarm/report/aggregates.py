@@ -168,12 +168,18 @@ def traded_value(record: RunRecord, by: str) -> pl.DataFrame:
     )
 
 
+USED_UP = (
+    "Goods that were eaten, burnt or spoilt are no loss: they count at the prices of their rounds, less what the "
+    "trader made of the same good meanwhile."
+)
+"""What profits say of goods that nobody has any more; the tables alone cannot tell what was made from what was used."""
+
+
 def profits(record: RunRecord, *, by_mind: bool = True) -> pl.DataFrame:
     """Returns a row per trader, or per trader and mind that decided for it: kind, mind, and `profit` in pebbles.
 
-    A mind's profit is what wealth grew by in the rounds in which it decided. Goods that were eaten, burnt or spoilt are
-    no loss: they count at the prices of their rounds. Where traders come and go, only those count who never left:
-    whoever comes back begins anew.
+    A mind's profit is what wealth grew by in the rounds in which it decided, goods that were used up included, as
+    `USED_UP` says. Where traders come and go, only those count who never left: whoever comes back begins anew.
     """
     traders = record.tables["traders"]
     if population := record.summary.get("population"):
@@ -215,7 +221,7 @@ def _used_cents(record: RunRecord, traders: pl.DataFrame) -> pl.DataFrame:
     ]
     traded = pl.concat(sides).group_by(key).agg(pl.col("traded").sum())
     ticks = record.tables["prices"].group_by("round", "good").agg(pl.col("reference_ticks").mean())
-    # Goods of its own making may outweigh what was used up of the same good; then nothing of it is counted.
+    # What it made of the same good may outweigh what it used up; then nothing of it is counted.
     used = (pl.col("traded").fill_null(0) - pl.col("change")).clip(lower_bound=0)
     value = used * pl.col("reference_ticks") * record.summary["tick_cents"]
     joined = held.with_columns(change).join(traded, on=key, how="left").join(ticks, on=["round", "good"], how="left")

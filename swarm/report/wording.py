@@ -14,8 +14,8 @@ def count(value: float) -> str:
 
 
 def pebbles(value: float) -> str:
-    """Returns an amount of pebbles, with a sign and two decimals."""
-    return f"{value:+,.2f}".replace("-", "\N{MINUS SIGN}")
+    """Returns an amount of pebbles with a sign, and below a thousand with two decimals."""
+    return f"{value:+,.{2 if abs(value) < 1_000 else 0}f}".replace("-", "\N{MINUS SIGN}")
 
 
 def seconds(value: float | None) -> str:

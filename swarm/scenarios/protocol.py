@@ -239,6 +239,21 @@ class HearsPrices(Protocol):
 
 
 @runtime_checkable
+class KeepsPapers(Protocol):
+    """A scenario some of whose goods are papers: it alone issues them and takes them back, as records of its own.
+
+    Nobody else may move them, and they are worth nothing.
+    """
+
+    papers: frozenset[str]
+
+
+def papers_of(scenario: Setting) -> frozenset[str]:
+    """Returns the goods of a scenario that are papers."""
+    return scenario.papers if isinstance(scenario, KeepsPapers) else frozenset()
+
+
+@runtime_checkable
 class TakesShocks(Protocol):
     """A scenario that a shock can befall which no config foresaw; `shock_kinds` are those that it knows."""
 

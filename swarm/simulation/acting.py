@@ -10,9 +10,19 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from swarm.agents.observation import Observation
-from swarm.market.ledger import ISSUE, ROAD
+from swarm.market.ledger import CASH, ISSUE, ROAD
 from swarm.market.restrictions import FOR_EVER
-from swarm.scenarios.protocol import Consequence, Int64, MarketState, Movement, ReferenceMove, Restriction, TakesShocks
+from swarm.scenarios.protocol import (
+    Consequence,
+    Int64,
+    MarketState,
+    Movement,
+    ReferenceMove,
+    Restriction,
+    Scenario,
+    TakesShocks,
+    papers_of,
+)
 from swarm.simulation.entries import Acted
 from swarm.simulation.party import (
     MAX_TEXT_CHARS,
@@ -89,13 +99,17 @@ class Judge:
         names: Sequence[str],
         most_ticks: int,
         there: Mask | None = None,
-        scenario: object = None,
+        scenario: Scenario | None = None,
     ) -> None:
         """`named` has the balances of the accounts `names`, and `there` says who is there, by number.
 
-        Whether a shock can be is asked of the `scenario`.
+        Whether a shock can be is asked of the `scenario`, which also says what its goods are called and which of them
+        are papers.
         """
         self._scenario = scenario
+        self._goods = scenario.goods if scenario else ()
+        papers = papers_of(scenario) if scenario else frozenset()
+        self._papers = [1 + number for number, good in enumerate(self._goods) if good in papers]
         self._traders, self._assets = state.balances.shape
         self._there = np.ones(self._traders, dtype=np.bool_) if there is None else there
         # [traders and named accounts, assets], in the order in which the market numbers accounts.
@@ -111,7 +125,9 @@ class Judge:
         consequences: list[Consequence] = []
         told: list[Act] = []
         for index, act in enumerate(acts):
-            if why := self._refusal(act):
+            # What a line tells of did not happen.
+            untrue = isinstance(act, Say) and act.if_done and bool(refused) and refused[-1][0] == index - 1
+            if why := self._refusal(act) or ("what it tells of was refused" if untrue else ""):
                 refused.append((index, why))
             elif isinstance(act, Move):
                 consequences.append(Movement(act.cause, act.source, act.target, act.asset, act.amount))
@@ -163,6 +179,8 @@ class Judge:
             return ""
         if not 0 <= asset.min() <= asset.max() < self._assets:
             return f"there is no asset {int(asset[(asset < 0) | (asset >= self._assets)][0])}"
+        if len(of_scenario := asset[np.isin(asset, self._papers)]):
+            return f"{self._asset(int(of_scenario[0]))} is a paper that only the scenario moves"
         # The longer the move, the smaller its rows must be for their sum to stay within 64 bits.
         if amount.min() < 0 or amount.max() > MAX_MOVED * MAX_ROWS // max(len(amount), MAX_ROWS):
             return "an amount is negative or too large"
@@ -174,7 +192,8 @@ class Judge:
         below[self._may_owe] = False
         if below.any():
             account, short = (int(column[0]) for column in np.nonzero(below))
-            return f"{self._named(account)} has {int(self._balances[account, short])} of asset {short}, and lacks more"
+            has = f"{int(self._balances[account, short])} {self._asset(short)}"
+            return f"{self._named(account)} has {has}, and lacks more"
         self._balances = after
         return ""
 
@@ -190,6 +209,11 @@ class Judge:
         # Who has gone is as unknown as who never was.
         wrong = traders[~known | ~self._there[np.where(known, traders, 0)]]
         return f"there is no trader {int(wrong[0])}" if len(wrong) else ""
+
+    def _asset(self, number: int) -> str:
+        if number == CASH:
+            return "cents"
+        return self._goods[number - 1] if number <= len(self._goods) else f"of asset {number}"
 
     def _named(self, account: int) -> str:
         if account < self._traders:

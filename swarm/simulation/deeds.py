@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Field
 
 from swarm.errors import ConfigError, suggest
 from swarm.market.ledger import CASH, ISSUE
-from swarm.scenarios.protocol import Int64, TakesShocks
+from swarm.scenarios.protocol import Int64, TakesShocks, papers_of
 from swarm.schema import StrictModel, checked, short
 from swarm.simulation.joint import JointSetting
 from swarm.simulation.party import Account, Act, Announce, Move, Say, Strike
@@ -39,6 +39,7 @@ class Doer:
 class Ground:
     """The run that deeds are done to: its goods, its markets by name, its shocks, and where each trader sits.
 
+    `papers` are the goods that nobody but the scenario moves.
     `seat_of` gives the market and the seat in it of a trader of the run, at home; of nobody, a seat that there is not.
     """
 
@@ -47,6 +48,7 @@ class Ground:
     shock_kinds: tuple[str, ...]
     traders: int
     seat_of: Callable[[int], tuple[int, int]]
+    papers: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, plan: RunPlan) -> "Ground":
@@ -54,7 +56,7 @@ class Ground:
         setting = plan.scenario
         if not isinstance(setting, JointSetting):
             kinds = setting.shock_kinds if isinstance(setting, TakesShocks) else ()
-            return cls(setting.goods, ("",), kinds, plan.traders, lambda trader: (0, trader))
+            return cls(setting.goods, ("",), kinds, plan.traders, lambda trader: (0, trader), papers_of(setting))
 
         def seat_of(trader: int) -> tuple[int, int]:
             # No market has as many seats as the run has traders, so nobody sits at such a number.
@@ -65,12 +67,12 @@ class Ground:
     def asset(self, name: str) -> int:
         """Returns the number of pebbles, which are cash, or of a good; ConfigError where there is no such thing."""
         # As the ledger numbers them: cash first, then goods.
-        names = (PEBBLES, *self.goods)
+        names = (PEBBLES, *(good for good in self.goods if good not in self.papers))
         if name not in names:
             raise ConfigError(
                 "asset", f"there is no {short(name)}{suggest(name, names)}", f"there are {', '.join(names)}"
             )
-        return names.index(name)
+        return CASH if name == PEBBLES else 1 + self.goods.index(name)
 
     def good(self, name: str) -> int:
         """Returns the number of a good; ConfigError where there is no such good."""
@@ -174,7 +176,7 @@ class Gift(StrictModel):
     def acts(self, by: Doer, on: Ground) -> list[Act]:
         """Returns the posting and a word on it."""
         moved = _moved("gift", by, on, self.trader, on.asset(self.asset), self.amount, to_trader=True)
-        return [moved, _said(by, on, self.trader, f"I give you {self.amount} {self.asset}")]
+        return [moved, _said(by, on, self.trader, f"I give you {self.amount} {self.asset}", if_done=True)]
 
 
 class Fine(StrictModel):
@@ -192,7 +194,7 @@ class Fine(StrictModel):
     def acts(self, by: Doer, on: Ground) -> list[Act]:
         """Returns the posting and a word on it."""
         moved = _moved("fine", by, on, self.trader, on.asset(self.asset), self.amount, to_trader=False)
-        return [moved, _said(by, on, self.trader, f"I fine you {self.amount} {self.asset}")]
+        return [moved, _said(by, on, self.trader, f"I fine you {self.amount} {self.asset}", if_done=True)]
 
 
 class Loan(StrictModel):
@@ -271,7 +273,7 @@ def loan_acts(loan: Loan, number: int, round_: int, by: Doer, on: Ground) -> lis
     lent = _moved(cause, by, on, loan.trader, CASH, loan.pebbles, to_trader=True)
     owed = -(-loan.owed_cents // CENTS)
     told = f"I lend you {loan.pebbles} pebbles; {owed} are due after round {due}"
-    return [lent, _said(by, on, loan.trader, told)]
+    return [lent, _said(by, on, loan.trader, told, if_done=True)]
 
 
 def posting(cause: str, source: Account, target: Account, asset: int, amount: int, market: int) -> Move:
@@ -287,9 +289,9 @@ def _moved(cause: str, by: Doer, on: Ground, trader: int, asset: int, amount: in
     return posting(cause, source, target, asset, amount, market)
 
 
-def _said(by: Doer, on: Ground, trader: int, text: str) -> Say:
+def _said(by: Doer, on: Ground, trader: int, text: str, *, if_done: bool = False) -> Say:
     market, seat = on.seat_of(trader)
-    return Say(by.name, _one(seat), text, market)
+    return Say(by.name, _one(seat), text, if_done, market)
 
 
 def _one(number: int) -> Int64:

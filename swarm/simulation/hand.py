@@ -27,6 +27,13 @@ _LENT = re.compile(r"loan (\d{1,9}): (\d{1,18}) cents due after round (\d{1,9})"
 _REPAID = re.compile(r"repayment of loan (\d{1,9})")
 
 
+class NoRoundFollows(ConfigError):
+    """A deed was asked for too late to be done."""
+
+    def __init__(self) -> None:
+        super().__init__("deed", "no round follows in which it could be done")
+
+
 @dataclass(frozen=True, slots=True)
 class Lent:
     """A loan that is not paid back in full: who owes how much of it, and after which round it is due."""
@@ -47,6 +54,7 @@ class Hand:
         self._ground: Ground | None = None
         self._lock = Lock()
         self._waiting: list[Deed] = []
+        self._closed = False
         self._loans: dict[int, Lent] = {}
         self._lent = 0
 
@@ -61,17 +69,28 @@ class Hand:
         return tuple(self._waiting)
 
     def ask(self, deed: Deed) -> None:
-        """Lets a deed be done at the end of the round; ConfigError where the run has no such good, region or shock."""
+        """Lets a deed be done at the end of the round; ConfigError where the run has no such good, region or shock.
+
+        NoRoundFollows where this hand has acted for the last time.
+        """
         if self._ground is None:
             raise ConfigError("deed", "expected a run that has begun", "wait for its first round")
         if not isinstance(deed, Loan):
             deed.acts(self._doer, self._ground)
         with self._lock:
+            if self._closed:
+                raise NoRoundFollows
             if len(self._waiting) >= MAX_WAITING:
                 raise ConfigError(
                     "deed", f"expected at most {MAX_WAITING} deeds between two rounds", "wait for the next"
                 )
             self._waiting.append(deed)
+
+    def close(self) -> int:
+        """Takes no more deeds, and returns how many wait in vain: the run was stopped before they could be done."""
+        with self._lock:
+            self._closed = True
+            return len(self._waiting)
 
     def started(self, plan: RunPlan, opening: MarketState, named: Int64) -> None:
         """Takes note of what there is in the run."""
@@ -92,6 +111,7 @@ class Hand:
         # What comes from now on waits for the next round.
         with self._lock:
             waiting, self._waiting = self._waiting, []
+            self._closed = view.is_last
         acts = self._collected(view)
         for deed in waiting:
             # It was asked for once the run had begun, so there is a ground.
@@ -124,7 +144,7 @@ class Hand:
                 posting(f"repayment of loan {loan.number}", debtor, self._doer.account, CASH, cents, loan.market)
             )
             told = f"I take back {cents / CENTS:g} of the {loan.left_cents / CENTS:g} pebbles that you owe me"
-            acts.append(Say(self.name, debtor, told, loan.market))
+            acts.append(Say(self.name, debtor, told, True, loan.market))
         return acts
 
     def _learn(self, move: Move, market: int) -> None:

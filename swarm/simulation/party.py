@@ -49,11 +49,15 @@ class Reprice:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Say:
-    """A line from `speaker` that some traders hear in the next round, before all gossip."""
+    """A line from `speaker` that some traders hear in the next round, before all gossip.
+
+    With `if_done` it tells of the act before it, and is not said where that was refused.
+    """
 
     speaker: str
     to: Int64
     text: str
+    if_done: bool = False
     market: int = 0
 
 
@@ -192,6 +196,12 @@ def _text(value: Any, name: str) -> str:
     return found
 
 
+def _flag(value: Any, name: str) -> bool:
+    if type(value) is not bool:
+        raise records.expected(name, "true or false", value)
+    return value
+
+
 def _account(value: Any, name: str) -> Account:
     return records.text(value, name) if isinstance(value, str) else records.column(value, name)
 
@@ -203,6 +213,7 @@ _READERS: dict[Any, records.Read] = {
     "text": _text,
     str: records.text,
     int: records.integer,
+    bool: _flag,
     Int64: records.column,
     Account: _account,
 }

@@ -1,12 +1,9 @@
-"""Decides who is answered: by the host that a request names, the size of its body, and the token that it brings.
+"""Decides who is answered: by the host that a request names, and the size of its body.
 
 A page of somebody else's that a browser on this machine has open can reach a loopback port. What it sends names
 another host or another origin, and so gets nothing.
 """
 
-import hashlib
-import hmac
-import secrets
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
@@ -17,8 +14,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 MAX_BODY_BYTES = 1 << 16
-MAX_TOKEN_CHARS = 512
-TOKEN_BYTES = 32
 
 HEADERS: Mapping[str, str] = MappingProxyType(
     {
@@ -29,30 +24,6 @@ HEADERS: Mapping[str, str] = MappingProxyType(
     }
 )
 """What every answer says to a browser: load from here alone, and let nobody else embed or guess anything of it."""
-
-
-def new_token() -> str:
-    """Returns a token of 256 bits that nobody can guess."""
-    return secrets.token_urlsafe(TOKEN_BYTES)
-
-
-class Tokens:
-    """The tokens of those who may do more than look, by name; only their digests are kept."""
-
-    def __init__(self, tokens: Mapping[str, str]) -> None:
-        self._digests = {name: _digest(token) for name, token in tokens.items()}
-
-    def whose(self, authorization: str) -> str | None:
-        """Returns whose token a header `Authorization: Bearer TOKEN` brings; None where it is nobody's.
-
-        All are compared, each in a time that does not tell how much of it was right.
-        """
-        # Cut off, since whoever asks may send megabytes.
-        scheme, _, token = authorization[:MAX_TOKEN_CHARS].partition(" ")
-        given = _digest(token.strip())
-        # No early end: the time says neither how many tokens there are nor which of them was nearest.
-        found = [name for name, digest in self._digests.items() if hmac.compare_digest(given, digest)]
-        return found[0] if found and scheme.lower() == "bearer" else None
 
 
 class Guarded:
@@ -128,7 +99,3 @@ def hostname(host: str) -> str:
     if host.startswith("["):
         return f"{host.partition(']')[0]}]".lower()
     return host.partition(":")[0].lower()
-
-
-def _digest(token: str) -> bytes:
-    return hashlib.sha256(token.encode(errors="surrogateescape")).digest()

@@ -4,7 +4,7 @@ import shutil
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 MISSING = "no Chromium on the PATH: install one, say `apt-get install chromium`"
-OPTIONS = (
+ALWAYS = (
     "--headless",
     "--no-sandbox",
     "--disable-gpu",
@@ -12,6 +12,9 @@ OPTIONS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+)
+OPTIONS = (
+    *ALWAYS,
     "--host-resolver-rules=MAP * ~NOTFOUND",
     "--virtual-time-budget=20000",
 )

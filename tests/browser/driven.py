@@ -12,17 +12,11 @@ from urllib.request import Request, urlopen
 
 from websockets.sync.client import ClientConnection, connect
 
-from tests.browser.chromium import CHROMIUM
+from tests.browser.chromium import ALWAYS, CHROMIUM
 from tests.patience import patience
 
 OPTIONS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
+    *ALWAYS,
     # Nothing but this machine can be reached, by whatever name.
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
     "--remote-debugging-port=0",

@@ -35,7 +35,7 @@ class Patron:
             cents = np.full(len(poorest), self.config.gift_cents)
             acts += [
                 Move("gift", "issue", poorest, np.full(len(poorest), CASH), cents, number),
-                Say(self.name, poorest, "this is for you, spend it well", number),
+                Say(self.name, poorest, "this is for you, spend it well", market=number),
                 Announce(f"{self.name} has given to the {len(poorest)} poorest", number),
             ]
         return acts

@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 import yaml
 
-from swarm.runtime.guests.tokens import new_token
+from swarm.web.tokens import new_token
 from tests.guests.scripted_model import scripted
 from tests.patience import patience
 from tests.processes import end_tree

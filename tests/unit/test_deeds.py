@@ -20,9 +20,9 @@ from swarm.runtime.ports import RunsOn
 from swarm.runtime.run import Session
 from swarm.scenarios.wood.config import GOODS
 from swarm.simulation import history
-from swarm.simulation.deeds import DEEDS, read
+from swarm.simulation.deeds import DEEDS, posting, read
 from swarm.simulation.folder import RunFolder
-from swarm.simulation.hand import Hand
+from swarm.simulation.hand import Hand, NoRoundFollows
 from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.party import Act, Move, RoundView
 from swarm.simulation.replay import replay
@@ -135,6 +135,49 @@ def test_what_cannot_be_done_is_journalled_as_refused(tmp_path: Path, deed: Any,
     assert why in dict(acted.refused)[0]
     assert not hand.loans
     assert result.summary["parties"]["alice"]["refused"]
+
+
+def test_nobody_hears_of_what_was_refused() -> None:
+    deeds: Deeds = {
+        1: [("fine", {"trader": 3, "amount": 999_999, "asset": "honey"}), ("message", {"trader": 3, "text": "hello"})]
+    }
+    shown, hand, rounds = Shown(), Planned("alice", deeds), Outcomes()
+    play(resolve(CONFIG), hand, rounds, hands=(hand,), traders=shown.asking)
+    heard = [line for line in shown.seen[1].private.heard[3] if line.startswith("alice")]
+    assert heard == ["alice: hello"]
+    (acted,) = rounds.rounds[0].acted
+    refused = dict(acted.refused)
+    assert "honey, and lacks more" in refused[0] and "refused" in refused[1] and 2 not in refused
+
+
+def test_papers_of_a_scenario_are_nobody_else_s_to_move() -> None:
+    supply: dict[str, Any] = {"rounds": 6, "population": 25, "scenario": {"name": "supply_chain"}}
+    supply["traders"] = {"define": {"plan": {"mind": "own", "rule": "plan"}}, "minds": {"plan": 1}}
+    hand = Planned("alice", {1: [("gift", {"trader": 1, "amount": 5, "asset": "under_way"})]})
+    result = play(resolve(supply), hand, hands=(hand,))
+    assert hand.refused == ["asset"] and result.rounds == 6
+
+    class Wild(Hand):
+        def act(self, view: RoundView) -> Sequence[Act]:
+            return [posting("a gift", "issue", np.array([1]), 1 + view.markets[0].goods.index("owed"), 5, 0)]
+
+    wild = Wild("alice")
+    result = play(resolve(supply), wild, hands=(wild,))
+    assert result.rounds == 6
+    assert result.summary["parties"]["alice"]["refused"] == {"Move": 6}
+
+
+def test_a_deed_for_which_no_round_follows_is_refused_and_one_that_was_not_done_is_counted() -> None:
+    hand = Planned("alice", {})
+    play(resolve(CONFIG), hand, hands=(hand,))
+    with pytest.raises(NoRoundFollows):
+        hand.ask(read("news", {"text": "too late"}))
+    stopped = Planned("alice", {})
+    play(resolve(CONFIG), stopped, hands=(stopped,), stop=stopping_after(3))
+    stopped.ask(read("news", {"text": "nobody comes to hear it"}))
+    assert stopped.close() == 1
+    with pytest.raises(NoRoundFollows):
+        stopped.ask(read("news", {"text": "too late"}))
 
 
 @pytest.mark.parametrize(

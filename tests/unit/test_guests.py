@@ -19,12 +19,13 @@ from swarm.errors import OutputError
 from swarm.planning import compose, composed
 from swarm.runtime.guests.door import MOST_CALLS
 from swarm.runtime.guests.opening import LINGER_POLL_S
-from swarm.runtime.guests.tokens import TokenFile, new_token, tokens_of
+from swarm.runtime.guests.tokens import TokenFile, tokens_of
 from swarm.runtime.ports import RunsOn
 from swarm.runtime.run import Session
 from swarm.simulation.folder import RunFolder
 from swarm.simulation.history import read
 from swarm.simulation.replay import replay
+from swarm.web.tokens import new_token
 from tests.refusals import refused
 from tests.seated import CONFIG, TOKENS, VARIABLES, Reached, Run, all_play, play, running, spare_at_worth
 

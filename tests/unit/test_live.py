@@ -1,5 +1,6 @@
 """The page's server: what it sends of a run, who may do what, and that the history knows nothing of it."""
 
+import asyncio
 import http.client
 import json
 import threading
@@ -15,8 +16,10 @@ import pytest
 from swarm.config_file import resolve
 from swarm.errors import ConfigError
 from swarm.live import opened as pages
+from swarm.live.app import Broadcast
 from swarm.live.control import Control
 from swarm.live.crowd import MOST_FIGURES, Crowd
+from swarm.live.feed import Feed
 from swarm.live.files import files
 from swarm.live.opened import Address, Opened, named, of_past, of_run
 from swarm.live.state import MAX_STATE_BYTES, packed
@@ -201,7 +204,7 @@ def test_nothing_can_be_done_without_a_token(tmp_path: Path) -> None:
         assert alice.ask("/api/deeds", {"deed": "news", "text": "x"}, **{"content-type": "text/plain"})[0] == 415
         assert alice.ask("/api/deeds", {"deed": "news", "text": "x"}, host="evil.example")[0] == 421
         assert alice.ask("/api/deeds", {"deed": "news", "text": "x"}, origin="http://evil.example")[0] == 403
-        for body in ("{", "[]", '"x"', "[" * 40_000):
+        for body in ("{", "[]", '"x"', "[" * 40_000, '{"do": "\\ud800"}'):
             assert alice.ask("/api/control", body)[0] == 400
         assert alice.ask("/api/deeds", "x" * 70_000)[0] == 413
         state = alice.state()
@@ -228,6 +231,7 @@ def test_a_run_is_held_stepped_slowed_and_stopped(tmp_path: Path) -> None:
         ):
             assert alice.ask("/api/control", wrong)[0] == 400
         alice.ask("/api/control", {"do": "stop"})
+        assert alice.ask("/api/deeds", {"deed": "news", "text": "too late"})[0] == 409
         result = ended()
         assert alice.until(lambda state: state["status"] == "stopped")["round"] == 2
     assert not result.finished and result.record.summary["rounds"] == 2
@@ -242,6 +246,9 @@ def test_rounds_and_traders_that_there_are_not_are_refused(tmp_path: Path) -> No
             ("/api/trader/10", 404),
             ("/api/trader/0?round=7", 404),
             ("/api/trader/0?round=x", 400),
+            ("/api/trader/x", 400),
+            ("/api/trader/" + "9" * 5_000, 400),
+            ("/api/round/" + "9" * 5_000, 400),
             ("/api/series?after=-1", 400),
             ("/api/series?after=" + "9" * 30, 400),
             ("/nothing", 404),
@@ -267,6 +274,33 @@ def test_a_tab_that_does_not_read_holds_up_nobody(tmp_path: Path) -> None:
         assert of(shown).state()["round"] == 40
         for connection in frozen:
             connection.close()
+
+
+def test_a_state_is_made_once_for_all_tabs_and_the_last_one_reaches_each() -> None:
+    feed = Feed()
+    broadcast = Broadcast(feed)
+
+    async def followed() -> None:
+        tabs = [broadcast.states() for _ in range(5)]
+
+        async def next_of_each() -> bytes:
+            first, *others = await asyncio.gather(*map(anext, tabs))
+            assert all(other is first for other in others)
+            return first
+
+        assert await next_of_each() == b"retry: 1000\n\n"
+        assert b'"status":"starting"' in await next_of_each()
+        # What comes in quick succession comes as one.
+        for status in ("running", "stopped"):
+            feed.tell(status)
+        assert b'"status":"stopped"' in await next_of_each()
+        feed.tell("finished")
+        broadcast.end()
+        assert b'"status":"finished"' in await next_of_each()
+        assert await asyncio.gather(*(anext(tab, None) for tab in tabs)) == [None] * 5
+
+    asyncio.run(followed())
+    assert broadcast.tabs == 0
 
 
 def test_states_fit_whatever_is_said_in_them() -> None:

@@ -37,6 +37,7 @@ def rows(*lines: str) -> str:
         (("a,outside,1,1,9,5,,,", "b,outside,1,1,,,,,"), 3, "nobody buys"),
         (("a,outside,1,1,9,5,,,600", "a,b,1,1,,,,,500", "b,outside,1,1,,,,,"), 2, "shares"),
         (("outside,outside,1,1,9,5,,,",), 2, "world"),
+        (("a,outside,1,1,9,5,,,,7",), 2, "10 cells, and the first row 9"),
     ],
 )
 def test_a_row_that_cannot_be_is_named(lines: tuple[str, ...], row: int, word: str) -> None:
@@ -44,10 +45,23 @@ def test_a_row_that_cannot_be_is_named(lines: tuple[str, ...], row: int, word: s
         read_table(rows(*lines), 20)
 
 
-@pytest.mark.parametrize("text", ["", HEAD, "node,supplier\na,b", "node,supplier,lead_time,holding,colour\n"])
-def test_a_table_without_what_it_needs_is_refused(text: str) -> None:
-    with pytest.raises(TableError):
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("", "missing"),
+        (HEAD, "no row"),
+        ("node,supplier\na,b", "lead_time"),
+        ("node,supplier,lead_time,holding,colour\n", "colour"),
+        ("/home/me/network.csv", "the rows themselves"),
+    ],
+)
+def test_a_table_without_what_it_needs_is_refused(text: str, word: str) -> None:
+    with pytest.raises(TableError, match=word):
         read_table(text, 20)
+
+
+def test_a_table_may_begin_with_the_mark_of_its_encoding() -> None:
+    assert read_table("\ufeff" + rows("a,outside,1,1,9,5,,,"), 20).names == ("a",)
 
 
 def test_a_negative_start_stock_is_what_customers_are_owed() -> None:

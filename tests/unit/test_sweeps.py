@@ -224,3 +224,6 @@ def test_names_of_others_are_text_on_the_page_and_seeds_are_told_as_ranges(tmp_p
     assert html.escape(evil) in page
     assert told_seeds(swept.experiment.seeds) == "5,1..3"
     assert "nothing to compare" in page
+    # One variant has means, too, and no chart of differences.
+    assert "Means and differences" in page
+    assert 'id="differs"' not in page

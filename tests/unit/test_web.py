@@ -14,8 +14,9 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from swarm.errors import ConfigError
-from swarm.web.guard import HEADERS, Guarded, Tokens, hostname, new_token
+from swarm.web.guard import HEADERS, Guarded, hostname
 from swarm.web.server import Bound, served
+from swarm.web.tokens import Tokens, new_token
 
 
 async def echo(request: Request) -> JSONResponse:

@@ -293,7 +293,7 @@ function deedChoice() {
 }
 
 function options(field) {
-  if (field.name === "asset") return ["pebbles", ...about.goods];
+  if (field.name === "asset") return ["pebbles", ...about.goods.filter((good) => !about.papers.includes(good))];
   if (field.name === "good") return about.goods;
   if (field.name === "kind") return about.shocks;
   if (field.name === "region") return ["", ...about.regions];

@@ -70,9 +70,8 @@ def _profit_table(record: RunRecord, found: pl.DataFrame) -> Table:
     return Table(
         "Profit by mind and kind, in pebbles",
         f"Profit is wealth after round {count(_last_kept(record))} less wealth at the "
-        f"start{_where_it_decided(summary)}; "
-        "goods that were eaten, burnt or spoilt are no loss. For each kind, the median and, in brackets, the number of "
-        "traders.",
+        f"start{_where_it_decided(summary)}. "
+        f"{aggregates.USED_UP} For each kind, the median and, in brackets, the number of traders.",
         ("mind", "what it is", "traders", "mean", "median", "10% to 90%", *kinds),
         tuple(rows),
         words=(0, 1),

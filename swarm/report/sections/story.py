@@ -89,7 +89,7 @@ def _winners(record: RunRecord) -> tuple[Table, ...]:
             Table(
                 f"Who won, by {noun}",
                 "The mean profit of its traders in pebbles, with a 95% interval over traders (bootstrap). It is of "
-                "this one run: `swarm sweep` tells what other seeds say. Food that was eaten counts as no loss.",
+                f"this one run: swarm sweep tells what other seeds say. {aggregates.USED_UP}",
                 (noun, *(("what it is",) if by_mind else ()), "traders", "mean profit", "95% interval"),
                 tuple(
                     (

@@ -14,8 +14,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from swarm.agents.guest import MAX_BODY_BYTES
 from swarm.runtime.guests.api import MOST_WAIT_S, GuestApi
 from swarm.runtime.guests.door import Answer
+from swarm.web.tokens import bearer
 
-MAX_TOKEN_CHARS = 200
 GUEST = "swarm.guest"
 """The key of a request's scope that says whose token it brought."""
 
@@ -56,8 +56,7 @@ class Admitting:
         """Answers a request of a guest, or refuses it."""
         # The server's own messages, as of its start, come from nobody.
         if scope["type"] == "http":
-            scheme, _, token = Headers(scope=scope).get("authorization", "")[:MAX_TOKEN_CHARS].partition(" ")
-            guest = self._whose(token.strip()) if scheme.lower() == "bearer" else None
+            guest = self._whose(bearer(Headers(scope=scope).get("authorization", "")))
             if guest is None:
                 no = Answer.no(401, "no_token", "send the header Authorization: Bearer TOKEN with your seat's token")
                 await _response(no)(scope, receive, send)

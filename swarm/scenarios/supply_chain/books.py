@@ -19,6 +19,7 @@ UNITS, UNDER_WAY, ORDERED, OWED = 1, 2, 3, 4
 """Assets: units of the good, and papers for units under way to a node, ordered by it, and owed to its customers."""
 
 GOODS = ("units", "under_way", "ordered", "owed")
+PAPERS = frozenset(GOODS[1:])
 ROAD, CUSTOMERS, STORAGE, CARRIER = "under_way", "customers", "storage", "carrier"
 ACCOUNTS = (ISSUE, ROAD, CUSTOMERS, STORAGE, CARRIER)
 """The world outside, goods between nodes, and who is paid: for waiting, for store and transport, and for hurrying."""

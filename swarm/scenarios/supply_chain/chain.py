@@ -80,6 +80,7 @@ class SupplyChain:
         self.network: Network = self.setup.network
         network = self.network
         self.goods: tuple[str, ...] = books.GOODS
+        self.papers = books.PAPERS
         self.kinds: tuple[str, ...] = network.tiers
         self.trader_kind: Int64 = network.tier
         self.named_accounts: tuple[str, ...] = books.ACCOUNTS

@@ -46,8 +46,12 @@ def read_table(text: str, rounds: int) -> Network:
 
     Goods that take longer than the run has `rounds` would never arrive, so such a lead time is a mistake.
     """
-    rows = list(csv.DictReader(io.StringIO(text.strip()), skipinitialspace=True))
-    head = tuple(rows[0]) if rows else ()
+    # Spreadsheets begin a file with a mark of its encoding.
+    read = csv.DictReader(io.StringIO(text.removeprefix("\ufeff").strip()), skipinitialspace=True)
+    head = tuple(read.fieldnames or ())
+    if len(head) == 1 and not any(separator in text for separator in ",\n"):
+        raise TableError(None, "", f"expected the text of a table, got {text[:60]!r}", "put the rows themselves there")
+    rows = list(read)
     for name in head:
         if name not in COLUMNS:
             raise TableError(1, "", f"there is no column {name!r}", f"known: {', '.join(COLUMNS)}")
@@ -55,6 +59,9 @@ def read_table(text: str, rounds: int) -> Network:
         raise TableError(1, "", f"the column {missing[0]!r} is missing", f"needed: {', '.join(NEEDED)}")
     nodes: dict[str, _Node] = {}
     for number, row in enumerate(rows, start=2):
+        if None in row:
+            cells, columns = len(head) + len(row[None]), len(head)
+            raise TableError(number, str(row["node"]), f"it has {cells} cells, and the first row {columns} columns")
         _add(nodes, number, {k: (v or "").strip() for k, v in row.items() if isinstance(k, str)}, rounds)
     if len(nodes) > MAX_NODES:
         raise TableError(None, "", f"expected at most {MAX_NODES:,} nodes, got {len(nodes):,}")

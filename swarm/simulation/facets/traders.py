@@ -12,7 +12,7 @@ import numpy as np
 from swarm.market.ledger import CASH
 from swarm.market.orders import Int64
 from swarm.market.quality import gini
-from swarm.scenarios.protocol import MarketState
+from swarm.scenarios.protocol import MarketState, papers_of
 from swarm.simulation.facets.protocol import Columns, Tables
 from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.plan import RunPlan
@@ -21,9 +21,11 @@ TRADER_ROWS = 2_000_000
 
 
 def wealth_cents(plan: RunPlan, state: MarketState) -> Int64:
-    """Returns cash and stock at reference prices less what is owed, by trader, in cents."""
+    """Returns cash and stock at reference prices less what is owed, by trader, in cents; papers are worth nothing."""
     owned = state.balances if state.owed is None else state.balances - state.owed
-    stock: Int64 = (owned[:, 1:] * state.reference_ticks[None, :]).sum(axis=1)
+    papers = papers_of(plan.scenario)
+    worth_ticks = np.where([good in papers for good in plan.scenario.goods], 0, state.reference_ticks)
+    stock: Int64 = (owned[:, 1:] * worth_ticks[None, :]).sum(axis=1)
     cash: Int64 = owned[:, CASH]
     return cash + stock * plan.market.config.tick_cents
 

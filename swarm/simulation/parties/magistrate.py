@@ -152,7 +152,7 @@ class Magistrate:
         trader = np.array([case.trader])
         match case.step:
             case "warn":
-                yield Say(self.name, trader, f"you are warned: {case.abuse}", number)
+                yield Say(self.name, trader, f"you are warned: {case.abuse}", market=number)
             case "fine":
                 cents = market.movable_cents[trader] * self.config.fine_permille // 1_000
                 yield Move(case.cause, trader, TREASURY, np.array([CASH]), cents, number)
