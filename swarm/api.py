@@ -124,7 +124,7 @@ def load(config: ConfigLike, *, seed: int | None = None, changes: Changes | None
     """Returns a checked config, with every default written out; ConfigError names the first key that is wrong."""
     match config:
         case str() | Path():
-            data = config_file.with_plugins(config_file.read(Path(config)), Path(config).parent)
+            data = config_file.read_with(Path(config), own=True)
         case RunConfig():
             data = config.record()
         case Mapping():

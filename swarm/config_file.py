@@ -23,6 +23,7 @@ OURS = (Path(__file__).parent / "configs", Path(__file__).parents[1] / "configs"
 MAX_KEY_CHARACTERS = 400
 MOST_TEMPLATES = 32
 PLUGINS_KEY = "plugins"
+TEMPLATES_KEY = "traders.templates"
 SCENARIO = "scenario"
 MINDS = ["traders", "minds"]
 
@@ -30,7 +31,8 @@ MINDS = ["traders", "minds"]
 def load(path: Path, overrides: tuple[str, ...] = (), seed: int | None = None, *, own: bool = False) -> RunConfig:
     """Reads a config file and applies `a.b=value` overrides; ConfigError names the first key that is wrong.
 
-    Plug-ins that the file names are imported where it is the user's `own`: one that was named, and no run's.
+    Other files that it names, plug-ins and templates, are read where it is the user's `own`: one that was named, and
+    no run's.
     """
     data = read_with(path, overrides, own=own)
     if seed is not None:
@@ -38,12 +40,24 @@ def load(path: Path, overrides: tuple[str, ...] = (), seed: int | None = None, *
     return resolve(data)
 
 
-def read_with(path: Path, overrides: tuple[str, ...], *, own: bool = False) -> dict[str, Any]:
+def read_with(path: Path, overrides: tuple[str, ...] = (), *, own: bool = False) -> dict[str, Any]:
     """Returns the plain values of a config file with `a.b=value` overrides applied, not yet checked."""
     data = read(path)
+    _find_templates(data, path.parent, own)
     for override in overrides:
         _override(data, override)
     return with_plugins(data, path.parent) if own else data
+
+
+def _find_templates(data: dict[str, Any], folder: Path, own: bool) -> None:
+    """Has a folder of templates be seen from a config's; ConfigError where the config may name none."""
+    traders = data.get("traders")
+    if not isinstance(traders, dict) or not isinstance(named := traders.get("templates"), str):
+        return
+    # Else opening somebody's run would put files of this machine into prompts.
+    if not own:
+        raise ConfigError(TEMPLATES_KEY, f"a run's config has texts and no folder such as {short(named)}")
+    traders["templates"] = str(folder / Path(named).expanduser())
 
 
 def with_plugins(data: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -117,15 +131,15 @@ def with_templates(data: dict[str, Any]) -> dict[str, Any]:
     traders = data.get("traders")
     if not isinstance(traders, dict) or not isinstance(named := traders.get("templates"), str):
         return data
-    folder, key = Path(named).expanduser(), "traders.templates"
+    folder = Path(named).expanduser()
     try:
         files = sorted(folder.glob("*.txt"))[: MOST_TEMPLATES + 1]
         # Long files are read no further than shows that they are too long.
         texts = {path.stem: bounded_yaml.read_text(path).rstrip("\n") for path in files}
     except (OSError, ValueError) as error:
-        raise ConfigError(key, f"{folder}: it cannot be read ({error})") from error
+        raise ConfigError(TEMPLATES_KEY, f"{folder}: it cannot be read ({error})") from error
     if not texts:
-        raise ConfigError(key, f"{folder}: there is no folder with files such as menu.system.txt")
+        raise ConfigError(TEMPLATES_KEY, f"{folder}: there is no folder with files such as menu.system.txt")
     return {**data, "traders": {**traders, "templates": texts}}
 
 

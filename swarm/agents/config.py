@@ -279,7 +279,7 @@ class TradersConfig(StrictModel):
     templates: dict[str, Template] = Field(default_factory=dict, max_length=32)
     """Texts in place of those that prompts are made of, or the name of a folder that has them as files: `menu.system`
     (`menu.system.txt`), `orders.system`, `judge.system`, with {setting} and {answer} in them, and `own`, with {own},
-    {persona} and {memory}. What is read from a folder is kept with the run."""
+    {persona} and {memory}. What is read from a folder, seen from the config's own, is kept."""
 
     @property
     def own_minds(self) -> list[str]:

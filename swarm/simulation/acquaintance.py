@@ -143,9 +143,11 @@ def must_be_for_somebody(traders: TradersConfig, setting: Setting, numbered: int
             raise ConfigError(f"traders.personas.{name}", what, "name a kind of trader")
     # Files of a folder are named by what they stand in the place of.
     known_parts = ["own", *(f"{form}.system" for form in TEMPLATED)]
-    for name, text in traders.templates.items():
+    for name in traders.templates:
         if name not in known_parts:
             what = f"no prompt has such a part{suggest(name, known_parts)}"
             raise ConfigError(f"traders.templates.{name}", what, f"known: {', '.join(known_parts)}")
-        if name == "own" and "{own}" not in text:
-            raise ConfigError("traders.templates.own", "{own} is missing, so a trader would not see what it has")
+    if (text := traders.templates.get("own")) is not None:
+        for part, said in (("own", True), ("persona", traders.personas), ("memory", traders.memory)):
+            if said and f"{{{part}}}" not in text:
+                raise ConfigError("traders.templates.own", f"{{{part}}} is missing, so a trader would not see it")

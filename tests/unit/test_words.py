@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 import swarm
+from swarm import config_file
 from swarm.errors import ConfigError
 from swarm.market.events import Trades
 from swarm.planning import compose, composed
@@ -78,6 +80,17 @@ def test_templates_of_a_folder_are_kept_with_the_run(tmp_path: Path) -> None:
     assert all(call["prompt"].startswith("Answer first.\n") is (call["mind"] == "small") for call in made)
 
 
+def test_a_folder_of_templates_is_seen_from_its_config_and_never_read_for_a_run(tmp_path: Path) -> None:
+    (tmp_path / "words").mkdir()
+    (tmp_path / "words" / "own.txt").write_text("{own}\nThat is all.\n")
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump(config(templates="words")))
+    assert swarm.load(path).traders.templates == {"own": "{own}\nThat is all."}
+    # What lies in somebody's folder of a run is such a config, too, and names no file.
+    with refused("traders.templates", "texts"):
+        config_file.load(path)
+
+
 @pytest.mark.parametrize(
     ("traders", "key", "word"),
     [
@@ -88,6 +101,7 @@ def test_templates_of_a_folder_are_kept_with_the_run(tmp_path: Path) -> None:
         ({"memory": {"others": 0}}, "traders.memory.others", "greater"),
         ({"templates": {"menus.system": "x"}}, "traders.templates.menus.system", "menu.system"),
         ({"templates": {"own": "{persona}"}}, "traders.templates.own", "{own}"),
+        ({"templates": {"own": "{own}"}, "personas": {"bear": "Slow."}}, "traders.templates.own", "{persona}"),
         ({"templates": "/no/such/folder"}, "traders.templates", "menu.system.txt"),
     ],
 )
