@@ -112,7 +112,8 @@ class CouncilConfig(StrictModel):
 
     abstain_permille: int = Field(default=0, ge=0, le=999)
     """The council passes where the winning action is right less often than this, in 1/1000, as its judged turns tell;
-    the votes' own probability counts until enough are judged. 0: never."""
+    the votes' own probability counts until enough are judged, and one member is followed alone only if it is surely
+    right so often. 0: never."""
 
     half_life_calls: int = Field(default=50, ge=1, le=100_000)
     """After so many judged calls of a member, what it did before them counts half."""

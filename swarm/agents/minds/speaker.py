@@ -7,14 +7,14 @@ aside for the speech, which is asked for when the decision is there; where it fa
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from pydantic import Field
 
 from swarm.agents.asking import Asked, ask, branches_of, fitted
-from swarm.agents.decision import Decision, DecisionError, Reading, engine_failure
+from swarm.agents.decision import Decision, DecisionError, Reading
 from swarm.agents.decisions import Decisions, decisions_of
 from swarm.agents.escalation import Answer, answer_of
 from swarm.agents.forms.protocol import Form
@@ -22,7 +22,7 @@ from swarm.agents.mind import MindPlugin, Seats, TurnBound
 from swarm.agents.plan import ShardPlan
 from swarm.agents.recall import Question, Recollection
 from swarm.agents.speech import SpeechForm
-from swarm.agents.turns import Call, Turns, kept_text
+from swarm.agents.turns import Call, Turns
 from swarm.coordination.standing import default_stand
 from swarm.llm.protocol import Message, ModelClient
 from swarm.llm.tokens import ESTIMATED
@@ -59,7 +59,7 @@ class SpokenTurn:
 
     def to_text(self) -> str:
         """Returns the record as it stands in the journal."""
-        values = [TRACE_VERSION, astuple(self.decided), None if self.said is None else astuple(self.said)]
+        values = [TRACE_VERSION, self.decided.to_json(), None if self.said is None else self.said.to_json()]
         return json.dumps(values, separators=(",", ":"))
 
     @classmethod
@@ -99,7 +99,7 @@ class SpeakerMind:
         decided = await self._ask(model, self._form, self._budget(model), "decides", seats, models, deadline_s)
         # A decision that took the speech's tokens, too, is over its budget.
         budgets = sum(self._budget(model))
-        answers = [_answer(decided, i, budgets) for i in range(len(seats))]
+        answers = [Answer.of(decided, i, budgets) for i in range(len(seats))]
         readings = [
             self._decision(answer, seats, row) for answer, row in zip(answers, seats.rows.tolist(), strict=True)
         ]
@@ -185,7 +185,7 @@ class SpeakerMind:
         for i, answer in enumerate(answers):
             made, said = decided.calls(model, i), None
             if spoken is not None and i in index:
-                said = _answer(spoken, index[i], self.config.spoken_tokens)
+                said = Answer.of(spoken, index[i], self.config.spoken_tokens)
                 made += spoken.calls(self.config.speaks, index[i])
             texts.append(SpokenTurn(answer, said).to_text())
             calls.append(made)
@@ -209,14 +209,10 @@ class SpeakerMind:
         return Reading(outcome, (*decided.repairs, *said.repairs), 2)
 
     def _decision(self, answer: Answer, seats: Seats, row: int) -> Reading[Decision]:
-        if answer.error is not None:
-            return Reading(answer.error)
-        return self._form.read(answer.text, answer.ended == "length", seats.seen, row)
+        return answer.read(self._form, seats.seen, row)
 
     def _said(self, answer: Answer, seats: Seats, row: int) -> Reading[Any]:
-        if answer.error is not None:
-            return Reading(answer.error)
-        return self._speech({}).read(answer.text, answer.ended == "length", seats.seen, row)
+        return answer.read(self._speech({}), seats.seen, row)
 
     def _question(self, asker: str, answer: Answer, form: Form[Any], budget: int, model: str, seats: Seats) -> Question:
         seen, row = seats.seen, int(seats.rows[0])
@@ -225,16 +221,6 @@ class SpeakerMind:
         # As the digest has them: the messages, and each branch behind them.
         messages = (*prompt.messages, *(Message("user", line) for line in behind)) if prompt else ()
         return Question(asker, answer.text or answer.ended, None, messages)
-
-
-def _answer(asked: Asked, i: int, tokens: int) -> Answer:
-    """Returns one answer as the record has it; what took more than its tokens is none."""
-    reply = asked.replies[i]
-    if reply is None or reply.usage.total > tokens:
-        return Answer(str(DecisionError.OVER_BUDGET))
-    if reply.failed:
-        return Answer(str(engine_failure(reply.finish_reason)))
-    return Answer(reply.finish_reason, kept_text(reply.text))
 
 
 MIND = MindPlugin(

@@ -63,8 +63,10 @@ class LlamaModel(ModelEntry):
         if self.adapter is None:
             return None
         own = ADAPTERS / f"{self.adapter}{SUFFIX}"
-        if _is_file_name(self.adapter) or own.is_file():
-            return own if own.is_file() else located(self.adapter)
+        if own.is_file():
+            return own
+        if _is_file_name(self.adapter):
+            return located(self.adapter)
         names = ", ".join(adapters()) or "none"
         raise NoFileError(
             f"there is no adapter {self.adapter}", f"name a {SUFFIX} file, or one that travels with the code: {names}"

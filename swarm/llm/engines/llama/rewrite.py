@@ -7,6 +7,7 @@ no more layers than its adapter was taught on. Nothing of the model's own file i
 import hashlib
 import os
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -65,36 +66,31 @@ def _write(file: Path, header: Header, out: Path, layers: int, eight_bits: bool)
     values = bytearray(source[24 : header.tensors_at].tobytes())
     if layers:
         struct.pack_into("<I", values, header.value_at[f"{header.architecture}.block_count"] - 24, layers)
+    widened = {tensor.name for tensor in kept if eight_bits and tensor.kind in _FOUR}
+    alignment = int(header.values.get("general.alignment", BLOCK))
     listed, at = b"", 0
-    weights: list[npt.NDArray[np.uint8]] = []
     for tensor in kept:
-        begin = header.weights_at + tensor.offset
-        content = np.asarray(source[begin : begin + tensor.bytes])
-        kind = tensor.kind
-        if eight_bits and kind in _FOUR:
-            kind, content = Q8_0, _as_eight_bits(content, kind)
+        made = replace(tensor, kind=Q8_0) if tensor.name in widened else tensor
         name = tensor.name.encode()
         listed += struct.pack(f"<Q{len(name)}sI{len(tensor.shape)}Q", len(name), name, len(tensor.shape), *tensor.shape)
-        listed += struct.pack("<IQ", kind, at)
-        padded = np.pad(content, (0, -len(content) % _alignment(header)))
-        weights.append(padded)
-        at += len(padded)
+        listed += struct.pack("<IQ", made.kind, at)
+        at += made.bytes + -made.bytes % alignment
     head = b"GGUF" + struct.pack("<IQQ", 3, len(kept), len(header.values)) + bytes(values) + listed
     with out.open("wb") as written:
-        written.write(head + b"\0" * (-len(head) % _alignment(header)))
-        for content in weights:
-            written.write(content.tobytes())
+        written.write(head + bytes(-len(head) % alignment))
+        # One tensor at a time, since all together may be more than there is memory.
+        for tensor in kept:
+            begin = header.weights_at + tensor.offset
+            content = np.asarray(source[begin : begin + tensor.bytes])
+            if tensor.name in widened:
+                content = _as_eight_bits(content, tensor.kind)
+            written.write(content.tobytes() + bytes(-len(content) % alignment))
 
 
 def _layer(name: str) -> int:
     """The layer of a tensor; -1 for what belongs to none."""
     part = name.split(".")
     return int(part[1]) if part[0] == "blk" and part[1].isdecimal() else -1
-
-
-def _alignment(header: Header) -> int:
-    value = header.values.get("general.alignment", BLOCK)
-    return int(value)
 
 
 def _as_eight_bits(content: npt.NDArray[np.uint8], kind: int) -> npt.NDArray[np.uint8]:
