@@ -26,7 +26,7 @@ from swarm.llm.protocol import TOOLS
 from swarm.market import margin
 from swarm.market.config import MarketConfig, Mechanism
 from swarm.plugins import VARIABLE
-from swarm.scenarios.protocol import Barters, BringsRules, Int64, Scenario, ScenarioPlugin, lacking
+from swarm.scenarios.protocol import Barters, BringsRules, FillsSeats, Int64, Scenario, ScenarioPlugin, lacking
 from swarm.schema import StrictModel
 from swarm.simulation import parties
 from swarm.simulation.acquaintance import must_be_for_somebody
@@ -52,7 +52,7 @@ def compose(config: RunConfig, past: WorldPlan | None = None) -> WorldPlan:
         return _several(config, config.regions, founding_seed)
     plugin, section = _scenario(config)
     scenario = _built(plugin, section, config.seed, config.most_traders, config)
-    minds = _minds(config, _groups(scenario))
+    minds = _minds(config, _groups(scenario), _own_seats(config, scenario))
     plan = _plan(config, config.seed, scenario, minds, config.history_record())
     return WorldPlan(plan, (plan,), founding_seed)
 
@@ -146,8 +146,28 @@ def _scenario(config: RunConfig) -> tuple[ScenarioPlugin, StrictModel]:
     return plugin, plugin.Config.model_validate_json(json.dumps(config.scenario))
 
 
-def _minds(config: RunConfig, kinds: Int64) -> tuple[str, ...]:
-    """Returns the mind of each trader of a single market: guests have their seats, and others share the rest."""
+def _own_seats(config: RunConfig, scenario: Scenario) -> dict[int, str]:
+    """Returns the seats that the scenario fills itself, by the names of its rules; ConfigError where one is taken."""
+    seats = dict(scenario.own_seats) if isinstance(scenario, FillsSeats) else {}
+    known = definitions([m.name for m in config.models], config.traders)
+    for rule in dict.fromkeys(seats.values()):
+        if rule in known and known[rule].section != OwnConfig(rule=rule):
+            raise ConfigError(known[rule].key, f"{rule!r} is the name of a rule of this scenario", "give it another")
+    return seats
+
+
+def _minds(config: RunConfig, kinds: Int64, own: Mapping[int, str]) -> tuple[str, ...]:
+    """Returns the mind of each trader of a single market: guests have their seats, and others share the rest.
+
+    The scenario's `own` seats are filled before anybody else's.
+    """
+    if own:
+        if config.traders.guests:
+            raise ConfigError("traders.guests", "this scenario fills its seats itself", "leave them out")
+        rest = np.setdiff1d(np.arange(len(kinds)), list(own))
+        others = assign_minds([(config.seed, kinds[rest])], _weights(config))[0] if len(rest) else ()
+        filled = {**own, **dict(zip(rest.tolist(), others, strict=True))}
+        return tuple(filled[trader] for trader in range(len(kinds)))
     seats = {guest.name: guest.seats for guest in config.traders.guests}
     if not seats:
         return assign_minds([(config.seed, kinds)], _weights(config))[0]
@@ -175,6 +195,8 @@ def _plan(config: RunConfig, seed: int, scenario: Scenario, minds: tuple[str, ..
     )
     # What minds are, which models they ask, and which of these must call tools.
     of = definitions([m.name for m in config.models], config.traders)
+    if isinstance(scenario, FillsSeats):
+        of |= {rule: Definition("own", OwnConfig(rule=rule), "scenario") for rule in set(scenario.own_seats.values())}
     form_of = _form_of(config, scenario, of)
     asked = models_of(minds, of)
     with_tools = models_with_tools(minds, of)

@@ -290,6 +290,16 @@ class BringsRules(Protocol):
         ...
 
 
+@runtime_checkable
+class FillsSeats(Protocol):
+    """A scenario some of whose seats are its own, whatever minds the config shares among the others.
+
+    `own_seats` has the rule of `own_rules` that decides for each of these traders.
+    """
+
+    own_seats: Mapping[int, str]
+
+
 @dataclass(frozen=True, slots=True)
 class ScenarioPlugin:
     """The one export of a scenario's file.
