@@ -165,8 +165,8 @@ def _minds(config: RunConfig, kinds: Int64, own: Mapping[int, str]) -> tuple[str
         if config.traders.guests:
             raise ConfigError("traders.guests", "this scenario fills its seats itself", "leave them out")
         rest = np.setdiff1d(np.arange(len(kinds)), list(own))
-        others = assign_minds([(config.seed, kinds[rest])], _weights(config))[0] if len(rest) else ()
-        filled = {**own, **dict(zip(rest.tolist(), others, strict=True))}
+        free = assign_minds([(config.seed, kinds[rest])], _weights(config))[0] if len(rest) else ()
+        filled = {**own, **dict(zip(rest.tolist(), free, strict=True))}
         return tuple(filled[trader] for trader in range(len(kinds)))
     seats = {guest.name: guest.seats for guest in config.traders.guests}
     if not seats:

@@ -6,6 +6,7 @@ from swarm.simulation.record import RunRecord
 
 ORDER = (
     "supply",
+    "fraud",
     "hands",
     "story",
     "regions",

@@ -1,4 +1,4 @@
-"""The scenario `fraud`: its section in `config`, what is computed in `engine`, how slots are sold in `market` and `desk`.
+"""The scenario `fraud`: its section in `config`, what is computed in `engine`, sold in `market`, and played in `desk`.
 
 `town`, `planted` and `generate` make payments, `table` reads a user's own, `features` and `specialists` look at them,
 `bank` keeps the accounts and holds, `settling` says what alerts came to.

@@ -1,15 +1,12 @@
-"""The section `scenario` of a fraud desk: its payments, its watchers, and what a slot of the analyst's time is worth."""
+"""The section `scenario` of a fraud desk: its payments, its watchers, and what a slot of the analyst's time pays."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, model_validator
 
-from swarm.scenarios.fraud.payments import KINDS
 from swarm.schema import StrictModel
 
-Kind = Literal[
-    "takeover", "structuring", "fan_in", "fan_out", "cycle", "card_testing", "invoice", "pass_through"
-]
+Kind = Literal["takeover", "structuring", "fan_in", "fan_out", "cycle", "card_testing", "invoice", "pass_through"]
 Watch = Literal[
     "takeover",
     "structuring",
@@ -82,7 +79,9 @@ class FraudConfig(StrictModel):
     """Kinds of fraud that begin with the first round, so that no label of them is known before, where they are made."""
 
     watchers: tuple[WatcherConfig, ...] = Field(
-        default=tuple(WatcherConfig(watch=kind) for kind in KINDS), min_length=1, max_length=64  # type: ignore[arg-type]
+        default=tuple(WatcherConfig(watch=kind) for kind in get_args(Kind)),
+        min_length=1,
+        max_length=64,
     )
     """Who watches, a seat each behind that of the desk; empty of all but the eight specialists unless given."""
 
@@ -92,7 +91,7 @@ class FraudConfig(StrictModel):
     kept_slots: int = Field(default=3, ge=0, le=1_000)
     """At most how many of them go to payments that the strongest watcher does not name."""
 
-    reserve_ticks: int = Field(default=5, ge=1, le=1_000)
+    reserve_ticks: int = Field(default=2, ge=1, le=1_000)
     """The least price of a slot; what no bid reaches stays unsold."""
 
     share_permille: int = Field(default=100, ge=1, le=1_000)
@@ -104,7 +103,7 @@ class FraudConfig(StrictModel):
     most_value_cents: int = Field(default=1_000_000, ge=1, le=10**12)
     """The most value that counts of one payment."""
 
-    false_cents: int = Field(default=1_500, ge=0, le=10**9)
+    false_cents: int = Field(default=700, ge=0, le=10**9)
     """What a false alert costs its watcher: the analyst's time."""
 
     confirm_rounds: tuple[Annotated[int, Field(ge=1, le=100)], Annotated[int, Field(ge=1, le=100)]] = (1, 5)

@@ -61,34 +61,79 @@ def _amount(text: str) -> float:
     return float(np.log(max(float(text.replace(",", "").rstrip(".") or 1) * 100, 1.0)))
 
 
-Made = Callable[[re.Match[str]], Condition]
+Match = re.Match[str]
+Made = Callable[[Match], Condition]
 
 PATTERNS: tuple[tuple[str, str, Made], ...] = (
     (r"by card|card payments?", "paid by card", lambda m: Condition("channel", 0, 0)),
     (r"transfers?\b|transferred|wires?\b", "a transfer", lambda m: Condition("channel", 1, 1)),
     (r"\bcash\b", "cash", lambda m: Condition("channel", 2, 2)),
-    (rf"(?:over|above|more than|at least) {_NUMBER}", "an amount above", lambda m: at_least("log_cents", _amount(m[1]))),
-    (rf"(?:under|below|less than|at most) {_NUMBER}", "an amount below", lambda m: at_most("log_cents", _amount(m[1]))),
-    (r"just (?:below|under) the (?:reporting )?(?:limit|threshold)", "near the limit", lambda m: at_least("near_limit", 1)),
+    (
+        rf"(?:over|above|more than|at least) {_NUMBER}",
+        "an amount above",
+        lambda m: at_least("log_cents", _amount(m[1])),
+    ),
+    (
+        rf"(?:under|below|less than|at most) {_NUMBER}",
+        "an amount below",
+        lambda m: at_most("log_cents", _amount(m[1])),
+    ),
+    (
+        r"just (?:below|under) the (?:reporting )?(?:limit|threshold)",
+        "near the limit",
+        lambda m: at_least("near_limit", 1),
+    ),
     (r"at night|overnight|early hours", "before 7 in the morning", lambda m: at_most("hour", 7)),
-    (r"new (?:payee|receiver|account|beneficiar)|first[- ]time|never paid", "a new payee", lambda m: at_least("new_payee", 1)),
-    (rf"{_COUNT} (?:different |other |new )*(?:payees|receivers|beneficiaries)", "new payees in a day",
-     lambda m: at_least("new_payees_24h", _count(m[1]))),
-    (rf"(?:from )?{_COUNT} (?:different |other )*(?:senders|payers|people pay)", "payers in two days",
-     lambda m: at_least("payers_48h", _count(m[1]))),
-    (rf"{_COUNT} (?:very )?(?:small|tiny) (?:card )?(?:payments|purchases|amounts)", "tiny card payments in an hour",
-     lambda m: at_least("tiny_1h", _count(m[1]))),
-    (rf"{_COUNT} payments within (?:an|one) hour", "payments in an hour", lambda m: at_least("sent_1h", _count(m[1]))),
-    (r"passe[sd] (?:it )?on|moves? (?:it )?on|forward(?:s|ed)|leaves? again", "passed on within a day",
-     lambda m: Condition("passed_on", 0.8, 1.05)),
+    (
+        r"new (?:payee|receiver|account|beneficiar)|first[- ]time|never paid",
+        "a new payee",
+        lambda m: at_least("new_payee", 1),
+    ),
+    (
+        rf"{_COUNT} (?:different |other |new )*(?:payees|receivers|beneficiaries)",
+        "new payees in a day",
+        lambda m: at_least("new_payees_24h", _count(m[1])),
+    ),
+    (
+        rf"(?:from )?{_COUNT} (?:different |other )*(?:senders|payers|people pay)",
+        "payers in two days",
+        lambda m: at_least("payers_48h", _count(m[1])),
+    ),
+    (
+        rf"{_COUNT} (?:very )?(?:small|tiny) (?:card )?(?:payments|purchases|amounts)",
+        "tiny card payments in an hour",
+        lambda m: at_least("tiny_1h", _count(m[1])),
+    ),
+    (
+        rf"{_COUNT} payments within (?:an|one) hour",
+        "payments in an hour",
+        lambda m: at_least("sent_1h", _count(m[1])),
+    ),
+    (
+        r"passe[sd] (?:it )?on|moves? (?:it )?on|forward(?:s|ed)|leaves? again",
+        "passed on within a day",
+        lambda m: Condition("passed_on", 0.8, 1.05),
+    ),
     (r"idle|dormant|unused|asleep", "an idle receiver", lambda m: at_least("receiver_idle_days", 25)),
     (r"in a (?:ring|circle)|comes? back|returns? to", "closes a ring", lambda m: at_least("closes_ring", 1)),
-    (r"same amount as|usual (?:bill|invoice)|known (?:bill|invoice)", "a bill as of old", lambda m: at_least("bill_twin", 0.7)),
-    (rf"{_COUNT} times (?:the|its|their) usual", "times the usual amount", lambda m: at_least("times_usual", _count(m[1]))),
+    (
+        r"same amount as|usual (?:bill|invoice)|known (?:bill|invoice)",
+        "a bill as of old",
+        lambda m: at_least("bill_twin", 0.7),
+    ),
+    (
+        rf"{_COUNT} times (?:the|its|their) usual",
+        "times the usual amount",
+        lambda m: at_least("times_usual", _count(m[1])),
+    ),
     (r"unusual(?:ly)?|unlike", "unlike the payer", lambda m: at_least("unlike_sender", 2.5)),
     (r"leaves? the bank|abroad|other bank|outside", "leaves the bank", lambda m: at_least("leaves_bank", 1)),
-    (r"(?:opened|account) recently|newly opened|young account", "a young account", lambda m: at_most("sender_age_days", 7)),
-)  # fmt: skip
+    (
+        r"(?:opened|account) recently|newly opened|young account",
+        "a young account",
+        lambda m: at_most("sender_age_days", 7),
+    ),
+)
 """What is understood: a pattern, what it stands for, and the condition that it makes."""
 
 SUSPECT = tuple(COLUMN[name] for name in ("unlike_sender", "new_payees_24h", "payers_48h", "tiny_1h"))
@@ -128,5 +173,3 @@ def read(paragraph: str) -> Described:
         known = "; ".join(what for _, what, _ in PATTERNS)
         raise NotUnderstood(f"nothing to watch for was found in {paragraph[:60]!r}; understood are: {known}")
     return Described(tuple(conditions))
-
-

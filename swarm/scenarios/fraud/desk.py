@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 
 from swarm.agents.forms.protocol import FormPlugin
 from swarm.agents.observation import Observation
@@ -17,11 +18,11 @@ from swarm.errors import ConfigError, ScenarioError
 from swarm.market.config import MarketConfig
 from swarm.market.events import RoundCleared
 from swarm.market.ledger import CASH
-from swarm.scenarios.fraud import books, form
+from swarm.scenarios.fraud import books, form, learned
 from swarm.scenarios.fraud.alerts import OPEN, Alerts
 from swarm.scenarios.fraud.bank import Bank
 from swarm.scenarios.fraud.config import FraudConfig
-from swarm.scenarios.fraud.engine import MOST_BIDS, READER, Day, Engine, check_watchers, payments_of
+from swarm.scenarios.fraud.engine import MOST_BIDS, READER, Day, Engine, Feed, Fit, check_watchers, payments_of
 from swarm.scenarios.fraud.market import Bids, Candidates, bids_of, offered, worth_ticks
 from swarm.scenarios.fraud.payments import Int64, Payments
 from swarm.scenarios.fraud.rules import WATCHER, WORTH, all_rules
@@ -37,6 +38,8 @@ from swarm.scenarios.protocol import (
     private_views,
     public_view,
 )
+
+Mask = npt.NDArray[np.bool_]
 
 DESK = 0
 """The trader that sells slots."""
@@ -76,9 +79,17 @@ class FraudDesk:
         )
         self.last: DeskRound | None = None
         self.alerts, self.doubled = Alerts.none(), 0
+        # A benchmark that plays the same payments again gives their figures and fits; else they are made day by day.
+        self.feed: Feed | None = None
+        self.fit: Fit = learned.fit
         self._read = payments_of(config, seed, rounds) if config.payments else None
         self._today: tuple[Day, Candidates] | None = None
         self._bids: tuple[int, Bids] | None = None
+
+    def given(self, payments: Payments, feed: Feed, fit: Fit) -> None:
+        """Takes payments that are there already, with their figures; before the first round."""
+        self.__dict__["payments"] = payments
+        self.feed, self.fit = feed, fit
 
     @cached_property
     def payments(self) -> Payments:
@@ -88,7 +99,7 @@ class FraudDesk:
     @cached_property
     def engine(self) -> Engine:
         """The watchers, calibrated when they are first asked."""
-        return Engine(self.config, self.payments)
+        return Engine(self.config, self.payments, self.feed, self.fit)
 
     @cached_property
     def bank(self) -> Bank:
@@ -108,9 +119,9 @@ class FraudDesk:
     def rules_text(self) -> str:
         """Returns the setting in a few sentences."""
         return (
-            "You watch the payments of a bank for fraud. The analyst can look at a few payments a day. You see one case: "
-            "what was paid, what is usual, and who finds it suspicious. If a payment that you have looked at is fraud, "
-            "you earn a share of what is saved; if it is lawful, you pay for the analyst's time."
+            "You watch the payments of a bank for fraud. The analyst can look at a few payments a day. You see one "
+            "case: what was paid, what is usual, and who finds it suspicious. If a payment that you have looked at is "
+            "fraud, you earn a share of what is saved; if it is lawful, you pay for the analyst's time."
         )
 
     def opening(self) -> list[Consequence]:
@@ -128,7 +139,8 @@ class FraudDesk:
             facts.append(case_told(self.engine, day, row) if reads else form.NO_CASE)
         public = public_view(round_, self.rounds, f"day {round_}", (), market, last)
         private = private_views(market, last, tuple(facts), columns={WORTH: worth})
-        return Observation(public, private.calling(worth.any(axis=1)))
+        wanted = np.array(worth.any(axis=1))
+        return Observation(public, private.calling(wanted))
 
     def resolve(self, round_: int, choices: Choices, market: MarketState) -> Resolved:
         """Returns the bids and the desk's offers; pure, so that asking twice sells no slot twice."""
@@ -244,7 +256,9 @@ class FraudDesk:
             before = float(day.probability[trader - 1, target - day.rows.start])
             odds = verdict.odds * before / max(1.0 - before, 1e-9)
             one = np.array([target])
-            worth = worth_ticks(self.config, self.payments, one, np.array([odds / (1.0 + odds)]), self.market.tick_cents)
+            worth = worth_ticks(
+                self.config, self.payments, one, np.array([odds / (1.0 + odds)]), self.market.tick_cents
+            )
             watcher.append(np.array([trader - 1]))
             rows.append(one)
             ticks.append(np.maximum(worth, self.config.reserve_ticks))

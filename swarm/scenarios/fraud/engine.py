@@ -3,7 +3,7 @@
 Nothing of it depends on who bids or what is sold, but for the odds, which learn from what the analyst has confirmed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -23,6 +23,7 @@ from swarm.scenarios.fraud.specialists import SPECIALISTS, Figures
 from swarm.scenarios.fraud.table import KEY, PaymentsError, read_payments
 
 Float64 = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
 
 SUSPICIOUS = 2.5
 """The rarity from which on a payment is joined to a case and counts as suspicious."""
@@ -85,7 +86,7 @@ class Day:
 def payments_of(config: FraudConfig, seed: int, rounds: int) -> Payments:
     """Returns a run's payments; ConfigError where a file cannot be read as such."""
     if not config.payments:
-        first = dict.fromkeys(config.new_kinds, config.days_before)
+        first: dict[str, int] = dict.fromkeys(config.new_kinds, config.days_before)
         return made(seed, config.days_before + rounds, config.payments_a_day, config.prevalence_ppm, first)
     try:
         payments = read_payments(Path(config.payments), config.utc)
@@ -124,12 +125,19 @@ class Feed(Protocol):
         ...
 
 
+Fit = Callable[[str, Float64, Mask, Mask], Scores | None]
+"""Fits a watcher that learns, as `learned.fit` does."""
+
+
 class Engine:
     """The watchers of a desk and what they know; it goes through the days in order, once."""
 
-    def __init__(self, config: FraudConfig, payments: Payments, feed: Feed | None = None) -> None:
+    def __init__(
+        self, config: FraudConfig, payments: Payments, feed: Feed | None = None, fit: Fit = learned.fit
+    ) -> None:
         self.config, self.payments = config, payments
         self.feed: Feed = feed or Stream(payments)
+        self._fit = fit
         self.cases = Cases()
         self.watchers = self._learn()
 
@@ -142,21 +150,24 @@ class Engine:
         third = p.rows_of(0, self.config.days_before * 2 // 3).stop
         made_: list[Watcher] = []
         for one in self.config.watchers:
-            watcher = Watcher(one.title, one.watch or "described", UNUSUAL, None, Tail(), Odds())
+            # What learns from labels knows its own odds by them.
+            learns = one.watch in (learned.FOREST, learned.BOOSTING)
+            odds = Odds(np.inf) if learns else Odds()
+            watcher = Watcher(one.title, one.watch or "described", UNUSUAL, None, Tail(), odds)
             made_.append(watcher)
             if one.watch == READER:
                 continue
-            past, first = _model(one, figures[:third], fraud[:third], known[:third]), 0
-            if one.watch in (learned.FOREST, learned.BOOSTING):
+            past, first = self._model(one, figures[:third], fraud[:third], known[:third]), 0
+            if learns:
                 first = third
-                watcher.model = _model(one, figures, fraud, known)
+                watcher.model = self._model(one, figures, fraud, known)
             else:
                 watcher.model, watcher.kind = past, KINDS.index(one.watch) if one.watch in KINDS else UNUSUAL
             if past is not None and len(figures) > first:
                 scores = past.scores(figures[first:])
                 watcher.tail.add(scores)
                 rarity = watcher.tail.rarity(scores)
-                watcher.odds.add(rarity[known[first:]], fraud[first:][known[first:]])
+                watcher.odds.learn_past(rarity[known[first:]], fraud[first:][known[first:]])
         return made_
 
     def day(self, round_: int) -> Day:
@@ -197,10 +208,9 @@ class Engine:
         """Takes in what an alert of a watcher was."""
         self.watchers[watcher].odds.add(np.array([rarity]), np.array([fraud]))
 
-
-def _model(one: WatcherConfig, figures: Float64, fraud: np.ndarray, known: np.ndarray) -> Scores | None:
-    if one.describe:
-        return described.read(one.describe)
-    if one.watch in (learned.FOREST, learned.BOOSTING):
-        return learned.fit(one.watch, figures, fraud, known)
-    return Specialist(str(one.watch))
+    def _model(self, one: WatcherConfig, figures: Float64, fraud: Mask, known: Mask) -> Scores | None:
+        if one.describe:
+            return described.read(one.describe)
+        if one.watch in (learned.FOREST, learned.BOOSTING):
+            return self._fit(one.watch, figures, fraud, known)
+        return Specialist(str(one.watch))

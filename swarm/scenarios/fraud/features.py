@@ -119,7 +119,11 @@ class Stream:
         payers, received, nears = received_figures(payee, minute, sender, cents, near) if gathers else (0, 0, 0)
         passed = passed_on(payer, minute, total) if own else 0.0
         ring = (
-            channel == TRANSFER and own and own_target and cents > RING_CENTS and self._closes(minute, sender, receiver, cents)
+            channel == TRANSFER
+            and own
+            and own_target
+            and cents > RING_CENTS
+            and self._closes(minute, sender, receiver, cents)
         )
         twin = bill_twin(payer, receiver, cents) if new and cents > BILL_CENTS else 0.0
         found = (

@@ -33,4 +33,6 @@ def made(
     accounts = town.name()
     ids = pl.select(pl.format("pay-{}", pl.int_range(table.shape[1]).cast(pl.String).str.zfill(7))).to_series()
     texts = memos.texts(seed, table[7])
-    return Payments(*table[:7], ids=ids, memos=texts, accounts=accounts, own=own_accounts(accounts), kinds=KINDS)
+    minute, sender, receiver, cents, channel, kind, case = table[:7]
+    own = own_accounts(accounts)
+    return Payments(minute, sender, receiver, cents, channel, kind, case, ids, texts, accounts, own, KINDS)

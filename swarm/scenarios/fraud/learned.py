@@ -38,11 +38,14 @@ class Learned:
         """Returns [payments] scores."""
         if not len(figures):
             return np.empty(0)
+        from threadpoolctl import threadpool_limits
+
         found: Float64
-        if self._watch == FOREST:
-            found = -self._model.score_samples(figures)
-        else:
-            found = self._model.predict_proba(figures)[:, 1]
+        with threadpool_limits(1):
+            if self._watch == FOREST:
+                found = -self._model.score_samples(figures)
+            else:
+                found = self._model.predict_proba(figures)[:, 1]
         return found
 
 
@@ -52,6 +55,7 @@ def fit(watch: str, figures: Float64, fraud: Mask, known: Mask) -> Learned | Non
     Boosting learns from payments whose label is `known` alone, the forest from all of them, whatever they were.
     """
     from sklearn.ensemble import HistGradientBoostingClassifier, IsolationForest
+    from threadpoolctl import threadpool_limits
 
     if watch == FOREST:
         if len(figures) < 100:
@@ -64,4 +68,6 @@ def fit(watch: str, figures: Float64, fraud: Mask, known: Mask) -> Learned | Non
     model = HistGradientBoostingClassifier(
         max_iter=200, learning_rate=0.06, max_leaf_nodes=15, min_samples_leaf=10, l2_regularization=1.0, random_state=0
     )
-    return Learned(watch, model.fit(figures[known], fraud[known]))
+    # One thread: more of them wait for one another longer than they work on so few payments.
+    with threadpool_limits(1):
+        return Learned(watch, model.fit(figures[known], fraud[known]))

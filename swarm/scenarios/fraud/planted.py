@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from swarm.scenarios.fraud import memos
-from swarm.scenarios.fraud.town import COUNTER, WORLD, Rows, Town
 from swarm.scenarios.fraud.payments import CARD, CASH, DAY, KINDS, TRANSFER
+from swarm.scenarios.fraud.town import COUNTER, WORLD, Rows, Town
 
 Payment = tuple[float, int, int, float, int, int]
 """Minute, sender, receiver, cents, channel and memo."""
@@ -40,7 +40,14 @@ def _fan_in(rng: np.random.Generator, town: Town, day: int) -> Iterator[Payment]
         if sender != mule:
             yield start + int(rng.integers(0, 1_700)), sender, mule, cents, TRANSFER, memos.FORWARD
     target, channel = (COUNTER, CASH) if rng.random() < 0.4 else (WORLD, TRANSFER)
-    yield start + 1_700 + int(rng.integers(5, 300)), mule, target, total * rng.uniform(0.9, 0.98), channel, memos.THROUGH
+    yield (
+        start + 1_700 + int(rng.integers(5, 300)),
+        mule,
+        target,
+        total * rng.uniform(0.9, 0.98),
+        channel,
+        memos.THROUGH,
+    )
 
 
 def _fan_out(rng: np.random.Generator, town: Town, day: int) -> Iterator[Payment]:
@@ -74,16 +81,29 @@ def _card_testing(rng: np.random.Generator, town: Town, day: int) -> Iterator[Pa
 
 def _invoice(rng: np.random.Generator, town: Town, day: int) -> Iterator[Payment]:
     # A known bill is paid to somebody else's account.
-    payer, _, cents, _ = (int(column[rng.integers(len(column))]) if i != 2 else 0 for i, column in enumerate(town.contracts))
+    payer, _, cents, _ = (
+        int(column[rng.integers(len(column))]) if i != 2 else 0 for i, column in enumerate(town.contracts)
+    )
     own = np.flatnonzero(town.contracts[0] == payer)
     cents = int(town.contracts[2][rng.choice(own)])
     target = int(rng.choice(town.awake))
-    yield day * DAY + int(rng.integers(540, 1_020)), payer, target, cents * np.exp(rng.normal(0, 0.07)), TRANSFER, memos.BILL
+    yield (
+        day * DAY + int(rng.integers(540, 1_020)),
+        payer,
+        target,
+        cents * np.exp(rng.normal(0, 0.07)),
+        TRANSFER,
+        memos.BILL,
+    )
 
 
 def _pass_through(rng: np.random.Generator, town: Town, day: int) -> Iterator[Payment]:
     # An idle account wakes, gets a sum and passes nearly all of it on within hours.
-    mule, minute, cents = int(rng.choice(town.asleep)), day * DAY + int(rng.integers(480, 1_000)), np.exp(rng.normal(12.2, 0.5))
+    mule, minute, cents = (
+        int(rng.choice(town.asleep)),
+        day * DAY + int(rng.integers(480, 1_000)),
+        np.exp(rng.normal(12.2, 0.5)),
+    )
     source = WORLD if rng.random() < 0.5 else int(rng.choice(town.awake))
     yield minute, source, mule, cents, TRANSFER, memos.THROUGH
     target, channel = (WORLD, TRANSFER) if rng.random() < 0.6 else (COUNTER, CASH)
@@ -108,7 +128,9 @@ CASES: dict[str, Callable[[np.random.Generator, Town, int], Iterator[Payment]]] 
 }
 
 
-def plant(rng: np.random.Generator, town: Town, days: int, payments: int, kinds_from: dict[str, int], rows: Rows) -> None:
+def plant(
+    rng: np.random.Generator, town: Town, days: int, payments: int, kinds_from: dict[str, int], rows: Rows
+) -> None:
     """Adds cases of all kinds, about as many payments of each kind over its days, until there are enough."""
     case, each = 0, payments / len(KINDS)
     for number, kind in enumerate(KINDS):
@@ -121,5 +143,5 @@ def plant(rng: np.random.Generator, town: Town, days: int, payments: int, kinds_
             if done + len(found) / 2 > wanted:
                 break
             for minute, sender, receiver, cents, channel, memo in found:
-                rows.add(np.int64(minute), sender, receiver, float(cents), channel, memo, number, case)
+                rows.add(int(minute), sender, receiver, float(cents), channel, memo, number, case)
             done, case = done + len(found), case + 1

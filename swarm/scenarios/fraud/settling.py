@@ -15,7 +15,7 @@ from swarm.seeding import draw_between
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Settled:
-    """What the analyst knows in a round: `at` are rows of alerts, `row` their payments, and what watchers get or pay."""
+    """What the analyst knows in a round: `at` are rows of alerts, `row` their payments, then what watchers get."""
 
     at: Int64
     row: Int64
@@ -82,5 +82,5 @@ def settle(config: FraudConfig, payments: Payments, alerts: Alerts, round_: int,
 def strongest(engine: Engine, alerts: Alerts, watchers: int) -> int:
     """Returns the watcher with most earned so far; before anything is, the one that found most in the days before."""
     earned = np.bincount(alerts.watcher, weights=alerts.earned_cents, minlength=watchers)
-    found = np.array([int(one.odds.fraud.sum()) for one in engine.watchers])
+    found = np.array([int(one.odds.past_fraud.sum()) for one in engine.watchers])
     return int(np.lexsort((np.arange(watchers), -found, -earned))[0])

@@ -30,41 +30,48 @@ class Figures:
 def takeover(f: Figures) -> Float64:
     """Several new payees of one payer at night, in amounts unlike it."""
     unlike = np.clip(f.unlike_sender, 0, 6)
-    return (f.channel == TRANSFER) * (f.hour < 7) * (f.sent_1h >= 1) * f.new_payees_24h * unlike
+    score: Float64 = (f.channel == TRANSFER) * (f.hour < 7) * (f.sent_1h >= 1) * f.new_payees_24h * unlike
+    return score
 
 
 def structuring(f: Figures) -> Float64:
     """Cash just below the limit, again within days."""
-    return f.near_limit * f.near_limit_4d
+    score: Float64 = f.near_limit * f.near_limit_4d
+    return score
 
 
 def fan_in(f: Figures) -> Float64:
     """Large transfers of many payers to one within two days, and their sum leaving the bank."""
     gathers = (f.channel == TRANSFER) * (f.log_cents > 9.7) * (f.payers_48h >= 3) * f.payers_48h
     leaves = (f.leaves_bank > 0) * (f.log_cents > 11.5) * (f.passed_on > 0.7) * (f.passed_on < 1.0)
-    return gathers + 3.0 * leaves
+    score: Float64 = gathers + 3.0 * leaves
+    return score
 
 
 def fan_out(f: Figures) -> Float64:
     """Much of what came in goes out to several new payees within a day."""
     spreads = (f.channel == TRANSFER) * (f.passed_on > 0.05) * (f.passed_on < 1.05)
-    return spreads * (f.log_cents > 9.8) * (f.new_payees_24h >= 2) * f.new_payees_24h
+    score: Float64 = spreads * (f.log_cents > 9.8) * (f.new_payees_24h >= 2) * f.new_payees_24h
+    return score
 
 
 def cycle(f: Figures) -> Float64:
     """A payment that closes a ring of ever smaller amounts."""
-    return f.closes_ring * f.log_cents
+    score: Float64 = f.closes_ring * f.log_cents
+    return score
 
 
 def card_testing(f: Figures) -> Float64:
     """Tiny card payments one after another, and a large one behind them."""
     tries = (f.channel == CARD) * (f.tiny_1h >= 2) * f.tiny_1h
-    return tries + 5.0 * (f.tiny_1h >= 3) * (f.log_cents > 9.0)
+    score: Float64 = tries + 5.0 * (f.tiny_1h >= 3) * (f.log_cents > 9.0)
+    return score
 
 
 def invoice(f: Figures) -> Float64:
     """A bill as of old, to a payee that it never went to."""
-    return f.bill_twin * (f.log_cents > 11.0)
+    score: Float64 = f.bill_twin * (f.log_cents > 11.0)
+    return score
 
 
 def pass_through(f: Figures) -> Float64:
@@ -73,7 +80,8 @@ def pass_through(f: Figures) -> Float64:
     leaves = (f.passed_on > 0.85) * (f.passed_on < 1.02) * (f.log_cents > 10.0) * (f.sender_age_days < 2)
     wakes = (f.channel == TRANSFER) * (f.log_cents > 10.5) * (idle + f.receiver_is_new)
     through = (f.passed_on > 0.85) * (f.passed_on < 1.02) * (f.log_cents > 10.0) * (f.leaves_bank > 0)
-    return wakes + leaves + through
+    score: Float64 = wakes + leaves + through
+    return score
 
 
 SPECIALISTS: dict[str, Callable[[Figures], Float64]] = {

@@ -9,6 +9,7 @@ import unicodedata
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -93,7 +94,9 @@ def _texts(path: Path) -> pl.DataFrame:
         return pl.read_csv(path, infer_schema=False)
     except (pl.exceptions.PolarsError, OSError) as error:
         said = str(error).split("\n", 1)[0][:120]
-        raise PaymentsError(None, path.name, f"it cannot be read ({said})", "give CSV with a head, or Parquet") from None
+        raise PaymentsError(
+            None, path.name, f"it cannot be read ({said})", "give CSV with a head, or Parquet"
+        ) from None
 
 
 def _parsed(frame: pl.DataFrame, column: str, parse: Callable[[str], object]) -> list:  # type: ignore[type-arg]
@@ -185,10 +188,12 @@ def _time(text: str, utc: bool) -> float:
 
 
 def _check_order(times: list[float]) -> None:
-    for row, (before, now) in enumerate(zip(times, times[1:], strict=False), start=3):
+    for row, (before, now) in enumerate(pairwise(times), start=3):
         if now < before:
             told = datetime.fromtimestamp(before, UTC).isoformat()
-            raise PaymentsError(row, "time", f"out of order: the row before it is of {told}", "sort by time, in one zone")
+            raise PaymentsError(
+                row, "time", f"out of order: the row before it is of {told}", "sort by time, in one zone"
+            )
 
 
 def _labels(frame: pl.DataFrame, times: list[float]) -> tuple[np.ndarray, tuple[str, ...]]:

@@ -4,6 +4,7 @@ Every kind of fraud has lawful look-alikes, so that no single figure and no sing
 """
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from swarm.seeding import draw
 
 COUNTER, WORLD = 0, 1
 """The numbers of the accounts beyond the bank."""
+
 
 @dataclass
 class Town:
@@ -49,7 +51,7 @@ class Rows:
 
     def add(
         self,
-        minute: Int64,
+        minute: Int64 | int,
         sender: Int64 | int,
         receiver: Int64 | int,
         cents: "np.ndarray | float",
@@ -77,7 +79,9 @@ def generator(seed: int, stream: str) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64(int(draw(seed, stream)[0])))
 
 
-def at(rng: np.random.Generator, day: Int64 | int, first_hour: float, last_hour: float, size: int | None = None) -> Int64:
+def at(
+    rng: np.random.Generator, day: Int64 | int, first_hour: float, last_hour: float, size: int | None = None
+) -> Int64:
     """Returns minutes within hours of days."""
     size = len(day) if isinstance(day, np.ndarray) else size
     minutes: Int64 = np.asarray(day) * DAY + rng.integers(int(first_hour * 60), int(last_hour * 60), size)
@@ -88,7 +92,7 @@ def settle(rng: np.random.Generator, people: int) -> Town:
     """Returns a town with so many people."""
     sizes = (people, max(people // 13, 12), max(people // 65, 3), max(people // 28, 6))
     starts = 2 + np.cumsum([0, *sizes])
-    persons, shops, employers, firms = (np.arange(a, b) for a, b in zip(starts[:-1], starts[1:], strict=True))
+    persons, shops, employers, firms = (np.arange(a, b) for a, b in pairwise(starts))
     # One account in 25 is hardly ever used.
     asleep = np.sort(rng.choice(persons, max(people // 25, 4), replace=False))
     awake = np.setdiff1d(persons, asleep)
@@ -113,9 +117,7 @@ def everyday(rng: np.random.Generator, town: Town, days: int, rows: Rows) -> Non
     times = bought[who, day]
     who, day = np.repeat(who, times), np.repeat(day, times)
     usual = rng.random(len(who)) < 0.84
-    shop = np.where(
-        usual, favourites[who, rng.integers(0, 10, len(who))], rng.choice(town.shops, len(who), p=popular)
-    )
+    shop = np.where(usual, favourites[who, rng.integers(0, 10, len(who))], rng.choice(town.shops, len(who), p=popular))
     rows.add(at(rng, day, 6.5, 23), town.awake[who], shop, size[who] * np.exp(rng.normal(0, 0.7, len(who))), CARD, 0)
     # Commuters pay for tickets and coffee: small amounts, several on one morning.
     commuters = rng.choice(town.awake, n // 30, replace=False)
@@ -140,28 +142,25 @@ def everyday(rng: np.random.Generator, town: Town, days: int, rows: Rows) -> Non
         ):
             kept = (day_of < days) & (source != target)
             rows.add(at(rng, day_of[kept], *hours), source[kept], target[kept], cents[kept], TRANSFER, memo)
+    _now_and_then(rng, town, days, rows)
+
+
+def _now_and_then(rng: np.random.Generator, town: Town, days: int, rows: Rows) -> None:
+    """Adds what people give to friends, and what they draw and pay in at the counter."""
+    n = len(town.awake)
     friends = rng.choice(town.awake, (n, 5))
-    for chance, sender, receiver, mean, spread, channel, memo in (
-        (0.020, town.awake, None, 8.3, 0.8, TRANSFER, 5),
-        (0.012, town.awake, COUNTER, 9.0, 0.6, CASH, 6),
-        (0.004, COUNTER, town.awake, 9.6, 0.8, CASH, 7),
-    ):
+    who, day = np.nonzero(rng.random((n, days)) < 0.02)
+    source, target = town.awake[who], friends[who, rng.integers(0, 5, len(who))]
+    kept = source != target
+    cents = np.exp(rng.normal(8.3, 0.8, len(who)))
+    rows.add(at(rng, day[kept], 7, 22), source[kept], target[kept], cents[kept], TRANSFER, 5)
+    for chance, mean, spread, memo in ((0.012, 9.0, 0.6, 6), (0.004, 9.6, 0.8, 7)):
         who, day = np.nonzero(rng.random((n, days)) < chance)
-        cents = np.exp(rng.normal(mean, spread, len(who)))
-        cents = np.ceil(cents / 1_000) * 1_000 if channel == CASH else cents
-        source = sender if isinstance(sender, int) else sender[who]
-        target = receiver if isinstance(receiver, int) else (
-            friends[who, rng.integers(0, 5, len(who))] if receiver is None else receiver[who]
-        )
-        kept = np.broadcast_to(source != target, who.shape)
-        rows.add(
-            at(rng, day[kept], 7, 22),
-            source if isinstance(source, int) else source[kept],
-            target if isinstance(target, int) else target[kept],
-            cents[kept],
-            channel,
-            memo,
-        )
+        # Notes come in tens.
+        cents = np.ceil(np.exp(rng.normal(mean, spread, len(who))) / 1_000) * 1_000
+        minute, own = at(rng, day, 7, 22), town.awake[who]
+        draws = memo == 6
+        rows.add(minute, own if draws else COUNTER, COUNTER if draws else own, cents, CASH, memo)
 
 
 def business(rng: np.random.Generator, town: Town, days: int, rows: Rows) -> None:
@@ -189,14 +188,24 @@ def business(rng: np.random.Generator, town: Town, days: int, rows: Rows) -> Non
         other = int(rng.choice(np.concatenate([town.firms, town.people[:200]])))
         if other != payer[one]:
             rows.add(
-                at(rng, int(rng.integers(days)), 9, 17, 1), payer[one], other, cents[one] * rng.uniform(0.7, 1.3), TRANSFER, 8
+                at(rng, int(rng.integers(days)), 9, 17, 1),
+                payer[one],
+                other,
+                cents[one] * rng.uniform(0.7, 1.3),
+                TRANSFER,
+                8,
             )
     # Hired hands are new payees, several on one day.
     for _ in range(max(days * len(town.employers) // 120, 1)):
         hands = rng.choice(town.awake, int(rng.integers(3, 8)), replace=False)
         day = np.full(len(hands), int(rng.integers(days)))
         rows.add(
-            at(rng, day, 12, 18), rng.choice(town.employers), hands, np.exp(rng.normal(10.4, 0.3, len(hands))), TRANSFER, 10
+            at(rng, day, 12, 18),
+            rng.choice(town.employers),
+            hands,
+            np.exp(rng.normal(10.4, 0.3, len(hands))),
+            TRANSFER,
+            10,
         )
 
 
@@ -205,10 +214,20 @@ def look_alikes(rng: np.random.Generator, town: Town, days: int, rows: Rows) -> 
     times = max(days * len(town.people) // 12_000, 1)
     for _ in range(times):
         # Many give to one for a present, who buys it some days later.
-        day, givers = int(rng.integers(max(days - 6, 1))), rng.choice(town.awake, int(rng.integers(5, 13)), replace=False)
+        day, givers = (
+            int(rng.integers(max(days - 6, 1))),
+            rng.choice(town.awake, int(rng.integers(5, 13)), replace=False),
+        )
         one, gifts = int(rng.choice(town.awake)), np.exp(rng.normal(8.6, 0.6, len(givers)))
         others = givers != one
-        rows.add(at(rng, day + rng.integers(0, 3, int(others.sum())), 8, 22), givers[others], one, gifts[others], TRANSFER, 11)
+        rows.add(
+            at(rng, day + rng.integers(0, 3, int(others.sum())), 8, 22),
+            givers[others],
+            one,
+            gifts[others],
+            TRANSFER,
+            11,
+        )
         rows.add(at(rng, day + 4, 10, 20, 1), one, rng.choice(town.shops), gifts.sum() * 0.94, CARD, 0)
     for _ in range(times):
         # Savings circles: money goes round, a member a week.
@@ -223,17 +242,26 @@ def look_alikes(rng: np.random.Generator, town: Town, days: int, rows: Rows) -> 
         day = int(rng.integers(max(days - 3, 1)))
         rows.add(at(rng, day, 8, 18, 1), WORLD, one, cents, TRANSFER, 13)
         seller = int(rng.choice(town.firms))
-        rows.add(at(rng, day + int(rng.integers(1, 3)), 9, 18, 1), one, seller, cents * rng.uniform(0.7, 1.0), TRANSFER, 14)
+        rows.add(
+            at(rng, day + int(rng.integers(1, 3)), 9, 18, 1), one, seller, cents * rng.uniform(0.7, 1.0), TRANSFER, 14
+        )
     for _ in range(3 * times):
         # Somebody books a journey at night: new payees, larger amounts than usual.
         one, day = int(rng.choice(town.awake)), int(rng.integers(days))
         payees = rng.choice(np.concatenate([town.firms, town.people[:300]]), int(rng.integers(1, 4)), replace=False)
         payees = payees[payees != one]
-        rows.add(at(rng, np.full(len(payees), day), 0, 6), one, payees, np.exp(rng.normal(10.6, 0.7, len(payees))), TRANSFER, 15)
+        rows.add(
+            at(rng, np.full(len(payees), day), 0, 6),
+            one,
+            payees,
+            np.exp(rng.normal(10.6, 0.7, len(payees))),
+            TRANSFER,
+            15,
+        )
     for _ in range(4 * times):
         # Large, once, to somebody new.
         one, seller = int(rng.choice(town.awake)), int(rng.choice(np.concatenate([town.firms, town.awake])))
         if one != seller:
-            rows.add(at(rng, int(rng.integers(days)), 9, 18, 1), one, seller, np.exp(rng.normal(12.8, 0.7)), TRANSFER, 14)
-
-
+            rows.add(
+                at(rng, int(rng.integers(days)), 9, 18, 1), one, seller, np.exp(rng.normal(12.8, 0.7)), TRANSFER, 14
+            )
