@@ -169,7 +169,7 @@ class Live:
     async def me(self, request: Request) -> Response:
         """Answers with the name that a token stands for, and its own tips; null for whoever may only look."""
         who = self._who(request)
-        tips = [tip.model_dump() for tip in self.hands[who].tips] if who in self.hands else []
+        tips = [tip.model_dump() for tip in self.hands[who].tips] if who is not None and who in self.hands else []
         return JSONResponse({"name": who, "over": self.over} | ({"tips": tips} if tips else {}))
 
     async def events(self, _: Request) -> Response:

@@ -1,6 +1,6 @@
 """A patron's deeds conserve, replay, resume and fork; what is wrong is refused by name; nobody's prompt tells a lie."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -57,7 +57,7 @@ def causes(outcomes: Outcomes) -> list[str]:
     return found
 
 
-def run(config: Mapping[str, Any], folder: Path | None = None, *hands: Hand) -> tuple[Any, Outcomes]:
+def run(config: dict[str, Any], folder: Path | None = None, *hands: Hand) -> tuple[Any, Outcomes]:
     outcomes = Outcomes()
     result = play(resolve(config), *hands, outcomes, journals_in=folder, hands=hands)
     for outcome in outcomes.rounds:
