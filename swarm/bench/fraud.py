@@ -149,6 +149,7 @@ class Bank:
 def alone(bank: Bank, learn: bool) -> dict[str, float]:
     """Returns the recall of each detector that has all ten slots of a day, and the most that anybody could have."""
     before, p = ~bank.watched, bank.payments
+    # Every detector has all ten slots of each day.
     rarity = bank.rarities()
     found = {"specialists": bank.recall(np.max(list(rarity.values()), axis=0))}
     found |= {f"rule_{kind}": bank.recall(own) for kind, own in rarity.items()}
@@ -208,6 +209,7 @@ def measure(narrator: Narrator, seeds: int = 10, knock_outs: int = 10, workers: 
 def results(found: Sequence[Mapping[str, Any]], learn: bool) -> list[Result]:
     """Returns the figures of all seeds with their intervals."""
     listed = [*_recalls("all", found, 0.93), *_recalls("half_new", [one["half"] for one in found], 0.88)]
+    # What an analyst asks is told of the runs with all kinds known.
     whole = [one["swarm"] for one in found]
     most = [max(v for k, v in one["alone"].items() if k == "figure" or k.startswith("rule_")) for one in found]
     told = f"of all seeds the most is {max(most):.3f}; a line that finds more would make the set worthless"
@@ -268,6 +270,7 @@ def _knock_outs(found: Sequence[Mapping[str, Any]]) -> list[Result]:
     """Returns what the recall of all fraud and of each kind loses without each watcher; depth is a loss of <= 0.10."""
     listed = []
     for gone in found[0]["without"] if found else ():
+        # Paired by seed: the same payments with and without it.
         loss = [one["swarm"]["recall"]["share"] - one["without"][gone]["recall"]["share"] for one in found]
         by_kind = {kind: _lost(found, gone, kind) for kind in KINDS}
         worst = max(by_kind, key=lambda kind: by_kind[kind])
@@ -281,6 +284,7 @@ def _knock_outs(found: Sequence[Mapping[str, Any]]) -> list[Result]:
 
 def _lost(found: Sequence[Mapping[str, Any]], gone: str, kind: str) -> float:
     """Returns by how much the recall of a kind falls without a watcher, all seeds' payments together."""
+    # Kinds have few payments a seed, so counts are put together.
     shares = []
     for runs in ([one["swarm"] for one in found], [one["without"][gone] for one in found]):
         of = [one["recall_by_kind"][kind] for one in runs]

@@ -8,6 +8,7 @@ ORDER = (
     "supply",
     "fraud",
     "hands",
+    "patron",
     "story",
     "regions",
     "prices",

@@ -24,6 +24,7 @@ def fraud(record: RunRecord) -> tuple[Figure | Table, ...]:
 
 def _today(record: RunRecord, found: dict[str, Any]) -> Table:
     """Returns the last day's slots in the order of their bids, with who bid and what they have earned."""
+    # What each has earned in all rounds stands beside today's bid.
     alerts, last = record.tables["alerts"], record.summary["rounds"]
     earned = {name: own["earned_cents"] for name, own in found["watchers"].items()}
     today = alerts.filter(pl.col("round") == last).sort("bid_ticks", descending=True)

@@ -52,6 +52,7 @@ class Alerts:
 
     def filed(self, more: "Alerts") -> "tuple[Alerts, int]":
         """Returns the alerts with more behind them, each key once, and how many of them came again."""
+        # (row, kind) of all that is filed, and of what is filed here meanwhile.
         known = set(zip(self.row.tolist(), self.kind.tolist(), strict=True))
         fresh = np.zeros(len(more), dtype=np.bool_)
         for i, key in enumerate(zip(more.row.tolist(), more.kind.tolist(), strict=True)):

@@ -33,6 +33,7 @@ class Bank:
         """Pays what came before row `last` and was not paid yet, but for the rows `held`, whose money is on hold."""
         p = self._payments
         rows = np.arange(self.paid, last)
+        # Each payment of the day is either posted or on hold.
         free = rows[~np.isin(rows, held)]
         self._post(p.sender[free], p.receiver[free], p.cents[free])
         self.ledger.hold(p.sender[held], np.zeros_like(held), p.cents[held])
@@ -45,6 +46,7 @@ class Bank:
         """Ends the holds of these rows: the money goes to the proceeds where it is seized, else to the payee."""
         p = self._payments
         self.ledger.release(p.sender[rows], np.zeros_like(rows), p.cents[rows])
+        # The hold ends first, so that the money can leave.
         target = np.where(seized, self.ledger.account(PROCEEDS), p.receiver[rows])
         self._post(p.sender[rows], target, p.cents[rows])
         self._count(HELD, rows, -1)

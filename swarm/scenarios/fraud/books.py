@@ -44,6 +44,7 @@ def opened(config: FraudConfig, watchers: int) -> list[Consequence]:
 def orders(config: FraudConfig, bids: Bids) -> Orders:
     """Returns the orders of a round: the desk offers its slots, and each payment is bid for once."""
     open_, kept = offered(config, bids)
+    # [goods] lots on offer; a good of which there is none is not offered.
     lots = np.array([open_, kept])
     goods = np.flatnonzero(lots)
     # The desk's orders first; a watcher's are numbered by how much they bid.
@@ -85,6 +86,7 @@ def closed(
     postings += move("paid", ISSUE, RELEASED, PAPER, np.array([payments - held]))
     postings += move("held", ISSUE, HELD, PAPER, np.array([held]))
     postings += move("held", ISSUE, HELD, CASH, held_cents)
+    # What the analyst knows by now leaves `held`, with its money.
     free = ~settled.seized
     for cause, target, back, which in (
         ("seized", SEIZED, SEIZED, settled.seized),
@@ -92,6 +94,7 @@ def closed(
     ):
         postings += move(cause, HELD, target, PAPER, np.array([int(which.sum())]))
         postings += move(cause, HELD, back, CASH, settled.cents[which])
+    # Rewards come from outside, where the saved money would have gone.
     seats = settled.watcher + 1
     postings += move("confirmed", ISSUE, seats, CASH, np.maximum(settled.earned_cents, 0))
     postings += move("false alert", seats, ANALYST, CASH, np.maximum(-settled.earned_cents, 0))

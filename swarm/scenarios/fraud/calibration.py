@@ -36,6 +36,7 @@ class Tail:
 
     def rarity(self, scores: Float64) -> Float64:
         """Returns [payments] rarities; 0 where the score is none."""
+        # [payments] how many past scores are as high or higher.
         above = len(self._highest) - np.searchsorted(self._highest, scores, side="left")
         rarity: Float64 = -np.log10((above + 1.0) / (self.seen + 1.0))
         return np.where(scores > 0, rarity, 0.0)

@@ -19,6 +19,7 @@ class Cases:
         found = []
         for row in rows.tolist():
             minute = int(payments.minute[row])
+            # The counter and the world outside touch everybody, and join nothing.
             touched = [int(side) for side in (payments.sender[row], payments.receiver[row]) if payments.own[side]]
             # The sender's case, if both have one, so that the order of time alone decides.
             recent = [

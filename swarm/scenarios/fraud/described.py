@@ -148,6 +148,7 @@ class Described:
 
     def scores(self, figures: Float64) -> Float64:
         """Returns [payments] scores: 0 unless all conditions hold, else more the further figures go."""
+        # All of them, or the payment is none of this watcher's.
         fits = np.ones(len(figures), dtype=np.bool_)
         for condition in self.conditions:
             fits &= condition.holds(figures)
@@ -162,6 +163,7 @@ class NotUnderstood(ValueError):
 def read(paragraph: str) -> Described:
     """Returns the watcher that a paragraph describes; NotUnderstood where it names too little to watch for."""
     text = " ".join(paragraph.lower().split())
+    # In the order of the patterns, so that the same words make the same watcher.
     conditions: list[Condition] = []
     for pattern, _, made in PATTERNS:
         if found := re.search(pattern, text):

@@ -132,6 +132,7 @@ class FraudDesk:
         """Returns what each watcher would have looked at and what that is worth; a reader sees its case in words."""
         day, candidates = self._day(round_)
         worth = np.concatenate([np.zeros((1, candidates.worth.shape[1]), dtype=np.int64), candidates.worth])
+        # Text is made for readers alone; rules look at the columns.
         facts = ["The desk sells slots."]
         for number, one in enumerate(self.config.watchers):
             row = int(candidates.row[number, 0])
@@ -165,6 +166,7 @@ class FraudDesk:
         if self._bids is None or self._bids[0] != round_:
             raise ScenarioError(f"scenario fraud: round {round_} is over before it was resolved")
         (day, _), bids = self._day(round_), self._bids[1]
+        # [traders, goods] lots; the desk itself buys none.
         lots, _ = fills_of(cleared, len(self.titles) + 1, len(self.goods))
         more = bought(self.config, self.seed, day, bids, lots[1:], cleared.clearing_ticks)
         before = len(self.alerts)
@@ -185,6 +187,7 @@ class FraudDesk:
         sold = (int(lots[:, 0].sum()), int(lots[:, 1].sum()))
         self.last = DeskRound(round_, day, bids, filed, settled, offered(self.config, bids), sold)
         self._today = None
+        # Unsold slots go back, and the desk gets new ones while there is another round.
         more_rounds = round_ < self.rounds
         held = self.payments.cents[filed.row]
         count = day.rows.stop - day.rows.start
@@ -232,6 +235,17 @@ class FraudDesk:
             "alerts_earned_cents": np.rint(earned).astype(np.int64),
         }
 
+    def told(self) -> Mapping[str, str]:
+        """Returns how many slots were sold, and what was found of the fraud so far."""
+        if self.last is None:
+            return {}
+        # The days before the first round are no part of what could be found.
+        days = (self.config.days_before, self.config.days_before + self.last.round)
+        fraud = int(self.payments.fraud[self.payments.rows_of(*days)].sum())
+        found = int(self.payments.fraud[self.alerts.row].sum())
+        share = {"recall": f"{found / fraud:.1%}"} if fraud else {}
+        return {"looked at": f"{sum(self.last.sold)} of {sum(self.last.offered)}", **share}
+
     def _day(self, round_: int) -> tuple[Day, Candidates]:
         """Returns a round's day; computed once, as the engine goes through the days in order."""
         if self._today is None or self._today[0].round != round_:
@@ -242,6 +256,7 @@ class FraudDesk:
 
     def _wishes(self, day: Day, candidates: Candidates, choices: Choices) -> tuple[Int64, Int64, Int64]:
         """Returns [wishes] watchers, rows and ticks: what rules ordered, and what readers' letters come to."""
+        # A rule's order names its candidate by its quantity, whatever it is in goods.
         orders = choices.orders
         number, seat = orders.quantity_lots - 1, orders.trader - 1
         fit = (seat >= 0) & (number >= 0) & (number < candidates.row.shape[1])

@@ -104,6 +104,7 @@ def payments_of(config: FraudConfig, seed: int, rounds: int) -> Payments:
 
 def check_watchers(watchers: Sequence[WatcherConfig]) -> None:
     """Raises ConfigError where a watcher cannot be made."""
+    # Names tell watchers apart in reports and in the odds of a fork.
     titles = [one.title for one in watchers]
     for index, one in enumerate(watchers):
         if titles.index(one.title) < index:
@@ -182,6 +183,7 @@ class Engine:
             if watcher.model is None or not count:
                 continue
             scores = watcher.model.scores(figures)
+            # By the past alone, and only then by what was confirmed of it.
             rarity[number] = watcher.tail.rarity(scores)
             probability[number] = watcher.odds.probability(rarity[number])
             # Scores of today make tomorrow's rarity.
@@ -199,6 +201,7 @@ class Engine:
         own = [number for number, watcher in enumerate(self.watchers) if watcher.kind >= 0]
         if not own:
             return np.full(rarity.shape[1], UNUSUAL)
+        # [payments] the number of the specialist that finds each rarest.
         best = np.argmax(rarity[own], axis=0)
         kinds = np.array([self.watchers[number].kind for number in own])[best]
         found: Int64 = np.where(rarity[own].max(axis=0) >= 1.5, kinds, UNUSUAL)

@@ -106,6 +106,7 @@ class Stream:
         self, minute: int, sender: int, receiver: int, cents: int, channel: int, own: bool, own_target: bool
     ) -> tuple[float, ...]:
         """Returns the figures of one payment, and takes it in."""
+        # Before this payment is taken in, so that it is not its own past.
         new_receiver = own_target and receiver not in self._accounts
         payer, payee = self._account(sender, minute), self._account(receiver, minute)
         log_cents = math.log(cents)
@@ -245,12 +246,14 @@ def received_figures(payee: Account, minute: int, sender: int, cents: int, near:
 
 def passed_on(payer: Account, minute: int, sent: int) -> float:
     """Returns what went out in a day over what came in within two, at most 3; 0 where nothing came."""
+    # The last payments in alone: an account with more of them a day is no mule.
     came = sum(one[2] for one in payer.came if minute - one[0] <= 2 * DAY)
     return min(sent / came, 3.0) if came else 0.0
 
 
 def bill_twin(payer: Account, receiver: int, cents: int) -> float:
     """Returns how like this amount to a new payee is to a bill of another one, from 0 to 1."""
+    # Nearest by the ratio of amounts.
     best = 0.0
     for target, (amount, _) in payer.bills.items():
         if target != receiver and 0.75 < cents / amount < 1.33:

@@ -63,6 +63,7 @@ def fit(watch: str, figures: Float64, fraud: Mask, known: Mask) -> Learned | Non
         # Every n-th payment, so that all days have their share.
         step = -(-len(figures) // MOST_FOREST_ROWS)
         return Learned(watch, IsolationForest(n_estimators=100, random_state=0).fit(figures[::step]))
+    # Labels of one kind alone teach nothing.
     if not fraud[known].any() or fraud[known].all():
         return None
     model = HistGradientBoostingClassifier(

@@ -29,6 +29,7 @@ def reward_cents(config: FraudConfig, payments: Payments, rows: Int64) -> Int64:
 
 def worth_ticks(config: FraudConfig, payments: Payments, rows: Int64, probability: Float64, tick_cents: int) -> Int64:
     """Returns [rows] what a slot for each payment is worth: its reward if it is fraud, less the cost if it is not."""
+    # Rounded down, so that no bid is above what it is worth.
     cents = probability * reward_cents(config, payments, rows) - (1.0 - probability) * config.false_cents
     worth: Int64 = np.floor(cents / tick_cents).astype(np.int64)
     return worth
@@ -82,6 +83,7 @@ class Bids:
 def bids_of(config: FraudConfig, watcher: Int64, row: Int64, ticks: Int64, rarity: Float64, strongest: int) -> Bids:
     """Returns the bids that go to market, of [wishes] watchers, rows and ticks; a payment is bid for once."""
     order = np.lexsort((watcher, row, -rarity, -ticks))
+    # By row: the wish that goes to market, and the watchers behind it.
     first: dict[int, int] = {}
     others: dict[int, list[int]] = {}
     for i in order.tolist():

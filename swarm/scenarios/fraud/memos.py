@@ -35,5 +35,6 @@ def texts(seed: int, code: Int64) -> pl.Series:
     longest = max(map(len, TEXTS))
     # [codes * longest] texts, each code's own repeated, so that one gather makes all memos.
     flat = pl.Series([own[i % len(own)] for own in TEXTS for i in range(longest)])
+    # Drawn by the place in time, so that memos are those of the seed.
     picked = draw_below(seed, "fraud memo", longest, np.arange(len(code)))
     return flat.gather(pl.Series(code * longest + picked))

@@ -36,6 +36,7 @@ def bought(config: FraudConfig, seed: int, day: Day, bids: Bids, lots: Int64, pr
 
     A watcher's slots are for its highest bids, as the auction fills these first.
     """
+    # [watchers, goods] slots that are not spoken for yet.
     left = lots.copy()
     taken = []
     for i, (watcher, good) in enumerate(zip(bids.watcher.tolist(), bids.good.tolist(), strict=True)):
@@ -68,6 +69,7 @@ def settle(config: FraudConfig, payments: Payments, alerts: Alerts, round_: int,
     row, watcher = alerts.row[at], alerts.watcher[at]
     kind = payments.kind[row]
     verdict = np.where(kind >= 0, FRAUD, np.where(kind == UNKNOWN, UNLABELLED, FALSE))
+    # Nobody pays more than its purse has, in the order of filing.
     earned, left = np.zeros(len(at), dtype=np.int64), purse.copy()
     reward = reward_cents(config, payments, row)
     for i, (who, what) in enumerate(zip(watcher.tolist(), verdict.tolist(), strict=True)):

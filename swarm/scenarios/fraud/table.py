@@ -47,6 +47,7 @@ def read_payments(path: Path, utc: bool = False) -> Payments:
         raise PaymentsError(1, missing[0], "the column is missing", f"needed: {', '.join(NEEDED)}")
     if not 0 < len(frame) <= MOST_ROWS:
         raise PaymentsError(None, "file", f"expected 1 to {MOST_ROWS:,} payments, got {len(frame):,}")
+    # Blanks around a value mean nothing; an empty cell is an empty text.
     frame = frame.with_columns(pl.col(name).fill_null("").str.strip_chars() for name in frame.columns)
     _check_ids(frame)
     # Column by column, each refused with its own row.
@@ -62,6 +63,7 @@ def read_payments(path: Path, utc: bool = False) -> Payments:
     channel = np.array(_parsed(frame, "channel", _channel), dtype=np.int64)
     times = _parsed(frame, "time", lambda text: _time(text, utc))
     _check_order(times)
+    # Minutes count from the midnight, in UTC, before the first payment.
     start = int(times[0] // (DAY * 60)) * DAY
     minute = np.array([int(one // 60) for one in times], dtype=np.int64) - start
     kind, notices = _labels(frame, times)
@@ -161,6 +163,7 @@ def _account(text: str) -> str:
         raise ValueError(f"{text[:30]} was read as a number with a fraction and may have lost digits; write it as text")
     if len(text) > 64:
         raise ValueError(f"expected at most 64 characters, got {len(text)}")
+    # The first word of a letter's Unicode name is its script.
     scripts = {unicodedata.name(c, "?").split()[0] for c in text if c.isalpha()}
     if len(scripts) > 1:
         told = " and ".join(sorted(scripts)).lower()

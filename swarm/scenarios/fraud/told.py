@@ -35,6 +35,7 @@ def case_told(engine: Engine, day: Day, row: int) -> str:
     case = day.case_of.get(row, -1)
     rows = [one for one, of in day.case_of.items() if of == case and one != row] if case >= 0 else []
     rows = sorted({row, *rows[: MOST_PAYMENTS - 1]})
+    # Three lines at least, and twelve at most: four payments and four finders.
     lines = [f"CASE {case}: {payments.ids[row]} is asked about"]
     for one in rows:
         lines.append(f"PAYMENT {payment_told(payments, one)}")

@@ -91,6 +91,7 @@ def at(
 def settle(rng: np.random.Generator, people: int) -> Town:
     """Returns a town with so many people."""
     sizes = (people, max(people // 13, 12), max(people // 65, 3), max(people // 28, 6))
+    # Numbers 0 and 1 are the counter and the world outside.
     starts = 2 + np.cumsum([0, *sizes])
     persons, shops, employers, firms = (np.arange(a, b) for a, b in pairwise(starts))
     # One account in 25 is hardly ever used.
@@ -110,6 +111,7 @@ def everyday(rng: np.random.Generator, town: Town, days: int, rows: Rows) -> Non
     n = len(town.awake)
     popular = rng.dirichlet(np.full(len(town.shops), 0.25))
     favourites = rng.choice(town.shops, (n, 10), p=popular)
+    # [n] what a person's purchase usually is, and how many there are a day.
     size, rate = np.exp(rng.normal(7.8, 0.5, n)), rng.gamma(2.0, 0.38, n)
     # [n, days] purchases, one row each.
     bought = rng.poisson(rate[:, None], (n, days))

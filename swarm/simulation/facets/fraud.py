@@ -70,6 +70,7 @@ class Fraud:
         if desk is None or not self._rounds:
             return {}
         found = Columns()
+        # [alerts] columns in the order of filing, with names in the place of numbers.
         a, p = desk.alerts, desk.payments
         found.add(
             {
