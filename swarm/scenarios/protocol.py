@@ -290,13 +290,23 @@ class BringsRules(Protocol):
         ...
 
 
+@runtime_checkable
+class KnowsMinds(Protocol):
+    """A scenario to which it matters which mind decides for whom."""
+
+    def seated(self, minds: tuple[str, ...]) -> None:
+        """Takes note, before the first round, of each trader's mind by name."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class ScenarioPlugin:
     """The one export of a scenario's file.
 
     `build(config, seed, traders, rounds, market)` makes the scenario of a run; `config` is an instance of `Config`.
     `tilted(config, seed, permille)`, where there is one, is the config of a region in which, as the seed draws, goods
-    are up to `permille` / 1000 dearer and scarcer than in `config`, or cheaper and more plentiful.
+    are up to `permille` / 1000 dearer and scarcer than in `config`, or cheaper and more plentiful. `files` are keys
+    that name files, as only a user's own config may, seen from its folder; `settled(config)` is it with these read in.
     """
 
     name: str
@@ -304,6 +314,8 @@ class ScenarioPlugin:
     Config: type[StrictModel]
     build: Callable[[Any, int, int, int, MarketConfig], Scenario]
     tilted: Callable[[Any, int, int], StrictModel] | None = None
+    files: tuple[str, ...] = ()
+    settled: Callable[[Any], StrictModel] = lambda section: section
 
 
 def with_debts(facts: tuple[str, ...], state: MarketState, goods: tuple[str, ...], tick_cents: int) -> tuple[str, ...]:
