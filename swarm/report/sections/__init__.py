@@ -8,6 +8,7 @@ ORDER = (
     "contract",
     "supply",
     "hands",
+    "patron",
     "story",
     "regions",
     "prices",

@@ -24,7 +24,7 @@ from swarm.scenarios.contract.form import NAME, ReviewForm
 from swarm.scenarios.contract.quotation import find
 from swarm.scenarios.contract.reviews import DIVIDED, FIRST, OPEN, THIRD, Reviews
 from swarm.scenarios.contract.rules import CASE, all_rules, unpacked
-from swarm.scenarios.contract.verdicts import CANT_TELL, LETTERS, MISSING, NAMES, NOT_CHECKED, Opinion
+from swarm.scenarios.contract.verdicts import CANT_TELL, CONTRADICTED, LETTERS, MISSING, NAMES, NOT_CHECKED, Opinion
 from swarm.scenarios.protocol import (
     Choices,
     Consequence,
@@ -163,6 +163,18 @@ class ContractDesk:
         open_ = (self.reviews.status == OPEN)[:, None] & (filed >= 0)
         staked = np.bincount(filed[open_], weights=self.reviews.stake[open_], minlength=seats)
         return {"findings": np.bincount(known, minlength=seats), "staked_cents": staked.astype(np.int64)}
+
+    def told(self) -> Mapping[str, str]:
+        """Returns how many rules have their verdict, and how many of these are contradicted or missing."""
+        final, applies = self.reviews.final, self.cases.applies
+        if not (final[applies] != NOT_CHECKED).any():
+            return {}
+        closed = int((self.reviews.status[applies] != OPEN).sum())
+        return {
+            "rules": f"{closed} of {int(applies.sum())}",
+            "contradicted": str(int((final == CONTRADICTED).sum())),
+            "missing": str(int((final == MISSING).sum())),
+        }
 
     def _opinions(self, choices: Choices) -> dict[int, Opinion]:
         """Returns by seat what was said: rules say it by orders, models by letters; a second word is not heard."""
