@@ -23,9 +23,18 @@ from swarm.llm import engines
 from swarm.llm.entry import usd_per_turn
 from swarm.llm.protocol import TOOLS
 from swarm.market import margin
-from swarm.market.config import MarketConfig, Mechanism
+from swarm.market.config import mechanisms_of
 from swarm.plugins import VARIABLE
-from swarm.scenarios.protocol import Barters, BringsRules, Int64, Scenario, ScenarioPlugin, lacking, own_seats
+from swarm.scenarios.protocol import (
+    Barters,
+    BringsRules,
+    Int64,
+    KnowsMinds,
+    Scenario,
+    ScenarioPlugin,
+    lacking,
+    own_seats,
+)
 from swarm.schema import StrictModel
 from swarm.simulation import parties
 from swarm.simulation.acquaintance import must_be_for_somebody
@@ -52,6 +61,8 @@ def compose(config: RunConfig, past: WorldPlan | None = None) -> WorldPlan:
     plugin, section = scenario_of(config)
     scenario = _built(plugin, section, config.seed, config.most_traders, config)
     minds = _minds(config, _groups(scenario), own_seats(scenario))
+    if isinstance(scenario, KnowsMinds):
+        scenario.seated(minds)
     plan = _plan(config, config.seed, scenario, minds, config.history_record())
     return WorldPlan(plan, (plan,), founding_seed)
 
@@ -213,7 +224,7 @@ def _plan(config: RunConfig, seed: int, scenario: Scenario, minds: tuple[str, ..
             len(minds),
             tuple(scenario.opening_reference_ticks.tolist()),
             _named_accounts(config, scenario),
-            _mechanisms(config.market, scenario.goods),
+            mechanisms_of(config.market, scenario.goods),
         ),
         shard=ShardPlan(
             seed=seed,
@@ -386,15 +397,3 @@ def _check_margin(config: RunConfig, scenario: Scenario) -> None:
     """Raises ConfigError where traders may borrow and there is nothing to borrow against."""
     if config.market.margin and not scenario.goods:
         raise ConfigError("market.margin", "this scenario has no goods, so nobody lends in it", "set it to null")
-
-
-def _mechanisms(config: MarketConfig, goods: tuple[str, ...]) -> tuple[Mechanism, ...]:
-    """Returns how each good is matched; ConfigError if one is named that the scenario does not have."""
-    for good in config.mechanisms:
-        if good not in goods:
-            raise ConfigError(
-                f"market.mechanisms.{good}",
-                f"there is no such good{suggest(good, list(goods))}",
-                f"known: {', '.join(goods)}",
-            )
-    return tuple(config.mechanisms.get(good, config.mechanism) for good in goods)
