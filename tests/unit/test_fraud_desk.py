@@ -47,9 +47,9 @@ def desk_of(played: Any) -> FraudDesk:
 
 def test_every_payment_is_released_held_or_seized_in_every_round(tmp_path: Path) -> None:
     outcomes = Outcomes()
-    played = play(config(), outcomes, journals_in=tmp_path)
+    played = play(config(rounds=8), outcomes, journals_in=tmp_path)
     desk = desk_of(played)
-    assert len(desk.alerts) > 5
+    assert len(desk.alerts) > 1
     watched = played.tables["watched"]
     for i, outcome in enumerate(outcomes.rounds):
         named = dict(zip(desk.named_accounts, outcome.named_balances.tolist(), strict=True))

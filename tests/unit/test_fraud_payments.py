@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from swarm.bench.fraud import GATE, Bank, alone
 from swarm.scenarios.fraud.described import NotUnderstood, read
 from swarm.scenarios.fraud.features import COLUMN, NAMES, Stream
 from swarm.scenarios.fraud.generate import made
@@ -134,3 +135,13 @@ def test_words_become_thresholds() -> None:
 
 def test_kinds_and_specialists_are_the_same() -> None:
     assert tuple(SPECIALISTS) == KINDS
+
+
+@pytest.mark.slow
+def test_no_single_figure_and_no_rule_solves_the_payments() -> None:
+    # A set that one line solves says nothing of whoever solves it.
+    found = alone(Bank.of(101), learn=False)
+    lines = {name: recall for name, recall in found.items() if name == "figure" or name.startswith("rule_")}
+    assert len(lines) == 9
+    assert max(lines.values()) <= GATE, lines
+    assert found["ceiling"] > 0.9

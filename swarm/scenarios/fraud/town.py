@@ -120,7 +120,10 @@ def everyday(rng: np.random.Generator, town: Town, days: int, rows: Rows) -> Non
     who, day = np.repeat(who, times), np.repeat(day, times)
     usual = rng.random(len(who)) < 0.84
     shop = np.where(usual, favourites[who, rng.integers(0, 10, len(who))], rng.choice(town.shops, len(who), p=popular))
-    rows.add(at(rng, day, 6.5, 23), town.awake[who], shop, size[who] * np.exp(rng.normal(0, 0.7, len(who))), CARD, 0)
+    # Some buy at night, so that a late hour alone says little.
+    late = rng.random(len(who)) < 0.04
+    minute = np.where(late, at(rng, day, 0, 6.5), at(rng, day, 6.5, 23))
+    rows.add(minute, town.awake[who], shop, size[who] * np.exp(rng.normal(0, 0.7, len(who))), CARD, 0)
     # Commuters pay for tickets and coffee: small amounts, several on one morning.
     commuters = rng.choice(town.awake, n // 30, replace=False)
     stalls = rng.choice(town.shops, 4)
@@ -260,7 +263,7 @@ def look_alikes(rng: np.random.Generator, town: Town, days: int, rows: Rows) -> 
             TRANSFER,
             15,
         )
-    for _ in range(4 * times):
+    for _ in range(9 * times):
         # Large, once, to somebody new.
         one, seller = int(rng.choice(town.awake)), int(rng.choice(np.concatenate([town.firms, town.awake])))
         if one != seller:
