@@ -330,6 +330,22 @@ def bench_supply(
     _bench("supply", lambda narrator: supply_bench.measure(narrator, seeds, config, workers), json_path)
 
 
+@app.command(name="contracts")
+def bench_contracts(
+    data: Annotated[
+        Path,
+        typer.Option(
+            "--data", metavar="DIR", help="A folder with standard_contracts, cuad and unfair_tos, as far as any."
+        ),
+    ] = Path("../shared/data"),
+    json_path: JsonPath = None,
+) -> None:
+    """Contracts against rule sets: planted defects, who errs alike, CPU and tokens; with labelled data ten minutes."""
+    from swarm.bench import contracts as contracts_bench
+
+    _bench("contracts", lambda narrator: contracts_bench.measure(narrator, data), json_path)
+
+
 def _bench(name: str, measure: Callable[[Any], list[Any]], json_path: Path | None) -> None:
     from swarm.bench.form import machine, record, write_json
     from swarm.progress import Progress
