@@ -334,9 +334,7 @@ def bench_supply(
 def bench_contracts(
     data: Annotated[
         Path,
-        typer.Option(
-            "--data", metavar="DIR", help="A folder with standard_contracts, cuad and unfair_tos, as far as any."
-        ),
+        typer.Option("--data", metavar="DIR", help="A folder with standard_contracts, cuad, unfair_tos."),
     ] = Path("../shared/data"),
     json_path: JsonPath = None,
 ) -> None:
