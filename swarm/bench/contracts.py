@@ -88,6 +88,7 @@ class _Tokens:
 
 def review(path: Path, sets: Sequence[str] = (), rounds: int = 16) -> Reviewed:
     """Returns the review of a contract by the three families of configs/contract.yaml."""
+    # From the file to the last verdict, in this process alone.
     began, tokens = process_time(), _Tokens()
     own: dict[str, Any] = {name: {"mind": "own", "rule": name} for name in FAMILIES[:2]}
     minds = dict.fromkeys(FAMILIES, 1)
@@ -125,6 +126,7 @@ def measure(narrator: Narrator, data: Path) -> list[Result]:
 
 def _planted() -> list[Result]:
     """Returns how often each family, and all of them together, are right of our own contracts."""
+    # The key names what is planted; of the other rules each is met.
     key: dict[str, Any] = yaml.safe_load((SAMPLES / "key.yaml").read_text(encoding="utf-8"))
     names = {name: code for code, name in NAMES.items()}
     answers, truths, sure, contract = [], [], [], []
@@ -141,6 +143,7 @@ def _planted() -> list[Result]:
             together["named"] += wanted != "met" and verdict == wanted
             truths.append(names[wanted])
             contract.append(number)
+        # Here every family reads every rule, so that their errors can be compared.
         views = _views(reviewed.desk.cases)
         answers += [[view for view, _ in row] for row in views]
         sure += [[permille / 1_000 for _, permille in row] for row in views]
@@ -202,6 +205,7 @@ def _removed(folder: Path) -> list[Result]:
         return [Result(name, None, "share", "higher", note=note) for name in names]
     text = contract.read_text(encoding="utf-8")
     told = json.loads(reading.read_text(encoding="utf-8"))["requirements"]
+    # The whole agreement first, to know what was there.
     before = review(contract, ["data"], 6).verdicts("data")
     named = wanted = accused = kept = 0
     with TemporaryDirectory() as scratch:
@@ -239,6 +243,7 @@ def _removed(folder: Path) -> list[Result]:
 
 def without(text: str, sections: Sequence[str]) -> str:
     """Returns a contract without these sections, and without what stands under them."""
+    # From the end on, so that offsets before a cut stay right.
     for clause in reversed(Structure(text).clauses):
         if any(clause.number == one or clause.number.startswith(f"{one}.") for one in sections):
             text = text[: clause.start] + text[clause.end :]

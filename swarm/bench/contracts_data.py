@@ -57,6 +57,7 @@ class Labelled:
 
 def pieces_of(text: str) -> list[Span]:
     """Returns a text in pieces of whole sentences, short ones joined to the one before."""
+    # Lines first, since contracts break them at clauses; then sentences.
     cut: list[Span] = []
     for line in re.finditer(r"[^\n]*\S[^\n]*", text):
         start = line.start()
@@ -82,6 +83,7 @@ def _lines(path: Path) -> list[dict[str, Any]]:
 
 def _labelled(documents: Sequence[dict[str, Any]]) -> Labelled:
     categories = sorted({name for one in documents for name in one["labels"]})
+    # A row for each piece.
     owner, spans, is_a = [], [], []
     for number, one in enumerate(documents):
         for start, end in pieces_of(one["text"]):
@@ -187,6 +189,7 @@ def _threshold(score: Any, truth: Any) -> float:
 
 
 def _contract_level(found: Labelled, probability: Float32, setting: Any, reading: Any) -> Result:
+    # [documents, categories] the likeliest piece decides.
     asked = [k for k, name in enumerate(found.categories) if name not in FREE_TEXT]
     top, truth = (part[:, asked] for part in _best(found, probability, setting))
     # A category's own threshold is drawn half-way to that of all, since some have few contracts to set it by.
@@ -299,6 +302,7 @@ def _unfair(folder: Path) -> list[Result]:
     from sklearn.linear_model import LogisticRegression
     from sklearn.metrics import f1_score
 
+    # A row for each company's terms, in one fold each.
     rows = _lines(folder / "claudette_en.jsonl.gz")
     text = [sentence.lower() for row in rows for sentence in row["sentences"]]
     fold = np.array([row["fold"] for row in rows for _ in row["sentences"]])
