@@ -25,7 +25,7 @@ from swarm.llm.protocol import TOOLS
 from swarm.market import margin
 from swarm.market.config import MarketConfig, Mechanism
 from swarm.plugins import VARIABLE
-from swarm.scenarios.protocol import Barters, BringsRules, Int64, Scenario, ScenarioPlugin, lacking
+from swarm.scenarios.protocol import Barters, BringsRules, Int64, KnowsMinds, Scenario, ScenarioPlugin, lacking
 from swarm.schema import StrictModel
 from swarm.simulation import parties
 from swarm.simulation.acquaintance import must_be_for_somebody
@@ -52,6 +52,8 @@ def compose(config: RunConfig, past: WorldPlan | None = None) -> WorldPlan:
     plugin, section = scenario_of(config)
     scenario = _built(plugin, section, config.seed, config.most_traders, config)
     minds = _minds(config, _groups(scenario))
+    if isinstance(scenario, KnowsMinds):
+        scenario.seated(minds)
     plan = _plan(config, config.seed, scenario, minds, config.history_record())
     return WorldPlan(plan, (plan,), founding_seed)
 

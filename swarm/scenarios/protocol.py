@@ -304,6 +304,15 @@ class BringsRules(Protocol):
         ...
 
 
+@runtime_checkable
+class KnowsMinds(Protocol):
+    """A scenario to which it matters which mind decides for whom."""
+
+    def seated(self, minds: tuple[str, ...]) -> None:
+        """Takes note, before the first round, of each trader's mind by name."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class ScenarioPlugin:
     """The one export of a scenario's file.
@@ -311,7 +320,8 @@ class ScenarioPlugin:
     `build(config, seed, traders, rounds, market)` makes the scenario of a run; `config` is an instance of `Config`.
     `tilted(config, seed, permille)`, where there is one, is the config of a region in which, as the seed draws, goods
     are up to `permille` / 1000 dearer and scarcer than in `config`, or cheaper and more plentiful. `begins(config)`
-    has, by the key of each list of things that happen, the round in which each of them begins.
+    has, by the key of each list of things that happen, the round in which each of them begins. `files` are keys that
+    name files, as only a user's own config may, seen from its folder; `settled(config)` is it with these read in.
     """
 
     name: str
@@ -320,6 +330,8 @@ class ScenarioPlugin:
     build: Callable[[Any, int, int, int, MarketConfig], Scenario]
     tilted: Callable[[Any, int, int], StrictModel] | None = None
     begins: Callable[[Any], Mapping[str, Sequence[int]]] = lambda _: {}
+    files: tuple[str, ...] = ()
+    settled: Callable[[Any], StrictModel] = lambda section: section
 
 
 def with_debts(facts: tuple[str, ...], state: MarketState, goods: tuple[str, ...], tick_cents: int) -> tuple[str, ...]:
