@@ -207,9 +207,9 @@ def _loss(scores: Tensor, expected: Sequence[int]) -> Tensor:
 
 def _write(judge: Judge, adapted: Any, out: Path) -> None:
     config = judge.model.config
-    tensors = {
-        name: tensor.detach().float().cpu().numpy() for name, tensor in peft.get_peft_model_state_dict(adapted).items()
-    }
+    # Asked for embeddings, peft would look on the hub whether they were changed.
+    found = peft.get_peft_model_state_dict(adapted, save_embedding_layers=False)
+    tensors = {name: tensor.detach().float().cpu().numpy() for name, tensor in found.items()}
     lora = adapted.peft_config["default"]
     heads = config.num_attention_heads, config.num_key_value_heads
     write_adapter(out / ADAPTER, tensors, lora.lora_alpha, *heads, judge.about, judge.kept_layers, judge.architecture)
