@@ -102,8 +102,8 @@ def bench_desks(json_path: JsonPath = None) -> None:
 @app.command(name="strategy")
 def bench_strategy(
     tiers: Annotated[
-        Literal["solvers", "models"],
-        typer.Option("--tiers", help="Bounded solvers, or models on ledgers and plans."),
+        Literal["solvers", "models", "installed"],
+        typer.Option("--tiers", help="Bounded solvers, models on ledgers and plans, or these below SmolLM2."),
     ] = "solvers",
     config: Annotated[
         Path | None,
@@ -116,19 +116,29 @@ def bench_strategy(
         list[str] | None, typer.Option("--model", metavar="NAME", help="A model of it; several from the cheapest on.")
     ] = None,
     tasks: Annotated[
-        int, typer.Option("--tasks", min=4, max=10_000, metavar="N", help="Tasks of each difficulty, for models.")
-    ] = 40,
+        int | None,
+        typer.Option("--tasks", min=4, max=10_000, metavar="N", help="Tasks of each difficulty, for models; 40, or 5."),
+    ] = None,
+    replies: Annotated[
+        Path | None,
+        typer.Option("--replies", metavar="FILE", help="Keep what models reply there, and go on from it."),
+    ] = None,
     json_path: JsonPath = None,
 ) -> None:
-    """A strategy auction beside other routers, on tasks with a known optimum; takes five minutes."""
+    """A strategy auction beside other routers, on tasks with a known optimum; five minutes, `installed` forty."""
     from swarm.bench import strategy as strategy_bench
     from swarm.bench import strategy_models
 
-    if tiers == "models":
-        found = strategy_models.served(base_url, model or []) if base_url else strategy_models.configured(config)
-        _bench("strategy_models", lambda narrator: strategy_models.measure(found, tasks, narrator), json_path)
-    else:
+    if tiers == "solvers":
         _bench("strategy", strategy_bench.measure, json_path)
+        return
+    if tiers == "installed":
+        found = strategy_models.installed()
+    else:
+        found = strategy_models.served(base_url, model or []) if base_url else strategy_models.configured(config)
+    # A real model takes seconds a question, the others take none.
+    each, name = tasks or (5 if tiers == "installed" else 40), f"strategy_{tiers}"
+    _bench(name, lambda narrator: strategy_models.measure(found, each, narrator, name, replies), json_path)
 
 
 @app.command(name="cascade")
