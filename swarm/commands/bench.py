@@ -340,6 +340,35 @@ def bench_supply(
     _bench("supply", lambda narrator: supply_bench.measure(narrator, seeds, config, workers), json_path)
 
 
+@app.command(name="contracts")
+def bench_contracts(
+    data: Annotated[
+        Path,
+        typer.Option("--data", metavar="DIR", help="A folder with standard_contracts, cuad, unfair_tos."),
+    ] = Path("../shared/data"),
+    json_path: JsonPath = None,
+) -> None:
+    """Contracts against rule sets: planted defects, who errs alike, CPU and tokens; with labelled data ten minutes."""
+    from swarm.bench import contracts as contracts_bench
+
+    _bench("contracts", lambda narrator: contracts_bench.measure(narrator, data), json_path)
+
+
+@app.command(name="fraud")
+def bench_fraud(
+    seeds: Annotated[int, typer.Option(min=1, max=100, metavar="N", help="Banks, each of a seed of its own.")] = 10,
+    knock_outs: Annotated[
+        int, typer.Option(min=0, max=100, metavar="N", help="Seeds with a knock-out table and a lawful month.")
+    ] = 10,
+    workers: Annotated[int, typer.Option(min=1, max=64, metavar="N", help="Seeds side by side.")] = 1,
+    json_path: JsonPath = None,
+) -> None:
+    """A fraud desk beside each of its watchers alone, and without each of them; takes three minutes a seed."""
+    from swarm.bench import fraud as fraud_bench
+
+    _bench("fraud", lambda narrator: fraud_bench.measure(narrator, seeds, knock_outs, workers), json_path)
+
+
 def _bench(name: str, measure: Callable[[Any], list[Any]], json_path: Path | None) -> None:
     from swarm.bench.form import machine, record, write_json
     from swarm.progress import Progress

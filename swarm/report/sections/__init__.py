@@ -7,6 +7,7 @@ from swarm.simulation.record import RunRecord
 ORDER = (
     "contract",
     "supply",
+    "fraud",
     "hands",
     "patron",
     "story",
