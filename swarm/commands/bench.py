@@ -340,6 +340,20 @@ def bench_supply(
     _bench("supply", lambda narrator: supply_bench.measure(narrator, seeds, config, workers), json_path)
 
 
+@app.command(name="contracts")
+def bench_contracts(
+    data: Annotated[
+        Path,
+        typer.Option("--data", metavar="DIR", help="A folder with standard_contracts, cuad, unfair_tos."),
+    ] = Path("../shared/data"),
+    json_path: JsonPath = None,
+) -> None:
+    """Contracts against rule sets: planted defects, who errs alike, CPU and tokens; with labelled data ten minutes."""
+    from swarm.bench import contracts as contracts_bench
+
+    _bench("contracts", lambda narrator: contracts_bench.measure(narrator, data), json_path)
+
+
 @app.command(name="fraud")
 def bench_fraud(
     seeds: Annotated[int, typer.Option(min=1, max=100, metavar="N", help="Banks, each of a seed of its own.")] = 10,
