@@ -125,7 +125,7 @@ def bench_strategy(
     ] = None,
     json_path: JsonPath = None,
 ) -> None:
-    """A strategy auction beside other routers, on tasks with a known optimum; five minutes, `installed` forty."""
+    """A strategy auction beside other routers, on tasks with a known optimum; five minutes, `installed` fifteen."""
     from swarm.bench import strategy as strategy_bench
     from swarm.bench import strategy_models
 
