@@ -47,6 +47,9 @@ HOUR, FOUR_DAYS, LONGEST_IDLE = 60, 4 * DAY, 60 * DAY
 LIMIT_CENTS, BAND_CENTS = 1_000_000, 120_000
 """From this amount on cash is reported, and how far below it counts as near."""
 
+MOST_TIMES = 20.0
+"""From so many times the usual amount on, more says no more."""
+
 TINY_CENTS, BILL_CENTS, RING_CENTS = 300, 150_000, 20_000
 MOST_KEPT, MOST_PAYEES, MOST_BILLS, RING_MEMBERS = 64, 256, 24, 5
 """Payments, payees and bills that are kept of an account, and the longest ring that is looked for."""
@@ -217,7 +220,8 @@ def payer_figures(payer: Account, log_cents: float, cents: int) -> tuple[float, 
         return 0.0, 1.0
     # A short past says little of how amounts vary.
     spread = math.sqrt(max(payer.square / payer.count, 0.04)) if payer.count > 2 else 1.0
-    return (log_cents - payer.mean) / spread, cents / max(math.exp(payer.mean), 1.0)
+    # Beyond a score it is rent or a car as often as fraud.
+    return (log_cents - payer.mean) / spread, min(cents / max(math.exp(payer.mean), 1.0), MOST_TIMES)
 
 
 def sent_figures(payer: Account, minute: int, cents: int, new: bool) -> tuple[int, int, int, int, int]:
