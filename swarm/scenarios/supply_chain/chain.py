@@ -275,15 +275,7 @@ class SupplyChain:
             network.holding_cents.tolist(),
             (shares // 10).tolist(),
         )
-        return tuple(
-            f"YOU {name}, {region}\n"
-            f"STORE {stock} in store, {way} under way, {ordered} on order, {owes} owed, {asked} asked for last round\n"
-            f"PLAN expects {mean:.1f} a round, lead time {lead}, {due} due next round, holding {holding}, hurrying "
-            f"{config.expedite_cents}\nNEWS concerns {share} percent of your demand"
-            for name, region, stock, way, ordered, owes, asked, mean, lead, due, holding, share in zip(
-                *columns, strict=True
-            )
-        )
+        return tuple(form.Facts(*row).lines(config.expedite_cents) for row in zip(*columns, strict=True))
 
     def _outside(self, goods: Goods, estimates: Estimates) -> Mask:
         """Returns which nodes have left the band around their level."""
