@@ -127,7 +127,7 @@ class _Layers:
 
 
 def export(net: Net, temperament: str, path: Path, called: str = "") -> None:
-    """Writes `net`, asked as `temperament`, to `path`; `called` is what it was schooled as where that is no temperament."""
+    """Writes `net`, asked as `temperament`, to `path`; `called` is what it was schooled as, if something else."""
     g = _Graph()
     part = _Layers(g, net)
     # The first dimension of the input, since the number of prompts is not known here.

@@ -21,7 +21,7 @@ def train_models(out: Path, recipe: Recipe, tell: Tell) -> dict[str, Any]:
 
 
 def train_reader(out: Path, recipe: ReaderRecipe, tell: Tell) -> dict[str, Any]:
-    """Trains the reader of news into the folder `out` and returns the record of it; ConfigError where torch is missing."""
+    """Trains the reader of news into the folder `out` and returns the record of it; ConfigError without torch."""
     _prepare("swarm train-reader", out)
     from swarm.training.reader import train_reader
 

@@ -80,9 +80,8 @@ class Net(nn.Module):
         features[:, -3] = np.clip(numbers / 50, -3, 3)
         features[:, -2] = np.sign(numbers)
         features[:, -1] = numbers == 0
-        weight[tokenizer.FIRST_NUMBER : tokenizer.FIRST_NUMBER + len(numbers)] = (
-            torch.from_numpy(features).float() * 0.7
-        )
+        first = tokenizer.FIRST_NUMBER
+        weight[first : first + len(numbers)] = torch.from_numpy(features).float() * 0.7
         weight[tokenizer.PAD] = 0.0
 
     def forward(self, public: Tensor, private: Tensor, questions: Tensor) -> Tensor:

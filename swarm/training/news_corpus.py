@@ -19,12 +19,13 @@ UNKNOWN_PERCENT = 12
 """Of a hundred words that say nothing of the change, so many become others, so that the reader bears new ones."""
 
 _SYLLABLES = ("ba", "den", "fal", "gor", "hil", "kes", "lun", "mar", "nor", "ost", "pel", "riv", "sun", "tor", "wyn")
-_KEPT = frozenset(
-    "more less fewer up down plus minus rise rises fall fallen grow grows grew growth climb climbs jump jumps expands "
-    "increase decrease shrinks drops drop slump cuts lose loses loss gains gain contracts higher lower extra alone only "
-    "single hurry quick once shut close shops stores buyers sales demand customers tenth fifth fifths quarter quarters "
-    "tenths half percent a three two four".split()
-)
+_TELLING = """
+more less fewer up down plus minus rise rises fall fallen grow grows grew growth climb climbs jump jumps expands
+increase decrease shrinks drops drop slump cuts lose loses loss gains gain contracts higher lower extra alone only
+single hurry quick once shut close shops stores buyers sales demand customers tenth fifth fifths quarter quarters
+tenths half percent a three two four
+"""
+_KEPT = frozenset(_TELLING.split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,7 @@ def prompt_of(lines: list[Line], facts: Facts, round_: int) -> str:
 
 
 def fitting(lines: list[Line], facts: Facts) -> str:
-    """Returns the letter that fits what the lines tell: of its own region where all its demand is there, else of all."""
+    """Returns the letter that fits what the lines tell: of its region where all its demand is there, else of all."""
     share = facts.concerned_percent / 100
     mine = [line for line in lines if line.region == facts.region]
     told = mine if share == 1.0 and mine else lines

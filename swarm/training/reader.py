@@ -88,9 +88,8 @@ def examine(net: Net, corpus: Corpus) -> tuple[float, Sequence[float]]:
     """Returns the share of prompts whose letter is right, of all and by letter."""
     per_round = len(corpus) // len(corpus.public)
     every = np.arange(len(corpus)).reshape(-1, per_round)
-    said = np.concatenate(
-        [_letters(net, corpus, part).argmax(-1).numpy().ravel() for part in np.array_split(every, 20)]
-    )
+    parts = (_letters(net, corpus, rows).argmax(-1).numpy() for rows in np.array_split(every, 20))
+    said = np.concatenate([part.ravel() for part in parts])
     right = corpus.actions[:, 0] == said
     by_letter = [float(right[corpus.actions[:, 0] == i].mean().round(4)) for i in range(len(LETTERS))]
     return float(right.mean()), by_letter

@@ -1,8 +1,8 @@
 """The wordings of news that the tiny reader is schooled on, and others that it is examined on and never sees before.
 
-The wordings that runs draw from (`swarm.scenarios.supply_chain.news`) are in neither: whatever the reader does in a run,
-it does with sentences that it was not taught. A wording has a region, a size and a round to be filled in, or some of
-them.
+The wordings that runs draw from (`swarm.scenarios.supply_chain.news`) are in neither: whatever the reader does in a
+run, it does with sentences that it was not taught. A wording has a region, a size and a round to be filled in, or some
+of them.
 """
 
 from dataclasses import dataclass

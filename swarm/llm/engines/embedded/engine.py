@@ -52,7 +52,7 @@ Float64 = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """One request, tokenised; `actions` and `sayings` are the numbers of letters that it may answer with, 0 for none."""
+    """One request, tokenised; `actions` and `sayings` are how many letters of each it may answer with, 0 for none."""
 
     index: int
     public: tokenizer.Lines

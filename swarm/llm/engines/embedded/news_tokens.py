@@ -1,4 +1,4 @@
-"""The tokens of a supply chain's prompt, as the tiny reader of news takes it in: the news word by word, the rest by lines.
+"""The tokens of a supply chain's prompt for the tiny reader of news: the news word by word, the rest by lines.
 
 What a line of news says may stand anywhere in it, so each word becomes a row with its neighbours. Words that no table
 has share buckets by a checksum, so that a wording nobody thought of is still more than unknown words. The name of the
