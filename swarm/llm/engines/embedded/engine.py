@@ -167,7 +167,8 @@ def _tokenised(index: int, request: ModelRequest) -> _Asked | None:
     """Returns a request as tokens; None where it is no menu's."""
     pairs = request.schema.get("enum")
     public_text, private_text = tokenizer.split_prompt(request.messages[-1].content)
-    if not pairs or not private_text:
+    # Letters without a saying are another form's, such as a supply chain's.
+    if not pairs or not private_text or any(len(pair) != 2 for pair in pairs):
         return None
     # The pairs of a menu are all those of its letters, and the last pair has the last letter of either kind.
     actions, sayings = (tokenizer.LETTERS.find(letter) + 1 for letter in pairs[-1])
