@@ -26,7 +26,7 @@ from swarm.scenarios.supply_chain.flow import Flow, Goods, arrive, by_node, spli
 from swarm.scenarios.supply_chain.network import NO_LIMIT, OUTSIDE, Network
 from swarm.scenarios.supply_chain.planning import Estimates, Planner, by_tier
 from swarm.scenarios.supply_chain.simulate import costs, start
-from swarm.scenarios.supply_chain.wares import Wares, wares_of
+from swarm.scenarios.supply_chain.wares import TradedNetwork, Wares
 
 MOST_OVER_PERMILLE = 500
 """How far a bid of a node that has nothing lies above the fixed price; of one that lacks little it is the price."""
@@ -52,7 +52,9 @@ class SupplyMarket(SupplyChain):
     def __init__(self, config: SupplyConfig, seed: int, traders: int, rounds: int, market: MarketConfig) -> None:
         super().__init__(config, seed, traders, rounds, market)
         network = self.network
-        self.wares: Wares = wares_of(network)
+        if not isinstance(network, TradedNetwork):
+            raise TypeError("a supply chain at auction has a network whose nodes trade")
+        self.wares: Wares = network.wares
         papers = books.GOODS[books.UNDER_WAY - 1], books.GOODS[books.OWED - 1]
         self.goods, self.papers = (*self.wares.names, *papers), frozenset(papers)
         self._under_way, self._owed = len(self.wares) + 1, len(self.wares) + 2
