@@ -50,7 +50,7 @@ class ReaderRecipe:
     seed: int = 3
     rounds: int = 24_000
     held_out_rounds: int = 1_000
-    steps: int = 2_400
+    steps: int = 1_500
     batch_rounds: int = 48
     prompts_per_round: int = 3
     rate: float = 3e-3

@@ -98,19 +98,42 @@ def _news(lines: list[dict[str, Any]]) -> Table:
             line["text"],
             count(line["concerned"]),
             count(line["departed"]),
-            f"{line['worth_cents_a_round'] / 100:+,.1f}",
-            f"{line['worth_backlog_cents_a_round'] / 100:+,.1f}",
+            *(_signed(line[key]) for key in ("worth_cents_a_round", "worth_backlog_cents_a_round")),
+            in_words(line),
         )
         for line in lines
     )
     caption = (
         "The worth is what each round would have cost more, in pebbles, if those whom a line concerns had followed "
-        "their plans in its round, with the same customers and all else as it was, and the last column the part of it "
-        "that is customers' waiting. Below 0 it did harm, as a true line does, too, where what is stored because of it "
-        "costs more than the waiting that it saves."
+        "their plans in its round, with the same customers and all else as it was, and the column beside it the part "
+        "of it that is customers' waiting. It is told of runs by contracts that were not forked."
     )
-    head = ("round", "news", "concerned", "departed", "worth", "of it waiting")
-    return Table("The news", caption, head, rows, words=(1,))
+    head = ("round", "news", "concerned", "departed", "worth", "of it waiting", "in words")
+    return Table("The news", caption, head, rows, words=(1, 6))
+
+
+def _signed(cents: float | None) -> str:
+    return "" if cents is None else f"{cents / 100:+,.1f}"
+
+
+def in_words(line: dict[str, Any]) -> str:
+    """Returns what following a line of news came to, in a sentence; why it did harm where it did."""
+    worth, waiting = line["worth_cents_a_round"], line["worth_backlog_cents_a_round"]
+    true = "It came true" if line["came_true"] else "It did not come true"
+    if not line["departed"]:
+        return f"{true}. Nobody departed from the plan."
+    if worth is None:
+        return f"{true}. What that was worth cannot be told of this run."
+    # Worth is waiting that was saved, less what more in store and on the road has cost.
+    more, saved = (waiting - worth) / 100, waiting / 100
+    stored = f"{abs(more):,.1f} {'more' if more >= 0 else 'less'} for store and transport"
+    waited = f"{abs(saved):,.1f} {'less' if saved >= 0 else 'more'} for waiting"
+    if worth >= 0:
+        return f"{true}. It paid: {stored}, {waited}."
+    reason = "more was stored than the waiting that it saved" if more >= 0 else "too little was left in store"
+    if not line["came_true"]:
+        reason = "it was followed, and demand stayed as it was"
+    return f"{true}. It did harm: {stored}, {waited}; {reason}."
 
 
 def _stockouts(by_tier: dict[str, dict[str, int]]) -> Table:

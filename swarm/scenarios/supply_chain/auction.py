@@ -9,6 +9,7 @@ Only what is made outside comes at the fixed price.
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from swarm.agents.observation import Observation
 from swarm.errors import ConfigError, ScenarioError
@@ -25,7 +26,7 @@ from swarm.scenarios.supply_chain.departures import Departures
 from swarm.scenarios.supply_chain.flow import Flow, Goods, arrive, by_node, split
 from swarm.scenarios.supply_chain.network import NO_LIMIT, OUTSIDE, Network
 from swarm.scenarios.supply_chain.planning import Estimates, Planner, by_tier
-from swarm.scenarios.supply_chain.simulate import costs, start
+from swarm.scenarios.supply_chain.simulate import start
 from swarm.scenarios.supply_chain.wares import TradedNetwork, Wares
 
 MOST_OVER_PERMILLE = 500
@@ -74,9 +75,12 @@ class SupplyMarket(SupplyChain):
         goods = start(network, self.planner, estimates)
         # Goods reach the store at the end of a round, and what is mailed by contract does not exist here.
         goods.mail[:] = 0
-        goods, self._came_first = _advanced(network, goods)
+        goods, _ = _advanced(network, goods)
         self._kept = replace(self._kept, goods=goods, estimates=estimates)
         self._unfilled = np.zeros(len(self.wares), dtype=np.int64)
+        self._sellers = network.sellers
+        # In the beginning nodes have asked each other for their mean demand.
+        self._asked = np.rint(np.maximum(network.mean - network.demand_millis / 1_000, 0)).astype(np.int64)
         self._bidding: Bidding | None = None
 
     def rules_text(self) -> str:
@@ -124,7 +128,7 @@ class SupplyMarket(SupplyChain):
         goods.owed[:] += demand - served
         goods.stock[:] -= served
         # What nodes asked of each other is known from the last auction.
-        received = kept.received * ~network.sells + demand
+        received = self._asked + demand
         everybody = np.arange(len(network))
         lacking = self.planner.ordering(round_, estimates, departs.skips)(everybody, received, goods)
         self.planner.end_round(round_, estimates, demand)
@@ -152,66 +156,73 @@ class SupplyMarket(SupplyChain):
         bidding = self._bidding
         if bidding is None or bidding.round != round_:
             raise ScenarioError(f"scenario supply_chain: round {round_} is over before it was resolved")
-        network, wares, edges, kept = self.network, self.wares, self.network.edges, self._kept
-        goods, flow, departs = bidding.goods.copy(), bidding.flow, bidding.departs
+        network, goods = self.network, bidding.goods.copy()
+        bids, flow, trading = bidding.flow.ordered_over, *self._traded(bidding.flow, cleared)
+        goods.stock[:] -= flow.sent_on
+        goods.pipe[np.arange(len(network.edges)), network.edges.lead - 1] += flow.sent
+        due = self._costs(goods, flow)
+        # Goods were paid for at auction.
+        free = replace(flow, sent=np.zeros_like(flow.sent))
+        cash, unpaid = books.paid(network, free, self._prices, market.balances[:, CASH], due)
+        postings = [*self._moved(flow, trading), *cash]
+        short = by_node(network.edges.buyer, np.maximum(bids - flow.sent, 0), len(network)) > 0
+        # What arrives lies in store when the next round begins.
+        after, arrived = _advanced(network, goods)
+        flow = replace(flow, arrived=arrived)
+        self.last = SupplyRound(round_, flow, goods, bidding.departs)
+        self._kept = self._over(self.last, after, bidding.estimates, unpaid, short)
+        self._asked = flow.wanted
+        self._unfilled = cleared.unfilled_buy_lots[: len(self.wares)].copy()
+        self._bidding = None
+        return [*postings, *self._from_the_road("arrivals", arrived)]
+
+    def _traded(self, flow: Flow, cleared: RoundCleared) -> tuple[Flow, Int64]:
+        """Returns a round's flow with what was bought, and the edges over which nodes buy at auction."""
+        network, wares, edges = self.network, self.wares, self.network.edges
         bought, sold = (lots[:, : len(wares)] for lots in fills_of(cleared, len(network), len(self.goods)))
         # [edges]: what was bought comes over the first edge of its ware, what outside makes over its own.
         sent = flow.sent.copy()
         trading = np.flatnonzero((wares.over_edge >= 0) & (wares.first == np.arange(len(edges))))
         sent[trading] = bought[edges.buyer[trading], wares.over_edge[trading]]
         sold_on = sold[np.arange(len(network)), wares.of_node]
-        goods.stock[:] -= sold_on
-        goods.pipe[np.arange(len(edges)), edges.lead - 1] += sent
         # New demand is what was sold and by how much more was asked for in vain, in equal parts of who sells.
-        unfilled = cleared.unfilled_buy_lots[: len(wares)]
-        sellers = np.maximum(np.bincount(wares.of_node, minlength=len(wares)), 1)
-        asked = np.maximum(sold_on + (unfilled - self._unfilled)[wares.of_node] // sellers[wares.of_node], 0)
-        holding, transit, backlog = costs(network, goods)
-        hurry = flow.hurried * self.config.expedite_cents
-        due = (
-            ("holding", books.STORAGE, holding),
-            ("transport", books.STORAGE, transit),
-            ("backlog", books.CUSTOMERS, backlog),
-            ("expediting", books.CARRIER, hurry),
+        more = cleared.unfilled_buy_lots[: len(wares)] - self._unfilled
+        asked = np.maximum(sold_on + (more // np.maximum(self._sellers, 1))[wares.of_node], 0)
+        # A bid that nobody took has lapsed, so that what was bought is what was ordered.
+        ordered = by_node(edges.buyer, sent, len(network))
+        traded = replace(
+            flow,
+            ordered=ordered,
+            ordered_over=sent,
+            sent=sent,
+            sent_on=sold_on,
+            wanted=asked,
+            received=asked + flow.demand,
         )
-        postings = self._moved(flow, sent, trading)
-        cash, unpaid = books.paid(network, _free(flow), self._prices, market.balances[:, CASH], due)
+        return traded, trading
+
+    def _over(
+        self, done: SupplyRound, goods: Goods, estimates: Estimates, unpaid: Int64, short: npt.NDArray[np.bool_]
+    ) -> Kept:
+        """Returns what a round leaves to the next; `short` are those that were sold less than they bid for."""
+        network, kept, flow, departs = self.network, self._kept, done.flow, done.departures
         lowers = departs.skips | (departs.deviations < 0)
-        lowered = np.where(lowers, round_ + network.lead, kept.lowered_until)
-        short = by_node(edges.buyer, np.maximum(flow.ordered_over - sent, 0), len(network)) > 0
-        # What arrives lies in store when the next round begins.
-        after, arrived = _advanced(network, goods)
-        flow = replace(flow, arrived=arrived, sent=sent, sent_on=sold_on, received=asked + flow.demand, wanted=asked)
-        counts = kept.counts.plus(
-            holding_cents=holding,
-            transit_cents=transit,
-            backlog_cents=backlog,
-            expedite_cents=hurry,
-            unpaid_cents=unpaid,
-            demand_units=flow.demand,
-            served_at_once_units=flow.served_at_once,
-            received_units=flow.received,
-            ordered_units=flow.ordered,
-            expedited_units=flow.hurried,
-            doubled_orders=departs.doubled,
-            **stockouts(network, goods, flow, lowered >= round_, short),
-        )
-        band = self._outside(goods, bidding.estimates)
-        self.last = SupplyRound(round_, flow, goods, departs)
-        self._kept = Kept(after, bidding.estimates, lowered, band, band & ~kept.outside_band, flow.received, counts)
-        self._unfilled, self._bidding = unfilled.copy(), None
-        return [*postings, *cash, *self._from_the_road("arrivals", arrived)]
+        lowered = np.where(lowers, done.round + network.lead, kept.lowered_until)
+        out = stockouts(network, done.goods, flow, lowered >= done.round, short)
+        counts = self._counted(flow, self._costs(done.goods, flow), unpaid, departs, out)
+        band = self._outside(done.goods, estimates)
+        return Kept(goods, estimates, lowered, band, band & ~kept.outside_band, flow.received, counts)
 
     def snapshot(self) -> dict[str, Int64]:
-        """Returns goods, estimates and counts, by name, and what was asked for in vain."""
-        return super().snapshot() | {"unfilled": self._unfilled.copy()}
+        """Returns goods, estimates and counts, by name, and what nodes asked each other for, in vain or not."""
+        return super().snapshot() | {"unfilled": self._unfilled.copy(), "asked": self._asked.copy()}
 
     def restore(self, snapshot: dict[str, Int64]) -> None:
         """Goes on with the goods of a snapshot; ScenarioError where its network or its mode was another."""
         if "unfilled" not in snapshot or len(snapshot["unfilled"]) != len(self.wares):
             raise ScenarioError("scenario supply_chain: a fork keeps scenario.mode; change other keys")
         super().restore(snapshot)
-        self._unfilled = snapshot["unfilled"].copy()
+        self._unfilled, self._asked = snapshot["unfilled"].copy(), snapshot["asked"].copy()
 
     def _orders(self, goods: Goods, estimates: Estimates, offered: Int64, over: Int64) -> Orders:
         """Returns a node's offer first and then its bids, each at its limit."""
@@ -259,17 +270,17 @@ class SupplyMarket(SupplyChain):
         stock = market.balances[np.arange(len(self.network)), self._asset]
         return Goods(stock.copy(), goods.owed.copy(), goods.pipe, goods.mail, goods.due)
 
-    def _moved(self, flow: Flow, sent: Int64, trading: Int64) -> list[Consequence]:
+    def _moved(self, flow: Flow, trading: Int64) -> list[Consequence]:
         """Returns the postings of goods and papers of a round, but for what arrives at its end."""
         network, edges, nodes = self.network, self.network.edges, np.arange(len(self.network))
-        coming = by_node(edges.buyer, sent, len(network))
+        coming = by_node(edges.buyer, flow.sent, len(network))
         return [
             *self._from_the_road("hurried", flow.hurried),
             *books.move("demand", ISSUE, nodes, self._owed, flow.demand),
             *books.move("sales", nodes, books.CUSTOMERS, self._asset, flow.served),
             *books.move("sales", nodes, ISSUE, self._owed, flow.served),
             # What was bought lies with its buyer as its seller's ware, and is its own ware once it is on the road.
-            *books.move("loaded", edges.buyer[trading], ISSUE, self.wares.over_edge[trading] + 1, sent[trading]),
+            *books.move("loaded", edges.buyer[trading], ISSUE, self.wares.over_edge[trading] + 1, flow.sent[trading]),
             *self._onto_the_road("shipments", coming),
         ]
 
@@ -305,11 +316,6 @@ def _hurried(network: Network, goods: Goods, departs: Departures) -> tuple[Goods
     goods.pipe[rows, 0] = 0
     goods.stock[:] += hurried
     return goods, hurried
-
-
-def _free(flow: Flow) -> Flow:
-    """Returns a flow whose goods are paid for already, at auction."""
-    return replace(flow, sent=np.zeros_like(flow.sent))
 
 
 def _check(network: Network, market: MarketConfig, wares: Wares, dearest: int) -> None:
