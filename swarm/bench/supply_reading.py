@@ -18,6 +18,7 @@ from swarm.agents.forms.protocol import FormTerms
 from swarm.agents.observation import Observation
 from swarm.agents.policies.replenish import answer
 from swarm.bench.form import Result
+from swarm.bench.supply_runs import Kept
 from swarm.config_file import load, resolve
 from swarm.coordination.intervals import wilson
 from swarm.llm import engines
@@ -100,7 +101,7 @@ def best_letter(text: str, percent: float, letter: str) -> str:
     return letter or min(offered, key=lambda of: (abs(offered[of] - percent), of))
 
 
-def reading(config: Path | None, narrator: Narrator) -> list[Result]:
+def reading(config: Path | None, narrator: Narrator, kept: Kept) -> list[Result]:
     """Returns the share of right letters of chance, of a rule in code, of the tiny reader and of a config's models."""
     # Ours is asked without being named; the models of a config beside it.
     entries = [resolve({"models": [TINY]}).models[0], *(load(config).models if config else ())]
@@ -116,7 +117,10 @@ def reading(config: Path | None, narrator: Narrator) -> list[Result]:
         for entry in entries:
             narrator.phase(f"asking {entry.name} what it reads")
             what = f"engine {entry.engine}"
-            results.append(_share(f"supply_reads_{entry.name}{ending}", _said(entry, asked), rights, chance, what))
+            key = f"reads/{entry.name}{ending}"
+            if kept.get(key) is None:
+                kept.put(key, _said(entry, asked))
+            results.append(_share(f"supply_reads_{entry.name}{ending}", kept.get(key), rights, chance, what))
     if config is None:
         note = "no model was named: --config CONFIG asks those of a config"
         results.append(Result("supply_reads_real_small_model", None, "share", "higher", note=note))

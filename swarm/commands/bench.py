@@ -1,6 +1,7 @@
 """Commands that measure on this machine; each benchmark lies in `swarm.bench` and is imported when it is asked for."""
 
 from collections.abc import Callable
+from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -295,6 +296,16 @@ def bench_recovery(json_path: JsonPath = None) -> None:
     _bench("recovery", recovery_bench.measure, json_path)
 
 
+class SupplyPart(StrEnum):
+    """The parts of the benchmark of supply chains."""
+
+    theory = "theory"
+    reading = "reading"
+    plans = "plans"
+    minds = "minds"
+    bullwhip = "bullwhip"
+
+
 @app.command(name="supply")
 def bench_supply(
     seeds: Annotated[int, typer.Option(min=2, max=100, metavar="N", help="Paired seeds.")] = 10,
@@ -304,12 +315,19 @@ def bench_supply(
     workers: Annotated[
         int | None, typer.Option(min=1, max=64, metavar="N", help="Runs side by side; as many as cores.")
     ] = None,
+    keep: Annotated[
+        Path | None, typer.Option("--keep", metavar="FILE", help="Keep finished runs here, and take them from here.")
+    ] = None,
+    parts: Annotated[
+        list[SupplyPart] | None, typer.Option("--part", help="Only this part; may be given several times.")
+    ] = None,
     json_path: JsonPath = None,
 ) -> None:
     """Supply chains of 500 nodes: plans beside a proven bound, and what reading news is worth; takes ten minutes."""
     from swarm.bench import supply as supply_bench
 
-    _bench("supply", lambda narrator: supply_bench.measure(narrator, seeds, config, workers), json_path)
+    asked = [part.value for part in parts] if parts else supply_bench.PARTS
+    _bench("supply", lambda told: supply_bench.measure(told, seeds, config, workers, keep, asked), json_path)
 
 
 def _bench(name: str, measure: Callable[[Any], list[Any]], json_path: Path | None) -> None:

@@ -14,7 +14,7 @@ from swarm.scenarios.supply_chain.news import IN_WORDS
 from swarm.training.corpus import Corpus
 from swarm.training.wordings import ENDINGS, OPENINGS, TAUGHT, Wordings
 
-PROMPTS_PER_ROUND = 3
+PROMPTS_PER_ROUND = 6
 UNKNOWN_PERCENT = 12
 """Of a hundred words that say nothing of the change, so many become others, so that the reader bears new ones."""
 

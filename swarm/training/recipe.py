@@ -48,11 +48,11 @@ class ReaderRecipe:
     """How long and on how much the reader of news is trained; rounds are lines of news with a few prompts each."""
 
     seed: int = 3
-    rounds: int = 24_000
-    held_out_rounds: int = 1_000
-    steps: int = 1_500
-    batch_rounds: int = 48
-    prompts_per_round: int = 3
+    rounds: int = 5_000
+    held_out_rounds: int = 300
+    steps: int = 600
+    batch_rounds: int = 20
+    prompts_per_round: int = 6
     rate: float = 3e-3
     minutes: float = 60.0
 
