@@ -232,7 +232,7 @@ def _named_accounts(config: RunConfig, scenario: Scenario) -> tuple[str, ...]:
     departed = () if isinstance(config.population, int) else (DEPARTED,)
     computing = (COMPUTE,) if staffed_by.charges else ()
     # Several parties may share an account, and a scenario may have it already.
-    of_parties = parties.accounts_at_hand(config.parties)
+    of_parties = parties.accounts_at_hand(config.parties, scenario.goods)
     return tuple(dict.fromkeys((*scenario.named_accounts, *lending, *departed, *computing, *of_parties)))
 
 

@@ -201,7 +201,8 @@ class CascadeConfig(StrictModel):
 class MemoryConfig(StrictModel):
     """What traders remember of one another: a signed regard for each acquaintance, and nothing of what was said.
 
-    To trade with somebody counts 1. A tip that came true counts 2 for who gave it, one that did not 2 against it.
+    To trade with somebody, or to be paid by a party, counts 1. A tip that came true counts 2 for who gave it, one that
+    did not 2 against it.
     """
 
     others: int = Field(default=4, ge=1, le=16)
@@ -209,6 +210,9 @@ class MemoryConfig(StrictModel):
 
     forget_rounds: int = Field(default=10, ge=1, le=100_000)
     """After so many rounds each regard is one nearer to nothing."""
+
+    judge_rounds: int = Field(default=1, ge=1, le=100)
+    """After how many rounds a tip is held against the price."""
 
 
 class GuestConfig(StrictModel):

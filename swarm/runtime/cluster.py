@@ -9,7 +9,7 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import grpc
@@ -31,11 +31,16 @@ import ray
 from ray._private import ray_constants
 from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
 
+log = logging.getLogger(__name__)
+
 NAMESPACE = "swarm"
 CONNECT_TIMEOUT_S = 5.0
 HTTP2_SETTINGS = 4
 HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, HTTP2_SETTINGS, 0, 0, 0, 0, 0))
 MB_PER_ACTOR = 60
+STARTS = 3
+"""How often a cluster is started at most: Ray waits half a minute for itself, which is short on a busy machine."""
+SLOW_START = "timed out during startup"
 FIRST_CALL = "/ray.rpc.NodeInfoGcsService/GetClusterId"
 """The first call that Ray makes to a head, and one that needs a token where any does."""
 
@@ -59,27 +64,53 @@ def own_cluster(runtime: RuntimeConfig) -> Iterator[None]:
     if runtime.dashboard_port is not None:
         limits.must_be_free(runtime.dashboard_port, "runtime.dashboard_port", "choose another, or null for none")
     temporary.clear()
-    folder = temporary.new()
+    folders: list[str] = []
     with _private():
         try:
-            try:
-                _init(
-                    address="local",
-                    num_cpus=runtime.num_cpus,
-                    include_dashboard=runtime.dashboard_port is not None,
-                    dashboard_port=runtime.dashboard_port,
-                    object_store_memory=runtime.object_store_mb * 2**20,
-                    _temp_dir=folder,
-                )
-            except Exception as error:
-                raise ClusterError(
-                    f"ray: no local cluster could be started ({_first_line(error)}); "
-                    f"`swarm doctor` says what this machine has, and {called('--local', 'local=True')} runs without Ray"
-                ) from error
+            _start(runtime, folders)
             yield
         finally:
             ray.shutdown()
-            shutil.rmtree(folder, ignore_errors=True)
+            for folder in folders:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _start(runtime: RuntimeConfig, folders: list[str]) -> None:
+    """Starts Ray in a folder of its own, which is added to `folders`; once more where a busy machine was too slow."""
+    for left in reversed(range(STARTS)):
+        folders.append(temporary.new())
+        try:
+            _init(
+                address="local",
+                num_cpus=runtime.num_cpus,
+                include_dashboard=runtime.dashboard_port is not None,
+                dashboard_port=runtime.dashboard_port,
+                object_store_memory=runtime.object_store_mb * 2**20,
+                _temp_dir=folders[-1],
+            )
+        except Exception as error:
+            if left and SLOW_START in str(error):
+                log.warning("ray: it was not up within its own limit of 30 s, so it is started once more")
+                _end_processes(folders[-1])
+                continue
+            raise ClusterError(
+                f"ray: no local cluster could be started ({_first_line(error)}); "
+                f"`swarm doctor` says what this machine has, and {called('--local', 'local=True')} runs without Ray"
+            ) from error
+        return
+
+
+def _end_processes(folder: str) -> None:
+    """Ends what a start that failed has left running: Ray names its folder in all of their arguments."""
+    left = [
+        process
+        for process in psutil.Process().children(recursive=True)
+        if any(folder in argument for argument in process.cmdline())
+    ]
+    for process in left:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(left, timeout=CONNECT_TIMEOUT_S)
 
 
 @contextmanager

@@ -24,12 +24,12 @@ STUCK_S = 60.0
 
 def wait_for(journal: Path, size: int, process: subprocess.Popen[bytes]) -> None:
     """Wait until the journal has grown to `size` bytes."""
-    deadline = time.monotonic() + 240
+    deadline = time.monotonic() + patience(240)
     while time.monotonic() < deadline and process.poll() is None:
         if journal.exists() and journal.stat().st_size >= size:
             return
         time.sleep(0.1)
-    raise AssertionError("the run did not get going")
+    raise AssertionError(f"the run did not get going; its status is {process.poll()}")
 
 
 @pytest.mark.parametrize("asks", [signal.SIGINT, signal.SIGTERM])

@@ -76,6 +76,9 @@ WRONG: tuple[Any, ...] = (
 """Values of every type that msgpack has, and at the edges of each."""
 
 
+ONE_OF = pytest.mark.parametrize("one_of", [4, pytest.param(1, marks=pytest.mark.slow)])
+"""How many of the cases are tried: one of four in every run, spread over all fields and all values, and else all."""
+
 FACTS = {("RunBegan", 2), ("Forked", 2), ("Forked", 3), ("Decided", 2), ("Decided", 4), ("Decided", 5)}
 """What was so and follows from nothing else in the journal: with another value it is another history, and as good."""
 
@@ -216,12 +219,15 @@ def _no_sync(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "fsync", lambda _: None)
 
 
-def test_whatever_stands_anywhere_in_a_journal_ends_in_one_line(records: list[Any], tmp_path: Path) -> None:
+@ONE_OF
+def test_whatever_stands_anywhere_in_a_journal_ends_in_one_line(
+    records: list[Any], tmp_path: Path, one_of: int
+) -> None:
     path, tried, named = tmp_path / "journal.swarm", 0, 0
     for turn, (number, where) in enumerate(cases(records)):
         for i, wrong in enumerate(WRONG):
             # Each field gets a third of the values, in turn, and the members of columns, which are read alike, fewer.
-            if (turn + i) % (9 if len(where) > 2 else 3):
+            if (turn + i) % (one_of * (9 if len(where) > 2 else 3)):
                 continue
             others = changed(records, number, where, wrong)
             became = ends_well(rechained(path, others), also_resume=i % 7 == 0)
@@ -268,9 +274,12 @@ def test_the_line_names_the_record_and_the_field(
     assert field in str(error.value)
 
 
-def test_records_that_are_left_out_doubled_or_swapped_end_in_one_line(records: list[Any], tmp_path: Path) -> None:
+@ONE_OF
+def test_records_that_are_left_out_doubled_or_swapped_end_in_one_line(
+    records: list[Any], tmp_path: Path, one_of: int
+) -> None:
     path = tmp_path / "journal.swarm"
-    for i in range(len(records)):
+    for i in range(0, len(records), one_of):
         for others in (
             records[:i] + records[i + 1 :],
             records[: i + 1] + records[i:],
@@ -286,7 +295,8 @@ def with_snapshots(tmp_path: Path) -> Path:
     return tmp_path / "run" / "journal.swarm"
 
 
-def test_whatever_a_snapshot_holds_it_is_passed_over_and_counted(with_snapshots: Path) -> None:
+@ONE_OF
+def test_whatever_a_snapshot_holds_it_is_passed_over_and_counted(with_snapshots: Path, one_of: int) -> None:
     path = with_snapshots
     plan = plan_of(CONFIG)
     file = SnapshotFolder(path).path(4)
@@ -301,8 +311,8 @@ def test_whatever_a_snapshot_holds_it_is_passed_over_and_counted(with_snapshots:
 
     assert begun().snapshot_stats.began_after_round == 4
     state = begun().exchange.state_hash()
-    for where in field_paths(content):
-        for wrong in WRONG:
+    for turn, where in enumerate(field_paths(content)):
+        for wrong in WRONG[turn % one_of :: one_of]:
             other = changed([content], 0, where, wrong)[0]
             if other == content:
                 continue

@@ -297,7 +297,7 @@ function options(field) {
   if (field.name === "good") return about.goods;
   if (field.name === "kind") return about.shocks;
   if (field.name === "region") return ["", ...about.regions];
-  return field.enum;
+  return field.type === "boolean" ? ["false", "true"] : field.enum;
 }
 
 function deedForm(kind) {
@@ -325,7 +325,7 @@ function deedForm(kind) {
 $("form").addEventListener("submit", async (event) => {
   event.preventDefault();
   const body = { deed: choice.deed };
-  for (const input of $("form").querySelectorAll("[name]")) if (input.value !== "" || input.required) body[input.name] = input.dataset.type === "integer" ? Number(input.value) : input.value;
+  for (const input of $("form").querySelectorAll("[name]")) if (input.value !== "" || input.required) body[input.name] = input.dataset.type === "integer" ? Number(input.value) : input.dataset.type === "boolean" ? input.value === "true" : input.value;
   try { const found = await ask("/api/deeds", body); $("answer").textContent = `it is done after round ${found.after_round}, in the name of ${found.by}`; } catch (error) { $("answer").textContent = error.message; }
 });
 

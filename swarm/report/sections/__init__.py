@@ -7,6 +7,7 @@ from swarm.simulation.record import RunRecord
 ORDER = (
     "supply",
     "hands",
+    "patron",
     "story",
     "regions",
     "prices",
