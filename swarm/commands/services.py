@@ -56,7 +56,7 @@ def train(
 @app.command(name="train-reader")
 def train_reader(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="A folder for the weights and the record of it.")],
-    steps: Annotated[int, typer.Option("--steps", min=10, metavar="N", help="Steps of 120 prompts each.")] = 600,
+    steps: Annotated[int, typer.Option("--steps", min=10, metavar="N", help="Steps of 120 prompts each.")] = 700,
     minutes: Annotated[
         float, typer.Option("--minutes", min=0.1, metavar="M", help="The training ends after these.")
     ] = 60.0,

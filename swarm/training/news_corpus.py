@@ -124,8 +124,9 @@ def make(seed: int, rounds: int) -> Corpus:
     for i in range(rounds):
         # All prompts of a round lie in one region, since the news is read from there.
         here, there = _region(random), _region(random)
-        count = int(random.choice([0, 1, 2], p=[0.05, 0.65, 0.3]))
-        lines = [taught_line(random, here if random.random() < 0.65 else there) for _ in range(count)]
+        # Two lines at once are as common as one, most of them of two regions, so that one's own has to be told apart.
+        count = int(random.choice([0, 1, 2], p=[0.05, 0.45, 0.5]))
+        lines = [taught_line(random, here if random.random() < 0.55 else there) for _ in range(count)]
         for k in range(PROMPTS_PER_ROUND):
             facts = drawn_facts(random, here, _share(random, lines, here))
             text = prompt_of(lines, facts, int(random.integers(1, 200)))

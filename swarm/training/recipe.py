@@ -50,7 +50,7 @@ class ReaderRecipe:
     seed: int = 3
     rounds: int = 5_000
     held_out_rounds: int = 300
-    steps: int = 600
+    steps: int = 700
     batch_rounds: int = 20
     prompts_per_round: int = 6
     rate: float = 3e-3

@@ -12,6 +12,7 @@ import swarm
 from swarm.config_file import resolve
 from swarm.errors import ConfigError, ScenarioError
 from swarm.llm import engines
+from swarm.market.ledger import ISSUE
 from swarm.market.orders import Orders
 from swarm.planning import compose, composed
 from swarm.runtime.play import play
@@ -110,7 +111,7 @@ def test_at_auction_units_are_conserved_over_all_wares() -> None:
     assert isinstance(chain, SupplyMarket)
     named, wares = outcomes.rounds[-1].named_balances, slice(1, len(chain.wares) + 1)
     outside, road, customers = (
-        named[chain.named_accounts.index(name), wares] for name in (books.ISSUE, books.ROAD, books.CUSTOMERS)
+        named[chain.named_accounts.index(name), wares] for name in (ISSUE, books.ROAD, books.CUSTOMERS)
     )
     stores = outcomes.rounds[-1].state.balances[:, wares]
     # By ware and over all of them: what is outside below zero lies somewhere inside.
@@ -130,7 +131,7 @@ def test_at_auction_what_is_asked_twice_orders_once() -> None:
     nobody = Choices(np.zeros(0, dtype=np.int64), (), Orders.empty())
     skip = Choices(np.array([7]), (Replenish(skips=True),), Orders.empty())
     # Cancelled and made again five times, a need stays what it is.
-    found = []
+    found, orders = [], Orders.empty()
     for _ in range(5):
         assert not (chain.resolve(ROUNDS + 1, skip, state).orders.trader[_buys(chain, skip, state)] == 7).any()
         orders = chain.resolve(ROUNDS + 1, nobody, state).orders

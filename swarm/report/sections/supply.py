@@ -12,7 +12,6 @@ from swarm.report.wording import count
 from swarm.simulation.record import RunRecord
 
 COSTS = ("total", "holding", "transit", "backlog", "expedite")
-WORST = 20
 
 
 def supply(record: RunRecord) -> tuple[Figure | Table, ...]:
@@ -23,7 +22,7 @@ def supply(record: RunRecord) -> tuple[Figure | Table, ...]:
     parts: list[Figure | Table] = [_costs(found), _orders(record)]
     if found["news"]:
         parts.append(_news(found["news"]))
-    return (*parts, _stockouts(found["stockouts"]), _worst(record))
+    return (*parts, _stockouts(found["stockouts"]), _worst(record, dict(found["worst_nodes"])))
 
 
 def _costs(found: dict[str, Any]) -> Table:
@@ -147,16 +146,17 @@ def _stockouts(by_tier: dict[str, dict[str, int]]) -> Table:
     return Table("Stock-outs", caption, ("tier", "demand", "supplier", "own order"), rows)
 
 
-def _worst(record: RunRecord) -> Table:
-    """Returns the nodes that cost most."""
+def _worst(record: RunRecord, names: dict[int, str]) -> Table:
+    """Returns the nodes that cost most; `names` are theirs by number."""
     # Sums of the whole run stand in the last round that is kept.
     last = record.tables["traders"].filter(pl.col("round") == pl.col("round").max())
     cents = pl.sum_horizontal(f"{name}_cents" for name in COSTS[1:])
     served = pl.col("served_at_once_units") / pl.col("demand_units")
-    worst = last.with_columns(cents.alias("cost"), served.alias("fill")).sort("cost", descending=True).head(WORST)
+    named = last.filter(pl.col("trader").is_in(list(names)))
+    worst = named.with_columns(cents.alias("cost"), served.alias("fill")).sort(-pl.col("cost"), "trader")
     rows = tuple(
         (
-            str(node["trader"]),
+            names[node["trader"]],
             node["kind"],
             node["mind"],
             f"{node['cost'] / 100:,.0f}",
@@ -167,7 +167,7 @@ def _worst(record: RunRecord) -> Table:
         for node in worst.to_dicts()
     )
     head = ("node", "tier", "mind", "cost", "holding", "backlog", "fill")
-    return Table(f"The {len(rows)} nodes that cost most", "Pebbles over the whole run.", head, rows, words=(1, 2))
+    return Table(f"The {len(rows)} nodes that cost most", "Pebbles over the whole run.", head, rows, words=(0, 1, 2))
 
 
 SECTION = SectionPlugin("supply", "Supply chain", supply)

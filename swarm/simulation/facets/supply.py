@@ -21,6 +21,9 @@ from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.plan import RunPlan
 
 COSTS = ("holding", "transit", "backlog", "expedite")
+WORST = 20
+"""Nodes that are named as those that have cost most."""
+
 MOST_NEWS, MOST_ROUNDS = 12, 2_000
 """Lines of news whose worth is told, and rounds of a run that is played again for it."""
 
@@ -96,6 +99,7 @@ class Supply:
                 "owed_at_start_units": chain.network.owed_at_start,
                 "news": self._news(chain, again),
                 "stockouts": self._stockouts(chain),
+                "worst_nodes": self._worst(chain),
             }
         }
 
@@ -132,6 +136,9 @@ class Supply:
         }
         if as_it_was is None:
             return told | {"worth_cents_a_round": None, "worth_backlog_cents_a_round": None}
+        # What nobody followed was worth nothing, which needs no playing again.
+        if not told["departed"]:
+            return told | {"worth_cents_a_round": 0.0, "worth_backlog_cents_a_round": 0.0}
         # All else stays as it was, also what was decided later because of it.
         without = {**self._decided, line.round: decided.without_letters(heard)}
         # Hurrying costs a fee that playing again leaves out; it is small beside what letters move.
@@ -140,6 +147,13 @@ class Supply:
             "worth_cents_a_round": round(other.total - as_it_was.total, 2),
             "worth_backlog_cents_a_round": round(other.backlog - as_it_was.backlog, 2),
         }
+
+    def _worst(self, chain: SupplyChain) -> list[list[Any]]:
+        """Returns the nodes that have cost most, dearest first: their numbers and their names in the table."""
+        cost = sum((self._sums[f"{name}_cents"] for name in COSTS), np.zeros(len(chain.network), dtype=np.int64))
+        # Of equal cost the first comes first.
+        order = np.argsort(-cost, kind="stable")[:WORST]
+        return [[node, chain.network.names[node]] for node in order.tolist()]
 
     def _stockouts(self, chain: SupplyChain) -> dict[str, dict[str, int]]:
         """Returns, by tier, rounds of nodes that owed somebody, by cause."""
