@@ -36,6 +36,7 @@ def agents(bound: Optimum, seeds: int, pool: Executor, kept: Kept) -> list[Resul
     found = {key: [ran[job] for job in of] for key, of in jobs.items()}
     results: list[Result] = []
     for (rule, case, name), runs in found.items():
+        # The bound is of demand that does not change, and the aims are those of whoever reads.
         least = bound.cost / CENTS if case == "stationary" else None
         aim = {"shift": 29_500.0, "stationary": 1.1 * bound.cost / CENTS}.get(case) if name in READERS else None
         whip = np.mean([one.bullwhip for one in runs], axis=0)

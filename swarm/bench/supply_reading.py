@@ -129,6 +129,7 @@ def reading(config: Path | None, narrator: Narrator, kept: Kept) -> list[Result]
 
 def _said(entry: ModelEntry, asked: list[Question]) -> list[str]:
     """Returns the letters that a model answers with, `?` where an answer cannot be read."""
+    # One after another, since engines differ in what they take at once.
     client, form = engines.in_process(entry), _form()
     letters = {form.read(letter, False, asked[0].seen, asked[0].row).outcome: letter for letter in LETTERS}
     said = []

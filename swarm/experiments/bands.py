@@ -23,6 +23,7 @@ NAME = "supply"
 
 def bands(experiment: Experiment, folder: Path, letters: Mapping[str, str]) -> tuple[Figure | Table, ...]:
     """Returns a figure for each variant with two runs or more, and a table; nothing where no run is a supply chain."""
+    # {label: the tables of its runs}, of those that are done.
     figures: list[Figure | Table] = []
     rows: list[tuple[str, ...]] = []
     paths: dict[str, list[Path]] = {label: [] for label in letters}

@@ -40,6 +40,7 @@ class Line:
 
 def taught_line(random: np.random.Generator, region: str) -> Line:
     """Returns a line in a wording of the schooling, drawn with its size, its opening and its ending."""
+    # Lines of one round have no opening: what they say is said by the whole of them.
     line = drawn_line(random, region, TAUGHT, round_=int(random.integers(2, 200)))
     if line.letter:
         return line
@@ -77,6 +78,7 @@ def _other(random: np.random.Generator) -> str:
 
 def drawn_facts(random: np.random.Generator, region: str, share: int) -> Facts:
     """Returns a node as any network may have it; its name says nothing."""
+    # From a village's shop to a supplier of hundreds, as many of each size.
     expects = float(np.round(np.exp(random.uniform(np.log(0.8), np.log(300))), 1))
     lead = int(random.integers(1, 9))
     # Retailers of trees are as common as all others together, since most nodes are retailers.
@@ -100,6 +102,7 @@ def prompt_of(lines: list[Line], facts: Facts, round_: int) -> str:
 
 def fitting(lines: list[Line], facts: Facts) -> str:
     """Returns the letter that fits what the lines tell: of its region where all its demand is there, else of all."""
+    # Who has customers in one region alone is concerned by the lines of its own region and by no other.
     share = facts.concerned_percent / 100
     mine = [line for line in lines if line.region == facts.region]
     told = mine if share == 1.0 and mine else lines
@@ -146,6 +149,7 @@ def _region(random: np.random.Generator) -> str:
 
 def _share(random: np.random.Generator, lines: list[Line], here: str) -> int:
     """Returns the percent of a node's demand that lines concern: all or nothing of a retailer's, else any part."""
+    # Retailers are the most, and their customers live where they do.
     if not lines:
         return 0
     if random.random() < 0.55:

@@ -40,6 +40,7 @@ ENDINGS = (
 """What sentences begin and end with, drawn by lot."""
 
 TAUGHT = Wordings(
+    # Pairs of more and less have words in common, so that the direction alone tells them apart.
     more=(
         "demand on the {region} will rise by {size}",
         "demand in the {region} grows by {size}",
@@ -96,6 +97,7 @@ TAUGHT = Wordings(
         "sales down {size} on the {region}, says the board",
         "old stores on the {region} will lose {size} of their shoppers",
     ),
+    # Sizes, rises and falls of what no shop sells: who looks for figures alone is wrong here.
     nothing=(
         "the bridge toll of the {region} rises by {size}",
         "the river on the {region} has fallen by {size}",
@@ -118,6 +120,7 @@ TAUGHT = Wordings(
         "a dog was found on the {region}",
         "the theatre of the {region} sold {size} of its seats",
     ),
+    # What is over after a round moves no plan: hurry, or order nothing.
     rush=(
         "a one day rush: in round {round} alone customers on the {region} will want all they can get",
         "for this round only shops on the {region} will be stormed; have goods at once",
@@ -137,6 +140,7 @@ TAUGHT = Wordings(
 )
 
 EXAMINED = Wordings(
+    # Whole sentences, since nothing is put before or behind them.
     more=(
         "The inn keepers of the {region} speak of {size} more guests at their tables from round {round} on.",
         "Trade on the {region} picks up: {size} more is wanted as of round {round}.",

@@ -158,6 +158,7 @@ class SupplyMarket(SupplyChain):
             raise ScenarioError(f"scenario supply_chain: round {round_} is over before it was resolved")
         network, goods = self.network, bidding.goods.copy()
         bids, flow, trading = bidding.flow.ordered_over, *self._traded(bidding.flow, cleared)
+        # What was sold left the store, and what was bought comes in after its lead time.
         goods.stock[:] -= flow.sent_on
         goods.pipe[np.arange(len(network.edges)), network.edges.lead - 1] += flow.sent
         due = self._costs(goods, flow)
@@ -227,6 +228,7 @@ class SupplyMarket(SupplyChain):
     def _orders(self, goods: Goods, estimates: Estimates, offered: Int64, over: Int64) -> Orders:
         """Returns a node's offer first and then its bids, each at its limit."""
         network, wares, edges = self.network, self.wares, self.network.edges
+        # [nodes]: what is asked falls from the highest to the lowest as the store fills up to two rounds' demand.
         expects = np.maximum(estimates.micro // 1_000_000, 1)
         low, high = ASKED_PERMILLE
         ask = high - (high - low) * np.minimum(offered, 2 * expects) // (2 * expects)
@@ -294,6 +296,7 @@ class SupplyMarket(SupplyChain):
         ]
 
     def _from_the_road(self, cause: str, units: Int64) -> list[Consequence]:
+        """Returns the postings of units, [nodes], that arrive."""
         nodes = np.arange(len(self.network))
         return [
             *books.move(cause, books.ROAD, nodes, self._asset, units),

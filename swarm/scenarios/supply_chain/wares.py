@@ -32,6 +32,7 @@ def wares_of(network: Network) -> Wares:
 
     A node buys in its own region where somebody of its supplier's tier lies there, else in its supplier's.
     """
+    # Numbered by tier and then by region, whatever the order of the table.
     keys = sorted({(int(t), int(r)) for t, r in zip(network.tier, network.region, strict=True)})
     number = {key: i for i, key in enumerate(keys)}
     of_node = np.array([number[int(t), int(r)] for t, r in zip(network.tier, network.region, strict=True)])
