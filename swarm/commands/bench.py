@@ -324,14 +324,7 @@ def bench_recovery(json_path: JsonPath = None) -> None:
     _bench("recovery", recovery_bench.measure, json_path)
 
 
-class SupplyPart(StrEnum):
-    """The parts of the benchmark of supply chains."""
-
-    theory = "theory"
-    reading = "reading"
-    plans = "plans"
-    minds = "minds"
-    bullwhip = "bullwhip"
+SupplyPart = StrEnum("SupplyPart", ("theory", "reading", "plans", "minds", "bullwhip"))
 
 
 @app.command(name="supply")
