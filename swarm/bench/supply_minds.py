@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from concurrent.futures import Executor
 from statistics import mean
+from typing import Literal
 
 import numpy as np
 
@@ -64,16 +65,18 @@ def summed(name: str, totals: list[float], told: str, least: float | None, aim: 
 
 def _beside_the_deaf(found: Mapping[tuple[str, str, str], list[Ran]]) -> list[Result]:
     """Returns what reading was worth, or a lie has cost, against one who follows its plan on the same customers."""
-    results = []
+    results: list[Result] = []
+    better: Literal["lower", "higher"]
     for (rule, case, name), runs in found.items():
         if case == "stationary" or name == "deaf":
             continue
         # Customers of a lie are those of no news.
         deaf = found[rule, "stationary" if case == "lie" else "shift", "deaf"]
-        saved = [other.total - one.total for one, other in zip(runs, deaf, strict=True)]
-        told = f"against one who does not listen, on the same plan: {paired(saved, 'a round')}"
-        called = f"supply_{rule}_{case}_worth_{name}"
-        results.append(Result(called, round(mean(saved), 1), "a round", "higher", bound=told))
+        sign, what, better = (1, "costs", "lower") if case == "lie" else (-1, "worth", "higher")
+        more = [sign * (one.total - other.total) for one, other in zip(runs, deaf, strict=True)]
+        told = f"against one who does not listen: {paired(more, 'a round')}"
+        called = f"supply_{rule}_{case}_{what}_{name}"
+        results.append(Result(called, round(mean(more), 1), "a round", better, bound=told))
     return results
 
 
@@ -83,7 +86,7 @@ def _cpu(pool: Executor, kept: Kept) -> list[Result]:
     ran = run_all(jobs, pool, kept)
     return [
         Result(
-            f"supply_cpu_s_500_nodes_200_rounds_{job.mind}",
+            f"supply_cpu_s_500_nodes_200_rounds{'' if job.mind == 'reader' else f'_{job.mind}'}",
             round(ran[job].cpu_s, 2),
             "s",
             "lower",
