@@ -1,7 +1,6 @@
 """Commands that measure on this machine; each benchmark lies in `swarm.bench` and is imported when it is asked for."""
 
 from collections.abc import Callable
-from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -10,7 +9,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from swarm.commands.options import JsonPath
+from swarm.commands.options import AskedToo, JsonPath, KeepRuns, SupplyParts, Workers
 from swarm.terminal import err, out
 
 app = typer.Typer(name="bench", help="Measure on this machine: medians of five, in one form of JSON.")
@@ -324,24 +323,13 @@ def bench_recovery(json_path: JsonPath = None) -> None:
     _bench("recovery", recovery_bench.measure, json_path)
 
 
-SupplyPart = StrEnum("SupplyPart", ("theory", "reading", "plans", "minds", "bullwhip"))
-
-
 @app.command(name="supply")
 def bench_supply(
     seeds: Annotated[int, typer.Option(min=2, max=100, metavar="N", help="Paired seeds.")] = 10,
-    config: Annotated[
-        Path | None, typer.Option("--config", metavar="CONFIG", help="Ask its models, too, whether they read.")
-    ] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, max=64, metavar="N", help="Runs side by side; as many as cores.")
-    ] = None,
-    keep: Annotated[
-        Path | None, typer.Option("--keep", metavar="FILE", help="Keep finished runs here, and take them from here.")
-    ] = None,
-    parts: Annotated[
-        list[SupplyPart] | None, typer.Option("--part", help="Only this part; may be given several times.")
-    ] = None,
+    config: AskedToo = None,
+    workers: Workers = None,
+    keep: KeepRuns = None,
+    parts: SupplyParts = None,
     json_path: JsonPath = None,
 ) -> None:
     """Supply chains of 500 nodes: plans beside a proven bound, and what reading news is worth; takes ten minutes."""
@@ -349,6 +337,20 @@ def bench_supply(
 
     asked = [part.value for part in parts] if parts else supply_bench.PARTS
     _bench("supply", lambda told: supply_bench.measure(told, seeds, config, workers, keep, asked), json_path)
+
+
+@app.command(name="contracts")
+def bench_contracts(
+    data: Annotated[
+        Path,
+        typer.Option("--data", metavar="DIR", help="A folder with standard_contracts, cuad, unfair_tos."),
+    ] = Path("../shared/data"),
+    json_path: JsonPath = None,
+) -> None:
+    """Contracts against rule sets: planted defects, who errs alike, CPU and tokens; with labelled data ten minutes."""
+    from swarm.bench import contracts as contracts_bench
+
+    _bench("contracts", lambda narrator: contracts_bench.measure(narrator, data), json_path)
 
 
 @app.command(name="fraud")
