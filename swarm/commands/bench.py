@@ -91,6 +91,19 @@ def bench_scale(json_path: JsonPath = None) -> None:
     _bench("scale", scale_bench.measure, json_path)
 
 
+@app.command(name="growth")
+def bench_growth(
+    json_path: JsonPath = None,
+    most: Annotated[
+        int, typer.Option("--most", min=100, max=1_000_000, metavar="N", help="The most traders.")
+    ] = 1_000_000,
+) -> None:
+    """What a round costs from 100 traders to a million, in one process; takes ten minutes and 6 GB."""
+    from swarm.bench import growth as growth_bench
+
+    _bench("growth", lambda narrator: growth_bench.measure(narrator, most), json_path)
+
+
 @app.command(name="desks")
 def bench_desks(json_path: JsonPath = None) -> None:
     """What smolagents adds to a turn at a desk, stock and ours, with an instant model; takes a few seconds."""
