@@ -9,7 +9,6 @@ import numpy as np
 
 from swarm import scenarios
 from swarm.agents.baselines import ARBITRAGE
-from swarm.agents.config import GuestConfig
 from swarm.agents.decision import Rules
 from swarm.agents.forms.orders import FORM as ORDERS_FORM
 from swarm.agents.forms.protocol import Form, FormTerms
@@ -24,9 +23,18 @@ from swarm.llm import engines
 from swarm.llm.entry import usd_per_turn
 from swarm.llm.protocol import TOOLS
 from swarm.market import margin
-from swarm.market.config import MarketConfig, Mechanism
+from swarm.market.config import mechanisms_of
 from swarm.plugins import VARIABLE
-from swarm.scenarios.protocol import Barters, BringsRules, Int64, Scenario, ScenarioPlugin, lacking
+from swarm.scenarios.protocol import (
+    Barters,
+    BringsRules,
+    Int64,
+    KnowsMinds,
+    Scenario,
+    ScenarioPlugin,
+    lacking,
+    own_seats,
+)
 from swarm.schema import StrictModel
 from swarm.simulation import parties
 from swarm.simulation.acquaintance import must_be_for_somebody
@@ -50,9 +58,11 @@ def compose(config: RunConfig, past: WorldPlan | None = None) -> WorldPlan:
     founding_seed = past.founding_seed if past else config.seed
     if config.regions:
         return _several(config, config.regions, founding_seed)
-    plugin, section = _scenario(config)
+    plugin, section = scenario_of(config)
     scenario = _built(plugin, section, config.seed, config.most_traders, config)
-    minds = _minds(config, _groups(scenario))
+    minds = _minds(config, _groups(scenario), own_seats(scenario))
+    if isinstance(scenario, KnowsMinds):
+        scenario.seated(minds)
     plan = _plan(config, config.seed, scenario, minds, config.history_record())
     return WorldPlan(plan, (plan,), founding_seed)
 
@@ -120,7 +130,7 @@ def _setting(
     natives: int,
 ) -> Region:
     """Returns the scenario of one region, on land that is drawn from `land_seed`, with the guests that come to it."""
-    plugin, section = _scenario(config)
+    plugin, section = scenario_of(config)
     own = plugin.tilted(section, land_seed, regions.tilt_permille) if plugin.tilted else section
     guests = np.flatnonzero(travellers.region[:, AWAY] == number)
     homes = tuple(regions.all_names[home] for home in travellers.region[guests, HOME].tolist())
@@ -141,18 +151,34 @@ def _built(plugin: ScenarioPlugin, section: StrictModel, seed: int, traders: int
     return scenario
 
 
-def _scenario(config: RunConfig) -> tuple[ScenarioPlugin, StrictModel]:
+def scenario_of(config: RunConfig) -> tuple[ScenarioPlugin, StrictModel]:
+    """Returns the plug-in of a run's scenario, and its section of the config."""
     plugin = scenarios.find(config.scenario["name"])
     return plugin, plugin.Config.model_validate_json(json.dumps(config.scenario))
 
 
-def _minds(config: RunConfig, kinds: Int64) -> tuple[str, ...]:
-    """Returns the mind of each trader of a single market: guests have their seats, and others share the rest."""
+def _definitions(config: RunConfig, scenario: Scenario) -> dict[str, Definition]:
+    """Returns what minds' names stand for; ConfigError where one is that of a rule that fills the scenario's seats."""
+    of = definitions([m.name for m in config.models], config.traders)
+    for rule in dict.fromkeys(own_seats(scenario).values()):
+        if rule in of and of[rule].section != OwnConfig(rule=rule):
+            raise ConfigError(of[rule].key, f"{rule!r} is the name of a rule of this scenario", "give it another")
+        of[rule] = Definition("own", OwnConfig(rule=rule), "scenario")
+    return of
+
+
+def _minds(config: RunConfig, kinds: Int64, own: Mapping[int, str]) -> tuple[str, ...]:
+    """Returns the mind of each trader of a single market: the scenario's `own` and guests have their seats.
+
+    All others share the rest.
+    """
     seats = {guest.name: guest.seats for guest in config.traders.guests}
-    if not seats:
+    if own and seats:
+        raise ConfigError("traders.guests", "this scenario fills its seats itself", "leave them out")
+    if not seats and not own:
         return assign_minds([(config.seed, kinds)], _weights(config))[0]
     # Guests sit among those who stay from the first round to the last.
-    seated = seat_guests(config.seed, kinds, seats, config.fewest_traders)
+    seated = dict(own) or seat_guests(config.seed, kinds, seats, config.fewest_traders)
     others = np.setdiff1d(np.arange(len(kinds)), list(seated))
     shared = assign_minds([(config.seed, kinds[others])], _weights(config))[0] if len(others) else ()
     minds = seated | dict(zip(others.tolist(), shared, strict=True))
@@ -174,7 +200,7 @@ def _plan(config: RunConfig, seed: int, scenario: Scenario, minds: tuple[str, ..
         lends=config.market.margin is not None,
     )
     # What minds are, which models they ask, and which of these must call tools.
-    of = definitions([m.name for m in config.models], config.traders)
+    of = _definitions(config, scenario)
     form_of = _form_of(config, scenario, of)
     asked = models_of(minds, of)
     with_tools = models_with_tools(minds, of)
@@ -198,7 +224,7 @@ def _plan(config: RunConfig, seed: int, scenario: Scenario, minds: tuple[str, ..
             len(minds),
             tuple(scenario.opening_reference_ticks.tolist()),
             _named_accounts(config, scenario),
-            _mechanisms(config.market, scenario.goods),
+            mechanisms_of(config.market, scenario.goods),
         ),
         shard=ShardPlan(
             seed=seed,
@@ -214,7 +240,7 @@ def _plan(config: RunConfig, seed: int, scenario: Scenario, minds: tuple[str, ..
             forms=_forms(scenario, {*form_of.values()}, [of[mind] for mind in minds], terms),
             form_of=form_of,
             cheaper=cheaper,
-            own_rules=_own_rules(scenario, minds, of),
+            own_rules=_own_rules(scenario, of),
             crews={mind: _seats(minds, mind) for mind in dict.fromkeys(minds) if plugin(of[mind]).crew},
             usd_per_turn={m.name: usd_per_turn(m, config.budget.tokens_per_turn) or 0.0 for m in config.models},
         ),
@@ -232,7 +258,7 @@ def _named_accounts(config: RunConfig, scenario: Scenario) -> tuple[str, ...]:
     departed = () if isinstance(config.population, int) else (DEPARTED,)
     computing = (COMPUTE,) if staffed_by.charges else ()
     # Several parties may share an account, and a scenario may have it already.
-    of_parties = parties.accounts_at_hand(config.parties)
+    of_parties = parties.accounts_at_hand(config.parties, scenario.goods)
     return tuple(dict.fromkeys((*scenario.named_accounts, *lending, *departed, *computing, *of_parties)))
 
 
@@ -302,10 +328,7 @@ def _form_of(config: RunConfig, scenario: Scenario, of: Mapping[str, Definition]
             raise ConfigError(key, reason, f"engines that have it: {able}")
     for definition in of.values():
         _check_form(definition, found)
-        if isinstance(definition.section, GuestConfig) and ORDERS_FORM.name not in offered:
-            raise ConfigError(
-                definition.key, f"a guest answers with orders, and this scenario asks in {', '.join(offered)}"
-            )
+        _check_market(definition, scenario)
     return found
 
 
@@ -341,19 +364,32 @@ def _check_barter(scenario: Scenario, minds: tuple[str, ...], of: Mapping[str, D
             )
 
 
+def _check_market(definition: Definition, scenario: Scenario) -> None:
+    """Raises ConfigError where a mind trades at a market, and the scenario has none, or not the good it means."""
+    offered, made_by = scenario.forms(), plugin(definition)
+    if made_by.orders and ORDERS_FORM.name not in offered:
+        what = f"a mind of the kind {made_by.name} puts orders to a market"
+        raise ConfigError(definition.key, f"{what}, and this scenario asks in {', '.join(offered)}")
+    for field, good in made_by.goods(definition.section).items():
+        if good not in scenario.goods:
+            what = f"there is no such good{suggest(good, list(scenario.goods))}"
+            raise ConfigError(f"{definition.key}.{field}", what, f"known: {', '.join(scenario.goods)}")
+
+
 def _seats(minds: tuple[str, ...], name: str) -> tuple[int, ...]:
     return tuple(seat for seat, mind in enumerate(minds) if mind == name)
 
 
-def _own_rules(scenario: Scenario, minds: tuple[str, ...], of: Mapping[str, Definition]) -> dict[str, OwnRule]:
+def _own_rules(scenario: Scenario, of: Mapping[str, Definition]) -> dict[str, OwnRule]:
     """Returns the rules that the scenario brings along; ConfigError where a mind is one that it has not."""
     own_rules = dict(scenario.own_rules()) if isinstance(scenario, BringsRules) else {}
-    for mind in dict.fromkeys(minds):
-        section = of[mind].section
+    # Those that decide for nobody, too: what is defined is meant to be used.
+    for definition in of.values():
+        section = definition.section
         if isinstance(section, OwnConfig) and section.rule not in own_rules:
             known = ", ".join(own_rules) or "none, so use a mind of the kind `rule` or a model"
             reason = f"this scenario has no rule {section.rule!r}{suggest(section.rule, list(own_rules))}"
-            raise ConfigError(f"{of[mind].key}.rule", reason, f"known: {known}")
+            raise ConfigError(f"{definition.key}.rule", reason, f"known: {known}")
     return own_rules
 
 
@@ -361,15 +397,3 @@ def _check_margin(config: RunConfig, scenario: Scenario) -> None:
     """Raises ConfigError where traders may borrow and there is nothing to borrow against."""
     if config.market.margin and not scenario.goods:
         raise ConfigError("market.margin", "this scenario has no goods, so nobody lends in it", "set it to null")
-
-
-def _mechanisms(config: MarketConfig, goods: tuple[str, ...]) -> tuple[Mechanism, ...]:
-    """Returns how each good is matched; ConfigError if one is named that the scenario does not have."""
-    for good in config.mechanisms:
-        if good not in goods:
-            raise ConfigError(
-                f"market.mechanisms.{good}",
-                f"there is no such good{suggest(good, list(goods))}",
-                f"known: {', '.join(goods)}",
-            )
-    return tuple(config.mechanisms.get(good, config.mechanism) for good in goods)

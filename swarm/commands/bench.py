@@ -115,8 +115,8 @@ def bench_desks(json_path: JsonPath = None) -> None:
 @app.command(name="strategy")
 def bench_strategy(
     tiers: Annotated[
-        Literal["solvers", "models"],
-        typer.Option("--tiers", help="Bounded solvers, or models on ledgers and plans."),
+        Literal["solvers", "models", "installed"],
+        typer.Option("--tiers", help="Bounded solvers, models on ledgers and plans, or these below SmolLM2."),
     ] = "solvers",
     config: Annotated[
         Path | None,
@@ -129,19 +129,29 @@ def bench_strategy(
         list[str] | None, typer.Option("--model", metavar="NAME", help="A model of it; several from the cheapest on.")
     ] = None,
     tasks: Annotated[
-        int, typer.Option("--tasks", min=4, max=10_000, metavar="N", help="Tasks of each difficulty, for models.")
-    ] = 40,
+        int | None,
+        typer.Option("--tasks", min=4, max=10_000, metavar="N", help="Tasks of each difficulty, for models; 40, or 5."),
+    ] = None,
+    replies: Annotated[
+        Path | None,
+        typer.Option("--replies", metavar="FILE", help="Keep what models reply there, and go on from it."),
+    ] = None,
     json_path: JsonPath = None,
 ) -> None:
-    """A strategy auction beside other routers, on tasks with a known optimum; takes five minutes."""
+    """A strategy auction beside other routers, on tasks with a known optimum; five minutes, `installed` forty."""
     from swarm.bench import strategy as strategy_bench
     from swarm.bench import strategy_models
 
-    if tiers == "models":
-        found = strategy_models.served(base_url, model or []) if base_url else strategy_models.configured(config)
-        _bench("strategy_models", lambda narrator: strategy_models.measure(found, tasks, narrator), json_path)
-    else:
+    if tiers == "solvers":
         _bench("strategy", strategy_bench.measure, json_path)
+        return
+    if tiers == "installed":
+        found = strategy_models.installed()
+    else:
+        found = strategy_models.served(base_url, model or []) if base_url else strategy_models.configured(config)
+    # A real model takes seconds a question, the others take none.
+    each, name = tasks or (5 if tiers == "installed" else 40), f"strategy_{tiers}"
+    _bench(name, lambda narrator: strategy_models.measure(found, each, narrator, name, replies), json_path)
 
 
 @app.command(name="cascade")
@@ -159,11 +169,21 @@ def bench_student(
         Path | None, typer.Option("--model", metavar="DIR", help="A student of your own; else the model `profit`.")
     ] = None,
     seeds: Annotated[int, typer.Option(min=2, max=100, metavar="N", help="Paired seeds.")] = 20,
+    beside: Annotated[
+        list[str] | None,
+        typer.Option("--beside", metavar="NAME=DIR", help="Another student to compare with; may be repeated."),
+    ] = None,
+    keep: Annotated[
+        Path | None,
+        typer.Option("--keep", metavar="FILE", help="Keep each market as it is played, and go on from there."),
+    ] = None,
 ) -> None:
     """A student beside the population that it learned from, in markets that no training has seen; ten minutes."""
     from swarm.bench import student as student_bench
 
-    _bench("student", partial(student_bench.measure, model=model, seeds=seeds), json_path)
+    others = student_bench.named(beside or [])
+    measure = partial(student_bench.measure, model=model, seeds=seeds, beside=others, keep=keep)
+    _bench("student", measure, json_path)
 
 
 @app.command(name="abuse")
@@ -226,6 +246,9 @@ def bench_minds_real(
     seeds: Annotated[int, typer.Option("--seeds", min=1, max=1_000, metavar="N", help="Markets of each kind.")] = 20,
     rounds: Annotated[int, typer.Option("--rounds", min=2, max=1_000, metavar="N", help="Rounds of each.")] = 12,
     traders: Annotated[int, typer.Option("--traders", min=4, max=1_000, metavar="N", help="Traders of each.")] = 16,
+    mixed: Annotated[
+        bool, typer.Option("--mixed/--own", help="Markets that a mind shares with rules, too, or its own alone.")
+    ] = True,
     mind: Annotated[
         list[str] | None,
         typer.Option("--mind", metavar="NAME", help="Measure these alone; may be given several times."),
@@ -239,17 +262,22 @@ def bench_minds_real(
     model: Annotated[
         list[str] | None, typer.Option("--model", metavar="NAME", help="A model of the endpoint, one or several times.")
     ] = None,
+    keep: Annotated[
+        Path | None,
+        typer.Option("--keep", metavar="FILE", help="Keep each market as it is played, and go on from there."),
+    ] = None,
     json_path: JsonPath = None,
 ) -> None:
     """Minds in the Wood on the same seeds: installed models, rules, letters by lot; a real model takes hours."""
     from swarm.bench import minds_real as minds_real_bench
     from swarm.bench.minds_played import Size
 
-    size = Size(seeds, rounds, traders)
+    size = Size(seeds, rounds, traders, mixed)
+    # What is installed is known by itself, and what an endpoint has is named.
     minds = minds_real_bench.at_hand(adapter)
     if base_url:
         minds += minds_real_bench.served(base_url, model or [])
-    _bench("minds-real", lambda narrator: minds_real_bench.measure(minds, mind or [], size, narrator), json_path)
+    _bench("minds-real", lambda narrator: minds_real_bench.measure(minds, mind or [], size, narrator, keep), json_path)
 
 
 @app.command(name="client")
@@ -323,6 +351,21 @@ def bench_supply(
     from swarm.bench import supply as supply_bench
 
     _bench("supply", lambda narrator: supply_bench.measure(narrator, seeds, config, workers), json_path)
+
+
+@app.command(name="fraud")
+def bench_fraud(
+    seeds: Annotated[int, typer.Option(min=1, max=100, metavar="N", help="Banks, each of a seed of its own.")] = 10,
+    knock_outs: Annotated[
+        int, typer.Option(min=0, max=100, metavar="N", help="Seeds with a knock-out table and a lawful month.")
+    ] = 10,
+    workers: Annotated[int, typer.Option(min=1, max=64, metavar="N", help="Seeds side by side.")] = 1,
+    json_path: JsonPath = None,
+) -> None:
+    """A fraud desk beside each of its watchers alone, and without each of them; takes three minutes a seed."""
+    from swarm.bench import fraud as fraud_bench
+
+    _bench("fraud", lambda narrator: fraud_bench.measure(narrator, seeds, knock_outs, workers), json_path)
 
 
 def _bench(name: str, measure: Callable[[Any], list[Any]], json_path: Path | None) -> None:

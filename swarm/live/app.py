@@ -167,8 +167,10 @@ class Live:
         return JSONResponse(found)
 
     async def me(self, request: Request) -> Response:
-        """Answers with the name that a token stands for; null for whoever may only look."""
-        return JSONResponse({"name": self._who(request), "over": self.over})
+        """Answers with the name that a token stands for, and its own tips; null for whoever may only look."""
+        who = self._who(request)
+        tips = [tip.model_dump() for tip in self.hands[who].tips] if who is not None and who in self.hands else []
+        return JSONResponse({"name": who, "over": self.over} | ({"tips": tips} if tips else {}))
 
     async def events(self, _: Request) -> Response:
         """Answers with states as they come."""

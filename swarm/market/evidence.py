@@ -68,7 +68,7 @@ class Traces:
 def traces(seen: Round, mechanisms: tuple[Mechanism, ...], config: MarketConfig) -> Traces:
     """Returns what a round leaves of every trader."""
     shape = seen.have.shape
-    live = seen.orders.take(_accepted(seen.orders, seen.taken))
+    live = seen.orders.take(accepted(seen.orders, seen.taken))
     bought, sold, held, bids, tipped = (np.zeros(shape, dtype=np.int64) for _ in range(5))
     np.add.at(bought, (seen.trades.buyer, seen.trades.good), seen.trades.quantity_lots)
     np.add.at(sold, (seen.trades.seller, seen.trades.good), seen.trades.quantity_lots)
@@ -86,7 +86,8 @@ def traces(seen: Round, mechanisms: tuple[Mechanism, ...], config: MarketConfig)
     )  # fmt: skip
 
 
-def _accepted(orders: Orders, taken: OrdersTaken) -> npt.NDArray[np.bool_]:
+def accepted(orders: Orders, taken: OrdersTaken) -> npt.NDArray[np.bool_]:
+    """Returns which orders were not refused."""
     span = 1 + max(int(orders.sequence.max(initial=0)), int(taken.rejected_sequence.max(initial=0)))
     refused = taken.rejected_trader * span + taken.rejected_sequence
     known: npt.NDArray[np.bool_] = ~np.isin(orders.trader * span + orders.sequence, refused)

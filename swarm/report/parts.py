@@ -1,4 +1,4 @@
-"""The types that sections of the report are made of: figures, tables, and the plug-in that makes them of a record.
+"""The types that sections of the report are made of, figures, tables, marked texts, and the plug-in that makes them.
 
 It knows neither how a chart looks nor how the page is laid out.
 """
@@ -50,25 +50,45 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
+class Passage:
+    """A piece of a text; `look` is a class of the page for a mark, empty for none, and `told` what it is marked for."""
+
+    text: str
+    look: str = ""
+    told: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """A text as it is, with marks in it."""
+
+    title: str
+    caption: str
+    passages: tuple[Passage, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Section:
     """A part of the page."""
 
     key: str
     title: str
-    parts: tuple[Figure | Table, ...]
+    parts: tuple[Figure | Table | Marked, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class SectionPlugin:
     """One file's way to show what a run has: `build` makes the parts, none where there is nothing to show.
 
-    `without_rounds` tells that the section also stands in the report of a run that finished no round.
+    `without_rounds` tells that the section also stands in the report of a run that finished no round, `of_trades` that
+    it has nothing to say of one without trades whose scenario tells figures of its own.
     """
 
     name: str
     title: str
-    build: Callable[[RunRecord], tuple[Figure | Table, ...]]
+    build: Callable[[RunRecord], tuple[Figure | Table | Marked, ...]]
     without_rounds: bool = False
+    of_trades: bool = False
 
 
 def of_regions(summary: Mapping[str, Any]) -> str:

@@ -60,11 +60,15 @@ PartyActs = tuple[str, Sequence[Act]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Told:
-    """The words for traders in the round after: lines by trader, news for all, and the prices of other markets."""
+    """The words for traders in the round after: lines by trader, news for all, and the prices of other markets.
+
+    `said` has the lines once more, as who hears it, who says it, and what.
+    """
 
     heard: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
     news: tuple[str, ...] = ()
     quotes: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    said: tuple[tuple[int, str, str], ...] = ()
 
     def shown(self, seen: Observation) -> Observation:
         """Returns the observation with what parties let traders know, before all else that they hear."""
@@ -87,6 +91,12 @@ class Held:
     acted: Acted
     consequences: tuple[Consequence, ...]
     told: tuple[Act, ...]
+
+    @property
+    def done(self) -> tuple[Act, ...]:
+        """The acts that hold."""
+        refused = {index for index, _ in self.acted.refused}
+        return tuple(act for index, act in enumerate(self.acted.acts) if index not in refused)
 
 
 class Judge:
@@ -224,13 +234,12 @@ class Judge:
 def told(acts: Sequence[Act]) -> Told:
     """Returns what traders are told of acts that hold, in the order of the acts."""
     heard: dict[int, tuple[str, ...]] = {}
-    for act in acts:
-        if isinstance(act, Say):
-            for trader in np.asarray(act.to).tolist():
-                heard[trader] = (*heard.get(trader, ()), f"{act.speaker}: {act.text}")
+    lines = [(n, act.speaker, act.text) for act in acts if isinstance(act, Say) for n in np.asarray(act.to).tolist()]
+    for trader, speaker, text in lines:
+        heard[trader] = (*heard.get(trader, ()), f"{speaker}: {text}")
     news = tuple(act.text for act in acts if isinstance(act, Announce))
     quotes = tuple((act.of, tuple(np.asarray(act.prices_ticks).tolist())) for act in acts if isinstance(act, Quote))
-    return Told(heard, news, quotes)
+    return Told(heard, news, quotes, tuple(lines))
 
 
 def _restriction(act: Sentence, round_: int) -> Restriction:

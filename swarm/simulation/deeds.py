@@ -1,6 +1,7 @@
 """Owns deeds: what a person, or a party for one, can do to a run between two rounds, as typed values of a few fields.
 
-A deed becomes acts (`swarm.simulation.party`), which are judged, journalled and replayed as those of any party. Wrong
+What follows from loans, shorts, bribes and alliances in later rounds is the matter of `swarm.simulation.dealings`. A
+deed becomes acts (`swarm.simulation.party`), which are judged, journalled and replayed as those of any party. Wrong
 fields are refused before; what only the ledger or the scenario knows to be impossible is journalled as refused.
 """
 
@@ -39,7 +40,7 @@ class Doer:
 class Ground:
     """The run that deeds are done to: its goods, its markets by name, its shocks, and where each trader sits.
 
-    `papers` are the goods that nobody but the scenario moves.
+    `papers` are the goods that nobody but the scenario moves, and `accounts` those that have a name.
     `seat_of` gives the market and the seat in it of a trader of the run, at home; of nobody, a seat that there is not.
     """
 
@@ -49,6 +50,7 @@ class Ground:
     traders: int
     seat_of: Callable[[int], tuple[int, int]]
     papers: frozenset[str] = frozenset()
+    accounts: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, plan: RunPlan) -> "Ground":
@@ -56,13 +58,17 @@ class Ground:
         setting = plan.scenario
         if not isinstance(setting, JointSetting):
             kinds = setting.shock_kinds if isinstance(setting, TakesShocks) else ()
-            return cls(setting.goods, ("",), kinds, plan.traders, lambda trader: (0, trader), papers_of(setting))
+            accounts = plan.market.named_accounts
+            return cls(setting.goods, ("",), kinds, plan.traders, _at_home, papers_of(setting), accounts)
 
         def seat_of(trader: int) -> tuple[int, int]:
             # No market has as many seats as the run has traders, so nobody sits at such a number.
             return next(iter(setting.seats_of(trader)), (0, trader))
 
-        return cls(setting.goods, setting.config.all_names, setting.shock_kinds, plan.traders, seat_of)
+        accounts = plan.market.named_accounts
+        return cls(
+            setting.goods, setting.config.all_names, setting.shock_kinds, plan.traders, seat_of, accounts=accounts
+        )
 
     def asset(self, name: str) -> int:
         """Returns the number of pebbles, which are cash, or of a good; ConfigError where there is no such thing."""
@@ -89,6 +95,11 @@ class Ground:
             raise ConfigError("region", f"there is no region {short(region)}{suggest(region, self.markets)}", known)
         # As all markets of a run are: by index.
         return (self.markets.index(region),)
+
+
+def _at_home(trader: int) -> tuple[int, int]:
+    """Returns the seat of a trader where there is one market: its number."""
+    return 0, trader
 
 
 def _printable(text: str) -> str:
@@ -126,7 +137,7 @@ class Message(StrictModel):
 
     def acts(self, by: Doer, on: Ground) -> list[Act]:
         """Returns the line."""
-        return [_said(by, on, self.trader, self.text)]
+        return [said(by, on, self.trader, self.text)]
 
 
 class Question(StrictModel):
@@ -140,7 +151,7 @@ class Question(StrictModel):
 
     def acts(self, by: Doer, on: Ground) -> list[Act]:
         """Returns the question as a line that the trader hears."""
-        return [_said(by, on, self.trader, f"asks: {self.text}")]
+        return [said(by, on, self.trader, f"asks: {self.text}")]
 
 
 class Tip(StrictModel):
@@ -155,10 +166,18 @@ class Tip(StrictModel):
     direction: Literal["rise", "fall"] = "rise"
     """Which way."""
 
+    planted: bool = False
+    """Whether it is made up. This is for your own ledger: nobody is told, and no journal has it."""
+
+    @property
+    def line(self) -> str:
+        """The tip in words, the same whether it is made up or not."""
+        return f"{self.good} will {self.direction}"
+
     def acts(self, by: Doer, on: Ground) -> list[Act]:
         """Returns the tip as a line that the trader hears."""
         on.good(self.good)
-        return [_said(by, on, self.trader, f"{self.good} will {self.direction}")]
+        return [said(by, on, self.trader, self.line)]
 
 
 class Gift(StrictModel):
@@ -175,8 +194,8 @@ class Gift(StrictModel):
 
     def acts(self, by: Doer, on: Ground) -> list[Act]:
         """Returns the posting and a word on it."""
-        moved = _moved("gift", by, on, self.trader, on.asset(self.asset), self.amount, to_trader=True)
-        return [moved, _said(by, on, self.trader, f"I give you {self.amount} {self.asset}", if_done=True)]
+        given = moved("gift", by, on, self.trader, on.asset(self.asset), self.amount, to_trader=True)
+        return [given, said(by, on, self.trader, f"I give you {self.amount} {self.asset}", if_done=True)]
 
 
 class Fine(StrictModel):
@@ -193,8 +212,8 @@ class Fine(StrictModel):
 
     def acts(self, by: Doer, on: Ground) -> list[Act]:
         """Returns the posting and a word on it."""
-        moved = _moved("fine", by, on, self.trader, on.asset(self.asset), self.amount, to_trader=False)
-        return [moved, _said(by, on, self.trader, f"I fine you {self.amount} {self.asset}", if_done=True)]
+        taken = moved("fine", by, on, self.trader, on.asset(self.asset), self.amount, to_trader=False)
+        return [taken, said(by, on, self.trader, f"I fine you {self.amount} {self.asset}", if_done=True)]
 
 
 class Loan(StrictModel):
@@ -212,10 +231,64 @@ class Loan(StrictModel):
     rounds: int = Field(default=10, ge=1, le=1_000_000)
     """After how many rounds it is due."""
 
+    lots: int = Field(default=0, ge=0, le=MAX_AMOUNT)
+    """How many lots are pledged for it, which are kept for the lender where it is not paid back; 0 for none."""
+
+    good: str = ""
+    """The good that is pledged."""
+
     @property
     def owed_cents(self) -> int:
         """What is due, odd cents rounded up."""
         return -(-self.pebbles * CENTS * (1_000 + self.interest_permille) // 1_000)
+
+
+class Short(StrictModel):
+    """Bet that a good's reference price will fall: sold now and bought back later, against the world outside."""
+
+    good: str
+    """The good."""
+
+    lots: int = Field(default=10, ge=1, le=MAX_AMOUNT)
+    """How much."""
+
+    rounds: int = Field(default=4, ge=1, le=1_000_000)
+    """After how many rounds it is bought back."""
+
+
+class Bribe(StrictModel):
+    """Promise one trader pebbles for what it puts in as orders in the next round; they are paid if it does."""
+
+    trader: Trader
+    """Who is bribed."""
+
+    good: str
+    """The good."""
+
+    side: Literal["buy", "sell"] = "buy"
+    """What it is to do."""
+
+    lots: int = Field(default=1, ge=1, le=MAX_AMOUNT)
+    """Of how many lots, at the least."""
+
+    pebbles: int = Field(default=20, ge=1, le=MAX_AMOUNT)
+    """What it gets."""
+
+
+class Ally(StrictModel):
+    """Win one trader over: it is paid, hears all that you tip, and has a share of what your shorts gain."""
+
+    trader: Trader
+    """Who it is."""
+
+    pebbles: int = Field(default=20, ge=1, le=MAX_AMOUNT)
+    """What it gets at once."""
+
+    share_permille: int = Field(default=100, ge=0, le=1_000)
+    """Its share of each gain, in 1/1000."""
+
+    rounds: int = Field(default=10, ge=1, le=1_000_000)
+    """For how many rounds."""
 
 
 class Shock(StrictModel):
@@ -247,10 +320,13 @@ class Shock(StrictModel):
         return [Strike(self.kind, good, self.rounds, self.size_permille, m) for m in on.among(self.region)]
 
 
-Deed = News | Message | Question | Tip | Gift | Fine | Loan | Shock
+Lasting = Loan | Short | Bribe | Ally
+"""Deeds that something follows from in later rounds."""
+
+Deed = News | Message | Question | Tip | Gift | Fine | Shock | Lasting
 
 DEEDS: Mapping[str, type[Deed]] = {
-    kind.__name__.lower(): kind for kind in (News, Message, Question, Tip, Gift, Fine, Loan, Shock)
+    kind.__name__.lower(): kind for kind in (News, Message, Question, Tip, Gift, Fine, Loan, Short, Bribe, Ally, Shock)
 }
 """The deeds by name."""
 
@@ -265,34 +341,31 @@ def read(name: object, fields: Mapping[str, Any]) -> Deed:
     return found
 
 
-def loan_acts(loan: Loan, number: int, round_: int, by: Doer, on: Ground) -> list[Act]:
-    """Returns the posting of a loan after a round and a word on it; its cause says all that a replay needs of it."""
-    due = round_ + loan.rounds
-    # A journal keeps no more of a loan than this cause, by which a hand knows its loans again.
-    cause = f"loan {number}: {loan.owed_cents} cents due after round {due}"
-    lent = _moved(cause, by, on, loan.trader, CASH, loan.pebbles, to_trader=True)
-    owed = -(-loan.owed_cents // CENTS)
-    told = f"I lend you {loan.pebbles} pebbles; {owed} are due after round {due}"
-    return [lent, _said(by, on, loan.trader, told, if_done=True)]
-
-
 def posting(cause: str, source: Account, target: Account, asset: int, amount: int, market: int) -> Move:
     """Returns a move of one row."""
-    return Move(cause, source, target, _one(asset), _one(amount), market)
+    return Move(cause, source, target, one_row(asset), one_row(amount), market)
 
 
-def _moved(cause: str, by: Doer, on: Ground, trader: int, asset: int, amount: int, *, to_trader: bool) -> Move:
+def moved(cause: str, by: Doer, on: Ground, trader: int, asset: int, amount: int, *, to_trader: bool) -> Move:
+    """Returns a posting between who does it and a trader; `amount` is in pebbles or lots."""
     market, seat = on.seat_of(trader)
     # The ledger has cash in cents, and goods in lots.
     amount *= CENTS if asset == CASH else 1
-    source, target = (by.account, _one(seat)) if to_trader else (_one(seat), by.account)
+    source, target = (by.account, one_row(seat)) if to_trader else (one_row(seat), by.account)
     return posting(cause, source, target, asset, amount, market)
 
 
-def _said(by: Doer, on: Ground, trader: int, text: str, *, if_done: bool = False) -> Say:
+def said(by: Doer, on: Ground, trader: int, text: str, *, if_done: bool = False) -> Say:
+    """Returns a line that a trader hears."""
     market, seat = on.seat_of(trader)
-    return Say(by.name, _one(seat), text, if_done, market)
+    return said_at(by, market, seat, text, if_done=if_done)
 
 
-def _one(number: int) -> Int64:
+def said_at(by: Doer, market: int, seat: int, text: str, *, if_done: bool = False) -> Say:
+    """Returns a line that is heard at a seat of a market."""
+    return Say(by.name, one_row(seat), text, if_done, market)
+
+
+def one_row(number: int) -> Int64:
+    """Returns a column of one number."""
     return np.array([number], dtype=np.int64)

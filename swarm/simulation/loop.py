@@ -3,8 +3,8 @@
 It holds no balance and no clock of the market's; what it returns is the history, as tables are made from it.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from time import perf_counter
 from typing import Protocol
 
@@ -53,7 +53,7 @@ class RoundOutcome:
     `journal` is what keeping the journal has taken up to the round. In a world of several markets the outcome is that
     of all of them as one, `of` has each one's own, and `road` what travelled between them. `acted` is what parties did,
     and `judged` are turns of councils, cascades and auctions for which the round was cleared again.
-    `basis` is what the round of one market was cleared from.
+    `basis` is what the round of one market was cleared from, and `favour` each trader's regard for parties that acted.
     """
 
     plan: RunPlan
@@ -79,6 +79,7 @@ class RoundOutcome:
     judged: tuple[Judged | JudgedCascade | JudgedBids, ...] = ()
     acted: tuple[Acted, ...] = ()
     basis: RoundBasis | None = None
+    favour: Mapping[str, Int64] = field(default_factory=dict)
 
 
 class Watcher(Protocol):
@@ -130,7 +131,8 @@ class RoundLoop:
     """A market's run between two rounds: `round` of them are ended, and the three phases make the next one.
 
     What it knows beside the market and the scenario is what traders said, what can be looked back on, and whose orders
-    stand. All of it follows from the journal, so a run that is replayed comes to the same.
+    stand. All of it follows from the journal, so a run that is replayed comes to the same. `acted` is what parties did
+    after its last round.
     """
 
     def __init__(
@@ -158,6 +160,7 @@ class RoundLoop:
         self._past: LookBack | None = None
         self._said = Messages.none(0)
         self._told = Told()
+        self.acted: tuple[Acted, ...] = ()
         self._hold(plan)
         self._opening = opening(plan)
         wanted = plan.reaching(self._opening, 0)
@@ -247,8 +250,8 @@ class RoundLoop:
         # What parties do belongs to the round, so it is journalled before the round's end is.
         cleared = self._cleared
         self._decided = self._cleared = None
-        acted = self._act(acts)
-        return self._outcome(cleared, acted, self._market.end_round(self.round), waited_s)
+        self.acted = self._act(acts)
+        return self._outcome(cleared, self.acted, self._market.end_round(self.round), waited_s)
 
     def _outcome(
         self, cleared: _Cleared, acted: tuple[Acted, ...], journal: JournalStats, waited_s: float = 0.0
@@ -276,6 +279,7 @@ class RoundLoop:
             judged=cleared.judged,
             acted=acted,
             basis=cleared.basis,
+            favour={one.party: self._acquaintance.regards(one.party) for one in acted},
         )
 
     def _act(self, parties: Sequence[PartyActs]) -> tuple[Acted, ...]:
@@ -291,6 +295,7 @@ class RoundLoop:
             self._execute([held.acted, *held.consequences])
             acted.append(held.acted)
             holding += held.told
+            self._acquaintance.paid(party, held.done)
         self._told = told(holding)
         if self._told.quotes and isinstance(self.plan.scenario, HearsPrices):
             self.plan.scenario.elsewhere = self._told.quotes
@@ -337,7 +342,7 @@ class RoundLoop:
         facts = with_debts(own.facts, self._answer.state, self.plan.scenario.goods, self.plan.shard.tick_cents)
         public = replace(seen.public, sizes=self._sizes.now)
         seen = self._outcomes.shown(Observation(public, replace(own, facts=facts, heard=delivery.heard)))
-        seen = self._acquaintance.shown(seen, delivery)
+        seen = self._acquaintance.shown(seen, delivery, self._told)
         seen = self._told.shown(seen)
         return self._past.shown(seen) if self._past is not None else seen, delivery
 

@@ -6,7 +6,7 @@ A party may read a queue or a clock; nothing of it is known to the market, which
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any, Protocol, get_args
+from typing import Any, Protocol, get_args, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -137,7 +137,8 @@ class MarketView:
 
     `movable_lots` is [traders, goods] and `movable_cents` [traders]: what each can spare of its goods and its cash.
     `staying` is [traders]: who is still there in the next round. `evidence` is what was ordered, traded and tipped in
-    the round, under `rules` and with each good's mechanism.
+    the round, under `rules` and with each good's mechanism. `done` is what parties did after the round before: who,
+    what, and why it was refused or nothing.
     """
 
     name: str
@@ -151,6 +152,7 @@ class MarketView:
     evidence: Round | None = None
     rules: MarketConfig = field(default_factory=MarketConfig)
     mechanisms: tuple[Mechanism, ...] = ()
+    done: tuple[tuple[str, Act, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -174,6 +176,19 @@ class Party(Protocol):
 
     def act(self, view: RoundView) -> Sequence[Act]:
         """Returns what the party does after a round, in order."""
+        ...
+
+
+@runtime_checkable
+class Remembers(Protocol):
+    """A party that goes by what was before: it is shown recorded rounds, too, and follows another one at a fork."""
+
+    def saw(self, view: RoundView) -> None:
+        """Takes in a round after which it does again what the journal says."""
+        ...
+
+    def succeed(self, before: Party) -> None:
+        """Takes over what the party of its name knew before a fork."""
         ...
 
 

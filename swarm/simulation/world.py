@@ -15,12 +15,13 @@ import numpy as np
 from swarm.market.ledger import CASH, ROAD
 from swarm.scenarios.protocol import Int64, MarketState
 from swarm.simulation.acting import PartyActs
+from swarm.simulation.entries import Acted
 from swarm.simulation.evidence import of_round
 from swarm.simulation.joint import joint_opening, joint_outcome
 from swarm.simulation.loop import Interrupted, RoundLoop, RoundOutcome, Watcher
 from swarm.simulation.market import MarketPort
 from swarm.simulation.parties.road import Road, RoadParty
-from swarm.simulation.party import MarketView, Party, RoundView
+from swarm.simulation.party import Act, MarketView, Party, Remembers, RoundView
 from swarm.simulation.plan import RunPlan, WorldPlan
 from swarm.simulation.region import Region
 from swarm.simulation.traders import TradersPort
@@ -151,7 +152,11 @@ class World:
     def _leave_for(self, future: WorldPlan) -> None:
         """Goes by another plan from now on; the loops leave by themselves."""
         self.plan = future
+        before = {party.name: party for party in self._others}
         self._others = self._parties(future)
+        for party in self._others:
+            if isinstance(party, Remembers) and party.name in before:
+                party.succeed(before[party.name])
         if self.road and future.regions:
             self.road.road.under(future.regions.fee_permille, future.regions.capacity_lots)
 
@@ -226,6 +231,14 @@ def _market_view(loop: RoundLoop, name: str) -> MarketView:
         evidence=of_round(loop.settled()),
         rules=market.config,
         mechanisms=market.mechanisms,
+        done=_done(loop.acted),
+    )
+
+
+def _done(acted: Sequence[Acted]) -> tuple[tuple[str, Act, str], ...]:
+    """Returns what parties did, act by act, and why it was refused or nothing."""
+    return tuple(
+        (one.party, act, dict(one.refused).get(index, "")) for one in acted for index, act in enumerate(one.acts)
     )
 
 

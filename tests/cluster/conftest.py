@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 CONFIG = Path(__file__).parent / "small.yaml"
 PLUGINS = ",".join(
     f"tests.examples.{name}"
-    for name in ("panel", "fallback", "guess", "offers", "parrot", "tariff", "patron", "activity")
+    for name in ("panel", "fallback", "guess", "offers", "parrot", "tariff", "benefactor", "activity")
 )
 RUN_TIMEOUT_S = 110
 

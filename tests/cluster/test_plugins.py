@@ -44,7 +44,7 @@ MINDS: dict[str, Any] = {
 """Two minds, an engine and a facet at once."""
 
 TARIFF = {"minds": {"strong": 3, "zip": 1}, "staffing": {"name": "tariff", "cheaper": "cheap"}}
-PATRON = {"parties": {"good-uncle": {"party": "patron", "gift_cents": 300}}}
+BENEFACTOR = {"parties": {"good-uncle": {"party": "benefactor", "gift_cents": 300}}}
 REGIONS = {"regions": {"names": ["east", "west"], "travellers": 2}}
 
 
@@ -77,7 +77,7 @@ def test_minds_an_engine_and_a_facet_run_on_a_cluster_of_the_runs_own(
         ({"models": [{"name": "numbers", "temperament": "value", "form": "offers"}]}, 4),
         ({"traders": TARIFF, "runtime": {"traders_per_actor": 100}}, 1),
         ({"traders": TARIFF, "runtime": {"traders_per_actor": 2}}, 8),
-        ({"traders": TARIFF} | PATRON | REGIONS, 6),
+        ({"traders": TARIFF} | BENEFACTOR | REGIONS, 6),
     ],
     ids=["scenario", "form", "staffing on one shard", "staffing on eight", "staffing and a party in two regions"],
 )

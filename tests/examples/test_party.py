@@ -22,7 +22,7 @@ from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.parties import PartyPlugin
 from swarm.simulation.party import Act, Announce, Move, Quote, Reprice, RoundView, Say
 from swarm.simulation.replay import replay
-from tests.examples import patron
+from tests.examples import benefactor
 from tests.playing import Outcomes
 
 CONFIG: dict[str, Any] = {
@@ -31,19 +31,19 @@ CONFIG: dict[str, Any] = {
     "population": 12,
     "models": [{"name": "m", "temperament": "value"}],
     "traders": {"minds": {"m": 2, "zip": 1}},
-    "parties": {"good-uncle": {"party": "patron", "gift_cents": 300}},
+    "parties": {"good-uncle": {"party": "benefactor", "gift_cents": 300}},
 }
 REGIONS = {"regions": {"names": ["east", "west"], "travellers": 2}, "population": 16}
 
 
 @pytest.fixture
 def _at_hand(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(VARIABLE, "tests.examples.patron")
+    monkeypatch.setenv(VARIABLE, "tests.examples.benefactor")
 
 
 def played(folder: Path, monkeypatch: pytest.MonkeyPatch, **changes: Any) -> tuple[Played, list[RoundOutcome]]:
     """Plays ten rounds with the plug-in at hand, and replays them where nobody has it."""
-    monkeypatch.setenv(VARIABLE, "tests.examples.patron")
+    monkeypatch.setenv(VARIABLE, "tests.examples.benefactor")
     outcomes = Outcomes()
     result = play(resolve(CONFIG | changes), outcomes, journals_in=folder)
     monkeypatch.delenv(VARIABLE)
@@ -85,7 +85,7 @@ def test_what_a_party_says_is_heard_in_the_next_round_by_those_it_spoke_to(
         def remember(self, memory: Any) -> None:
             self.port.remember(memory)
 
-    monkeypatch.setenv(VARIABLE, "tests.examples.patron")
+    monkeypatch.setenv(VARIABLE, "tests.examples.benefactor")
     outcomes = Outcomes()
     play(resolve(CONFIG), outcomes, traders=lambda _, port: Listening(port))
     line = "good-uncle: this is for you, spend it well"
@@ -106,7 +106,7 @@ def test_a_party_acts_in_every_region(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_a_run_is_gone_on_with_from_any_record_to_the_same_history(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(VARIABLE, "tests.examples.patron")
+    monkeypatch.setenv(VARIABLE, "tests.examples.benefactor")
     calls = iter(range(100))
     session = Session(RunsOn(local=True), RunFolder(tmp_path / "run"), stop=lambda: next(calls) >= 4)
     session.execute(resolve(CONFIG))
@@ -153,8 +153,8 @@ class Wild:
 def test_what_the_ledger_refuses_is_refused_by_name_and_journalled(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wild = PartyPlugin("patron", "", patron.PatronConfig, lambda *_: Wild())
-    monkeypatch.setattr(patron, "PARTY", wild)
+    wild = PartyPlugin("benefactor", "", benefactor.BenefactorConfig, lambda *_: Wild())
+    monkeypatch.setattr(benefactor, "PARTY", wild)
     result, rounds = played(tmp_path, monkeypatch)
     for outcome in rounds:
         (acted,) = outcome.acted
@@ -171,10 +171,10 @@ def test_what_the_ledger_refuses_is_refused_by_name_and_journalled(
     [
         ({"a": {"party": "nobody"}}, r"parties\.a\.party"),
         ({"a": {}}, r"parties\.a\.party"),
-        ({"a": {"party": "patron", "gift_cents": "x"}}, r"parties\.a\.gift_cents: expected .*, got 'x'"),
-        ({"a": {"party": "patron", "other": 1}}, r"parties\.a\.other: there is no such key.*gift_cents"),
-        ({"road": {"party": "patron"}}, r"parties\.road"),
-        ({"A b": {"party": "patron"}}, r"parties\.A b"),
+        ({"a": {"party": "benefactor", "gift_cents": "x"}}, r"parties\.a\.gift_cents: expected .*, got 'x'"),
+        ({"a": {"party": "benefactor", "other": 1}}, r"parties\.a\.other: there is no such key.*gift_cents"),
+        ({"road": {"party": "benefactor"}}, r"parties\.road"),
+        ({"A b": {"party": "benefactor"}}, r"parties\.A b"),
     ],
 )
 @pytest.mark.usefixtures("_at_hand")

@@ -20,7 +20,7 @@ CONFIG: dict[str, Any] = {
     "rounds": 2,
     "population": 8,
     "traders": {"minds": {"zip": 1}},
-    "parties": {"good-uncle": {"party": "patron", "gift_cents": 300}},
+    "parties": {"good-uncle": {"party": "benefactor", "gift_cents": 300}},
 }
 
 
@@ -28,12 +28,12 @@ CONFIG: dict[str, Any] = {
 def test_whatever_a_party_is_said_to_have_done_ends_well(
     regions: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("SWARM_PLUGINS", "tests.examples.patron")
+    monkeypatch.setenv("SWARM_PLUGINS", "tests.examples.benefactor")
     names = play(resolve(CONFIG | regions), journals_in=tmp_path).plan.names
     journals = {name: RunFolder(tmp_path).market(name).journal for name in names}
     first = next(iter(journals.values()))
     records = list(JournalReader(first))
-    # The road and the patron of the first region, or the patron alone.
+    # The road and the benefactor of the first region, or that one alone.
     for number in [i for i, record in enumerate(records) if record[:2] == ["Acted", 1]]:
         for turn, where in enumerate(field_paths(records[number])):
             for i, wrong in enumerate(WRONG):

@@ -73,14 +73,15 @@ EVERY_DEED: Deeds = {
     2: [("message", {"trader": 2, "text": "hello"}), ("tip", {"trader": 4, "good": "honey"})],
     3: [("fine", {"trader": 3, "amount": 20}), ("question", {"trader": 2, "text": "what do you want?"})],
     4: [("loan", {"trader": 5, "pebbles": 100, "rounds": 2}), ("gift", {"trader": 1, "amount": 2, "asset": "honey"})],
-    5: [("shock", {"kind": "blight", "good": "berries", "rounds": 1})],
+    5: [("ally", {"trader": 6}), ("shock", {"kind": "blight", "good": "berries", "rounds": 1})],
 }
 
 
 @pytest.mark.parametrize("changes", [{}, REGIONS])
 def test_every_deed_is_done_and_replays_without_the_hand(tmp_path: Path, changes: dict[str, Any]) -> None:
     result, _, hand = played(tmp_path, EVERY_DEED, **changes)
-    assert set(DEEDS) == {name for deeds in EVERY_DEED.values() for name, _ in deeds}
+    # What takes a purse is played where there is a patron.
+    assert {*DEEDS} - {"short", "bribe"} == {name for deeds in EVERY_DEED.values() for name, _ in deeds}
     assert not hand.refused and not hand.loans
     told = [line for _, _, line, why in result.summary["by_hand"]["told"] if not why]
     for line in (
@@ -89,7 +90,7 @@ def test_every_deed_is_done_and_replays_without_the_hand(tmp_path: Path, changes
         "to trader 4: honey will rise",
         "fine: 20 pebbles from trader 3 to issue",
         "to trader 2: asks: what do you want?",
-        "loan 1: 11000 cents due after round 6: 100 pebbles from issue to trader 5",
+        "loan 1: 110 pebbles due after round 6: 100 pebbles from issue to trader 5",
         "repayment of loan 1: 110 pebbles from trader 5 to issue",
         "gift: 2 honey from issue to trader 1",
         "blight of berries (40%, 1 rounds)",
@@ -97,7 +98,7 @@ def test_every_deed_is_done_and_replays_without_the_hand(tmp_path: Path, changes
         assert line in told, told
     assert any(shock["title"] == "The Berries Blight" for shock in result.summary["shocks"])
     page = render(result.record)
-    assert "Touched by hand" in page and "loan 1: 11000 cents due after round 6" in page
+    assert "Touched by hand" in page and "loan 1: 110 pebbles due after round 6" in page
     untouched = play(resolve(CONFIG)).record
     assert "by_hand" not in untouched.summary and "Touched by hand" not in render(untouched)
 
@@ -265,8 +266,8 @@ def test_a_fork_keeps_what_hands_did(tmp_path: Path) -> None:
 
 
 def test_a_hand_may_not_have_the_name_of_a_party(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SWARM_PLUGINS", "tests.examples.patron")
-    config = resolve(CONFIG | {"parties": {"alice": {"party": "patron"}}})
+    monkeypatch.setenv("SWARM_PLUGINS", "tests.examples.benefactor")
+    config = resolve(CONFIG | {"parties": {"alice": {"party": "benefactor"}}})
     with pytest.raises(ConfigError, match=r"parties\.alice"):
         play(config, hands=(Hand("alice"),))
     with pytest.raises(ConfigError, match=r"parties\.road"):

@@ -174,7 +174,8 @@ def test_deeds_are_done_in_the_name_of_the_token_before_the_next_round(tmp_path:
         assert [one[0] for one in alice.state()["waiting"]] == ["alice", "bob"]
         for body, key in (
             ({"deed": "gift", "trader": 3, "asset": "gold"}, "asset"),
-            ({"deed": "short"}, "deed"),
+            ({"deed": "short"}, "good"),
+            ({"deed": "short", "good": "honey"}, "deed"),
             ({"deed": ["gift"]}, "deed"),
             ({"trader": 3}, "deed"),
             ({"deed": "news", "text": "a\nb"}, "text"),

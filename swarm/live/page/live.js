@@ -88,9 +88,10 @@ function line(state) {
     add("round", `${count(s.round)} / ${count(s.rounds)}`);
     if (newest?.pace_s != null && !over) add("pace", `${newest.pace_s < 0.01 ? "<0.01" : newest.pace_s.toFixed(2)} s a round`);
     add("traders", count(s.traders ?? 0));
-    add("trades", count(s.trades ?? 0));
+    if (s.figures?.length) s.figures.forEach(([name, value]) => add(name, value));
+    else add("trades", count(s.trades ?? 0));
     if (s.tokens) add("tokens", count(s.tokens) + (about?.token_limit ? ` of ${count(about.token_limit)}` : ""));
-    if (s.usd != null) add("dollars", s.usd.toFixed(4) + (about?.usd_limit ? ` of ${about.usd_limit}` : ""));
+    if (s.usd || (s.usd != null && about?.usd_limit)) add("dollars", s.usd.toFixed(4) + (about?.usd_limit ? ` of ${about.usd_limit}` : ""));
     if (s.late) add("late", count(s.late), true);
     for (const [kind, n] of Object.entries(s.errors ?? {})) add(kind.replaceAll("_", " "), count(n), true);
     if (s.journal) add("journal", `${count(s.journal[0])} records`);
@@ -158,7 +159,7 @@ function rows(into, title, found, most) {
 function minds(state) {
   const into = $("minds");
   into.replaceChildren();
-  rows(into, "calls of models so far", (state.models ?? []).map(([name, calls, tokens, usd]) => [name, calls, `${count(tokens)} tokens${usd == null ? "" : ` · $${usd.toFixed(4)}`}`]), 8);
+  rows(into, "calls of models so far", (state.models ?? []).map(([name, calls, tokens, usd]) => [name, calls, `${count(tokens)} tokens${!usd ? "" : ` · $${usd.toFixed(4)}`}`]), 8);
   rows(into, "councils and cascades: turns cleared again", (state.judged ?? []).map(([name, n, right]) => [name, n, `${Math.round((100 * right) / n)}% as good as the best action`]), 8);
   rows(into, "auctions: work awarded", (state.awards ?? []).map(([name, n]) => [name, n]), 8);
   if (!into.children.length) into.append(make("p", "no model was asked: all decide by rules", "note"));
@@ -297,7 +298,7 @@ function options(field) {
   if (field.name === "good") return about.goods;
   if (field.name === "kind") return about.shocks;
   if (field.name === "region") return ["", ...about.regions];
-  return field.enum;
+  return field.type === "boolean" ? ["false", "true"] : field.enum;
 }
 
 function deedForm(kind) {
@@ -325,7 +326,7 @@ function deedForm(kind) {
 $("form").addEventListener("submit", async (event) => {
   event.preventDefault();
   const body = { deed: choice.deed };
-  for (const input of $("form").querySelectorAll("[name]")) if (input.value !== "" || input.required) body[input.name] = input.dataset.type === "integer" ? Number(input.value) : input.value;
+  for (const input of $("form").querySelectorAll("[name]")) if (input.value !== "" || input.required) body[input.name] = input.dataset.type === "integer" ? Number(input.value) : input.dataset.type === "boolean" ? input.value === "true" : input.value;
   try { const found = await ask("/api/deeds", body); $("answer").textContent = `it is done after round ${found.after_round}, in the name of ${found.by}`; } catch (error) { $("answer").textContent = error.message; }
 });
 

@@ -15,7 +15,7 @@ from swarm.market.ledger import ROAD
 from swarm.plugins import Plugins
 from swarm.schema import StrictModel, checked
 from swarm.simulation.entries import Acted
-from swarm.simulation.party import Act, Party, RecordedParty, RoundView
+from swarm.simulation.party import Act, Party, RecordedParty, Remembers, RoundView
 
 NAME = re.compile("[a-z0-9_-]{1,40}")
 PLUGINS = Plugins("swarm.simulation.parties", "PARTY", "party", skip=("road",))
@@ -26,6 +26,7 @@ class PartyPlugin:
     """The one export of a party's file: `build(name, section, seed)` makes one, and `section` is a `Config`.
 
     `accounts` names those that the party needs in each market, such as one that fines are paid to.
+    `check(name, section, goods)` raises ConfigError where a section does not fit a run with these goods.
     """
 
     name: str
@@ -33,6 +34,7 @@ class PartyPlugin:
     Config: type[StrictModel]
     build: Callable[[str, Any, int], Party]
     accounts: tuple[str, ...] = ()
+    check: Callable[[str, Any, tuple[str, ...]], None] = lambda *_: None
 
 
 def made(sections: Mapping[str, Mapping[str, Any]], seed: int) -> tuple[Party, ...]:
@@ -56,8 +58,8 @@ def read(sections: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, PartyPlug
     return found
 
 
-def accounts_at_hand(sections: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
-    """Returns the accounts that a config's parties need; ConfigError where one is wrong.
+def accounts_at_hand(sections: Mapping[str, Mapping[str, Any]], goods: tuple[str, ...]) -> tuple[str, ...]:
+    """Returns the accounts that a config's parties need; ConfigError where one is wrong, or does not fit these goods.
 
     One whose plug-in is not at hand adds none: a replay does its acts again without it, and whoever is to make it says
     that it is missing. Only acts on accounts of its own cannot be done without it.
@@ -65,7 +67,9 @@ def accounts_at_hand(sections: Mapping[str, Mapping[str, Any]]) -> tuple[str, ..
     found: list[str] = []
     for name, given in sections.items():
         with suppress(PluginMissing):
-            found += [account for _, plugin, _ in read({name: given}) for account in plugin.accounts]
+            for _, plugin, section in read({name: given}):
+                plugin.check(name, section, goods)
+                found += plugin.accounts
     return tuple(found)
 
 
@@ -102,7 +106,21 @@ class ResumedParty:
         """Returns what was done in a recorded round, or what the party does."""
         done = self._recorded.act(view) if self._recorded else ()
         # In a round that the journals have, a party that did nothing is not asked again.
-        return done if done or view.round <= self._rounds else self._party.act(view)
+        if not done and view.round > self._rounds:
+            return self._party.act(view)
+        if isinstance(self._party, Remembers):
+            self._party.saw(view)
+        return done
+
+    def saw(self, view: RoundView) -> None:
+        """Shows a round to the party."""
+        if isinstance(self._party, Remembers):
+            self._party.saw(view)
+
+    def succeed(self, before: Party) -> None:
+        """Has the party take over from another one, which may be resumed, too."""
+        if isinstance(self._party, Remembers):
+            self._party.succeed(before._party if isinstance(before, ResumedParty) else before)
 
 
 def resumed(parties: Sequence[Party], acted: Sequence[Mapping[int, Iterable[Acted]]], rounds: int) -> tuple[Party, ...]:

@@ -28,7 +28,7 @@ from swarm.market.surveillance import (
 )
 from swarm.schema import StrictModel
 from swarm.simulation.parties import PartyPlugin
-from swarm.simulation.party import Act, Announce, Cap, Exile, Freeze, MarketView, Move, Pardon, RoundView, Say
+from swarm.simulation.party import Act, Announce, Cap, Exile, Freeze, MarketView, Move, Pardon, Party, RoundView, Say
 
 CASE = "case "
 """What every line of a case begins with."""
@@ -118,6 +118,15 @@ class Magistrate:
                     court.cases.append(case)
                     acts += self._sentenced(case, market, number)
         return acts
+
+    def saw(self, view: RoundView) -> None:
+        """Watches a round whose sentences are recorded: from the same evidence it comes to the same cases."""
+        self.act(view)
+
+    def succeed(self, before: Party) -> None:
+        """Takes over the cases and what was watched before a fork."""
+        if isinstance(before, Magistrate):
+            self._courts = before._courts
 
     def _opened(self, court: Court, round_: int, market: MarketView) -> Iterator[Case]:
         """Yields a case for each trader who stands out, by the statistic in which it does so most."""

@@ -1,4 +1,4 @@
-"""A party that moves money: after each round a patron gives a sum to the poorest traders, and lets them know."""
+"""A party that moves money: after each round a benefactor gives a sum to the poorest traders, and lets them know."""
 
 from collections.abc import Sequence
 
@@ -11,8 +11,8 @@ from swarm.simulation.parties import PartyPlugin
 from swarm.simulation.party import Act, Announce, Move, RoundView, Say
 
 
-class PatronConfig(StrictModel):
-    """What a patron has for others."""
+class BenefactorConfig(StrictModel):
+    """What a benefactor has for others."""
 
     gift_cents: int = Field(default=200, ge=1, le=1_000_000)
     """What each of the poorest gets after a round."""
@@ -21,10 +21,10 @@ class PatronConfig(StrictModel):
     """How many of the poorest get it."""
 
 
-class Patron:
+class Benefactor:
     """Gives to the poorest of each market, out of the account that endowments come from."""
 
-    def __init__(self, name: str, config: PatronConfig) -> None:
+    def __init__(self, name: str, config: BenefactorConfig) -> None:
         self.name, self.config = name, config
 
     def act(self, view: RoundView) -> Sequence[Act]:
@@ -41,4 +41,6 @@ class Patron:
         return acts
 
 
-PARTY = PartyPlugin("patron", "Gives to the poorest.", PatronConfig, lambda name, section, seed: Patron(name, section))
+PARTY = PartyPlugin(
+    "benefactor", "Gives to the poorest.", BenefactorConfig, lambda name, section, seed: Benefactor(name, section)
+)

@@ -1,0 +1,170 @@
+"""The party `patron`: a seat outside the market with a purse, which lends, tips, sells short, bribes and allies.
+
+It does what its script says, or works a gambit again and again. It is a script and no language model. Whether a tip is
+made up stands in its section of the config alone: its acts, which are all that a journal and traders have, do not say.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+
+from swarm.errors import ConfigError, suggest
+from swarm.market.ledger import CASH, ISSUE
+from swarm.schema import StrictModel
+from swarm.seeding import draw_some
+from swarm.simulation.dealings import ESCROW, PURSE, Dealings
+from swarm.simulation.deeds import CENTS, DEEDS, Deed, Doer, Ground, Short, Tip, posting, read
+from swarm.simulation.parties import PartyPlugin
+from swarm.simulation.party import Act, MarketView, Party, Reprice, RoundView
+from swarm.simulation.tips import TOLD, believers, tip_of
+
+
+class Gambit(StrictModel):
+    """A trick that is played again and again: tip that a good will rise, sell it short once it has, buy it back."""
+
+    good: str
+    """The good."""
+
+    first_round: int = Field(default=4, ge=1, le=1_000_000)
+    """After which round it is played first."""
+
+    every_rounds: int = Field(default=8, ge=3, le=1_000_000)
+    """From one time to the next."""
+
+    hearers: int = Field(default=6, ge=1, le=10_000)
+    """How many traders are told; who, the seed says, each time anew."""
+
+    lots: int = Field(default=20, ge=1, le=1_000_000)
+    """How much is sold short in the round after."""
+
+    rounds: int = Field(default=4, ge=1, le=1_000_000)
+    """After how many rounds it is bought back."""
+
+
+class PatronConfig(StrictModel):
+    """A patron, by its purse, its aim and what it does."""
+
+    purse_pebbles: int = Field(default=2_000, ge=0, le=1_000_000_000)
+    """What it begins with."""
+
+    objective_pebbles: int = Field(default=2_500, ge=0, le=1_000_000_000)
+    """What it wants to have in the end."""
+
+    script: tuple[dict[str, Any], ...] = Field(default=(), max_length=1_000)
+    """What it does: each entry has `round`, after which it is done, `deed`, and the deed's own fields."""
+
+    gambit: Gambit | None = None
+    """A trick that it plays again and again; null: none."""
+
+    sway_permille: int = Field(default=0, ge=0, le=200)
+    """What each trader that believes a tip adds to the good's reference price at settlement, the way that the tip says,
+    in 1/1000; 0: only what trading does to it."""
+
+
+class Patron:
+    """Plays in the first market of a run. What it has open, it knows from what parties did before."""
+
+    def __init__(self, name: str, config: PatronConfig, seed: int) -> None:
+        self.name, self.config = name, config
+        self._seed = seed
+        self._script = scripted(name, config.script)
+        self._dealings: Dealings | None = None
+
+    def act(self, view: RoundView) -> Sequence[Act]:
+        """Returns its purse after the first round, what follows from its dealings, then what it does anew."""
+        dealings, market = self._learned(view), view.markets[0]
+        acts: list[Act] = []
+        if view.round == 1:
+            acts.append(posting("purse", ISSUE, PURSE, CASH, self.config.purse_pebbles * CENTS, 0))
+        acts += self._swayed(market)
+        acts += dealings.due(view)
+        for deed in (*self._script.get(view.round, ()), *self._gambit(view)):
+            acts += dealings.acts(deed, view)
+        return acts
+
+    def saw(self, view: RoundView) -> None:
+        """Takes in a round after which it does again what the journal says."""
+        self._learned(view)
+
+    def succeed(self, before: Party) -> None:
+        """Takes over the dealings of the patron before a fork."""
+        if isinstance(before, Patron):
+            self._dealings = before._dealings
+
+    def _learned(self, view: RoundView) -> Dealings:
+        market = view.markets[0]
+        if self._dealings is None:
+            # In one market a trader's number is its seat.
+            accounts = tuple(market.named)
+            on = Ground(market.goods, ("",), (), len(market.staying), lambda trader: (0, trader), accounts=accounts)
+            self._dealings = Dealings(Doer(self.name, PURSE), on)
+        for party, act, refused in market.done:
+            if party == self.name:
+                self._dealings.learn(act, 0, refused)
+        return self._dealings
+
+    def _gambit(self, view: RoundView) -> list[Deed]:
+        """Returns the deeds of the gambit after a round."""
+        if (gambit := self.config.gambit) is None or view.round < gambit.first_round:
+            return []
+        time, since = divmod(view.round - gambit.first_round, gambit.every_rounds)
+        if since == 0:
+            there = np.flatnonzero(view.markets[0].staying)
+            hearers = there[draw_some(gambit.hearers, self._seed, f"gambit {self.name}", time, there)]
+            return [Tip(trader=trader, good=gambit.good, direction="rise", planted=True) for trader in hearers.tolist()]
+        return [Short(good=gambit.good, lots=gambit.lots, rounds=gambit.rounds)] if since == 1 else []
+
+    def _swayed(self, market: MarketView) -> list[Act]:
+        """Returns what those who believe the last tips add to prices: a consequence that is authored, not traded."""
+        if not self.config.sway_permille or market.evidence is None:
+            return []
+        # By good: how many deal as they were told, less those who were told the other way.
+        swayed: dict[int, int] = {}
+        for party, act, refused in market.done:
+            if party == self.name and not refused and (tip := tip_of(act, market.goods)) is not None:
+                count = int(believers(market.evidence, tip).sum())
+                swayed[tip.good] = swayed.get(tip.good, 0) + tip.side * count
+        return [
+            Reprice(f"{TOLD} {market.goods[good]}", good, max(1_000 + count * self.config.sway_permille, 1))
+            for good, count in swayed.items()
+            if count
+        ]
+
+
+def scripted(name: str, script: Sequence[Mapping[str, Any]]) -> dict[int, list[Deed]]:
+    """Returns the deeds of a script by the round after which they are done; ConfigError names the first wrong key."""
+    found: dict[int, list[Deed]] = {}
+    for number, entry in enumerate(script):
+        key, fields = f"parties.{name}.script.{number}", dict(entry)
+        round_ = fields.pop("round", None)
+        if type(round_) is not int or round_ < 1:
+            raise ConfigError(f"{key}.round", f"expected the number of a round, got {round_!r}")
+        try:
+            deed = read(fields.pop("deed", None), fields)
+        except ConfigError as error:
+            raise ConfigError(f"{key}.{error.key}", str(error).removeprefix(f"{error.key}: ")) from None
+        found.setdefault(round_, []).append(deed)
+    return found
+
+
+def _check(name: str, config: PatronConfig, goods: tuple[str, ...]) -> None:
+    """ConfigError where the script or the gambit names a good that there is not."""
+    named = [(f"script.{n}.good", entry.get("good")) for n, entry in enumerate(config.script)]
+    named += [("gambit.good", config.gambit.good)] if config.gambit else []
+    scripted(name, config.script)
+    for key, good in named:
+        if good and good not in goods:
+            known = f"there are {', '.join(goods)}"
+            raise ConfigError(f"parties.{name}.{key}", f"there is no good {good!r}{suggest(str(good), goods)}", known)
+
+
+PARTY = PartyPlugin(
+    name="patron",
+    summary=f"Has a purse, and does deeds by a script ({', '.join(DEEDS)}); a visitor of the live page plays from it.",
+    Config=PatronConfig,
+    build=Patron,
+    accounts=(PURSE, ESCROW),
+    check=_check,
+)
