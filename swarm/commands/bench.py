@@ -163,17 +163,36 @@ def bench_abuse(
     calibrate: Annotated[
         Path | None, typer.Option("--calibrate", metavar="FILE", help="Write what honest runs come to, and stop.")
     ] = None,
+    keep: Annotated[
+        Path | None, typer.Option("--keep", metavar="DIR", help="Keep each run here, and go on from those that are.")
+    ] = None,
+    minutes: Annotated[
+        float,
+        typer.Option("--minutes", min=0, max=10_000, metavar="M", help="Begin no run after this; 0: as it takes."),
+    ] = 0,
     json_path: JsonPath = None,
 ) -> None:
     """What the magistrate finds of scripted abusers, and how often it accuses the honest; ten minutes of CPU."""
     from swarm.bench import abuse as abuse_bench
-    from swarm.bench import abuse_runs
+    from swarm.bench import abuse_kept, abuse_runs
 
+    kept = abuse_kept.Kept(keep, 60 * minutes or float("inf"))
     if calibrate is not None:
-        abuse_runs.calibrate(calibrate, honest)
+        abuse_runs.calibrate(calibrate, honest, kept)
         out.say(f"written to {calibrate}")
     else:
-        _bench("abuse", lambda narrator: abuse_bench.measure(injections, honest, seeds, narrator), json_path)
+        _bench("abuse", lambda narrator: abuse_bench.measure(injections, honest, seeds, kept, narrator), json_path)
+
+
+@app.command(name="chapters")
+def bench_chapters(
+    seeds: Annotated[int, typer.Option(min=2, max=1_000, metavar="N", help="Paired seeds.")] = 20,
+    json_path: JsonPath = None,
+) -> None:
+    """Whether memory wears out a patron's trick that is played in five chapters, by rules; five minutes."""
+    from swarm.bench import chapters as chapters_bench
+
+    _bench("chapters", lambda narrator: chapters_bench.measure(seeds, narrator), json_path)
 
 
 @app.command(name="worms")
