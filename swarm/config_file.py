@@ -44,6 +44,7 @@ def read_with(path: Path, overrides: tuple[str, ...] = (), *, own: bool = False)
     """Returns the plain values of a config file with `a.b=value` overrides applied, not yet checked."""
     data = read(path)
     _find_templates(data, path.parent, own)
+    _find_files(data, path.parent, own)
     for override in overrides:
         _override(data, override)
     return with_plugins(data, path.parent) if own else data
@@ -58,6 +59,23 @@ def _find_templates(data: dict[str, Any], folder: Path, own: bool) -> None:
     if not own:
         raise ConfigError(TEMPLATES_KEY, f"a run's config has texts and no folder such as {short(named)}")
     traders["templates"] = str(folder / Path(named).expanduser())
+
+
+def _find_files(data: dict[str, Any], folder: Path, own: bool) -> None:
+    """Has files that the scenario's section names be seen from a config's; ConfigError where it may name none."""
+    section = data.get(SCENARIO)
+    if not isinstance(section, dict) or section.get("name") not in scenarios.names():
+        return
+    for key in scenarios.find(str(section["name"])).files:
+        named = section.get(key)
+        listed = named if isinstance(named, list) else [named]
+        # A name without an ending is something of ours, which lies in no folder.
+        files = [one for one in listed if isinstance(one, str) and one and (one is named or Path(one).suffix)]
+        if files and not own:
+            raise ConfigError(f"{SCENARIO}.{key}", f"a run's config has no files such as {short(files[0])}")
+        seen = [str(folder / Path(one).expanduser()) if one in files else one for one in listed]
+        if files:
+            section[key] = seen if isinstance(named, list) else seen[0]
 
 
 def with_plugins(data: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -118,7 +136,7 @@ def resolve(data: dict[str, Any]) -> RunConfig:
         )
     # The scenario's section is checked by the plug-in's own class, which the config does not know.
     plugin = scenarios.find(str(name))
-    section = checked(plugin.Config, config.scenario, "scenario.")
+    section = plugin.settled(checked(plugin.Config, config.scenario, "scenario."))
     if config.regions and config.regions.tilt_permille and plugin.tilted is None:
         raise ConfigError(
             "regions.tilt_permille", f"the regions of {name} all begin alike", "set it to 0: only their seeds differ"

@@ -9,7 +9,6 @@ import numpy as np
 
 from swarm import scenarios
 from swarm.agents.baselines import ARBITRAGE
-from swarm.agents.config import GuestConfig
 from swarm.agents.decision import Rules
 from swarm.agents.forms.orders import FORM as ORDERS_FORM
 from swarm.agents.forms.protocol import Form, FormTerms
@@ -26,7 +25,7 @@ from swarm.llm.protocol import TOOLS
 from swarm.market import margin
 from swarm.market.config import MarketConfig, Mechanism
 from swarm.plugins import VARIABLE
-from swarm.scenarios.protocol import Barters, BringsRules, Int64, Scenario, ScenarioPlugin, lacking
+from swarm.scenarios.protocol import Barters, BringsRules, Int64, KnowsMinds, Scenario, ScenarioPlugin, lacking
 from swarm.schema import StrictModel
 from swarm.simulation import parties
 from swarm.simulation.acquaintance import must_be_for_somebody
@@ -50,9 +49,11 @@ def compose(config: RunConfig, past: WorldPlan | None = None) -> WorldPlan:
     founding_seed = past.founding_seed if past else config.seed
     if config.regions:
         return _several(config, config.regions, founding_seed)
-    plugin, section = _scenario(config)
+    plugin, section = scenario_of(config)
     scenario = _built(plugin, section, config.seed, config.most_traders, config)
     minds = _minds(config, _groups(scenario))
+    if isinstance(scenario, KnowsMinds):
+        scenario.seated(minds)
     plan = _plan(config, config.seed, scenario, minds, config.history_record())
     return WorldPlan(plan, (plan,), founding_seed)
 
@@ -120,7 +121,7 @@ def _setting(
     natives: int,
 ) -> Region:
     """Returns the scenario of one region, on land that is drawn from `land_seed`, with the guests that come to it."""
-    plugin, section = _scenario(config)
+    plugin, section = scenario_of(config)
     own = plugin.tilted(section, land_seed, regions.tilt_permille) if plugin.tilted else section
     guests = np.flatnonzero(travellers.region[:, AWAY] == number)
     homes = tuple(regions.all_names[home] for home in travellers.region[guests, HOME].tolist())
@@ -141,7 +142,8 @@ def _built(plugin: ScenarioPlugin, section: StrictModel, seed: int, traders: int
     return scenario
 
 
-def _scenario(config: RunConfig) -> tuple[ScenarioPlugin, StrictModel]:
+def scenario_of(config: RunConfig) -> tuple[ScenarioPlugin, StrictModel]:
+    """Returns the plug-in of a run's scenario, and its section of the config."""
     plugin = scenarios.find(config.scenario["name"])
     return plugin, plugin.Config.model_validate_json(json.dumps(config.scenario))
 
@@ -214,7 +216,7 @@ def _plan(config: RunConfig, seed: int, scenario: Scenario, minds: tuple[str, ..
             forms=_forms(scenario, {*form_of.values()}, [of[mind] for mind in minds], terms),
             form_of=form_of,
             cheaper=cheaper,
-            own_rules=_own_rules(scenario, minds, of),
+            own_rules=_own_rules(scenario, of),
             crews={mind: _seats(minds, mind) for mind in dict.fromkeys(minds) if plugin(of[mind]).crew},
             usd_per_turn={m.name: usd_per_turn(m, config.budget.tokens_per_turn) or 0.0 for m in config.models},
         ),
@@ -302,10 +304,7 @@ def _form_of(config: RunConfig, scenario: Scenario, of: Mapping[str, Definition]
             raise ConfigError(key, reason, f"engines that have it: {able}")
     for definition in of.values():
         _check_form(definition, found)
-        if isinstance(definition.section, GuestConfig) and ORDERS_FORM.name not in offered:
-            raise ConfigError(
-                definition.key, f"a guest answers with orders, and this scenario asks in {', '.join(offered)}"
-            )
+        _check_market(definition, scenario)
     return found
 
 
@@ -341,19 +340,32 @@ def _check_barter(scenario: Scenario, minds: tuple[str, ...], of: Mapping[str, D
             )
 
 
+def _check_market(definition: Definition, scenario: Scenario) -> None:
+    """Raises ConfigError where a mind trades at a market, and the scenario has none, or not the good it means."""
+    offered, made_by = scenario.forms(), plugin(definition)
+    if made_by.orders and ORDERS_FORM.name not in offered:
+        what = f"a mind of the kind {made_by.name} puts orders to a market"
+        raise ConfigError(definition.key, f"{what}, and this scenario asks in {', '.join(offered)}")
+    for field, good in made_by.goods(definition.section).items():
+        if good not in scenario.goods:
+            what = f"there is no such good{suggest(good, list(scenario.goods))}"
+            raise ConfigError(f"{definition.key}.{field}", what, f"known: {', '.join(scenario.goods)}")
+
+
 def _seats(minds: tuple[str, ...], name: str) -> tuple[int, ...]:
     return tuple(seat for seat, mind in enumerate(minds) if mind == name)
 
 
-def _own_rules(scenario: Scenario, minds: tuple[str, ...], of: Mapping[str, Definition]) -> dict[str, OwnRule]:
+def _own_rules(scenario: Scenario, of: Mapping[str, Definition]) -> dict[str, OwnRule]:
     """Returns the rules that the scenario brings along; ConfigError where a mind is one that it has not."""
     own_rules = dict(scenario.own_rules()) if isinstance(scenario, BringsRules) else {}
-    for mind in dict.fromkeys(minds):
-        section = of[mind].section
+    # Those that decide for nobody, too: what is defined is meant to be used.
+    for definition in of.values():
+        section = definition.section
         if isinstance(section, OwnConfig) and section.rule not in own_rules:
             known = ", ".join(own_rules) or "none, so use a mind of the kind `rule` or a model"
             reason = f"this scenario has no rule {section.rule!r}{suggest(section.rule, list(own_rules))}"
-            raise ConfigError(f"{of[mind].key}.rule", reason, f"known: {known}")
+            raise ConfigError(f"{definition.key}.rule", reason, f"known: {known}")
     return own_rules
 
 

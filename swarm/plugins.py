@@ -14,6 +14,7 @@ import os
 import pkgutil
 import re
 import sys
+import traceback
 from collections.abc import Iterator
 from functools import lru_cache
 from importlib.metadata import EntryPoint, EntryPoints, entry_points
@@ -106,15 +107,39 @@ def give(path: Path, key: str) -> None:
     added = folder not in sys.path
     if added:
         sys.path.insert(0, folder)
-    found = importlib.util.find_spec(name)
-    if found is None or found.origin is None or Path(found.origin).resolve() != path:
+    try:
+        found = importlib.util.find_spec(name)
+        if found is None or found.origin is None or Path(found.origin).resolve() != path:
+            raise ConfigError(key, f"{path}: another module is called {name}", "give the file another name")
+        _imported(name, key, "mend the file, or leave it out")
+    except ConfigError:
         # Left there, a file that was refused would be imported in the other's place by every process begun from here.
         if added:
             sys.path.remove(folder)
-        raise ConfigError(key, f"{path}: another module is called {name}", "give the file another name")
+        raise
     if added:
         _put(PATH_VARIABLE, folder, os.pathsep)
     _put(VARIABLE, name, ",")
+
+
+def _imported(name: str, key: str, remedy: str) -> ModuleType:
+    """Returns a module of others; PluginMissing at `key` where it is not there, or does not get to its own end."""
+    try:
+        return importlib.import_module(name)
+    except (Exception, SystemExit) as error:
+        raise PluginMissing(key, f"{name!r} cannot be imported ({_told(error)})", remedy) from error
+
+
+def _told(error: BaseException) -> str:
+    """What ended an import, in a line: the error and, where it is the module's own, which of its lines raised it."""
+    if isinstance(error, SyntaxError):
+        return f"line {error.lineno} is not Python: {error.msg}"
+    if isinstance(error, ImportError):
+        return str(error)
+    said = " ".join(str(error).split())[:200]
+    # The innermost frame: whatever stands above it is how the module was come to.
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}{said and ': '}{said}, in line {where.lineno} of {Path(where.filename).name}"
 
 
 def _put(variable: str, value: str, separator: str) -> None:
@@ -131,9 +156,9 @@ def _points(path: tuple[str, ...], group: str) -> EntryPoints:
 def _loaded(point: EntryPoint) -> Any:
     try:
         return point.load()
-    except (ImportError, AttributeError) as error:
+    except (Exception, SystemExit) as error:
         package = point.dist.name if point.dist else "a package"
-        what = f"its plug-in {point.name!r} ({point.value}) cannot be imported ({error})"
+        what = f"its plug-in {point.name!r} ({point.value}) cannot be imported ({_told(error)})"
         raise PluginMissing(package, what, "install a version that fits, or remove it") from error
 
 
@@ -142,9 +167,4 @@ def _modules() -> Iterator[ModuleType]:
     for point in _points(tuple(sys.path), ENTRY_POINTS):
         yield _loaded(point)
     for name in filter(None, map(str.strip, os.environ.get(VARIABLE, "").split(","))):
-        try:
-            yield importlib.import_module(name)
-        except ImportError as error:
-            raise PluginMissing(
-                VARIABLE, f"{name!r} cannot be imported ({error})", "name modules, or unset it"
-            ) from error
+        yield _imported(name, VARIABLE, "name modules, or unset it")

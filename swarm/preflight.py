@@ -17,7 +17,7 @@ from swarm.errors import ConfigError
 from swarm.llm.check import are_checked, must_be_usable, warnings
 from swarm.llm.protocol import ModelRequest
 from swarm.llm.tokens import count_tokens
-from swarm.planning import compose
+from swarm.planning import compose, scenario_of
 from swarm.scenarios.protocol import MarketState
 from swarm.simulation import parties
 from swarm.simulation.acquaintance import longest_regard, personas
@@ -175,6 +175,18 @@ def check_shares(config: RunConfig, plan: RunPlan) -> list[str]:
     ]
 
 
+def check_rounds(config: RunConfig) -> list[str]:
+    """Returns a line on each list of things that happen of which some begin after the last round, so never happen."""
+    plugin, section = scenario_of(config)
+    found = []
+    for key, rounds in plugin.begins(section).items():
+        if late := sum(round_ > config.rounds for round_ in rounds):
+            found.append(
+                f"{key}: {late} of {len(rounds)} begin after round {config.rounds}, the last, and never happen"
+            )
+    return found
+
+
 def _to_be_observed(config: RunConfig) -> RunPlan:
     """Returns a plan whose scenario can be observed; of several regions, one with most neighbours to hear of."""
     plan = compose(config)
@@ -216,7 +228,7 @@ def check(config: RunConfig, plan: RunPlan, own_cluster: bool, here: bool, narra
     check_extras(config)
     parties.read(config.parties)
     check_models(config, plan, own_cluster, here, narrator)
-    for line in (*check_deadline(config), *check_shares(config, plan)):
+    for line in (*check_deadline(config), *check_shares(config, plan), *check_rounds(config)):
         log.warning("%s", line)
 
 

@@ -1,6 +1,6 @@
 """Shows a person how a run goes on: a live table on a terminal, a line now and then elsewhere."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from time import perf_counter
 
@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from swarm.errors import printable
-from swarm.scenarios.protocol import Int64, MarketState, papers_of
+from swarm.scenarios.protocol import Int64, MarketState, papers_of, told_by
 from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.plan import RunPlan
 
@@ -29,6 +29,7 @@ class Progress:
         self._phase = "starting"
         self._plan: RunPlan | None = None
         self._last: RoundOutcome | None = None
+        self._told: Mapping[str, str] = {}
         self._trades = 0
         self._tokens = 0
         self._errors = 0
@@ -66,6 +67,7 @@ class Progress:
         if outcome.gathered.recorded:
             # What a journal tells again takes no time that says anything of the rounds to come.
             self._recorded, self._begun = outcome.round, perf_counter()
+        self._told = told_by(outcome.plan.scenario)
         turns = outcome.gathered.turns
         self._trades += len(outcome.cleared.trades.good)
         self._tokens += int(turns.prompt_tokens.sum() + turns.completion_tokens.sum())
@@ -77,7 +79,7 @@ class Progress:
             every = max(1, -(-rounds // LINES_PER_RUN))
             if outcome.round % every == 0 or outcome.round in (1, rounds):
                 prices = " ".join(f"{good} {price}" for good, price, _ in self._prices())
-                self.console.print(f"{self._head()}  {prices}", highlight=False, soft_wrap=True)
+                self.console.print(f"{self._head()}  {prices}".rstrip(), highlight=False, soft_wrap=True)
 
     def _head(self) -> str:
         plan, last = self._plan, self._last
@@ -89,14 +91,15 @@ class Progress:
         left = pace * (plan.rounds - last.round)
         problems = f"  errors {self._errors:,}" if self._errors else ""
         problems += f"  late {self._late:,}" if self._late else ""
-        return (
-            f"round {last.round}/{plan.rounds} {last.season}  trades {self._trades:,}  tokens {self._tokens:,}  "
-            f"{pace:.3f} s/round  {left:.0f} s left{problems}"
-        )
+        # What a scenario tells stands in the place of trades, which say nothing of it.
+        figures = self._told or {"trades": f"{self._trades:,}"}
+        where = f"round {last.round}/{plan.rounds} {last.season}".rstrip()
+        said = "  ".join(f"{name} {figure}" for name, figure in figures.items())
+        return f"{where}  {said}  tokens {self._tokens:,}  {pace:.3f} s/round  {left:.0f} s left{problems}"
 
     def _prices(self) -> list[tuple[str, int, int]]:
-        """Returns (good, price, change) by good, both in ticks."""
-        if self._plan is None or self._last is None:
+        """Returns (good, price, change) by good, both in ticks; nothing where a scenario tells other figures."""
+        if self._plan is None or self._last is None or self._told:
             return []
         now, before = self._last.state.reference_ticks, self._last.reference_before_ticks
         rows = zip(self._plan.scenario.goods, now.tolist(), (now - before).tolist(), strict=True)
@@ -125,4 +128,4 @@ class Progress:
             )
         bar = Table.grid()
         bar.add_row(ProgressBar(total=plan.rounds, completed=last.round, width=60))
-        return Group(Text(self._head()), bar, table)
+        return Group(Text(self._head()), bar, *([] if self._told else [table]))

@@ -12,6 +12,22 @@ EXPLAINED = "`swarm validate --explain` says what it means"
 """Where the keys of a config are told."""
 
 
+NAME = r"^[a-z0-9][a-z0-9._-]*$"
+"""What is called by a config's user, and stands in tables and paths."""
+
+VARIABLE_NAME = r"^[A-Za-z_][A-Za-z0-9_]*$"
+"""A variable of the environment."""
+
+IN_WORDS = {
+    NAME: "small letters, digits, `.`, `_` and `-`, beginning with a letter or a digit",
+    VARIABLE_NAME: "the name of an environment variable: letters, digits and `_`, not beginning with a digit",
+    r"^[A-Za-z0-9][A-Za-z0-9._-]*$": "letters, digits, `.`, `_` and `-`, beginning with a letter or a digit",
+    r"^[A-Za-z][A-Za-z0-9-]{0,60}$": "the name of a header: letters, digits and `-`, beginning with a letter",
+    r"^[a-z]+$": "small letters alone",
+}
+"""What patterns of text ask for, as an error says it."""
+
+
 class StrictModel(BaseModel):
     """A frozen record whose keys are all known; validate it in JSON mode so that tuples and enums read naturally."""
 
@@ -99,6 +115,8 @@ def _error(model: type[BaseModel], error: Mapping[str, Any], prefix: str, missin
             bound = "at least {min_length}" if error["type"] == "too_short" else "at most {max_length}"
             expected = bound.format_map(error["ctx"])
             return ConfigError(key, f"expected {expected} entries, got {error['ctx']['actual_length']}")
+        case "string_pattern_mismatch" if (pattern := error["ctx"]["pattern"]) in IN_WORDS:
+            return ConfigError(key, f"expected {IN_WORDS[pattern]}, got {short(error['input'])}")
         case "tuple_type" | "list_type" | "set_type":
             return ConfigError(key, f"expected a list, got {short(error['input'])}")
         case "union_tag_invalid":

@@ -6,7 +6,7 @@ from pydantic import AfterValidator, Discriminator, Field, JsonValue, StringCons
 
 from swarm.coordination.config import RouterConfig
 from swarm.coordination.standing import StandingConfig
-from swarm.schema import StrictModel
+from swarm.schema import NAME, VARIABLE_NAME, StrictModel
 
 ToolName = Literal[
     "market_data", "price_history", "portfolio", "portfolio_delta", "place_order", "cancel_order", "send_message"
@@ -30,7 +30,7 @@ Template = Annotated[str, StringConstraints(min_length=1, max_length=8_000)]
 class DeskConfig(StrictModel):
     """Traders that act with tools: they look, order and speak in several calls of a model, then finish."""
 
-    name: str = Field(min_length=1, max_length=40, pattern=r"^[a-z0-9][a-z0-9._-]*$")
+    name: str = Field(min_length=1, max_length=40, pattern=NAME)
     """What the desk is called: a mind for `traders.minds`, as a model's name is."""
 
     model: str
@@ -93,7 +93,7 @@ class WhenConfig(StrictModel):
 class CouncilConfig(StrictModel):
     """A mind of several models that vote, each by itself."""
 
-    name: str = Field(min_length=1, max_length=40, pattern=r"^[a-z0-9][a-z0-9._-]*$")
+    name: str = Field(min_length=1, max_length=40, pattern=NAME)
     """What the council is called: a mind for `traders.minds`, as a model's name is."""
 
     members: tuple[_Member, ...] = Field(min_length=2, max_length=16)
@@ -158,7 +158,7 @@ CRITICAL: tuple[Critical, ...] = get_args(Critical)
 class CascadeConfig(StrictModel):
     """A mind of two models: a small one decides, and a large one is asked where that is worth its price."""
 
-    name: str = Field(min_length=1, max_length=40, pattern=r"^[a-z0-9][a-z0-9._-]*$")
+    name: str = Field(min_length=1, max_length=40, pattern=NAME)
     """What the cascade is called: a mind for `traders.minds`, as a model's name is."""
 
     small: str
@@ -218,13 +218,13 @@ class MemoryConfig(StrictModel):
 class GuestConfig(StrictModel):
     """An agent from outside: it takes seats among the traders and sends its decisions over HTTP or MCP."""
 
-    name: str = Field(min_length=1, max_length=40, pattern=r"^[a-z0-9][a-z0-9._-]*$")
+    name: str = Field(min_length=1, max_length=40, pattern=NAME)
     """What the guest is called; its traders have it as their mind."""
 
     seats: int = Field(default=1, ge=1, le=1_000)
     """How many traders it decides for; each takes one seat, numbered from 0."""
 
-    token_env: str = Field(min_length=1, max_length=100, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    token_env: str = Field(min_length=1, max_length=100, pattern=VARIABLE_NAME)
     """The environment variable that holds the guest's token, 256 bits as 64 hex digits or 43 characters of base64.
     `swarm guests --new` makes one."""
 

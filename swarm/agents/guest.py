@@ -25,6 +25,8 @@ MAX_BODY_BYTES = 8_192
 MAX_ID_CHARS = 64
 """Longest `decision_id`, in characters."""
 
+TOO_DEEP = "expected a JSON object that is not nested so deep"
+
 _OWN_KEYS = ("orders", "say", "stand", "wake")
 """What of a body is the decision; the others are its address."""
 
@@ -44,8 +46,15 @@ def read_body(body: bytes) -> tuple[Sent, int | None]:
         data = json_decoder.decode(body.decode("utf-8"))
     except MalformedReplyError as error:
         raise ValueError(f"expected JSON, got one with a {error.fault.replace('_', ' ')}") from None
-    except (ValueError, RecursionError):
-        raise ValueError("expected JSON in UTF-8") from None
+    except UnicodeDecodeError:
+        raise ValueError("expected JSON in UTF-8, got bytes that are none") from None
+    except json.JSONDecodeError as error:
+        raise ValueError(f"expected JSON: {error.msg.lower()} at character {error.pos + 1}") from None
+    except RecursionError:
+        raise ValueError(TOO_DEEP) from None
+    except ValueError:
+        # Python reads no number of thousands of digits.
+        raise ValueError("expected JSON, got one with a number of too many digits") from None
     if not isinstance(data, dict):
         raise ValueError("expected a JSON object with round, decision_id, orders and say")
     if unknown := sorted(data.keys() - {"round", "decision_id", "seat", *_OWN_KEYS}):
@@ -62,7 +71,7 @@ def read_body(body: bytes) -> tuple[Sent, int | None]:
     try:
         return Sent(round_, key, json.dumps(own, sort_keys=True, separators=(",", ":"))), seat
     except RecursionError:
-        raise ValueError("expected a JSON object that is not nested so deep") from None
+        raise ValueError(TOO_DEEP) from None
 
 
 def read_sent(text: str, rules: Rules, makes: int, most_chars: int) -> Reading[Decision]:

@@ -127,7 +127,8 @@ class MindPlugin:
     says whether it has to know what traders make, need and can spare. `first_call(section, plan, seen)` is what the
     first of several calls takes in tokens, which its section's `max_tokens` must allow. `extra` names a package that it
     imports and the optional part of ours that brings it. `crew` says whether its traders know one another
-    (`ShardPlan.crews`).
+    (`ShardPlan.crews`). `orders` says whether it trades at a market, whatever its scenario's models answer in, and
+    `goods(section)` names the goods that it means by the key that each stands at.
     """
 
     name: str
@@ -142,3 +143,5 @@ class MindPlugin:
     first_call: Callable[[Any, ShardPlan, Observation], int] = lambda *_: 0
     extra: tuple[str, str] | None = None
     crew: bool = False
+    orders: bool = False
+    goods: Callable[[Any], Mapping[str, str]] = lambda _: {}

@@ -1,6 +1,7 @@
 """Renders an observation as a prompt: terse tables, the same bytes first for everybody, what is private last."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from swarm.agents.decision import Rules
@@ -13,6 +14,12 @@ from swarm.llm.tokens import (
     further_digits,
     further_digits_cached,
 )
+
+PART = r"\{([A-Za-z_]\w*)\}"
+"""A part's name in braces, as templates call it."""
+
+OWN_PARTS = ("own", "persona", "memory")
+"""What a trader is told of itself: what it has, who it is said to be, and what it remembers."""
 
 _FORM = """Answer with one JSON object and nothing else:
 {{"thought": "few words", "orders": [{{"side": "buy", "good": "{good}", "price": 20, "quantity": 2}}], \
@@ -101,12 +108,15 @@ def own_part(text: str, private: PrivateViews, row: int, template: str = "") -> 
     if private.words is None and not template:
         return text
     persona, memory = private.words[row] if private.words is not None else ("", "")
-    # What is put in is put in once, so that nobody's words can name another's place.
-    parts = {"own": text, "persona": persona, "memory": memory}
-    filled = re.sub(
-        r"\{(own|persona|memory)\}", lambda found: parts[found[1]], template or "{own}\n{persona}\n{memory}"
-    )
-    return "\n".join(line for line in filled.split("\n") if line)
+    parts = dict(zip(OWN_PARTS, (text, persona, memory), strict=True))
+    said = filled(template or "\n".join(f"{{{part}}}" for part in OWN_PARTS), parts)
+    return "\n".join(line for line in said.split("\n") if line)
+
+
+def filled(template: str, parts: Mapping[str, str]) -> str:
+    """Returns a template with its parts in the place of their names in braces; whatever else it has stays."""
+    # All at once, so that nobody's words can name another's place.
+    return re.sub(PART, lambda found: parts.get(found[1], found[0]), template)
 
 
 def creature_text(private: PrivateViews, row: int, goods: tuple[str, ...], tick_cents: int) -> str:

@@ -52,6 +52,11 @@ class Truth:
     _pending: list[Claim] = field(default_factory=list)
     _prices: Int64 | None = None
 
+    @property
+    def counted(self) -> tuple[int, int]:
+        """Returns the claims that were looked up, and those that were so."""
+        return self.claims, self.true
+
     def begin(self, public: PublicView) -> None:
         """Looks up what was said of prices a round ago, by what they are now; one that did not move tells nothing."""
         for claim in self._pending:

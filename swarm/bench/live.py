@@ -1,5 +1,9 @@
-"""The cost of the live page: a run of 1,000 traders with it open in twenty tabs, against the same run without it."""
+"""The cost of the live page: a run of 1,000 traders with it open in twenty tabs, against the same run without it.
 
+Beside it what the page weighs, how much and how often it is sent, and, where there is a browser, when it first paints.
+"""
+
+import gzip
 import subprocess
 import sys
 import tempfile
@@ -9,9 +13,11 @@ from pathlib import Path
 from statistics import median
 from time import perf_counter, process_time, thread_time
 
+from swarm.bench import paint
 from swarm.bench.form import RUNS, Result, median_of
 from swarm.bench.runs import scripted
 from swarm.config import RunConfig
+from swarm.live.files import files
 from swarm.live.opened import Address, Opened, of_run
 from swarm.planning import composed
 from swarm.preflight import Narrator
@@ -27,17 +33,28 @@ TABS = 20
 WARM_UP_ROUNDS = 3
 ROUNDS = 15
 READER = """
-import sys, threading, urllib.request
+import sys, threading, time, urllib.request
+came = []
 def follow():
+    own = []
+    came.append(own)
     stream = urllib.request.urlopen(sys.argv[1] + "/events", timeout=60)
-    while stream.readline():
-        pass
+    while line := stream.readline():
+        if line.startswith(b"data:"):
+            own.append(time.monotonic())
 tabs = [threading.Thread(target=follow, daemon=True) for _ in range(int(sys.argv[2]))]
 [tab.start() for tab in tabs]
 print("open", flush=True)
-[tab.join() for tab in tabs]
+sys.stdin.read()
+print(max(sum(0 <= other - at < 1 for other in own) for own in came for at in own))
 """
-"""A process of its own, as a browser is; each of its threads reads all that it is sent."""
+"""A process of its own, as a browser is; each of its threads reads all that it is sent.
+
+It ends with its input, and then tells the most states that a tab got within a second.
+"""
+
+READER_S = 60.0
+AIM_PAGE_KB, AIM_STATE_KB, AIM_PER_S, AIM_PAINT_S = 400.0, 5.0, 4.0, 2.0
 
 
 class _Timed:
@@ -46,6 +63,9 @@ class _Timed:
     def __init__(self, page: Opened | None) -> None:
         self._page = page
         self.page_s = self.cpu_s = self.wall_s = 0.0
+        self.state_bytes = self.per_s = 0
+        self.paint_s: float | None = None
+        self.journal_sha256 = ""
         self._warm = 0.0, 0.0
 
     def started(self, plan: RunPlan, opening: MarketState, named: Int64) -> None:
@@ -66,6 +86,8 @@ class _Timed:
         for watcher in self._page.watchers if self._page else ():
             watcher.round_done(outcome)
         self._add(outcome, begun)
+        if self._page is not None:
+            self.state_bytes = max(self.state_bytes, len(self._page.feed.newest.sent))
         now = process_time(), perf_counter()
         if outcome.round == WARM_UP_ROUNDS:
             self._warm = now
@@ -120,30 +142,76 @@ def measure(narrator: Narrator) -> list[Result]:
             bound="what the page's own clock says of the run's thread, within one run and almost without noise",
         ),
         median_of("live_ms_per_round_1000", [1_000 * c.page_s / ROUNDS for c in costs[True]], "ms", "lower"),
+        *_of_page(costs[True]),
+        Result(
+            "live_same_history",
+            sum(a.journal_sha256 == b.journal_sha256 for a, b in pairs) / len(pairs),
+            "of all",
+            "higher",
+            aim=1.0,
+            bound="pairs of runs with and without the page that came to one journal hash",
+        ),
     ]
+
+
+def _of_page(opened: list[_Timed]) -> list[Result]:
+    """Returns what the page weighs, what is sent of a run, and when a browser first paints something of it."""
+    page_kb = sum(len(gzip.compress(content)) for _, content in files().values()) / 1_000
+    missing = paint.lacking()
+    painted = [one.paint_s for one in opened if one.paint_s is not None]
+    bound = "from the call of its address, in a browser that never saw it, of a run that is over"
+    return [
+        Result("live_page_kb", round(page_kb, 3), "kB", "lower", aim=AIM_PAGE_KB, bound="all of its files, by gzip"),
+        median_of(
+            "live_state_kb", [one.state_bytes / 1_000 for one in opened], "kB", "lower", aim=AIM_STATE_KB,
+            bound="the longest state of a run",
+        ),
+        median_of(
+            "live_states_per_s", [float(one.per_s) for one in opened], "1/s", "lower", aim=AIM_PER_S,
+            bound="the most that a tab got within a second",
+        ),
+        median_of("live_first_paint_s", painted, "s", "lower", aim=AIM_PAINT_S, bound=bound)
+        if painted
+        else Result("live_first_paint_s", None, "s", "lower", aim=AIM_PAINT_S, bound=bound, note=missing),
+    ]  # fmt: skip
 
 
 def _run(on: bool) -> _Timed:
     with tempfile.TemporaryDirectory() as name, _page(Path(name), on) as page:
         timed = _Timed(page)
-        play(config(), timed, journals_in=Path(name), hands=page.hands if page else ())
+        with _tabs(timed, page):
+            played = play(config(), timed, journals_in=Path(name), hands=page.hands if page else ())
+        timed.journal_sha256 = played.journal_sha256
+        if page is not None and not paint.lacking():
+            timed.paint_s = paint.first_paint_s(page.url)
         return timed
 
 
 @contextmanager
 def _page(folder: Path, on: bool) -> Iterator[Opened | None]:
-    """Yields the page, open in all tabs, or none."""
+    """Yields the page of a run, or none."""
     if not on:
         yield None
         return
     run, hands = RunFolder(folder), (Hand("visitor"),)
     with of_run(Address(port=0), lambda: {"": run.journal}, composed, hands, 0.0, lambda: False) as page:
-        command = [sys.executable, "-c", READER, page.url, str(TABS)]
-        reader = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603
-        try:
-            if reader.stdout is not None:
-                reader.stdout.readline()
-            yield page
-        finally:
-            reader.kill()
-            reader.communicate()
+        yield page
+
+
+@contextmanager
+def _tabs(timed: _Timed, page: Opened | None) -> Iterator[None]:
+    """Has the page open in all tabs while the block runs, and keeps how often a tab was sent a state."""
+    if page is None:
+        yield
+        return
+    command = [sys.executable, "-c", READER, page.url, str(TABS)]
+    reader = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # noqa: S603
+    try:
+        if reader.stdout is not None:
+            reader.stdout.readline()
+        yield
+        told, _ = reader.communicate(timeout=READER_S)
+        timed.per_s = int(told)
+    finally:
+        reader.kill()
+        reader.communicate()

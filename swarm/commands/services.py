@@ -107,6 +107,9 @@ def distil(
     relabelled: Annotated[
         int, typer.Option(min=0, metavar="N", help="Times that the student then plays and its own turns are judged.")
     ] = 2,
+    ablations: Annotated[
+        bool, typer.Option("--ablations", help="School on the same turns unfiltered and by lot, too, for comparison.")
+    ] = False,
     minutes: Annotated[
         float, typer.Option(min=0.1, metavar="M", help="Stop judging and schooling after so many.")
     ] = 60.0,
@@ -127,7 +130,7 @@ def distil(
     from swarm.training.launch import distil_student
     from swarm.training.recipe import Distilling
 
-    wanted = Distilling(minutes=minutes, markets=markets, base=base, labels=labels, relabelled=relabelled, seed=seed)
+    wanted = Distilling(minutes, markets, base, labels, ablations, relabelled, seed=seed)
     record = distil_student(runs or [], directory, wanted, examples, _progress(as_json))
     if as_json:
         out.say_json(record)

@@ -28,6 +28,7 @@ def validate(
     from swarm import config_file
     from swarm.explain import explain as keys
     from swarm.planning import compose
+    from swarm.preflight import check_rounds, check_shares
     from swarm.simulation import parties
 
     if config is None and not explain:
@@ -47,7 +48,10 @@ def validate(
     if resolved:
         parties.read(resolved.parties)
         plan = compose(resolved).run
+        said = [*check_shares(resolved, plan), *check_rounds(resolved)]
+        _warn(said)
         found |= {"config": config, "valid": True, "config_sha256": plan.config_sha256, "resolved": resolved.record()}
+        found["warnings"] = said
         if not as_json:
             minds = ", ".join(f"{plan.minds.count(m)} {m}" for m in dict.fromkeys(sorted(plan.minds)))
             regions = f" in {len(resolved.regions.all_names)} regions" if resolved.regions else ""
@@ -58,6 +62,11 @@ def validate(
             )
     if as_json:
         out.say_json(found)
+
+
+def _warn(lines: list[str]) -> None:
+    for line in lines:
+        err.print(f"[yellow]warning[/yellow] {escape(line)}")
 
 
 @app.command(name="scenarios")
@@ -114,8 +123,7 @@ def check_models(config: ConfigPath, overrides: Overrides = None, as_json: AsJso
     must_be_usable(plan.models, plan.shard.budget.tokens_per_turn, requests=first_requests(resolved))
     # Slow models are usable: their traders are late, which is a warning and no error.
     said = [*warnings(plan.models), *check_deadline(resolved), *too_slow(plan.models, models_time_s(resolved))]
-    for line in said:
-        err.print(f"[yellow]warning[/yellow] {escape(line)}")
+    _warn(said)
     # All models were found usable, or `must_be_usable` would have raised.
     if as_json:
         out.say_json(

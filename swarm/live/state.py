@@ -9,6 +9,7 @@ from swarm.coordination.messages import OFFER
 from swarm.live.crowd import Crowd, evenly
 from swarm.market.ledger import ROAD
 from swarm.market.quality import gini
+from swarm.scenarios.protocol import told_by
 from swarm.simulation.acts_told import by_party
 from swarm.simulation.facets.traders import wealth_cents
 from swarm.simulation.loop import RoundOutcome
@@ -33,6 +34,7 @@ def market_state(outcome: RoundOutcome, crowd: Crowd) -> dict[str, Any]:
     return {
         "round": outcome.round,
         "season": outcome.season,
+        "figures": list(map(list, told_by(outcome.plan.scenario).items())),
         "news": [_short(line, MAX_LINE_CHARS) for line in news[:MOST_NEWS]],
         "price": outcome.state.reference_ticks.tolist(),
         "before": outcome.reference_before_ticks.tolist(),

@@ -8,7 +8,7 @@ from typing import Literal, Self
 from pydantic import Field
 
 from swarm.llm.catalogue import CATALOGUE
-from swarm.schema import StrictModel
+from swarm.schema import NAME, StrictModel
 
 Temperament = Literal["value", "momentum", "maker", "hoarder", "panic"]
 UNKNOWN_LAB = "unknown"
@@ -17,7 +17,7 @@ UNKNOWN_LAB = "unknown"
 class ModelEntry(StrictModel):
     """The keys that every model has, whatever its engine."""
 
-    name: str = Field(min_length=1, max_length=40, pattern=r"^[a-z0-9][a-z0-9._-]*$")
+    name: str = Field(min_length=1, max_length=40, pattern=NAME)
     """What the rest of the config and every table calls this model: lower case, digits, `.`, `_`, `-`."""
 
     engine: str

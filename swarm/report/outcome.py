@@ -39,8 +39,11 @@ def _totals(summary: Summary) -> str:
     if seconds["p50"] is not None:
         pace = f"{seconds['p50']:.3f} s a round (p95 {seconds['p95']:.3f})"
     unexplained = sum(abs(asset["unexplained"]) for asset in summary["conservation"].values())
+    # What a scenario tells of its rounds stands in the place of trades, of which it has none.
+    figures = [f"{name} {figure}" for name, figure in summary.get("figures", {}).items()]
+    came = ", ".join(figures or [f"{summary['trades']:,} trades"])
     return (
-        f"{summary['rounds']} rounds, {summary['traders']} traders, {summary['trades']:,} trades, "
+        f"{summary['rounds']} rounds, {summary['traders']} traders, {came}, "
         f"{tokens['prompt'] + tokens['completion']:,} tokens ({'; '.join(told)}), {errors} decision errors, "
         f"{pace}, "
         f"{'cash and goods conserved' if not unexplained else f'{unexplained} UNEXPLAINED'}"

@@ -4,6 +4,7 @@ Jinja escapes all text from data; `as_json` escapes what the page's script reads
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 import jinja2
 import vl_convert
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from swarm.report import charts, deciders, sections, surroundings, wording
 from swarm.report.parts import Figure, Section
@@ -73,7 +74,14 @@ def template(name: str) -> jinja2.Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["coded"] = coded
     return environment.get_template(name)
+
+
+def coded(text: str) -> Markup:
+    """Returns a sentence for the page, in which what stands between backticks is shown as code."""
+    # Escaped first, so that text from data is never more than text.
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704
 
 
 def as_json(value: Any) -> Markup:

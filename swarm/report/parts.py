@@ -1,4 +1,4 @@
-"""The types that sections of the report are made of: figures, tables, and the plug-in that makes them of a record.
+"""The types that sections of the report are made of, figures, tables, marked texts, and the plug-in that makes them.
 
 It knows neither how a chart looks nor how the page is laid out.
 """
@@ -50,12 +50,30 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
+class Passage:
+    """A piece of a text; `look` is a class of the page for a mark, empty for none, and `told` what it is marked for."""
+
+    text: str
+    look: str = ""
+    told: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """A text as it is, with marks in it."""
+
+    title: str
+    caption: str
+    passages: tuple[Passage, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Section:
     """A part of the page."""
 
     key: str
     title: str
-    parts: tuple[Figure | Table, ...]
+    parts: tuple[Figure | Table | Marked, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +85,7 @@ class SectionPlugin:
 
     name: str
     title: str
-    build: Callable[[RunRecord], tuple[Figure | Table, ...]]
+    build: Callable[[RunRecord], tuple[Figure | Table | Marked, ...]]
     without_rounds: bool = False
 
 

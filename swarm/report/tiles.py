@@ -29,8 +29,7 @@ def tiles(summary: Summary) -> list[Tile]:
     broken = broken_assets(summary)
     late = late_turns(summary)
     return [
-        Tile("Trades", count(summary["trades"]), f"{summary['trades'] / rounds:,.1f} per round" if rounds else ""),
-        Tile("Volume", f"{count(summary['volume_lots'])} lots", _volume_note(summary)),
+        *_trade_tiles(summary),
         _token_tile(summary),
         _time_tile(rounds, pace),
         Tile("Decision errors", count(errors), _error_note(summary), "bad" if errors else "good"),
@@ -92,6 +91,17 @@ def _budget_tiles(summary: Summary) -> list[Tile]:
                 )
             )
     return tiles
+
+
+def _trade_tiles(summary: Summary) -> list[Tile]:
+    """Returns trades and volume, or what a scenario tells of its rounds that has neither."""
+    rounds, trades = summary["rounds"], summary["trades"]
+    if figures := summary.get("figures"):
+        return [Tile(name.capitalize(), figure) for name, figure in figures.items()]
+    return [
+        Tile("Trades", count(trades), f"{trades / rounds:,.1f} per round" if rounds else ""),
+        Tile("Volume", f"{count(summary['volume_lots'])} lots", _volume_note(summary)),
+    ]
 
 
 def _volume_note(summary: Summary) -> str:

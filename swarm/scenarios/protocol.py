@@ -5,7 +5,7 @@ A scenario owns what its creatures are and need; the market owns what they have.
 `swarm.seeding`, and from nothing else.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -282,11 +282,34 @@ class KnowsValues(Protocol):
 
 
 @runtime_checkable
+class TellsRounds(Protocol):
+    """A scenario whose rounds come to something else than prices and trades."""
+
+    def told(self) -> Mapping[str, str]:
+        """Returns what the rounds so far came to in a few figures by name, for whoever looks on; {} before any."""
+        ...
+
+
+def told_by(scenario: Setting) -> Mapping[str, str]:
+    """Returns what the rounds of a scenario came to, if it tells more than a market does."""
+    return scenario.told() if isinstance(scenario, TellsRounds) else {}
+
+
+@runtime_checkable
 class BringsRules(Protocol):
     """A scenario with rules of its own, for traders whose mind is of the kind `own`."""
 
     def own_rules(self) -> Mapping[str, OwnRule]:
         """Returns the rules by name. `resolve` gets their orders among those of `choices`, and says what they mean."""
+        ...
+
+
+@runtime_checkable
+class KnowsMinds(Protocol):
+    """A scenario to which it matters which mind decides for whom."""
+
+    def seated(self, minds: tuple[str, ...]) -> None:
+        """Takes note, before the first round, of each trader's mind by name."""
         ...
 
 
@@ -296,7 +319,9 @@ class ScenarioPlugin:
 
     `build(config, seed, traders, rounds, market)` makes the scenario of a run; `config` is an instance of `Config`.
     `tilted(config, seed, permille)`, where there is one, is the config of a region in which, as the seed draws, goods
-    are up to `permille` / 1000 dearer and scarcer than in `config`, or cheaper and more plentiful.
+    are up to `permille` / 1000 dearer and scarcer than in `config`, or cheaper and more plentiful. `begins(config)`
+    has, by the key of each list of things that happen, the round in which each of them begins. `files` are keys that
+    name files, as only a user's own config may, seen from its folder; `settled(config)` is it with these read in.
     """
 
     name: str
@@ -304,6 +329,9 @@ class ScenarioPlugin:
     Config: type[StrictModel]
     build: Callable[[Any, int, int, int, MarketConfig], Scenario]
     tilted: Callable[[Any, int, int], StrictModel] | None = None
+    begins: Callable[[Any], Mapping[str, Sequence[int]]] = lambda _: {}
+    files: tuple[str, ...] = ()
+    settled: Callable[[Any], StrictModel] = lambda section: section
 
 
 def with_debts(facts: tuple[str, ...], state: MarketState, goods: tuple[str, ...], tick_cents: int) -> tuple[str, ...]:

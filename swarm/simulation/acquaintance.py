@@ -5,6 +5,7 @@ follows from recorded trades, tips and payments alone, so that a replay comes to
 kept, and no raw history reaches a prompt.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -13,8 +14,9 @@ from typing import NamedTuple
 import numpy as np
 
 from swarm.agents.config import MemoryConfig, TradersConfig
-from swarm.agents.forms.protocol import TEMPLATED
+from swarm.agents.forms.protocol import SYSTEM_PARTS, TEMPLATED
 from swarm.agents.observation import Int64, Observation, PublicView
+from swarm.agents.prompt import OWN_PARTS, PART
 from swarm.coordination.messages import subject
 from swarm.coordination.router import Delivery
 from swarm.errors import ConfigError, suggest
@@ -195,7 +197,21 @@ def must_be_for_somebody(traders: TradersConfig, setting: Setting, numbered: int
         if name not in known_parts:
             what = f"no prompt has such a part{suggest(name, known_parts)}"
             raise ConfigError(f"traders.templates.{name}", what, f"known: {', '.join(known_parts)}")
-    if (text := traders.templates.get("own")) is not None:
-        for part, said in (("own", True), ("persona", traders.personas), ("memory", traders.memory)):
-            if said and f"{{{part}}}" not in text:
-                raise ConfigError("traders.templates.own", f"{{{part}}} is missing, so a trader would not see it")
+        _must_have_its_parts(name, traders)
+
+
+def _must_have_its_parts(name: str, traders: TradersConfig) -> None:
+    """Raises ConfigError where a template lacks what a trader must see, or names a part that there is not."""
+    # A persona or a memory that nobody has need not be shown.
+    absent = {part for part, has in (("persona", traders.personas), ("memory", traders.memory)) if not has}
+    key, parts = f"traders.templates.{name}", OWN_PARTS if name == "own" else SYSTEM_PARTS
+    named = re.findall(PART, traders.templates[name])
+    for part in named:
+        if part not in parts:
+            known = ", ".join(f"{{{one}}}" for one in parts)
+            raise ConfigError(key, f"no prompt has a part {{{part}}}{suggest(part, parts)}", f"known: {known}")
+    for part in parts:
+        if part not in {*named, *absent}:
+            raise ConfigError(
+                key, f"{{{part}}} is missing, so a trader would not see it", "put it where it is to stand"
+            )

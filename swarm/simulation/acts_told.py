@@ -1,5 +1,6 @@
 """Tells acts in words, with the names of goods and the numbers that traders have in the run."""
 
+import re
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -20,7 +21,8 @@ def told(act: Act, goods: Sequence[str], number_of: Int64 | None = None) -> str:
     match act:
         case Move():
             moved = ", ".join(_amounts(act, goods)) or "nothing"
-            return f"{act.cause}: {moved} from {_who(act.source, number_of)} to {_who(act.target, number_of)}"
+            ends = f"from {_who(act.source, number_of)} to {_who(act.target, number_of)}"
+            return f"{_in_pebbles(act.cause)}: {moved} {ends}"
         case Reprice():
             return f"{act.cause}: the price of {_named(goods, act.good)} times {act.permille / 1_000:g}"
         case Say():
@@ -64,6 +66,11 @@ def _amounts(move: Move, goods: Sequence[str]) -> Iterator[str]:
             yield f"{total / CENTS:,.10g} {PEBBLES}"
         else:
             yield f"{total:,} {_named(goods, asset - 1)}"
+
+
+def _in_pebbles(cause: str) -> str:
+    """Returns a cause that names cents, as that of a loan does, with pebbles in their place, as all other money."""
+    return re.sub(r"\b(\d{1,18}) cents\b", lambda cents: f"{int(cents[1]) / CENTS:,.10g} {PEBBLES}", cause)
 
 
 def _named(goods: Sequence[str], good: int) -> str:

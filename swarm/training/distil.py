@@ -7,7 +7,7 @@ schooling begins.
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -23,8 +23,8 @@ from swarm.simulation.history import complete_pasts
 from swarm.simulation.replay import replay
 from swarm.training.advantages import Advantages, Judged
 from swarm.training.corpus import TEMPERAMENTS, market_config
-from swarm.training.labels import held_out, taken, to_learn
-from swarm.training.recipe import Distilling, Tell
+from swarm.training.labels import Bool, held_out, taken, to_learn
+from swarm.training.recipe import Distilling, Labels, Tell
 
 MINE = "student"
 """What the student is called where it plays."""
@@ -81,10 +81,33 @@ def distil(
         marks = examine(target, taken(everything, examined))
         record["stages"].append({"judged": len(everything), "learnt": len(taught), "school_s": round(seconds), **marks})
         tell(f"stage {stage + 1}: {marks['gain_ticks']} ticks a turn of {marks['best_ticks']} on rounds held out")
+        # For comparison, of the same turns of others: what was done, in all of them or in as many drawn by lot.
+        if wanted.ablations and not stage:
+            record["ablations"] = _ablations(everything, examined, wanted, out, tell)
         model = target
     record["left_out"] = dict(left_out)
     (out / "distil.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     return record
+
+
+def _ablations(
+    judged: Judged, examined: Bool, wanted: Distilling, out: Path, tell: Tell
+) -> dict[str, dict[str, float]]:
+    """Schools the students that imitate what was done, each into a folder of its name; returns their marks."""
+    from swarm.training.student import Schooling, examine, school
+
+    found: dict[str, dict[str, float]] = {}
+    begin, schooling = EmbeddedModel.weights_of(wanted.base), Schooling(steps=wanted.steps, seed=wanted.seed)
+    kinds: dict[str, Labels] = {"unfiltered": "chosen", "random": "random"}
+    for name, kind in kinds.items():
+        taught, shares = to_learn(taken(judged, ~examined), replace(wanted, labels=kind))
+        (out / name).mkdir(exist_ok=True)
+        target = out / name / STUDENT
+        seconds = school(begin, taught, shares, schooling, target, tell)
+        marks = examine(target, taken(judged, examined))
+        found[name] = {"learnt": len(taught), "school_s": round(seconds), **marks}
+        tell(f"{name}: {marks['gain_ticks']} ticks a turn of {marks['best_ticks']} on rounds held out")
+    return found
 
 
 def _append(path: Path, found: Advantages, margin_ticks: int, new: bool) -> None:

@@ -62,6 +62,9 @@ class Distilling:
     labels: Labels = "advantages"
     """What is learnt: what would have brought most; or, for comparison, what was done, in all turns or in some."""
 
+    ablations: bool = False
+    """Makes of the same turns the two students for comparison besides, whatever the labels."""
+
     relabelled: int = 2
     """Times that the student then plays in the same settings, and its own states are judged."""
 

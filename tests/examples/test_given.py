@@ -78,6 +78,21 @@ def test_a_package_that_pip_installs_is_found_by_the_groups_of_its_kinds(tmp_pat
     assert "guess" in swarm(tmp_path, "scenarios", "--json", more=str(target)).stdout
 
 
+def test_two_files_of_one_name_are_one_too_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    for variable in (plugins.VARIABLE, plugins.PATH_VARIABLE):
+        monkeypatch.setenv(variable, os.environ.get(variable, ""))
+    for folder in ("first", "second"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "owls_of_one_name.py").write_text("PANEL = 1\n")
+    named = ["first/owls_of_one_name.py", "second/owls_of_one_name.py"]
+    try:
+        with refused("plugins.1", "another module is called owls_of_one_name"):
+            load(config(tmp_path, plugins=named, traders={}), own=True)
+    finally:
+        sys.modules.pop("owls_of_one_name", None)
+
+
 def test_a_config_of_ones_own_names_files_and_a_run_names_none(tmp_path: Path) -> None:
     (tmp_path / "my_panel.py").write_text((ROOT / "tests/examples/panel.py").read_text())
     path = config(tmp_path, plugins=["my_panel.py"])
@@ -104,6 +119,10 @@ def test_a_config_of_ones_own_names_files_and_a_run_names_none(tmp_path: Path) -
         ("my.py", "plugins", "list"),
         (["absent.py"], "plugins.0", "no such file"),
         (["json.py"], "plugins.0", "another module"),
+        (["raises.py"], "plugins.0", "boom, in line 2 of raises.py"),
+        (["leaves.py"], "plugins.0", "SystemExit"),
+        (["spoilt.py"], "plugins.0", "line 1 is not Python"),
+        (["lacks.py"], "plugins.0", "no_such_module"),
     ],
 )
 def test_mistakes_are_one_line(
@@ -112,6 +131,10 @@ def test_mistakes_are_one_line(
     monkeypatch.setattr(sys, "path", list(sys.path))
     before = list(sys.path), dict(os.environ)
     (tmp_path / "json.py").touch()
+    (tmp_path / "raises.py").write_text("PANEL = 1\nraise RuntimeError('boom')\n")
+    (tmp_path / "leaves.py").write_text("import sys\nsys.exit(3)\n")
+    (tmp_path / "spoilt.py").write_text("def MIND(:\n")
+    (tmp_path / "lacks.py").write_text("import no_such_module\n")
     with refused(key, word):
         load(config(tmp_path, plugins=named), own=True)
     # A file that is refused is on no path, neither here nor of a process that is begun from here.

@@ -90,7 +90,7 @@ def test_every_deed_is_done_and_replays_without_the_hand(tmp_path: Path, changes
         "to trader 4: honey will rise",
         "fine: 20 pebbles from trader 3 to issue",
         "to trader 2: asks: what do you want?",
-        "loan 1: 11000 cents due after round 6: 100 pebbles from issue to trader 5",
+        "loan 1: 110 pebbles due after round 6: 100 pebbles from issue to trader 5",
         "repayment of loan 1: 110 pebbles from trader 5 to issue",
         "gift: 2 honey from issue to trader 1",
         "blight of berries (40%, 1 rounds)",
@@ -98,7 +98,7 @@ def test_every_deed_is_done_and_replays_without_the_hand(tmp_path: Path, changes
         assert line in told, told
     assert any(shock["title"] == "The Berries Blight" for shock in result.summary["shocks"])
     page = render(result.record)
-    assert "Touched by hand" in page and "loan 1: 11000 cents due after round 6" in page
+    assert "Touched by hand" in page and "loan 1: 110 pebbles due after round 6" in page
     untouched = play(resolve(CONFIG)).record
     assert "by_hand" not in untouched.summary and "Touched by hand" not in render(untouched)
 

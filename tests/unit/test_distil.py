@@ -220,9 +220,11 @@ def test_a_student_is_made_from_a_run_and_decides(tmp_path: Path) -> None:
     from swarm.training.launch import distil_student
 
     run(market(), out=tmp_path / "run")
-    wanted = Distilling(steps=2, relabelled=1)
+    wanted = Distilling(steps=2, relabelled=1, ablations=True)
     (tmp_path / "mine").mkdir()
     record = distil_student([tmp_path / "run"], tmp_path / "mine", wanted, tmp_path / "examples.jsonl", lambda _: None)
+    assert set(record["ablations"]) == {"unfiltered", "random"}
+    assert all((tmp_path / "mine" / name / "model.onnx").exists() for name in record["ablations"])
     assert len(record["stages"]) == 2 and (tmp_path / "examples.jsonl").stat().st_size
     models = [{"name": "menus", "engine": "embedded", "path": str(tmp_path / "mine")}]
     assert play(market(models=models)).rounds == 3

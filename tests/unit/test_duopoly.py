@@ -107,6 +107,8 @@ def test_an_answer_is_the_letter_of_a_price(text: str, read: int | None) -> None
     [
         ({"population": 7}, "population", "even"),
         ({"traders": {"define": {"x": {"mind": "own", "rule": "grimm"}}, "minds": {"x": 1}}}, "define.x.rule", "grim"),
+        ({"traders": {"define": {"x": {"mind": "own", "rule": "grimm"}}}}, "define.x.rule", "did you mean grim"),
+        ({"traders": {"define": {"x": {"mind": "abuser", "abuse": "wash"}}}}, "traders.define.x", "market"),
         ({"traders": {"minds": {"zi_c": 1}}}, "minds.zi_c", "barter"),
         (
             {

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from swarm import cli
+from swarm.agents.guest import read_body
 from swarm.config_file import resolve
 from swarm.errors import OutputError
 from swarm.planning import compose, composed
@@ -56,7 +57,8 @@ def guest(**keys: Any) -> dict[str, Any]:
         ([guest(), guest()], "traders.guests.1.name", "alice"),
         ([guest(name="zip")], "traders.guests.0.name", "zip"),
         ([guest(seats=11)], "traders.guests", "10"),
-        ([guest(token_env="no name")], "traders.guests.0.token_env", "pattern"),
+        ([guest(token_env="no name")], "traders.guests.0.token_env", "environment variable"),
+        ([guest(name="Alice B")], "traders.guests.0.name", "small letters"),
         ([guest(max_seconds=0)], "traders.guests.0.max_seconds", "0"),
         ([{"name": "alice"}], "traders.guests.0.token_env", "missing"),
         ([guest(), guest(name="bob")], "traders.guests.1.token_env", "ALICE_TOKEN"),
@@ -384,6 +386,22 @@ def test_what_is_no_decision_is_told_why_and_costs_nothing(stage: Stage, body: A
     assert told.get(error, "") in answer[1]["detail"]
     # Nothing was accepted, so that it may be mended under the same id.
     assert stage.send(stage.alice)[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "word"),
+    [
+        (b"\xff", "UTF-8"),
+        (b"{'round': 1}", "at character 2"),
+        (b"[" * 5_000, "nested"),
+        (b'{"round": ' + b"9" * 5_000 + b"}", "digits"),
+        (b'{"round": NaN}', "bad number"),
+        (b'{"round": 1, "round": 2}', "duplicate key"),
+    ],
+)
+def test_a_body_that_cannot_be_read_is_told_what_is_wrong_with_it(body: bytes, word: str) -> None:
+    with pytest.raises(ValueError, match=word):
+        read_body(body)
 
 
 def test_a_guest_of_several_seats_says_which_and_nobody_acts_for_another(stage: Stage) -> None:

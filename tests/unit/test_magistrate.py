@@ -9,6 +9,7 @@ import pytest
 
 from swarm.agents.minds.abuser import AbuserConfig
 from swarm.bench.abuse_runs import NAME, config
+from swarm.config_file import resolve
 from swarm.errors import ConfigError
 from swarm.market.events import Rejection
 from swarm.market.ledger import CASH
@@ -21,6 +22,7 @@ from swarm.simulation.parties.magistrate import TREASURY, Magistrate, Magistrate
 from swarm.simulation.party import Act, Cap, Exile, Freeze, Pardon, RoundView, from_record, to_record
 from swarm.simulation.replay import replay
 from tests.playing import Outcomes
+from tests.refusals import refused
 
 
 def test_a_ring_is_found_sentenced_and_the_run_replays(tmp_path: Path) -> None:
@@ -121,6 +123,12 @@ def test_nobody_is_exiled_whom_honest_runs_could_explain() -> None:
     assert set(shipped().honest) == set(ABUSES)
     with pytest.raises(ConfigError, match="ladder"):
         play(config(1, None).model_copy(update={"parties": {"court": {"party": "magistrate", "ladder": ["hang"]}}}))
+
+
+def test_an_abuser_means_a_good_that_there_is() -> None:
+    abuser = {"define": {"x": {"mind": "abuser", "abuse": "wash", "good": "gold"}}, "minds": {"x": 1}}
+    with refused("traders.define.x.good", "honey"):
+        compose(resolve({"population": 10, "traders": abuser}))
 
 
 def test_evasion_stakes_less_and_varies_it() -> None:

@@ -1,5 +1,6 @@
 """Minds that are measured on the same seeds; no real model is needed."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -46,3 +47,11 @@ def test_what_cannot_be_measured_is_named() -> None:
 
 def test_an_endpoint_s_model_is_asked_in_both_forms() -> None:
     assert [mind.model["form"] for mind in served("http://127.0.0.1:1/v1", ["mine"])] == ["menu", "orders", "judge"]
+
+
+def test_what_was_kept_is_not_played_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    keep, own = tmp_path / "kept.jsonl", Size(seeds=1, rounds=2, traders=4, mixed=False)
+    before = measure(at_hand(), ["tiny-value"], own, SILENT, keep)
+    assert not [result.name for result in before if "profit_over" in result.name], "no mixed markets"
+    monkeypatch.setattr("swarm.bench.minds_real.play_market", lambda *_: pytest.fail("played again"))
+    assert measure(at_hand(), ["tiny-value"], own, SILENT, keep) == before

@@ -12,7 +12,7 @@ import pytest
 from swarm.config_file import resolve
 from swarm.market.quality import gini
 from swarm.report import aggregates, charts, wording
-from swarm.report.page import render
+from swarm.report.page import coded, render
 from swarm.runtime.play import play
 from swarm.scenarios.protocol import ShockMark
 from swarm.simulation.record import RunRecord
@@ -258,3 +258,8 @@ def test_the_spread_of_wealth_leaves_nobody_out_who_owes(record: RunRecord) -> N
     found = aggregates.spread(RunRecord(record.summary, {**record.tables, "traders": owing}), "wealth_cents", 100)
     last = owing.filter(round=record.summary["rounds"])["wealth_cents"].to_numpy() / 100
     assert found["median"].to_list()[-1] == pytest.approx(np.median(last), abs=0.01)
+
+
+def test_what_a_caption_quotes_is_code_and_no_markup() -> None:
+    assert coded("`swarm report` of <b>") == "<code>swarm report</code> of &lt;b&gt;"
+    assert coded("one ` alone") == "one ` alone"

@@ -102,6 +102,9 @@ def test_a_folder_of_templates_is_seen_from_its_config_and_never_read_for_a_run(
         ({"templates": {"menus.system": "x"}}, "traders.templates.menus.system", "menu.system"),
         ({"templates": {"own": "{persona}"}}, "traders.templates.own", "{own}"),
         ({"templates": {"own": "{own}"}, "personas": {"bear": "Slow."}}, "traders.templates.own", "{persona}"),
+        ({"templates": {"own": "{own} and {owm}"}}, "traders.templates.own", "{owm}"),
+        ({"templates": {"menu.system": "{setting}"}}, "traders.templates.menu.system", "{answer}"),
+        ({"templates": {"orders.system": "{setting} {answer} {own}"}}, "traders.templates.orders.system", "{own}"),
         ({"templates": "/no/such/folder"}, "traders.templates", "menu.system.txt"),
     ],
 )

@@ -4,19 +4,21 @@ Asking, replaying, teaching and showing call the same functions, so that what is
 model, no engine and no clock; what it needs of an engine, it names.
 """
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from swarm.agents.decision import Reading, Rules
 from swarm.agents.observation import Observation, PublicView
-from swarm.agents.prompt import Prompt
+from swarm.agents.prompt import Prompt, filled
 
 D = TypeVar("D")
 
 TEMPLATED = ("judge", "menu", "orders")
 """The forms whose system message a user may replace."""
+
+SYSTEM_PARTS = ("setting", "answer")
+"""What a system message is made of, each called in a template by its name in braces."""
 
 
 class Form(Protocol[D]):
@@ -82,8 +84,7 @@ class FormTerms:
     def system(self, form: str, answer: str) -> str:
         """Returns the system message of a form: the setting and how to answer, or as the user's template has them."""
         template = self.templates.get(f"{form}.system", "{setting}\n{answer}")
-        parts = {"setting": self.setting, "answer": answer}
-        return re.sub(r"\{(setting|answer)\}", lambda found: parts[found[1]], template)
+        return filled(template, dict(zip(SYSTEM_PARTS, (self.setting, answer), strict=True)))
 
     @property
     def own(self) -> str:

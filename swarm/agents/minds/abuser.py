@@ -219,4 +219,6 @@ MIND = MindPlugin(
     Config=AbuserConfig,
     build=Abuser,
     crew=True,
+    orders=True,
+    goods=lambda section: {"good": section.good} if section.good else {},
 )

@@ -55,4 +55,5 @@ MIND = MindPlugin(
     Config=GuestConfig,
     build=GuestMind,
     reads=(FORM.name,),
+    orders=True,
 )

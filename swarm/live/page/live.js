@@ -88,7 +88,8 @@ function line(state) {
     add("round", `${count(s.round)} / ${count(s.rounds)}`);
     if (newest?.pace_s != null && !over) add("pace", `${newest.pace_s < 0.01 ? "<0.01" : newest.pace_s.toFixed(2)} s a round`);
     add("traders", count(s.traders ?? 0));
-    add("trades", count(s.trades ?? 0));
+    if (s.figures?.length) s.figures.forEach(([name, value]) => add(name, value));
+    else add("trades", count(s.trades ?? 0));
     if (s.tokens) add("tokens", count(s.tokens) + (about?.token_limit ? ` of ${count(about.token_limit)}` : ""));
     if (s.usd != null) add("dollars", s.usd.toFixed(4) + (about?.usd_limit ? ` of ${about.usd_limit}` : ""));
     if (s.late) add("late", count(s.late), true);

@@ -5,6 +5,7 @@ from swarm.report.parts import Section, SectionPlugin
 from swarm.simulation.record import RunRecord
 
 ORDER = (
+    "contract",
     "supply",
     "hands",
     "patron",

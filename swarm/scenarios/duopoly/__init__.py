@@ -103,7 +103,7 @@ class Duopoly:
     def observe(self, round_: int, market: MarketState, last: RoundCleared | None) -> Observation:
         """Returns the news, and for each seller what was asked and earned in its market."""
         news = (WARNING,) if self.config.remedy == "warning" else ()
-        public = public_view(round_, self.rounds, f"round {round_}", news, market, last)
+        public = public_view(round_, self.rounds, "", news, market, last)
         own = self._named[-1]
         columns = {rules.OWN_PRICE: own, rules.RIVAL_PRICE: own[self.rival], rules.LOWEST_PRICE: self._lowest}
         facts = tuple(self._facts(trader, round_) for trader in self.trader.tolist())
@@ -170,6 +170,14 @@ class Duopoly:
         return {
             "price_ticks": self.prices_ticks[named],
             "collusion_permille": np.rint(1_000 * index).astype(np.int64),
+        }
+
+    def told(self) -> Mapping[str, str]:
+        """Returns the mean price of the last round, in ticks, and the mean index of collusion."""
+        columns = self.trader_columns()
+        return {
+            "mean price": f"{columns['price_ticks'].mean():.0f}",
+            "collusion": f"{columns['collusion_permille'].mean() / 1_000:.2f}",
         }
 
     def _chosen(self, choices: Choices) -> Int64:

@@ -12,4 +12,9 @@ SCENARIO = ScenarioPlugin(
     summary="Suppliers, warehouses and retailers: lead times, backlogs, news that no plan reads, a proven bound.",
     Config=SupplyConfig,
     build=SupplyChain,
+    begins=lambda config: {
+        # A shift is met once it is announced, or once it comes.
+        "scenario.shifts": [shift.first_round + min(shift.announced or 0, 0) for shift in config.shifts],
+        "scenario.news": [line.round for line in config.news],
+    },
 )

@@ -44,6 +44,9 @@ from swarm.scenarios.supply_chain.simulate import costs, priorities, start
 
 Mask = npt.NDArray[np.bool_]
 
+CENTS = 100
+"""The cents of a pebble."""
+
 MOST_CENTS = 1 << 60
 """The most that all nodes begin with together; a ledger's accounts are of 64 bits."""
 
@@ -231,6 +234,16 @@ class SupplyChain:
     def trader_columns(self) -> dict[str, Int64]:
         """Returns what each node has come to so far."""
         return self._kept.counts.columns()
+
+    def told(self) -> Mapping[str, str]:
+        """Returns what a round has cost all nodes together, and the share of demand that was served at once."""
+        if self.last is None:
+            return {}
+        counts = self._kept.counts
+        cents = counts.holding_cents + counts.transit_cents + counts.backlog_cents + counts.expedite_cents
+        asked = int(counts.demand_units.sum())
+        fill = {"fill": f"{int(counts.served_at_once_units.sum()) / asked:.1%}"} if asked else {}
+        return {"cost": f"{int(cents.sum()) / CENTS / self.last.round:,.0f} a round", **fill}
 
     def _purse(self) -> Int64:
         """Returns [nodes]: the cents that each begins with; ConfigError where a ledger cannot hold them."""

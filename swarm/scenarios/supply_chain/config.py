@@ -8,10 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from swarm.scenarios.supply_chain.planning import PlanConfig
-from swarm.schema import StrictModel
-
-Name = Field(min_length=1, max_length=20, pattern=r"^[a-z][a-z-]*$")
-
+from swarm.schema import Misplaced, StrictModel
 
 Cents = Annotated[int, Field(ge=0, le=1_000_000_000)]
 Rounds = Annotated[int, Field(ge=1, le=1_000)]
@@ -130,3 +127,9 @@ class SupplyConfig(StrictModel):
 
     purse_cents: int | None = Field(default=None, ge=0, le=1 << 60)
     """What each node has to pay its costs from; null: enough to pay for every round at its worst."""
+
+    @model_validator(mode="after")
+    def _regions_differ(self) -> "SupplyConfig":
+        if doubled := sorted({name for name in self.regions if self.regions.count(name) > 1}):
+            raise Misplaced("scenario.regions", f"two regions are called {doubled[0]!r}; give each its own name")
+        return self

@@ -14,6 +14,7 @@ from swarm.scenarios.supply_chain.config import ShiftConfig, SupplyConfig
 from swarm.scenarios.supply_chain.demand import Demand, Shift
 from swarm.scenarios.supply_chain.network import Network
 from swarm.scenarios.supply_chain.news import EVERYWHERE, News, announcement
+from swarm.scenarios.supply_chain.planning import PlanConfig
 
 FOREVER = 1 << 31
 
@@ -71,6 +72,7 @@ def set_up(config: SupplyConfig, seed: int, traders: int, rounds: int) -> Setup:
         raise ConfigError(
             "population", f"this network has {len(network)} nodes, and there are {traders} traders", "make them as many"
         )
+    _must_fit_tiers(config, network)
     if len(config.plan.levels) == 0 and config.plan.rule == "levels":
         raise ConfigError("scenario.plan.levels", "the rule 'levels' needs them", "one for each tier, customers' first")
     demand = None
@@ -88,6 +90,21 @@ def set_up(config: SupplyConfig, seed: int, traders: int, rounds: int) -> Setup:
         raise ConfigError("scenario.shifts", "a series has its shifts in itself", "take them out, or the series")
     drawn = seed if config.customers_seed is None else config.customers_seed
     return Setup(network, Demand(network, drawn, happening, demand), _news(config, seed, network, shifts))
+
+
+def _must_fit_tiers(config: SupplyConfig, network: Network) -> None:
+    """Raises ConfigError where a list that goes by tiers has more entries than the network has tiers."""
+    plan, tiers = config.plan, len(network.tiers)
+    for key, value, default in (
+        ("plan.z_permille", plan.z_permille, PlanConfig().z_permille),
+        ("plan.central_z_permille", plan.central_z_permille, PlanConfig().central_z_permille),
+        ("plan.levels", plan.levels, ()),
+        ("price_cents", config.price_cents, SupplyConfig().price_cents),
+    ):
+        # A default is for networks of any depth.
+        if len(value) > tiers and value != default:
+            what = f"expected at most {tiers}, one for each tier of the network, got {len(value)}"
+            raise ConfigError(f"scenario.{key}", what, f"tiers: {', '.join(network.tiers)}")
 
 
 def _rows(config: SupplyConfig, traders: int) -> str:

@@ -11,4 +11,5 @@ SCENARIO = ScenarioPlugin(
     Config=WoodConfig,
     build=Wood,
     tilted=tilted,
+    begins=lambda config: {"scenario.shocks": [shock.round for shock in config.shocks]},
 )

@@ -11,7 +11,7 @@ import numpy as np
 from swarm.coordination.router import PruneReason
 from swarm.coordination.standing import REASONS
 from swarm.market.orders import Int64
-from swarm.scenarios.protocol import MarketState
+from swarm.scenarios.protocol import MarketState, told_by
 from swarm.simulation.facets.asking import COUNTS
 from swarm.simulation.facets.protocol import Columns, Tables, known
 from swarm.simulation.loop import RoundOutcome
@@ -26,6 +26,7 @@ class Rounds:
     def __init__(self) -> None:
         self._columns = Columns()
         self._done = 0
+        self._told: Mapping[str, str] = {}
 
     def started(self, plan: RunPlan, opening: MarketState, named: Int64) -> None:
         """Takes note of how many rounds there are to be."""
@@ -33,7 +34,7 @@ class Rounds:
 
     def round_done(self, outcome: RoundOutcome) -> None:
         """Keeps a row."""
-        self._done = outcome.round
+        self._done, self._told = outcome.round, told_by(outcome.plan.scenario)
         gathered, delivery, staffed = outcome.gathered, outcome.delivery, outcome.staffed
         # A journal has no clock.
         unknown = gathered.recorded
@@ -67,12 +68,16 @@ class Rounds:
         return {"rounds": self._columns.table()}
 
     def summary(self, tables: Tables) -> Mapping[str, Any]:
-        """Returns how many rounds there are, and their durations; null where rounds are done and none was timed."""
+        """Returns how many rounds there are, what the scenario tells of them, if it does, and their durations.
+
+        Durations are null where rounds are done and none was timed.
+        """
         durations = known(tables["rounds"], "duration_s")
         nothing = None if self._done else 0.0
         return {
             "rounds": self._done,
             "rounds_planned": self._planned,
+            **({"figures": dict(self._told)} if self._told else {}),
             "seconds_per_round": {
                 name: round(float(np.quantile(durations, share)), 6) if len(durations) else nothing
                 for name, share in (("p50", 0.5), ("p95", 0.95))

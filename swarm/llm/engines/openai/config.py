@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, JsonValue, field_validator, model_validator
 
 from swarm.llm.entry import ModelEntry, lab_of
-from swarm.schema import StrictModel
+from swarm.schema import VARIABLE_NAME, StrictModel
 
 Omitted = Literal["temperature", "seed", "max_tokens", "stream_options", "n"]
 
@@ -101,7 +101,7 @@ class OpenAIModel(ModelEntry):
     model: str = Field(min_length=1, max_length=200)
     """What the endpoint calls the model."""
 
-    api_key_env: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,99}$")
+    api_key_env: str | None = Field(default=None, max_length=100, pattern=VARIABLE_NAME)
     """The environment variable that holds the API key, on every machine that calls the endpoint; null: no key.
     The key itself never stands in a config."""
 

@@ -1,0 +1,48 @@
+"""Figures of markets that are kept in a file as they are played, so that a long measurement goes on where it ended."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from swarm.errors import OutputError
+from swarm.version import __version__
+
+
+class Kept:
+    """Values by their keys, each a line of JSON; without a file nothing is kept.
+
+    A key is whatever JSON holds, and says all that its value depends on but the version of this code, which is added.
+    """
+
+    def __init__(self, file: Path | None) -> None:
+        self._file = file
+        self._found: dict[str, Any] = {}
+        if file is None or not file.exists():
+            return
+        for line in file.read_text(encoding="utf-8").splitlines():
+            try:
+                entry = json.loads(line)
+                self._found[entry["key"]] = entry["value"]
+            except (ValueError, KeyError, TypeError):
+                # Whoever is stopped while it writes leaves half a line, and plays that market again.
+                continue
+
+    def get(self, key: Any) -> Any | None:
+        """Returns the value of a key; None where it is not kept yet."""
+        return self._found.get(_text(key))
+
+    def put(self, key: Any, value: Any) -> None:
+        """Keeps a value at once; OutputError where the file cannot be written."""
+        self._found[_text(key)] = value
+        if self._file is None:
+            return
+        try:
+            with self._file.open("a", encoding="utf-8") as file:
+                # A line of its own even behind half of one.
+                file.write("\n" + json.dumps({"key": _text(key), "value": value}) + "\n")
+        except OSError as error:
+            raise OutputError(f"--keep {self._file}: this file cannot be written ({error.strerror})") from error
+
+
+def _text(key: Any) -> str:
+    return json.dumps([__version__, key], sort_keys=True)
