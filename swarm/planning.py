@@ -23,9 +23,18 @@ from swarm.llm import engines
 from swarm.llm.entry import usd_per_turn
 from swarm.llm.protocol import TOOLS
 from swarm.market import margin
-from swarm.market.config import MarketConfig, Mechanism
+from swarm.market.config import mechanisms_of
 from swarm.plugins import VARIABLE
-from swarm.scenarios.protocol import Barters, BringsRules, Int64, KnowsMinds, Scenario, ScenarioPlugin, lacking
+from swarm.scenarios.protocol import (
+    Barters,
+    BringsRules,
+    Int64,
+    KnowsMinds,
+    Scenario,
+    ScenarioPlugin,
+    lacking,
+    own_seats,
+)
 from swarm.schema import StrictModel
 from swarm.simulation import parties
 from swarm.simulation.acquaintance import must_be_for_somebody
@@ -51,7 +60,7 @@ def compose(config: RunConfig, past: WorldPlan | None = None) -> WorldPlan:
         return _several(config, config.regions, founding_seed)
     plugin, section = scenario_of(config)
     scenario = _built(plugin, section, config.seed, config.most_traders, config)
-    minds = _minds(config, _groups(scenario))
+    minds = _minds(config, _groups(scenario), own_seats(scenario))
     if isinstance(scenario, KnowsMinds):
         scenario.seated(minds)
     plan = _plan(config, config.seed, scenario, minds, config.history_record())
@@ -148,13 +157,28 @@ def scenario_of(config: RunConfig) -> tuple[ScenarioPlugin, StrictModel]:
     return plugin, plugin.Config.model_validate_json(json.dumps(config.scenario))
 
 
-def _minds(config: RunConfig, kinds: Int64) -> tuple[str, ...]:
-    """Returns the mind of each trader of a single market: guests have their seats, and others share the rest."""
+def _definitions(config: RunConfig, scenario: Scenario) -> dict[str, Definition]:
+    """Returns what minds' names stand for; ConfigError where one is that of a rule that fills the scenario's seats."""
+    of = definitions([m.name for m in config.models], config.traders)
+    for rule in dict.fromkeys(own_seats(scenario).values()):
+        if rule in of and of[rule].section != OwnConfig(rule=rule):
+            raise ConfigError(of[rule].key, f"{rule!r} is the name of a rule of this scenario", "give it another")
+        of[rule] = Definition("own", OwnConfig(rule=rule), "scenario")
+    return of
+
+
+def _minds(config: RunConfig, kinds: Int64, own: Mapping[int, str]) -> tuple[str, ...]:
+    """Returns the mind of each trader of a single market: the scenario's `own` and guests have their seats.
+
+    All others share the rest.
+    """
     seats = {guest.name: guest.seats for guest in config.traders.guests}
-    if not seats:
+    if own and seats:
+        raise ConfigError("traders.guests", "this scenario fills its seats itself", "leave them out")
+    if not seats and not own:
         return assign_minds([(config.seed, kinds)], _weights(config))[0]
     # Guests sit among those who stay from the first round to the last.
-    seated = seat_guests(config.seed, kinds, seats, config.fewest_traders)
+    seated = dict(own) or seat_guests(config.seed, kinds, seats, config.fewest_traders)
     others = np.setdiff1d(np.arange(len(kinds)), list(seated))
     shared = assign_minds([(config.seed, kinds[others])], _weights(config))[0] if len(others) else ()
     minds = seated | dict(zip(others.tolist(), shared, strict=True))
@@ -176,7 +200,7 @@ def _plan(config: RunConfig, seed: int, scenario: Scenario, minds: tuple[str, ..
         lends=config.market.margin is not None,
     )
     # What minds are, which models they ask, and which of these must call tools.
-    of = definitions([m.name for m in config.models], config.traders)
+    of = _definitions(config, scenario)
     form_of = _form_of(config, scenario, of)
     asked = models_of(minds, of)
     with_tools = models_with_tools(minds, of)
@@ -200,7 +224,7 @@ def _plan(config: RunConfig, seed: int, scenario: Scenario, minds: tuple[str, ..
             len(minds),
             tuple(scenario.opening_reference_ticks.tolist()),
             _named_accounts(config, scenario),
-            _mechanisms(config.market, scenario.goods),
+            mechanisms_of(config.market, scenario.goods),
         ),
         shard=ShardPlan(
             seed=seed,
@@ -373,15 +397,3 @@ def _check_margin(config: RunConfig, scenario: Scenario) -> None:
     """Raises ConfigError where traders may borrow and there is nothing to borrow against."""
     if config.market.margin and not scenario.goods:
         raise ConfigError("market.margin", "this scenario has no goods, so nobody lends in it", "set it to null")
-
-
-def _mechanisms(config: MarketConfig, goods: tuple[str, ...]) -> tuple[Mechanism, ...]:
-    """Returns how each good is matched; ConfigError if one is named that the scenario does not have."""
-    for good in config.mechanisms:
-        if good not in goods:
-            raise ConfigError(
-                f"market.mechanisms.{good}",
-                f"there is no such good{suggest(good, list(goods))}",
-                f"known: {', '.join(goods)}",
-            )
-    return tuple(config.mechanisms.get(good, config.mechanism) for good in goods)

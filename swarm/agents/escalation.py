@@ -39,6 +39,10 @@ FORCED = frozenset({Reason.LOAN, Reason.SHORT, Reason.SUSPICION})
 """Reasons for which the price does not count."""
 
 
+# Made once, since a writer with separators of its own costs as much as what it writes.
+_to_json = json.JSONEncoder(separators=(",", ":")).encode
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """One answer: how it ended, "stop" or "length", and its text; or the kind of error that it is, without a text."""
@@ -111,7 +115,7 @@ class CascadeTurn:
         small = [answer.to_json() for answer in self.small]
         large = None if self.large is None else self.large.to_json()
         values = [TRACE_VERSION, str(self.reason), weighed, small, large]
-        return json.dumps(values, separators=(",", ":"))
+        return _to_json(values)
 
     @classmethod
     def from_text(cls, text: str) -> "CascadeTurn":

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from swarm.agents.decision import Rules
 from swarm.agents.observation import PrivateViews, PublicView
@@ -169,4 +170,10 @@ def render(
         lines.append(quoted)
         tokens = spent
     text = f"{public}\n{private}" + (heading + "".join(lines) if lines else "") + (f"\n{ending}" if ending else "")
-    return Prompt((Message("system", system), Message("user", text)), tokens, len(heard) - len(lines))
+    return Prompt((_rules(system), Message("user", text)), tokens, len(heard) - len(lines))
+
+
+@lru_cache(maxsize=256)
+def _rules(system: str) -> Message:
+    """Returns the message that all prompts of a form begin with, made once."""
+    return Message("system", system)

@@ -1,4 +1,4 @@
-"""Tasks with a known answer that are asked as a menu of letters, so that any model that answers menus can be a tier.
+"""Tasks with a known answer, asked as a menu of letters or line by line, so that any model of a menu can be a tier.
 
 Two families: the balance of a ledger after k transfers, and a buyer's plan for its next rounds in a double auction with
 induced values, which is cleared by the market's own auction to know what each plan brings. Difficulty is the number of
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from swarm.agents.forms.judge import ASK
 from swarm.llm.protocol import Message, ModelRequest
 from swarm.market.call_auction import clear
 from swarm.market.orders import BUY, SELL
@@ -41,13 +42,16 @@ Int64 = npt.NDArray[np.int64]
 class Lettered:
     """One task: its texts, and by letter of its menu what is written, what the engine expects, and whether it passes.
 
-    `known` are figures that can be seen beforehand, and `words` say what the task is like.
+    `answer` says how letters are answered, and `offers` are the lines as they are judged one by one. `known` are
+    figures that can be seen beforehand, and `words` say what the task is like.
     """
 
     difficulty: int
-    system: str
+    setting: str
+    answer: str
     asked: str
     lines: tuple[str, ...]
+    offers: tuple[str, ...]
     expected: tuple[int, ...] | None
     right: tuple[bool, ...]
     known: tuple[float, ...]
@@ -62,18 +66,30 @@ class Lettered:
     def request(self, seed: int, letters: str, samples: int = 1, heard: Sequence[str] = ()) -> ModelRequest:
         """Returns the question with these letters of the menu alone, named anew from A on."""
         lines = [f"{LETTERS[i]} {self.lines[LETTERS.index(letter)]}" for i, letter in enumerate(letters)]
-        told = ["HEARD (rumours, not orders)", *(f"- {line}" for line in heard)] if heard else []
+        told = _told(heard)
         said = "SAY letter line\nA (nothing)"
         menu = "MENU letter GAIN EXPECT TREND EDGE NEEDS BUYS SELLS orders"
         text = "\n".join([self.public, said, self.asked, *told, menu, *lines])
         schema = {"type": "string", "enum": [f"{letter}A" for letter in LETTERS[: len(letters)]]}
-        messages = (Message("system", self.system), Message("user", text))
+        messages = (Message("system", f"{self.setting}\n{self.answer}"), Message("user", text))
         return ModelRequest(messages, schema, 8, seed, more_seeds=tuple(seed + i for i in range(1, samples)))
+
+    def judging(self, seed: int, letters: str, samples: int = 1, heard: Sequence[str] = ()) -> ModelRequest:
+        """Returns the same question to a model that judges line by line and writes nothing."""
+        text = "\n".join([self.public, self.asked, *_told(heard)])
+        messages = (Message("system", f"{self.setting}\n{ASK}"), Message("user", text))
+        offers = tuple(self.offers[LETTERS.index(letter)] for letter in letters)
+        more = tuple(seed + i for i in range(1, samples))
+        return ModelRequest(messages, {}, 1, seed, more_seeds=more, branches=offers)
 
     @property
     def letters(self) -> str:
         """All letters of the menu."""
         return LETTERS[: len(self.lines)]
+
+
+def _told(heard: Sequence[str]) -> list[str]:
+    return ["HEARD (rumours, not orders)", *(f"- {line}" for line in heard)] if heard else []
 
 
 def ledger(random: np.random.Generator, difficulty: int) -> Lettered:
@@ -89,9 +105,11 @@ def ledger(random: np.random.Generator, difficulty: int) -> Lettered:
     steps = "\n".join(f"transfer {'in' if move > 0 else 'out'} {abs(move)}" for move in moves.tolist())
     return Lettered(
         difficulty,
-        "An account's purse changes by transfers. Find the balance after all of them.\n" + ANSWER,
+        "An account's purse changes by transfers. Find the balance after all of them.",
+        ANSWER,
         f"YOU make nothing, purse {opening}, mood 50\n{steps}",
         tuple(f"0 0 0 0 0 0 0 balance {one}" for one in shown),
+        tuple(f"balance {one}?" for one in shown),
         None,
         tuple(one == balance for one in shown),
         (float(len(moves)), float(opening), float(np.abs(moves).sum()), float((moves < 0).mean()), float(len(shown))),
@@ -113,18 +131,22 @@ def plan(random: np.random.Generator, difficulty: int) -> Lettered:
     brought = np.array([[surplus(worth, one, *both) for both in zip(bids, asks, strict=True)] for one in plans])
     expected = np.rint(brought[:, :FORESEEN].mean(axis=1)).astype(int).tolist()
     good = brought[:, FORESEEN:].mean(axis=1)
-    lines = []
+    lines, offers = [], []
     for (start, step), expect in zip(plans, expected, strict=True):
         gain, lots = (UNITS * (worth - start), UNITS) if start else (0, 0)
         edge = (start - REFERENCE) * 100 // REFERENCE if start else 0
         words = f"buy {UNITS} wheat {start} raise {step}" if start else "pass"
         lines.append(f"{gain} {expect} {step} {edge} {lots} {lots} 0 {words}")
+        bought = f"buy{UNITS} wheat needs{UNITS} raise{step} edge{edge}" if start else "pass"
+        offers.append(f"{bought} expect{expect}?")
     stock = f"STOCK good HAVE NEED SPARE WORTH\nwheat 0 {UNITS} 0 {worth}"
     return Lettered(
         difficulty,
-        f"A buyer plans its limit and by how much to raise it, over {rounds} rounds of an auction.\n{ANSWER}{FIGURES}",
+        f"A buyer plans its limit and by how much to raise it, over {rounds} rounds of an auction.",
+        f"{ANSWER}{FIGURES}",
         f"YOU make nothing, purse {UNITS * worth}, mood 50\n{stock}",
         tuple(lines),
+        tuple(offers),
         tuple(expected),
         tuple((good >= max(GOOD_ENOUGH * good.max(), 1)).tolist()),
         (float(rounds), float(worth), float(len(plans)), float(max(expected)), float(np.std(expected))),

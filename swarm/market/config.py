@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from swarm.errors import ConfigError, suggest
 from swarm.market.margin import MarginConfig
 from swarm.schema import StrictModel
 
@@ -62,3 +63,15 @@ class MarketConfig(StrictModel):
 
     margin: MarginConfig | None = None
     """Loans and short sales for orders that an account cannot cover; null: such orders are refused."""
+
+
+def mechanisms_of(config: MarketConfig, goods: tuple[str, ...]) -> tuple[Mechanism, ...]:
+    """Returns how each good is matched; ConfigError if one is named that the scenario does not have."""
+    for good in config.mechanisms:
+        if good not in goods:
+            raise ConfigError(
+                f"market.mechanisms.{good}",
+                f"there is no such good{suggest(good, list(goods))}",
+                f"known: {', '.join(goods)}",
+            )
+    return tuple(config.mechanisms.get(good, config.mechanism) for good in goods)

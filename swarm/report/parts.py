@@ -80,13 +80,15 @@ class Section:
 class SectionPlugin:
     """One file's way to show what a run has: `build` makes the parts, none where there is nothing to show.
 
-    `without_rounds` tells that the section also stands in the report of a run that finished no round.
+    `without_rounds` tells that the section also stands in the report of a run that finished no round, `of_trades` that
+    it has nothing to say of one without trades whose scenario tells figures of its own.
     """
 
     name: str
     title: str
     build: Callable[[RunRecord], tuple[Figure | Table | Marked, ...]]
     without_rounds: bool = False
+    of_trades: bool = False
 
 
 def of_regions(summary: Mapping[str, Any]) -> str:

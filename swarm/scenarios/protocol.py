@@ -305,6 +305,21 @@ class BringsRules(Protocol):
 
 
 @runtime_checkable
+class FillsSeats(Protocol):
+    """A scenario some of whose seats are its own, whatever minds the config shares among the others.
+
+    `own_seats` has the rule of `own_rules` that decides for each of these traders.
+    """
+
+    own_seats: Mapping[int, str]
+
+
+def own_seats(scenario: Setting) -> Mapping[int, str]:
+    """Returns the rules of the seats that a scenario fills itself, by trader; mostly none."""
+    return scenario.own_seats if isinstance(scenario, FillsSeats) else {}
+
+
+@runtime_checkable
 class KnowsMinds(Protocol):
     """A scenario to which it matters which mind decides for whom."""
 

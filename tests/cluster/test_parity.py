@@ -94,6 +94,17 @@ def test_an_auction_is_the_same_however_it_is_sharded(cluster: RunsOn) -> None:
     assert one["auction"]["refined"] > 0
 
 
+def test_a_cascade_asks_in_the_same_turns_however_it_is_sharded(cluster: RunsOn) -> None:
+    overrides = ("rounds=8", "population=24", "runtime.traders_per_actor=3")
+    config = load(Path("configs/cascade.yaml"), overrides)
+    one, other = play(config).summary, play(config, runs_on=cluster).summary
+    assert other["layout"]["shards"] == 8
+    for key in ("journal_sha256", "cascades", "tokens", "conservation"):
+        assert one[key] == other[key], key
+    found = one["cascades"]["careful"]
+    assert 0 < found["escalated"] < found["turns"] and found["judged"] > 0
+
+
 def test_a_supply_chain_orders_once_on_any_number_of_shards(swarm: Swarm, tmp_path: Path, head: str) -> None:
     shift = [f"scenario.shifts.{i}.first_round=6" for i in (0, 1)]
     keys = [part for key in ("population=25", "rounds=12", *shift) for part in ("--set", key)]

@@ -29,11 +29,12 @@ PYTHON = sys.executable
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A run that is over: Prometheus' address, and between which times, in seconds since 1970, there is something."""
+    """A run that is over: Prometheus' address, its times in seconds since 1970, and the run's summary."""
 
     url: str
     begin_s: float
     end_s: float
+    summary: dict[str, Any]
 
     def get(self, path: str, **parameters: Any) -> Any:
         """What Prometheus' HTTP API answers; its error is raised with its own words."""
@@ -104,7 +105,8 @@ def played(prometheus: Path, *overrides: str) -> Iterator[Stage]:
         )
         if ended.returncode != 0:
             raise RuntimeError(f"the run failed: {ended.stderr[-2_000:]}")
-        yield Stage(f"http://127.0.0.1:{web}", begin_s, time.time())
+        summary = json.loads((folder / "run" / "summary.json").read_text(encoding="utf-8"))
+        yield Stage(f"http://127.0.0.1:{web}", begin_s, time.time(), summary)
 
 
 def _environment(folder: Path) -> dict[str, str]:

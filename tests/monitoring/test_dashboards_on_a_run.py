@@ -123,3 +123,19 @@ def test_a_model_is_shown_with_its_lab(stage: Stage) -> None:
         ("nervous", "no language model", "scripted"),
         ("served", "unknown", "openai"),
     }
+
+
+def test_what_minds_of_several_models_did_is_what_the_summary_says(stage: Stage) -> None:
+    def last(name: str, *labels: str) -> dict[tuple[str, ...], float]:
+        found = stage.query(name, STEP_S)
+        return {tuple(s["metric"][label] for label in labels): float(s["values"][-1][1]) for s in found}
+
+    council, cascade = stage.summary["councils"]["three"], stage.summary["cascades"]["careful"]
+    assert last("swarm_vetoes_total", "mind") == {("three",): council["vetoed"]}
+    assert last("sum by (mind) (swarm_escalations_total)", "mind") == {("careful",): cascade["escalated"]}
+    tiers = stage.summary["auction"]["tiers"]
+    assert last("swarm_awards_total", "model") == {(name,): tier["awards"] for name, tier in tiers.items()}
+    assert last("swarm_compute_cents") == {(): stage.summary["compute"]["paid_cents"]}
+    calls = last("swarm_mind_calls_total", "mind", "model")
+    # Each member of the council was asked in each of its turns, and tiny-value sits in it twice.
+    assert calls["three", "tiny-value"] == 2 * calls["three", "tiny-maker"] == 2 * council["turns"] > 0

@@ -10,6 +10,7 @@ from swarm.config_file import resolve
 from swarm.planning import compose
 from swarm.preflight import check_rounds
 from swarm.progress import Progress
+from swarm.report import sections
 from swarm.report.outcome import lines
 from swarm.runtime.play import play
 
@@ -39,6 +40,10 @@ def test_a_line_of_progress_has_what_the_scenario_tells(
         assert word in line
     for word in absent:
         assert word not in line
+    # A report has no empty charts of a market that there is not; here no seller moves its price either.
+    titles = {section.title for section in sections.shown(played.record)}
+    of_market = {"Prices", "Volume", "Market quality"}
+    assert of_market & titles == (of_market if "trades" in line else set())
     # The first line at the end has the same figures.
     assert ("trades" in lines(played.summary)[0]) is ("figures" not in played.summary) is ("trades" in line)
 

@@ -1,17 +1,20 @@
 """Strategy auctions: scores, fitting, gates and memory, and the family of tasks that shows where they pay."""
 
 import asyncio
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from swarm.bench.kept_replies import KeptReplies
 from swarm.bench.lettered import FAMILIES, Lettered, surplus
 from swarm.bench.routers import Split, auction
 from swarm.bench.strategy import routers_of
-from swarm.bench.strategy_models import configured, family, served, tiers_of
+from swarm.bench.strategy_models import Tier, configured, family, served, tiers_of
 from swarm.config_file import resolve
 from swarm.coordination.auction_memory import AuctionMemory, Remembered, pairs, vector
 from swarm.coordination.strategy_auction import (
@@ -24,8 +27,10 @@ from swarm.coordination.strategy_auction import (
     scores,
     winners,
 )
-from swarm.errors import ConfigError
+from swarm.errors import ConfigError, OutputError
 from swarm.llm import engines
+from swarm.llm.protocol import ModelReply, ModelRequest, TokenUsage
+from swarm.llm.scores import scored
 
 Make = Callable[[np.random.Generator, int], Lettered]
 PRICE = np.array([0.05, 0.09, 0.16, 0.36])
@@ -139,7 +144,7 @@ def test_a_plan_buys_no_more_than_its_units_and_never_above_its_worth() -> None:
 
 def test_models_as_tiers_are_held_against_every_baseline() -> None:
     models = [m for m in configured(None) if m.name in ("tiny-value", "rule-value")]
-    tiers = tiers_of(models)
+    tiers = tiers_of(models, KeptReplies(Silent()))
     assert [tier.name for tier in tiers] == ["tiny-value", "rule-value"]
     tasks = asyncio.run(family("plan", tiers, 0, 2))
     assert tasks.right.shape == tasks.bid.shape == (10, 2)
@@ -156,4 +161,80 @@ def test_models_as_tiers_are_held_against_every_baseline() -> None:
 def test_tiers_that_cannot_bid_are_refused_in_a_line(models: int, word: str) -> None:
     named = [{"name": f"m-{i}", "temperament": "value", "form": "menu"} for i in range(models)]
     with pytest.raises(ConfigError, match=r"models.*" + word):
-        tiers_of(resolve({"models": named}).models)
+        tiers_of(resolve({"models": named}).models, KeptReplies(Silent()))
+
+
+class Silent:
+    def phase(self, text: str) -> None:
+        pass
+
+
+class Counting:
+    """Answers with the seed that it was asked by, and counts; every seventh seed fails."""
+
+    def __init__(self) -> None:
+        self.asked: list[int] = []
+
+    async def complete(self, requests: Sequence[ModelRequest], deadline_s: float) -> list[ModelReply]:
+        seeds = [one.seed for request in requests for one in request.singly()]
+        self.asked += seeds
+        return [
+            ModelReply(f"{seed}", TokenUsage(1, 1), "stop" if seed % 7 else "deadline", 0.1, margin=None)
+            for seed in seeds
+        ]
+
+
+def test_replies_are_asked_for_once_kept_in_a_file_and_lost_ones_counted(tmp_path: Path) -> None:
+    model, task, file = configured(None)[0], FAMILIES["plan"](np.random.default_rng(3), 0), tmp_path / "replies.jsonl"
+    questions = [task.request(1, "AB", 3), task.request(5, "ABC", 4), task.request(1, "AB", 4)]
+    first, kept = Counting(), KeptReplies.at(file, Silent())
+    replies = asyncio.run(kept.of(model, first).complete(questions, 60.0))
+    assert [reply.text for reply in replies] == ["1", "2", "3", "5", "6", "7", "8", "1", "2", "3", "4"]
+    assert (sorted(first.asked), dict(kept.lost)) == ([1, 2, 3, 4, 5, 6, 7, 8], {"tiny-panic deadline": 1})
+    # A process that was killed while it wrote leaves part of a line.
+    with file.open("a") as torn:
+        torn.write('\n["abc", "un')
+    again, kept = Counting(), KeptReplies.at(file, Silent())
+    asyncio.run(kept.of(model, again).complete(questions, 60.0))
+    assert (again.asked, kept.read) == ([7], 7)
+    asyncio.run(kept.of(configured(None)[1], other := Counting()).complete(questions[:1], 60.0))
+    assert other.asked == [1, 2, 3]
+
+
+class Scoring:
+    """Scores a line by its last sign but one, and counts the lines."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    async def complete(self, requests: Sequence[ModelRequest], deadline_s: float) -> list[ModelReply]:
+        self.lines += [line for request in requests for line in request.branches]
+        texts = [json.dumps([float(int(line[-2])) for line in request.branches]) for request in requests]
+        return [ModelReply(text, TokenUsage(1, 0), "stop", 0.1) for text in texts]
+
+
+def test_a_line_is_scored_once_and_every_draft_and_vote_drawn_from_its_scores() -> None:
+    task, scoring, kept = FAMILIES["plan"](np.random.default_rng(3), 0), Scoring(), KeptReplies(Silent())
+    client = kept.of(configured(None)[0], scoring)
+    drafts = asyncio.run(client.complete([task.judging(1, task.letters, 9)], 60.0))
+    (vote,) = asyncio.run(client.complete([task.judging(500, "CA")], 60.0))
+    assert sorted(scoring.lines) == sorted(task.offers) and len(drafts) == 9 and kept.asked == 1
+    values = [float(int(line[-2])) for line in task.offers]
+    assert vote.text == scored([values[2], values[0]], 1.0, 500).to_text(True)
+    assert {reply.text for reply in drafts} == {scored(values, 1.0, seed).to_text(True) for seed in range(1, 10)}
+
+
+def test_a_file_for_replies_that_cannot_be_written_is_told_in_a_line(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"--replies .*cannot"):
+        KeptReplies.at(tmp_path / "no" / "file", Silent())
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_tier_that_judges_is_asked_line_by_line(name: str) -> None:
+    task = FAMILIES[name](np.random.default_rng(3), 1)
+    tier = Tier("judge", KeptReplies(Silent()).of(configured(None)[0], Counting()), 0.36, judges=True)
+    asked = tier.request(task, 9, "BDA", 2)
+    assert [asked.branches[i] for i in (0, 2)] == [task.offers[1], task.offers[0]] and asked.more_seeds == (10,)
+    assert len(set(task.offers)) == len(task.lines) and not asked.schema
+    assert tier.chosen('{"taken":1,"scores":[0.5,-1,2.0]}', "BDA") == "D"
+    assert tier.chosen("[0.5,-1,2.0]", "BDA") == "A" and tier.chosen("no scores", "BDA") == ""

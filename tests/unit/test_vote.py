@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.optimize import isotonic_regression
 
 from swarm.coordination.calibration import Isotonic, expected_calibration_error
 from swarm.coordination.failing_alike import Int64, Mask, effective_votes, error_correlation, failing_alike, same_wrong
@@ -120,6 +121,14 @@ def test_the_isotonic_map_rises_and_keeps_the_mean(pairs: list[tuple[float, bool
     assert (np.diff(fit(np.linspace(-6, 6, 50))) >= -1e-12).all()
     if pairs:
         assert fit(margin).mean() == pytest.approx(right.mean())
+
+
+@given(st.lists(st.tuples(st.integers(-5, 5), st.booleans()), min_size=1, max_size=40))
+def test_the_isotonic_map_is_that_of_scipy(pairs: list[tuple[int, bool]]) -> None:
+    margin, right = (np.array(column, dtype=np.float64) for column in zip(*pairs, strict=True))
+    at, group, weights = np.unique(margin, return_inverse=True, return_counts=True)
+    mean = np.bincount(group, weights=right) / weights
+    assert Isotonic.fit(margin, right)(at) == pytest.approx(isotonic_regression(mean, weights=weights).x)
 
 
 def test_the_isotonic_map_of_a_textbook_case() -> None:

@@ -50,11 +50,23 @@ def action_line(action: Action, goods: tuple[str, ...]) -> str:
 
 def menu_text(lines: Iterable[str]) -> str:
     """Returns the lettered list of these lines of actions."""
-    return "\n".join([_HEADING, *[f"{letter} {line}" for letter, line in zip(LETTERS, lines, strict=False)]])
+    behind = tuple(lines)
+    return _lettered(len(behind)).format(*behind)
+
+
+@lru_cache(maxsize=64)
+def _lettered(lines: int) -> str:
+    return "\n".join([_HEADING, *[f"{letter} {{}}" for letter in LETTERS[:lines]]])
 
 
 def chosen_letters(text: str, actions: int, sayings: int) -> str | None:
     """Returns the two letters that an answer names, bare, as a JSON string or in an object as its `answer`."""
+    chosen = chosen_numbers(text, actions, sayings)
+    return None if chosen is None else LETTERS[chosen[0]] + LETTERS[chosen[1]]
+
+
+def chosen_numbers(text: str, actions: int, sayings: int) -> tuple[int, int] | None:
+    """Returns the numbers of the action and of the line that an answer names; None where it names none of these."""
     # Most models say just that.
     answer = text if len(text) == 2 else answer_in(text[:64]).strip()
     if answer.startswith('"'):
@@ -64,16 +76,16 @@ def chosen_letters(text: str, actions: int, sayings: int) -> str | None:
             return None
     if len(text) > 64 or len(answer) != 2:
         return None
-    action, saying = (LETTERS.find(letter) for letter in answer)
-    return answer if 0 <= action < actions and 0 <= saying < sayings else None
+    action, saying = LETTERS.find(answer[0]), LETTERS.find(answer[1])
+    return (action, saying) if 0 <= action < actions and 0 <= saying < sayings else None
 
 
 def read_choice(text: str, menu: Menu, rules: Rules) -> Decision | DecisionError:
     """Returns the decision that two letters name; never raises."""
-    answer = chosen_letters(text, len(menu.actions), len(menu.sayings))
-    if answer is None:
+    chosen = chosen_numbers(text, len(menu.actions), len(menu.sayings))
+    if chosen is None:
         return DecisionError.BAD_CHOICE
-    action, saying = (LETTERS.index(letter) for letter in answer)
+    action, saying = chosen
     orders = wishes_of(menu.actions[action].legs, rules.goods)
     return Decision(orders=orders, gossip=menu.sayings[saying] if saying else "")
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from swarm.agents.decision import Decision, DecisionError, Reading, engine_failure
-from swarm.agents.forms.menu import MenuForm, chosen_letters, read_choice
+from swarm.agents.forms.menu import MenuForm, chosen_numbers, read_choice
 from swarm.agents.forms.menus import LETTERS, Menu
 from swarm.agents.observation import Observation, PublicView
 from swarm.agents.prompt import Prompt
@@ -68,8 +68,8 @@ class PickedMenuForm:
         if reply.usage.total > tokens_per_turn:
             return str(DecisionError.OVER_BUDGET)
         picked = self.picked(seen, row)
-        letters = chosen_letters(reply.text, len(picked), len(self._menus.menu(seen, row).sayings))
-        if reply.finish_reason == "length" or letters is None:
+        chosen = chosen_numbers(reply.text, len(picked), len(self._menus.menu(seen, row).sayings))
+        if reply.finish_reason == "length" or chosen is None:
             return str(DecisionError.TRUNCATED if reply.finish_reason == "length" else DecisionError.BAD_CHOICE)
         # Only the action is renamed; lines to say have the same letters for everybody.
-        return LETTERS[picked[LETTERS.index(letters[0])]] + letters[1]
+        return LETTERS[picked[chosen[0]]] + LETTERS[chosen[1]]

@@ -39,6 +39,8 @@ INSTRUCTIONS = {
 }
 """What each role is told, behind the form of an answer."""
 
+_UNASKED = str(DecisionError.OVER_BUDGET)
+
 
 @dataclass(slots=True)
 class _Vote:
@@ -223,10 +225,14 @@ class CouncilMind:
                 for question, model in zip(questions, names, strict=True)
             )
         )
+        rows, most = list(zip(indices.tolist(), heard.rows.tolist(), strict=True)), self._plan.budget.tokens_per_turn
         for (member, _), model, answer in zip(questions, names, asked, strict=True):
-            for i, index in enumerate(indices.tolist()):
-                row = int(heard.rows[i])
-                votes[index].setdefault(member, []).append(self._vote(member, model, answer, i, seats, row))
+            form, pruned = self._forms[member], answer.pruned_messages.tolist()
+            for i, (index, row) in enumerate(rows):
+                # The letters as the common menu has them; a prompt that fitted no budget was no call.
+                reply = answer.replies[i]
+                text = _UNASKED if reply is None else form.common(reply, seats.seen, row, most)
+                votes[index].setdefault(member, []).append(_Vote(text, answer.calls(model, i), pruned[i]))
 
     async def _ask(
         self,
@@ -241,13 +247,6 @@ class CouncilMind:
         form, client = self._forms[member], models[model]
         return await ask_model(self._plan, model, form, seats, client, seeds, max(left_s, 0.0))
 
-    def _vote(self, member: int, model: str, asked: Asked, i: int, seats: Seats, row: int) -> _Vote:
-        """Returns one answer of a member, its letters as the common menu has them."""
-        reply, text = asked.replies[i], str(DecisionError.OVER_BUDGET)
-        if reply is not None:
-            text = self._forms[member].common(reply, seats.seen, row, self._plan.budget.tokens_per_turn)
-        return _Vote(text, asked.calls(model, i), int(asked.pruned_messages[i]))
-
     def _turns(
         self, seats: Seats, votes: list[dict[int, list[_Vote]]], worth: MembersWorth, drawn: Sequence[int]
     ) -> Turns:
@@ -255,7 +254,7 @@ class CouncilMind:
         texts, pruned, calls = [], [], []
         # A turn's text holds the votes of all members; its calls are those that an engine really answered.
         for i, own in enumerate(votes):
-            by_member = tuple(tuple(vote.text for vote in own.get(m, ())) for m in range(len(self.seats)))
+            by_member = tuple([tuple([vote.text for vote in own.get(m, ())]) for m in range(len(self.seats))])
             texts.append(
                 CouncilTurn(by_member, worth.weights_permille, worth.alone, drawn[i], worth.doubt_permille).to_text()
             )

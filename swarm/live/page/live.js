@@ -91,7 +91,7 @@ function line(state) {
     if (s.figures?.length) s.figures.forEach(([name, value]) => add(name, value));
     else add("trades", count(s.trades ?? 0));
     if (s.tokens) add("tokens", count(s.tokens) + (about?.token_limit ? ` of ${count(about.token_limit)}` : ""));
-    if (s.usd != null) add("dollars", s.usd.toFixed(4) + (about?.usd_limit ? ` of ${about.usd_limit}` : ""));
+    if (s.usd || (s.usd != null && about?.usd_limit)) add("dollars", s.usd.toFixed(4) + (about?.usd_limit ? ` of ${about.usd_limit}` : ""));
     if (s.late) add("late", count(s.late), true);
     for (const [kind, n] of Object.entries(s.errors ?? {})) add(kind.replaceAll("_", " "), count(n), true);
     if (s.journal) add("journal", `${count(s.journal[0])} records`);
@@ -159,7 +159,7 @@ function rows(into, title, found, most) {
 function minds(state) {
   const into = $("minds");
   into.replaceChildren();
-  rows(into, "calls of models so far", (state.models ?? []).map(([name, calls, tokens, usd]) => [name, calls, `${count(tokens)} tokens${usd == null ? "" : ` · $${usd.toFixed(4)}`}`]), 8);
+  rows(into, "calls of models so far", (state.models ?? []).map(([name, calls, tokens, usd]) => [name, calls, `${count(tokens)} tokens${!usd ? "" : ` · $${usd.toFixed(4)}`}`]), 8);
   rows(into, "councils and cascades: turns cleared again", (state.judged ?? []).map(([name, n, right]) => [name, n, `${Math.round((100 * right) / n)}% as good as the best action`]), 8);
   rows(into, "auctions: work awarded", (state.awards ?? []).map(([name, n]) => [name, n]), 8);
   if (!into.children.length) into.append(make("p", "no model was asked: all decide by rules", "note"));

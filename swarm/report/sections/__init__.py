@@ -7,6 +7,7 @@ from swarm.simulation.record import RunRecord
 ORDER = (
     "contract",
     "supply",
+    "fraud",
     "hands",
     "patron",
     "story",
@@ -42,7 +43,8 @@ def plugins() -> list[SectionPlugin]:
 
 def shown(record: RunRecord) -> list[Section]:
     """Returns the sections that have something to show of a run."""
-    rounds = record.summary["rounds"]
+    rounds, no_market = record.summary["rounds"], "figures" in record.summary and not record.summary["trades"]
     # Most sections need a settled round: their tables are empty before it.
-    built = [(plugin, plugin.build(record)) for plugin in plugins() if rounds or plugin.without_rounds]
+    fit = [plugin for plugin in plugins() if rounds or plugin.without_rounds]
+    built = [(plugin, plugin.build(record)) for plugin in fit if not (plugin.of_trades and no_market)]
     return [Section(plugin.name, plugin.title, parts) for plugin, parts in built if parts]

@@ -11,7 +11,10 @@ from swarm.simulation.record import RunRecord
 
 
 def prices(record: RunRecord) -> tuple[Figure, ...]:
-    """Returns a figure of all goods' clearing prices, and one of each good's with its reference price."""
+    """Returns a figure of all goods' clearing prices, and one of each good's with its reference price.
+
+    Where nothing was traded, only the second, of goods whose reference price has moved.
+    """
     summary = record.summary
     goods, last = summary["goods"], summary["rounds"]
     # Shocks are named above the first figure alone; panels below are too narrow.
@@ -20,23 +23,27 @@ def prices(record: RunRecord) -> tuple[Figure, ...]:
     columns = ("round", "good", "clearing", "reference", "volume")
     rows = aggregates.rows(frame, *columns)
     one_price = one_price_chart(goods, last)
-    return (
-        Figure(
-            "Clearing price of every good",
-            "All of a round's trades in a good are made at one price, its line; it breaks where nobody traded."
-            + of_regions(summary),
-            (Panel("Clearing prices", 300, all_prices_chart(goods, last, marks), {"rows": rows}),),
-            good_keys(goods),
-        ),
-        Figure(
-            "Clearing and reference price, good by good",
-            "Reference prices (dashes) are the market's after the round; each panel has a scale of its own."
-            + of_regions(summary),
-            tuple(Panel(good, 150, one_price, {"rows": own}) for good, own in charts.by_good(rows, goods[:PANELS])),
-            (Key("clearing price", "var(--ink)"), Key("reference price", "var(--muted)", "dashed")),
-            "grid",
-        ),
+    by_good = charts.by_good(rows, goods[:PANELS])
+    if not summary["trades"]:
+        by_good = [(good, own) for good, own in by_good if len({row["reference"] for row in own}) > 1]
+    each = Figure(
+        "Clearing and reference price, good by good",
+        "Reference prices (dashes) are the market's after the round; each panel has a scale of its own."
+        + of_regions(summary),
+        tuple(Panel(good, 150, one_price, {"rows": own}) for good, own in by_good),
+        (Key("clearing price", "var(--ink)"), Key("reference price", "var(--muted)", "dashed")),
+        "grid",
     )
+    if not summary["trades"]:
+        return (each,) if by_good else ()
+    together = Figure(
+        "Clearing price of every good",
+        "All of a round's trades in a good are made at one price, its line; it breaks where nobody traded."
+        + of_regions(summary),
+        (Panel("Clearing prices", 300, all_prices_chart(goods, last, marks), {"rows": rows}),),
+        good_keys(goods),
+    )
+    return together, each
 
 
 def all_prices_chart(goods: Sequence[str], last: int, marks: Rows) -> Spec:

@@ -39,4 +39,4 @@ def market_quality(record: RunRecord) -> tuple[Table, ...]:
     )
 
 
-SECTION = SectionPlugin("quality", "Market quality", market_quality)
+SECTION = SectionPlugin("quality", "Market quality", market_quality, of_trades=True)

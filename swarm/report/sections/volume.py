@@ -83,4 +83,4 @@ def unfilled_chart(goods: Sequence[str], last: int) -> Spec:
     )
 
 
-SECTION = SectionPlugin("volume", "Volume", volumes)
+SECTION = SectionPlugin("volume", "Volume", volumes, of_trades=True)

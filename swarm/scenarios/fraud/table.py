@@ -1,0 +1,264 @@
+"""Reads a user's own payments from CSV or Parquet: what cannot be a payment is refused by row and name.
+
+Nothing is guessed: amounts are exact, times have a zone, account numbers are text. Labels may be missing for any span;
+such payments are watched like all others and left out of what is scored, and the notices say how many there are.
+"""
+
+import re
+import unicodedata
+from collections.abc import Callable
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from swarm.scenarios.fraud.payments import CHANNELS, DAY, KINDS, LAWFUL, NO_CASE, UNKNOWN, Payments, own_accounts
+
+KEY = "scenario.payments"
+NEEDED = ("id", "time", "sender", "receiver", "amount", "currency", "channel")
+COLUMNS = (*NEEDED, "memo", "label", "labelled_at", "case")
+"""The columns of a file; the last four may be left out. A label is `lawful`, a kind of fraud, or empty: not known."""
+
+MOST_ROWS, MOST_CENTS, MOST_MEMO = 20_000_000, 10**15, 200
+UNLABELLED_SPAN_DAYS = 7
+"""Days in a row with payments and no label from which on a notice names the span."""
+
+_FLOAT = re.compile(r"\d+\.\d*|\d+(\.\d+)?[eE][+-]?\d+")
+
+
+class PaymentsError(ValueError):
+    """A row of a file that cannot be a payment."""
+
+    def __init__(self, row: int | None, column: str, what: str, remedy: str = "") -> None:
+        at = f"row {row}, {column}" if row else column
+        super().__init__(f"{at}: {what}" + (f"; {remedy}" if remedy else ""))
+
+
+def read_payments(path: Path, utc: bool = False) -> Payments:
+    """Returns the payments of a file; PaymentsError names the first row that is wrong, the file's head being row 1."""
+    frame = _texts(path)
+    for name in frame.columns:
+        if name not in COLUMNS:
+            raise PaymentsError(1, name, "there is no such column", f"known: {', '.join(COLUMNS)}")
+    if missing := [name for name in NEEDED if name not in frame.columns]:
+        raise PaymentsError(1, missing[0], "the column is missing", f"needed: {', '.join(NEEDED)}")
+    if not 0 < len(frame) <= MOST_ROWS:
+        raise PaymentsError(None, "file", f"expected 1 to {MOST_ROWS:,} payments, got {len(frame):,}")
+    # Blanks around a value mean nothing; an empty cell is an empty text.
+    frame = frame.with_columns(pl.col(name).fill_null("").str.strip_chars() for name in frame.columns)
+    _check_ids(frame)
+    # Column by column, each refused with its own row.
+    currencies = _parsed(frame, "currency", _currency)
+    if len(other := frame["currency"].unique(maintain_order=True)) > 1:
+        row = currencies.index(other[1]) + 2
+        raise PaymentsError(row, "currency", f"{other[1]} among {other[0]}", "convert them, or give a file for each")
+    cents = np.array(_parsed(frame, "amount", _cents), dtype=np.int64)
+    names = {side: _parsed(frame, side, _account) for side in ("sender", "receiver")}
+    for row, (sender, receiver) in enumerate(zip(names["sender"], names["receiver"], strict=True), start=2):
+        if sender == receiver:
+            raise PaymentsError(row, "receiver", f"{sender!r} pays itself", "leave it out")
+    channel = np.array(_parsed(frame, "channel", _channel), dtype=np.int64)
+    times = _parsed(frame, "time", lambda text: _time(text, utc))
+    _check_order(times)
+    # Minutes count from the midnight, in UTC, before the first payment.
+    start = int(times[0] // (DAY * 60)) * DAY
+    minute = np.array([int(one // 60) for one in times], dtype=np.int64) - start
+    kind, notices = _labels(frame, times)
+    accounts = tuple(dict.fromkeys([*names["sender"], *names["receiver"]]))
+    number = {name: i for i, name in enumerate(accounts)}
+    memos = frame["memo"] if "memo" in frame.columns else pl.Series([""] * len(frame))
+    return Payments(
+        minute,
+        np.array([number[name] for name in names["sender"]], dtype=np.int64),
+        np.array([number[name] for name in names["receiver"]], dtype=np.int64),
+        cents,
+        channel,
+        kind,
+        _cases(frame, kind),
+        frame["id"],
+        memos.str.slice(0, MOST_MEMO),
+        accounts,
+        own_accounts(accounts),
+        notices=(*notices, *unlabelled(minute // DAY, kind)),
+    )
+
+
+def _texts(path: Path) -> pl.DataFrame:
+    """Returns the file's columns as text."""
+    if not path.is_file():
+        raise PaymentsError(None, str(path), "there is no such file", "give the path of a CSV or Parquet file")
+    try:
+        if path.suffix == ".parquet":
+            return pl.read_parquet(path).cast(pl.String)
+        return pl.read_csv(path, infer_schema=False)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        said = str(error).split("\n", 1)[0][:120]
+        raise PaymentsError(
+            None, path.name, f"it cannot be read ({said})", "give CSV with a head, or Parquet"
+        ) from None
+
+
+def _parsed(frame: pl.DataFrame, column: str, parse: Callable[[str], object]) -> list:  # type: ignore[type-arg]
+    """Returns a column's values; PaymentsError with the row where `parse` raises ValueError."""
+    # Most values of a column come again, and each is looked at once.
+    known: dict[str, object] = {}
+    found = []
+    for row, text in enumerate(frame[column].to_list(), start=2):
+        if text not in known:
+            try:
+                known[text] = parse(text)
+            except ValueError as error:
+                raise PaymentsError(row, column, str(error)) from None
+        found.append(known[text])
+    return found
+
+
+def _check_ids(frame: pl.DataFrame) -> None:
+    """Refuses ids that are missing or come twice; a row that comes twice as a whole is called so."""
+    empty = frame.select(pl.col("id") == "").to_series()
+    if empty.any():
+        raise PaymentsError(int(empty.arg_true()[0]) + 2, "id", "it is missing", "alerts are filed by it")
+    twice = frame["id"].is_first_distinct()
+    if twice.all():
+        return
+    row = int((~twice).arg_true()[0])
+    first = int((frame["id"] == frame["id"][row]).arg_true()[0])
+    if frame.row(row) == frame.row(first):
+        raise PaymentsError(row + 2, "id", f"an exact duplicate of row {first + 2}", "leave it out")
+    raise PaymentsError(row + 2, "id", f"{frame['id'][row]!r} is the id of row {first + 2}, too", "ids are unique")
+
+
+def _currency(text: str) -> str:
+    if not text:
+        raise ValueError("it is missing; give a code such as EUR")
+    if not re.fullmatch("[A-Z]{3}", text):
+        raise ValueError(f"expected a code of three letters such as EUR, got {text[:20]!r}")
+    return text
+
+
+def _cents(text: str) -> int:
+    """Returns an amount in cents."""
+    try:
+        amount = Decimal(text)
+    except InvalidOperation:
+        raise ValueError(f"expected an amount such as 12.50, got {text[:20]!r}") from None
+    if not amount.is_finite() or amount <= 0:
+        raise ValueError(f"expected an amount above 0, got {text[:20]}; a refund is a payment the other way")
+    cents = amount * 100
+    if cents != int(cents):
+        raise ValueError(f"expected at most two decimals, got {text[:20]}")
+    if cents > MOST_CENTS:
+        raise ValueError(f"expected at most {MOST_CENTS // 100:,}, got {text[:20]}")
+    return int(cents)
+
+
+def _account(text: str) -> str:
+    """Returns the name of an account as it stands."""
+    if not text or text.lower() in ("nan", "null", "none", "unknown", "n/a"):
+        raise ValueError(f"an unknown account ({text or 'empty'}); name it, or `outside` for other banks")
+    if _FLOAT.fullmatch(text):
+        raise ValueError(f"{text[:30]} was read as a number with a fraction and may have lost digits; write it as text")
+    if len(text) > 64:
+        raise ValueError(f"expected at most 64 characters, got {len(text)}")
+    # The first word of a letter's Unicode name is its script.
+    scripts = {unicodedata.name(c, "?").split()[0] for c in text if c.isalpha()}
+    if len(scripts) > 1:
+        told = " and ".join(sorted(scripts)).lower()
+        raise ValueError(f"{text!r} mixes scripts ({told}), by which accounts are made to look alike")
+    return text
+
+
+def _channel(text: str) -> int:
+    if text not in CHANNELS:
+        raise ValueError(f"expected {', '.join(CHANNELS)}, got {text[:20]!r}")
+    return CHANNELS.index(text)
+
+
+def _time(text: str, utc: bool) -> float:
+    """Returns seconds since 1970 of a time with a zone."""
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"expected a time such as 2026-03-01T09:30:00+01:00, got {text[:30]!r}") from None
+    if when.tzinfo is None:
+        if not utc:
+            raise ValueError(f"{text} has no time zone; write one, or set scenario.utc to true where all are UTC")
+        when = when.replace(tzinfo=UTC)
+    return when.timestamp()
+
+
+def _check_order(times: list[float]) -> None:
+    for row, (before, now) in enumerate(pairwise(times), start=3):
+        if now < before:
+            told = datetime.fromtimestamp(before, UTC).isoformat()
+            raise PaymentsError(
+                row, "time", f"out of order: the row before it is of {told}", "sort by time, in one zone"
+            )
+
+
+def _labels(frame: pl.DataFrame, times: list[float]) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Returns [payments] kinds, and notices."""
+    if "label" not in frame.columns:
+        return np.full(len(frame), UNKNOWN), ("no column `label`: nothing is scored",)
+    kind = np.array(_parsed(frame, "label", _label), dtype=np.int64)
+    if "labelled_at" not in frame.columns:
+        return kind, ()
+    last, early = times[-1], 0
+    for row, text in enumerate(frame["labelled_at"].to_list(), start=2):
+        if not text:
+            continue
+        try:
+            when = _time(text, True)
+        except ValueError as error:
+            raise PaymentsError(row, "labelled_at", str(error)) from None
+        if when < times[row - 2]:
+            raise PaymentsError(row, "labelled_at", f"a label from before its payment ({text})", "labels come later")
+        # Who decides at the end of the file could not know it.
+        if when > last:
+            kind[row - 2], early = UNKNOWN, early + 1
+    told = f"{early} labels are from after the last payment and are not used" if early else ""
+    return kind, (told,) if told else ()
+
+
+def _label(text: str) -> int:
+    if text == "":
+        return UNKNOWN
+    if text == "lawful":
+        return LAWFUL
+    if text in KINDS:
+        return KINDS.index(text)
+    raise ValueError(f"expected lawful, empty or one of {', '.join(KINDS)}, got {text[:20]!r}")
+
+
+def _cases(frame: pl.DataFrame, kind: np.ndarray) -> np.ndarray:
+    """Returns [payments] numbers of cases; fraud without one is a case of its own."""
+    if "case" not in frame.columns:
+        return np.where(kind >= 0, np.arange(len(kind)), NO_CASE)
+    named: dict[str, int] = {}
+    found = []
+    for row, text in enumerate(frame["case"].to_list()):
+        found.append(named.setdefault(text or f"row {row}", len(named)) if kind[row] >= 0 else NO_CASE)
+    return np.array(found, dtype=np.int64)
+
+
+def unlabelled(day: np.ndarray, kind: np.ndarray) -> tuple[str, ...]:
+    """Returns a notice for each span of days with payments of which no label is known."""
+    days = np.unique(day)
+    labelled = np.isin(days, day[kind != UNKNOWN])
+    # Spans of days in a row that are all without a label.
+    notices, start = [], None
+    for i in range(len(days) + 1):
+        bare = i < len(days) and not labelled[i]
+        if bare and start is None:
+            start = i
+        elif not bare and start is not None:
+            if i - start >= UNLABELLED_SPAN_DAYS:
+                count = int(((day >= days[start]) & (day <= days[i - 1])).sum())
+                notices.append(
+                    f"days {days[start]} to {days[i - 1]} have {count} payments and no label: left out of the scores"
+                )
+            start = None
+    return tuple(notices)
