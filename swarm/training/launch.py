@@ -11,6 +11,9 @@ from swarm.llm.engines.llama.gguf import NotGgufError, read_header
 from swarm.llm.entry import Temperament
 from swarm.training.recipe import Distilling, JudgeRecipe, Recipe, Tell
 
+TAUGHT = ("llama", "qwen2", "qwen3")
+"""Architectures whose layers an adapter is known to be put beside."""
+
 
 def train_models(out: Path, recipe: Recipe, tell: Tell) -> dict[str, Any]:
     """Trains the five models into the folder `out` and returns the record of it; ConfigError where torch is missing."""
@@ -38,8 +41,8 @@ def distil_student(
 def train_judge(base: str, out: Path, recipe: JudgeRecipe, tell: Tell) -> dict[str, Any]:
     """Trains an adapter that judges into `out` and returns the record of it.
 
-    `base` is a GGUF file or the name of a package that carries one; ConfigError where it is no Llama, or where torch,
-    transformers, peft or gguf is missing.
+    `base` is a GGUF file or the name of a package that carries one; ConfigError where its layers are not known, where
+    torch, transformers, peft or gguf is missing, or where the device is.
     """
     try:
         file = located(base)
@@ -49,9 +52,15 @@ def train_judge(base: str, out: Path, recipe: JudgeRecipe, tell: Tell) -> dict[s
     except NotGgufError as error:
         raise ConfigError("--base", f"{base} cannot be read: {error}", "name another file") from None
     # Layers have other names in other architectures, and an adapter is written by them.
-    if architecture != "llama":
-        raise ConfigError("--base", f"expected a model of the architecture llama, got {architecture!r}", "name another")
+    if architecture not in TAUGHT:
+        expected = f"expected a model of an architecture of {', '.join(TAUGHT)}, got {architecture!r}"
+        raise ConfigError("--base", expected, "name another")
     _prepare("swarm train-judge", out, ("torch", "transformers", "peft", "gguf"))
+    if recipe.device != "cpu":
+        import torch
+
+        if not torch.cuda.is_available():
+            raise ConfigError("--device", f"expected a GPU that torch can use for {recipe.device!r}", "use cpu")
     from swarm.training.judge import train
 
     return train(file, out, recipe, tell)

@@ -12,7 +12,8 @@ from swarm.llm.engines.llama.gguf import KEPT_LAYERS
 
 Array = npt.NDArray[np.float32]
 
-ARCHITECTURE = "llama"
+PAIRED = "llama"
+"""The architecture whose queries and keys llama.cpp has in another order than transformers."""
 
 NAMES = {
     "self_attn.q_proj": "attn_q",
@@ -36,13 +37,14 @@ def write_adapter(
     key_heads: int,
     about: Mapping[str, str] = {},
     kept_layers: int = 0,
+    architecture: str = PAIRED,
 ) -> None:
     """Writes the tensors of an adapter, by their names in peft, in half precision.
 
     `about` is what the file says of itself, and `kept_layers` how many layers of its model it was taught on, 0 for all.
     """
     part = file.with_suffix(".part")
-    writer = GGUFWriter(part, ARCHITECTURE)
+    writer = GGUFWriter(part, architecture)
     writer.add_string("general.type", "adapter")
     writer.add_string("adapter.type", "lora")
     writer.add_float32("adapter.lora.alpha", float(alpha))
@@ -58,7 +60,7 @@ def write_adapter(
         of = NAMES[of]
         put = tensor
         # Only the outer side has the order of heads in it.
-        if side == "B" and of in ("attn_q", "attn_k"):
+        if architecture == PAIRED and side == "B" and of in ("attn_q", "attn_k"):
             put = _paired(tensor, heads if of == "attn_q" else key_heads)
         writer.add_tensor(f"blk.{layer}.{of}.weight.lora_{side.lower()}", np.ascontiguousarray(put, np.float16))
     writer.write_header_to_file()

@@ -37,6 +37,9 @@ class JudgeRecipe:
     first_layer: int = 0
     """Layers before this one stay as they are, and no gradient goes through them."""
 
+    device: str = "cpu"
+    """What torch computes on: one thread of the CPU, or a GPU (`cuda`), which takes weights of 16 bits."""
+
     rounds_of_a_step: int = 1
     rate: float = 1e-3
     keep_every: int = 60

@@ -43,6 +43,11 @@ def test_an_adapter_is_written_as_llama_cpp_reads_it(tmp_path: Path) -> None:
 
     found = {t.name: t.data for t in gguf.GGUFReader(tmp_path / "a.gguf").tensors}
     assert found["blk.3.attn_q.weight.lora_b"].ravel().tolist() == [0, 2, 1, 3, 4, 6, 5, 7]
+    # What is a Qwen turns its queries as transformers does.
+    write_adapter(tmp_path / "q.gguf", tensors, 32, heads=2, key_heads=1, architecture="qwen2")
+    assert read_header(tmp_path / "q.gguf").architecture == "qwen2"
+    found = {t.name: t.data for t in gguf.GGUFReader(tmp_path / "q.gguf").tensors}
+    assert found["blk.3.attn_q.weight.lora_b"].ravel().tolist() == list(range(8))
     with pytest.raises(ValueError, match="no tensor"):
         write_adapter(tmp_path / "b.gguf", {"lm_head.weight": outer}, 32, heads=2, key_heads=1)
     assert not (tmp_path / "b.gguf").exists()

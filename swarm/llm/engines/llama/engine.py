@@ -23,10 +23,7 @@ from swarm.llm.engines.llama.config import LlamaModel
 from swarm.llm.engines.llama.server import Answer, LlamaServer
 from swarm.llm.margins import ALTERNATIVES, Token, margin_in
 from swarm.llm.protocol import MAX_REPLY_CHARS, EngineFailure, Message, ModelReply, ModelRequest, TokenUsage, folded
-from swarm.llm.scores import MOST, scored
-
-YES, NO = " yes", " no"
-"""The two tokens that are compared behind a branch."""
+from swarm.llm.scores import MOST, NO, YES, scored
 
 RAISED = 100.0
 """What is added to the logits of both before the two likeliest tokens are looked at, which are then these."""

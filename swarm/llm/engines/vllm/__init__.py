@@ -7,7 +7,7 @@ from swarm.llm.engines.protocol import CheckConditions, Deployment, EnginePlugin
 from swarm.llm.engines.vllm import check
 from swarm.llm.engines.vllm.arguments import environment
 from swarm.llm.engines.vllm.config import VllmModel
-from swarm.llm.protocol import MARGINS, TOOLS, ModelClient
+from swarm.llm.protocol import MARGINS, SCORES, TOOLS, ModelClient
 
 
 def _client(model: VllmModel) -> ModelClient:
@@ -53,7 +53,7 @@ ENGINE = EnginePlugin(
     _check,
     check.warnings,
     deployment=_deployment,
-    abilities=frozenset({TOOLS, MARGINS}),
+    abilities=frozenset({TOOLS, MARGINS, SCORES}),
     summary="Language models whose weights vLLM runs, on a GPU or the CPU.",
     listed=_listed,
     package=("vllm", "docs/models.md says how to install it"),

@@ -26,6 +26,7 @@ from swarm.llm.engines.vllm.config import VllmModel
 from swarm.llm.margins import ALTERNATIVES, Token, margin_in
 from swarm.llm.marks import broken
 from swarm.llm.protocol import MAX_REPLY_CHARS, FinishReason, Message, ModelReply, ModelRequest, TokenUsage, folded
+from swarm.llm.scores import NO, YES, scored
 
 ABORT_S = 0.5
 """Seconds that the engine gets to let go of requests whose deadline has come."""
@@ -92,7 +93,7 @@ class VllmEngine:
         started = perf_counter()
         prompts = await asyncio.to_thread(self.tokens, requests)
         tasks = [
-            asyncio.create_task(self._one(request, tokens, started))
+            asyncio.create_task((self._score if request.branches else self._one)(request, tokens, started))
             for request, tokens in zip(requests, prompts, strict=True)
         ]
         if not tasks:
@@ -108,6 +109,15 @@ class VllmEngine:
 
     def tokens(self, requests: Sequence[ModelRequest]) -> list[list[int]]:
         """Returns each prompt's tokens by the model's chat template; none where the template refuses it."""
+        return self._encoded(self._texts(requests))
+
+    def _encoded(self, texts: Sequence[str]) -> list[list[int]]:
+        # The template has written the marks of the beginning already.
+        encoded: list[list[int]] = self._tokenizer(list(texts), add_special_tokens=False)["input_ids"]
+        return encoded
+
+    def _texts(self, requests: Sequence[ModelRequest]) -> list[str]:
+        """Returns each prompt as the model's chat template writes it; nothing where the template refuses it."""
         extra = dict(self.config.entry.template_arguments) if self.config.entry else {}
         # Those of most models begin with a bracket and are broken already; a tokenizer may know others.
         added = self._tokenizer.added_tokens_decoder.values()
@@ -128,9 +138,7 @@ class VllmEngine:
                 )
                 continue
             texts.append("")
-        # The template has written the marks of the beginning already.
-        encoded: list[list[int]] = self._tokenizer(texts, add_special_tokens=False)["input_ids"]
-        return encoded
+        return texts
 
     async def _one(self, request: ModelRequest, tokens: list[int], started: float) -> list[ModelReply]:
         """Returns the replies to one prompt, which is computed once for all of its samples."""
@@ -166,8 +174,7 @@ class VllmEngine:
                 ),
             )
             last: Any = None
-            name = f"{self.config.name}-{next(self._numbers)}"
-            async for output in self._engine.generate(tokens_input(tokens), wanted, name):
+            async for output in self._engine.generate(tokens_input(tokens), wanted, self._name()):
                 last = output
         except Exception as error:
             # A dead engine fails every request, and the health check sees to it; anything else is this request's own.
@@ -182,6 +189,66 @@ class VllmEngine:
                 reply = failed(f"a reply of {len(done.text)} characters", "too_large")[0]
             replies.append(reply.shared() if number else reply)
         return replies
+
+    async def _score(self, request: ModelRequest, tokens: list[int], started: float) -> list[ModelReply]:
+        """Returns one reply for each sample: the log-odds of yes over no behind each branch, on raw likelihoods."""
+
+        def failed(reason: str, kind: FinishReason = "error") -> list[ModelReply]:
+            return [ModelReply(reason, TokenUsage(len(tokens), 0), kind, perf_counter() - started)] * request.samples
+
+        if not tokens:
+            return failed("the model's chat template refuses these messages")
+        words = self._encoded([YES, NO])
+        if [len(word) for word in words] != [1, 1]:
+            return failed(f"its vocabulary has no single token for {YES!r} and {NO!r}")
+        # The same line is scored once, and each together with its prompt, as one text.
+        [text] = self._texts([request])
+        lines = sorted(set(request.branches))
+        whole = dict(zip(lines, self._encoded([text + line for line in lines]), strict=True))
+        if (longest := max(map(len, whole.values()))) >= self.config.max_model_len:
+            return failed(f"a line takes {longest} tokens with its prompt, more than max_model_len", "too_large")
+        ids = [word[0] for word in words]
+        try:
+            # The first computes what all share, and the others find it in the cache.
+            first = await self._log_odds(whole[lines[0]], ids)
+            rest = await asyncio.gather(*(self._log_odds(whole[line], ids) for line in lines[1:]))
+        except Exception as error:
+            return failed(f"{type(error).__name__}: {error}".splitlines()[0][:200])
+        found = dict(zip(lines, (first, *rest), strict=True))
+        # All branches count as if each were asked alone; what was not computed anew counts as cached.
+        total = len(tokens) + sum(max(len(whole[line]) - len(tokens), 0) for line in request.branches)
+        computed = sum(len(whole[line]) - cached for line, (_, cached) in found.items())
+        spent = TokenUsage(total, 0, max(total - computed, 0))
+        heat = self.config.temperature if request.temperature is None else request.temperature
+        replies = []
+        for number, seed in enumerate((request.seed, *request.more_seeds)):
+            taken = scored([found[branch][0] for branch in request.branches], heat, seed)
+            margin = taken.margin if request.margin else None
+            reply = ModelReply(taken.to_text(heat > 0), spent, "stop", perf_counter() - started, margin=margin)
+            replies.append(reply.shared() if number else reply)
+        return replies
+
+    async def _log_odds(self, tokens: list[int], yes_and_no: list[int]) -> tuple[float, int]:
+        """Returns the logit of yes less that of no behind a text, and how many of its tokens were cached."""
+        from vllm import SamplingParams
+        from vllm.inputs.engine import tokens_input
+        from vllm.sampling_params import RequestOutputKind
+
+        wanted = SamplingParams(
+            temperature=0.0,
+            max_tokens=1,
+            logprob_token_ids=yes_and_no,
+            output_kind=RequestOutputKind.FINAL_ONLY,
+        )
+        last: Any = None
+        async for output in self._engine.generate(tokens_input(tokens), wanted, self._name()):
+            last = output
+        [likely] = last.outputs[0].logprobs
+        yes, no = (float(likely[token].logprob) for token in yes_and_no)
+        return yes - no, last.num_cached_tokens or 0
+
+    def _name(self) -> str:
+        return f"{self.config.name}-{next(self._numbers)}"
 
     def _shut_down(self) -> None:
         if self._engine is not None:
