@@ -35,6 +35,8 @@ class Reason(StrEnum):
     SUSPICION = "suspicion"
 
 
+_REASONS = {str(reason): reason for reason in Reason}
+
 FORCED = frozenset({Reason.LOAN, Reason.SHORT, Reason.SUSPICION})
 """Reasons for which the price does not count."""
 
@@ -128,11 +130,15 @@ class CascadeTurn:
                 raise ValueError("expected the reason, the weights and the answers of a cascade's turn")
         if margin is not None and (type(margin) is not int or abs(margin) > 1_000):
             raise ValueError("expected a margin from -1000 to 1000")
-        if not 0 <= wrong <= 1_000 or not all(type(n) is int and 0 <= n <= _MOST for n in (wrong, stake, price)):
-            raise ValueError("expected whole numbers from 0")
-        answers = tuple(answer_of(one) for one in small)
+        if {type(wrong), type(stake), type(price)} != {int}:
+            raise ValueError("expected whole numbers")
+        if not (0 <= wrong <= 1_000 and 0 <= stake <= _MOST and 0 <= price <= _MOST):
+            raise ValueError("expected numbers from 0")
+        if reason not in _REASONS:
+            raise ValueError("expected a reason")
         weighed = Weighed(margin, wrong, stake, price, bounded)
-        return cls(Reason(reason), weighed, answers, None if large is None else answer_of(large))
+        answers = tuple([answer_of(one) for one in small])
+        return cls(_REASONS[reason], weighed, answers, None if large is None else answer_of(large))
 
 
 def answer_of(value: Any) -> Answer:

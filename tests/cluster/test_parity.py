@@ -118,3 +118,19 @@ def test_a_supply_chain_orders_once_on_any_number_of_shards(swarm: Swarm, tmp_pa
     assert found == summary(tmp_path / "local")["supply"]
     assert found["doubled_orders"] == 0
     assert found["news"][0]["departed"] > 0
+
+
+def test_a_contract_is_reviewed_alike_on_any_number_of_shards(swarm: Swarm, tmp_path: Path, head: str) -> None:
+    config = Path(__file__).parents[2] / "configs" / "contract.yaml"
+    shards = ("--address", head, "--set", "runtime.traders_per_actor=8")
+    for name, where in (("local", ("--local",)), ("ray", shards)):
+        done = swarm(
+            "run", config, "--set", 'scenario.rule_sets=["nda"]', "--set", "rounds=5", *where, "--out", tmp_path / name
+        )
+        assert done.returncode == 0, done.stderr
+    # Who has no rule to read is asked the same, once for each shard, so that tokens are shared by shard.
+    one, other = ((tmp_path / name / "journal.swarm").read_bytes() for name in ("local", "ray"))
+    assert one == other
+    found = summary(tmp_path / "ray")["contract"]
+    assert found == summary(tmp_path / "local")["contract"]
+    assert found["contracts"][0]["verdicts"]["nda"]["not checked"] == 0

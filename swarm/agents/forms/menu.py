@@ -86,8 +86,7 @@ def read_choice(text: str, menu: Menu, rules: Rules) -> Decision | DecisionError
     if chosen is None:
         return DecisionError.BAD_CHOICE
     action, saying = chosen
-    orders = wishes_of(menu.actions[action].legs, rules.goods)
-    return Decision(orders=orders, gossip=menu.sayings[saying] if saying else "")
+    return _decision(menu.actions[action].legs, rules.goods, menu.sayings[saying] if saying else "")
 
 
 # A mind of several answers reads the same action again and again.
@@ -98,6 +97,11 @@ def wishes_of(legs: tuple[Leg, ...], goods: tuple[str, ...]) -> tuple[OrderWish,
         OrderWish(side="buy" if buys else "sell", good=goods[good], price=price, quantity=quantity)
         for buys, good, price, quantity in legs
     )
+
+
+@lru_cache(maxsize=4_096)
+def _decision(legs: tuple[Leg, ...], goods: tuple[str, ...], gossip: str) -> Decision:
+    return Decision(orders=wishes_of(legs, goods), gossip=gossip)
 
 
 @dataclass(frozen=True, slots=True)

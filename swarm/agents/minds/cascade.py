@@ -199,6 +199,9 @@ class CascadeMind:
         """Returns how sure the small model was: what its engine tells, else how many more samples agree than differ."""
         if len(readings) == 1 and reply is not None:
             return _told(reply, self._small, seats, row)
+        # Samples that are one reading all agree, which most do.
+        if all(reading is readings[0] for reading in readings):
+            return 0 if _kind(readings[0]) is None else 1_000
         kinds = Counter(_kind(reading) for reading in readings)
         del kinds[None]
         first, second = [*(n for _, n in kinds.most_common(2)), 0, 0][:2]

@@ -32,10 +32,10 @@ def answer(text: str) -> str:
     kind = _KIND.search(text)
     if kind is None:
         return "E"
-    barred, wanted = bool(kind[1]), {word.rstrip("s")[:5] for word in kind[2].lower().split()}
+    barred, wanted = bool(kind[1]), {word.rstrip("s")[:5] for word in kind[2].lower().replace("-", "").split()}
     best, share = ("", ""), 0.0
     for number, line in _LINE.findall(text):
-        words = {word.rstrip("s")[:5] for word in re.findall(r"[a-z0-9]+", line.lower())}
+        words = {word.rstrip("s")[:5] for word in re.findall(r"[a-z0-9]+", line.lower().replace("-", ""))}
         if (has := len(wanted & words) / max(len(wanted), 1)) > share:
             best, share = (number, line), has
     if share < (ENOUGH_BARRED if barred else ENOUGH):

@@ -30,6 +30,10 @@ MOST_NEIGHBOURS = 3
 FEWEST_WORDS = 4
 """What has fewer words is a heading or a number, and says nothing."""
 _WORD = re.compile(r"[a-z0-9]+")
+MEANS = "means"
+_DEFINES = re.compile(
+    r"[^\w\"\u201c]*[\"\u201c][^\"\u201d]{1,60}[\"\u201d]\W{0,6}(?:shall )?(?:means?|refers? to|has the meaning)\b"
+)
 _BY_REFERENCE = re.compile(
     r"\b(?:set (?:out|forth)|described|specified|stated|listed|named|contained|defined|laid down|found|attached|"
     r"in accordance with|according to|pursuant to|describes|contains|sets (?:out|forth))\b",
@@ -41,8 +45,9 @@ _NO_STEMS = frozenset(
 
 
 def stems(text: str) -> list[str]:
-    """Returns the words of a text without endings, and without those that every sentence has."""
-    return [word.rstrip("s")[:STEM] for word in _WORD.findall(text.lower()) if word not in _NO_STEMS]
+    """Returns the words of a text without endings and hyphens, and without those that every sentence has."""
+    joined = text.lower().replace("-", "")
+    return [word.rstrip("s")[:STEM] for word in _WORD.findall(joined) if word not in _NO_STEMS]
 
 
 @dataclass(eq=False)
@@ -78,6 +83,11 @@ class Index:
     def _starts(self) -> list[int]:
         return [start for start, _ in self.spans]
 
+    @cached_property
+    def defines(self) -> Mask:
+        """[sentences]: which define a term; a definition that names a duty imposes none."""
+        return np.array([bool(_DEFINES.match(self.text(sentence))) for sentence in range(len(self))], dtype=np.bool_)
+
     def matching(self, part: re.Pattern[str]) -> Mask:
         """Returns [sentences]: where a part of a pattern begins."""
         if part not in self._matching:
@@ -105,6 +115,8 @@ class Index:
                 fits &= np.any([mask[starts + by] for by in range(width)], axis=0)
             for mask in barred:
                 fits &= ~np.any([mask[starts + by] for by in range(width)], axis=0)
+            if MEANS not in pattern:
+                fits &= ~np.all([self.defines[starts + by] for by in range(width)], axis=0)
             if fits.any():
                 first = int(np.flatnonzero(fits)[0])
                 return self.spans[first][0], self.spans[first + width - 1][1]
@@ -161,6 +173,9 @@ class Index:
             [*stems(rule.words), *stems(rule.words), *stems(rule.says), *stems(rule.title)]
         ).items():
             for sentence in self._holding.get(stem, ()):
+                # Only a rule about what something means is met by a definition.
+                if self.defines[sentence] and MEANS not in rule.words:
+                    continue
                 count = counts[sentence]
                 # The second and third time that a word stands there tell less than the first.
                 within = count[stem] / (count[stem] + SATURATION * (1 - LENGTH + LENGTH * count.total() / mean))
