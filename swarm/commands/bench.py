@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from swarm.commands.measured import shown as _bench
-from swarm.commands.options import JsonPath
+from swarm.commands.options import AskedToo, JsonPath, KeepRuns, SupplyParts, Workers
 from swarm.terminal import out
 
 app = typer.Typer(name="bench", help="Measure on this machine: medians of five, in one form of JSON.")
@@ -356,18 +356,17 @@ def bench_recovery(json_path: JsonPath = None) -> None:
 @app.command(name="supply")
 def bench_supply(
     seeds: Annotated[int, typer.Option(min=2, max=100, metavar="N", help="Paired seeds.")] = 10,
-    config: Annotated[
-        Path | None, typer.Option("--config", metavar="CONFIG", help="Ask its models, too, whether they read.")
-    ] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, max=64, metavar="N", help="Runs side by side; as many as cores.")
-    ] = None,
+    config: AskedToo = None,
+    workers: Workers = None,
+    keep: KeepRuns = None,
+    parts: SupplyParts = None,
     json_path: JsonPath = None,
 ) -> None:
     """Supply chains of 500 nodes: plans beside a proven bound, and what reading news is worth; takes ten minutes."""
     from swarm.bench import supply as supply_bench
 
-    _bench("supply", lambda narrator: supply_bench.measure(narrator, seeds, config, workers), json_path)
+    asked = [part.value for part in parts] if parts else supply_bench.PARTS
+    _bench("supply", lambda told: supply_bench.measure(told, seeds, config, workers, keep, asked), json_path)
 
 
 @app.command(name="contracts")
