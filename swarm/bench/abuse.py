@@ -11,7 +11,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from swarm.bench.abuse_runs import FIRST_ROUND, ROUNDS, Watched, watched
+from swarm.bench.abuse_kept import Kept
+from swarm.bench.abuse_runs import FIRST_ROUND, ROUNDS, Watched, named, scored
 from swarm.bench.form import Result, paired
 from swarm.coordination.intervals import wilson
 from swarm.market.evidence import Float64
@@ -22,31 +23,36 @@ from swarm.simulation.parties.magistrate import MagistrateConfig, Step, shipped,
 PLAYED: tuple[Abuse, ...] = ("layering", "marking", "wash", "corner", "insider", "floor", "sybil")
 EVASIONS = (0, 1, 2)
 PREVALENCES_PERMILLE = (1, 10, 50)
-FIRST_SEED, HONEST_SEED = 20_000, 40_000
+FIRST_SEED, HONEST_SEED = 21_000, 40_000
 LADDER: tuple[Step, ...] = ("fine", "freeze")
 """What the magistrate sentences to where gains are compared with and without it."""
 
 Bool = npt.NDArray[np.bool_]
 
 
-def measure(injections: int, honest: int, seeds: int, narrator: Narrator) -> list[Result]:
+def measure(injections: int, honest: int, seeds: int, kept: Kept, narrator: Narrator) -> list[Result]:
     """Returns the figures of `honest` runs without abusers, then of each abuse at each level of evasion.
 
-    What abusers gain is told by so many `seeds`, with the magistrate and without.
+    What abusers gain is told by so many `seeds`, with the magistrate and without. Runs come from `kept`, or are played
+    as far as there is time: of what is not there, no figure is made.
     """
     narrator.phase(f"{honest} honest runs")
-    clean = [watched(HONEST_SEED + number) for number in range(honest)]
+    clean = [scored(one) for one in kept.all([named(HONEST_SEED + number) for number in range(honest)])]
+    if not clean:
+        return [Result("abuse_false_accusations", None, "per trader and run", "lower", 0.001, note="no time for a run")]
     marks = [accusations(run) for run in clean]
     found, false_share = _of_honest(clean, marks)
-    for abuse in PLAYED:
-        for evasion in EVASIONS:
-            # The plainest are what is aimed at; covert ones show where it ends.
+    # The plainest of all kinds come first: they are what is aimed at. Covert ones show where it ends.
+    for evasion in EVASIONS:
+        for abuse in PLAYED:
             runs = injections if evasion == 0 else max(injections // 2, 1)
             narrator.phase(f"{runs} runs with {abuse}, evasion {evasion}")
-            planted = [watched(FIRST_SEED + number, abuse, evasion) for number in range(runs)]
-            found.append(_of_abuse(abuse, evasion, planted, clean, false_share))
+            ran = kept.all([named(FIRST_SEED + number, abuse, evasion) for number in range(runs)])
+            if planted := [scored(one) for one in ran]:
+                found.append(_of_abuse(abuse, evasion, planted, clean, false_share))
+    for abuse in PLAYED if seeds else ():
         narrator.phase(f"{abuse} with and without the magistrate")
-        found += _gains(abuse, seeds) if seeds else []
+        found += _gains(abuse, seeds, kept)
     return found
 
 
@@ -118,20 +124,24 @@ def _pr_auc(own: int, runs: Sequence[Watched], clean: Sequence[Watched]) -> floa
     return mean((rank + 1) / (rank + 1 + int((honest <= p).sum())) for rank, p in enumerate(ranked))
 
 
-def _gains(abuse: Abuse, seeds: int) -> list[Result]:
+def _gains(abuse: Abuse, seeds: int, kept: Kept) -> list[Result]:
     """Returns what abusers gain by it, and what it costs the honest, with and without the magistrate."""
-    gain, harm = [], []
-    for court in ((), LADDER):
-        pairs = [
-            (
-                watched(FIRST_SEED + n, abuse, court=court),
-                watched(FIRST_SEED + n, abuse, honest_seats=True, court=court),
-            )
-            for n in range(seeds)
-        ]
-        # Pebbles by trader, against a truthful rule in the same seat.
-        gain.append([_pebbles(bad, bad.planted) - _pebbles(good, good.planted) for bad, good in pairs])
-        harm.append([_pebbles(bad, ~bad.planted) - _pebbles(good, ~good.planted) for bad, good in pairs])
+    arms = [(honest_seats, court) for court in ((), LADDER) for honest_seats in (False, True)]
+    of_arm = [
+        [scored(one) for one in kept.all([named(FIRST_SEED + n, abuse, 0, seats, court) for n in range(seeds)])]
+        for seats, court in arms
+    ]
+    # Only seeds that all four arms have are compared.
+    quartets = list(zip(*of_arm, strict=False))
+    if not quartets:
+        return []
+    gain: list[list[float]] = [[], []]
+    harm: list[list[float]] = [[], []]
+    for bad, good, bad_in_court, good_in_court in quartets:
+        for side, (one, other) in enumerate(((bad, good), (bad_in_court, good_in_court))):
+            # Pebbles by trader, against a truthful rule in the same seat.
+            gain[side].append(_pebbles(one, one.planted) - _pebbles(other, other.planted))
+            harm[side].append(_pebbles(one, ~one.planted) - _pebbles(other, ~other.planted))
     found = []
     sides: tuple[tuple[str, Literal["lower", "higher"], list[list[float]]], ...] = (
         ("gain", "lower", gain),

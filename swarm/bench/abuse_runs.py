@@ -4,7 +4,7 @@ All traders here are rules and scripted policies, no language models. The labels
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from swarm.bench.abuse_kept import Kept, Ran
 from swarm.config import RunConfig
 from swarm.config_file import resolve
 from swarm.errors import OutputError
-from swarm.market.evidence import Float64, traces
+from swarm.market.evidence import Float64, Traces, traces
 from swarm.market.orders import Int64
 from swarm.market.surveillance import ABUSES, LOOKED_AT_EVERY, Abuse, Surveillance, calibrated
 from swarm.runtime.play import play
@@ -51,12 +52,10 @@ class Watched:
 
 
 class Watch:
-    """A watcher that keeps what surveillance sees."""
+    """A watcher that keeps the traces of a run, and its last state."""
 
     def __init__(self) -> None:
-        self.surveillance = Surveillance()
-        self.looks: list[int] = []
-        self.scores: list[Float64] = []
+        self.past: list[Traces] = []
 
     def started(self, plan: RunPlan, opening: MarketState, named: Int64) -> None:
         """Takes no note of how a run begins."""
@@ -65,12 +64,20 @@ class Watch:
         """Looks at a round."""
         seen, market = of_round(outcome), outcome.plan.market
         self.state, self.plan = outcome.state, outcome.plan
-        if seen is None:
-            return
-        self.surveillance.see(traces(seen, market.mechanisms, market.config))
-        if outcome.round % LOOKED_AT_EVERY == 0:
-            self.looks.append(outcome.round)
-            self.scores.append(np.stack([self.surveillance.now(abuse) for abuse in ABUSES]))
+        if seen is not None:
+            self.past.append(traces(seen, market.mechanisms, market.config))
+
+
+def scored(ran: Ran) -> Watched:
+    """Returns what surveillance makes of a run's traces."""
+    past, planted, wealth = ran
+    surveillance, looks, scores = Surveillance(), [], []
+    for one in past:
+        surveillance.see(one)
+        if one.round % LOOKED_AT_EVERY == 0:
+            looks.append(one.round)
+            scores.append(np.stack([surveillance.now(abuse) for abuse in ABUSES]))
+    return Watched(tuple(looks), np.stack(scores), planted, wealth, surveillance)
 
 
 def config(
@@ -92,7 +99,8 @@ def config(
             "first_round": FIRST_ROUND,
         }
         if abuse == "floor":
-            abuser["price_ticks"] = 24
+            # Where the price began, so that it holds something up.
+            abuser["price_ticks"] = 34
         if abuse == "insider":
             abuser["news_rounds"] = list(NEWS_ROUNDS)
         define[NAME] = {"mind": "rule", "rule": "truthful"} if honest_seats else abuser
@@ -112,21 +120,25 @@ def config(
     )
 
 
-def watched(
+def named(
     seed: int, abuse: Abuse | None = None, evasion: int = 0, honest_seats: bool = False, court: Sequence[Step] = ()
-) -> Watched:
-    """Returns what a run looks like to surveillance, and whom it should have found."""
-    watch = Watch()
-    play(config(seed, abuse, evasion, honest_seats, court), watch)
-    planted = np.array([mind == NAME for mind in watch.plan.shard.minds])
-    return Watched(
-        tuple(watch.looks), np.stack(watch.scores), planted, wealth_cents(watch.plan, watch.state), watch.surveillance
-    )
+) -> tuple[str, Callable[[], Ran]]:
+    """Returns a run by a name of its own, and a function that plays it."""
+    parts = [str(seed), abuse or "honest", str(evasion), *(["honest-seats"] if honest_seats else []), *court]
+
+    def play_it() -> Ran:
+        watch = Watch()
+        play(config(seed, abuse, evasion, honest_seats, court), watch)
+        planted = np.array([mind == NAME for mind in watch.plan.shard.minds])
+        return watch.past, planted, wealth_cents(watch.plan, watch.state)
+
+    return "-".join(parts), play_it
 
 
-def calibrate(path: Path, runs: int) -> None:
+def calibrate(path: Path, runs: int, kept: Kept) -> None:
     """Writes the calibration by honest runs that no other figure is made from; OutputError where that fails."""
-    data = calibration_data([watched(CALIBRATION_SEED + number).surveillance for number in range(runs)])
+    ran = kept.all([named(CALIBRATION_SEED + number) for number in range(runs)])
+    data = calibration_data([scored(one).surveillance for one in ran])
     try:
         path.write_text(json.dumps(data) + "\n", encoding="utf-8")
     except OSError as error:

@@ -5,22 +5,19 @@ paired by seed. Costs are in units of 100 cents a round. What a scripted reader 
 nothing of language models.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import mean
-from time import process_time
-from typing import Any
 
 import numpy as np
 
-from swarm.bench.form import Result, paired
+from swarm.bench.form import Result
+from swarm.bench.supply_minds import agents, bullwhip_of_agents, summed
 from swarm.bench.supply_reading import reading
-from swarm.config_file import resolve
-from swarm.experiments.statistics import interval
+from swarm.bench.supply_runs import AFTER, CENTS, SHIFT_ROUND, SHIFTED, Kept
 from swarm.preflight import Narrator
-from swarm.runtime.play import play
 from swarm.scenarios.supply_chain import series, shapes
 from swarm.scenarios.supply_chain.bound import Normal, Optimum, serial_optimum, tree_bound
 from swarm.scenarios.supply_chain.demand import Demand, Shift
@@ -28,14 +25,10 @@ from swarm.scenarios.supply_chain.network import Network
 from swarm.scenarios.supply_chain.planning import PlanConfig
 from swarm.scenarios.supply_chain.simulate import Played, simulate
 from swarm.scenarios.supply_chain.table import read_table
-from swarm.simulation.loop import RoundOutcome
 
-CENTS = 100
 SEEDS = 10
 ROUNDS, WARM_UP = 400, 100
-SHIFT_ROUND, AFTER = 21, 40
 REGIONS = ("coast", "hills", "plains")
-SHIFTED: tuple[dict[str, Any], ...] = ({"region": "coast", "permille": 1_600}, {"region": "hills", "permille": 600})
 STATIONARY = {
     "searched_levels": PlanConfig(rule="levels", levels=(15, 83, 410)),
     "base_stock": PlanConfig(rule="base_stock"),
@@ -52,71 +45,44 @@ AFTER_SHIFT = {
     "told_8_before": PlanConfig(rule="told", told_rounds=-8),
     "told_10_after": PlanConfig(rule="told", told_rounds=10),
 }
-MINDS = {
-    "reader": ("value", "a rule in code that knows the wordings by heart, no language model"),
-    "deaf": ("maker", "a rule in code that always follows its plan"),
-    "alarmed": ("panic", "a rule in code that stocks up at any news"),
-}
+PARTS = ("theory", "reading", "plans", "minds", "bullwhip")
 
 
-class Costs:
-    """A watcher that keeps, from a round on, what a run cost and what its nodes ordered."""
+def measure(
+    narrator: Narrator,
+    seeds: int,
+    minds_from: Path | None,
+    workers: int | None = None,
+    keep: Path | None = None,
+    parts: Sequence[str] = PARTS,
+) -> list[Result]:
+    """Returns the figures of these parts; models of the config `minds_from` are asked whether they read.
 
-    def __init__(self, after: int) -> None:
-        self._after = after
-        self._before: dict[str, int] = {}
-        self._now: dict[str, int] = {}
-        self.orders: list[Any] = []
-        self.rounds = 0
-        self.cpu_s = 0.0
-
-    def started(self, *_: object) -> None:
-        """Begins with nothing."""
-
-    def round_done(self, outcome: RoundOutcome) -> None:
-        """Keeps the sums so far."""
-        # Columns are sums since the run began, so that the counted rounds are a difference.
-        sums = {name: int(column.sum()) for name, column in outcome.trader_columns.items()}
-        if outcome.round == self._after:
-            self._before = sums
-        elif outcome.round > self._after:
-            scenario: Any = outcome.plan.scenario
-            self.orders.append(scenario.last.flow.ordered)
-            self.rounds, self._now = self.rounds + 1, sums
-
-    def each_round(self, *names: str) -> float:
-        """Returns the sum of these columns for a round, in their own units."""
-        return sum(self._now[name] - self._before.get(name, 0) for name in names) / self.rounds
-
-    @property
-    def total(self) -> float:
-        """All costs of a round."""
-        parts = ("holding_cents", "transit_cents", "backlog_cents", "expedite_cents")
-        return self.each_round(*parts) / CENTS
-
-    @property
-    def fill(self) -> float:
-        """The share of demand that was served in the round of asking."""
-        return self.each_round("served_at_once_units") / max(self.each_round("demand_units"), 1e-9)
-
-
-def measure(narrator: Narrator, seeds: int, minds_from: Path | None, workers: int | None = None) -> list[Result]:
-    """Returns all figures; models of the config `minds_from` are asked whether they read."""
+    What is finished is kept in the file `keep`, and taken from there the next time.
+    """
     # Runs know nothing of each other, so that as many go side by side as there are workers.
-    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-        return _measured(narrator, seeds, minds_from, pool)
-
-
-def _measured(narrator: Narrator, seeds: int, minds_from: Path | None, pool: Executor) -> list[Result]:
     network = read_table(shapes.tree(20, 80, 400, REGIONS), ROUNDS)
-    bound = tree_bound(network)
+    bound, kept = tree_bound(network), Kept(keep)
     if bound is None:
         raise ValueError("the tree of 500 nodes has a bound")
-    results = [*_theory(bound), *reading(minds_from, narrator)]
-    results += _stationary(network, bound, seeds, narrator, pool)
-    results += _after_shift(network, seeds, narrator, pool)
-    results += _agents(bound, seeds, narrator, pool)
-    return [*results, *_bullwhip_of_agents(network, narrator, pool)]
+    results: list[Result] = []
+    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+        made: dict[str, tuple[str, Callable[[], list[Result]]]] = {
+            "theory": ("computing bounds", lambda: _theory(bound)),
+            "reading": ("asking minds what they read", lambda: reading(minds_from, narrator, kept)),
+            "plans": ("playing plans", lambda: _plans(network, bound, seeds, pool)),
+            "minds": ("running minds over a shift, a lie and nothing", lambda: agents(bound, seeds, pool, kept)),
+            "bullwhip": ("running minds 20 times on one demand", lambda: bullwhip_of_agents(network, pool, kept)),
+        }
+        for part in PARTS:
+            if part in parts:
+                narrator.phase(made[part][0])
+                results += made[part][1]()
+    return results
+
+
+def _plans(network: Network, bound: Optimum, seeds: int, pool: Executor) -> list[Result]:
+    return [*_stationary(network, bound, seeds, pool), *_after_shift(network, seeds, pool)]
 
 
 def _theory(bound: Optimum) -> list[Result]:
@@ -134,9 +100,8 @@ def _theory(bound: Optimum) -> list[Result]:
     ]
 
 
-def _stationary(network: Network, bound: Optimum, seeds: int, narrator: Narrator, pool: Executor) -> list[Result]:
+def _stationary(network: Network, bound: Optimum, seeds: int, pool: Executor) -> list[Result]:
     """Returns what plans cost where demand does not change; the aim of the searched levels is the published figure."""
-    narrator.phase("playing plans on demand that does not change")
     jobs = {
         name: [pool.submit(simulate, network, plan, Demand(network, seed), ROUNDS, WARM_UP) for seed in range(seeds)]
         for name, plan in STATIONARY.items()
@@ -159,23 +124,7 @@ def _played(name: str, runs: Sequence[Played], least: float | None, aim: float |
         f"{mean(run.transit for run in runs) / CENTS:,.0f}, backlog {mean(run.backlog for run in runs) / CENTS:,.0f}, "
         f"fill {mean(run.fill for run in runs):.3f}, bullwhip {' '.join(f'{w:.1f}' for w in whip)}"
     )
-    return [_result(name, totals, told, None if least is None else least / CENTS, aim)]
-
-
-def _result(name: str, totals: Sequence[float], told: str, least: float | None, aim: float | None) -> Result:
-    # The mean of the seeds with its 95% interval.
-    middle, half = interval(list(totals))
-    over = "" if least is None else f", {middle / least:.3f} of the bound"
-    return Result(
-        name,
-        round(middle, 1),
-        "a round",
-        "lower",
-        None if aim is None else round(aim, 1),
-        tuple(round(total, 1) for total in totals),
-        f"+-{half:,.0f}{over}; {told}",
-        None if least is None else round(least / middle, 4),
-    )
+    return [summed(name, totals, told, None if least is None else least / CENTS, aim)]
 
 
 def _shifts(network: Network) -> tuple[Shift, ...]:
@@ -184,9 +133,8 @@ def _shifts(network: Network) -> tuple[Shift, ...]:
     )
 
 
-def _after_shift(network: Network, seeds: int, narrator: Narrator, pool: Executor) -> list[Result]:
+def _after_shift(network: Network, seeds: int, pool: Executor) -> list[Result]:
     """Returns what plans cost in the 40 rounds after a third of customers want 1.6 times as much, a third 0.6."""
-    narrator.phase("playing plans over a shift")
     last, shifts = SHIFT_ROUND - 1 + AFTER, _shifts(network)
     jobs = {
         name: [
@@ -198,96 +146,4 @@ def _after_shift(network: Network, seeds: int, narrator: Narrator, pool: Executo
     results = []
     for name, waiting in jobs.items():
         results += _played(f"supply_shift_{name}", [job.result() for job in waiting], None, None)
-    return results
-
-
-def run(
-    seed: int,
-    temperament: str,
-    rule: str,
-    shifts: Sequence[dict[str, Any]],
-    rounds: int,
-    customers_seed: int | None = None,
-) -> "Costs":
-    """Returns what a run of 500 nodes cost from the shift's round on, whose nodes all have this scripted mind."""
-    # All seats have one mind, asked in the first round and when news concerns it.
-    began = process_time()
-    scenario = {
-        "name": "supply_chain",
-        "plan": {"rule": rule},
-        "shifts": list(shifts),
-        "customers_seed": customers_seed,
-    }
-    config = resolve(
-        {
-            "name": "supply",
-            "seed": seed,
-            "rounds": rounds,
-            "population": 500,
-            "scenario": scenario,
-            "models": [{"name": "mind", "engine": "scripted", "temperament": temperament}],
-            "traders": {"minds": {"mind": 1}, "standing": {"max_rounds": 1_000}},
-        }
-    )
-    costs = Costs(SHIFT_ROUND - 1)
-    play(config, costs)
-    costs.cpu_s = process_time() - began
-    return costs
-
-
-def _agents(bound: Optimum, seeds: int, narrator: Narrator, pool: Executor) -> list[Result]:
-    """Returns what runs of minds cost: without news, over an announced shift, and over a lie."""
-    narrator.phase("running minds without news, over a shift and over a lie")
-    last = SHIFT_ROUND - 1 + AFTER
-    true = [{**one, "first_round": SHIFT_ROUND} for one in SHIFTED]
-    lie = [{"region": "coast", "permille": 1_600, "first_round": SHIFT_ROUND, "happens": False}]
-    # A deaf mind meets a lie as it meets no news at all, and an alarmed one is asked about lies alone.
-    cases: tuple[tuple[str, list[dict[str, Any]], tuple[str, str]], ...] = (
-        ("stationary", [], ("reader", "deaf")),
-        ("shift", true, ("reader", "deaf")),
-        ("lie", lie, ("reader", "alarmed")),
-    )
-    jobs = {
-        (rule, case, name): [pool.submit(run, seed, MINDS[name][0], rule, shifts, last) for seed in range(seeds)]
-        for rule in ("base_stock", "smoothing")
-        for case, shifts, names in cases
-        for name in names
-    }
-    found = {key: [job.result() for job in waiting] for key, waiting in jobs.items()}
-    results: list[Result] = []
-    for (rule, case, name), runs in found.items():
-        least = bound.cost / CENTS if case == "stationary" else None
-        aim = {"shift_reader": 29_500.0, "stationary_reader": 1.1 * bound.cost / CENTS}.get(f"{case}_{name}")
-        told = f"fill {mean(one.fill for one in runs):.3f}; {MINDS[name][1]}"
-        results.append(_result(f"supply_{rule}_{case}_{name}", [one.total for one in runs], told, least, aim))
-    for (rule, case, name), runs in found.items():
-        if case == "lie":
-            quiet = found[rule, "stationary", "deaf"]
-            lost = [one.total - other.total for one, other in zip(runs, quiet, strict=True)]
-            told = f"against one who does not listen: {paired(lost, 'a round')}"
-            middle = round(mean(lost), 1)
-            results.append(Result(f"supply_{rule}_lie_costs_{name}", middle, "a round", "lower", bound=told))
-    each = mean(one.cpu_s for runs in found.values() for one in runs) * 200 / last
-    told = "CPU of one process, a scripted mind in every seat; without tables and journal"
-    return [*results, Result("supply_cpu_s_500_nodes_200_rounds", round(each, 2), "s", "lower", 60, bound=told)]
-
-
-def _bullwhip_of_agents(network: Network, narrator: Narrator, pool: Executor, runs: int = 20) -> list[Result]:
-    """Returns by tier the variance of orders between runs that meet the same customers, over that of demand."""
-    narrator.phase("running minds 20 times on one demand")
-    shifts = [{**one, "first_round": SHIFT_ROUND} for one in SHIFTED]
-    last = SHIFT_ROUND - 1 + AFTER
-    jobs = {
-        name: [pool.submit(run, seed, temperament, "smoothing", shifts, last, 1) for seed in range(runs)]
-        for name, temperament in (("reader", "value"), ("by_lot", "momentum"))
-    }
-    results = []
-    for name, waiting in jobs.items():
-        # [runs, rounds, nodes] units; between runs, over the mean demand of a node, as Poisson's own variance is.
-        orders = np.array([job.result().orders for job in waiting])
-        between = orders.var(axis=0, ddof=1).mean(axis=0) / network.mean
-        for tier, title in enumerate(network.tiers):
-            value = round(float(between[network.tier == tier].mean()), 3)
-            told = "variance between 20 runs over mean demand; 1 is as much as customers' own chance"
-            results.append(Result(f"supply_agent_bullwhip_{name}_{title}", value, "", "lower", bound=told))
     return results

@@ -1,16 +1,14 @@
 """Commands that measure on this machine; each benchmark lies in `swarm.bench` and is imported when it is asked for."""
 
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
-from rich.markup import escape
-from rich.table import Table
 
-from swarm.commands.options import JsonPath
-from swarm.terminal import err, out
+from swarm.commands.measured import shown as _bench
+from swarm.commands.options import AskedToo, JsonPath, KeepRuns, SupplyParts, Workers
+from swarm.terminal import out
 
 app = typer.Typer(name="bench", help="Measure on this machine: medians of five, in one form of JSON.")
 
@@ -89,6 +87,19 @@ def bench_scale(json_path: JsonPath = None) -> None:
     from swarm.bench import scale as scale_bench
 
     _bench("scale", scale_bench.measure, json_path)
+
+
+@app.command(name="growth")
+def bench_growth(
+    json_path: JsonPath = None,
+    most: Annotated[
+        int, typer.Option("--most", min=100, max=1_000_000, metavar="N", help="The most traders.")
+    ] = 1_000_000,
+) -> None:
+    """What a round costs from 100 traders to a million, in one process; takes ten minutes and 6 GB."""
+    from swarm.bench import growth as growth_bench
+
+    _bench("growth", lambda narrator: growth_bench.measure(narrator, most), json_path)
 
 
 @app.command(name="desks")
@@ -183,17 +194,36 @@ def bench_abuse(
     calibrate: Annotated[
         Path | None, typer.Option("--calibrate", metavar="FILE", help="Write what honest runs come to, and stop.")
     ] = None,
+    keep: Annotated[
+        Path | None, typer.Option("--keep", metavar="DIR", help="Keep each run here, and go on from those that are.")
+    ] = None,
+    minutes: Annotated[
+        float,
+        typer.Option("--minutes", min=0, max=10_000, metavar="M", help="Begin no run after this; 0: as it takes."),
+    ] = 0,
     json_path: JsonPath = None,
 ) -> None:
     """What the magistrate finds of scripted abusers, and how often it accuses the honest; ten minutes of CPU."""
     from swarm.bench import abuse as abuse_bench
-    from swarm.bench import abuse_runs
+    from swarm.bench import abuse_kept, abuse_runs
 
+    kept = abuse_kept.Kept(keep, 60 * minutes or float("inf"))
     if calibrate is not None:
-        abuse_runs.calibrate(calibrate, honest)
+        abuse_runs.calibrate(calibrate, honest, kept)
         out.say(f"written to {calibrate}")
     else:
-        _bench("abuse", lambda narrator: abuse_bench.measure(injections, honest, seeds, narrator), json_path)
+        _bench("abuse", lambda narrator: abuse_bench.measure(injections, honest, seeds, kept, narrator), json_path)
+
+
+@app.command(name="chapters")
+def bench_chapters(
+    seeds: Annotated[int, typer.Option(min=2, max=1_000, metavar="N", help="Paired seeds.")] = 20,
+    json_path: JsonPath = None,
+) -> None:
+    """Whether memory wears out a patron's trick that is played in five chapters, by rules; five minutes."""
+    from swarm.bench import chapters as chapters_bench
+
+    _bench("chapters", lambda narrator: chapters_bench.measure(seeds, narrator), json_path)
 
 
 @app.command(name="worms")
@@ -326,18 +356,17 @@ def bench_recovery(json_path: JsonPath = None) -> None:
 @app.command(name="supply")
 def bench_supply(
     seeds: Annotated[int, typer.Option(min=2, max=100, metavar="N", help="Paired seeds.")] = 10,
-    config: Annotated[
-        Path | None, typer.Option("--config", metavar="CONFIG", help="Ask its models, too, whether they read.")
-    ] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, max=64, metavar="N", help="Runs side by side; as many as cores.")
-    ] = None,
+    config: AskedToo = None,
+    workers: Workers = None,
+    keep: KeepRuns = None,
+    parts: SupplyParts = None,
     json_path: JsonPath = None,
 ) -> None:
     """Supply chains of 500 nodes: plans beside a proven bound, and what reading news is worth; takes ten minutes."""
     from swarm.bench import supply as supply_bench
 
-    _bench("supply", lambda narrator: supply_bench.measure(narrator, seeds, config, workers), json_path)
+    asked = [part.value for part in parts] if parts else supply_bench.PARTS
+    _bench("supply", lambda told: supply_bench.measure(told, seeds, config, workers, keep, asked), json_path)
 
 
 @app.command(name="contracts")
@@ -367,34 +396,3 @@ def bench_fraud(
     from swarm.bench import fraud as fraud_bench
 
     _bench("fraud", lambda narrator: fraud_bench.measure(narrator, seeds, knock_outs, workers), json_path)
-
-
-def _bench(name: str, measure: Callable[[Any], list[Any]], json_path: Path | None) -> None:
-    from swarm.bench.form import machine, record, write_json
-    from swarm.progress import Progress
-
-    # Progress goes to standard error, so that the table alone is piped on.
-    progress = Progress(err)
-    with progress.shown():
-        results = measure(progress)
-    if json_path == Path("-"):
-        out.say_json(record(name, results))
-        return
-    # One row a figure: its value, what it should be, whether it is, and between what bounds.
-    table = Table(box=None, padding=(0, 1), header_style="dim")
-    for heading in ("figure", "value", "aim", "unit", ""):
-        justify: Literal["left", "right"] = "right" if heading in ("value", "aim") else "left"
-        # A name is looked up as it stands, so it is not broken; long remarks are.
-        table.add_column(heading, justify=justify, overflow="fold", no_wrap=heading == "figure")
-    for result in results:
-        value = "-" if result.value is None else f"{result.value:,.6g}"
-        aim = "" if result.aim is None else f"{'<=' if result.better == 'lower' else '>='} {result.aim:,.6g}"
-        # A figure without an aim has no verdict.
-        verdict = {None: "", True: "reached", False: "[yellow]short of the aim[/yellow]"}[result.reached]
-        remarks = filter(None, (verdict, escape(result.bound), escape(result.note)))
-        table.add_row(result.name, value, aim, result.unit, "; ".join(remarks))
-    out.print(table)
-    out.print("machine: " + ", ".join(f"{key} {value}" for key, value in machine().items()), style="dim")
-    if json_path is not None:
-        write_json(json_path, name, results)
-        out.say(f"written to {json_path}")

@@ -1,5 +1,6 @@
 """Options that several commands have, so that one word means the same in each."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -31,6 +32,17 @@ Address = Annotated[
 ]
 JsonPath = Annotated[
     Path | None, typer.Option("--json", metavar="FILE", help="Write the results here, too; `-` prints them alone.")
+]
+Workers = Annotated[int | None, typer.Option(min=1, max=64, metavar="N", help="Runs side by side; as many as cores.")]
+AskedToo = Annotated[
+    Path | None, typer.Option("--config", metavar="CONFIG", help="Ask its models, too, whether they read.")
+]
+KeepRuns = Annotated[
+    Path | None, typer.Option("--keep", metavar="FILE", help="Keep finished runs here, and take them from here.")
+]
+SupplyPart = StrEnum("SupplyPart", ("theory", "reading", "plans", "minds", "bullwhip"))
+SupplyParts = Annotated[
+    list[SupplyPart] | None, typer.Option("--part", help="Only this part; may stand several times.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, and all else to standard error.")]
 

@@ -53,6 +53,33 @@ def train(
     out.say(f"weights {directory}")
 
 
+@app.command(name="train-reader")
+def train_reader(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A folder for the weights and the record of it.")],
+    steps: Annotated[int, typer.Option("--steps", min=10, metavar="N", help="Steps of 120 prompts each.")] = 700,
+    minutes: Annotated[
+        float, typer.Option("--minutes", min=0.1, metavar="M", help="The training ends after these.")
+    ] = 60.0,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="What the news and the nodes are drawn from.")] = 3,
+    as_json: AsJson = False,
+) -> None:
+    """Train the tiny reader of a supply chain's news anew, on templated news whose fitting letter is known; one core.
+
+    It needs the extra `train`, installed in a clone of the project.
+    """
+    # As above: none of what it needs is installed with the rest.
+    from swarm.training.launch import train_reader
+    from swarm.training.recipe import ReaderRecipe
+
+    recipe = ReaderRecipe(seed=seed, steps=steps, minutes=minutes)
+    record = train_reader(directory, recipe, _progress(as_json))
+    if as_json:
+        out.say_json(record)
+        return
+    out.say(f"right letters on prompts held out: {record['right_of_held_out']:.3f}")
+    out.say(f"weights {directory}")
+
+
 @app.command(name="train-judge")
 def train_judge(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="A folder for the adapter and the record of it.")],

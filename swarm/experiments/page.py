@@ -8,6 +8,7 @@ from typing import Any
 import altair as alt
 import polars as pl
 
+from swarm.experiments.bands import bands
 from swarm.experiments.means import between, chance, figure
 from swarm.experiments.outcomes import MEANINGS
 from swarm.experiments.plan import Experiment
@@ -38,6 +39,7 @@ def render(
         Section("differs", "What differs", _differences(means, letters)),
         Section("means", "Means", _means(means, letters)),
         Section("measures", "Measures", _measures(runs, means, letters)),
+        Section("supply", "Orders between runs", bands(experiment, folder, letters)),
         Section("runs", "Runs", (_runs(runs, letters), *_failed(failed))),
     ]
     return laid_out(

@@ -46,8 +46,8 @@ class Traces:
     `bought` and `sold` are lots. `idle` is the share of a side's lots that the trader asked and that were withdrawn or
     found nobody, above 0 for bids and below for asks, whichever is more.
     `moved` is what the last price would have been less without the trader's orders, and `pushed` the same of the next
-    reference price, for its idle orders alone. `held_price` says that its bid was the one that set the price, for a
-    fifth of the volume or more, and `bid_ticks` is its highest bid. `tipped` is the direction of what it told others.
+    reference price, for its idle orders alone. `bid_ticks` is its highest bid, and `bid_share` its share of all lots
+    bid for, at that limit. `tipped` is the direction of what it told others.
     """
 
     round: int
@@ -56,8 +56,8 @@ class Traces:
     idle: Float64
     moved: Float64
     pushed: Float64
-    held_price: Int64
     bid_ticks: Int64
+    bid_share: Float64
     tipped: Int64
     have: Int64
     signature: Int64  # [traders]: of the trader's whole bundle, 0 for none
@@ -69,21 +69,31 @@ def traces(seen: Round, mechanisms: tuple[Mechanism, ...], config: MarketConfig)
     """Returns what a round leaves of every trader."""
     shape = seen.have.shape
     live = seen.orders.take(accepted(seen.orders, seen.taken))
-    bought, sold, held, bids, tipped = (np.zeros(shape, dtype=np.int64) for _ in range(5))
+    bought, sold, bids, tipped = (np.zeros(shape, dtype=np.int64) for _ in range(4))
     np.add.at(bought, (seen.trades.buyer, seen.trades.good), seen.trades.quantity_lots)
     np.add.at(sold, (seen.trades.seller, seen.trades.good), seen.trades.quantity_lots)
     idle, moved, pushed = (np.zeros(shape) for _ in range(3))
     for good in np.unique(live.good).tolist():
-        _good(good, live.take(live.good == good), seen, mechanisms[good], config, (idle, held, moved, pushed))
+        _good(good, live.take(live.good == good), seen, mechanisms[good], config, (idle, moved, pushed))
     np.maximum.at(bids, (live.trader, live.good), np.where(live.side == BUY, live.limit_ticks, 0))
+    shares = _bid_shares(live, bids)
     # Nobody gives more than one tip a round.
     for sender, good, direction in seen.tips.tolist():
         tipped[sender, good] = direction
     volume = np.bincount(seen.trades.good, seen.trades.quantity_lots, shape[1]).astype(np.int64)
     return Traces(
-        seen.round, bought, sold, idle, moved, pushed, held, bids, tipped, seen.have, _signatures(live, shape[0]),
-        volume, seen.news,
+        seen.round, bought, sold, idle, moved, pushed, bids, shares, tipped, seen.have,
+        _signatures(live, shape[0]), volume, seen.news,
     )  # fmt: skip
+
+
+def _bid_shares(orders: Orders, highest: Int64) -> Float64:
+    """Returns the share of a good's lots bid for that each trader bids for at its highest limit."""
+    bids = orders.take((orders.side == BUY) & (orders.kind != CANCEL))
+    at = bids.limit_ticks == highest[bids.trader, bids.good]
+    lots = np.zeros(highest.shape)
+    np.add.at(lots, (bids.trader[at], bids.good[at]), bids.quantity_lots[at])
+    return lots / np.maximum(np.bincount(bids.good, bids.quantity_lots, highest.shape[1]), 1.0)[None, :]
 
 
 def accepted(orders: Orders, taken: OrdersTaken) -> npt.NDArray[np.bool_]:
@@ -100,10 +110,10 @@ def _good(
     seen: Round,
     kind: Mechanism,
     config: MarketConfig,
-    into: tuple[Float64, Int64, Float64, Float64],
+    into: tuple[Float64, Float64, Float64],
 ) -> None:
     """Fills in what one good's orders did: matched once as they were, and once without each trader's."""
-    idle, held, moved, pushed = into
+    idle, moved, pushed = into
     reference = int(seen.reference_ticks[good])
     whole = mechanism.match(orders, kind, reference, config)
     served = whole.orders
@@ -112,9 +122,6 @@ def _good(
     asked = {side: max(int(served.quantity_lots[served.side == side].sum()), 1) for side in (BUY, SELL)}
     of_side = [np.bincount(served.trader, left * (served.side == s), len(idle)) / asked[s] for s in (BUY, SELL)]
     idle[:, good] = np.where(of_side[0] >= of_side[1], of_side[0], -of_side[1])
-    sets = (served.side == BUY) & (served.limit_ticks == whole.price_ticks)
-    sets &= 5 * whole.fill_lots >= max(int(whole.trade_lots.sum()), 1)
-    held[served.trader[sets], good] = 1
     price, after = _prices(whole, reference, config)
     for trader in np.unique(orders.trader).tolist():
         own, others = served.trader == trader, orders.trader != trader

@@ -20,12 +20,12 @@ ABUSES: tuple[Abuse, ...] = get_args(Abuse)
 
 SIGNS: dict[Abuse, str] = {
     "layering": "orders that trade with nobody, and what they push the price, beside trades on the other side",
-    "marking": "price moved by own orders in closing rounds more than in others",
+    "marking": "price moved by own orders in nearly every closing round, and more than in others",
     "wash": "lots bought and sold alike, so that little changes hands in the end",
     "corner": "share of all lots of a good that was gathered",
     "pump": "lots bought before telling others that a good will rise, and sold right after",
     "insider": "position taken on the right side before news, beyond what is usual for this trader and good",
-    "floor": "rounds in which one unchanged bid set the price for a large share of the volume",
+    "floor": "share of all lots bid for that stood at one unchanged limit, over many rounds",
     "sybil": "rounds in which another trader put in the very same orders",
 }
 
@@ -37,12 +37,12 @@ LOOKED_AT_EVERY = 5
 
 LEAST: dict[Abuse, float] = {
     "layering": 0.2,
-    "marking": 50.0,
+    "marking": 25.0,
     "wash": 0.04,
     "corner": 0.1,
     "pump": 0.04,
     "insider": 3.0,
-    "floor": 0.4,
+    "floor": 0.12,
     "sybil": 0.4,
 }
 """Scores below which nobody is accused, however rare they are among the honest."""
@@ -55,6 +55,13 @@ KEPT_SCORES = 64
 
 BEFORE_ROUNDS, AFTER_ROUNDS = 10, 5
 """Rounds before a tip in which a position is built, and after it in which it is sold; news has half of the first."""
+
+
+LEAST_CLOSINGS = 4
+"""Closing rounds that must have been seen before anybody is said to mark them."""
+
+FLOOR_ROUNDS = 3
+"""Rounds for which a bid must stand at one limit to hold a price up."""
 
 
 class Surveillance:
@@ -114,15 +121,26 @@ def layering(past: Sequence[Traces], closing_rounds: int) -> Float64:
 
 
 def marking(past: Sequence[Traces], closing_rounds: int) -> Float64:
-    """Returns how much more own orders moved the price in closing rounds than in the others, in 1/1000 a round."""
-    closing = [t.moved for t in past if t.round % closing_rounds == 0]
-    others = [t.moved for t in past if t.round % closing_rounds]
-    if not closing or not others:
+    """Returns how much more own orders moved the price in three of four closing rounds than in others, in 1/1000.
+
+    Anybody moves a price by much now and then, so that a mean says little; to do it nearly every time is the sign.
+    """
+    closing = [_effect(t) for t in past if t.round % closing_rounds == 0]
+    others = [_effect(t) for t in past if t.round % closing_rounds]
+    # Of few closing rounds nobody can tell a habit.
+    if len(closing) < LEAST_CLOSINGS or not others:
         return np.zeros(len(past[0].have))
     # Of one direction, since who moves prices both ways does not hold them up for anything.
-    difference = np.abs(np.mean(closing, axis=0)) - np.abs(others).mean(axis=0)
-    worst: Float64 = difference.max(axis=1) * min(len(closing), 4) / 4.0
+    up, down = (np.quantile(side * np.array(closing), 0.25, axis=0, method="lower") for side in (1.0, -1.0))
+    difference = np.maximum(up, down) - np.abs(others).mean(axis=0)
+    worst: Float64 = difference.max(axis=1)
     return worst
+
+
+def _effect(traces: Traces) -> Float64:
+    """Returns what own orders did to the price that a round ends with, or to the one that the next begins with."""
+    found: Float64 = np.where(np.abs(traces.pushed) > np.abs(traces.moved), traces.pushed, traces.moved)
+    return found
 
 
 def wash(past: Sequence[Traces], closing_rounds: int) -> Float64:
@@ -177,12 +195,15 @@ def insider(past: Sequence[Traces], closing_rounds: int) -> Float64:
 
 
 def floor(past: Sequence[Traces], closing_rounds: int) -> Float64:
-    """Returns the share of rounds in which a trader's bid set the price, at the limit that it bid most often."""
-    found = np.zeros(past[0].have.shape)
-    limits = np.stack([np.where(t.held_price > 0, t.bid_ticks, 0) for t in past])  # [rounds, traders, goods]
-    # Few different limits set a price, so they are counted one by one.
+    """Returns the share of all lots bid for that a trader bid for at one limit, a round, over three rounds or more."""
+    limits = np.stack([t.bid_ticks for t in past])  # [rounds, traders, goods]
+    shares = np.stack([t.bid_share for t in past])
+    found = np.zeros(limits.shape[1:])
+    # Few different limits are bid, so they are counted one by one.
     for ticks in np.unique(limits[limits > 0]).tolist():
-        found = np.maximum(found, (limits == ticks).sum(axis=0))
+        at = limits == ticks
+        held = at.sum(axis=0) >= FLOOR_ROUNDS
+        found = np.maximum(found, np.where(held, np.where(at, shares, 0.0).sum(axis=0), 0.0))
     share: Float64 = found.max(axis=1) / _length(past) * _full(past)
     return share
 

@@ -175,28 +175,43 @@ USED_UP = (
 """What profits say of goods that nobody has any more; the tables alone cannot tell what was made from what was used."""
 
 
-def profits(record: RunRecord, *, by_mind: bool = True) -> pl.DataFrame:
-    """Returns a row per trader, or per trader and mind that decided for it: kind, mind, and `profit` in pebbles.
+def profits(record: RunRecord) -> pl.DataFrame:
+    """Returns a row per trader and mind that decided for it: kind, mind, `until` which round, `profit` in pebbles.
 
     A mind's profit is what wealth grew by in the rounds in which it decided, goods that were used up included, as
     `USED_UP` says. Where traders come and go, only those count who never left: whoever comes back begins anew.
     """
+    if (found := record.made.get("profits")) is not None:
+        return found
     traders = record.tables["traders"]
     if population := record.summary.get("population"):
         traders = traders.filter(pl.col("trader") < population["stayed"])
-    change = pl.col("wealth_cents").diff().over("trader", order_by="round")
+    traders = traders.sort("trader", "round")
     used = _used_cents(record, traders)
     # A row of the table has the mind that held in the rounds that lead to it, and the opening has no such rounds.
     grown = (
-        traders.with_columns(change.alias("grown"))
+        traders.with_columns(_change("wealth_cents").alias("grown"))
         .filter(pl.col("round") > 0)
         .join(used, on=["trader", "round"], how="left")
         .with_columns(profit=pl.col("grown") + pl.col("used").fill_null(0))
     )
-    keys = ("trader", "kind", "mind") if by_mind else ("trader", "kind")
-    found = grown.group_by(keys).agg((pl.col("profit").sum() / CENTS), pl.col("mind").last().alias("last_mind"))
-    mind = pl.col("mind" if by_mind else "last_mind").alias("mind")
-    return found.select("trader", "kind", mind, "profit").sort("trader", "mind")
+    record.made["profits"] = (
+        grown.group_by("trader", "kind", "mind")
+        .agg(pl.col("round").max().alias("until"), pl.col("profit").sum() / CENTS)
+        .sort("trader", "mind")
+    )
+    return record.made["profits"]
+
+
+def by_trader(profit: pl.DataFrame) -> pl.DataFrame:
+    """Returns a row per trader of what `profits` has per mind; `mind` is the one that decided last."""
+    last = pl.col("mind").sort_by("until").last()
+    return profit.group_by("trader", "kind").agg(last, pl.col("profit").sum()).sort("trader")
+
+
+def _change(column: str) -> pl.Expr:
+    """What a column of a table that is sorted by trader and round grew by since the trader's row before."""
+    return pl.when(pl.col("trader") == pl.col("trader").shift()).then(pl.col(column).diff())
 
 
 def _used_cents(record: RunRecord, traders: pl.DataFrame) -> pl.DataFrame:
@@ -205,28 +220,26 @@ def _used_cents(record: RunRecord, traders: pl.DataFrame) -> pl.DataFrame:
     # Where nothing is traded, nothing is used up.
     if not goods:
         return traders.select("trader", "round", used=pl.lit(0.0)).clear()
-    key = ["trader", "round", "good"]
-    held = traders.select("trader", "round", *(pl.col(f"{good}_lots").alias(good) for good in goods))
-    held = held.unpivot(goods, index=["trader", "round"], variable_name="good", value_name="have")
-    change = pl.col("have").diff().over("trader", "good", order_by="round").alias("change")
     # A trade counts in the first round at or after it that the table has.
-    kept = held.select(pl.col("round").unique().sort()).with_columns(kept=pl.col("round"))
+    kept = traders.select(pl.col("round").unique().sort()).with_columns(kept=pl.col("round"))
     trades = record.tables["trades"].sort("round").join_asof(kept, on="round", strategy="forward")
-    lots = pl.col("quantity_lots")
-    sides = [
-        trades.select(
-            pl.col(side).alias("trader"), pl.col("kept").alias("round"), "good", (lots * sign).alias("traded")
-        )
-        for side, sign in (("buyer", 1), ("seller", -1))
-    ]
-    traded = pl.concat(sides).group_by(key).agg(pl.col("traded").sum())
     ticks = record.tables["prices"].group_by("round", "good").agg(pl.col("reference_ticks").mean())
-    # What it made of the same good may outweigh what it used up; then nothing of it is counted.
-    used = (pl.col("traded").fill_null(0) - pl.col("change")).clip(lower_bound=0)
-    value = used * pl.col("reference_ticks") * record.summary["tick_cents"]
-    joined = held.with_columns(change).join(traded, on=key, how="left").join(ticks, on=["round", "good"], how="left")
-    found: pl.DataFrame = joined.group_by("trader", "round").agg(value.sum().alias("used"))
-    return found
+    tick_cents = record.summary["tick_cents"]
+    worth = pl.lit(0.0)
+    joined = traders.select("trader", "round", *(_change(f"{good}_lots").alias(good) for good in goods))
+    for good in goods:
+        own = trades.filter(pl.col("good") == good)
+        sides = [
+            own.select(pl.col(side).alias("trader"), pl.col("kept").alias("round"), pl.col("quantity_lots") * sign)
+            for side, sign in (("buyer", 1), ("seller", -1))
+        ]
+        traded = pl.concat(sides).group_by("trader", "round").agg(pl.col("quantity_lots").sum().alias(f"{good} traded"))
+        price = ticks.filter(pl.col("good") == good).select("round", pl.col("reference_ticks").alias(f"{good} ticks"))
+        joined = joined.join(traded, on=["trader", "round"], how="left").join(price, on="round", how="left")
+        # What it made of the same good may outweigh what it used up; then nothing of it is counted.
+        used = (pl.col(f"{good} traded").fill_null(0) - pl.col(good)).clip(lower_bound=0)
+        worth += (used * pl.col(f"{good} ticks") * tick_cents).fill_null(0)
+    return joined.select("trader", "round", worth.alias("used"))
 
 
 def boxes(profit: pl.DataFrame, by: str) -> pl.DataFrame:

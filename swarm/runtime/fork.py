@@ -44,6 +44,10 @@ def fork(parent: RunFolder, at_round: int, overrides: tuple[str, ...], folder: R
     if config.rounds <= at_round:
         raise ConfigError("rounds", f"expected more than {at_round}, the round of the fork, got {config.rounds}")
     future = compose(config, past)
+    kept, got = past.run.scenario.goods, future.run.scenario.goods
+    if kept != got:
+        told = f"expected the goods {short(kept)} as in the past of this fork, got {short(got)}"
+        raise ConfigError("scenario", told, "leave the keys that goods come from as they are")
     with folder.begun():
         unfinished = {}
         # Journals get their names when all are whole, and the config comes last: with less there is nothing to resume.

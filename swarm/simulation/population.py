@@ -25,7 +25,7 @@ DEPARTED = "departed"
 
 ARRIVAL, DEPARTURE = "arrival", "departure"
 
-MIN_TRADERS, MAX_TRADERS = 2, 200_000
+MIN_TRADERS, MAX_TRADERS = 2, 2_000_000
 
 
 class PopulationStage(StrictModel):

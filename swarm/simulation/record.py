@@ -31,6 +31,8 @@ class RunRecord:
     summary: dict[str, Any]
     tables: Mapping[str, pl.DataFrame]
     regions: "Mapping[str, RunRecord]" = field(default_factory=dict)
+    made: dict[str, pl.DataFrame] = field(default_factory=dict, repr=False, compare=False)
+    """What readers have made of the tables that others need, too, by name."""
 
 
 class Recorder:

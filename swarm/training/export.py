@@ -13,6 +13,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from swarm.llm.engines.embedded import tokenizer
+from swarm.llm.engines.embedded.config import GRAPH
 from swarm.llm.engines.embedded.tokenizer import TOKEN
 from swarm.training.net import EPSILON, Net
 
@@ -125,8 +126,8 @@ class _Layers:
         return str(self.g.op("Transpose", split, perm=[0, 2, 1, 3]))
 
 
-def export(net: Net, temperament: str, path: Path) -> None:
-    """Writes `net` as the model of `temperament` to `path`."""
+def export(net: Net, temperament: str, path: Path, called: str = "") -> None:
+    """Writes `net`, asked as `temperament`, to `path`; `called` is what it was schooled as, if something else."""
     g = _Graph()
     part = _Layers(g, net)
     # The first dimension of the input, since the number of prompts is not known here.
@@ -162,15 +163,15 @@ def export(net: Net, temperament: str, path: Path) -> None:
             shares = g.op("Softmax", g.op("Add", part.scores(query_x, key_x), hidden_x), axis=-1)
             x = part.fed(x, g.op("MatMul", shares, value_x), layer)
     g.nodes.append(helper.make_node("Identity", [part.answer(z)], ["letters"]))
-    path.write_bytes(_serialised(g, temperament))
+    path.write_bytes(_serialised(g, called or temperament))
 
 
-def _serialised(g: _Graph, temperament: str) -> bytes:
+def _serialised(g: _Graph, called: str) -> bytes:
     """Returns the bytes of the finished graph as a model, which onnx has checked."""
     width = tokenizer.WIDTH
     graph = helper.make_graph(
         g.nodes,
-        f"embedded-{temperament}",
+        GRAPH.format(called),
         [
             helper.make_tensor_value_info("public", TensorProto.INT64, ["lines", width]),
             helper.make_tensor_value_info("private", TensorProto.INT64, ["prompts", "rows", width]),

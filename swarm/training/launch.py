@@ -9,7 +9,7 @@ from swarm.errors import ConfigError, OutputError
 from swarm.llm.engines.llama.config import NoFileError, located
 from swarm.llm.engines.llama.gguf import NotGgufError, read_header
 from swarm.llm.entry import Temperament
-from swarm.training.recipe import Distilling, JudgeRecipe, Recipe, Tell
+from swarm.training.recipe import Distilling, JudgeRecipe, ReaderRecipe, Recipe, Tell
 
 TAUGHT = ("llama", "qwen2", "qwen3")
 """Architectures whose layers an adapter is known to be put beside."""
@@ -21,6 +21,14 @@ def train_models(out: Path, recipe: Recipe, tell: Tell) -> dict[str, Any]:
     from swarm.training.train import train
 
     return train(out, recipe, tell)
+
+
+def train_reader(out: Path, recipe: ReaderRecipe, tell: Tell) -> dict[str, Any]:
+    """Trains the reader of news into the folder `out` and returns the record of it; ConfigError without torch."""
+    _prepare("swarm train-reader", out)
+    from swarm.training.reader import train_reader
+
+    return train_reader(out, recipe, tell)
 
 
 def distil_student(

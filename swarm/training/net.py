@@ -28,6 +28,7 @@ class Shape:
     heads: int = 4
     hidden: int = 320
     token_width: int = 32
+    vocabulary: int = len(tokenizer.VOCABULARY)
 
 
 class Block(nn.Module):
@@ -50,11 +51,11 @@ class Net(nn.Module):
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.shape = shape
-        self.embedding = nn.Embedding(len(tokenizer.VOCABULARY), shape.token_width)
+        self.embedding = nn.Embedding(shape.vocabulary, shape.token_width)
         self.patch = nn.Linear(tokenizer.WIDTH * shape.token_width, shape.width)
         self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.layers))
         self.norm = nn.Parameter(torch.ones(shape.width))
-        self.head = nn.Linear(shape.width, len(tokenizer.VOCABULARY), bias=False)
+        self.head = nn.Linear(shape.width, shape.vocabulary, bias=False)
         self._begin()
 
     def _begin(self) -> None:
@@ -79,7 +80,8 @@ class Net(nn.Module):
         features[:, -3] = np.clip(numbers / 50, -3, 3)
         features[:, -2] = np.sign(numbers)
         features[:, -1] = numbers == 0
-        weight[tokenizer.FIRST_NUMBER :] = torch.from_numpy(features).float() * 0.7
+        first = tokenizer.FIRST_NUMBER
+        weight[first : first + len(numbers)] = torch.from_numpy(features).float() * 0.7
         weight[tokenizer.PAD] = 0.0
 
     def forward(self, public: Tensor, private: Tensor, questions: Tensor) -> Tensor:

@@ -46,6 +46,20 @@ class JudgeRecipe:
     """Menus between two writings of the adapter as far as it is."""
 
 
+@dataclass(frozen=True, slots=True)
+class ReaderRecipe:
+    """How long and on how much the reader of news is trained; rounds are lines of news with a few prompts each."""
+
+    seed: int = 3
+    rounds: int = 5_000
+    held_out_rounds: int = 300
+    steps: int = 700
+    batch_rounds: int = 20
+    prompts_per_round: int = 6
+    rate: float = 3e-3
+    minutes: float = 60.0
+
+
 Labels = Literal["advantages", "chosen", "random"]
 
 

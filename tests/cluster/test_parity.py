@@ -120,6 +120,33 @@ def test_a_supply_chain_orders_once_on_any_number_of_shards(swarm: Swarm, tmp_pa
     assert found["news"][0]["departed"] > 0
 
 
+AT_AUCTION = ("scenario.mode=market", "market.tick_cents=10", "market.max_quantity_lots=10000")
+EARLY = ("scenario.shifts.0.first_round=3", "scenario.shifts.1.first_round=3")
+
+
+def test_a_supply_chain_at_auction_is_the_same_however_it_is_sharded(cluster: RunsOn) -> None:
+    overrides = ("population=25", "rounds=8", "runtime.traders_per_actor=9", *AT_AUCTION, *EARLY)
+    config = load(Path("configs/supply.yaml"), overrides)
+    one, other = play(config).summary, play(config, runs_on=cluster).summary
+    assert other["layout"]["shards"] == 3
+    for key in ("journal_sha256", "supply", "volume_lots", "conservation"):
+        assert one[key] == other[key], key
+    assert one["volume_lots"] > 0
+    assert one["supply"]["news"][0]["departed"] > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", [(), AT_AUCTION], ids=["contracts", "market"])
+def test_five_thousand_nodes_in_packed_shards_order_once(mode: tuple[str, ...], cluster: RunsOn) -> None:
+    overrides = ("population=5000", "rounds=12", "runtime.traders_per_actor=1250", *EARLY, *mode)
+    config = load(Path("configs/supply.yaml"), overrides)
+    one, other = play(config).summary, play(config, runs_on=cluster).summary
+    assert other["layout"]["shards"] == 4
+    for key in ("journal_sha256", "supply", "conservation"):
+        assert one[key] == other[key], key
+    assert one["supply"]["doubled_orders"] == 0
+
+
 def test_a_contract_is_reviewed_alike_on_any_number_of_shards(swarm: Swarm, tmp_path: Path, head: str) -> None:
     config = Path(__file__).parents[2] / "configs" / "contract.yaml"
     shards = ("--address", head, "--set", "runtime.traders_per_actor=8")

@@ -106,6 +106,16 @@ def test_a_council_votes_on_one_shard_and_on_eight_as_it_does_in_one_process(
     assert local.summary["councils"]["five"]
 
 
+def test_a_patron_deals_with_traders_on_shards_as_it_does_in_one_process(cluster: RunsOn, tmp_path: Path) -> None:
+    config = load(ROOT / "configs" / "patron.yaml", ("rounds=13", "runtime.traders_per_actor=8"))
+    local, over_ray = play(config), play(config, runs_on=cluster, journals_in=tmp_path)
+    assert over_ray.summary["layout"]["shards"] == 4
+    same(local, over_ray, tmp_path)
+    # It has lent, bet and told by then, and creatures think something of it.
+    assert over_ray.summary["patron"] == local.summary["patron"]
+    assert local.summary["patron"]["tips"]["told"] and local.summary["patron"]["favour"]
+
+
 def same(local: Played, over_ray: Played, folder: Path) -> None:
     """Both came to one history and to the same counts of it, and it replays."""
     assert over_ray.journal_sha256 == local.journal_sha256

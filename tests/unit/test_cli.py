@@ -110,7 +110,7 @@ def test_a_journal_that_differs_from_its_summary_is_told(swarm: Call, tmp_path: 
         ("rounds=2.5", "rounds", "expected a valid integer, got 2.5"),
         ("rounds=yes", "rounds", "expected a valid integer, got True"),
         ("population=0", "population", "expected greater than or equal to 2, got 0"),
-        ("population=1000000", "population", "expected less than or equal to 200000"),
+        ("population=3000000", "population", "expected less than or equal to 2000000"),
         ("seed=-1", "seed", "expected greater than or equal to 0"),
         ("rouns=3", "rouns", "did you mean rounds?"),
         ("scenario.name=woods", "scenario.name", "did you mean wood?"),

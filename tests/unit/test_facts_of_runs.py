@@ -169,7 +169,7 @@ def test_profit_in_a_fork_is_of_the_mind_that_decided_when_it_was_made(past: Pat
     profit: Mapping[str, float] = dict(by_mind.iter_rows())
     assert profit["calm"] + profit["tiny"] == pytest.approx((wealth[5] - wealth[0]) / 100 + used_pebbles(record, 1, 5))
     assert profit["zip"] == pytest.approx((wealth[12] - wealth[5]) / 100 + used_pebbles(record, 6, 12))
-    assert aggregates.profits(record, by_mind=False).height == 20
+    assert aggregates.by_trader(aggregates.profits(record)).height == 20
     decided = record.tables["decisions"]
     assert set(decided.filter(pl.col("round") <= 5)["mind"]) == {"calm", "tiny"}
     assert decided.filter(pl.col("round") > 5).is_empty()

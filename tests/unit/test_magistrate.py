@@ -9,10 +9,11 @@ import pytest
 
 from swarm.agents.minds.abuser import AbuserConfig
 from swarm.bench.abuse_runs import NAME, config
-from swarm.config_file import resolve
+from swarm.config_file import load, resolve
 from swarm.errors import ConfigError
 from swarm.market.events import Rejection
 from swarm.market.ledger import CASH
+from swarm.market.orders import CANCEL, LIMIT
 from swarm.market.restrictions import FOR_EVER
 from swarm.market.surveillance import ABUSES
 from swarm.planning import compose, composed
@@ -129,6 +130,17 @@ def test_an_abuser_means_a_good_that_there_is() -> None:
     abuser = {"define": {"x": {"mind": "abuser", "abuse": "wash", "good": "gold"}}, "minds": {"x": 1}}
     with refused("traders.define.x.good", "honey"):
         compose(resolve({"population": 10, "traders": abuser}))
+
+
+def test_a_spoofer_takes_its_bids_back_and_is_found_by_the_orders_that_it_left_idle() -> None:
+    outcomes = Outcomes()
+    played = play(load(Path("configs/abuse/spoof.yaml")).model_copy(update={"rounds": 14}), outcomes)
+    (spoofer,) = (n for n, mind in enumerate(played.plan.run.shard.minds) if mind == NAME)
+    kinds = [o.basis.orders.kind[o.basis.orders.trader == spoofer].tolist() for o in outcomes.rounds[5:] if o.basis]
+    assert kinds[:3] == [[CANCEL, LIMIT], [LIMIT], [CANCEL, LIMIT]]
+    refused = [trader for o in outcomes.rounds for trader in o.taken.rejected_trader.tolist()]
+    assert spoofer not in refused
+    assert any(f"layering by trader {spoofer}" in line for _, _, line in played.summary["cases"])
 
 
 def test_evasion_stakes_less_and_varies_it() -> None:

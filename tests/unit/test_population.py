@@ -71,7 +71,7 @@ def record() -> RunRecord:
     ("changes", "key", "word"),
     [
         ({"population": 0}, "population", "2"),
-        ({"population": 1_000_000}, "population", "200000"),
+        ({"population": 3_000_000}, "population", "2000000"),
         (
             {"population": "many"},
             "population",
@@ -96,9 +96,9 @@ def record() -> RunRecord:
             "2",
         ),
         (
-            {"population": [{"from_round": 1, "traders": 1_000_000}]},
+            {"population": [{"from_round": 1, "traders": 3_000_000}]},
             "population.0.traders",
-            "200000",
+            "2000000",
         ),
         ({"population": [{"from_round": 0, "traders": 2}]}, "population.0.from_round", "greater"),
         ({"population": [{"from_round": 1}]}, "population.0.traders", "missing"),
@@ -142,9 +142,9 @@ def test_a_stage_holds_from_its_round_on() -> None:
 
 def test_both_forms_of_the_key_are_explained() -> None:
     keys = {key.key: (key.kind, key.default) for key in explain("wood")}
-    assert keys["population"] == ("integer 2 to 200,000 or list of sections", "40")
+    assert keys["population"] == ("integer 2 to 2,000,000 or list of sections", "40")
     assert keys["population[].from_round"][0] == "integer 1 to 1,000,000, required"
-    assert keys["population[].traders"][0] == "integer 2 to 200,000, required"
+    assert keys["population[].traders"][0] == "integer 2 to 2,000,000, required"
 
 
 def test_only_those_who_are_there_are_counted() -> None:

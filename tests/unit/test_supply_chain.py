@@ -11,6 +11,7 @@ from swarm.agents.decision import DecisionError
 from swarm.config_file import resolve
 from swarm.market.orders import Orders
 from swarm.planning import compose, composed
+from swarm.report.sections.supply import in_words
 from swarm.report.sections.supply import supply as section
 from swarm.runtime.play import Shown, play
 from swarm.scenarios.protocol import Choices
@@ -235,3 +236,22 @@ def test_a_lie_is_news_and_demand_stays_as_it_was() -> None:
     chain, _ = played(rounds=12, population=25, scenario={"network": "tree", "shifts": [SHIFT | {"happens": False}]})
     assert len(chain.setup.news) == 1
     assert chain.setup.demand.rate_millis(12) is chain.network.demand_millis
+
+
+@pytest.mark.parametrize(
+    ("worth", "waiting", "true", "departed", "words"),
+    [
+        (2_000.0, 2_130.0, True, 18, ("It came true. It paid", "1.3 more for store", "21.3 less for waiting")),
+        (-3_000.0, 5_600.0, True, 23, ("did harm", "86.0 more for store", "more was stored than")),
+        (-3_000.0, 0.0, False, 23, ("did not come true", "did harm", "demand stayed as it was")),
+        (-3_000.0, -4_000.0, True, 9, ("did harm", "10.0 less for store", "too little was left")),
+        (0.0, 0.0, True, 0, ("Nobody departed",)),
+        (None, None, True, 5, ("cannot be told",)),
+    ],
+)
+def test_what_a_line_came_to_is_said_in_words(
+    worth: float | None, waiting: float | None, true: bool, departed: int, words: tuple[str, ...]
+) -> None:
+    told = {"worth_cents_a_round": worth, "worth_backlog_cents_a_round": waiting}
+    sentence = in_words(told | {"came_true": true, "departed": departed})
+    assert all(part in sentence for part in words), sentence

@@ -27,8 +27,8 @@ def quiet(round_: int) -> Traces:
         idle=none.copy(),
         moved=none.copy(),
         pushed=none.copy(),
-        held_price=lots.copy(),
         bid_ticks=lots.copy(),
+        bid_share=none.copy(),
         tipped=lots.copy(),
         have=lots + 10,
         signature=np.zeros(TRADERS, dtype=np.int64),
@@ -60,7 +60,7 @@ def traced(abuse: Abuse, round_: int) -> Traces:
             made.bought[0, 1] = 6 * (10 <= round_ < 15)
             made = replace(made, news=np.array([[1, 1]])) if round_ == 15 else made
         case "floor":
-            made.held_price[0, 1], made.bid_ticks[0, 1] = 1, 24
+            made.bid_ticks[0, 1], made.bid_share[0, 1] = 24, 0.5
         case "sybil":
             made.signature[[0, 3]] = 77
     return made
@@ -135,3 +135,22 @@ def test_runs_calibrate_together() -> None:
     assert found.traders == 3 * TRADERS
     assert found.honest["wash"].shape == (3, 12)
     assert (np.diff(found.honest["wash"], axis=1) >= 0).all()
+
+
+def test_a_bid_at_one_limit_has_its_share_of_all_that_is_bid_for() -> None:
+    rows = [(0, 0, 1, BUY, 20, 6), (0, 1, 1, BUY, 18, 2), (1, 0, 1, BUY, 22, 2), (2, 0, 1, SELL, 30, 4)]
+    found = market(rows)
+    # Of ten lots bid for, six stand at the highest limit of trader 0.
+    assert found.bid_ticks[:3, 1].tolist() == [20, 22, 0]
+    assert found.bid_share[:3, 1].tolist() == pytest.approx([0.6, 0.2, 0.0])
+
+
+def test_one_large_move_is_no_habit_of_marking() -> None:
+    often, once = Surveillance(), Surveillance()
+    for round_ in range(1, 26):
+        often.see(traced("marking", round_))
+        made = quiet(round_)
+        made.moved[0, 1] = 900.0 if round_ == 20 else 0.0
+        once.see(made)
+    assert often.scores("marking")[1][0] >= LEAST["marking"]
+    assert once.scores("marking").max() == 0.0

@@ -5,19 +5,21 @@ stands in the config alone: nothing that traders, parties or public tables see n
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Literal, NamedTuple
 
+import numpy as np
 from pydantic import Field
 
 from swarm.agents.memory import Memory
 from swarm.agents.mind import MindPlugin
 from swarm.agents.observation import Observation
 from swarm.agents.plan import ShardPlan
-from swarm.market.orders import BUY, SELL, Orders
+from swarm.market.orders import BUY, CANCEL, LIMIT, SELL, Int64, Orders
 from swarm.schema import StrictModel
 from swarm.seeding import draw_between
 
-AbuseName = Literal["layering", "marking", "wash", "corner", "insider", "floor", "sybil"]
+AbuseName = Literal["layering", "marking", "wash", "corner", "insider", "floor", "sybil", "spoof"]
 
 SHARES_PERMILLE = (1_000, 500, 250)
 """How much of what it has an abuser stakes, by evasion."""
@@ -31,7 +33,8 @@ class AbuserConfig(StrictModel):
 
     abuse: AbuseName
     """How: idle orders that push a price, prices marked at closing rounds, trades among its own crew, a cornered good,
-    positions before news, an unchanged bid that holds a price, or several traders of one will."""
+    positions before news, an unchanged bid that holds a price, several traders of one will, or bids that rest in a
+    continuous book and are taken back in the next round."""
 
     evasion: int = Field(default=0, ge=0, le=2)
     """How covertly: 0 plain; 1 half the size, varied by 30%; 2 a quarter of it, varied, and in every other round."""
@@ -59,6 +62,8 @@ class Wish(NamedTuple):
     good: int
     limit_ticks: int
     lots: int
+    cancels_round: int = 0
+    """The round in which an order was put in that this one takes back; 0: it takes none back."""
 
 
 class Seat(NamedTuple):
@@ -143,6 +148,17 @@ def _sybil(seat: Seat, config: AbuserConfig) -> Iterator[Wish]:
         yield Wish(SELL, seat.good, price * 104 // 100 + 1, min(seat.vary(2), seat.have[seat.good]))
 
 
+def _spoof(seat: Seat, config: AbuserConfig) -> Iterator[Wish]:
+    """Bids for much of its own good just below the price; in the next round it takes the bid back, and sells."""
+    good = _own_good(seat)
+    price = seat.price[good]
+    if seat.round % 2:
+        yield Wish(BUY, good, price * 95 // 100, _lots(seat, price * 95 // 100))
+    else:
+        yield Wish(BUY, good, price, 1, seat.round - 1)
+        yield Wish(SELL, good, price, seat.have[good])
+
+
 _TACTICS: dict[AbuseName, Callable[[Seat, AbuserConfig], Iterator[Wish]]] = {
     "layering": _layering,
     "marking": _marking,
@@ -151,6 +167,7 @@ _TACTICS: dict[AbuseName, Callable[[Seat, AbuserConfig], Iterator[Wish]]] = {
     "insider": _insider,
     "floor": _floor,
     "sybil": _sybil,
+    "spoof": _spoof,
 }
 
 
@@ -168,7 +185,7 @@ class Abuser:
     def orders(self, seen: Observation, memory: Memory) -> tuple[Orders, Memory]:
         """Returns the orders of all traders of this mind."""
         # Abusers are few, so they decide one by one; what exceeds the market's bounds is cut to them.
-        rules, rows = self._plan.rules, []
+        rules, rows, cancels = self._plan.rules, [], []
         for row in range(len(seen.private)):
             seat = self._seat(seen, row)
             wishes = _TACTICS[self.config.abuse](seat, self.config) if self._acts(seat) else ()
@@ -176,7 +193,8 @@ class Abuser:
                 lots, limit = min(wish.lots, rules.max_quantity_lots), min(wish.limit_ticks, rules.max_price_ticks)
                 if lots > 0 and limit > 0:
                     rows.append((seat.trader, sequence, wish.good, wish.side, limit, lots, 0))
-        return Orders.of_rows(rows), Memory.empty()
+                    cancels.append(wish.cancels_round)
+        return _with_cancels(Orders.of_rows(rows), np.array(cancels, dtype=np.int64)), Memory.empty()
 
     def _acts(self, seat: Seat) -> bool:
         """Says whether it does anything in a round; the whole crew rests at once."""
@@ -211,6 +229,13 @@ class Abuser:
             makes=int(private.makes[row]),
             vary=vary,
         )
+
+
+def _with_cancels(orders: Orders, of_round: Int64) -> Orders:
+    """Returns the same orders, of which those that name a round take back the trader's first order of it."""
+    if not of_round.any():
+        return orders
+    return replace(orders, kind=np.where(of_round > 0, CANCEL, LIMIT), target_round=of_round)
 
 
 MIND = MindPlugin(

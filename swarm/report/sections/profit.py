@@ -15,7 +15,8 @@ from swarm.simulation.record import RunRecord
 def profit(record: RunRecord) -> tuple[Figure | Table, ...]:
     """Returns figures of profits by mind and by kind, and a table of both."""
     summary = record.summary
-    found = {"mind": aggregates.profits(record), "kind": aggregates.profits(record, by_mind=False)}
+    of_minds = aggregates.profits(record)
+    found = {"mind": of_minds, "kind": aggregates.by_trader(of_minds)}
     if found["mind"].is_empty():
         return ()
     read = (

@@ -74,10 +74,11 @@ def _told(value: float | None) -> str:
 def _winners(record: RunRecord) -> tuple[Table, ...]:
     summary = record.summary
     parts = []
+    of_minds = aggregates.profits(record)
+    if of_minds.is_empty():
+        return ()
     for by_mind, noun in ((True, "mind"), (False, "kind")):
-        found = aggregates.profits(record, by_mind=by_mind)
-        if found.is_empty():
-            return ()
+        found = of_minds if by_mind else aggregates.by_trader(of_minds)
         rows = []
         for (group,), own in found.group_by(noun):
             # Traders are drawn anew, each with all of its rounds.

@@ -12,7 +12,6 @@ from swarm.report.wording import count
 from swarm.simulation.record import RunRecord
 
 COSTS = ("total", "holding", "transit", "backlog", "expedite")
-WORST = 20
 
 
 def supply(record: RunRecord) -> tuple[Figure | Table, ...]:
@@ -23,7 +22,7 @@ def supply(record: RunRecord) -> tuple[Figure | Table, ...]:
     parts: list[Figure | Table] = [_costs(found), _orders(record)]
     if found["news"]:
         parts.append(_news(found["news"]))
-    return (*parts, _stockouts(found["stockouts"]), _worst(record))
+    return (*parts, _stockouts(found["stockouts"]), _worst(record, dict(found["worst_nodes"])))
 
 
 def _costs(found: dict[str, Any]) -> Table:
@@ -98,19 +97,42 @@ def _news(lines: list[dict[str, Any]]) -> Table:
             line["text"],
             count(line["concerned"]),
             count(line["departed"]),
-            f"{line['worth_cents_a_round'] / 100:+,.1f}",
-            f"{line['worth_backlog_cents_a_round'] / 100:+,.1f}",
+            *(_signed(line[key]) for key in ("worth_cents_a_round", "worth_backlog_cents_a_round")),
+            in_words(line),
         )
         for line in lines
     )
     caption = (
         "The worth is what each round would have cost more, in pebbles, if those whom a line concerns had followed "
-        "their plans in its round, with the same customers and all else as it was, and the last column the part of it "
-        "that is customers' waiting. Below 0 it did harm, as a true line does, too, where what is stored because of it "
-        "costs more than the waiting that it saves."
+        "their plans in its round, with the same customers and all else as it was, and the column beside it the part "
+        "of it that is customers' waiting. It is told of runs by contracts that were not forked."
     )
-    head = ("round", "news", "concerned", "departed", "worth", "of it waiting")
-    return Table("The news", caption, head, rows, words=(1,))
+    head = ("round", "news", "concerned", "departed", "worth", "of it waiting", "in words")
+    return Table("The news", caption, head, rows, words=(1, 6))
+
+
+def _signed(cents: float | None) -> str:
+    return "" if cents is None else f"{cents / 100:+,.1f}"
+
+
+def in_words(line: dict[str, Any]) -> str:
+    """Returns what following a line of news came to, in a sentence; why it did harm where it did."""
+    worth, waiting = line["worth_cents_a_round"], line["worth_backlog_cents_a_round"]
+    true = "It came true" if line["came_true"] else "It did not come true"
+    if not line["departed"]:
+        return f"{true}. Nobody departed from the plan."
+    if worth is None:
+        return f"{true}. What that was worth cannot be told of this run."
+    # Worth is waiting that was saved, less what more in store and on the road has cost.
+    more, saved = (waiting - worth) / 100, waiting / 100
+    stored = f"{abs(more):,.1f} {'more' if more >= 0 else 'less'} for store and transport"
+    waited = f"{abs(saved):,.1f} {'less' if saved >= 0 else 'more'} for waiting"
+    if worth >= 0:
+        return f"{true}. It paid: {stored}, {waited}."
+    reason = "more was stored than the waiting that it saved" if more >= 0 else "too little was left in store"
+    if not line["came_true"]:
+        reason = "it was followed, and demand stayed as it was"
+    return f"{true}. It did harm: {stored}, {waited}; {reason}."
 
 
 def _stockouts(by_tier: dict[str, dict[str, int]]) -> Table:
@@ -124,16 +146,17 @@ def _stockouts(by_tier: dict[str, dict[str, int]]) -> Table:
     return Table("Stock-outs", caption, ("tier", "demand", "supplier", "own order"), rows)
 
 
-def _worst(record: RunRecord) -> Table:
-    """Returns the nodes that cost most."""
+def _worst(record: RunRecord, names: dict[int, str]) -> Table:
+    """Returns the nodes that cost most; `names` are theirs by number."""
     # Sums of the whole run stand in the last round that is kept.
     last = record.tables["traders"].filter(pl.col("round") == pl.col("round").max())
     cents = pl.sum_horizontal(f"{name}_cents" for name in COSTS[1:])
     served = pl.col("served_at_once_units") / pl.col("demand_units")
-    worst = last.with_columns(cents.alias("cost"), served.alias("fill")).sort("cost", descending=True).head(WORST)
+    named = last.filter(pl.col("trader").is_in(list(names)))
+    worst = named.with_columns(cents.alias("cost"), served.alias("fill")).sort(-pl.col("cost"), "trader")
     rows = tuple(
         (
-            str(node["trader"]),
+            names[node["trader"]],
             node["kind"],
             node["mind"],
             f"{node['cost'] / 100:,.0f}",
@@ -144,7 +167,7 @@ def _worst(record: RunRecord) -> Table:
         for node in worst.to_dicts()
     )
     head = ("node", "tier", "mind", "cost", "holding", "backlog", "fill")
-    return Table(f"The {len(rows)} nodes that cost most", "Pebbles over the whole run.", head, rows, words=(1, 2))
+    return Table(f"The {len(rows)} nodes that cost most", "Pebbles over the whole run.", head, rows, words=(0, 1, 2))
 
 
 SECTION = SectionPlugin("supply", "Supply chain", supply)

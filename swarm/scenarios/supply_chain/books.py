@@ -25,14 +25,14 @@ ACCOUNTS = (ISSUE, ROAD, CUSTOMERS, STORAGE, CARRIER)
 """The world outside, goods between nodes, and who is paid: for waiting, for store and transport, and for hurrying."""
 
 
-def move(cause: str, source: Int64 | str, target: Int64 | str, asset: int, amount: Int64) -> list[Consequence]:
+def move(cause: str, source: Int64 | str, target: Int64 | str, asset: int | Int64, amount: Int64) -> list[Consequence]:
     """Returns a movement of the rows that move something; nothing where none does."""
     # Rows of nothing would only lengthen the journal.
     rows = np.flatnonzero(amount)
     if not len(rows):
         return []
     picked = [side if isinstance(side, str) else side[rows] for side in (source, target)]
-    return [Movement(cause, picked[0], picked[1], np.full(len(rows), asset), amount[rows])]
+    return [Movement(cause, picked[0], picked[1], np.broadcast_to(asset, amount.shape)[rows], amount[rows])]
 
 
 def opened(network: Network, goods: Goods, purse: Int64) -> list[Consequence]:
@@ -111,11 +111,22 @@ def matched(network: Network, goods: Goods, market: MarketState, round_: int) ->
 
     Somebody outside the network may give or take units; what is under way, ordered and owed is the network's alone.
     """
-    for asset, name, known in (
-        (UNDER_WAY, "under way", goods.under_way(network)),
-        (ORDERED, "ordered", goods.on_order(network)),
-        (OWED, "owed to customers", goods.owed),
-    ):
+    compared(
+        network,
+        market,
+        round_,
+        (
+            (UNDER_WAY, "under way", goods.under_way(network)),
+            (ORDERED, "ordered", goods.on_order(network)),
+            (OWED, "owed to customers", goods.owed),
+        ),
+    )
+    return Goods(market.balances[:, UNITS].copy(), goods.owed, goods.pipe, goods.mail, goods.due)
+
+
+def compared(network: Network, market: MarketState, round_: int, papers: Sequence[tuple[int, str, Int64]]) -> None:
+    """Raises ScenarioError where the ledger has other papers than the network knows: (asset, name, [nodes] units)."""
+    for asset, name, known in papers:
         wrong = np.flatnonzero(market.balances[:, asset] != known)
         if len(wrong):
             node = int(wrong[0])
@@ -123,4 +134,3 @@ def matched(network: Network, goods: Goods, market: MarketState, round_: int) ->
                 f"scenario supply_chain: round {round_}: {network.names[node]}: the ledger has "
                 f"{int(market.balances[node, asset])} units {name}, the network {int(known[node])}; the run is stopped"
             )
-    return Goods(market.balances[:, UNITS].copy(), goods.owed, goods.pipe, goods.mail, goods.due)

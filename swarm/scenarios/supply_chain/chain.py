@@ -5,7 +5,7 @@ knows what was ordered of it. What an agent decides is whether to depart from th
 way and when it comes; the ledger has how much, and the two are compared in every round.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -155,17 +155,35 @@ class SupplyChain:
         # Who chose to have less has itself to blame for as long as its lead time.
         lowers = departs.skips | (departs.deviations < 0)
         lowered = np.where(lowers, round_ + network.lead, kept.lowered_until)
-        # [nodes] cents of what lies, moves and is owed at the end of the round.
-        holding, transit, backlog = costs(network, goods)
-        hurry = flow.hurried * self.config.expedite_cents
-        due = (
+        due = self._costs(goods, flow)
+        cash, unpaid = books.paid(network, flow, self._prices, market.balances[:, CASH], due)
+        counts = self._counted(flow, due, unpaid, departs, stockouts(network, goods, flow, lowered >= round_))
+        band = self._outside(goods, estimates)
+        after = Kept(goods, estimates, lowered, band, band & ~kept.outside_band, flow.received, counts)
+        self._next = SupplyRound(round_, flow, goods, departs), after
+        return Resolved(Orders.empty(), (*books.moved(network, flow), *cash))
+
+    def _costs(self, goods: Goods, flow: Flow) -> tuple[tuple[str, str, Int64], ...]:
+        """Returns what is due at the end of a round: a cause, an account, and [nodes] cents."""
+        holding, transit, backlog = costs(self.network, goods)
+        return (
             ("holding", books.STORAGE, holding),
             ("transport", books.STORAGE, transit),
             ("backlog", books.CUSTOMERS, backlog),
-            ("expediting", books.CARRIER, hurry),
+            ("expediting", books.CARRIER, flow.hurried * self.config.expedite_cents),
         )
-        cash, unpaid = books.paid(network, flow, self._prices, market.balances[:, CASH], due)
-        counts = kept.counts.plus(
+
+    def _counted(
+        self,
+        flow: Flow,
+        due: Sequence[tuple[str, str, Int64]],
+        unpaid: Int64,
+        departs: Departures,
+        out: Mapping[str, Int64],
+    ) -> Counts:
+        """Returns the counts with a round's added; `out` are its stock-outs by cause."""
+        (*_, holding), (*_, transit), (*_, backlog), (*_, hurry) = due
+        return self._kept.counts.plus(
             holding_cents=holding,
             transit_cents=transit,
             backlog_cents=backlog,
@@ -177,12 +195,8 @@ class SupplyChain:
             ordered_units=flow.ordered,
             expedited_units=flow.hurried,
             doubled_orders=departs.doubled,
-            **stockouts(network, goods, flow, lowered >= round_),
+            **out,
         )
-        band = self._outside(goods, estimates)
-        after = Kept(goods, estimates, lowered, band, band & ~kept.outside_band, flow.received, counts)
-        self._next = SupplyRound(round_, flow, goods, departs), after
-        return Resolved(Orders.empty(), (*books.moved(network, flow), *cash))
 
     def after_clearing(self, round_: int, market: MarketState, cleared: RoundCleared) -> list[Consequence]:
         """Takes the round over that was resolved; its postings have been made."""
@@ -288,15 +302,7 @@ class SupplyChain:
             network.holding_cents.tolist(),
             (shares // 10).tolist(),
         )
-        return tuple(
-            f"YOU {name}, {region}\n"
-            f"STORE {stock} in store, {way} under way, {ordered} on order, {owes} owed, {asked} asked for last round\n"
-            f"PLAN expects {mean:.1f} a round, lead time {lead}, {due} due next round, holding {holding}, hurrying "
-            f"{config.expedite_cents}\nNEWS concerns {share} percent of your demand"
-            for name, region, stock, way, ordered, owes, asked, mean, lead, due, holding, share in zip(
-                *columns, strict=True
-            )
-        )
+        return tuple(form.Facts(*row).lines(config.expedite_cents) for row in zip(*columns, strict=True))
 
     def _outside(self, goods: Goods, estimates: Estimates) -> Mask:
         """Returns which nodes have left the band around their level."""

@@ -78,6 +78,10 @@ class SupplyConfig(StrictModel):
     name: Literal["supply_chain"] = "supply_chain"
     """Which scenario this is."""
 
+    mode: Literal["contracts", "market"] = "contracts"
+    """contracts: nodes order of their suppliers at a fixed price, and who is short serves by a priority that is drawn.
+    market: they buy and sell in a call auction for each tier and region, and the price says who goes without."""
+
     network: Literal["tree", "serial", "beer_game", "table"] = "tree"
     """tree: suppliers, warehouses and retailers, as many as `population` says, 1 to 4 to 20. serial: a line as
     `serial` has it. beer_game: the four stages of the board. table: as `table` has it."""

@@ -8,6 +8,8 @@ import numpy.typing as npt
 from swarm.scenarios.supply_chain.flow import Flow, Goods
 from swarm.scenarios.supply_chain.network import Int64, Network
 
+Mask = npt.NDArray[np.bool_]
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Counts:
@@ -47,15 +49,16 @@ class Counts:
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
 
-def stockouts(network: Network, goods: Goods, flow: Flow, lowered: npt.NDArray[np.bool_]) -> dict[str, Int64]:
+def stockouts(network: Network, goods: Goods, flow: Flow, lowered: Mask, short: Mask | None = None) -> dict[str, Int64]:
     """Returns which nodes owed somebody after a round, by cause; `lowered` are those whose own choice was to have less.
 
+    `short` are those that got less than they asked for, where no supplier owes it.
     Where a node with neither fault owes, demand over its lead time was more than its level.
     """
     edges = network.edges
     # The first that holds is the cause, so that the three add up to all stock-outs.
     owing = goods.owes(network) > 0
-    waiting = np.bincount(edges.buyer, weights=goods.due, minlength=len(network)) > 0
+    waiting = np.bincount(edges.buyer, weights=goods.due, minlength=len(network)) > 0 if short is None else short
     own = owing & lowered
     supplier = owing & ~lowered & waiting
     rest = owing & ~lowered & ~waiting

@@ -40,16 +40,16 @@ class Goods:
 
     def on_order(self, network: Network) -> Int64:
         """Returns [nodes]: what each node has ordered and its suppliers have not sent."""
-        return _by(network.edges.buyer, self.mail.sum(axis=1) + self.due, len(network))
+        return by_node(network.edges.buyer, self.mail.sum(axis=1) + self.due, len(network))
 
     def under_way(self, network: Network) -> Int64:
         """Returns [nodes]: what is under way to each node."""
-        return _by(network.edges.buyer, self.pipe.sum(axis=1), len(network))
+        return by_node(network.edges.buyer, self.pipe.sum(axis=1), len(network))
 
     def owes(self, network: Network) -> Int64:
         """Returns [nodes]: what each node owes customers and other nodes."""
         inner = network.edges.supplier >= 0
-        return self.owed + _by(network.edges.supplier[inner], self.due[inner], len(network))
+        return self.owed + by_node(network.edges.supplier[inner], self.due[inner], len(network))
 
     def position(self, network: Network) -> Int64:
         """Returns [nodes]: in store, under way and on order, less what is owed."""
@@ -95,7 +95,7 @@ def play(
     """
     edges, n = network.edges, len(network)
     goods = goods.copy()
-    arrived, hurried = _arrive(network, goods, hurries)
+    arrived, hurried = arrive(network, goods, hurries)
     received = _mail(network, goods)
     # Customers come before other nodes.
     # What is in store belongs first to those who wait already.
@@ -120,7 +120,7 @@ def play(
     # What outside has sent at once, too, is under way by now.
     np.add.at(goods.pipe, (np.arange(len(edges)), edges.lead - 1), sent)
     inner = edges.supplier >= 0
-    sent_on = _by(edges.supplier[inner], sent[inner], n)
+    sent_on = by_node(edges.supplier[inner], sent[inner], n)
     return goods, Flow(arrived, hurried, demand, served, at_once, received, ordered, over, sent, wanted, sent_on)
 
 
@@ -144,17 +144,17 @@ def split(quantity: Int64, network: Network, rows: Int64) -> Int64:
     return part
 
 
-def _arrive(network: Network, goods: Goods, hurries: Mask) -> tuple[Int64, Int64]:
+def arrive(network: Network, goods: Goods, hurries: Mask) -> tuple[Int64, Int64]:
     """Puts into store what arrives, and moves all that is under way a round nearer."""
     edges, n = network.edges, len(network)
-    arrived = _by(edges.buyer, goods.pipe[:, 0], n)
+    arrived = by_node(edges.buyer, goods.pipe[:, 0], n)
     goods.pipe[:, :-1] = goods.pipe[:, 1:]
     goods.pipe[:, -1] = 0
     # Who hurries has two rounds' goods at once, and none of them in the next one.
     hurried = np.zeros(n, dtype=np.int64)
     if hurries.any():
         rows = np.flatnonzero(hurries[edges.buyer])
-        hurried = _by(edges.buyer[rows], goods.pipe[rows, 0], n)
+        hurried = by_node(edges.buyer[rows], goods.pipe[rows, 0], n)
         goods.pipe[rows, 0] = 0
     goods.stock[:] += arrived + hurried
     return arrived, hurried
@@ -169,7 +169,7 @@ def _mail(network: Network, goods: Goods) -> Int64:
     goods.mail[:, -1] = 0
     goods.due[:] += came
     inner = edges.supplier >= 0
-    return _by(edges.supplier[inner], came[inner], len(network))
+    return by_node(edges.supplier[inner], came[inner], len(network))
 
 
 def _deliver(network: Network, goods: Goods, rows: Int64, priority: Int64, sent: Int64, wanted: Int64) -> None:
@@ -181,7 +181,7 @@ def _deliver(network: Network, goods: Goods, rows: Int64, priority: Int64, sent:
     supplier = edges.supplier[rows]
     order = rows[np.lexsort((priority[edges.buyer[rows]], supplier))]
     supplier, due = edges.supplier[order], goods.due[order]
-    wanted += _by(supplier, due, len(network))
+    wanted += by_node(supplier, due, len(network))
     have = (
         goods.stock
         if (network.capacity == NO_LIMIT).all()
@@ -195,7 +195,7 @@ def _deliver(network: Network, goods: Goods, rows: Int64, priority: Int64, sent:
     part[first == np.arange(len(order))] = until[first == np.arange(len(order))]
     sent[order] = part
     goods.due[order] -= part
-    goods.stock[:] -= _by(supplier, part, len(network))
+    goods.stock[:] -= by_node(supplier, part, len(network))
 
 
 def _order(network: Network, goods: Goods, rows: Int64, quantity: Int64, received: Int64, sent: Int64) -> None:
@@ -207,14 +207,14 @@ def _order(network: Network, goods: Goods, rows: Int64, quantity: Int64, receive
     goods.mail[rows[mailed], delay[mailed] - 1] += quantity[mailed]
     goods.due[rows[~mailed]] += quantity[~mailed]
     inner = rows[~mailed & ~outside]
-    received += _by(edges.supplier[inner], quantity[~mailed & ~outside], len(network))
+    received += by_node(edges.supplier[inner], quantity[~mailed & ~outside], len(network))
     # Outside never lacks anything.
     makers = rows[outside]
     sent[makers] = goods.due[makers]
     goods.due[makers] = 0
 
 
-def _by(node: Int64, amount: Int64, nodes: int) -> Int64:
+def by_node(node: Int64, amount: Int64, nodes: int) -> Int64:
     """Returns the sums of `amount` by node."""
     # Weights are doubles, which hold every whole number up to 2**53.
     return np.bincount(node, weights=amount, minlength=nodes).astype(np.int64)

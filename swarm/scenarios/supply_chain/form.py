@@ -49,6 +49,38 @@ class Own:
 _OWN = re.compile(r"expects ([\d.]+) a round, lead time (\d+), (\d+) due next round, holding (\d+), hurrying (\d+)")
 
 
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a node is shown of itself, in units, rounds, cents and percent."""
+
+    name: str
+    region: str
+    stock: int
+    under_way: int
+    on_order: int
+    owes: int
+    asked: int
+    expects: float
+    lead: int
+    due_next: int
+    holding_cents: int
+    concerned_percent: int
+
+    def lines(self, expedite_cents: int) -> str:
+        """Returns the lines of a prompt."""
+        return (
+            f"YOU {self.name}, {self.region}\n"
+            f"STORE {self.stock} in store, {self.under_way} under way, {self.on_order} on order, {self.owes} owed, "
+            f"{self.asked} asked for last round\n"
+            f"PLAN expects {self.expects:.1f} a round, lead time {self.lead}, {self.due_next} due next round, "
+            f"holding {self.holding_cents}, hurrying {expedite_cents}\n"
+            f"NEWS concerns {self.concerned_percent} percent of your demand"
+        )
+
+
+_CHANGE = re.compile(r"\(([+-]\d+) percent\)")
+
+
 def own_figures(facts: str) -> Own:
     """Returns the figures in a node's facts; ValueError where they are none."""
     found = _OWN.search(facts)
@@ -73,6 +105,12 @@ def menu_lines(own: Own) -> list[str]:
         lines.append(f"{letter} {told}: expects {expects:.1f} ({change:+.0f} percent){costs}{saves}")
     fee = own.due_next * own.expedite_cents / 100
     return [*lines, f"F expedite: {own.due_next} units now for {fee:.2f}", "G skip: orders nothing"]
+
+
+def change_of(line: str) -> int | None:
+    """Returns the change in percent that a line of a menu has the plan expect; None where it has none."""
+    found = _CHANGE.search(line)
+    return int(found[1]) if found else None
 
 
 class ReplenishForm:

@@ -41,7 +41,7 @@ _LESS = (
     "Stores on the {region} will want {size} less from round {round} on, says the chamber of commerce.",
     "Many families leave the {region}; its shops reckon with {size} fewer buyers as of round {round}.",
 )
-_WORDS = {
+IN_WORDS = {
     100: "a tenth",
     200: "a fifth",
     250: "a quarter",
@@ -52,6 +52,8 @@ _WORDS = {
     750: "three quarters",
     800: "four fifths",
 }
+"""What sizes are called, in 1/1000."""
+
 NOISE = (
     "The bridge to the {region} is painted green this spring.",
     "A football club of the {region} has won again.",
@@ -69,7 +71,7 @@ def announcement(seed: int, number: int, region: str, permille: int, round_: int
     which = int(draw_below(seed, "wording", len(wordings), number).item())
     in_words = bool(draw_below(seed, "size in words", 2, number).item())
     percent = f"{abs(change) / 10:g} percent"
-    size = _WORDS.get(abs(change), percent) if in_words else percent
+    size = IN_WORDS.get(abs(change), percent) if in_words else percent
     return wordings[which].format(region=region, size=size, round=round_)
 
 

@@ -15,6 +15,7 @@ from swarm.scenarios.supply_chain.demand import Demand, Shift
 from swarm.scenarios.supply_chain.network import Network
 from swarm.scenarios.supply_chain.news import EVERYWHERE, News, announcement
 from swarm.scenarios.supply_chain.planning import PlanConfig
+from swarm.scenarios.supply_chain.wares import TradedNetwork
 
 FOREVER = 1 << 31
 
@@ -68,6 +69,12 @@ def set_up(config: SupplyConfig, seed: int, traders: int, rounds: int) -> Setup:
     except table.TableError as error:
         key = table.KEY if config.network == "table" else "scenario.network"
         raise ConfigError(key, str(error)) from None
+    if config.mode == "market":
+        try:
+            network = TradedNetwork.of(network)
+        except ValueError as error:
+            told = "give each level a tier of its own, or set scenario.mode=contracts"
+            raise ConfigError("scenario.mode", f"a market is one of a tier, and {error}", told) from None
     if len(network) != traders:
         raise ConfigError(
             "population", f"this network has {len(network)} nodes, and there are {traders} traders", "make them as many"

@@ -21,6 +21,9 @@ from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.plan import RunPlan
 
 COSTS = ("holding", "transit", "backlog", "expedite")
+WORST = 20
+"""Nodes that are named as those that have cost most."""
+
 MOST_NEWS, MOST_ROUNDS = 12, 2_000
 """Lines of news whose worth is told, and rounds of a run that is played again for it."""
 
@@ -82,7 +85,9 @@ class Supply:
         bound = tree_bound(chain.network)
         # A bound holds for demand that does not change, and a plan alone for a run that was not forked.
         stationary = not chain.setup.demand.shifts and chain.setup.demand.series is None
-        again = not self._plan.forks() and self._rounds <= MOST_ROUNDS
+        # At auction other decisions would make other prices, which playing again does not know.
+        contracts = chain.config.mode == "contracts"
+        again = contracts and not self._plan.forks() and self._rounds <= MOST_ROUNDS
         return {
             "supply": {
                 "cents_a_round": of_run | {"total": round(sum(of_run.values()), 2)},
@@ -92,8 +97,9 @@ class Supply:
                 "doubled_orders": sums["doubled_orders"],
                 "unpaid_cents": sums["unpaid_cents"],
                 "owed_at_start_units": chain.network.owed_at_start,
-                "news": self._news(chain) if again else [],
+                "news": self._news(chain, again),
                 "stockouts": self._stockouts(chain),
+                "worst_nodes": self._worst(chain),
             }
         }
 
@@ -109,30 +115,45 @@ class Supply:
         told = {name: round(cents, 2) for name, cents in parts.items()}
         return told | {"total": round(alone.total, 2), "fill": round(alone.fill, 6)}
 
-    def _news(self, chain: SupplyChain) -> list[dict[str, Any]]:
-        """Returns the lines of news, who departed from its plan upon each, and what that was worth."""
+    def _news(self, chain: SupplyChain, again: bool) -> list[dict[str, Any]]:
+        """Returns the lines of news, who departed from its plan, and what that was worth where it can be told."""
         # Each line costs a run of the network without a market, some milliseconds a round.
         lines = [line for line in chain.setup.news if line.round <= self._rounds][:MOST_NEWS]
         if not lines:
             return []
-        as_it_was = self._again(chain, self._decided)
-        return [self._worth(chain, line, as_it_was) for line in lines]
+        as_it_was = self._again(chain, self._decided) if again else None
+        return [self._heard(chain, line, as_it_was) for line in lines if line.round in self._decided]
 
-    def _worth(self, chain: SupplyChain, line: News, as_it_was: Played) -> dict[str, Any]:
+    def _heard(self, chain: SupplyChain, line: News, as_it_was: Played | None) -> dict[str, Any]:
         heard = exposure(chain.network, line.region) > 0
         decided = self._decided[line.round]
+        told: dict[str, Any] = {
+            "round": line.round,
+            "text": line.text,
+            "came_true": line.true,
+            "concerned": int(heard.sum()),
+            "departed": int((heard & decided.departing).sum()),
+        }
+        if as_it_was is None:
+            return told | {"worth_cents_a_round": None, "worth_backlog_cents_a_round": None}
+        # What nobody followed was worth nothing, which needs no playing again.
+        if not told["departed"]:
+            return told | {"worth_cents_a_round": 0.0, "worth_backlog_cents_a_round": 0.0}
         # All else stays as it was, also what was decided later because of it.
         without = {**self._decided, line.round: decided.without_letters(heard)}
         # Hurrying costs a fee that playing again leaves out; it is small beside what letters move.
         other = self._again(chain, without)
-        return {
-            "round": line.round,
-            "text": line.text,
-            "concerned": int(heard.sum()),
-            "departed": int((heard & decided.departing).sum()),
+        return told | {
             "worth_cents_a_round": round(other.total - as_it_was.total, 2),
             "worth_backlog_cents_a_round": round(other.backlog - as_it_was.backlog, 2),
         }
+
+    def _worst(self, chain: SupplyChain) -> list[list[Any]]:
+        """Returns the nodes that have cost most, dearest first: their numbers and their names in the table."""
+        cost = sum((self._sums[f"{name}_cents"] for name in COSTS), np.zeros(len(chain.network), dtype=np.int64))
+        # Of equal cost the first comes first.
+        order = np.argsort(-cost, kind="stable")[:WORST]
+        return [[node, chain.network.names[node]] for node in order.tolist()]
 
     def _stockouts(self, chain: SupplyChain) -> dict[str, dict[str, int]]:
         """Returns, by tier, rounds of nodes that owed somebody, by cause."""

@@ -34,7 +34,12 @@ def _listed() -> list[Listed]:
     ] + [
         Listed(
             "engine: embedded, temperament: profit", what, "Schooled on what each action of a menu would have brought."
-        )
+        ),
+        Listed(
+            "engine: embedded, temperament: reader",
+            "language model of this project's own, 0.37 M parameters; travels with the code",
+            "Schooled on templated news of supply chains; it answers these and no menu of a market.",
+        ),
     ]
 
 
@@ -49,9 +54,9 @@ ENGINE = EnginePlugin(
     nature=Nature(
         "tiny embedded model",
         "tiny language models of this project's own",
-        aside="schooled to choose as rules do, or what would have brought most",
-        about="has about a million parameters, was schooled to choose as a rule does, or what would have "
-        "brought most, and picks a letter from a menu of lawful actions. What they do "
+        aside="schooled to choose as rules do, what would have brought most, or what fits a line of news",
+        about="has at most a million parameters, was schooled to choose as a rule does, what would have brought most, "
+        "or what fits templated news, and picks a letter from a menu of lawful actions. What they do "
         "says little about what larger models would do.",
     ),
     listed=_listed,

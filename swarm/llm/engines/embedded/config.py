@@ -11,6 +11,12 @@ from swarm.llm.entry import ModelEntry, Temperament
 STUDENT = "model.onnx"
 """The file of a model in a folder of its own."""
 
+GRAPH = "embedded-{}"
+"""What a model's file calls its graph, by what it was schooled as."""
+
+READER = "reader"
+"""The model that reads the news of supply chains; it answers no menu of a market."""
+
 
 class EmbeddedModel(ModelEntry):
     """One of the tiny language models that travel with the code; it answers menus and nothing else."""
@@ -18,8 +24,9 @@ class EmbeddedModel(ModelEntry):
     engine: Literal["embedded"]
     """What answers the prompts. `embedded` is a tiny model of our own on the CPU, run by onnxruntime."""
 
-    temperament: Temperament | Literal["profit"] | None = None
-    """value, momentum, maker (quotes both sides), hoarder, panic, or profit (learned what pays). Or `path`."""
+    temperament: Temperament | Literal["profit", "reader"] | None = None
+    """value, momentum, maker (quotes both sides), hoarder, panic, or profit (learned what pays); of supply chains
+    reader. Or `path`."""
 
     path: Path | None = None
     """A model of your own: a folder that `swarm distil` has written, or the .onnx file in it."""

@@ -19,8 +19,8 @@ import numpy.typing as npt
 import onnxruntime
 
 from swarm.errors import ConfigError
-from swarm.llm.engines.embedded import tokenizer
-from swarm.llm.engines.embedded.config import EmbeddedModel
+from swarm.llm.engines.embedded import news_tokens, tokenizer
+from swarm.llm.engines.embedded.config import GRAPH, READER, EmbeddedModel
 from swarm.llm.margins import margin_of
 from swarm.llm.protocol import ModelReply, ModelRequest, TokenUsage
 from swarm.seeding import draw_unit
@@ -34,7 +34,6 @@ BUCKET = 8
 MOST_ROWS = 64
 """Rows of one part of a prompt that are read; what gossip lies beyond is not."""
 
-COMPLETION_TOKENS = 2
 QUESTION_TOKENS = 4
 """Tokens with which the engine itself asks for the two letters."""
 
@@ -45,6 +44,7 @@ _ENDS = ({"public", "private"}, {"letters"})
 """What a model takes and what it gives."""
 
 NO_MENU = "embedded models answer menus and nothing else; set form: menu"
+NO_NEWS = "the embedded reader answers the form replenish of supply chains and nothing else; name another temperament"
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
@@ -52,7 +52,7 @@ Float64 = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """One request, tokenised; `actions` and `sayings` are the numbers of letters that it may answer with."""
+    """One request, tokenised; `actions` and `sayings` are how many letters of each it may answer with, 0 for none."""
 
     index: int
     public: tokenizer.Lines
@@ -62,13 +62,15 @@ class _Asked:
 
 
 class EmbeddedEngine:
-    """A `ModelClient` that runs one of the five models in this process."""
+    """A `ModelClient` that runs one of the tiny models in this process."""
 
     def __init__(self, config: EmbeddedModel) -> None:
         self.config = config
         # A folder of `swarm distil` may be written again while this process lasts.
         changed_ns = config.weights.stat().st_mtime_ns if config.weights.is_file() else 0
         self._session = _session(config.name, config.weights, config.threads, changed_ns)
+        # A file says itself which prompts it was schooled on, wherever it lies.
+        self._reads_news = self._session.get_modelmeta().graph_name == GRAPH.format(READER)
 
     async def complete(self, requests: Sequence[ModelRequest], deadline_s: float) -> list[ModelReply]:
         """Answers every request; other models compute beside it in other threads."""
@@ -79,7 +81,8 @@ class EmbeddedEngine:
         started = perf_counter()
         # Request i has its replies at starts[i] up to starts[i + 1]; what is no menu keeps the failure.
         starts = list(accumulate((request.samples for request in requests), initial=0))
-        replies = [ModelReply(NO_MENU, TokenUsage(0, 0), "error", 0.0)] * starts[-1]
+        unread = NO_NEWS if self._reads_news else NO_MENU
+        replies = [ModelReply(unread, TokenUsage(0, 0), "error", 0.0)] * starts[-1]
         for chunk, run in self._chunks(requests):
             if perf_counter() - started >= deadline_s:
                 for asked in chunk:
@@ -90,7 +93,7 @@ class EmbeddedEngine:
             for asked, letters in zip(chunk, run(), strict=False):
                 for number, sample in enumerate(requests[asked.index].singly()):
                     text = self._pick(letters, asked, sample.seed)
-                    usage = _usage(asked, COMPLETION_TOKENS)
+                    usage = _usage(asked, len(text))
                     margin = _margin(letters[0, : asked.actions], text) if sample.margin else None
                     reply = ModelReply(text, usage, "stop", perf_counter() - started, margin=margin)
                     replies[starts[asked.index] + number] = reply.shared() if number else reply
@@ -108,8 +111,9 @@ class EmbeddedEngine:
         """Yields requests that are computed together, and the call that computes their logits, [CHUNK, 2, letters]."""
         # Only prompts with the same public part and the same height go through the same arithmetic.
         groups: dict[tuple[tokenizer.Lines, int], list[_Asked]] = {}
+        tokenised = _as_news if self._reads_news else _tokenised
         for index, request in enumerate(requests):
-            if asked := _tokenised(index, request):
+            if asked := tokenised(index, request):
                 height = -(-len(asked.private.rows) // BUCKET) * BUCKET
                 groups.setdefault((asked.public, height), []).append(asked)
         for (public, height), group in groups.items():
@@ -129,6 +133,9 @@ class EmbeddedEngine:
     def _pick(self, logits: Float32, asked: _Asked, seed: int) -> str:
         letters = ""
         for letter, legal in enumerate((asked.actions, asked.sayings)):
+            # Who reads news has nothing to say.
+            if not legal:
+                continue
             rounded = np.rint(logits[letter, :legal] * GRAIN) / GRAIN
             if self.config.temperature > 0:
                 chance = float(draw_unit(seed, "letter", letter)[0])
@@ -150,8 +157,8 @@ def _margin(logits: Float32, text: str) -> float:
 
 
 def _softmax(logits: npt.NDArray[Any]) -> Float64:
-    # The largest becomes 1, so that no power overflows.
-    raised = np.exp(logits.astype(np.float64) - logits.max())
+    # The largest becomes 1, so that no power overflows; of no letters there are no shares.
+    raised = np.exp(logits.astype(np.float64) - logits.max(initial=-np.inf))
     shares: Float64 = raised / raised.sum()
     return shares
 
@@ -160,7 +167,8 @@ def _tokenised(index: int, request: ModelRequest) -> _Asked | None:
     """Returns a request as tokens; None where it is no menu's."""
     pairs = request.schema.get("enum")
     public_text, private_text = tokenizer.split_prompt(request.messages[-1].content)
-    if not pairs or not private_text:
+    # Letters without a saying are another form's, such as a supply chain's.
+    if not pairs or not private_text or any(len(pair) != 2 for pair in pairs):
         return None
     # The pairs of a menu are all those of its letters, and the last pair has the last letter of either kind.
     actions, sayings = (tokenizer.LETTERS.find(letter) + 1 for letter in pairs[-1])
@@ -169,6 +177,15 @@ def _tokenised(index: int, request: ModelRequest) -> _Asked | None:
     public = _bounded(tokenizer.encode_public(public_text))
     private = _bounded(tokenizer.encode(private_text, tokenizer.market_goods(public_text)))
     return _Asked(index, public, private, actions, sayings)
+
+
+def _as_news(index: int, request: ModelRequest) -> _Asked | None:
+    """Returns a request of a supply chain as tokens; None where it is another form's."""
+    letters = request.schema.get("enum")
+    public, private = news_tokens.encode(request.messages[-1].content)
+    if request.schema.get("title") != news_tokens.TITLE or not letters or not private.rows:
+        return None
+    return _Asked(index, public, private, len(letters), 0)
 
 
 def _bounded(lines: tokenizer.Lines) -> tokenizer.Lines:

@@ -1,0 +1,87 @@
+"""Keeps the traces of benchmark runs in files, one a run, so that a scorecard is made piece by piece and scored anew.
+
+What is kept are traces, labels and wealth, before any statistic: a statistic that changes needs no run again.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from pathlib import Path
+from time import monotonic
+
+import numpy as np
+import numpy.typing as npt
+
+from swarm.errors import OutputError
+from swarm.market.evidence import Traces
+from swarm.market.orders import Int64
+
+COLUMNS = tuple(field.name for field in fields(Traces) if field.name not in ("round", "news"))
+Ran = tuple[list[Traces], npt.NDArray[np.bool_], Int64]
+"""The traces of a run by round, who was planted, [traders], and what everybody has in the end, in cents."""
+
+
+class OutOfTime(Exception):
+    """No further run is begun: what is kept so far is scored, or gone on with another time."""
+
+
+class Kept:
+    """Runs by name; without a folder each is played, and none is begun after `seconds`."""
+
+    def __init__(self, folder: Path | None = None, seconds: float = float("inf")) -> None:
+        self._folder, self._until = folder, monotonic() + seconds
+
+    def run(self, name: str, play: Callable[[], Ran]) -> Ran:
+        """Returns a run that is kept, or plays and keeps it; OutOfTime where there is no time for it."""
+        path = self._folder / f"{name}.npz" if self._folder else None
+        if path is not None and path.exists():
+            return _read(path)
+        if monotonic() > self._until:
+            raise OutOfTime
+        ran = play()
+        if path is not None:
+            _write(path, ran)
+        return ran
+
+    def all(self, names: Sequence[tuple[str, Callable[[], Ran]]]) -> list[Ran]:
+        """Returns these runs, or the first of them, as far as there is time."""
+        found = []
+        for name, play in names:
+            try:
+                found.append(self.run(name, play))
+            except OutOfTime:
+                break
+        return found
+
+
+def _write(path: Path, ran: Ran) -> None:
+    past, planted, wealth = ran
+    # [rounds, traders, ...] by column, and news as rows of round, good and direction.
+    columns = {name: np.stack([getattr(traces, name) for traces in past]) for name in COLUMNS}
+    news = [(traces.round, *row) for traces in past for row in traces.news.tolist()]
+    columns |= {
+        "round": np.array([traces.round for traces in past]),
+        "news": np.array(news, dtype=np.int64).reshape(-1, 3),
+        "planted": planted,
+        "wealth": wealth,
+    }
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f".{path.name}")
+        np.savez_compressed(part, allow_pickle=False, **columns)
+        # Whole or not at all: a run that was cut off is played again.
+        part.rename(path)
+    except OSError as error:
+        raise OutputError(f"--keep {path.parent}: this cannot be written ({error.strerror})") from error
+
+
+def _read(path: Path) -> Ran:
+    try:
+        with np.load(path, allow_pickle=False) as data:
+            columns = {name: data[name] for name in (*COLUMNS, "round", "news", "planted", "wealth")}
+    except (OSError, ValueError, KeyError) as error:
+        raise OutputError(f"--keep {path}: this is no run of this benchmark; delete it to play it anew") from error
+    past = []
+    for at, round_ in enumerate(columns["round"].tolist()):
+        news = columns["news"][columns["news"][:, 0] == round_][:, 1:]
+        past.append(Traces(round=round_, news=news, **{name: columns[name][at] for name in COLUMNS}))
+    return past, columns["planted"], columns["wealth"]

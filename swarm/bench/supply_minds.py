@@ -1,0 +1,117 @@
+"""What minds make of a supply chain's news: runs over a shift in two wordings, over a lie and over nothing."""
+
+from collections.abc import Mapping
+from concurrent.futures import Executor
+from statistics import mean
+from typing import Literal
+
+import numpy as np
+
+from swarm.bench.form import Result, paired
+from swarm.bench.supply_runs import CENTS, MINDS, Job, Kept, Ran, run_all
+from swarm.experiments.statistics import interval
+from swarm.scenarios.supply_chain.bound import Optimum
+from swarm.scenarios.supply_chain.network import Network
+
+RULES = ("smoothing", "base_stock")
+READERS = ("reader", "tiny")
+CASES: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("shift", ("tiny", "reader", "deaf")),
+    ("reworded", ("tiny", "reader")),
+    ("stationary", ("tiny", "reader", "deaf")),
+    ("lie", ("tiny", "reader", "alarmed")),
+)
+"""What minds meet, and who does: a deaf one meets a lie as no news at all, and news in other words as any."""
+
+
+def agents(bound: Optimum, seeds: int, pool: Executor, kept: Kept) -> list[Result]:
+    """Returns what runs of minds cost and what reading was worth, seed by seed."""
+    jobs = {
+        (rule, case, name): [Job(name, rule, case, seed) for seed in range(seeds)]
+        for case, names in CASES
+        for name in names
+        for rule in RULES
+    }
+    # Seed by seed, so that what is kept of a measurement that was ended early is paired.
+    ran = run_all([job for of in zip(*jobs.values(), strict=True) for job in of], pool, kept)
+    found = {key: [ran[job] for job in of] for key, of in jobs.items()}
+    results: list[Result] = []
+    for (rule, case, name), runs in found.items():
+        # The bound is of demand that does not change, and the aims are those of whoever reads.
+        least = bound.cost / CENTS if case == "stationary" else None
+        aim = {"shift": 29_500.0, "stationary": 1.1 * bound.cost / CENTS}.get(case) if name in READERS else None
+        whip = np.mean([one.bullwhip for one in runs], axis=0)
+        told = f"fill {mean(one.fill for one in runs):.3f}, bullwhip {' '.join(f'{w:.1f}' for w in whip)}; "
+        totals = [one.total for one in runs]
+        results.append(summed(f"supply_{rule}_{case}_{name}", totals, told + MINDS[name][1], least, aim))
+    return [*results, *_beside_the_deaf(found), *_cpu(pool, kept)]
+
+
+def summed(name: str, totals: list[float], told: str, least: float | None, aim: float | None) -> Result:
+    """Returns the mean of the seeds with its 95% interval."""
+    middle, half = interval(list(totals))
+    over = "" if least is None else f", {middle / least:.3f} of the bound"
+    return Result(
+        name,
+        round(middle, 1),
+        "a round",
+        "lower",
+        None if aim is None else round(aim, 1),
+        tuple(round(total, 1) for total in totals),
+        f"+-{half:,.0f}{over}; {told}",
+        None if least is None else round(least / middle, 4),
+    )
+
+
+def _beside_the_deaf(found: Mapping[tuple[str, str, str], list[Ran]]) -> list[Result]:
+    """Returns what reading was worth, or a lie has cost, against one who follows its plan on the same customers."""
+    results: list[Result] = []
+    better: Literal["lower", "higher"]
+    for (rule, case, name), runs in found.items():
+        if case == "stationary" or name == "deaf":
+            continue
+        # Customers of a lie are those of no news.
+        deaf = found[rule, "stationary" if case == "lie" else "shift", "deaf"]
+        sign, what, better = (1, "costs", "lower") if case == "lie" else (-1, "worth", "higher")
+        more = [sign * (one.total - other.total) for one, other in zip(runs, deaf, strict=True)]
+        told = f"against one who does not listen: {paired(more, 'a round')}"
+        called = f"supply_{rule}_{case}_{what}_{name}"
+        results.append(Result(called, round(mean(more), 1), "a round", better, bound=told))
+    return results
+
+
+def _cpu(pool: Executor, kept: Kept) -> list[Result]:
+    """Returns the CPU time of 200 rounds over a shift, of a rule and of the tiny model in every seat."""
+    jobs = [Job(name, "smoothing", "shift", 1, 200) for name in READERS]
+    ran = run_all(jobs, pool, kept)
+    return [
+        Result(
+            f"supply_cpu_s_500_nodes_200_rounds{'' if job.mind == 'reader' else f'_{job.mind}'}",
+            round(ran[job].cpu_s, 2),
+            "s",
+            "lower",
+            60,
+            bound=f"CPU of one process; without tables and journal; {MINDS[job.mind][1]}",
+        )
+        for job in jobs
+    ]
+
+
+def bullwhip_of_agents(network: Network, pool: Executor, kept: Kept, runs: int = 20) -> list[Result]:
+    """Returns by tier the variance of orders between runs that meet the same customers, over that of demand."""
+    names = ("reader", "tiny", "hot", "by_lot")
+    jobs = {
+        name: [Job(name, "smoothing", "shift", seed, customers_seed=1) for seed in range(1, runs + 1)] for name in names
+    }
+    found = run_all([job for of in jobs.values() for job in of], pool, kept)
+    results = []
+    for name, of in jobs.items():
+        # [runs, rounds, nodes] units; between runs, over the mean demand of a node, as Poisson's own variance is.
+        orders = np.array([found[job].orders for job in of])
+        between = orders.var(axis=0, ddof=1).mean(axis=0) / network.mean
+        for tier, title in enumerate(network.tiers):
+            value = round(float(between[network.tier == tier].mean()), 3)
+            told = f"variance between {runs} runs over mean demand; 1 is as much as customers' own chance"
+            called = f"supply_agent_bullwhip_{name}_{title}"
+            results.append(Result(called, value, "", "lower", bound=f"{told}; {MINDS[name][1]}"))
+    return results
