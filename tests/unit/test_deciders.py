@@ -117,17 +117,17 @@ def test_a_mix_says_how_many_traders_each_decided_for() -> None:
     assert "1,000 were tiny language models" in line
     heading, text = deciders.notice(MIXES["rules among tiny"][0])
     assert heading == "Baseline rules, no language model, for 4,000 of 5,000 traders"
-    assert "about a million parameters" in text
+    assert "at most a million parameters" in text
 
 
 def test_what_holds_of_a_model_is_never_said_of_a_mind_of_several() -> None:
     asks = {"careful": ["tiny", "dear"]}
     _, text = deciders.notice(summary_of({"careful": 3}, {"tiny": "embedded", "dear": "scripted"}, asks=asks))
-    assert "tiny has about a million parameters" in text
+    assert "tiny has at most a million parameters" in text
     assert "careful has" not in text
     asks = {"five": ["a", "b"]}
     _, text = deciders.notice(summary_of({"five": 3, "a": 1}, {"a": "embedded", "b": "embedded"}, asks=asks))
-    assert "Each of a, b has about a million parameters" in text
+    assert "Each of a, b has at most a million parameters" in text
 
 
 def test_parts_of_a_fork_are_told_one_by_one() -> None:

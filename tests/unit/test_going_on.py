@@ -96,7 +96,7 @@ def test_what_goes_on_goes_where_it_ran_unless_told(tmp_path: Path, monkeypatch:
 @pytest.mark.parametrize(
     ("changes", "module", "words"),
     [
-        (WISE, PANEL, ("kind of mind 'panel'", VARIABLE, "council, desk, guest, model, own, rule")),
+        (WISE, PANEL, ("kind of mind 'panel'", VARIABLE, "council, desk, guest, listener, model, own, rule")),
         ({"traders.staffing": {"name": "tariff", "cheaper": "scripted-value"}}, "tests.examples.tariff", ("'tariff'",)),
         (GUESS, "tests.examples.guess", ("guess", "wood")),
         ({"models": [{"name": "m", "engine": "parrot"}]}, "tests.examples.parrot", ("parrot", "scripted")),

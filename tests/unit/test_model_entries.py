@@ -36,7 +36,7 @@ def test_a_resolved_config_resolves_to_itself() -> None:
         ({**OPENAI, "base_url": "http://me:secret@x/v1"}, "models.0.base_url", "without"),
         ({**OPENAI, "base_url": "http://x/v1?key=secret"}, "models.0.base_url", "without"),
         ({**OPENAI, "base_url": 5}, "models.0.base_url", "string"),
-        ({**OPENAI, "api_key_env": "sk-123"}, "models.0.api_key_env", "match"),
+        ({**OPENAI, "api_key_env": "sk-secret"}, "models.0.api_key_env", "letters"),
         ({**OPENAI, "api_key": "sk-123"}, "models.0.api_key", "api_key_env"),
         ({**OPENAI, "temperament": "value"}, "models.0.temperament", "temperature"),
         ({"name": "o", "engine": "openai", "model": "x"}, "models.0.base_url", "missing"),
