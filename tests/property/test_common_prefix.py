@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swarm import scenarios
+from swarm import config_file, scenarios
 from swarm.agents import desk_tools, prompt
 from swarm.agents.forms import menu
 from swarm.agents.memory import Memory
@@ -30,9 +31,24 @@ from swarm.runtime.play import Shown, play
 from swarm.scenarios.protocol import MarketState
 from swarm.simulation.plan import RunPlan
 
+CONFIGS = Path(__file__).parents[2] / "configs"
 TRADERS = 12
 MARKETS = ("wood", "double_auction")
 OTHERS = {"duopoly": "chance", "supply_chain": "sterman"}
+WATCHERS = [*({"watch": w, "name": w} for w in ("takeover", "fan_in")), *({"watch": "reader", "name": n} for n in "ab")]
+SMALL_BANK = {"days_before": 12, "payments_a_day": 300, "prevalence_ppm": 10_000}
+DESKS: dict[str, dict[str, Any]] = {
+    "contract": {"rounds": 3},
+    "fraud": {
+        "rounds": 3,
+        "population": 5,
+        "market": {"max_orders_per_round": 8},
+        "scenario": {"name": "fraud", **SMALL_BANK, "watchers": WATCHERS},
+        "models": [{"name": "reader", "engine": "scripted", "temperament": "value"}],
+        "traders": {"minds": {"reader": 1}},
+    },
+}
+"""Scenarios whose few seats are asked for a case each, and not all of them in every round."""
 FORMS = ("orders", "menu", "desk")
 FINISH = '{"name": "final_answer", "arguments": {"answer": "I wait."}}'
 
@@ -210,7 +226,7 @@ def test_a_scenario_s_public_part_depends_on_nothing_that_one_trader_knows(scena
 
 
 def test_every_scenario_is_looked_at() -> None:
-    assert {*scenarios.names()} == {*MARKETS, *OTHERS}
+    assert {*scenarios.names()} == {*MARKETS, *OTHERS, *DESKS}
 
 
 @pytest.mark.parametrize("scenario", OTHERS)
@@ -230,6 +246,22 @@ def test_prompts_of_other_decisions_begin_with_the_same_bytes(scenario: str) -> 
         assert len(told) == 100
         assert all(text.startswith(common) for text in told)
         assert len(set(told)) > 1 or seen.public.round == 1
+
+
+@pytest.mark.parametrize("desk", DESKS)
+def test_prompts_of_desks_begin_with_the_same_bytes(desk: str) -> None:
+    shown, config = Shown(), resolve({**config_file.read(CONFIGS / f"{desk}.yaml"), **DESKS[desk]})
+    shard = play(config, traders=shown.asking).plan.markets[0].shard
+    form = shard.form(config.models[0].name)
+    told: set[str] = set()
+    for seen in shown.seen:
+        common = form.system() + form.shared(seen.public)
+        for row in range(config.population):
+            if (prompt := form.render(seen, row, config.budget.tokens_per_turn)) is not None:
+                text = "".join(m.content for m in prompt.messages)
+                assert text.startswith(common)
+                told.add(text)
+    assert len(told) > 1
 
 
 def test_a_private_byte_in_the_common_part_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
