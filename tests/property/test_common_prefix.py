@@ -256,7 +256,7 @@ def test_prompts_of_desks_begin_with_the_same_bytes(desk: str) -> None:
     told: set[str] = set()
     for seen in shown.seen:
         common = form.system() + form.shared(seen.public)
-        for row in range(config.population):
+        for row in range(config.most_traders):
             if (prompt := form.render(seen, row, config.budget.tokens_per_turn)) is not None:
                 text = "".join(m.content for m in prompt.messages)
                 assert text.startswith(common)
