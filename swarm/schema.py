@@ -117,7 +117,7 @@ def _error(model: type[BaseModel], error: Mapping[str, Any], prefix: str, missin
             return ConfigError(key, f"expected {expected} entries, got {error['ctx']['actual_length']}")
         case "string_pattern_mismatch" if (pattern := error["ctx"]["pattern"]) in IN_WORDS:
             # Where a variable's name belongs people paste the key itself, which no log should have.
-            got = "something else (not shown, as it may be a key)" if pattern == VARIABLE_NAME else short(error["input"])
+            got = "something else (not shown: perhaps a key)" if pattern == VARIABLE_NAME else short(error["input"])
             return ConfigError(key, f"expected {IN_WORDS[pattern]}, got {got}")
         case "tuple_type" | "list_type" | "set_type":
             return ConfigError(key, f"expected a list, got {short(error['input'])}")
