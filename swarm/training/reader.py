@@ -84,12 +84,12 @@ def _right(corpus: Corpus, rows: np.ndarray) -> Tensor:
     return torch.from_numpy(corpus.actions[rows][..., 0].astype(np.int64)).flatten()
 
 
-@torch.no_grad()
 def examine(net: Net, corpus: Corpus) -> tuple[float, Sequence[float]]:
     """Returns the share of prompts whose letter is right, of all and by letter."""
     per_round = len(corpus) // len(corpus.public)
     every = np.arange(len(corpus)).reshape(-1, per_round)
-    parts = (_letters(net, corpus, rows).argmax(-1).numpy() for rows in np.array_split(every, 20))
+    with torch.no_grad():
+        parts = [_letters(net, corpus, rows).argmax(-1).numpy() for rows in np.array_split(every, 20)]
     said = np.concatenate([part.ravel() for part in parts])
     right = corpus.actions[:, 0] == said
     by_letter = [float(right[corpus.actions[:, 0] == i].mean().round(4)) for i in range(len(LETTERS))]
