@@ -24,8 +24,8 @@ from swarm.simulation.deeds import DEEDS, read
 from swarm.simulation.hand import Hand, NoRoundFollows
 from swarm.web.tokens import Tokens
 
-LEAST_BETWEEN_S = 0.25
-"""At most four states a second are sent to each tab."""
+LEAST_BETWEEN_S = 0.4
+"""At most four states come to a tab within a second: three that are sent to all, and the one that it is met with."""
 
 ALIVE_EVERY_S = 10.0
 """How often a tab is told that the server is there, and the server learns that a tab is not."""
