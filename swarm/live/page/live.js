@@ -283,7 +283,7 @@ $("find").addEventListener("submit", (event) => { event.preventDefault(); openTr
 // --- deeds
 
 function deedChoice() {
-  const kinds = about.deeds.filter((d) => d.deed !== "shock" || about.shocks.length);
+  const kinds = about.deeds.filter((d) => (d.deed !== "shock" || about.shocks.length) && (!d.staked || about.keeps_stakes));
   $("choice").replaceChildren(...kinds.map((kind) => {
     const made = make("button", kind.deed);
     made.type = "button"; made.setAttribute("role", "tab");
