@@ -27,7 +27,7 @@ class Kept:
                 # Whoever is stopped while it writes leaves half a line, and plays that market again.
                 continue
 
-    def get(self, key: Any) -> Any | None:
+    def get(self, key: Any) -> Any:
         """Returns the value of a key; None where it is not kept yet."""
         return self._found.get(_text(key))
 

@@ -8,7 +8,7 @@ the others gain where all are of the five. In markets with shocks and company th
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -185,7 +185,7 @@ def _played(jobs: Sequence[Job], kept: Kept) -> list[_Market]:
         at_once = min(usual_jobs(), max(len(missing), 1))
         for job, market in zip(missing, side_by_side(_market, [(j,) for j in missing], at_once), strict=True):
             kept.put(asdict(job), asdict(market))
-        found += [_Market(**cast(dict[str, Any], kept.get(asdict(job)))) for job in part]
+        found += [_Market(**kept.get(asdict(job))) for job in part]
     return found
 
 

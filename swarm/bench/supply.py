@@ -14,9 +14,10 @@ from statistics import mean
 import numpy as np
 
 from swarm.bench.form import Result
+from swarm.bench.kept import Kept
 from swarm.bench.supply_minds import agents, bullwhip_of_agents, summed
 from swarm.bench.supply_reading import reading
-from swarm.bench.supply_runs import AFTER, CENTS, SHIFT_ROUND, SHIFTED, Kept
+from swarm.bench.supply_runs import AFTER, CENTS, SHIFT_ROUND, SHIFTED
 from swarm.preflight import Narrator
 from swarm.scenarios.supply_chain import series, shapes
 from swarm.scenarios.supply_chain.bound import Normal, Optimum, serial_optimum, tree_bound

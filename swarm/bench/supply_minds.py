@@ -8,7 +8,8 @@ from typing import Literal
 import numpy as np
 
 from swarm.bench.form import Result, paired
-from swarm.bench.supply_runs import CENTS, MINDS, Job, Kept, Ran, run_all
+from swarm.bench.kept import Kept
+from swarm.bench.supply_runs import CENTS, MINDS, Job, Ran, run_all
 from swarm.experiments.statistics import interval
 from swarm.scenarios.supply_chain.bound import Optimum
 from swarm.scenarios.supply_chain.network import Network

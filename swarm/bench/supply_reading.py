@@ -18,7 +18,7 @@ from swarm.agents.forms.protocol import FormTerms
 from swarm.agents.observation import Observation
 from swarm.agents.policies.replenish import answer
 from swarm.bench.form import Result
-from swarm.bench.supply_runs import Kept
+from swarm.bench.kept import Kept
 from swarm.config_file import load, resolve
 from swarm.coordination.intervals import wilson
 from swarm.llm import engines
@@ -117,10 +117,11 @@ def reading(config: Path | None, narrator: Narrator, kept: Kept) -> list[Result]
         for entry in entries:
             narrator.phase(f"asking {entry.name} what it reads")
             what = f"engine {entry.engine}"
-            key = f"reads/{entry.name}{ending}"
-            if kept.get(key) is None:
-                kept.put(key, _said(entry, asked))
-            results.append(_share(f"supply_reads_{entry.name}{ending}", kept.get(key), rights, chance, what))
+            # Another model of the same name is asked anew.
+            key = {"reads": entry.model_dump(mode="json"), "questions": ending}
+            if (said := kept.get(key)) is None:
+                kept.put(key, said := _said(entry, asked))
+            results.append(_share(f"supply_reads_{entry.name}{ending}", said, rights, chance, what))
     if config is None:
         note = "no model was named: --config CONFIG asks those of a config"
         results.append(Result("supply_reads_real_small_model", None, "share", "higher", note=note))

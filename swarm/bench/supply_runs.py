@@ -3,18 +3,16 @@
 Such a file is read before anything is played, so that a measurement may be made in pieces.
 """
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor, as_completed
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from time import process_time
 from typing import Any
 
 import numpy as np
 
+from swarm.bench.kept import Kept
 from swarm.config_file import resolve
-from swarm.errors import OutputError
 from swarm.runtime.play import play
 from swarm.scenarios.supply_chain.simulate import whip
 from swarm.simulation.loop import RoundOutcome
@@ -56,11 +54,6 @@ class Job:
     seed: int
     rounds: int = SHIFT_ROUND - 1 + AFTER
     customers_seed: int | None = None
-
-    @property
-    def key(self) -> str:
-        """What it is called in a file."""
-        return "/".join(str(part) for part in asdict(self).values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,37 +158,11 @@ def _setting(case: str, seed: int) -> dict[str, Any]:
     return {"stationary": {}, "shift": TRUE, "lie": LIE}[case] if case != "reworded" else reworded(seed)
 
 
-class Kept:
-    """Finished runs and answers in a file, one JSON object a line; without a file nothing is kept."""
-
-    def __init__(self, path: Path | None) -> None:
-        self._path = path
-        self._found: dict[str, Any] = {}
-        if path is not None and path.is_file():
-            lines = path.read_text(encoding="utf-8").splitlines()
-            self._found = {one["key"]: one["value"] for one in map(json.loads, lines)}
-
-    def get(self, key: str) -> Any:
-        """Returns what is kept under a key; None where nothing is."""
-        return self._found.get(key)
-
-    def put(self, key: str, value: Any) -> None:
-        """Keeps a value; OutputError where the file cannot be written."""
-        self._found[key] = value
-        if self._path is None:
-            return
-        try:
-            with self._path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"key": key, "value": value}) + "\n")
-        except OSError as error:
-            raise OutputError(f"--keep {self._path}: this file cannot be written ({error.strerror})") from error
-
-
 def run_all(jobs: Iterable[Job], pool: Executor, kept: Kept) -> Mapping[Job, Ran]:
     """Returns what all of these came to, those that are kept without playing them."""
     wanted = list(jobs)
-    waiting = {pool.submit(run, job): job for job in wanted if kept.get(job.key) is None}
+    waiting = {pool.submit(run, job): job for job in wanted if kept.get(asdict(job)) is None}
     # Each is kept as soon as it is done, whatever becomes of the others.
     for done in as_completed(waiting):
-        kept.put(waiting[done].key, asdict(done.result()))
-    return {job: Ran(**kept.get(job.key)) for job in wanted}
+        kept.put(asdict(waiting[done]), asdict(done.result()))
+    return {job: Ran(**kept.get(asdict(job))) for job in wanted}

@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 import typer
 
 from swarm.commands.measured import shown as _bench
-from swarm.commands.options import AskedToo, JsonPath, KeepRuns, SupplyParts, Workers
+from swarm.commands.options import AskedToo, JsonPath, KeepReplies, KeepRuns, SupplyParts, TasksEach, Workers
+from swarm.errors import ConfigError
 from swarm.terminal import out
 
 app = typer.Typer(name="bench", help="Measure on this machine: medians of five, in one form of JSON.")
@@ -126,20 +127,19 @@ def bench_strategy(
     model: Annotated[
         list[str] | None, typer.Option("--model", metavar="NAME", help="A model of it; several from the cheapest on.")
     ] = None,
-    tasks: Annotated[
-        int | None,
-        typer.Option("--tasks", min=4, max=10_000, metavar="N", help="Tasks of each difficulty, for models; 40, or 5."),
-    ] = None,
-    replies: Annotated[
-        Path | None,
-        typer.Option("--replies", metavar="FILE", help="Keep what models reply there, and go on from it."),
-    ] = None,
+    tasks: TasksEach = None,
+    replies: KeepReplies = None,
     json_path: JsonPath = None,
 ) -> None:
     """A strategy auction beside other routers, on tasks with a known optimum; five minutes, `installed` fifteen."""
     from swarm.bench import strategy as strategy_bench
     from swarm.bench import strategy_models
 
+    # Solvers ask nobody, and what is installed is named by no option.
+    named = {"--config": config, "--base-url": base_url, "--model": model, "--tasks": tasks, "--replies": replies}
+    heeded = {"solvers": (), "installed": ("--tasks", "--replies"), "models": tuple(named)}[tiers]
+    if unheard := [option for option, value in named.items() if value and option not in heeded]:
+        raise ConfigError(unheard[0], f"--tiers {tiers} takes no such option", "leave it out, or add --tiers models")
     if tiers == "solvers":
         _bench("strategy", strategy_bench.measure, json_path)
         return

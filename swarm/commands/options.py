@@ -40,6 +40,13 @@ AskedToo = Annotated[
 KeepRuns = Annotated[
     Path | None, typer.Option("--keep", metavar="FILE", help="Keep finished runs here, and take them from here.")
 ]
+KeepReplies = Annotated[
+    Path | None, typer.Option("--replies", metavar="FILE", help="Keep what models reply there, and go on from it.")
+]
+TasksEach = Annotated[
+    int | None,
+    typer.Option("--tasks", min=4, max=10_000, metavar="N", help="Tasks of each difficulty, for models; 40, or 5."),
+]
 SupplyPart = StrEnum("SupplyPart", ("theory", "reading", "plans", "minds", "bullwhip"))
 SupplyParts = Annotated[
     list[SupplyPart] | None, typer.Option("--part", help="Only this part; may stand several times.")

@@ -288,3 +288,14 @@ def test_a_run_in_a_terminal_draws_its_table_and_comes_to_its_end(tmp_path: Path
     os.close(terminal)
     assert process.wait() == 0, shown.decode()
     assert b"round 3/3" in shown and b"journal_sha256" in shown
+
+
+@pytest.mark.parametrize(
+    ("tiers", "option", "value"),
+    [("solvers", "--replies", "kept.jsonl"), ("solvers", "--tasks", "5"), ("installed", "--config", "wood")],
+)
+def test_tiers_refuse_an_option_that_they_would_not_heed(swarm: Call, tiers: str, option: str, value: str) -> None:
+    status, said, told = swarm("bench", "strategy", "--tiers", tiers, option, value)
+    assert (status != 0, said) == (True, "")
+    assert option in told
+    assert f"--tiers {tiers}" in told
