@@ -20,7 +20,7 @@ from swarm.live.control import Control
 from swarm.live.feed import Feed
 from swarm.live.files import files
 from swarm.live.lens import Lens
-from swarm.simulation.deeds import DEEDS, read
+from swarm.simulation.deeds import DEEDS, STAKED, read
 from swarm.simulation.hand import Hand, NoRoundFollows
 from swarm.web.tokens import Tokens
 
@@ -268,5 +268,5 @@ def _forms() -> list[dict[str, Any]]:
             {"name": field, "required": field in required, **{k: v for k, v in told.items() if k != "title"}}
             for field, told in schema["properties"].items()
         ]
-        forms.append({"deed": name, "told": schema["description"], "fields": fields})
+        forms.append({"deed": name, "told": schema["description"], "fields": fields, "staked": kind in STAKED})
     return forms

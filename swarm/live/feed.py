@@ -18,6 +18,7 @@ from swarm.live.crowd import Crowd, evenly
 from swarm.live.thinking import Thinking
 from swarm.market.orders import Int64
 from swarm.scenarios.protocol import MarketState, TakesShocks, papers_of
+from swarm.simulation.dealings import ESCROW
 from swarm.simulation.joint import JointSetting
 from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.plan import RunPlan
@@ -190,6 +191,7 @@ class Feed:
             "token_limit": plan.shard.budget.run_tokens,
             "opening": [int(t) for t in setting.opening_reference_ticks],
             "figures": self._crowd.told(plan),
+            "keeps_stakes": ESCROW in plan.market.named_accounts,
             "shocks": list(setting.shock_kinds) if isinstance(setting, TakesShocks | JointSetting) else [],
         }
 

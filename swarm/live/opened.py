@@ -22,6 +22,8 @@ from swarm.web.server import in_brackets, served
 from swarm.web.tokens import new_token
 
 HOST, PORT = "127.0.0.1", 8484
+MOST_WAITING, MOST_OWED = 16, 6
+"""How many deeds that wait, and loans that are owed, are named in a state; of more it has their number."""
 VISITOR = "visitor"
 AT = "--live-at"
 _HEAD_CHARS = 12
@@ -104,7 +106,15 @@ def of_run(
         waiting = [[hand.name, _name(deed)] for hand in hands for deed in hand.waiting]
         owed = [[hand.name, loan.number, loan.left_cents, loan.due_round] for hand in hands for loan in hand.loans]
         held = {"paused": control.paused, "least_s": control.least_s, "stopping": control.stopping}
-        return {**held, "waiting": waiting[:8], "owed": owed[:6], "head": _head(journals())}
+        if len(waiting) > MOST_WAITING:
+            waiting[MOST_WAITING:] = [["", f"{len(waiting) - MOST_WAITING} more"]]
+        return {
+            **held,
+            "waiting": waiting,
+            "owed": owed[:MOST_OWED],
+            "owed_more": max(0, len(owed) - MOST_OWED),
+            "head": _head(journals()),
+        }
 
     feed.live = told
     control.on_change = feed.touch

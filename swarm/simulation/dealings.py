@@ -16,6 +16,7 @@ from swarm.market.ledger import CASH, ISSUE
 from swarm.market.orders import BUY, SELL
 from swarm.simulation.deeds import (
     CENTS,
+    STAKED,
     Ally,
     Bribe,
     Deed,
@@ -136,7 +137,7 @@ class Dealings:
         """ConfigError where the run has no such good, region or shock, or nobody to keep a stake."""
         if not isinstance(deed, Lasting):
             deed.acts(self.by, self.on)
-        elif isinstance(deed, Short | Bribe) or (isinstance(deed, Loan) and deed.lots):
+        elif isinstance(deed, STAKED) or (isinstance(deed, Loan) and deed.lots):
             if ESCROW not in self.on.accounts:
                 raise ConfigError("deed", "expected a run with a patron, who has stakes kept", "name a party `patron`")
             self.on.good(deed.good)

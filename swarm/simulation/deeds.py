@@ -330,6 +330,9 @@ DEEDS: Mapping[str, type[Deed]] = {
 }
 """The deeds by name."""
 
+STAKED = (Short, Bribe)
+"""Those whose stakes somebody must keep, which is done where a run has a patron."""
+
 
 def read(name: object, fields: Mapping[str, Any]) -> Deed:
     """Returns the deed of a name with these fields; ConfigError names the first that is wrong."""

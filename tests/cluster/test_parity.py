@@ -161,3 +161,13 @@ def test_a_contract_is_reviewed_alike_on_any_number_of_shards(swarm: Swarm, tmp_
     found = summary(tmp_path / "ray")["contract"]
     assert found == summary(tmp_path / "local")["contract"]
     assert found["contracts"][0]["verdicts"]["nda"]["not checked"] == 0
+
+
+def test_a_fraud_desk_is_the_same_however_it_is_sharded(cluster: RunsOn) -> None:
+    bank = ("scenario.days_before=12", "scenario.payments_a_day=300", "scenario.prevalence_ppm=10000")
+    config = load(Path("configs/fraud.yaml"), ("rounds=4", "runtime.traders_per_actor=3", *bank))
+    one, other = play(config).summary, play(config, runs_on=cluster).summary
+    assert other["layout"]["shards"] == 3
+    for key in ("journal_sha256", "fraud", "conservation"):
+        assert one[key] == other[key], key
+    assert one["fraud"]["alerts"] > 0

@@ -137,12 +137,21 @@ def test_kinds_and_specialists_are_the_same() -> None:
     assert tuple(SPECIALISTS) == KINDS
 
 
+@pytest.fixture(scope="module")
+def each_alone() -> dict[str, float]:
+    return alone(Bank.of(101), learn=False)
+
+
 @pytest.mark.slow
-@pytest.mark.xfail(reason="one figure, how many times its usual amount somebody pays, finds a little over the gate")
-def test_no_single_figure_and_no_rule_solves_the_payments() -> None:
+def test_no_rule_solves_the_payments_and_they_can_be_solved(each_alone: dict[str, float]) -> None:
     # A set that one line solves says nothing of whoever solves it.
-    found = alone(Bank.of(101), learn=False)
-    lines = {name: recall for name, recall in found.items() if name == "figure" or name.startswith("rule_")}
-    assert len(lines) == 9
-    assert max(lines.values()) <= GATE, lines
-    assert found["ceiling"] > 0.9
+    rules = {name: recall for name, recall in each_alone.items() if name.startswith("rule_")}
+    assert len(rules) == 8
+    assert max(rules.values()) <= GATE, rules
+    assert each_alone["ceiling"] > 0.9
+
+
+@pytest.mark.slow
+@pytest.mark.xfail(reason="times_usual finds 29 of 94 frauds, 0.309, and the gate is 0.30")
+def test_no_single_figure_solves_the_payments(each_alone: dict[str, float]) -> None:
+    assert each_alone["figure"] <= GATE

@@ -21,7 +21,7 @@ from swarm.live.control import Control
 from swarm.live.crowd import MOST_FIGURES, Crowd
 from swarm.live.feed import Feed
 from swarm.live.files import files
-from swarm.live.opened import Address, Opened, named, of_past, of_run
+from swarm.live.opened import MOST_WAITING, Address, Opened, named, of_past, of_run
 from swarm.live.state import MAX_STATE_BYTES, packed
 from swarm.planning import compose, composed
 from swarm.runtime.play import play
@@ -323,6 +323,19 @@ def test_figures_stand_for_all_traders_of_a_kind(traders: int) -> None:
     assert (crowd.figure_of[crowd.first] == np.arange(len(crowd.size))).all()
     means = crowd.mean(np.full(traders, 7), plan.there(1))
     assert set(means) == {7}
+
+
+def test_of_deeds_that_wait_beyond_those_shown_the_number_is_told(tmp_path: Path) -> None:
+    with watched(tmp_path) as (shown, ended):
+        alice = of(shown)
+        alice.until(lambda state: state.get("round") == 1)
+        for number in range(MOST_WAITING + 2):
+            assert alice.ask("/api/deeds", {"deed": "news", "text": f"news {number}"})[0] == 202
+        waiting = alice.state()["waiting"]
+        result = ended()
+    assert len(waiting) == MOST_WAITING + 1
+    assert waiting[-1] == ["", "2 more"]
+    assert result.record.summary["by_hand"]["acts"] == {"alice": MOST_WAITING + 2}
 
 
 def test_regions_are_shown_as_one(tmp_path: Path) -> None:

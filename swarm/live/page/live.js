@@ -171,6 +171,7 @@ function acts(state) {
     ...(following ? (newest.waiting ?? []) : []).map(([who, what]) => { const row = make("li", null, "waits"); row.append(make("b", who), make("span", `${what}: waits for the end of the round`)); return row; }),
     ...[...(mine.acts_before ?? []), ...(mine.acts ?? [])].map(([who, what, why]) => { const row = make("li", null, why ? "refused" : ""); row.append(make("b", who), make("span", what), make("span", why ? `refused: ${why}` : "done", "note")); return row; }),
     ...(following ? (newest.owed ?? []) : []).map(([who, number, cents, due]) => { const row = make("li"); row.append(make("b", who), make("span", `loan ${number}: ${count(cents / 100)} pebbles are owed, due after round ${count(due)}`)); return row; }),
+    ...(following && newest.owed_more ? [make("li", `${count(newest.owed_more)} more loans are owed`)] : []),
   ]);
 }
 
@@ -283,7 +284,7 @@ $("find").addEventListener("submit", (event) => { event.preventDefault(); openTr
 // --- deeds
 
 function deedChoice() {
-  const kinds = about.deeds.filter((d) => d.deed !== "shock" || about.shocks.length);
+  const kinds = about.deeds.filter((d) => (d.deed !== "shock" || about.shocks.length) && (!d.staked || about.keeps_stakes));
   $("choice").replaceChildren(...kinds.map((kind) => {
     const made = make("button", kind.deed);
     made.type = "button"; made.setAttribute("role", "tab");
