@@ -17,10 +17,11 @@ from swarm.bench.form import Result
 from swarm.bench.kept import Kept
 from swarm.bench.supply_minds import agents, bullwhip_of_agents, summed
 from swarm.bench.supply_reading import reading
-from swarm.bench.supply_runs import AFTER, CENTS, SHIFT_ROUND, SHIFTED
+from swarm.bench.supply_runs import AFTER, SHIFT_ROUND, SHIFTED
 from swarm.preflight import Narrator
 from swarm.scenarios.supply_chain import series, shapes
 from swarm.scenarios.supply_chain.bound import Normal, Optimum, serial_optimum, tree_bound
+from swarm.scenarios.supply_chain.chain import CENTS
 from swarm.scenarios.supply_chain.demand import Demand, Shift
 from swarm.scenarios.supply_chain.network import Network
 from swarm.scenarios.supply_chain.planning import PlanConfig

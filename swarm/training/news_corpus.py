@@ -14,7 +14,6 @@ from swarm.scenarios.supply_chain.news import IN_WORDS
 from swarm.training.corpus import Corpus
 from swarm.training.wordings import ENDINGS, OPENINGS, TAUGHT, Wordings
 
-PROMPTS_PER_ROUND = 6
 UNKNOWN_PERCENT = 12
 """Of a hundred words that say nothing of the change, so many become others, so that the reader bears new ones."""
 
@@ -117,11 +116,11 @@ def fitting(lines: list[Line], facts: Facts) -> str:
     return min(offered, key=lambda letter: (abs(offered[letter] - wanted), letter)) if wanted else "A"
 
 
-def make(seed: int, rounds: int) -> Corpus:
-    """Returns the prompts of so many rounds, in wordings of the schooling alone."""
+def make(seed: int, rounds: int, prompts: int) -> Corpus:
+    """Returns so many prompts of each of so many rounds, in wordings of the schooling alone."""
     random = np.random.default_rng(seed)
     public = np.zeros((rounds, news_tokens.MOST_NEWS_ROWS, tokenizer.WIDTH), dtype=np.int16)
-    n = rounds * PROMPTS_PER_ROUND
+    n = rounds * prompts
     private = np.zeros((n, news_tokens.PRIVATE_ROWS, tokenizer.WIDTH), dtype=np.int16)
     actions = np.zeros((n, 1), dtype=np.int16)
     for i in range(rounds):
@@ -130,15 +129,15 @@ def make(seed: int, rounds: int) -> Corpus:
         # Two lines at once are as common as one, most of them of two regions, so that one's own has to be told apart.
         count = int(random.choice([0, 1, 2], p=[0.05, 0.45, 0.5]))
         lines = [taught_line(random, here if random.random() < 0.55 else there) for _ in range(count)]
-        for k in range(PROMPTS_PER_ROUND):
+        for k in range(prompts):
             facts = drawn_facts(random, here, _share(random, lines, here))
             text = prompt_of(lines, facts, int(random.integers(1, 200)))
             news, own = news_tokens.encode(text)
             public[i] = tokenizer.grid(news.rows, len(public[i]))
-            private[i * PROMPTS_PER_ROUND + k] = tokenizer.grid(own.rows, news_tokens.PRIVATE_ROWS)
-            actions[i * PROMPTS_PER_ROUND + k] = LETTERS.index(fitting(lines, facts))
+            private[i * prompts + k] = tokenizer.grid(own.rows, news_tokens.PRIVATE_ROWS)
+            actions[i * prompts + k] = LETTERS.index(fitting(lines, facts))
     nothing = np.zeros((n, 0, 0), dtype=np.int32)
-    round_of = np.repeat(np.arange(rounds), PROMPTS_PER_ROUND).astype(np.int32)
+    round_of = np.repeat(np.arange(rounds), prompts).astype(np.int32)
     seven = np.full(n, len(LETTERS), dtype=np.int16)
     return Corpus(public, round_of, private, actions, np.zeros_like(actions), nothing, seven, np.ones_like(seven))
 

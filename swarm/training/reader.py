@@ -37,11 +37,13 @@ def train_reader(out: Path, recipe: ReaderRecipe, tell: Tell) -> dict[str, Any]:
     torch.set_num_threads(1)
     torch.manual_seed(recipe.seed)
     began = perf_counter()
-    taught, examined = make(recipe.seed, recipe.rounds), make(HELD_OUT_SEED, recipe.held_out_rounds)
+    of_a_round = recipe.prompts_per_round
+    taught = make(recipe.seed, recipe.rounds, of_a_round)
+    examined = make(HELD_OUT_SEED, recipe.held_out_rounds, of_a_round)
     # [rounds, prompts] of each step share their news, as nodes of one region do in a run.
     tell(f"{len(taught)} prompts of {len(taught.public)} rounds, {len(examined)} held out")
     net = Net(Shape(width=64, layers=3, heads=4, hidden=160, vocabulary=news_tokens.SIZE))
-    batches = Batches(taught, recipe.seed, recipe.batch_rounds, recipe.prompts_per_round)
+    batches = Batches(taught, recipe.seed, recipe.batch_rounds, of_a_round)
     optimiser = optimiser_of(net, recipe.rate)
     lost, every = 0.0, max(1, recipe.steps // 12)
     for step, rate in enumerate(rates(recipe.steps, recipe.rate)):

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+Device = Literal["cpu", "cuda"]
+
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
@@ -37,7 +39,7 @@ class JudgeRecipe:
     first_layer: int = 0
     """Layers before this one stay as they are, and no gradient goes through them."""
 
-    device: str = "cpu"
+    device: Device = "cpu"
     """What torch computes on: one thread of the CPU, or a GPU (`cuda`), which takes weights of 16 bits."""
 
     rounds_of_a_step: int = 1

@@ -94,7 +94,7 @@ def test_the_letter_that_fits_follows_from_how_the_news_was_made(lines: list[Lin
 
 
 def test_examples_are_the_same_every_time_and_of_all_letters() -> None:
-    one, other = make(4, 40), make(4, 40)
+    one, other = make(4, 40, 6), make(4, 40, 6)
     assert np.array_equal(one.private, other.private) and np.array_equal(one.actions, other.actions)
     assert len(set(one.actions.ravel().tolist())) >= 6
     assert (one.public[..., 0] > 0).any(axis=1).all()
