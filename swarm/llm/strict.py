@@ -14,6 +14,9 @@ Schema = dict[str, Any]
 ANSWER = "answer"
 """The one property of the object around a schema whose root is none."""
 
+MOST_CHOICE_CHARS = 64
+"""The longest reply that names a choice; what is longer talks."""
+
 KEYWORDS = frozenset(
     {
         *("type", "enum", "const", "anyOf", "$ref", "$defs", "title", "description"),
@@ -54,6 +57,11 @@ def answer_in(text: str) -> str:
         return text
     answer = found[ANSWER]
     return answer if isinstance(answer, str) else json.dumps(answer)
+
+
+def choice_in(text: str) -> str | None:
+    """Returns the choice that a reply names, bare, quoted or in an object as its `answer`; None where it says more."""
+    return answer_in(text).strip().strip("\"'.") if len(text) <= MOST_CHOICE_CHARS else None
 
 
 def _strict(schema: Schema) -> Schema:

@@ -16,9 +16,11 @@ from swarm.report.sections.fraud import fraud as section
 from swarm.runtime.play import Shown, play
 from swarm.scenarios.fraud import books
 from swarm.scenarios.fraud.alerts import OPEN, Alerts
-from swarm.scenarios.fraud.desk import FraudDesk
+from swarm.scenarios.fraud.desk import DeskRound, FraudDesk
 from swarm.scenarios.fraud.form import ANSWERS, CaseForm
+from swarm.scenarios.fraud.settling import strongest
 from swarm.scenarios.fraud.told import memo_told
+from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.replay import replay
 from tests.playing import Outcomes
 
@@ -71,16 +73,31 @@ def test_every_payment_is_released_held_or_seized_in_every_round(tmp_path: Path)
     assert again.holds, again.mismatch
 
 
+class Days(Outcomes):
+    """Keeps what each round of a desk came to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.desk: list[DeskRound] = []
+
+    def round_done(self, outcome: RoundOutcome) -> None:
+        super().round_done(outcome)
+        assert isinstance(outcome.plan.scenario, FraudDesk) and outcome.plan.scenario.last is not None
+        self.desk.append(outcome.plan.scenario.last)
+
+
 def test_no_more_slots_are_sold_than_there_are_and_dear_bids_come_first() -> None:
-    outcomes = Outcomes()
-    desk = desk_of(play(config(scenario={"slots": 4, "kept_slots": 1}), outcomes))
-    assert np.bincount(desk.alerts.round).max() <= 4
-    last = desk.last
-    assert last is not None
-    bought = set(last.filed.row.tolist())
-    open_ = last.bids.good == 0
-    missed = [t for t, row in zip(last.bids.ticks[open_], last.bids.row[open_], strict=True) if row not in bought]
-    assert all(t <= last.filed.ticks[last.filed.good == 0].min() for t in missed)
+    days = Days()
+    play(config(rounds=8, scenario={"slots": 4, "kept_slots": 1}), days)
+    scarce = 0
+    for day in days.desk:
+        assert len(day.filed) <= 4
+        bought = set(day.filed.row.tolist())
+        open_ = day.bids.good == 0
+        missed = [t for t, row in zip(day.bids.ticks[open_], day.bids.row[open_], strict=True) if row not in bought]
+        assert all(t <= day.filed.ticks[day.filed.good == 0].min() for t in missed)
+        scarce += len(missed)
+    assert scarce > 0
 
 
 def test_kept_slots_go_to_what_the_strongest_does_not_name() -> None:
@@ -89,6 +106,15 @@ def test_kept_slots_go_to_what_the_strongest_does_not_name() -> None:
     assert len(kept)
     for round_ in range(1, 6):
         assert int(((desk.alerts.round == round_) & (desk.alerts.good == 1)).sum()) <= 3
+    # Who was the strongest in the last round is told by what was known before it.
+    last, earned = desk.last, np.where(desk.alerts.due < 5, desk.alerts.earned_cents, 0)
+    assert last is not None
+    first = strongest(desk.engine, replace(desk.alerts, earned_cents=earned), len(SPECIALISTS))
+    bids = zip(last.bids.row.tolist(), last.bids.watcher.tolist(), last.bids.others, strict=True)
+    named = {row for row, watcher, others in bids if first in (watcher, *others)}
+    sold = set(last.filed.row[last.filed.good == 1].tolist())
+    assert sold
+    assert not sold & named
 
 
 def test_a_lawful_month_leaves_slots_unsold() -> None:

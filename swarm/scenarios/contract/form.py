@@ -13,7 +13,7 @@ from swarm.agents.decision import DecisionError, Reading
 from swarm.agents.forms.protocol import FormTerms
 from swarm.agents.observation import Observation, PublicView
 from swarm.agents.prompt import Prompt, render
-from swarm.llm.strict import answer_in
+from swarm.llm.strict import choice_in
 from swarm.scenarios.contract.cases import Cases
 from swarm.scenarios.contract.rules import CASE
 from swarm.scenarios.contract.verdicts import LETTERS, NOWHERE, Opinion
@@ -79,8 +79,8 @@ class ReviewForm:
         if quoted is not None:
             letter, quote = quoted
             return Reading(Opinion(LETTERS.index(letter), NOWHERE, quote=quote))
-        found = _ANSWER.fullmatch(answer_in(text[:64]).strip().strip("\"'."))
-        if found is None or len(text) > 64:
+        found = _ANSWER.fullmatch(choice_in(text) or "")
+        if found is None:
             return Reading(DecisionError.TRUNCATED if cut else DecisionError.BAD_CHOICE)
         shown = self._cases.shown(case) if case >= 0 else ()
         number = int(found[2] or 0)

@@ -24,6 +24,7 @@ ACCOUNTS = (ISSUE, RELEASED, HELD, SEIZED, ANALYST)
 """The world outside, where payments lie by their state, and who is paid for false alerts."""
 
 DESK = 0
+"""The trader that sells slots."""
 
 
 def move(cause: str, source: Int64 | str, target: Int64 | str, asset: int, amount: Int64) -> list[Consequence]:

@@ -19,7 +19,7 @@ from swarm.market.config import MarketConfig
 from swarm.market.events import RoundCleared
 from swarm.market.ledger import CASH
 from swarm.scenarios.fraud import books, form, learned
-from swarm.scenarios.fraud.alerts import OPEN, Alerts
+from swarm.scenarios.fraud.alerts import FALSE, FRAUD, OPEN, Alerts
 from swarm.scenarios.fraud.bank import Bank
 from swarm.scenarios.fraud.config import FraudConfig
 from swarm.scenarios.fraud.engine import MOST_BIDS, READER, Day, Engine, Feed, Fit, check_watchers, payments_of
@@ -40,9 +40,6 @@ from swarm.scenarios.protocol import (
 )
 
 Mask = npt.NDArray[np.bool_]
-
-DESK = 0
-"""The trader that sells slots."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,7 +72,7 @@ class FraudDesk:
         # Readers' seats are for minds of the config; all others have the rule, whatever minds there are.
         readers = [one.watch == READER for one in config.watchers]
         self.own_seats: Mapping[int, str] = dict.fromkeys(
-            [DESK, *(i + 1 for i, reads in enumerate(readers) if not reads)], WATCHER
+            [books.DESK, *(i + 1 for i, reads in enumerate(readers) if not reads)], WATCHER
         )
         self.last: DeskRound | None = None
         self.alerts, self.doubled = Alerts.none(), 0
@@ -180,9 +177,9 @@ class FraudDesk:
         for at in settled.at.tolist():
             # What has no label teaches nothing.
             verdict = int(self.alerts.verdict[at])
-            if verdict in (1, 2):
+            if verdict in (FRAUD, FALSE):
                 self.engine.confirmed(
-                    int(self.alerts.watcher[at]), float(self.alerts.rarity_milli[at]) / 1_000, verdict == 1
+                    int(self.alerts.watcher[at]), float(self.alerts.rarity_milli[at]) / 1_000, verdict == FRAUD
                 )
         sold = (int(lots[:, 0].sum()), int(lots[:, 1].sum()))
         self.last = DeskRound(round_, day, bids, filed, settled, offered(self.config, bids), sold)
@@ -217,7 +214,7 @@ class FraudDesk:
         last = self.payments.rows_of(0, self.config.days_before + done).stop
         self.bank.pay(last, self.alerts.row)
         known = np.flatnonzero(self.alerts.verdict != OPEN)
-        self.bank.decide(self.alerts.row[known], self.alerts.verdict[known] == 1)
+        self.bank.decide(self.alerts.row[known], self.alerts.verdict[known] == FRAUD)
 
     def trader_columns(self) -> dict[str, Int64]:
         """Returns for each trader its alerts, those that were fraud, the false ones, and what they have earned."""
@@ -230,8 +227,8 @@ class FraudDesk:
         earned = np.bincount(by, weights=self.alerts.earned_cents, minlength=traders)
         return {
             "alerts": count(np.ones(len(by), dtype=np.bool_)),
-            "alerts_fraud": count(self.alerts.verdict == 1),
-            "alerts_false": count(self.alerts.verdict == 2),
+            "alerts_fraud": count(self.alerts.verdict == FRAUD),
+            "alerts_false": count(self.alerts.verdict == FALSE),
             "alerts_earned_cents": np.rint(earned).astype(np.int64),
         }
 

@@ -12,7 +12,7 @@ from swarm.agents.decision import DecisionError, Reading
 from swarm.agents.forms.protocol import FormPlugin, FormTerms
 from swarm.agents.observation import Observation, PublicView
 from swarm.agents.prompt import Prompt, render
-from swarm.llm.strict import answer_in
+from swarm.llm.strict import choice_in
 from swarm.scenarios.fraud.engine import UNUSUAL
 from swarm.scenarios.fraud.payments import KINDS
 
@@ -23,7 +23,6 @@ ODDS = {"A": 0, "B": 0, "C": 1, "D": 3, "E": 9}
 
 OTHER = "other"
 ANSWERS = ("A", "B", *(f"{letter} {kind}" for letter in "CDE" for kind in (*KINDS, OTHER)))
-MOST_CHARS = 64
 NO_CASE = "CASE none"
 ASK = f"""Answer with one line of this list and nothing else: a letter, and behind C, D and E the kind.
 A clear: lawful. B watch: nothing yet. C documents: ask for papers. D hold: stop the money. E file: surely fraud.
@@ -77,11 +76,11 @@ class CaseForm:
 
     def read(self, text: str, cut: bool, seen: Observation, row: int) -> Reading[Verdict]:
         """Returns the verdict, bare, quoted, or in an object as its `answer`."""
-        said = answer_in(text[:MOST_CHARS]).strip().strip("\"'.")
-        letter, _, kind = said.partition(" ")
+        said = choice_in(text)
+        letter, _, kind = (said or "").partition(" ")
         kind = kind.strip() or OTHER
-        if len(text) > MOST_CHARS or letter.upper() not in VERDICTS or len(letter) != 1:
-            return Reading(DecisionError.TRUNCATED if cut and not said else DecisionError.BAD_CHOICE)
+        if letter.upper() not in VERDICTS:
+            return Reading(DecisionError.TRUNCATED if cut and said == "" else DecisionError.BAD_CHOICE)
         if kind not in (*KINDS, OTHER):
             return Reading(DecisionError.BAD_CHOICE)
         return Reading(Verdict(letter.upper(), KINDS.index(kind) if kind in KINDS else UNUSUAL))

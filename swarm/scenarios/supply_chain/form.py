@@ -14,7 +14,7 @@ from swarm.agents.decision import DecisionError, Reading
 from swarm.agents.forms.protocol import FormPlugin, FormTerms
 from swarm.agents.observation import Observation, PublicView
 from swarm.agents.prompt import Prompt, render
-from swarm.llm.strict import answer_in
+from swarm.llm.strict import choice_in
 
 NAME = "replenish"
 LETTERS = "ABCDEFG"
@@ -149,9 +149,9 @@ class ReplenishForm:
 
     def read(self, text: str, cut: bool, seen: Observation, row: int) -> Reading[Replenish]:
         """Returns what a letter comes to, bare, quoted, or in an object as its `answer`."""
-        said = answer_in(text[:64]).strip().strip("\"'.")
-        if len(text) > 64 or len(said) != 1 or said.upper() not in LETTERS:
-            return Reading(DecisionError.TRUNCATED if cut and not said else DecisionError.BAD_CHOICE)
+        said = choice_in(text)
+        if said is None or len(said) != 1 or said.upper() not in LETTERS:
+            return Reading(DecisionError.TRUNCATED if cut and said == "" else DecisionError.BAD_CHOICE)
         letter = said.upper()
         return Reading(Replenish(DEVIATIONS.get(letter, 0), letter == HURRY, letter == SKIP))
 

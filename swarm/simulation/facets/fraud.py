@@ -14,7 +14,7 @@ from swarm.scenarios.fraud.alerts import FALSE, FRAUD, VERDICTS
 from swarm.scenarios.fraud.bank import STATES
 from swarm.scenarios.fraud.desk import FraudDesk
 from swarm.scenarios.fraud.engine import UNUSUAL
-from swarm.scenarios.fraud.payments import CHANNELS, DAY, UNKNOWN
+from swarm.scenarios.fraud.payments import CHANNELS, DAY, LAWFUL, UNKNOWN
 from swarm.scenarios.protocol import MarketState
 from swarm.simulation.facets.protocol import Columns, Tables
 from swarm.simulation.loop import RoundOutcome
@@ -128,9 +128,9 @@ class Fraud:
                 "value_lost_cents": int(p.cents[rows][~looked & fraud].sum()),
                 "false_alerts": int((a.verdict == FALSE).sum()),
                 "false_hold_days": int(
-                    (np.minimum(a.due, self._rounds) - a.round)[kind[a.row - rows.start] == -1].sum()
+                    (np.minimum(a.due, self._rounds) - a.round)[kind[a.row - rows.start] == LAWFUL].sum()
                 ),
-                "false_hold_cents": int(p.cents[a.row][kind[a.row - rows.start] == -1].sum()),
+                "false_hold_cents": int(p.cents[a.row][kind[a.row - rows.start] == LAWFUL].sum()),
                 "minutes_to_first_alert": first_alerts(desk, self._rounds),
                 "slots_offered": int(watched["offered"].sum()),
                 "slots_sold": int(watched["sold"].sum()),
