@@ -18,7 +18,6 @@ class Wares:
     """
 
     names: tuple[str, ...]
-    tier: Int64
     of_node: Int64
     over_edge: Int64
     first: Int64
@@ -49,7 +48,7 @@ def wares_of(network: Network) -> Wares:
         over[edge] = number.get(at_home, int(of_node[supplier]))
         first[edge] = seen.setdefault((buyer, int(over[edge])), edge)
     names = tuple(f"{network.tiers[t]}-{network.regions[r]}".replace(" ", "-") for t, r in keys)
-    return Wares(names, np.array([t for t, _ in keys]), of_node, over, first)
+    return Wares(names, of_node, over, first)
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,6 +17,8 @@ from swarm.simulation.deeds import CENTS
 from swarm.simulation.evidence import of_round
 from swarm.simulation.facets.protocol import Columns, Tables
 from swarm.simulation.loop import RoundOutcome
+from swarm.simulation.parties import read
+from swarm.simulation.parties.patron import PatronConfig
 from swarm.simulation.party import Act, Move
 from swarm.simulation.plan import RunPlan
 from swarm.simulation.tips import PartyTip, believers, tip_of
@@ -117,6 +119,7 @@ class PatronPlay:
             if due == own.round:
                 moved = int(np.sign(own.state.reference_ticks[tip.good] - ticks))
                 self._tips["came_true" if moved == tip.side else "came_to_nothing"] += len(tip.hearers)
+        self._told = [one for one in self._told if one[0] > own.round]
 
     def tables(self) -> Tables:
         """Returns the table of rounds, where there is a patron."""
@@ -128,7 +131,8 @@ class PatronPlay:
             return {}
         purse = int(tables["patron"]["purse_cents"][-1])
         # Of several patrons, who share a purse, the highest aim counts.
-        aim = max((int(one.get("objective_pebbles", 2_500)) for one in self._configured.values()), default=0)
+        sections = [section for _, _, section in read(self._configured)]
+        aim = max((one.objective_pebbles for one in sections if isinstance(one, PatronConfig)), default=0)
         favour = [] if self._favour is None or not self._remembers else self._favour.tolist()
         counts = {
             told: self._counts[kind] / CENTS if kind in IN_PEBBLES else self._counts[kind]
