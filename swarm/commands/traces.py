@@ -13,6 +13,12 @@ app = typer.Typer()
 MOST_ROWS = 500
 """Rows that a table on the terminal has at most; laying out more takes minutes."""
 
+PADDING = 2
+"""Blanks on either side of a table's column."""
+
+NARROWEST = 12
+"""Characters that a column of long texts keeps, at the least, where they are folded to fit the terminal."""
+
 
 @app.command()
 def why(
@@ -68,13 +74,19 @@ def query(
     if as_json:
         out.say_json(found.to_dicts())
         return
-    table = Table(box=None, padding=(0, 2), header_style="dim")
-    for name, kind in found.schema.items():
-        table.add_column(escape(name), justify="right" if kind.is_numeric() else "left", overflow="fold")
-    for row in found.head(MOST_ROWS).iter_rows():
-        # What traders said is text of others, and no markup.
-        table.add_row(*(escape(_told(value)) for value in row))
-    out.print(table)
+    rows = [[_told(value) for value in row] for row in found.head(MOST_ROWS).iter_rows()]
+    if _needed(found.columns, rows) > out.width:
+        _say_records(found.columns, rows)
+    else:
+        table = Table(box=None, padding=(0, PADDING), header_style="dim")
+        for name, kind in found.schema.items():
+            table.add_column(escape(name), justify="right" if kind.is_numeric() else "left", overflow="fold")
+        for row in rows:
+            # What traders said is text of others, and no markup.
+            table.add_row(*map(escape, row))
+        out.print(table)
+    if not rows:
+        err.say("no rows")
     if found.height > MOST_ROWS:
         err.say(f"the first {MOST_ROWS} of {found.height:,} rows; --json prints all, and LIMIT asks for fewer")
 
@@ -83,3 +95,19 @@ def _told(value: object) -> str:
     if value is None:
         return "-"
     return f"{value:,.6g}" if isinstance(value, float) else str(value)
+
+
+def _needed(columns: list[str], rows: list[list[str]]) -> int:
+    """Returns the characters that a line of a table needs, its long texts folded."""
+    longest = [max(map(len, cells)) for cells in zip(columns, *rows, strict=True)]
+    return sum(min(one, NARROWEST) + 2 * PADDING for one in longest)
+
+
+def _say_records(columns: list[str], rows: list[list[str]]) -> None:
+    """Prints each row as a block, a line for each column."""
+    width = max(map(len, columns))
+    for number, row in enumerate(rows, start=1):
+        out.print(f"[dim]row {number}[/dim]")
+        for name, value in zip(columns, row, strict=True):
+            # Further lines of a value stand below its first.
+            out.say(f"  {name:<{width}}  " + value.replace("\n", "\n" + " " * (width + 4)))

@@ -107,6 +107,21 @@ def test_a_long_table_says_what_it_leaves_out(folder: RunFolder, monkeypatch: py
     assert f"first 2 of {rows} rows" in shown.stderr
 
 
+def test_a_row_that_is_wider_than_the_terminal_is_printed_column_by_column(folder: RunFolder) -> None:
+    asked = ["query", str(folder.path), "SELECT * FROM trades LIMIT 2"]
+    shown = CliRunner().invoke(app, asked).stdout
+    rows = json.loads(CliRunner().invoke(app, [*asked, "--json"]).output)
+    lines = [line.split() for line in shown.splitlines()]
+    assert len(lines) == 2 * (1 + len(rows[0]))
+    for name, value in rows[1].items():
+        assert [name, str(value)] in lines
+
+
+def test_a_query_that_finds_nothing_says_so(folder: RunFolder) -> None:
+    asked = ["query", str(folder.path), "SELECT * FROM trades WHERE price_ticks < 0"]
+    assert CliRunner().invoke(app, asked).stderr == "no rows\n"
+
+
 def test_a_run_without_a_folder_says_so() -> None:
     played = swarm.play(CONFIG)
     with pytest.raises(OutputError, match="folder"):
