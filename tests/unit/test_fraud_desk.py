@@ -1,5 +1,6 @@
 """The fraud desk as runs: what is held ends somewhere, slots are sold, alerts are filed once, memos decide nothing."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import polars as pl
 import pytest
 
 from swarm.agents.policies.case import answer
-from swarm.config_file import resolve
+from swarm.config_file import load, resolve
 from swarm.errors import ConfigError
 from swarm.planning import compose, composed
 from swarm.report.sections.fraud import fraud as section
@@ -249,3 +250,18 @@ def test_what_is_wrong_is_named(change: dict[str, Any], key: str, word: str) -> 
     with pytest.raises(ConfigError, match=word) as found:
         compose(config(**change))
     assert str(found.value).startswith(key)
+
+
+def test_payments_are_seen_from_the_folder_of_a_users_own_config(tmp_path: Path) -> None:
+    own, kept = tmp_path / "own.yaml", tmp_path / "run" / "config.yaml"
+    own.write_text(
+        json.dumps({"scenario": {"name": "fraud", "payments": "mine.csv"}, "traders": BY_RULE}), encoding="utf-8"
+    )
+    found = load(own, own=True)
+    assert (found.scenario["payments"], found.scenario["payments_file"]) == ("", str(tmp_path / "mine.csv"))
+    # A run's own config finds the same file from wherever it is, and names no other.
+    kept.parent.mkdir()
+    kept.write_text(json.dumps(found.record()), encoding="utf-8")
+    assert load(kept).sha256() == found.sha256()
+    with pytest.raises(ConfigError, match=r"scenario\.payments"):
+        load(own)

@@ -4,7 +4,7 @@
 `bank` keeps the accounts and holds, `settling` says what alerts came to.
 """
 
-from swarm.scenarios.fraud.config import FraudConfig
+from swarm.scenarios.fraud.config import FraudConfig, settled
 from swarm.scenarios.fraud.desk import FraudDesk
 from swarm.scenarios.protocol import ScenarioPlugin
 
@@ -13,4 +13,6 @@ SCENARIO = ScenarioPlugin(
     summary="A bank's fraud desk: watchers bid for the analyst's few slots a day, and live by what they find.",
     Config=FraudConfig,
     build=FraudDesk,
+    files=("payments",),
+    settled=settled,
 )

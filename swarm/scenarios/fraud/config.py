@@ -1,5 +1,6 @@
 """The section `scenario` of a fraud desk: its payments, its watchers, and what a slot of the analyst's time pays."""
 
+from pathlib import Path
 from typing import Annotated, Literal, get_args
 
 from pydantic import Field, model_validator
@@ -59,6 +60,9 @@ class FraudConfig(StrictModel):
 
     payments: str = Field(default="", max_length=1_000)
     """A file of payments of your own, CSV or Parquet; empty: made from the seed. docs/fraud.md has its columns."""
+
+    payments_file: str = Field(default="", max_length=4_000)
+    """Where that file lies, for whoever plays the run again; made from `payments`, and nothing to write by hand."""
 
     payments_sha256: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
     """What the payments' digest must be, so that a replay on another file is refused; empty: anything."""
@@ -121,3 +125,11 @@ class FraudConfig(StrictModel):
         if self.kept_slots > self.slots:
             raise ValueError(f"kept_slots are some of the {self.slots} slots; give at most so many")
         return self
+
+
+def settled(config: FraudConfig) -> FraudConfig:
+    """Returns the same with the whole path of the payments, so that a run finds them from any folder."""
+    if not config.payments:
+        return config
+    path = Path(config.payments).expanduser().resolve()
+    return config.model_copy(update={"payments": "", "payments_file": str(path)})

@@ -79,7 +79,7 @@ class FraudDesk:
         # A benchmark that plays the same payments again gives their figures and fits; else they are made day by day.
         self.feed: Feed | None = None
         self.fit: Fit = learned.fit
-        self._read = payments_of(config, seed, rounds) if config.payments else None
+        self._read = payments_of(config, seed, rounds) if config.payments_file else None
         self._today: tuple[Day, Candidates] | None = None
         self._bids: tuple[int, Bids] | None = None
 

@@ -85,11 +85,11 @@ class Day:
 
 def payments_of(config: FraudConfig, seed: int, rounds: int) -> Payments:
     """Returns a run's payments; ConfigError where a file cannot be read as such."""
-    if not config.payments:
+    if not config.payments_file:
         first: dict[str, int] = dict.fromkeys(config.new_kinds, config.days_before)
         return made(seed, config.days_before + rounds, config.payments_a_day, config.prevalence_ppm, first)
     try:
-        payments = read_payments(Path(config.payments), config.utc)
+        payments = read_payments(Path(config.payments_file), config.utc)
     except PaymentsError as error:
         raise ConfigError(KEY, str(error)) from None
     if config.payments_sha256 not in ("", payments.digest):
