@@ -60,12 +60,31 @@ def test_a_file_is_read_as_it_stands(tmp_path: Path) -> None:
         ((ROWS[0].replace("transfer", "pigeon"),), HEAD, "row 2, channel"),
         ((ROWS[0].replace("lawful", "odd"),), HEAD, "row 2, label"),
         ((ROWS[0] + ",2026-02-01T00:00:00+00:00",), HEAD + ",labelled_at", "row 2, labelled_at: a label from before"),
-        ((ROWS[0],), HEAD.replace("currency", "coin"), "row 1, coin: there is no such column"),
+        ((ROWS[0],), HEAD.replace("currency", "coin"), "row 1, 'coin': there is no such column"),
+        ((ROWS[0],), HEAD.upper(), r"row 1, 'ID': there is no such column \(did you mean id\?\)"),
+        ((ROWS[0],), HEAD.replace(",time", ", time"), r"row 1, ' time': .*did you mean time"),
+        ((ROWS[0].replace(",", ";"),), HEAD.replace(",", ";"), "row 1, columns: they are parted by ';'"),
+        ((ROWS[0].replace(",", "\t"),), HEAD.replace(",", "\t"), "row 1, columns: they are parted by"),
+        ((ROWS[0] + ",x",), HEAD + ",id", "row 1, id: the column stands there twice"),
     ],
 )
 def test_what_is_no_payment_is_refused_by_row(tmp_path: Path, rows: tuple[str, ...], head: str, told: str) -> None:
     with pytest.raises(PaymentsError, match=told):
         read_payments(written(tmp_path, *rows, head=head))
+
+
+def test_a_file_of_another_kind_is_called_what_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "payments.csv"
+    for content, told in (
+        ("\n".join([HEAD, *ROWS]).encode("utf-16"), "no text in UTF-8"),
+        (b"PK\x03\x04" + bytes(99), "no text in UTF-8"),
+        (HEAD.encode(), "expected 1 to .* payments, got 0"),
+    ):
+        path.write_bytes(content)
+        with pytest.raises(PaymentsError, match=told):
+            read_payments(path)
+    with pytest.raises(PaymentsError, match="no regular file"):
+        read_payments(tmp_path)
 
 
 def test_labels_from_after_the_file_and_spans_without_any_are_told(tmp_path: Path) -> None:

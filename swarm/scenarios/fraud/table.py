@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from swarm.errors import suggest
 from swarm.scenarios.fraud.payments import CHANNELS, DAY, KINDS, LAWFUL, NO_CASE, UNKNOWN, Payments, own_accounts
 
 KEY = "scenario.payments"
@@ -25,6 +26,9 @@ COLUMNS = (*NEEDED, "memo", "label", "labelled_at", "case")
 MOST_ROWS, MOST_CENTS, MOST_MEMO = 20_000_000, 10**15, 200
 UNLABELLED_SPAN_DAYS = 7
 """Days in a row with payments and no label from which on a notice names the span."""
+
+_TWICE = re.compile(r"(.+)_duplicated_\d+")
+"""How polars calls a column whose name is taken."""
 
 _FLOAT = re.compile(r"\d+\.\d*|\d+(\.\d+)?[eE][+-]?\d+")
 
@@ -40,13 +44,11 @@ class PaymentsError(ValueError):
 def read_payments(path: Path, utc: bool = False) -> Payments:
     """Returns the payments of a file; PaymentsError names the first row that is wrong, the file's head being row 1."""
     frame = _texts(path)
-    for name in frame.columns:
-        if name not in COLUMNS:
-            raise PaymentsError(1, name, "there is no such column", f"known: {', '.join(COLUMNS)}")
+    _check_head(frame.columns)
     if missing := [name for name in NEEDED if name not in frame.columns]:
         raise PaymentsError(1, missing[0], "the column is missing", f"needed: {', '.join(NEEDED)}")
     if not 0 < len(frame) <= MOST_ROWS:
-        raise PaymentsError(None, "file", f"expected 1 to {MOST_ROWS:,} payments, got {len(frame):,}")
+        raise PaymentsError(None, path.name, f"expected 1 to {MOST_ROWS:,} payments, got {len(frame):,}")
     # Blanks around a value mean nothing; an empty cell is an empty text.
     frame = frame.with_columns(pl.col(name).fill_null("").str.strip_chars() for name in frame.columns)
     _check_ids(frame)
@@ -89,7 +91,8 @@ def read_payments(path: Path, utc: bool = False) -> Payments:
 def _texts(path: Path) -> pl.DataFrame:
     """Returns the file's columns as text."""
     if not path.is_file():
-        raise PaymentsError(None, str(path), "there is no such file", "give the path of a CSV or Parquet file")
+        what = "this is no regular file" if path.exists() else "there is no such file"
+        raise PaymentsError(None, str(path), what, "give the path of a CSV or Parquet file")
     try:
         if path.suffix == ".parquet":
             return pl.read_parquet(path).cast(pl.String)
@@ -99,6 +102,23 @@ def _texts(path: Path) -> pl.DataFrame:
         raise PaymentsError(
             None, path.name, f"it cannot be read ({said})", "give CSV with a head, or Parquet"
         ) from None
+
+
+def _check_head(columns: list[str]) -> None:
+    """Refuses columns that are not known, in the words that fit what the file seems to be."""
+    head = ",".join(columns)
+    if not head.replace("\t", " ").isprintable():
+        raise PaymentsError(None, "file", "this is no text in UTF-8", "save it as CSV in UTF-8, or as Parquet")
+    if len(columns) == 1 and (mark := re.search(r"[;|\t]", head)):
+        raise PaymentsError(1, "columns", f"they are parted by {mark[0]!r}", "part them by commas")
+    for name in columns:
+        if name not in COLUMNS:
+            twice = _TWICE.fullmatch(name)
+            if twice and twice[1] in COLUMNS:
+                raise PaymentsError(1, twice[1], "the column stands there twice", "leave one out")
+            fits = name.strip().lower()
+            meant = f" (did you mean {fits}?)" if fits in COLUMNS else suggest(name, COLUMNS)
+            raise PaymentsError(1, f"{name[:40]!r}", f"there is no such column{meant}", f"known: {', '.join(COLUMNS)}")
 
 
 def _parsed(frame: pl.DataFrame, column: str, parse: Callable[[str], object]) -> list:  # type: ignore[type-arg]
