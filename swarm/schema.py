@@ -102,7 +102,7 @@ def _error(model: type[BaseModel], error: Mapping[str, Any], prefix: str, missin
         # A validator that read a section of its own; where in it is named behind the key.
         return _error(StrictModel, cause.errors()[0], f"{key}.", missing)
     if isinstance(cause, ValueError):
-        return ConfigError(key.rstrip(".") or "config", str(cause))
+        return ConfigError(key.rstrip(".: ") or "config", str(cause))
     match error["type"]:
         case "extra_forbidden":
             known = list(parent.model_fields)

@@ -1,6 +1,7 @@
 """Contracts as files: what is read of them, what is said of odd ones, and which are refused by name."""
 
 import io
+import os
 from pathlib import Path
 
 import pytest
@@ -202,12 +203,29 @@ def test_rule_sets_are_five_of_120_rules_and_each_rule_is_there_once() -> None:
     assert sum(len(one.rules) for one in ours().values()) == 120
     rule = {"id": "A1", "title": "One", "says": "Something is said.", "met": ["some"], "words": "some"}
     whole = {"id": "own", "version": "1", "date": "2026-11-28", "title": "Own", "rules": [rule, rule]}
-    with pytest.raises(ConfigError, match="twice"):
-        parsed(whole, "scenario.rule_sets: ")
+    with pytest.raises(ConfigError, match=r"^scenario.rule_sets \(own.yaml\): the rule A1 .*twice"):
+        parsed(whole, "scenario.rule_sets (own.yaml): ")
     with pytest.raises(ConfigError, match="say the same"):
         parsed({**whole, "rules": [rule, {**rule, "id": "A2"}]}, "scenario.rule_sets: ")
     with pytest.raises(ConfigError, match="pattern"):
         parsed({**whole, "rules": [{**rule, "met": ["(open"]}]}, "scenario.rule_sets: ")
+
+
+def test_what_lies_beside_the_contracts_of_a_folder_is_told(tmp_path: Path) -> None:
+    (tmp_path / "b.txt").write_text(TEXT)
+    (tmp_path / "c.txt").write_text(TEXT + "\n\n5. More.")
+    (tmp_path / "a.doc").write_bytes(b"old")
+    (tmp_path / "deeper.md").mkdir()
+    (tmp_path / ".hidden").write_bytes(b"")
+    first, second = settled(ContractConfig(name="contract", contract=str(tmp_path))).contracts
+    assert "not read: a.doc, deeper.md/; expected" in first.remarks[-1]
+    assert not [one for one in second.remarks if "not read" in one]
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.txt")
+    with pytest.raises(ContractError, match="no regular file"):
+        read_contract(tmp_path / "pipe.txt")
 
 
 def test_our_contracts_are_there() -> None:

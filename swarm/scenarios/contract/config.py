@@ -24,6 +24,9 @@ MOST_CONTRACTS = 1_000
 KEPT_CHARACTERS = 240_000
 """So many characters of packed contracts are kept within a config; more would make it longer than a config may be."""
 
+MOST_NAMED = 8
+"""Files that a remark names, at the most, of those that were not read."""
+
 ENDINGS = (".txt", ".md", ".docx", ".pdf")
 
 
@@ -122,7 +125,7 @@ def settled(config: ContractConfig) -> ContractConfig:
 
 
 def _contracts(path: Path) -> tuple[ContractText, ...]:
-    files = sorted(f for f in path.iterdir() if f.suffix.lower() in ENDINGS) if path.is_dir() else [path]
+    files, unread = _files(path)
     if not files:
         raise ConfigError(KEY, f"{path}: no file in it ends in {', '.join(ENDINGS)}", "name a folder with contracts")
     if len(files) > MOST_CONTRACTS:
@@ -136,6 +139,9 @@ def _contracts(path: Path) -> tuple[ContractText, ...]:
             doubled.setdefault(document.sha256, []).append(document.name)
         else:
             found[document.sha256] = document, file
+    # What lies beside them and was not read is told with the first.
+    beside = _told(unread)
+    first = next(iter(found))
     # All contracts are kept within the config, or none.
     packed = {digest: _packed(document.text) for digest, (document, _) in found.items()}
     fits = sum(map(len, packed.values())) <= KEPT_CHARACTERS
@@ -145,10 +151,31 @@ def _contracts(path: Path) -> tuple[ContractText, ...]:
             sha256=digest,
             packed=packed[digest] if fits else "",
             path="" if fits else str(file.resolve()),
-            remarks=(*document.remarks, *(f"the same text lies there as {name}" for name in doubled.get(digest, ()))),
+            remarks=(
+                *document.remarks,
+                *(f"the same text lies there as {name}" for name in doubled.get(digest, ())),
+                *(beside if digest == first else ()),
+            ),
         )
         for digest, (document, file) in found.items()
     )
+
+
+def _files(path: Path) -> tuple[list[Path], list[Path]]:
+    """Returns the contracts' files, and what else lies in their folder but for hidden files."""
+    if not path.is_dir():
+        return [path], []
+    lying = sorted(f for f in path.iterdir() if not f.name.startswith("."))
+    files = [f for f in lying if f.suffix.lower() in ENDINGS and not f.is_dir()]
+    return files, [f for f in lying if f not in files]
+
+
+def _told(unread: list[Path]) -> tuple[str, ...]:
+    if not unread:
+        return ()
+    names = ", ".join(f.name + "/" * f.is_dir() for f in unread[:MOST_NAMED])
+    more = f" and {len(unread) - MOST_NAMED:,} more" if len(unread) > MOST_NAMED else ""
+    return (f"what lies beside it in the folder was not read: {names}{more}; expected {', '.join(ENDINGS)}",)
 
 
 def _read(path: Path) -> Document:

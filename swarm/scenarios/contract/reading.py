@@ -51,6 +51,9 @@ def read_contract(path: Path) -> Document:
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise ContractError(f"{path.name}: expected a file that ends in {', '.join(readers)}; save it as one of these")
+    # Opening a pipe that nobody writes to would wait for ever.
+    if path.exists() and not path.is_file():
+        raise ContractError(f"{path}: this is no regular file; name a contract's file, or a folder of them")
     try:
         with path.open("rb") as file:
             content = file.read(MOST_BYTES + 1)
