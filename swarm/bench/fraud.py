@@ -253,8 +253,9 @@ def _recalls(name: str, found: Sequence[Mapping[str, Any]], aim: float) -> list[
     """Returns the recall of the swarm, of each detector alone, and the most that there was to find."""
     swarm = [one["swarm"]["recall"]["share"] for one in found]
     best = [max(v for k, v in one["alone"].items() if k not in ("ceiling", "n_eff", "specialists")) for one in found]
-    votes = np.nanmean([one["alone"]["n_eff"] for one in found])
-    told = f"best single watcher {np.mean(best):.3f}; the eight specialists count as {votes:.1f} independent votes"
+    # Who finds what others miss is worth more than votes, which are no more than there are members.
+    votes = np.nanmean([min(one["alone"]["n_eff"], len(KINDS)) for one in found])
+    told = f"best single watcher {np.mean(best):.3f}; the eight specialists are worth {votes:.1f} votes or more"
     listed = [_result(f"fraud_{name}_swarm", swarm, "share", "higher", told, aim)]
     for who in ("boosting", "specialists", "forest", "ceiling"):
         values = [one["alone"][who] for one in found if who in one["alone"]]

@@ -24,7 +24,17 @@ from swarm.scenarios.contract.form import NAME, ReviewForm
 from swarm.scenarios.contract.quotation import find
 from swarm.scenarios.contract.reviews import DIVIDED, FIRST, OPEN, THIRD, Reviews
 from swarm.scenarios.contract.rules import CASE, all_rules, unpacked
-from swarm.scenarios.contract.verdicts import CANT_TELL, CONTRADICTED, LETTERS, MISSING, NAMES, NOT_CHECKED, Opinion
+from swarm.scenarios.contract.verdicts import (
+    CANT_TELL,
+    CONTRADICTED,
+    LETTERS,
+    MET,
+    MISSING,
+    NAMES,
+    NOT_CHECKED,
+    NOWHERE,
+    Opinion,
+)
 from swarm.scenarios.protocol import (
     Choices,
     Consequence,
@@ -197,11 +207,11 @@ class ContractDesk:
             found = find(text, opinion.quote)
             return None if found.span is None else Opinion(opinion.verdict, found.span, opinion.sure_permille)
         start, end = opinion.span
-        if (start, end) != (-1, -1) and not 0 <= start < end <= len(text):
+        if opinion.span != NOWHERE and not 0 <= start < end <= len(text):
             return None
         # What is missing has no quotation, and what is found in the text has one, unless a rule bars it.
         needs = opinion.verdict not in {MISSING, CANT_TELL} and not (
-            self.cases.rule(case).bars and opinion.verdict == 0
+            self.cases.rule(case).bars and opinion.verdict == MET
         )
         return None if needs and start < 0 else opinion
 

@@ -5,22 +5,10 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field, model_validator
 
+from swarm.scenarios.fraud.payments import Kind
 from swarm.schema import StrictModel
 
-Kind = Literal["takeover", "structuring", "fan_in", "fan_out", "cycle", "card_testing", "invoice", "pass_through"]
-Watch = Literal[
-    "takeover",
-    "structuring",
-    "fan_in",
-    "fan_out",
-    "cycle",
-    "card_testing",
-    "invoice",
-    "pass_through",
-    "forest",
-    "boosting",
-    "reader",
-]
+Watch = Literal[Kind, "forest", "boosting", "reader"]
 
 
 class WatcherConfig(StrictModel):
@@ -87,7 +75,7 @@ class FraudConfig(StrictModel):
         min_length=1,
         max_length=64,
     )
-    """Who watches, a seat each behind that of the desk; empty of all but the eight specialists unless given."""
+    """Who watches, a seat each behind that of the desk; the eight specialists unless given."""
 
     slots: int = Field(default=10, ge=1, le=1_000)
     """How many payments the analyst looks at in a round: what is sold."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from hashlib import sha256
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -18,16 +18,8 @@ DAY = 1_440
 CARD, TRANSFER, CASH = 0, 1, 2
 CHANNELS = ("card", "transfer", "cash")
 
-KINDS = (
-    "takeover",
-    "structuring",
-    "fan_in",
-    "fan_out",
-    "cycle",
-    "card_testing",
-    "invoice",
-    "pass_through",
-)
+Kind = Literal["takeover", "structuring", "fan_in", "fan_out", "cycle", "card_testing", "invoice", "pass_through"]
+KINDS: tuple[str, ...] = get_args(Kind)
 """The kinds of fraud that the specialists know."""
 
 LAWFUL, UNKNOWN = -1, -2

@@ -9,7 +9,7 @@ import polars as pl
 
 from swarm.market.orders import Int64
 from swarm.scenarios.contract.desk import ContractDesk
-from swarm.scenarios.contract.reviews import STATUS
+from swarm.scenarios.contract.reviews import OPEN, STATUS, UNREAD
 from swarm.scenarios.contract.verdicts import NAMES, NOT_CHECKED
 from swarm.scenarios.protocol import MarketState
 from swarm.simulation.facets.protocol import Tables
@@ -88,7 +88,7 @@ def _findings(desk: ContractDesk) -> pl.DataFrame:
                 "says": rule.says,
                 "weight": rule.weight,
                 "verdict": NAMES[int(reviews.final[case])],
-                "status": STATUS[int(reviews.status[case])] if reviews.status[case] else STATUS[5],
+                "status": STATUS[UNREAD if reviews.status[case] == OPEN else int(reviews.status[case])],
                 "start": start if quoted else None,
                 "end": end if quoted else None,
                 "where": structure.where(start) if quoted else "",
