@@ -21,6 +21,7 @@ from swarm.experiments import variants
 from swarm.experiments.plan import plan
 from swarm.experiments.sweep import Swept, nobody
 from swarm.experiments.sweep import sweep as do_sweep
+from swarm.runtime.fork import chapter as next_chapter
 from swarm.runtime.fork import fork as begin_fork
 from swarm.runtime.play import play as play_config
 from swarm.runtime.ports import RunsOn
@@ -188,8 +189,9 @@ def resume(
 
 def fork(
     folder: Path | str,
-    at_round: int,
+    at_round: int | None = None,
     *,
+    chapter: int | None = None,
     out: Path | str | None = None,
     seed: int | None = None,
     changes: Changes | None = None,
@@ -201,15 +203,22 @@ def fork(
 ) -> Result:
     """Runs another future of a run's past: all up to `at_round` as it was, and from there a changed config.
 
-    It runs where its past ran, in this process or over Ray, unless `local` or `address` says otherwise.
+    With `chapter` in place of `at_round` it goes on from the last round for so many more, with what is remembered;
+    exiles return. It runs where its past ran, in this process or over Ray, unless `local` or `address` says otherwise.
     """
     parent = RunFolder(arguments.path(folder, "folder"))
-    arguments.must_be_whole(at_round=at_round)
     changed = {**arguments.changes(changes), **({} if seed is None else {"seed": seed})}
+    # What was given is looked at before the folder is.
+    if (at_round is None) == (chapter is None):
+        raise ConfigError("at_round", "expected either this or chapter", "give a round, or a chapter's length")
+    arguments.must_be_whole(**({"at_round": at_round} if chapter is None else {"chapter": chapter}))
     _must_be_trusted(parent, trusted)
+    # A chapter is a fork at the last round, with changes of its own that the caller's own come after.
+    last, begun = (at_round, ()) if at_round is not None else next_chapter(parent, chapter or 0)
     trust.remember(trust.demands(load(config_file.load(parent.config), changes=changed)))
-    child = _new_folder(out, parent.path.with_name(f"{parent.path.resolve().name}-fork-{at_round}-{_now()}"))
-    begin_fork(parent, at_round, tuple(config_file.as_override(*change) for change in changed.items()), child)
+    overrides = (*begun, *(config_file.as_override(*change) for change in changed.items()))
+    child = _new_folder(out, parent.path.with_name(f"{parent.path.resolve().name}-fork-{last}-{_now()}"))
+    begin_fork(parent, last, overrides, child)
     session = _session(child, _as_it_ran(parent, local), address, progress, stop)
     return _apart(lambda: _result(session.resume()))
 

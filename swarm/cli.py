@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from swarm import limits
-from swarm.commands import bench, experiments, guests, live, runs, services, setups, traces
+from swarm.commands import bench, experiments, guests, live, runs, services, setups, traces, training
 from swarm.commands.stopping import INTERRUPTED_STATUS
 from swarm.errors import SwarmError, asked_by_options, printable
 from swarm.terminal import complain, err, log_to_terminal, out, unwritable
@@ -17,6 +17,7 @@ from swarm.version import __version__
 __all__ = ["app", "err", "main", "out"]
 
 UNWRITABLE = (errno.EPIPE, errno.EBADF, errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EFBIG)
+PARSERS_OWN = "Value error, "
 NO_MEMORY = ("cannot allocate memory", "failed to map segment", "unable to allocate", "can't start new thread")
 
 app = typer.Typer(
@@ -40,6 +41,7 @@ for commands in (
     setups.app,
     guests.app,
     services.app,
+    training.app,
     setups.models_app,
     bench.app,
     services.dashboards_app,
@@ -93,8 +95,8 @@ def _status_of(error: BaseException) -> int:
             complain("stopped")
             return INTERRUPTED_STATUS
         case _ if (say := getattr(error, "format_message", None)) is not None:
-            # A mistake in the words of the command line itself.
-            complain(f"{printable(say()).rstrip('.')}; --help says what there is")
+            # A mistake in the words of the command line itself, without the name of the parser's own error.
+            complain(f"{printable(say()).replace(PARSERS_OWN, '').rstrip('.')}; --help says what there is")
             return 2
         case OSError() if error.errno in UNWRITABLE:
             complain(str(unwritable("stdout", error)))

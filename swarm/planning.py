@@ -11,7 +11,7 @@ from swarm import scenarios
 from swarm.agents.baselines import ARBITRAGE
 from swarm.agents.decision import Rules
 from swarm.agents.forms.orders import FORM as ORDERS_FORM
-from swarm.agents.forms.protocol import Form, FormTerms
+from swarm.agents.forms.protocol import Form, FormPlugin, FormTerms
 from swarm.agents.minds import definitions, models_of, models_with_tools, plugin
 from swarm.agents.minds.own import OwnConfig
 from swarm.agents.plan import Definition, OwnRule, ShardPlan
@@ -209,7 +209,6 @@ def _plan(config: RunConfig, seed: int, scenario: Scenario, minds: tuple[str, ..
     _check_barter(scenario, minds, of)
     _check_margin(config, scenario)
     staffed = _staffed(config, asked, with_tools, form_of)
-    stages = () if isinstance(config.population, int) else config.population
     # Market and shard get the same rules, so that what a form refuses the market would refuse, too.
     return RunPlan(
         name=config.name,
@@ -225,6 +224,7 @@ def _plan(config: RunConfig, seed: int, scenario: Scenario, minds: tuple[str, ..
             tuple(scenario.opening_reference_ticks.tolist()),
             _named_accounts(config, scenario),
             mechanisms_of(config.market, scenario.goods),
+            seed=seed,
         ),
         shard=ShardPlan(
             seed=seed,
@@ -246,7 +246,7 @@ def _plan(config: RunConfig, seed: int, scenario: Scenario, minds: tuple[str, ..
         ),
         config_record=record,
         config_sha256=config_digest(record),
-        population=stages,
+        population=() if isinstance(config.population, int) else config.population,
         idle_minds=tuple(name for name in _weights(config) if name not in minds),
     )
 
@@ -327,7 +327,7 @@ def _form_of(config: RunConfig, scenario: Scenario, of: Mapping[str, Definition]
             reason = f"{name!r} needs an engine that has {ability!r}, and {model.engine!r} has not"
             raise ConfigError(key, reason, f"engines that have it: {able}")
     for definition in of.values():
-        _check_form(definition, found)
+        _check_form(definition, found, offered)
         _check_market(definition, scenario)
     return found
 
@@ -341,16 +341,16 @@ def _forms(
     return {name: offered[name].build(terms) for name in sorted(answered | read)}
 
 
-def _check_form(definition: Definition, form_of: Mapping[str, str]) -> None:
+def _check_form(definition: Definition, form_of: Mapping[str, str], offered: Mapping[str, FormPlugin]) -> None:
     """Raises ConfigError where a model of a mind answers in another form than that kind of mind can use."""
     made_by = plugin(definition)
-    for model in made_by.models(definition.section) if made_by.form else ():
-        if form_of[model] != made_by.form:
-            raise ConfigError(
-                definition.key,
-                f"{model!r} answers in the form {form_of[model]!r}, and {made_by.name} minds need {made_by.form!r}",
-                f"set `form: {made_by.form}` at the model {model!r}",
-            )
+    models = made_by.models(definition.section) if made_by.form else ()
+    # Who votes does so in any one form that has a ballot, which is the first member's.
+    voted = made_by.votes and offered[form_of[models[0]]].ballot
+    needed = form_of[models[0]] if voted else made_by.form
+    for model in (one for one in models if form_of[one] != needed):
+        reason = f"{model!r} answers in the form {form_of[model]!r}, and {made_by.name} minds need {needed!r}"
+        raise ConfigError(definition.key, reason, f"set `form: {needed}` at the model {model!r}")
 
 
 def _check_barter(scenario: Scenario, minds: tuple[str, ...], of: Mapping[str, Definition]) -> None:

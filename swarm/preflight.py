@@ -226,7 +226,7 @@ def check(config: RunConfig, plan: RunPlan, own_cluster: bool, here: bool, narra
     """Raises before anything is started where the run cannot go well, and warn where a part of it cannot."""
     check_budget(config)
     check_extras(config)
-    parties.read(config.parties)
+    parties.made(config.parties, config.seed, config.record()["models"])
     check_models(config, plan, own_cluster, here, narrator)
     for line in (*check_deadline(config), *check_shares(config, plan), *check_rounds(config)):
         log.warning("%s", line)

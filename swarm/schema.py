@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Tag, ValidationError
@@ -70,6 +71,23 @@ def short(value: Any, most: int = 60) -> str:
     except (ValueError, RecursionError):
         return f"a {type(value).__name__} too large to show"
     return text if len(text) <= most else text[: most - 3] + "..."
+
+
+def path_of(key: str, name: str) -> Path:
+    """Returns the path that a key names, whether anything is there or not; ConfigError where none can be."""
+    path = Path(name)
+    try:
+        path = path.expanduser()
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        pass  # What is not there is told by whoever reads it.
+    except (OSError, ValueError, RuntimeError) as error:
+        # Names that are too long, hold a zero byte, or begin with the home of nobody.
+        why = (error.strerror if isinstance(error, OSError) else None) or str(error).rstrip(".")
+        raise ConfigError(
+            key, f"{short(name)} is no path here ({why})", "name a file or folder that is there"
+        ) from None
+    return path
 
 
 def _written(value: Any) -> Any:

@@ -72,3 +72,10 @@ def draw_between(seed: int, stream: str, low: Keys, high: Keys, *keys: Keys) -> 
     low_array = np.asarray(low, dtype=np.int64)
     drawn: Int64 = low_array + draw_below(seed, stream, np.asarray(high, dtype=np.int64) - low_array + 1, *keys)
     return drawn
+
+
+def draw_priority(seed: int, round_: int, trader: Int64) -> Int64:
+    """Returns the priority that the orders of each of these traders have in a round, the lowest first."""
+    # 63 bits, so that it fits an int64.
+    drawn: Int64 = (draw(seed, "priority", round_, trader) >> np.uint64(1)).astype(np.int64)
+    return drawn

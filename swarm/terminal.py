@@ -136,9 +136,10 @@ def complain(text: str) -> None:
 def log_to_terminal() -> None:
     """Warnings of all modules come out on standard error, each as a line."""
     # Only this project's own warnings: libraries have theirs about what a user cannot change.
-    handler = _Warnings()
-    handler.setLevel(logging.WARNING)
-    logging.getLogger("swarm").addHandler(handler)
+    ours = logging.getLogger("swarm")
+    # A process may call many commands, and each warning is one line.
+    if not any(isinstance(handler, _Warnings) for handler in ours.handlers):
+        ours.addHandler(_Warnings(logging.WARNING))
 
 
 class _Warnings(logging.Handler):

@@ -38,6 +38,7 @@ MOODS: Mapping[str, tuple[str, FinishReason]] = {
     "late": ("no", "deadline"),
     "babbles": ("well, hm", "stop"),
     "passes": ("AA", "stop"),
+    "hurries": ("F", "stop"),
 }
 
 

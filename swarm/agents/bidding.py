@@ -13,6 +13,7 @@ from math import log
 import numpy as np
 
 from swarm.agents.asking import Asked, ask_model
+from swarm.agents.ballots import voted
 from swarm.agents.decision import DecisionError
 from swarm.agents.drafts import DraftForm, JuryForm, claim_permille, plan_of, task_of
 from swarm.agents.forms.menu import MenuForm
@@ -150,7 +151,7 @@ class Bidding:
                 self.calls[seat] += asked.calls(model, i)
                 answers.tokens += reply.usage.total
                 row, bound = int(self.seats.rows[seat]), self._plan.budget.tokens_per_turn
-                answers.said.append(question.form.common(reply, self.seats.seen, row, bound))
+                answers.said.append(voted(question.form, reply, self.seats.seen, row, bound))
         return heard
 
     async def _ask(self, stage: str, question: _Question, sample: int, left_s: float) -> Asked:

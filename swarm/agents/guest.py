@@ -10,10 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from swarm.agents.decision import Decision, DecisionError, Reading, Rules, check_decision, meaning
+from swarm.agents.decisions import Decisions, decisions_of, read_single
 from swarm.agents.form import MalformedReplyError, json_decoder
 from swarm.agents.forms.orders import FORM
+from swarm.agents.mind import Seats
 from swarm.agents.observation import Observation
 from swarm.agents.plan import ShardPlan
+from swarm.agents.turns import Turns
+from swarm.coordination.standing import default_stand
 from swarm.llm.marks import unmarked
 
 Seat = tuple[str, int]
@@ -87,6 +91,17 @@ def read_sent(text: str, rules: Rules, makes: int, most_chars: int) -> Reading[D
     if isinstance(say, str) and len(say) > most_chars:
         return Reading(DecisionError.TOO_LONG)
     return Reading(check_decision({**data, "gossip": say}, rules, makes))
+
+
+def decisions_sent(plan: ShardPlan, turns: Turns, seats: Seats) -> Decisions:
+    """Returns what turns mean whose texts are decisions that were sent, and which took no tokens of the run."""
+    makes, rows = seats.seen.private.makes, seats.rows.tolist()
+
+    def read(i: int, text: str, cut: bool) -> Reading[Decision]:
+        return read_sent(text, plan.rules, int(makes[rows[i]]), plan.traders.max_gossip_chars)
+
+    stand = default_stand(plan.traders.standing)
+    return decisions_of(turns, read_single(turns, 0, read), plan.rules.goods, plan.traders.max_gossip_chars, stand)
 
 
 def schema_of(rules: Rules, most_chars: int) -> dict[str, Any]:

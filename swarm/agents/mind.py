@@ -123,12 +123,14 @@ class MindPlugin:
 
     `build(name, section, plan)` makes the mind for the traders of a shard; `section` is an instance of `Config`.
     `models(section)` names the models that it asks, `by_tools` says whether it has them call tools, `form` names the
-    form that all of them must answer in where that matters, `reads` names forms that it looks at besides, and `barters`
+    form that all of them must answer in where that matters (with `votes` one that has a ballot does, too, if it is the
+    same for all), `reads` names forms that it looks at besides, and `barters`
     says whether it has to know what traders make, need and can spare. `first_call(section, plan, seen)` is what the
     first of several calls takes in tokens, which its section's `max_tokens` must allow. `extra` names a package that it
     imports and the optional part of ours that brings it. `crew` says whether its traders know one another
     (`ShardPlan.crews`). `orders` says whether it trades at a market, whatever its scenario's models answer in, and
-    `goods(section)` names the goods that it means by the key that each stands at.
+    `goods(section)` names the goods that it means by the key that each stands at. `writes(section)` says whether it has
+    turns, with its decisions as texts, though it asks no model.
     """
 
     name: str
@@ -138,6 +140,7 @@ class MindPlugin:
     models: Callable[[Any], tuple[str, ...]] = lambda _: ()
     by_tools: bool = False
     form: str | None = None
+    votes: bool = False
     reads: tuple[str, ...] = ()
     barters: bool = False
     first_call: Callable[[Any, ShardPlan, Observation], int] = lambda *_: 0
@@ -145,3 +148,4 @@ class MindPlugin:
     crew: bool = False
     orders: bool = False
     goods: Callable[[Any], Mapping[str, str]] = lambda _: {}
+    writes: Callable[[Any], bool] = lambda _: False

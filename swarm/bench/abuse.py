@@ -4,15 +4,16 @@ Every trader is a rule or a scripted policy, no language model. Runs of one kind
 and without the magistrate are of the same ones.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import mean, median
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from swarm.bench.abuse_kept import Kept
-from swarm.bench.abuse_runs import FIRST_ROUND, ROUNDS, Watched, named, scored
+from swarm.bench import abuse_council, abuse_sellers
+from swarm.bench.abuse_kept import Kept, Ran
+from swarm.bench.abuse_runs import FIRST_ROUND, ROUNDS, TURNED_ROUND, Watched, named, scored
 from swarm.bench.form import Result, paired
 from swarm.coordination.intervals import wilson
 from swarm.market.evidence import Float64
@@ -20,10 +21,13 @@ from swarm.market.surveillance import ABUSES, Abuse
 from swarm.preflight import Narrator
 from swarm.simulation.parties.magistrate import MagistrateConfig, Step, shipped, standing_out
 
-PLAYED: tuple[Abuse, ...] = ("layering", "marking", "wash", "corner", "insider", "floor", "sybil")
+PLAYED: tuple[Abuse, ...] = ("layering", "marking", "wash", "corner", "insider", "floor", "sybil", "pump", "turned")
 EVASIONS = (0, 1, 2)
 PREVALENCES_PERMILLE = (1, 10, 50)
-FIRST_SEED, HONEST_SEED = 21_000, 40_000
+FIRST_SEED, HONEST_SEED = 21_000, 45_000
+BEGINS: Mapping[Abuse, int] = {"turned": TURNED_ROUND, "collusion": 1}
+"""The round in which an abuse begins, where it is another one."""
+
 LADDER: tuple[Step, ...] = ("fine", "freeze")
 """What the magistrate sentences to where gains are compared with and without it."""
 
@@ -49,7 +53,9 @@ def measure(injections: int, honest: int, seeds: int, kept: Kept, narrator: Narr
             narrator.phase(f"{runs} runs with {abuse}, evasion {evasion}")
             ran = kept.all([named(FIRST_SEED + number, abuse, evasion) for number in range(runs)])
             if planted := [scored(one) for one in ran]:
-                found.append(_of_abuse(abuse, evasion, planted, clean, false_share))
+                found.append(_of_abuse(f"{abuse}_evasion_{evasion}", abuse, planted, clean, false_share))
+    found += _of_sellers(injections, kept, narrator)
+    found += abuse_council.measure(injections, max(honest // 2, 1), kept, narrator)
     for abuse in PLAYED if seeds else ():
         narrator.phase(f"{abuse} with and without the magistrate")
         found += _gains(abuse, seeds, kept)
@@ -67,10 +73,10 @@ def _of_honest(runs: Sequence[Watched], marks: Sequence[Bool]) -> tuple[list[Res
     ever = np.concatenate([mark.any(axis=(0, 1)) for mark in marks])
     first = [int(mark.any(axis=0).sum()) for mark in marks]
     rounds = sum(len(run.planted) for run in runs) * ROUNDS
-    low, high = wilson(int(ever.sum()), len(ever))
     by_rule = {abuse: sum(int(mark[:, i].any(axis=0).sum()) for mark in marks) for i, abuse in enumerate(ABUSES)}
     told = ", ".join(f"{abuse} {count}" for abuse, count in by_rule.items() if count) or "by no rule"
-    note = f"{int(ever.sum())} of {len(ever)} honest traders in {len(runs)} runs ({low:.4f} to {high:.4f}); {told}"
+    hits = int(ever.sum())
+    note = f"{hits} of {len(ever)} honest traders in {len(runs)} runs ({_bounds(hits, len(ever))}); {told}"
     per_1000 = 1_000.0 * sum(first) / rounds
     return [
         Result(
@@ -80,9 +86,30 @@ def _of_honest(runs: Sequence[Watched], marks: Sequence[Bool]) -> tuple[list[Res
     ], max(float(ever.mean()), 1.0 / (len(ever) + 1))
 
 
-def _of_abuse(
-    abuse: Abuse, evasion: int, runs: Sequence[Watched], clean: Sequence[Watched], false_share: float
-) -> Result:
+def _of_sellers(injections: int, kept: Kept, narrator: Narrator) -> list[Result]:
+    """Returns how often honest sellers are said to collude, and what is found of pairs that do."""
+    narrator.phase("markets of two sellers")
+    ran = kept.all([abuse_sellers.named(HONEST_SEED + number) for number in range(injections)])
+    if not (clean := [scored(one) for one in ran]):
+        return []
+    ever = np.concatenate([accusations(run).any(axis=(0, 1)) for run in clean])
+    note = f"{int(ever.sum())} of {len(ever)} honest sellers ({_bounds(int(ever.sum()), len(ever))})"
+    share = round(float(ever.mean()), 5)
+    found = [Result("abuse_false_collusion", share, "per seller and run", "lower", 0.001, bound=note)]
+    false_share = max(float(ever.mean()), 1.0 / (len(ever) + 1))
+    for pair in abuse_sellers.PAIRS:
+        ran = kept.all([abuse_sellers.named(FIRST_SEED + number, pair) for number in range(injections)])
+        if planted := [scored(one) for one in ran]:
+            found.append(_of_abuse(f"collusion_{pair}", "collusion", planted, clean, false_share))
+    return found
+
+
+def _bounds(hits: int, of: int) -> str:
+    low, high = wilson(hits, of)
+    return f"{low:.4f} to {high:.4f}"
+
+
+def _of_abuse(name: str, abuse: Abuse, runs: Sequence[Watched], clean: Sequence[Watched], false_share: float) -> Result:
     own = ABUSES.index(abuse)
     looks: list[int] = []
     anything = 0
@@ -92,7 +119,7 @@ def _of_abuse(
         anything += bool(marks.any())
         named = np.flatnonzero(marks[:, own].any(axis=1))
         if len(named):
-            looks.append(run.looks[int(named[0])] - FIRST_ROUND)
+            looks.append(run.looks[int(named[0])] - BEGINS.get(abuse, FIRST_ROUND))
     low, high = wilson(len(looks), len(runs))
     recall = len(looks) / len(runs)
     # What an accusation is worth depends on how many abusers there are: by Bayes, with the honest share measured above.
@@ -106,8 +133,8 @@ def _of_abuse(
         f"precision {', '.join(worth)}; PR-AUC {_pr_auc(own, runs, clean):.2f}; "
         f"{median(looks) if looks else '-'} rounds to detection"
     )
-    aim = 0.9 if evasion == 0 else None
-    return Result(f"abuse_{abuse}_evasion_{evasion}", round(recall, 4), "recall", "higher", aim, bound=note)
+    aim = None if name.endswith(("_1", "_2")) else 0.9
+    return Result(f"abuse_{name}", round(recall, 4), "recall", "higher", aim, bound=note)
 
 
 def _pr_auc(own: int, runs: Sequence[Watched], clean: Sequence[Watched]) -> float:
@@ -127,10 +154,7 @@ def _pr_auc(own: int, runs: Sequence[Watched], clean: Sequence[Watched]) -> floa
 def _gains(abuse: Abuse, seeds: int, kept: Kept) -> list[Result]:
     """Returns what abusers gain by it, and what it costs the honest, with and without the magistrate."""
     arms = [(honest_seats, court) for court in ((), LADDER) for honest_seats in (False, True)]
-    of_arm = [
-        [scored(one) for one in kept.all([named(FIRST_SEED + n, abuse, 0, seats, court) for n in range(seeds)])]
-        for seats, court in arms
-    ]
+    of_arm = [kept.all([named(FIRST_SEED + n, abuse, 0, seats, court) for n in range(seeds)]) for seats, court in arms]
     # Only seeds that all four arms have are compared.
     quartets = list(zip(*of_arm, strict=False))
     if not quartets:
@@ -140,8 +164,8 @@ def _gains(abuse: Abuse, seeds: int, kept: Kept) -> list[Result]:
     for bad, good, bad_in_court, good_in_court in quartets:
         for side, (one, other) in enumerate(((bad, good), (bad_in_court, good_in_court))):
             # Pebbles by trader, against a truthful rule in the same seat.
-            gain[side].append(_pebbles(one, one.planted) - _pebbles(other, other.planted))
-            harm[side].append(_pebbles(one, ~one.planted) - _pebbles(other, ~other.planted))
+            gain[side].append(_pebbles(one, one[1]) - _pebbles(other, other[1]))
+            harm[side].append(_pebbles(one, ~one[1]) - _pebbles(other, ~other[1]))
     found = []
     sides: tuple[tuple[str, Literal["lower", "higher"], list[list[float]]], ...] = (
         ("gain", "lower", gain),
@@ -155,5 +179,5 @@ def _gains(abuse: Abuse, seeds: int, kept: Kept) -> list[Result]:
     return found
 
 
-def _pebbles(run: Watched, who: Bool) -> float:
-    return float(run.wealth_cents[who].mean()) / 100.0
+def _pebbles(run: Ran, who: Bool) -> float:
+    return float(run[2][who].mean()) / 100.0

@@ -3,10 +3,12 @@
 What is kept are traces, labels and wealth, before any statistic: a statistic that changes needs no run again.
 """
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
 from time import monotonic
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +18,8 @@ from swarm.market.evidence import Traces
 from swarm.market.orders import Int64
 
 COLUMNS = tuple(field.name for field in fields(Traces) if field.name not in ("round", "news"))
+Figures = dict[str, Any]
+Kind = TypeVar("Kind")
 Ran = tuple[list[Traces], npt.NDArray[np.bool_], Int64]
 """The traces of a run by round, who was planted, [traders], and what everybody has in the end, in cents."""
 
@@ -32,25 +36,59 @@ class Kept:
 
     def run(self, name: str, play: Callable[[], Ran]) -> Ran:
         """Returns a run that is kept, or plays and keeps it; OutOfTime where there is no time for it."""
-        path = self._folder / f"{name}.npz" if self._folder else None
+        return self._one(f"{name}.npz", play, _read, _write)
+
+    def all(self, names: Sequence[tuple[str, Callable[[], Ran]]]) -> list[Ran]:
+        """Returns these runs, or the first of them, as far as there is time."""
+        return list(self._while_there_is_time(self.run, names))
+
+    def figures(self, names: Sequence[tuple[str, Callable[[], Figures]]]) -> list[Figures]:
+        """Returns the figures of these runs, of which nothing else is kept, as far as there is time."""
+        return list(self._while_there_is_time(self._figures, names))
+
+    def _figures(self, name: str, play: Callable[[], Figures]) -> Figures:
+        return self._one(f"{name}.json", play, _read_figures, _write_figures)
+
+    def _one(
+        self, file: str, play: Callable[[], Kind], read: Callable[[Path], Kind], write: Callable[[Path, Kind], None]
+    ) -> Kind:
+        path = self._folder / file if self._folder else None
         if path is not None and path.exists():
-            return _read(path)
+            return read(path)
         if monotonic() > self._until:
             raise OutOfTime
         ran = play()
         if path is not None:
-            _write(path, ran)
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                part = path.with_name(f".{path.name}")
+                write(part, ran)
+                # Whole or not at all: a run that was cut off is played again.
+                part.rename(path)
+            except OSError as error:
+                raise OutputError(f"--keep {path.parent}: this cannot be written ({error.strerror})") from error
         return ran
 
-    def all(self, names: Sequence[tuple[str, Callable[[], Ran]]]) -> list[Ran]:
-        """Returns these runs, or the first of them, as far as there is time."""
-        found = []
+    def _while_there_is_time(
+        self, one: Callable[[str, Callable[[], Kind]], Kind], names: Sequence[tuple[str, Callable[[], Kind]]]
+    ) -> Iterator[Kind]:
         for name, play in names:
             try:
-                found.append(self.run(name, play))
+                yield one(name, play)
             except OutOfTime:
-                break
-        return found
+                return
+
+
+def _write_figures(path: Path, figures: Figures) -> None:
+    path.write_text(json.dumps(figures) + "\n", encoding="utf-8")
+
+
+def _read_figures(path: Path) -> Figures:
+    try:
+        found: Figures = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise OutputError(f"--keep {path}: this is no run of this benchmark; delete it to play it anew") from error
+    return found
 
 
 def _write(path: Path, ran: Ran) -> None:
@@ -64,14 +102,7 @@ def _write(path: Path, ran: Ran) -> None:
         "planted": planted,
         "wealth": wealth,
     }
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{path.name}")
-        np.savez_compressed(part, allow_pickle=False, **columns)
-        # Whole or not at all: a run that was cut off is played again.
-        part.rename(path)
-    except OSError as error:
-        raise OutputError(f"--keep {path.parent}: this cannot be written ({error.strerror})") from error
+    np.savez_compressed(path, allow_pickle=False, **columns)
 
 
 def _read(path: Path) -> Ran:

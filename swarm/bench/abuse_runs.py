@@ -3,22 +3,20 @@
 All traders here are rules and scripted policies, no language models. The labels stay with whoever scores.
 """
 
-import json
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from swarm.bench.abuse_kept import Kept, Ran
+from swarm.bench.abuse_kept import Ran
 from swarm.config import RunConfig
 from swarm.config_file import resolve
-from swarm.errors import OutputError
 from swarm.market.evidence import Float64, Traces, traces
 from swarm.market.orders import Int64
-from swarm.market.surveillance import ABUSES, LOOKED_AT_EVERY, Abuse, Surveillance, calibrated
+from swarm.market.surveillance import ABUSES, LOOKED_AT_EVERY, Abuse, Surveillance
 from swarm.runtime.play import play
 from swarm.scenarios.protocol import MarketState
 from swarm.simulation.evidence import of_round
@@ -30,14 +28,16 @@ from swarm.simulation.plan import RunPlan
 TRADERS, ROUNDS = 20, 30
 GOOD = "honey"
 NEWS_ROUNDS = (12, 18, 24)
-FIRST_ROUND = 6
-CALIBRATION_SEED = 10_000
+FIRST_ROUND, TURNED_ROUND = 6, 15
 NAME = "newcomer"
 """What the abusers' mind is called in a config: nothing that says what it is."""
 
-CREWS: dict[str, int] = {"wash": 3, "sybil": 3}
-HONEST = {"zi_c": 5, "zip": 6, "truthful": 5, "maker": 3}
-"""Weights of the honest; the makers are scripted policies that quote on both sides."""
+CREWS: dict[str, tuple[int, ...]] = {"wash": (2, 3, 4, 5), "sybil": (3, 6, 9)}
+"""How many work together, in turn from seed to seed."""
+
+HONEST = ("zi_c", "zip", "truthful", "listener", "zi_c", "zip", "truthful", "maker", "teller", "zip")
+"""Who sits in the other seats, in turn: rules, some of which believe tips, makers who quote on both sides, and tellers,
+scripted policies that say what they take a price to do."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,8 +87,10 @@ def config(
 
     `court` is the ladder of a magistrate, which there is none without.
     """
-    minds: dict[str, int] = dict(HONEST)
-    define: dict[str, Any] = {}
+    define: dict[str, Any] = {"listener": {"mind": "listener"}}
+    crew = CREWS.get(abuse or "", (1,))
+    abusers = crew[seed % len(crew)] if abuse else 0
+    minds = Counter(HONEST[seat % len(HONEST)] for seat in range(TRADERS - abusers))
     if abuse is not None:
         # An abuser is told no more than its kind needs to know.
         abuser: dict[str, Any] = {
@@ -101,10 +103,13 @@ def config(
         if abuse == "floor":
             # Where the price began, so that it holds something up.
             abuser["price_ticks"] = 34
+        if abuse == "turned":
+            # Of nobody without a past can be told that it has changed.
+            abuser["first_round"] = TURNED_ROUND
         if abuse == "insider":
             abuser["news_rounds"] = list(NEWS_ROUNDS)
         define[NAME] = {"mind": "rule", "rule": "truthful"} if honest_seats else abuser
-        minds[NAME] = CREWS.get(abuse, 1)
+        minds[NAME] = abusers
     # News that lifts a price comes in every run, or only runs with insiders would have any.
     shocks = [{"kind": "mania", "round": round_, "good": GOOD} for round_ in NEWS_ROUNDS]
     return resolve(
@@ -112,8 +117,11 @@ def config(
             "seed": seed,
             "rounds": ROUNDS,
             "population": TRADERS,
-            "models": [{"name": "maker", "temperament": "maker", "form": "menu"}],
-            "traders": {"minds": minds, "define": define, "hears": 0},
+            "models": [
+                {"name": "maker", "temperament": "maker", "form": "menu"},
+                {"name": "teller", "temperament": "momentum", "form": "orders"},
+            ],
+            "traders": {"minds": dict(minds), "define": define, "hears": 3},
             "scenario": {"name": "wood", "shocks": shocks},
             "parties": {"magistrate": {"party": "magistrate", "ladder": [*court]}} if court else {},
         }
@@ -133,20 +141,3 @@ def named(
         return watch.past, planted, wealth_cents(watch.plan, watch.state)
 
     return "-".join(parts), play_it
-
-
-def calibrate(path: Path, runs: int, kept: Kept) -> None:
-    """Writes the calibration by honest runs that no other figure is made from; OutputError where that fails."""
-    ran = kept.all([named(CALIBRATION_SEED + number) for number in range(runs)])
-    data = calibration_data([scored(one).surveillance for one in ran])
-    try:
-        path.write_text(json.dumps(data) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"--calibrate {path}: this file cannot be written ({error.strerror})") from error
-
-
-def calibration_data(runs: Sequence[Surveillance]) -> dict[str, Any]:
-    """Returns the calibration by honest runs as plain values, as the magistrate's file has it."""
-    found = calibrated(runs)
-    scores = {abuse: np.round(rows, 4).tolist() for abuse, rows in found.honest.items()}
-    return {"traders": found.traders, "rounds": ROUNDS, "scores": scores}

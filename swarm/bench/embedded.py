@@ -12,8 +12,8 @@ from swarm.bench.form import RUNS, Result, median_of
 from swarm.config_file import resolve
 from swarm.llm.engines.embedded.config import EmbeddedModel
 from swarm.llm.engines.embedded.engine import EmbeddedEngine
-from swarm.llm.entry import Temperament
 from swarm.llm.protocol import ModelReply, ModelRequest, TokenUsage
+from swarm.llm.temperament import Temperament
 from swarm.preflight import Narrator
 from swarm.runtime.play import play
 
@@ -47,13 +47,13 @@ def prompts() -> dict[Temperament, list[ModelRequest]]:
     return {t: list(client.requests) for t, client in clients.items()}
 
 
-def _engines() -> dict[Temperament, EmbeddedEngine]:
+def engines() -> dict[Temperament, EmbeddedEngine]:
     return {t: EmbeddedEngine(EmbeddedModel(name=t, engine="embedded", temperament=t)) for t in TEMPERAMENTS}
 
 
 def _answer_all(asked: dict[Temperament, list[ModelRequest]]) -> float:
     """Returns seconds for one answer to each prompt, by its own model, in this process with one thread."""
-    five = _engines()
+    five = engines()
     started = perf_counter()
     for temperament, requests in asked.items():
         replies = five[temperament].answer(requests, 600.0)
@@ -80,7 +80,7 @@ def measure(narrator: Narrator) -> list[Result]:
             # Each process answers every prompt, and what counts is the slowest.
             four.append(cores * TRADERS / max(pool.map(_answer_all, [asked] * cores, chunksize=1)))
     narrator.phase("one request at a time")
-    engine, requests = _engines()["value"], asked["value"][:SINGLE_CALLS]
+    engine, requests = engines()["value"], asked["value"][:SINGLE_CALLS]
     single: list[float] = []
     for _ in range(RUNS):
         started = perf_counter()
@@ -88,14 +88,14 @@ def measure(narrator: Narrator) -> list[Result]:
             asyncio.run(engine.complete([request], 60.0))
         single.append(1_000 * (perf_counter() - started) / len(requests))
     # Of all prompts of the round, each counted by its own model's tokenizer.
-    tokens = [r.usage.prompt for t, batch in asked.items() for r in _engines()[t].answer(batch, 600.0)]
+    tokens = [r.usage.prompt for t, batch in asked.items() for r in engines()[t].answer(batch, 600.0)]
     return [
         median_of(
             "embedded_decisions_per_s_1_core",
             one,
             "1/s",
             "higher",
-            bound="about 40 million multiplications a decision, and the tokenizer in Python",
+            bound="about 40 million multiplications a decision, which onnxruntime makes; a twentieth is the tokenizer",
         ),
         median_of(
             f"embedded_decisions_per_s_{cores}_cores",

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import psutil
 
+from swarm.coordination.intervals import wilson
 from swarm.errors import OutputError
 from swarm.experiments.statistics import interval
 from swarm.version import __version__
@@ -50,6 +51,15 @@ def paired(differences: Sequence[float], unit: str) -> str:
         return f"{middle:+.3g} {unit} (one seed, no interval)"
     none = ", which is none" if abs(middle) <= half else ""
     return f"{middle:+.3g} {unit} ({middle - half:+.3g} to {middle + half:+.3g}){none}"
+
+
+def share(
+    name: str, hits: int, of: int, aim: float | None, told: str, better: Literal["lower", "higher"] = "higher"
+) -> Result:
+    """Returns how many of so many, with the 95% interval by Wilson."""
+    low, high = wilson(hits, of)
+    said = f"{hits} of {of}, 95% {low:.3f} to {high:.3f}" + (f"; {told}" if told else "")
+    return Result(name, round(hits / max(of, 1), 4), "share", better, aim, bound=said)
 
 
 def median_of(name: str, runs: list[float], unit: str, better: Literal["lower", "higher"], **more: Any) -> Result:

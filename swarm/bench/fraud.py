@@ -1,21 +1,23 @@
 """Measures the fraud desk on payments of its own generator: what the market finds beside each detector alone.
 
 Each seed's payments are made once; figures and fits are shared among its runs. The seeds are held out: thresholds and
-prices were chosen on seeds from 101 on. Nothing here is a language model. Each seed's figures go to standard error as
-soon as they are there.
+prices were chosen on seeds from 101 on. Nothing here is a language model. Each seed's figures are kept as soon as they
+are there, so that a measurement goes on where it was ended.
 """
 
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property, partial
 from hashlib import sha256
-from multiprocessing import get_context
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 from swarm.bench.form import Result, paired
+from swarm.bench.kept import Kept
 from swarm.config_file import resolve
 from swarm.coordination.failing_alike import effective_votes, error_correlation
 from swarm.errors import ConfigError
@@ -26,9 +28,10 @@ from swarm.runtime.play import play
 from swarm.scenarios.fraud import learned
 from swarm.scenarios.fraud.calibration import Tail
 from swarm.scenarios.fraud.config import FraudConfig
-from swarm.scenarios.fraud.engine import SUSPICIOUS, Scores, payments_of
-from swarm.scenarios.fraud.features import NAMES, Stream
-from swarm.scenarios.fraud.payments import KINDS, Payments
+from swarm.scenarios.fraud.engine import MOST_BIDS, SUSPICIOUS, Scores, payments_of
+from swarm.scenarios.fraud.features import Stream
+from swarm.scenarios.fraud.joined import joined
+from swarm.scenarios.fraud.payments import CASH_DESK, CHANNELS, KINDS, LAWFUL, NO_CASE, OUTSIDE, Payments, own_accounts
 from swarm.scenarios.fraud.specialists import SPECIALISTS, Figures
 from swarm.seeding import draw_some, draw_unit
 
@@ -37,6 +40,7 @@ Mask = npt.NDArray[np.bool_]
 
 BEFORE, ROUNDS, A_DAY = 60, 30, 10
 LEARNED = (learned.BOOSTING, learned.FOREST)
+NO_WATCHERS = ("ceiling", "n_eff", "specialists", "plain_boosting")
 GATE = 0.30
 """No single figure or rule may find more of all fraud than this, else the payments could be solved by a line."""
 
@@ -76,6 +80,8 @@ class Bank:
     payments: Payments
     figures: Float64
     new_kinds: tuple[str, ...] = ()
+    """Kinds that begin with the rounds, where the payments are made."""
+
     fitted: dict[tuple[str, int], Remembered | None] = field(default_factory=dict)
 
     @classmethod
@@ -86,6 +92,19 @@ class Bank:
         if lawful:
             payments = payments.without(payments.fraud & (payments.day >= BEFORE))
         return cls(seed, payments, Stream(payments).take(len(payments)), new_kinds)
+
+    @classmethod
+    def read(cls, file: Path, new_kinds: tuple[str, ...] = ()) -> "Bank":
+        """Returns the bank of a file of shared payments, without what the new kinds did in the days before."""
+        payments = shared(file)
+        early = np.isin(payments.kind, [KINDS.index(kind) for kind in new_kinds]) & (payments.day < BEFORE)
+        payments = payments.without(early)
+        return cls(int(payments.digest[:6], 16), payments, Stream(payments).take(len(payments)))
+
+    @cached_property
+    def whole(self) -> Float64:
+        """[payments, figures] with the joined ones."""
+        return joined(self.payments, slice(0, len(self.payments)), self.figures)
 
     def fit(self, watch: str, figures: Float64, fraud: Mask, known: Mask) -> Remembered | None:
         """Returns a fitted watcher; the same one for the same days."""
@@ -108,7 +127,7 @@ class Bank:
                     "new_kinds": list(self.new_kinds),
                     "watchers": [{"watch": one} for one in watchers],
                 },
-                "market": {"max_orders_per_round": 8},
+                "market": {"max_orders_per_round": MOST_BIDS},
                 "traders": {"define": {"watcher": {"mind": "own", "rule": "watcher"}}, "minds": {"watcher": 1}},
             }
         )
@@ -136,14 +155,28 @@ class Bank:
         return found / max(int(fraud.sum()), 1)
 
     def rarities(self) -> dict[str, Float64]:
-        """Returns each specialist's rarities over all payments, by the days before."""
-        before = ~self.watched
+        """Returns each specialist's rarities over all payments, by the last third of the days before."""
+        late = (self.payments.day >= BEFORE * 2 // 3) & ~self.watched
         found = {}
         for kind, rule in SPECIALISTS.items():
-            tail, scores = Tail(), rule(Figures(self.figures))
-            tail.add(scores[before])
+            tail, scores = Tail(), rule(Figures(self.whole))
+            tail.add(scores[late])
             found[kind] = tail.rarity(scores)
         return found
+
+
+def shared(file: Path) -> Payments:
+    """Returns payments of the shared generator: columns of numbers, account 0 the counter and 1 the world outside."""
+    table = pl.read_csv(file)
+    kind = np.array([KINDS.index(one) if one else LAWFUL for one in table["kind"].fill_null("").to_list()])
+    channel = np.array([CHANNELS.index(one) for one in table["channel"].to_list()])
+    minute, sender, receiver, cents, case = (
+        table[name].to_numpy() for name in ("minute", "sender", "receiver", "cents", "case")
+    )
+    accounts = (CASH_DESK, OUTSIDE, *(f"account-{i}" for i in range(2, int(max(sender.max(), receiver.max())) + 1)))
+    ids, memos = table["id"].cast(pl.String), pl.Series([""] * len(table))
+    own, case = own_accounts(accounts), np.where(kind >= 0, case, NO_CASE)
+    return Payments(minute, sender, receiver, cents, channel, kind, case, ids, memos, accounts, own)
 
 
 def alone(bank: Bank, learn: bool) -> dict[str, float]:
@@ -153,13 +186,19 @@ def alone(bank: Bank, learn: bool) -> dict[str, float]:
     rarity = bank.rarities()
     found = {"specialists": bank.recall(np.max(list(rarity.values()), axis=0))}
     found |= {f"rule_{kind}": bank.recall(own) for kind, own in rarity.items()}
-    figures = (bank.recall(sign * bank.figures[:, i]) for i in range(len(NAMES)) for sign in (1, -1))
-    found["figure"] = max(figures)
+    found["figure"] = max(bank.recall(sign * column) for column in bank.whole.T for sign in (1, -1))
     everything = np.ones(int(before.sum()), dtype=np.bool_)
     for watch in LEARNED if learn else ():
-        model = bank.fit(watch, bank.figures[before], p.fraud[before], everything)
+        model = bank.fit(watch, bank.whole[before], p.fraud[before], everything)
+        scores = np.zeros(len(p))
         if model:
-            found[watch] = bank.recall(model.scores(bank.figures))
+            scores[bank.watched] = model.scores(bank.whole[bank.watched])
+            found[watch] = bank.recall(scores)
+    if learn and p.fraud[before].any():
+        # The yardstick: one model, all lawful payments, each payment's own figures alone.
+        plain, scores = learned.plain(bank.figures[before], p.fraud[before]), np.zeros(len(p))
+        scores[bank.watched] = plain.scores(bank.figures[bank.watched])
+        found["plain_boosting"] = bank.recall(scores)
     # Ten a day are too few on a day with more fraud than that.
     found["ceiling"] = bank.recall(p.fraud.astype(np.float64))
     # How independent the specialists are: of fraud, who finds it suspicious.
@@ -168,27 +207,43 @@ def alone(bank: Bank, learn: bool) -> dict[str, float]:
     return found
 
 
-def seed_of(seed: int, learn: bool, knock_out: bool) -> dict[str, Any]:
-    """Returns all figures of one seed."""
+def drawn(seed: int) -> tuple[str, ...]:
+    """Returns the half of the kinds that is new, which the seed draws."""
+    picked = draw_some(len(KINDS) // 2, seed, "fraud bench", np.arange(len(KINDS)))
+    return tuple(KINDS[i] for i in picked.tolist())
+
+
+ARMS = ("all", "half", "without", "lawful")
+"""All kinds known, half of them new, without each watcher, and a month without fraud; the last two for fewer seeds."""
+
+Make = Callable[..., Bank]
+"""Returns the bank of an arm: `new_kinds` begin with the rounds, and a `lawful` one has no fraud in them."""
+
+
+def played(make: Make, arm: str, new_kinds: tuple[str, ...], learn: bool) -> dict[str, Any]:
+    """Returns the figures of one arm."""
     watchers = (*(LEARNED if learn else ()), *KINDS)
-    bank = Bank.of(seed)
-    whole = bank.summary(watchers)
-    found: dict[str, Any] = {"swarm": whole, "alone": alone(bank, learn)}
-    if knock_out:
-        found["without"] = {one: bank.summary([w for w in watchers if w != one]) for one in watchers}
-        quiet = Bank.of(seed, lawful=True)
-        found["lawful"] = quiet.summary(watchers)
-    # Half of the kinds are new, and which ones the seed draws.
-    chosen = tuple(KINDS[i] for i in draw_some(len(KINDS) // 2, seed, "fraud bench", np.arange(len(KINDS))).tolist())
-    half = Bank.of(seed, chosen)
-    found["half"] = {"swarm": half.summary(watchers), "alone": alone(half, learn), "new": chosen}
-    return found
+    match arm:
+        case "without":
+            bank = make()
+            return {one: bank.summary([w for w in watchers if w != one]) for one in watchers}
+        case "lawful":
+            return dict(make(lawful=True).summary(watchers))
+        case _:
+            bank = make(new_kinds=new_kinds if arm == "half" else ())
+            return {"swarm": bank.summary(watchers), "alone": alone(bank, learn)}
 
 
-def measure(narrator: Narrator, seeds: int = 10, knock_outs: int = 10, workers: int = 1) -> list[Result]:
+def measure(
+    narrator: Narrator,
+    seeds: int = 10,
+    knock_outs: int = 10,
+    keep: Path | None = None,
+    data: Sequence[Path] = (),
+) -> list[Result]:
     """Returns recall with all kinds known and with half of them new, the knock-out table, and what analysts ask.
 
-    `knock_outs` seeds have the knock-out table and the lawful month, which take most of the time.
+    `knock_outs` seeds have the knock-out table and the lawful month; `data` are files of shared payments.
     """
     learn = True
     try:
@@ -196,14 +251,32 @@ def measure(narrator: Narrator, seeds: int = 10, knock_outs: int = 10, workers: 
     except ConfigError as error:
         learn = False
         narrator.phase(str(error))
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        jobs = [pool.submit(seed_of, seed, learn, seed < knock_outs) for seed in range(seeds)]
-        found = []
-        for seed, job in enumerate(jobs):
-            found.append(job.result())
-            share = found[-1]["swarm"]["recall"]["share"]
-            narrator.phase(f"seed {seed}: recall {share} with all kinds known")
-    return results(found, learn)
+    # By what a bank's payments depend on: how it is made, which kinds are new, and which arms it has.
+    banks: list[tuple[list[Any], Make, tuple[str, ...], Sequence[str]]] = [
+        (["seed", seed], partial(Bank.of, seed), drawn(seed), ARMS if seed < knock_outs else ARMS[:2])
+        for seed in range(seeds)
+    ]
+    for file in data:
+        digest = sha256(file.read_bytes()).hexdigest()
+        banks.append((["shared", digest], partial(Bank.read, file), drawn(int(digest[:6], 16)), ARMS[:2]))
+    kept, found = Kept(keep), list[dict[str, Any]]()
+    for key, make, new_kinds, arms in banks:
+        of_all = {}
+        for arm in arms:
+            value = kept.get([*key, arm, learn])
+            if value is None:
+                value = played(make, arm, new_kinds, learn)
+                kept.put([*key, arm, learn], value)
+            of_all[arm] = value
+        found.append(of_all["all"] | {arm: of_all[arm] for arm in arms[1:]})
+        share, new = (one["swarm"]["recall"]["share"] for one in (of_all["all"], of_all["half"]))
+        narrator.phase(f"{key[0]} {str(key[1])[:8]}: recall {share} with all kinds known, {new} with half of them new")
+    own, others = found[:seeds], found[seeds:]
+    listed = results(own, learn)
+    if others:
+        listed += _recalls("shared_all", others, 0.93)
+        listed += _recalls("shared_half_new", [one["half"] for one in others], 0.88)
+    return listed
 
 
 def results(found: Sequence[Mapping[str, Any]], learn: bool) -> list[Result]:
@@ -241,8 +314,9 @@ def results(found: Sequence[Mapping[str, Any]], learn: bool) -> list[Result]:
         _result("fraud_false_holds", [one["false_hold_cents"] / 100 for one in whole], "", "lower", "money, a month"),
     ]
     if learn:
-        gaps = [one["swarm"]["recall"]["share"] - one["alone"]["boosting"] for one in found]
-        listed.append(_result("fraud_less_boosting", gaps, "share", "higher", paired(gaps, "recall"), -0.02))
+        for who in ("boosting", "plain_boosting"):
+            gaps = [one["swarm"]["recall"]["share"] - one["alone"][who] for one in found]
+            listed.append(_result(f"fraud_less_{who}", gaps, "share", "higher", paired(gaps, "recall"), -0.02))
     if lawful := [one["lawful"] for one in found if "lawful" in one]:
         sold = [one["slots_sold"] / one["slots_offered"] for one in lawful]
         listed.append(_result("fraud_lawful_month_sold", sold, "share", "lower", "of slots, in a month without fraud"))
@@ -252,12 +326,12 @@ def results(found: Sequence[Mapping[str, Any]], learn: bool) -> list[Result]:
 def _recalls(name: str, found: Sequence[Mapping[str, Any]], aim: float) -> list[Result]:
     """Returns the recall of the swarm, of each detector alone, and the most that there was to find."""
     swarm = [one["swarm"]["recall"]["share"] for one in found]
-    best = [max(v for k, v in one["alone"].items() if k not in ("ceiling", "n_eff", "specialists")) for one in found]
+    best = [max(v for k, v in one["alone"].items() if k not in NO_WATCHERS) for one in found]
     # Who finds what others miss is worth more than votes, which are no more than there are members.
     votes = np.nanmean([min(one["alone"]["n_eff"], len(KINDS)) for one in found])
     told = f"best single watcher {np.mean(best):.3f}; the eight specialists are worth {votes:.1f} votes or more"
     listed = [_result(f"fraud_{name}_swarm", swarm, "share", "higher", told, aim)]
-    for who in ("boosting", "specialists", "forest", "ceiling"):
+    for who in ("boosting", "plain_boosting", "specialists", "forest", "ceiling"):
         values = [one["alone"][who] for one in found if who in one["alone"]]
         if values:
             listed.append(_result(f"fraud_{name}_{who}", values, "share", "higher", "alone, ten a day"))

@@ -1,6 +1,9 @@
 """Figures of markets that are kept in a file as they are played, so that a long measurement goes on where it ended."""
 
+import hashlib
 import json
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +45,20 @@ class Kept:
                 file.write("\n" + json.dumps({"key": _text(key), "value": value}) + "\n")
         except OSError as error:
             raise OutputError(f"--keep {self._file}: this file cannot be written ({error.strerror})") from error
+
+
+def digests(entry: Mapping[str, Any]) -> list[str]:
+    """Returns what tells the files that a model's entry names from others, for a key; a name may get another file."""
+    named = [Path(str(entry[key])).expanduser() for key in ("path", "adapter") if entry.get(key)]
+    files = [file for path in named for file in (sorted(path.glob("*.onnx")) if path.is_dir() else [path])]
+    # What is named by a package or by heart is of one version.
+    return [_digest(file, file.stat().st_mtime_ns) for file in files if file.is_file()]
+
+
+@cache
+def _digest(file: Path, _: int) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def _text(key: Any) -> str:

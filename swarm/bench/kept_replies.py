@@ -13,6 +13,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+from swarm.bench.kept import digests
 from swarm.errors import OutputError
 from swarm.llm.asking import asked_of
 from swarm.llm.config import ModelConfig
@@ -72,6 +73,8 @@ class KeptReplies:
         """Returns a client that asks `client` only for what is not kept."""
         # A name or a price changes no reply.
         entry = {key: value for key, value in model.model_dump(mode="json").items() if not key.startswith("usd_")}
+        if files := digests(entry):
+            entry["files"] = files
         heat = float(entry.get("temperature") or 0.0)
         return KeptClient(model.name, json.dumps({**entry, "name": ""}, sort_keys=True), heat, client, self)
 

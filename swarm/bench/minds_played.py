@@ -74,7 +74,8 @@ class Market:
 
     def to_json(self) -> dict[str, Any]:
         """Returns it as JSON holds it."""
-        of = {mind: {**asdict(own), "truth": own.truth.counted} for mind, own in self.of.items()}
+        # A counter that `asdict` copies counts its own pairs.
+        of = {m: {**asdict(own), "errors": dict(own.errors), "truth": own.truth.counted} for m, own in self.of.items()}
         return {"efficiency": self.efficiency, "of": of, "cpu_s": self.cpu_s}
 
     @classmethod

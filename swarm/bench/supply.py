@@ -11,16 +11,16 @@ from multiprocessing import get_context
 from pathlib import Path
 from statistics import mean
 
-import numpy as np
-
 from swarm.bench.form import Result
 from swarm.bench.kept import Kept
-from swarm.bench.supply_minds import agents, bullwhip_of_agents, summed
+from swarm.bench.supply_minds import agents, bullwhip_of_agents, filled, summed, whipped
 from swarm.bench.supply_reading import reading
+from swarm.bench.supply_roads import roads
 from swarm.bench.supply_runs import AFTER, SHIFT_ROUND, SHIFTED
+from swarm.bench.supply_theory import theory
 from swarm.preflight import Narrator
-from swarm.scenarios.supply_chain import series, shapes
-from swarm.scenarios.supply_chain.bound import Normal, Optimum, serial_optimum, tree_bound
+from swarm.scenarios.supply_chain import shapes
+from swarm.scenarios.supply_chain.bound import Optimum, tree_bound
 from swarm.scenarios.supply_chain.chain import CENTS
 from swarm.scenarios.supply_chain.demand import Demand, Shift
 from swarm.scenarios.supply_chain.network import Network
@@ -47,7 +47,7 @@ AFTER_SHIFT = {
     "told_8_before": PlanConfig(rule="told", told_rounds=-8),
     "told_10_after": PlanConfig(rule="told", told_rounds=10),
 }
-PARTS = ("theory", "reading", "plans", "minds", "bullwhip")
+PARTS = ("theory", "reading", "plans", "minds", "bullwhip", "road")
 
 
 def measure(
@@ -70,11 +70,12 @@ def measure(
     results: list[Result] = []
     with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
         made: dict[str, tuple[str, Callable[[], list[Result]]]] = {
-            "theory": ("computing bounds", lambda: _theory(bound)),
+            "theory": ("computing bounds", lambda: theory(bound)),
             "reading": ("asking minds what they read", lambda: reading(minds_from, narrator, kept)),
             "plans": ("playing plans", lambda: _plans(network, bound, seeds, pool)),
             "minds": ("running minds over a shift, a lie and nothing", lambda: agents(bound, seeds, pool, kept)),
             "bullwhip": ("running minds 20 times on one demand", lambda: bullwhip_of_agents(network, pool, kept)),
+            "road": ("hurrying at auction", lambda: roads(seeds, pool)),
         }
         for part in PARTS:
             if part in parts:
@@ -85,21 +86,6 @@ def measure(
 
 def _plans(network: Network, bound: Optimum, seeds: int, pool: Executor) -> list[Result]:
     return [*_stationary(network, bound, seeds, pool), *_after_shift(network, seeds, pool)]
-
-
-def _theory(bound: Optimum) -> list[Result]:
-    """Returns the optimum of a published line, the bound of the tree, and the beer game by its best board."""
-    # Example 6.1 of Snyder and Shen 2019, whose optimum stockpyl 1.0.2 gives to these digits.
-    line = serial_optimum((3, 2, 2), (1, 1, 2), 37.12, Normal(5, 1))
-    board = read_table(shapes.beer_game(), 36)
-    plan = PlanConfig(rule="levels", levels=(32, 32, 32, 24))
-    beer = simulate(board, plan, Demand(board, 1, (), series.classic(board)), 36)
-    levels = ", ".join(f"{level:.3f}" for level in line.levels)
-    return [
-        Result("supply_serial_optimum", round(line.cost, 4), "a round", "lower", 47.6654, bound=f"levels {levels}"),
-        Result("supply_bound_500", round(bound.cost / CENTS, 2), "a round", "lower", bound="no policy costs less"),
-        Result("supply_beer_game", beer.total * 36 / CENTS, "$", "lower", 180, bound="targets 28, 28, 28, 20"),
-    ]
 
 
 def _stationary(network: Network, bound: Optimum, seeds: int, pool: Executor) -> list[Result]:
@@ -120,13 +106,15 @@ def _played(name: str, runs: Sequence[Played], least: float | None, aim: float |
     """Returns a plan's total with its parts, since holding alone says nothing."""
     # Total, parts and fill stand together: each alone can be had at the cost of the others.
     totals = [run.total / CENTS for run in runs]
-    whip = np.mean([run.bullwhip for run in runs], axis=0)
     told = (
         f"holding {mean(run.holding for run in runs) / CENTS:,.0f}, under way "
-        f"{mean(run.transit for run in runs) / CENTS:,.0f}, backlog {mean(run.backlog for run in runs) / CENTS:,.0f}, "
-        f"fill {mean(run.fill for run in runs):.3f}, bullwhip {' '.join(f'{w:.1f}' for w in whip)}"
+        f"{mean(run.transit for run in runs) / CENTS:,.0f}, backlog {mean(run.backlog for run in runs) / CENTS:,.0f}"
     )
-    return [summed(name, totals, told, None if least is None else least / CENTS, aim)]
+    return [
+        summed(name, totals, told, None if least is None else least / CENTS, aim),
+        filled(name, [run.fill for run in runs]),
+        *whipped(name, [run.bullwhip for run in runs]),
+    ]
 
 
 def _shifts(network: Network) -> tuple[Shift, ...]:

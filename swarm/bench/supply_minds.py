@@ -1,6 +1,6 @@
 """What minds make of a supply chain's news: runs over a shift in two wordings, over a lie and over nothing."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from statistics import mean
 from typing import Literal
@@ -15,38 +15,71 @@ from swarm.scenarios.supply_chain.bound import Optimum
 from swarm.scenarios.supply_chain.chain import CENTS
 from swarm.scenarios.supply_chain.network import Network
 
-RULES = ("smoothing", "base_stock")
 READERS = ("reader", "tiny")
-CASES: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("shift", ("tiny", "reader", "deaf")),
-    ("reworded", ("tiny", "reader")),
-    ("stationary", ("tiny", "reader", "deaf")),
-    ("lie", ("tiny", "reader", "alarmed")),
+BEST_UNREAD = "smoothing"
+"""The plan that does best over a shift when nobody reads."""
+
+MOST_WHIP = {"retailer": 1.3, "warehouse": 1.8, "supplier": 2.6}
+LEAST_FILL = 0.96
+PAIRED_SEEDS = 20
+"""Seeds of a shift at the least, over which minds on the plans of DEAF are compared in pairs."""
+
+DEAF = ("smoothing", "base_stock")
+CASES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+    ("smoothing", "shift", ("tiny", "reader", "by_lot", "deaf")),
+    ("smoothing", "whole", ("tiny", "reader")),
+    ("base_stock", "shift", ("tiny", "reader", "deaf")),
+    ("lean", "shift", ("tiny", "reader")),
+    ("lean", "stationary", ("tiny", "reader")),
+    *((plan, "reworded", ("tiny", "reader")) for plan in DEAF),
+    *((plan, "stationary", ("tiny", "reader", "deaf")) for plan in DEAF),
+    *((plan, "lie", ("tiny", "reader", "alarmed")) for plan in DEAF),
 )
-"""What minds meet, and who does: a deaf one meets a lie as no news at all, and news in other words as any."""
+"""On which plan minds meet what, and who does: a deaf one meets a lie as no news at all, and other words as any.
+
+Of a `whole` shift those alone are told whose customers it all concerns.
+"""
 
 
 def agents(bound: Optimum, seeds: int, pool: Executor, kept: Kept) -> list[Result]:
     """Returns what runs of minds cost and what reading was worth, seed by seed."""
-    jobs = {
-        (rule, case, name): [Job(name, rule, case, seed) for seed in range(seeds)]
-        for case, names in CASES
-        for name in names
-        for rule in RULES
-    }
+    jobs: dict[tuple[str, str, str], list[Job]] = {}
+    for plan, case, names in CASES:
+        most = max(seeds, PAIRED_SEEDS) if case in ("shift", "whole") and plan in DEAF else seeds
+        jobs |= {(plan, case, name): [Job(name, plan, case, seed) for seed in range(most)] for name in names}
     # Seed by seed, so that what is kept of a measurement that was ended early is paired.
-    ran = run_all([job for of in zip(*jobs.values(), strict=True) for job in of], pool, kept)
+    ran = run_all(sorted((job for of in jobs.values() for job in of), key=lambda job: job.seed), pool, kept)
     found = {key: [ran[job] for job in of] for key, of in jobs.items()}
     results: list[Result] = []
-    for (rule, case, name), runs in found.items():
+    for (plan, case, name), runs in found.items():
         # The bound is of demand that does not change, and the aims are those of whoever reads.
         least = bound.cost / CENTS if case == "stationary" else None
-        aim = {"shift": 29_500.0, "stationary": 1.1 * bound.cost / CENTS}.get(case) if name in READERS else None
-        whip = np.mean([one.bullwhip for one in runs], axis=0)
-        told = f"fill {mean(one.fill for one in runs):.3f}, bullwhip {' '.join(f'{w:.1f}' for w in whip)}; "
-        totals = [one.total for one in runs]
-        results.append(summed(f"supply_{rule}_{case}_{name}", totals, told + MINDS[name][1], least, aim))
+        aim = (
+            {"shift": 29_500.0, "whole": 29_500.0, "stationary": 1.1 * bound.cost / CENTS}.get(case)
+            if name in READERS
+            else None
+        )
+        called = f"supply_{plan}_{case}_{name}"
+        results.append(summed(called, [one.total for one in runs], MINDS[name][1], least, aim))
+        aimed = case == "stationary" and name in READERS
+        results.append(filled(called, [one.fill for one in runs], aimed))
+        results += whipped(called, [one.bullwhip for one in runs], aimed)
     return [*results, *_beside_the_deaf(found), *_cpu(pool, kept)]
+
+
+def filled(name: str, fills: Sequence[float], aimed: bool = False) -> Result:
+    """Returns the share of demand that was served at once, which stands beside a total."""
+    aim, told = LEAST_FILL if aimed else None, "of demand, served in the round of asking"
+    return Result(f"{name}_fill", round(mean(fills), 4), "share", "higher", aim, bound=told)
+
+
+def whipped(name: str, whips: Sequence[Sequence[float]], aimed: bool = False) -> list[Result]:
+    """Returns the bullwhip by tier, which stands beside a total."""
+    told = "variance of orders over that of demand, each for a unit of mean demand"
+    return [
+        Result(f"{name}_bullwhip_{tier}", round(value, 2), "", "lower", most if aimed else None, bound=told)
+        for (tier, most), value in zip(MOST_WHIP.items(), np.mean(whips, axis=0).tolist(), strict=True)
+    ]
 
 
 def summed(name: str, totals: list[float], told: str, least: float | None, aim: float | None) -> Result:
@@ -69,15 +102,18 @@ def _beside_the_deaf(found: Mapping[tuple[str, str, str], list[Ran]]) -> list[Re
     """Returns what reading was worth, or a lie has cost, against one who follows its plan on the same customers."""
     results: list[Result] = []
     better: Literal["lower", "higher"]
-    for (rule, case, name), runs in found.items():
+    for (plan, case, name), runs in found.items():
         if case == "stationary" or name == "deaf":
             continue
-        # Customers of a lie are those of no news.
-        deaf = found[rule, "stationary" if case == "lie" else "shift", "deaf"]
-        sign, what, better = (1, "costs", "lower") if case == "lie" else (-1, "worth", "higher")
-        more = [sign * (one.total - other.total) for one, other in zip(runs, deaf, strict=True)]
-        told = f"against one who does not listen: {paired(more, 'a round')}"
-        called = f"supply_{rule}_{case}_{what}_{name}"
+        # Customers of a lie are those of no news; a lie is held against the same plan, the truth against the best one.
+        lie = case == "lie"
+        deaf = found[(plan, "stationary", "deaf") if lie else (BEST_UNREAD, "shift", "deaf")]
+        sign, what, better = (1, "costs", "lower") if lie else (-1, "worth", "higher")
+        # Seed by seed, as far as both have them.
+        more = [sign * (one.total - other.total) for one, other in zip(runs, deaf, strict=False)]
+        whose = "the same plan" if lie else "the best plan"
+        told = f"against {whose} that nobody departs from: {paired(more, 'a round')}"
+        called = f"supply_{plan}_{case}_{what}_{name}"
         results.append(Result(called, round(mean(more), 1), "a round", better, bound=told))
     return results
 

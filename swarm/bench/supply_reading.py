@@ -7,8 +7,12 @@ is right most often is at chance, and is called so.
 
 import asyncio
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
+from statistics import mean, median
+from time import process_time
 from typing import Any
 
 import numpy as np
@@ -18,12 +22,13 @@ from swarm.agents.forms.protocol import FormTerms
 from swarm.agents.observation import Observation
 from swarm.agents.policies.replenish import answer
 from swarm.bench.form import Result
-from swarm.bench.kept import Kept
+from swarm.bench.kept import Kept, digests
 from swarm.config_file import load, resolve
 from swarm.coordination.intervals import wilson
 from swarm.llm import engines
 from swarm.llm.entry import ModelEntry
-from swarm.llm.protocol import ModelRequest
+from swarm.llm.protocol import SCORES, Message, ModelClient, ModelRequest
+from swarm.llm.scores import read_scores
 from swarm.planning import compose
 from swarm.preflight import Narrator
 from swarm.scenarios.protocol import MarketState
@@ -40,6 +45,20 @@ TINY = {"name": "tiny", "engine": "embedded", "temperament": "reader"}
 CHANGES = (600, 400, 600, 800, 1_300, 1_600, 1_300, 1_600)
 """Changes of demand that are told, in 1/1000 of what it was; one line in three tells of none."""
 DEADLINE_S = 120.0
+JUDGE_ASK = (
+    "You run one node of a supply chain. You are shown NEWS, and one statement of it at a time. Say yes if the news "
+    "says so of your own demand, and no if not."
+)
+_CHANGES = "The news says that my demand changes by {:+d} percent"
+_STATEMENTS = {
+    "A": "The news says nothing of my demand",
+    "F": "The news says that goods run short in this round alone",
+    "G": "The news says that nobody buys in this round alone",
+}
+"""What a model judges in place of each letter; where it stands for a change, how large that is."""
+
+Ask = Callable[[ModelClient, ModelEntry, "Question"], tuple[str, float, int]]
+"""Returns the letter that a model comes to, the CPU seconds that took, and the tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,32 +135,61 @@ def reading(config: Path | None, narrator: Narrator, kept: Kept) -> list[Result]
         results.append(_share(f"supply_reads_rule{ending}", by_rule, rights, chance, "a rule in code"))
         for entry in entries:
             narrator.phase(f"asking {entry.name} what it reads")
-            what = f"engine {entry.engine}"
-            # Another model of the same name is asked anew.
-            key = {"reads": entry.model_dump(mode="json"), "questions": ending}
-            if (said := kept.get(key)) is None:
-                kept.put(key, said := _said(entry, asked))
-            results.append(_share(f"supply_reads_{entry.name}{ending}", said, rights, chance, what))
+            # By letters, and where the engine scores also by what it takes for true, which no letter's sound moves.
+            ways = {"": _asked} | ({"_judged": _judged} if SCORES in engines.of(entry).abilities else {})
+            for way, ask in ways.items():
+                said, cost = _answers(entry, asked, ending + way, kept, ask)
+                name, what = f"supply_reads_{entry.name}{way}{ending}", f"engine {entry.engine}"
+                results += [_share(name, said, rights, chance, what), replace(cost, name=f"{name}_cpu_s")]
     if config is None:
         note = "no model was named: --config CONFIG asks those of a config"
         results.append(Result("supply_reads_real_small_model", None, "share", "higher", note=note))
     return results
 
 
-def _said(entry: ModelEntry, asked: list[Question]) -> list[str]:
-    """Returns the letters that a model answers with, `?` where an answer cannot be read."""
-    # One after another, since engines differ in what they take at once.
-    client, form = engines.in_process(entry), _form()
-    letters = {form.read(letter, False, asked[0].seen, asked[0].row).outcome: letter for letter in LETTERS}
-    said = []
-    for question in asked:
-        prompt = form.render(question.seen, question.row, 1 << 30)
-        if prompt is not None:
-            schema, most = form.schema(question.seen, question.row), min(entry.max_completion_tokens, 16)
-            request = ModelRequest(prompt.messages, schema, most, 7)
-            (reply,) = asyncio.run(client.complete([request], DEADLINE_S))
-            said.append(letters.get(form.read(reply.text, False, question.seen, question.row).outcome, "?"))
-    return said
+def _answers(
+    entry: ModelEntry, asked: Sequence[Question], called: str, kept: Kept, ask: Ask
+) -> tuple[list[str], Result]:
+    """Returns the letters that a model answers with, `?` where an answer cannot be read, and what a question cost."""
+    # Another model of the same name is asked anew; a model is opened only where an answer is not kept.
+    as_json = entry.model_dump(mode="json")
+    model, files = cache(lambda: engines.in_process(entry)), digests(as_json)
+    answers = []
+    for number, question in enumerate(asked):
+        key = {"reads": as_json, "files": files, "questions": called, "number": number}
+        if (found := kept.get(key)) is None:
+            kept.put(key, found := ask(model(), entry, question))
+        answers.append(found)
+    said, seconds, tokens = zip(*answers, strict=True)
+    told = f"CPU of this process for a question of {mean(tokens):.0f} tokens, the median of {len(asked)}"
+    return list(said), Result("", round(median(seconds), 3), "s", "lower", bound=told)
+
+
+def _asked(client: ModelClient, entry: ModelEntry, question: Question) -> tuple[str, float, int]:
+    """Returns the letter that a model answers with, the CPU seconds that it took, and the tokens of the question."""
+    # One question at a time, since engines differ in what they take at once.
+    form = _form()
+    prompt = form.render(question.seen, question.row, 1 << 30)
+    if prompt is None:
+        raise ValueError("a prompt without a limit is never too long")
+    schema, most = form.schema(question.seen, question.row), min(entry.max_completion_tokens, 16)
+    began = process_time()
+    (reply,) = asyncio.run(client.complete([ModelRequest(prompt.messages, schema, most, 7)], DEADLINE_S))
+    meant = form.read(reply.text, False, question.seen, question.row).outcome
+    letters = (one for one in LETTERS if form.read(one, False, question.seen, question.row).outcome == meant)
+    return next(letters, "?"), round(process_time() - began, 4), reply.usage.prompt
+
+
+def _judged(client: ModelClient, entry: ModelEntry, question: Question) -> tuple[str, float, int]:
+    """Returns the letter whose line a model most likely takes for true, the CPU seconds and the tokens of all lines."""
+    facts, _, menu = question.text.partition("\nMENU\n")
+    told = {line[0]: change_of(line) for line in menu.split("\n")}
+    lines = tuple(f"\n{_STATEMENTS.get(letter, _CHANGES)}?".format(told[letter] or 0) for letter in LETTERS)
+    messages = (Message("system", JUDGE_ASK), Message("user", facts))
+    began = process_time()
+    (reply,) = asyncio.run(client.complete([ModelRequest(messages, {}, 1, 7, 0.0, branches=lines)], DEADLINE_S))
+    scores = read_scores(reply.text, len(lines))
+    return LETTERS[scores.taken] if scores else "?", round(process_time() - began, 4), reply.usage.prompt
 
 
 def _form() -> ReplenishForm:

@@ -40,16 +40,25 @@ MINDS: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
-TRUE = {"shifts": [{**one, "first_round": SHIFT_ROUND} for one in SHIFTED]}
-LIE = {"shifts": [{"region": "coast", "permille": 1_600, "first_round": SHIFT_ROUND, "happens": False}]}
+PLANS: dict[str, dict[str, Any]] = {
+    "smoothing": {"rule": "smoothing"},
+    # A thinner safety stock, chosen on seeds from 100 on, which no figure is made of.
+    "lean": {"rule": "smoothing", "z_permille": [1_500]},
+    "base_stock": {"rule": "base_stock"},
+}
+"""The plans that minds depart from, by name."""
+
+TRUE: dict[str, Any] = {"shifts": [{**one, "first_round": SHIFT_ROUND} for one in SHIFTED]}
+WHOLE: dict[str, Any] = {**TRUE, "concerned_permille": 1_000}
+LIE: dict[str, Any] = {"shifts": [{"region": "coast", "permille": 1_600, "first_round": SHIFT_ROUND, "happens": False}]}
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A run to be done: whose mind, on which plan, in which case and with which seeds."""
+    """A run to be done: whose mind, on which of the PLANS, in which case and with which seeds."""
 
     mind: str
-    rule: str
+    plan: str
     case: str
     seed: int
     rounds: int = SHIFT_ROUND - 1 + AFTER
@@ -117,7 +126,7 @@ def run(job: Job) -> Ran:
     """Returns what a run came to."""
     # All seats have one mind, asked in the first round and when news concerns it.
     began = process_time()
-    setting = {"name": "supply_chain", "plan": {"rule": job.rule}, "customers_seed": job.customers_seed}
+    setting = {"name": "supply_chain", "plan": PLANS[job.plan], "customers_seed": job.customers_seed}
     config = resolve(
         {
             "name": "supply",
@@ -155,7 +164,8 @@ def reworded(seed: int) -> dict[str, Any]:
 
 
 def _setting(case: str, seed: int) -> dict[str, Any]:
-    return {"stationary": {}, "shift": TRUE, "lie": LIE}[case] if case != "reworded" else reworded(seed)
+    settings: dict[str, dict[str, Any]] = {"stationary": {}, "shift": TRUE, "whole": WHOLE, "lie": LIE}
+    return reworded(seed) if case == "reworded" else settings[case]
 
 
 def run_all(jobs: Iterable[Job], pool: Executor, kept: Kept) -> Mapping[Job, Ran]:

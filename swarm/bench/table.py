@@ -1,13 +1,15 @@
 """Makes the project's tables of figures, from the benchmarks' JSON files and from nothing else.
 
 `python -m swarm.bench.table` writes all figures to docs/benchmarks.md and the ten that matter most to the README, each
-between its two marks.
+between its two marks, and draws docs/growth.svg.
 """
 
 import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from swarm.bench.plot import draw
 
 BEGIN = "<!-- benchmarks: made by `make bench-table` from docs/benchmarks/*.json -->"
 END = "<!-- end of benchmarks -->"
@@ -85,3 +87,4 @@ def _number(value: float) -> str:
 if __name__ == "__main__":
     for path, text in pages(Path()).items():
         path.write_text(text, encoding="utf-8")
+    draw(Path())

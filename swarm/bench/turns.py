@@ -60,8 +60,8 @@ class _Meter(Warm):
             raise RuntimeError(f"round {outcome.round}: {len(failed)} turns failed, the first with {failed[:1]}")
 
 
-def cpu_seconds(without: int) -> float:
-    """Returns user and system time of this process and all below it, Ray's included, but for the process `without`."""
+def cpu_seconds(without: int | None = None) -> float:
+    """Returns user and system time of this process and all below it, Ray's included, but for a process `without`."""
     here = psutil.Process()
     total = 0.0
     for process in [here, *here.children(recursive=True)]:

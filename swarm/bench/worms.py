@@ -10,6 +10,7 @@ from statistics import mean
 
 import numpy as np
 
+from swarm.bench import worms_obeyed
 from swarm.bench.form import Result
 from swarm.coordination.config import RouterConfig
 from swarm.coordination.gossip import contact_graph
@@ -44,7 +45,7 @@ class Spread:
 
 
 def measure(narrator: Narrator) -> list[Result]:
-    """Returns the mean secondary infections for each line, defence and willingness to obey."""
+    """Returns the mean secondary infections for each line, defence and willingness to obey, and in embedded models."""
     found = []
     for text, line in (("plain", PLAIN), ("disguised", DISGUISED)):
         for defence, config in ROUTERS.items():
@@ -52,7 +53,8 @@ def measure(narrator: Narrator) -> list[Result]:
                 narrator.phase(f"a {text} line, {defence}, obeyed by {obeys / 10:g}%")
                 runs = [spread(seed, line, config, obeys) for seed in range(SEEDS)]
                 found.append(_result(f"worm_{text}_{defence}_{obeys // 10}", runs))
-    return found
+    narrator.phase("what the embedded models say that have heard it")
+    return [*found, *worms_obeyed.measure()]
 
 
 def spread(seed: int, line: str, config: RouterConfig | None, obeys_permille: int, contacts: int = 3) -> Spread:

@@ -6,12 +6,22 @@ from typing import Annotated, Literal
 
 import typer
 
+from swarm.commands import options, scaling
 from swarm.commands.measured import shown as _bench
-from swarm.commands.options import AskedToo, JsonPath, KeepReplies, KeepRuns, SupplyParts, TasksEach, Workers
+from swarm.commands.options import (
+    AskedToo,
+    JsonPath,
+    KeepReplies,
+    KeepRuns,
+    SupplyParts,
+    TasksEach,
+    Workers,
+)
 from swarm.errors import ConfigError
 from swarm.terminal import out
 
 app = typer.Typer(name="bench", help="Measure on this machine: medians of five, in one form of JSON.")
+app.add_typer(scaling.app)
 
 
 @app.callback(invoke_without_command=True)
@@ -19,22 +29,6 @@ def help_alone(context: typer.Context) -> None:
     """Help, where no command is named."""
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
-
-
-@app.command(name="round")
-def bench_round(json_path: JsonPath = None) -> None:
-    """A round of 1,000 traders in one process and over Ray, five runs of each in turn; takes about three minutes."""
-    from swarm.bench import round as round_bench
-
-    _bench("round", round_bench.measure, json_path)
-
-
-@app.command(name="turns")
-def bench_turns(json_path: JsonPath = None) -> None:
-    """CPU and time of a turn beside a model that answers at once over HTTP, and in a second; takes five minutes."""
-    from swarm.bench import turns as turns_bench
-
-    _bench("turns", turns_bench.measure, json_path)
 
 
 @app.command(name="guests")
@@ -80,27 +74,6 @@ def bench_engine(
         _bench("engine", lambda narrator: engine_bench.not_measured(), json_path)
     else:
         _bench("engine", lambda narrator: engine_bench.measure(folder, catalogue, narrator), json_path)
-
-
-@app.command(name="scale")
-def bench_scale(json_path: JsonPath = None) -> None:
-    """A round of 100,000 baselines over Ray, and the memory of a trader at 10,000; takes five minutes."""
-    from swarm.bench import scale as scale_bench
-
-    _bench("scale", scale_bench.measure, json_path)
-
-
-@app.command(name="growth")
-def bench_growth(
-    json_path: JsonPath = None,
-    most: Annotated[
-        int, typer.Option("--most", min=100, max=1_000_000, metavar="N", help="The most traders.")
-    ] = 1_000_000,
-) -> None:
-    """What a round costs from 100 traders to a million, in one process; takes ten minutes and 6 GB."""
-    from swarm.bench import growth as growth_bench
-
-    _bench("growth", lambda narrator: growth_bench.measure(narrator, most), json_path)
 
 
 @app.command(name="desks")
@@ -205,11 +178,11 @@ def bench_abuse(
 ) -> None:
     """What the magistrate finds of scripted abusers, and how often it accuses the honest; ten minutes of CPU."""
     from swarm.bench import abuse as abuse_bench
-    from swarm.bench import abuse_kept, abuse_runs
+    from swarm.bench import abuse_calibration, abuse_kept
 
     kept = abuse_kept.Kept(keep, 60 * minutes or float("inf"))
     if calibrate is not None:
-        abuse_runs.calibrate(calibrate, honest, kept)
+        abuse_calibration.calibrate(calibrate, honest, kept)
         out.say(f"written to {calibrate}")
     else:
         _bench("abuse", lambda narrator: abuse_bench.measure(injections, honest, seeds, kept, narrator), json_path)
@@ -235,11 +208,22 @@ def bench_worms(json_path: JsonPath = None) -> None:
 
 
 @app.command(name="collusion")
-def bench_collusion(json_path: JsonPath = None) -> None:
-    """Whether pairs of sellers collude in a duopoly, by rules and by learning, and what remedies do; half a minute."""
+def bench_collusion(
+    config: Annotated[
+        Path | None, typer.Option("--config", metavar="CONFIG", help="Have the models of this config sell, too.")
+    ] = None,
+    keep: Annotated[
+        Path | None, typer.Option("--keep", metavar="FILE", help="Keep what is asked, and go on from there.")
+    ] = None,
+    json_path: JsonPath = None,
+) -> None:
+    """Whether pairs of sellers collude in a duopoly, by rules and by learning, and what remedies do; half a minute.
+
+    With models of a config 480 prices are asked of each.
+    """
     from swarm.bench import collusion as collusion_bench
 
-    _bench("collusion", collusion_bench.measure, json_path)
+    _bench("collusion", lambda narrator: collusion_bench.measure(narrator, config, keep), json_path)
 
 
 @app.command(name="council")
@@ -372,27 +356,45 @@ def bench_supply(
 @app.command(name="contracts")
 def bench_contracts(
     data: Annotated[
-        Path,
-        typer.Option("--data", metavar="DIR", help="A folder with standard_contracts, cuad, unfair_tos."),
+        Path, typer.Option(metavar="DIR", help="A folder with standard_contracts, cuad, contract_nli, unfair_tos.")
     ] = Path("../shared/data"),
+    screener: options.Screener = None,
+    config: AskedToo = None,
+    cases: options.CasesEach = 120,
     json_path: JsonPath = None,
 ) -> None:
     """Contracts against rule sets: planted defects, who errs alike, CPU and tokens; with labelled data ten minutes."""
     from swarm.bench import contracts as contracts_bench
 
-    _bench("contracts", lambda narrator: contracts_bench.measure(narrator, data), json_path)
+    _bench("contracts", lambda narrator: contracts_bench.measure(narrator, data, screener, config, cases), json_path)
 
 
 @app.command(name="fraud")
 def bench_fraud(
     seeds: Annotated[int, typer.Option(min=1, max=100, metavar="N", help="Banks, each of a seed of its own.")] = 10,
-    knock_outs: Annotated[
-        int, typer.Option(min=0, max=100, metavar="N", help="Seeds with a knock-out table and a lawful month.")
-    ] = 10,
-    workers: Annotated[int, typer.Option(min=1, max=64, metavar="N", help="Seeds side by side.")] = 1,
+    knock_outs: options.KnockOuts = 10,
+    data: options.PaymentFiles = None,
+    keep: KeepRuns = None,
     json_path: JsonPath = None,
 ) -> None:
     """A fraud desk beside each of its watchers alone, and without each of them; takes three minutes a seed."""
     from swarm.bench import fraud as fraud_bench
 
-    _bench("fraud", lambda narrator: fraud_bench.measure(narrator, seeds, knock_outs, workers), json_path)
+    _bench("fraud", lambda narrator: fraud_bench.measure(narrator, seeds, knock_outs, keep, data or ()), json_path)
+
+
+@app.command(name="fraud-readers")
+def bench_fraud_readers(
+    seeds: Annotated[int, typer.Option(min=1, max=100, metavar="N", help="Small banks, each of its own seed.")] = 20,
+    config: Annotated[
+        Path | None, typer.Option(metavar="CONFIG", help="Its models read, too, with the form `case`.")
+    ] = None,
+    desks: Annotated[bool, typer.Option(help="Whether every reader takes a seat in runs, too.")] = True,
+    attacked: Annotated[int, typer.Option(min=1, metavar="N", help="Cases with 40 memos that give orders each.")] = 6,
+    keep: KeepRuns = None,
+    json_path: JsonPath = None,
+) -> None:
+    """Readers of a fraud desk beside the rule in code: cases, memos that give orders, runs; described watchers."""
+    from swarm.bench import fraud_readers
+
+    _bench("fraud_readers", lambda n: fraud_readers.measure(n, seeds, config, keep, desks, attacked), json_path)

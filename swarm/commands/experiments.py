@@ -9,7 +9,6 @@ from swarm import limits
 from swarm.commands.options import AsJson, ConfigPath, KeyHosts, Overrides, Quiet
 from swarm.commands.stopping import INTERRUPTED_STATUS, StopFlag
 from swarm.errors import ConfigError
-from swarm.schema import short
 from swarm.terminal import err, out
 
 if TYPE_CHECKING:
@@ -160,6 +159,7 @@ def list_runs(
 ) -> None:
     """List runs, those of sweeps included; with words or a state, those that have them; with --delete, remove these."""
     from swarm.experiments import listing
+    from swarm.schema import short
 
     if state and state not in listing.STATES:
         raise ConfigError("--state", f"expected one of {', '.join(listing.STATES)}, got {short(state)}")

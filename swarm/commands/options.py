@@ -11,6 +11,14 @@ CONFIG_HELP = "A YAML file, say configs/wood.yaml, or the name of a config that 
 ConfigPath = Annotated[Path, typer.Argument(metavar="CONFIG", help=CONFIG_HELP)]
 RunDirectory = Annotated[Path, typer.Argument(metavar="DIR", help="A run's folder, as `swarm run` printed it.")]
 Seed = Annotated[int | None, typer.Option("--seed", metavar="N", help="Use this seed in place of the config's.")]
+Chapter = Annotated[
+    int | None,
+    typer.Option(
+        "--chapter",
+        metavar="N",
+        help="Go on from the last round for N more, with all that is remembered; who was exiled may return.",
+    ),
+]
 Overrides = Annotated[
     list[str] | None,
     typer.Option(
@@ -47,10 +55,21 @@ TasksEach = Annotated[
     int | None,
     typer.Option("--tasks", min=4, max=10_000, metavar="N", help="Tasks of each difficulty, for models; 40, or 5."),
 ]
-SupplyPart = StrEnum("SupplyPart", ("theory", "reading", "plans", "minds", "bullwhip"))
+SupplyPart = StrEnum("SupplyPart", ("theory", "reading", "plans", "minds", "bullwhip", "road"))
 SupplyParts = Annotated[
     list[SupplyPart] | None, typer.Option("--part", help="Only this part; may stand several times.")
 ]
+KnockOuts = Annotated[
+    int, typer.Option(min=0, max=100, metavar="N", help="Seeds with a knock-out table and a lawful month.")
+]
+PaymentFiles = Annotated[
+    list[Path] | None,
+    typer.Option("--data", metavar="FILE", exists=True, dir_okay=False, help="Shared payments, too; several times."),
+]
+Screener = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="A screener of `swarm train-screener`, else one is trained.")
+]
+CasesEach = Annotated[int, typer.Option(min=6, max=738, metavar="N", help="Cases that each of its minds reads.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, and all else to standard error.")]
 
 Trust = Annotated[

@@ -15,6 +15,7 @@ from swarm.commands.options import (
     CONFIG_HELP,
     Address,
     AsJson,
+    Chapter,
     KeyHosts,
     Live,
     LiveAt,
@@ -116,7 +117,10 @@ def _trusted(directory: Path, hosts: Any, trust: bool) -> "RunFolder":
 def fork(
     context: typer.Context,
     directory: RunDirectory,
-    at_round: Annotated[int, typer.Option("--at-round", metavar="N", help="The last round that both runs share.")],
+    at_round: Annotated[
+        int | None, typer.Option("--at-round", metavar="N", help="The last round that both runs share.")
+    ] = None,
+    chapter: Chapter = None,
     seed: Seed = None,
     overrides: Overrides = None,
     out_dir: Annotated[
@@ -137,12 +141,19 @@ def fork(
     _check_memory(local=True)
     from swarm import config_file
     from swarm import trust as trusting
+    from swarm.runtime.fork import chapter as next_chapter
     from swarm.runtime.fork import fork as begin_fork
     from swarm.runtime.run import Session
 
-    changes = (*(overrides or ()), *([] if seed is None else [f"seed={seed}"]))
     parent = _found(directory)
     parent.check_config()
+    begun: tuple[str, ...] = ()
+    if chapter is not None and at_round is None:
+        at_round, begun = next_chapter(parent, chapter)
+    elif chapter is not None or at_round is None:
+        raise ConfigError("--at-round", "expected either this or --chapter", "give a round, or a chapter's length")
+    # What stands on the command line counts more than what makes a chapter.
+    changes = (*begun, *(overrides or ()), *([] if seed is None else [f"seed={seed}"]))
     # The parent's config and the fork's: what differs was said by this user, just now.
     found, changed = config_file.load(parent.config), config_file.load(parent.config, changes)
     hosts = trusting.key_hosts(tuple(keys or ()))

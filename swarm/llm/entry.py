@@ -3,14 +3,13 @@
 It knows no engine; each engine's own keys stand beside its client under `swarm.llm.engines`.
 """
 
-from typing import Literal, Self
+from typing import Self
 
 from pydantic import Field
 
 from swarm.llm.catalogue import CATALOGUE
 from swarm.schema import NAME, StrictModel
 
-Temperament = Literal["value", "momentum", "maker", "hoarder", "panic"]
 UNKNOWN_LAB = "unknown"
 
 

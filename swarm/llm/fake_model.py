@@ -19,10 +19,10 @@ from aiohttp import web
 
 from swarm.errors import ConfigError
 from swarm.llm.engines.scripted.policy import all_policies, reply_to
-from swarm.llm.entry import Temperament
 from swarm.llm.fake_faults import spoilt
 from swarm.llm.protocol import Message
 from swarm.llm.strict import ANSWER
+from swarm.llm.temperament import Temperament
 from swarm.llm.tokens import MESSAGE_OVERHEAD, count_tokens, count_tokens_cached
 
 DEFAULT_LATE_S = 60.0

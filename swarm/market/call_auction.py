@@ -112,8 +112,9 @@ def pair(buy_lots: Int64, sell_lots: Int64) -> tuple[Int64, Int64, Int64]:
     sold = sell_lots.cumsum()
     if not len(bought) or not len(sold) or bought[-1] != sold[-1]:
         raise ValueError("bids filled and asks filled differ")
-    ends = np.union1d(bought, sold)
-    ends = ends[ends > 0]
+    # Both come sorted, so that a stable sort has but to merge them.
+    cuts = np.sort(np.concatenate([bought, sold]), kind="stable")
+    ends = cuts[np.diff(cuts, prepend=0) > 0]
     lots = np.diff(ends, prepend=0)
     buyer = np.searchsorted(bought, ends, side="left")
     seller = np.searchsorted(sold, ends, side="left")

@@ -75,8 +75,8 @@ _COLUMNS_ALWAYS = 9
 """How many columns of a batch are written even where they are all zeros; those behind concern orders that rest."""
 
 
-def to_record(command: Command) -> list[Any]:
-    """Returns `[kind, field, field, ...]` in plain integers, strings and lists."""
+def to_record(command: Command, *, as_arrays: bool = False) -> list[Any]:
+    """Returns `[kind, field, field, ...]` in plain integers, strings and lists, or with arrays in place of lists."""
     values: list[Any] = [type(command).__name__]
     for f in fields(command):
         value = getattr(command, f.name)
@@ -84,7 +84,7 @@ def to_record(command: Command) -> list[Any]:
         if isinstance(value, Orders):
             values.append(pack_orders(value))
         else:
-            values.append(value.tolist() if isinstance(value, np.ndarray) else value)
+            values.append(value.tolist() if isinstance(value, np.ndarray) and not as_arrays else value)
     return values
 
 

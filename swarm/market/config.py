@@ -36,7 +36,7 @@ class MarketConfig(StrictModel):
     quantity_step_lots: int = Field(default=1, ge=1, le=10_000)
     """Quantities must be whole multiples of this many lots."""
 
-    max_orders_per_round: int = Field(default=3, ge=1, le=8)
+    max_orders_per_round: int = Field(default=3, ge=1, le=16)
     """How many orders one trader may submit in one round."""
 
     rationing: Literal["priority", "pro_rata"] = "priority"

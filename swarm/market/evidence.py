@@ -26,7 +26,8 @@ class Round:
     """What happened in a round: `orders` with their priorities, those that were refused among them.
 
     `have` is [traders, goods] lots before the round. `tips` is [rows, 3]: who told others that a good will rise (1) or
-    fall (-1), and `news` is [rows, 2], a good and the direction in which what befell moves its price.
+    fall (-1), and `news` is [rows, 2], a good and the direction in which what befell moves its price. `concerted` is
+    [traders], where sellers post prices: the index of collusion of those that a trader's market has, in 1/1000.
     """
 
     round: int
@@ -37,6 +38,7 @@ class Round:
     have: Int64
     tips: Int64 = field(default_factory=lambda: np.empty((0, 3), dtype=np.int64))
     news: Int64 = field(default_factory=lambda: np.empty((0, 2), dtype=np.int64))
+    concerted: Int64 | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,7 +49,8 @@ class Traces:
     found nobody, above 0 for bids and below for asks, whichever is more.
     `moved` is what the last price would have been less without the trader's orders, and `pushed` the same of the next
     reference price, for its idle orders alone. `bid_ticks` is its highest bid, and `bid_share` its share of all lots
-    bid for, at that limit. `tipped` is the direction of what it told others.
+    bid for, at that limit. `beyond` is how far beyond the reference price its orders' limits were, to its own loss and
+    by lots. `tipped` is the direction of what it told others.
     """
 
     round: int
@@ -58,15 +61,17 @@ class Traces:
     pushed: Float64
     bid_ticks: Int64
     bid_share: Float64
+    beyond: Float64  # [traders]
     tipped: Int64
     have: Int64
     signature: Int64  # [traders]: of the trader's whole bundle, 0 for none
     volume_lots: Int64  # [goods]
+    concerted: Int64  # [traders]: 0 where nobody posts prices
     news: Int64
 
 
-def traces(seen: Round, mechanisms: tuple[Mechanism, ...], config: MarketConfig) -> Traces:
-    """Returns what a round leaves of every trader."""
+def traces(seen: Round, mechanisms: tuple[Mechanism, ...], config: MarketConfig, only: int | None = None) -> Traces:
+    """Returns what a round leaves of every trader; with `only`, what orders did to prices is told of one alone."""
     shape = seen.have.shape
     live = seen.orders.take(accepted(seen.orders, seen.taken))
     bought, sold, bids, tipped = (np.zeros(shape, dtype=np.int64) for _ in range(4))
@@ -74,16 +79,18 @@ def traces(seen: Round, mechanisms: tuple[Mechanism, ...], config: MarketConfig)
     np.add.at(sold, (seen.trades.seller, seen.trades.good), seen.trades.quantity_lots)
     idle, moved, pushed = (np.zeros(shape) for _ in range(3))
     for good in np.unique(live.good).tolist():
-        _good(good, live.take(live.good == good), seen, mechanisms[good], config, (idle, moved, pushed))
+        _good(good, live.take(live.good == good), seen, mechanisms[good], config, (idle, moved, pushed), only)
     np.maximum.at(bids, (live.trader, live.good), np.where(live.side == BUY, live.limit_ticks, 0))
     shares = _bid_shares(live, bids)
     # Nobody gives more than one tip a round.
     for sender, good, direction in seen.tips.tolist():
         tipped[sender, good] = direction
+    concerted = np.zeros(shape[0], dtype=np.int64) if seen.concerted is None else seen.concerted
     volume = np.bincount(seen.trades.good, seen.trades.quantity_lots, shape[1]).astype(np.int64)
     return Traces(
-        seen.round, bought, sold, idle, moved, pushed, bids, shares, tipped, seen.have,
-        _signatures(live, shape[0]), volume, seen.news,
+        seen.round, bought, sold, idle, moved, pushed, bids, shares, _beyond(live, seen.reference_ticks, shape[0]),
+        tipped, seen.have,
+        _signatures(live, shape[0]), volume, concerted, seen.news,
     )  # fmt: skip
 
 
@@ -96,12 +103,29 @@ def _bid_shares(orders: Orders, highest: Int64) -> Float64:
     return lots / np.maximum(np.bincount(bids.good, bids.quantity_lots, highest.shape[1]), 1.0)[None, :]
 
 
+def _beyond(orders: Orders, reference: Int64, traders: int) -> Float64:
+    """Returns how far each trader's limits lie beyond the reference price, above for bids and below for asks."""
+    orders = orders.take(orders.kind != CANCEL)
+    price, lots = reference[orders.good], orders.quantity_lots.astype(np.float64)
+    over = np.clip(1_000.0 * orders.side * (orders.limit_ticks - price) / price, -1_000.0, 1_000.0)
+    weight = np.bincount(orders.trader, lots, traders)
+    found: Float64 = np.bincount(orders.trader, lots * over, traders) / np.maximum(weight, 1.0)
+    return found
+
+
 def accepted(orders: Orders, taken: OrdersTaken) -> npt.NDArray[np.bool_]:
     """Returns which orders were not refused."""
     span = 1 + max(int(orders.sequence.max(initial=0)), int(taken.rejected_sequence.max(initial=0)))
     refused = taken.rejected_trader * span + taken.rejected_sequence
     known: npt.NDArray[np.bool_] = ~np.isin(orders.trader * span + orders.sequence, refused)
     return known
+
+
+def asked_lots(seen: Round, trader: int, good: int, side: int) -> int:
+    """Returns for how many lots of a good a trader has put in orders on one side that were taken."""
+    orders = seen.orders.take(accepted(seen.orders, seen.taken))
+    own = (orders.trader == trader) & (orders.good == good) & (orders.side == side)
+    return int(orders.quantity_lots[own].sum())
 
 
 def _good(
@@ -111,8 +135,9 @@ def _good(
     kind: Mechanism,
     config: MarketConfig,
     into: tuple[Float64, Float64, Float64],
+    only: int | None,
 ) -> None:
-    """Fills in what one good's orders did: matched once as they were, and once without each trader's."""
+    """Fills in what one good's orders did: matched once as they were, and once without each trader's, or one's."""
     idle, moved, pushed = into
     reference = int(seen.reference_ticks[good])
     whole = mechanism.match(orders, kind, reference, config)
@@ -123,7 +148,7 @@ def _good(
     of_side = [np.bincount(served.trader, left * (served.side == s), len(idle)) / asked[s] for s in (BUY, SELL)]
     idle[:, good] = np.where(of_side[0] >= of_side[1], of_side[0], -of_side[1])
     price, after = _prices(whole, reference, config)
-    for trader in np.unique(orders.trader).tolist():
+    for trader in np.unique(orders.trader).tolist() if only is None else [only]:
         own, others = served.trader == trader, orders.trader != trader
         shares = [1_000 * int(served.quantity_lots[own & (served.side == s)].sum()) // asked[s] for s in (BUY, SELL)]
         # Who asks for little moves little, and nearly all do.

@@ -19,6 +19,14 @@ ROAD = "road"
 """The account through which goods and cash come from other markets and leave for them; it may be negative, too."""
 
 
+def add_at(cells: Int64, row: Int64, column: Int64 | int, amount: Int64) -> None:
+    """Adds each amount at its row and column, which may come several times; `cells` must be contiguous."""
+    if not cells.flags.c_contiguous:
+        raise ValueError("amounts can only be added in a contiguous array")
+    # Along one axis numpy adds five times as fast as at pairs of indices.
+    np.add.at(cells.reshape(-1), row * cells.shape[1] + column, amount)
+
+
 class Ledger:
     """Balances and holds, both `int64[accounts, assets]`."""
 
@@ -42,11 +50,11 @@ class Ledger:
     def hold(self, account: Int64, asset: Int64, amount: Int64) -> None:
         """Reserves `amount`s for live orders."""
         # Not `held[...] += amount`, which would count a repeated pair of account and asset only once.
-        np.add.at(self.held, (account, asset), amount)
+        add_at(self.held, account, asset, amount)
 
     def release(self, account: Int64, asset: Int64, amount: Int64) -> None:
         """Frees what `hold` reserved."""
-        np.subtract.at(self.held, (account, asset), amount)
+        add_at(self.held, account, asset, -amount)
 
     def post(self, source: Int64, target: Int64, asset: Int64, amount: Int64) -> None:
         """Moves `amount`s of `asset` from the accounts `source` to the accounts `target`, row by row."""
@@ -56,8 +64,8 @@ class Ledger:
         bounds = ((source, len(self.balances)), (target, len(self.balances)), (asset, self.balances.shape[1]))
         if any(len(column) and not 0 <= column.min() <= column.max() < bound for column, bound in bounds):
             raise LedgerError("ledger: a posting names an account or an asset that does not exist")
-        np.subtract.at(self.balances, (source, asset), amount)
-        np.add.at(self.balances, (target, asset), amount)
+        add_at(self.balances, source, asset, -amount)
+        add_at(self.balances, target, asset, amount)
 
     def check(self, after: str) -> None:
         """Raises LedgerError unless sums are zero, only ISSUE and ROAD are negative and holds lie within balances."""

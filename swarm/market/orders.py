@@ -5,6 +5,7 @@ It knows what an order says, but not whether anybody may place it: the exchange 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
+from operator import attrgetter
 from typing import Any, Self
 
 import numpy as np
@@ -59,11 +60,12 @@ class Orders:
     placed_round: Int64 = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
     def __post_init__(self) -> None:
-        # A column that was not given is zeros, whatever the length of the others.
-        for name in ("kind", "target", "good_through", "target_round", "placed_round"):
+        # A column that was not given is zeros, whatever the length of the others, and takes no space.
+        rows = len(self.trader)
+        for name in _NAMES[_COLUMNS_NEEDED:]:
             if not len(getattr(self, name)):
-                object.__setattr__(self, name, np.zeros(len(self.trader), dtype=np.int64))
-        if len({len(getattr(self, f.name)) for f in fields(self)}) > 1:
+                object.__setattr__(self, name, _ZEROS[:rows])
+        if any(len(column) != rows for column in self._columns()):
             raise ValueError("the columns of a batch of orders differ in length")
 
     def __len__(self) -> int:
@@ -71,7 +73,7 @@ class Orders:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickles the batch as one block of columns, so that a message has one buffer and not a dozen."""
-        columns = [getattr(self, f.name) for f in fields(self)]
+        columns = self._columns()
         # Columns that few batches use stand last; all zeros, they are made again on arrival.
         while len(columns) > _COLUMNS_NEEDED and not columns[-1].any():
             columns.pop()
@@ -79,7 +81,10 @@ class Orders:
 
     def take(self, rows: npt.NDArray[np.bool_] | Int64) -> Self:
         """Returns the orders at `rows` (a mask or indices), in that order."""
-        return type(self)(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
+        columns = self._columns()
+        needed, others = columns[:_COLUMNS_NEEDED], columns[_COLUMNS_NEEDED:]
+        # What was not given is not given again.
+        return type(self)(*(c[rows] for c in needed), *(c[:0] if _not_given(c) else c[rows] for c in others))
 
     def in_canonical_order(self) -> Self:
         """Returns the batch sorted by trader and sequence, so that nothing depends on who gathered it or how."""
@@ -91,7 +96,7 @@ class Orders:
 
     def stacked(self) -> Int64:
         """Returns a copy of all columns as [columns, orders], in the order of the fields."""
-        return np.stack([getattr(self, f.name) for f in fields(self)])
+        return np.stack(self._columns())
 
     @classmethod
     def of_rows(cls, rows: Sequence[tuple[int, ...]]) -> Self:
@@ -102,18 +107,35 @@ class Orders:
     @classmethod
     def empty(cls) -> Self:
         """Returns a batch of no orders."""
-        return cls(**{f.name: np.empty(0, dtype=np.int64) for f in fields(cls)})
+        return cls(*(np.empty(0, dtype=np.int64) for _ in _NAMES))
 
     @classmethod
     def concatenate(cls, batches: list[Self]) -> Self:
         """Returns all orders of `batches`, one after another."""
         if not batches:
             return cls.empty()
-        return cls(**{f.name: np.concatenate([getattr(b, f.name) for b in batches]) for f in fields(cls)})
+        columns = list(zip(*(batch._columns() for batch in batches), strict=True))
+        needed, others = columns[:_COLUMNS_NEEDED], columns[_COLUMNS_NEEDED:]
+        joined = (parts[0][:0] if all(map(_not_given, parts)) else np.concatenate(parts) for parts in others)
+        return cls(*map(np.concatenate, needed), *joined)
+
+    def _columns(self) -> list[Int64]:
+        return list(_COLUMNS(self))
 
 
+_NAMES = tuple(f.name for f in fields(Orders))
+_COLUMNS = attrgetter(*_NAMES)
 _COLUMNS_NEEDED = 7
 """The columns that have no default."""
+
+
+_ZEROS: Int64 = np.broadcast_to(np.int64(0), 1 << 48)
+"""More zeros than any batch has orders; all lie in one place, take no space, and cannot be written to."""
+
+
+def _not_given(column: Int64) -> bool:
+    """Tells whether a column is of `_ZEROS`."""
+    return column.strides == (0,) and not column[:1].any()
 
 
 def _from_block(kind: type[Orders], block: Int64) -> Orders:

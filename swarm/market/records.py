@@ -152,10 +152,15 @@ def packed_column(value: Any, name: str, length: int) -> Int64:
 
 def pack_column(found: Int64) -> bytes:
     """Returns the bytes of a column in the narrowest width that holds its integers."""
+    return narrow(found).tobytes()
+
+
+def narrow(found: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.signedinteger[Any]]:
+    """Returns a column in the narrowest type that holds its integers, little-endian."""
     low, high = found.min(initial=0), found.max(initial=0)
     # One bit of each integer is its sign: w bytes hold -2**(8w-1) to 2**(8w-1) - 1.
     width = next(w for w in (1, 2, 4, 8) if -(1 << 8 * w - 1) <= low and high < 1 << 8 * w - 1)
-    return found.astype(f"<i{width}").tobytes()
+    return found.astype(f"<i{width}")
 
 
 def plain(value: Any, name: str, depth: int = MAX_DEPTH) -> Any:

@@ -11,22 +11,25 @@ from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.stride_tricks import sliding_window_view
 
 from swarm.market.evidence import Float64, Traces
 from swarm.market.orders import Int64
 
-Abuse = Literal["layering", "marking", "wash", "corner", "pump", "insider", "floor", "sybil"]
+Abuse = Literal["layering", "marking", "wash", "corner", "pump", "insider", "floor", "sybil", "turned", "collusion"]
 ABUSES: tuple[Abuse, ...] = get_args(Abuse)
 
 SIGNS: dict[Abuse, str] = {
     "layering": "orders that trade with nobody, and what they push the price, beside trades on the other side",
     "marking": "price moved by own orders in nearly every closing round, and more than in others",
     "wash": "lots bought and sold alike, so that little changes hands in the end",
-    "corner": "share of all lots of a good that was gathered",
-    "pump": "lots bought before telling others that a good will rise, and sold right after",
-    "insider": "position taken on the right side before news, beyond what is usual for this trader and good",
-    "floor": "share of all lots bid for that stood at one unchanged limit, over many rounds",
+    "corner": "share of all lots that was held and bought, by bids far beyond the price, with hardly any sold",
+    "pump": "lots sold right after telling others that a good will rise, and none before",
+    "insider": "position taken on the right side before news and let go after it, beyond what is usual for this trader",
+    "floor": "share of all lots bid for that stood at one unchanged limit, round after round",
     "sybil": "rounds in which another trader put in the very same orders",
+    "turned": "limits that give away more than this trader ever did before",
+    "collusion": "prices above competition in nearly every round, below which both sellers would have earned more",
 }
 
 WINDOWS = (5, 25, 60)
@@ -37,13 +40,15 @@ LOOKED_AT_EVERY = 5
 
 LEAST: dict[Abuse, float] = {
     "layering": 0.2,
-    "marking": 25.0,
+    "marking": 75.0,
     "wash": 0.04,
-    "corner": 0.1,
-    "pump": 0.04,
-    "insider": 3.0,
-    "floor": 0.12,
+    "corner": 0.15,
+    "pump": 0.25,
+    "insider": 0.6,
+    "floor": 0.35,
     "sybil": 0.4,
+    "turned": 300.0,
+    "collusion": 300.0,
 }
 """Scores below which nobody is accused, however rare they are among the honest."""
 
@@ -53,15 +58,21 @@ TAIL_SCORES = 32
 KEPT_SCORES = 64
 """How many of the highest honest scores a calibration keeps, for each abuse and window."""
 
-BEFORE_ROUNDS, AFTER_ROUNDS = 10, 5
-"""Rounds before a tip in which a position is built, and after it in which it is sold; news has half of the first."""
+AROUND_ROUNDS = 5
+"""Rounds before a tip or news, and after it, in which lots change hands for its sake."""
 
+LEAST_POSTED = 20
+"""Rounds of posted prices that must have been seen before anybody is said to collude."""
 
 LEAST_CLOSINGS = 4
 """Closing rounds that must have been seen before anybody is said to mark them."""
 
-FLOOR_ROUNDS = 3
-"""Rounds for which a bid must stand at one limit to hold a price up."""
+USUAL = 0.9
+"""Of a trader's other rounds, the share that moved the price by less than closing rounds are held against."""
+
+FLOOR_ROUNDS, FLOOR_BIDS, FLOOR_SHARE = 10, 3, 0.1
+"""To hold a price up is to bid at one limit over so many rounds, in so many of them at least; a bid for a smaller share
+of all lots holds nothing up."""
 
 
 class Surveillance:
@@ -79,15 +90,24 @@ class Surveillance:
         self._past.append(traces)
         if traces.round % LOOKED_AT_EVERY:
             return
-        past = list(self._past)
-        for abuse, statistic in _STATISTICS.items():
-            scores = np.stack([statistic(past[-window:], self.closing_rounds) for window in self.windows])
-            self._now[abuse] = scores
+        self._now = self._of(list(self._past))
+        for abuse, scores in self._now.items():
             self._highest[abuse] = np.maximum(self._highest.get(abuse, np.zeros_like(scores)), scores)
 
     def now(self, abuse: Abuse) -> Float64:
         """Returns every trader's score at the last look, [windows, traders]."""
         return self._now.get(abuse, self.scores(abuse))
+
+    def since(self, round_: int) -> dict[Abuse, Float64]:
+        """Returns every trader's score by the rounds after this one alone, [windows, traders] for each abuse."""
+        after = [traces for traces in self._past if traces.round > round_]
+        return self._of(after) if after else {abuse: np.zeros_like(self.now(abuse)) for abuse in ABUSES}
+
+    def _of(self, past: Sequence[Traces]) -> dict[Abuse, Float64]:
+        return {
+            abuse: np.stack([statistic(past[-window:], self.closing_rounds) for window in self.windows])
+            for abuse, statistic in _STATISTICS.items()
+        }
 
     def scores(self, abuse: Abuse) -> Float64:
         """Returns every trader's largest score so far, [windows, traders]."""
@@ -98,6 +118,11 @@ class Surveillance:
 def _sum(past: Sequence[Traces], name: str) -> npt.NDArray[np.float64]:
     total: Float64 = np.sum([getattr(traces, name) for traces in past], axis=0, dtype=np.float64)
     return total
+
+
+def _by_round(past: Sequence[Traces], name: str) -> Float64:
+    """Returns one of the traces' columns as [rounds, ...]."""
+    return np.stack([getattr(traces, name) for traces in past]).astype(np.float64)
 
 
 def _volume(past: Sequence[Traces]) -> Float64:
@@ -121,7 +146,7 @@ def layering(past: Sequence[Traces], closing_rounds: int) -> Float64:
 
 
 def marking(past: Sequence[Traces], closing_rounds: int) -> Float64:
-    """Returns how much more own orders moved the price in three of four closing rounds than in others, in 1/1000.
+    """Returns how much more own orders moved the price in three of four closing rounds than ever in others, in 1/1000.
 
     Anybody moves a price by much now and then, so that a mean says little; to do it nearly every time is the sign.
     """
@@ -130,10 +155,13 @@ def marking(past: Sequence[Traces], closing_rounds: int) -> Float64:
     # Of few closing rounds nobody can tell a habit.
     if len(closing) < LEAST_CLOSINGS or not others:
         return np.zeros(len(past[0].have))
+    found = np.zeros(closing[0].shape)
     # Of one direction, since who moves prices both ways does not hold them up for anything.
-    up, down = (np.quantile(side * np.array(closing), 0.25, axis=0, method="lower") for side in (1.0, -1.0))
-    difference = np.maximum(up, down) - np.abs(others).mean(axis=0)
-    worst: Float64 = difference.max(axis=1)
+    for side in (1.0, -1.0):
+        often = np.quantile(side * np.array(closing), 0.25, axis=0, method="lower")
+        usual = np.quantile(np.maximum(side * np.array(others), 0.0), USUAL, axis=0)
+        found = np.maximum(found, often - usual)
+    worst: Float64 = found.max(axis=1)
     return worst
 
 
@@ -152,59 +180,96 @@ def wash(past: Sequence[Traces], closing_rounds: int) -> Float64:
 
 
 def corner(past: Sequence[Traces], closing_rounds: int) -> Float64:
-    """Returns the share of all lots of a good that a trader has, as far as it bought them in the window."""
-    # What was made or given does not count, nor what was bought and eaten.
-    have, first = past[-1].have, past[0].have
-    gathered = np.minimum(have - first, _sum(past, "bought") - _sum(past, "sold"))
-    share: Float64 = (np.maximum(gathered, 0.0) / np.maximum(have.sum(axis=0), 1.0)[None, :]).max(axis=1)
-    return share
+    """Returns how far a trader gathered a good: the share of all lots that it held at most, what it bought of them, and
+    how eagerly it bid.
+
+    It is their geometric mean, of lots bought in a mean round and of the most eager bid; nothing for who sold a fifth
+    of what it bought.
+    """
+    bought, sold, have, share, beyond = (
+        _by_round(past, name) for name in ("bought", "sold", "have", "bid_share", "beyond")
+    )
+    there = np.maximum(have.sum(axis=1), 1.0)[:, None, :]  # [rounds, 1, goods]
+    # What was made or given does not count. It is the most that was ever held, since what is cornered may be eaten.
+    gathered = np.minimum(have[1:] - have[0], np.cumsum(bought - sold, axis=0)[:-1])
+    held = (gathered / there[1:]).max(axis=0, initial=0.0)
+    taken = (bought / there).sum(axis=0) / _length(past)
+    # Much of what is bid for, far beyond the price: an honest hoarder does the one or the other.
+    eager = np.sqrt(share * np.maximum(beyond, 0.0)[:, :, None] / 1_000.0).max(axis=0)
+    kept = 5.0 * sold.sum(axis=0) <= bought.sum(axis=0)
+    found: Float64 = np.where(kept, np.cbrt(held * taken * eager), 0.0).max(axis=1)
+    return found
 
 
 def pump(past: Sequence[Traces], closing_rounds: int) -> Float64:
-    """Returns lots bought before own tips and sold right after them, over the volume of both stretches."""
-    found = np.zeros(past[0].have.shape)
-    for at, traces in enumerate(past):
-        if not (traces.tipped > 0).any():
-            continue
-        built, left = past[max(at - BEFORE_ROUNDS, 0) : at], past[at : at + AFTER_ROUNDS]
-        if built:
-            turned = np.minimum(_sum(built, "bought"), _sum(left, "sold")) / _volume([*built, *left])
-            found = np.maximum(found, np.where(traces.tipped > 0, turned, 0.0))
-    highest: Float64 = found.max(axis=1)
-    return highest
+    """Returns lots sold right after own tips that a good will rise, beyond those sold before, over the volume after.
+
+    Tips that it will fall count as much, with lots bought. Of tips in a row the first counts; a mean of two at least.
+    """
+    said = np.stack([t.tipped for t in past])  # [rounds, traders, goods], as are the next two
+    dealt = {1: np.stack([t.sold for t in past]), -1: np.stack([t.bought for t in past])}
+    volume = np.stack([t.volume_lots for t in past])
+    found, times = (np.zeros(past[0].have.shape) for _ in range(2))
+    for at in range(AROUND_ROUNDS, len(past)):
+        before, after = slice(at - AROUND_ROUNDS, at), slice(at, at + AROUND_ROUNDS)
+        for side, lots in dealt.items():
+            first = (said[at] == side) & ~(said[before] == side).any(axis=0)
+            turned = lots[after].sum(axis=0) - lots[before].sum(axis=0)
+            found += np.where(first, turned / np.maximum(volume[after].sum(axis=0), 1.0), 0.0)
+            times += first
+    share: Float64 = np.maximum(found / np.maximum(times, 2.0), 0.0).max(axis=1)
+    return share
 
 
 def insider(past: Sequence[Traces], closing_rounds: int) -> Float64:
-    """Returns how far positions taken before news lie on its side, in standard deviations of the trader's own."""
+    """Returns how far what was taken before news, and let go after it, is on its side, in the trader's own deviations.
+
+    Half of each counts, since what was bought may be eaten and not sold; and as much of it as the trader's share of the
+    volume before, since a few lots are many deviations for who hardly ever deals.
+    """
     net = np.stack([t.bought - t.sold for t in past]).astype(np.float64)  # [rounds, traders, goods]
-    before = BEFORE_ROUNDS // 2
+    volume = np.stack([t.volume_lots for t in past])
     taken = np.zeros(past[0].have.shape[0])
     events = 0
     for at, traces in enumerate(past):
         for good, direction in traces.news.tolist():
             # What is usual is told by the rounds before the stretch, and a few of these must be known.
-            if at < 2 * before:
+            if at < 2 * AROUND_ROUNDS:
                 continue
-            own = net[:, :, good]
-            usual = own[: at - before]
-            spread = usual.std(axis=0) * np.sqrt(before) + 1.0
-            taken += direction * (own[at - before : at].sum(axis=0) - before * usual.mean(axis=0)) / spread
+            own, stretch = direction * net[:, :, good], slice(at - AROUND_ROUNDS, at)
+            # In the round of the news everybody knows of it, so who has waited for it lets go in this one already.
+            usual, ahead, since = own[: at - AROUND_ROUNDS], own[stretch], own[at:][:AROUND_ROUNDS]
+            mean, spread = usual.mean(axis=0), usual.std(axis=0) * np.sqrt(AROUND_ROUNDS) + 1.0
+            built, left = (part.sum(axis=0) - len(part) * mean for part in (ahead, since))
+            share = np.clip(ahead.sum(axis=0) / max(int(volume[stretch, good].sum()), 1), 0.0, 1.0)
+            taken += np.maximum((built - left) / spread / 2.0, 0.0) * share
             events += 1
-    deviations: Float64 = np.maximum(taken, 0.0) / np.sqrt(max(events, 1))
+    deviations: Float64 = taken / np.sqrt(max(events, 1))
     return deviations
 
 
 def floor(past: Sequence[Traces], closing_rounds: int) -> Float64:
-    """Returns the share of all lots bid for that a trader bid for at one limit, a round, over three rounds or more."""
-    limits = np.stack([t.bid_ticks for t in past])  # [rounds, traders, goods]
-    shares = np.stack([t.bid_share for t in past])
-    found = np.zeros(limits.shape[1:])
-    # Few different limits are bid, so they are counted one by one.
-    for ticks in np.unique(limits[limits > 0]).tolist():
+    """Returns the share of all lots bid for that a trader bid for at one limit, and of rounds in which it was a tenth.
+
+    It is their geometric mean over the ten rounds in a row in which it is highest.
+    """
+    limits, shares = (_by_round(past, name) for name in ("bid_ticks", "bid_share"))  # [rounds, traders, goods]
+    found: Float64 = np.zeros(limits.shape[1:])
+    # A few rounds at one limit are usual for who has not been served.
+    if len(past) < FLOOR_ROUNDS:
+        return np.zeros(len(found))
+    # In order, a limit that somebody has bid often stands twice in a column, so many rows apart.
+    ordered = np.sort(limits, axis=0)
+    last, first = ordered[FLOOR_BIDS - 1 :], ordered[: 1 - FLOOR_BIDS]
+    # Few limits are, so they are looked at one by one.
+    for ticks in np.unique(last[(last == first) & (last > 0)]).tolist():
         at = limits == ticks
-        held = at.sum(axis=0) >= FLOOR_ROUNDS
-        found = np.maximum(found, np.where(held, np.where(at, shares, 0.0).sum(axis=0), 0.0))
-    share: Float64 = found.max(axis=1) / _length(past) * _full(past)
+        often = at.sum(axis=0) >= FLOOR_BIDS
+        held = np.where(at, shares, 0.0)[:, often]  # [rounds, often], then [stretches, often, rounds]
+        stretches = sliding_window_view(held, FLOOR_ROUNDS, axis=0)
+        wide = (stretches >= FLOOR_SHARE).mean(axis=-1)
+        found[often] = np.maximum(found[often], np.sqrt(stretches.mean(axis=-1) * wide).max(axis=0))
+    share: Float64 = found.max(axis=1)
     return share
 
 
@@ -221,6 +286,29 @@ def sybil(past: Sequence[Traces], closing_rounds: int) -> Float64:
     np.fill_diagonal(alike, 0.0)
     found: Float64 = alike.max(axis=1) / active * _full(past)
     return found
+
+
+def turned(past: Sequence[Traces], closing_rounds: int) -> Float64:
+    """Returns how much more a trader's limits give away in the last rounds than in those before, in 1/1000 of prices.
+
+    Two standard deviations of its own rounds are taken off, since some are fickle by nature.
+    """
+    # Against its own past alone: what others do is no measure of a change.
+    late, early = past[-WINDOWS[0] :], past[: -WINDOWS[0]]
+    if len(early) < WINDOWS[0]:
+        return np.zeros(len(past[0].have))
+    before, now = (np.stack([t.beyond for t in part]) for part in (early, late))
+    found: Float64 = np.maximum(now.mean(axis=0) - before.mean(axis=0) - 2.0 * before.std(axis=0), 0.0)
+    return found
+
+
+def collusion(past: Sequence[Traces], closing_rounds: int) -> Float64:
+    """Returns the index of collusion that a seller's market keeps in three of four rounds, in 1/1000."""
+    if len(past) < LEAST_POSTED:
+        return np.zeros(len(past[0].have))
+    # [rounds, traders]; a low quantile, since competitors may meet high prices by chance, but not keep them.
+    kept: Float64 = np.quantile(np.stack([t.concerted for t in past]), 0.25, axis=0, method="lower").astype(np.float64)
+    return kept
 
 
 def _repeated(row: Int64) -> Iterable[int]:
@@ -247,40 +335,43 @@ _STATISTICS: Mapping[Abuse, Callable[[Sequence[Traces], int], Float64]] = {
     "insider": insider,
     "floor": floor,
     "sybil": sybil,
+    "turned": turned,
+    "collusion": collusion,
 }
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Calibration:
-    """What `traders` honest ones come to: by abuse the largest scores of a run, [windows, kept], ascending.
+    """What honest traders come to: by abuse the largest scores of a run, [windows, kept], ascending, and of how many.
 
     Of all of them only the highest are kept, since nobody is accused who scores lower.
     """
 
     honest: Mapping[Abuse, Float64]
-    traders: int
+    traders: Mapping[Abuse, int]
 
     def p_values(self, abuse: Abuse, scores: Float64) -> Float64:
         """Returns how likely an honest trader scores as high in any window, [traders], for scores [windows, traders].
 
-        The least of the windows' shares times their number, which errs on the side of the honest; 1 where a score is
-        below what anybody could be accused of.
+        The least of the windows' shares, since windows lie in one another; 1 where a score is below what anybody could
+        be accused of.
         """
         windows = zip(self.honest[abuse], scores, strict=True)
-        least = np.min([self._share(known, own, LEAST[abuse]) for known, own in windows], axis=0)
-        values: Float64 = np.where(scores.max(axis=0) < LEAST[abuse], 1.0, np.minimum(least * len(scores), 1.0))
+        least = np.min([self._share(known, own, abuse) for known, own in windows], axis=0)
+        values: Float64 = np.where(scores.max(axis=0) < LEAST[abuse], 1.0, least)
         return values
 
-    def _share(self, known: Float64, scores: Float64, least: float) -> Float64:
+    def _share(self, known: Float64, scores: Float64, abuse: Abuse) -> Float64:
         """Returns the share of honest traders who reach each score in one window."""
+        traders = self.traders[abuse]
         above = (len(known) - np.searchsorted(known, scores, side="left")).astype(np.float64)
         # Who scores below all that are kept is as any honest trader; oneself is counted among them.
-        above[(above == len(known)) & (len(known) < self.traders)] = self.traders
-        share = (above + 1.0) / (self.traders + 1.0)
+        above[(above == len(known)) & (len(known) < traders)] = traders
+        share = (above + 1.0) / (traders + 1.0)
         # Beyond all honest ones the tail goes on as it fell among the highest: exponentially, by their mean excess.
         start = known[-min(TAIL_SCORES, len(known))]
-        fall = max(float((known[known >= start] - start).mean()), least / 4.0)
-        beyond = np.minimum(share, np.exp(-np.maximum(scores - known[-1], 0.0) / fall) / (self.traders + 1.0))
+        fall = max(float((known[known >= start] - start).mean()), LEAST[abuse] / 16.0)
+        beyond = np.minimum(share, np.exp(-np.maximum(scores - known[-1], 0.0) / fall) / (traders + 1.0))
         found: Float64 = np.where(scores > known[-1], beyond, share)
         return found
 
@@ -292,7 +383,7 @@ def calibrated(runs: Iterable[Surveillance]) -> Calibration:
         for abuse, found in scores.items():
             found.append(run.scores(abuse))
     joined = {abuse: np.sort(np.concatenate(found, axis=1), axis=1) for abuse, found in scores.items()}
-    traders = next(iter(joined.values())).shape[1]
+    traders = {abuse: found.shape[1] for abuse, found in joined.items()}
     return Calibration({abuse: found[:, -KEPT_SCORES:] for abuse, found in joined.items()}, traders)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import polars as pl
 
 from swarm.market.quality import gini
+from swarm.simulation.long_tables import columns
 from swarm.simulation.record import RunRecord
 
 POINTS = 240
@@ -23,6 +24,9 @@ SAMPLED_TRADERS = 1_500
 """Most traders that are shown as a dot each."""
 
 CENTS = 100
+
+ROWS_AT_ONCE = 250_000
+"""About how many rows of a table are taken at once where a figure needs whole rows of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +135,7 @@ def spread(record: RunRecord, column: str, divisor: int, by: tuple[str, ...] = (
     # Who has borrowed may own less than nothing; in any other column a negative number is one that nobody knows.
     known = pl.lit(True) if column == "wealth_cents" else pl.col(column) >= 0
     return (
-        record.tables["traders"]
+        record.scan("traders")
         .filter(at.kept() & known)
         .group_by("round", *by)
         .agg(
@@ -140,31 +144,35 @@ def spread(record: RunRecord, column: str, divisor: int, by: tuple[str, ...] = (
             value.quantile(0.9, "linear").round(2).alias("high"),
         )
         .sort("round", *by)
+        .collect()
     )
 
 
 def wealth_gini(record: RunRecord) -> pl.DataFrame:
     """Returns the Gini coefficient of wealth in each kept round."""
-    kept = record.tables["traders"].filter(pace(record.summary["rounds"]).kept())
-    rounds = kept.partition_by("round", as_dict=True, maintain_order=True)
+    kept = record.scan("traders").filter(pace(record.summary["rounds"]).kept())
+    rounds = kept.select("round", "wealth_cents").collect().partition_by("round", as_dict=True, maintain_order=True)
     found = [(round_, round(gini(rows["wealth_cents"].to_numpy()), 5)) for (round_,), rows in rounds.items()]
     return pl.DataFrame(found, schema={"round": pl.Int64, "gini": pl.Float64}, orient="row").sort("round")
 
 
 def has_mood(record: RunRecord) -> bool:
     """Tells whether the scenario keeps moods at all."""
-    traders = record.tables["traders"]
-    return "mood_permille" in traders.columns and bool((traders["mood_permille"] >= 0).any())
+    traders = record.scan("traders")
+    if "mood_permille" not in traders.collect_schema():
+        return False
+    return bool(traders.select((pl.col("mood_permille") >= 0).any()).collect().item())
 
 
 def traded_value(record: RunRecord, by: str) -> pl.DataFrame:
     """Returns the value in pebbles of what each `seller` sold to each `buyer`; `by` is `kind` or `mind`."""
-    pebbles = pl.col("price_ticks") * pl.col("quantity_lots") * record.summary["tick_cents"] / CENTS
+    ticks = (pl.col("price_ticks") * pl.col("quantity_lots")).sum()
     return (
-        record.tables["trades"]
+        record.scan("trades")
         .group_by(pl.col(f"seller_{by}").alias("seller"), pl.col(f"buyer_{by}").alias("buyer"))
-        .agg(pebbles.sum().alias("value"), pl.len().alias("trades"))
+        .agg((ticks * record.summary["tick_cents"] / CENTS).alias("value"), pl.len().alias("trades"))
         .sort("seller", "buyer")
+        .collect(engine="streaming")
     )
 
 
@@ -183,11 +191,22 @@ def profits(record: RunRecord) -> pl.DataFrame:
     """
     if (found := record.made.get("profits")) is not None:
         return found
-    traders = record.tables["traders"]
-    if population := record.summary.get("population"):
-        traders = traders.filter(pl.col("trader") < population["stayed"])
-    traders = traders.sort("trader", "round")
-    used = _used_cents(record, traders)
+    # As many traders at a time as have so many rows, since sorting and joining takes several times a table's space.
+    rows, last = record.scan("traders").select(pl.len(), pl.col("trader").max().alias("last")).collect().row(0)
+    end = record.summary["population"]["stayed"] if record.summary.get("population") else last + 1
+    at_once = max(1, end * ROWS_AT_ONCE // rows)
+    parts = [_profits(record, first, min(first + at_once, end)) for first in range(0, end, at_once)]
+    record.made["profits"] = pl.concat(parts).sort("trader", "mind")
+    return record.made["profits"]
+
+
+def _profits(record: RunRecord, first: int, end: int) -> pl.DataFrame:
+    """Returns the profits of traders `first` to before `end`."""
+    goods = [f"{good}_lots" for good in record.summary["goods"]]
+    needed = ("round", "trader", "kind", "mind", "wealth_cents", *goods)
+    own = record.scan("traders").filter(_between("trader", first, end))
+    traders = own.select(set(own.collect_schema()) & {*needed}).collect().sort("trader", "round")
+    used = _used_cents(record, traders, first, end)
     # A row of the table has the mind that held in the rounds that lead to it, and the opening has no such rounds.
     grown = (
         traders.with_columns(_change("wealth_cents").alias("grown"))
@@ -195,12 +214,9 @@ def profits(record: RunRecord) -> pl.DataFrame:
         .join(used, on=["trader", "round"], how="left")
         .with_columns(profit=pl.col("grown") + pl.col("used").fill_null(0))
     )
-    record.made["profits"] = (
-        grown.group_by("trader", "kind", "mind")
-        .agg(pl.col("round").max().alias("until"), pl.col("profit").sum() / CENTS)
-        .sort("trader", "mind")
+    return grown.group_by("trader", "kind", "mind").agg(
+        pl.col("round").max().alias("until"), pl.col("profit").sum() / CENTS
     )
-    return record.made["profits"]
 
 
 def by_trader(profit: pl.DataFrame) -> pl.DataFrame:
@@ -209,20 +225,26 @@ def by_trader(profit: pl.DataFrame) -> pl.DataFrame:
     return profit.group_by("trader", "kind").agg(last, pl.col("profit").sum()).sort("trader")
 
 
+def _between(column: str, first: int, end: int) -> pl.Expr:
+    return pl.col(column).is_between(first, end, closed="left")
+
+
 def _change(column: str) -> pl.Expr:
     """What a column of a table that is sorted by trader and round grew by since the trader's row before."""
     return pl.when(pl.col("trader") == pl.col("trader").shift()).then(pl.col(column).diff())
 
 
-def _used_cents(record: RunRecord, traders: pl.DataFrame) -> pl.DataFrame:
-    """Returns per trader and kept round the value of goods that it has used up since the last one: eaten, say."""
+def _used_cents(record: RunRecord, traders: pl.DataFrame, first: int, end: int) -> pl.DataFrame:
+    """Returns per trader from `first` and kept round the value of goods that it has used up since: eaten, say."""
     goods = [good for good in record.summary["goods"] if f"{good}_lots" in traders.columns]
     # Where nothing is traded, nothing is used up.
     if not goods:
         return traders.select("trader", "round", used=pl.lit(0.0)).clear()
     # A trade counts in the first round at or after it that the table has.
     kept = traders.select(pl.col("round").unique().sort()).with_columns(kept=pl.col("round"))
-    trades = record.tables["trades"].sort("round").join_asof(kept, on="round", strategy="forward")
+    needed = ("round", "good", "buyer", "seller", "quantity_lots")
+    theirs = record.scan("trades").filter(_between("buyer", first, end) | _between("seller", first, end))
+    trades = theirs.select(needed).collect().sort("round").join_asof(kept, on="round", strategy="forward")
     ticks = record.tables["prices"].group_by("round", "good").agg(pl.col("reference_ticks").mean())
     tick_cents = record.summary["tick_cents"]
     worth = pl.lit(0.0)
@@ -230,7 +252,9 @@ def _used_cents(record: RunRecord, traders: pl.DataFrame) -> pl.DataFrame:
     for good in goods:
         own = trades.filter(pl.col("good") == good)
         sides = [
-            own.select(pl.col(side).alias("trader"), pl.col("kept").alias("round"), pl.col("quantity_lots") * sign)
+            own.filter(_between(side, first, end)).select(
+                pl.col(side).alias("trader"), pl.col("kept").alias("round"), pl.col("quantity_lots") * sign
+            )
             for side, sign in (("buyer", 1), ("seller", -1))
         ]
         traded = pl.concat(sides).group_by("trader", "round").agg(pl.col("quantity_lots").sum().alias(f"{good} traded"))
@@ -267,7 +291,7 @@ def dots(profit: pl.DataFrame, by: str) -> pl.DataFrame:
 
 def errors_by_mind(record: RunRecord) -> dict[str, dict[str, int]]:
     """Returns decision errors as {mind: {kind of error: count}}; late turns are not in the table and so not here."""
-    decisions = record.tables["decisions"]
+    decisions = columns(record.tables, "decisions", "mind", "error")
     if decisions.is_empty():
         return {}
     found = decisions.filter(pl.col("error") != "").group_by("mind", "error").len().sort("mind", "error")
@@ -279,7 +303,7 @@ def errors_by_mind(record: RunRecord) -> dict[str, dict[str, int]]:
 
 def turns_by_mind(record: RunRecord) -> pl.DataFrame:
     """Returns turns, mean tokens, the `most` tokens of a turn, and latency in s, of each mind that was prompted."""
-    decisions = record.tables["decisions"]
+    decisions = columns(record.tables, "decisions", "mind", "prompt_tokens", "completion_tokens", "latency_s")
     if decisions.is_empty():
         return pl.DataFrame()
     return (

@@ -11,9 +11,10 @@ import ray
 
 from swarm.agents.memory import Memory
 from swarm.agents.observation import Observation
-from swarm.agents.plan import ShardPlan
 from swarm.agents.shard import Shard, ShardAnswer
-from swarm.runtime.serving import ServeModelClient
+from swarm.llm.protocol import ModelClient
+from swarm.runtime.garbage import collect_seldom
+from swarm.scenarios.spreading import Part
 from swarm.simulation.entries import Entry
 from swarm.simulation.journal import JournalStats
 from swarm.simulation.market import Market, MarketAnswer, MarketClosing, MarketPlan
@@ -24,13 +25,25 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "market": {"num_cpus": 0, "max_restarts": -1, "max_task_retries": 0},
     # A shard keeps nothing between rounds; the driver asks again while the round lasts, and says on which node it is.
     "shard": {"num_cpus": 0, "max_restarts": -1, "max_task_retries": 0},
+    # What a part answers depends on the question alone, so Ray itself may ask again.
+    "part": {"num_cpus": 0, "max_restarts": -1, "max_task_retries": -1},
 }
+
+
+def _clients(applications: Mapping[str, str]) -> Mapping[str, ModelClient]:
+    if not applications:
+        return {}
+    # Serve takes more CPU to import than all else in an actor, which a market and rules do not owe.
+    from swarm.runtime.serving import ServeModelClient
+
+    return {model: ServeModelClient(application) for model, application in applications.items()}
 
 
 class MarketActor:
     """The one market of a run."""
 
     def __init__(self, plan: MarketPlan, journal: str | None) -> None:
+        collect_seldom()
         self.market = Market(plan, Path(journal) if journal else None)
 
     def execute(self, entries: Sequence[Entry], at: int | None = None) -> MarketAnswer:
@@ -47,15 +60,38 @@ class MarketActor:
 
 
 class ShardActor:
-    """One shard; it reaches its models by the names of their applications."""
+    """One shard; it reaches its models by the names of their applications.
 
-    def __init__(self, plan: ShardPlan, applications: Mapping[str, str]) -> None:
-        self.shard = Shard(plan, {m: ServeModelClient(app) for m, app in applications.items()})
+    Its plan comes as a reference with every question, in a list so that it stays one, and is fetched with the first:
+    it may be large, and Ray does not keep a constructor's large arguments for a restart.
+    """
 
-    async def decide(self, seen: Observation, memory: Memory) -> ShardAnswer:
+    def __init__(self, applications: Mapping[str, str]) -> None:
+        collect_seldom()
+        self._clients = _clients(applications)
+        self._shard: Shard | None = None
+
+    async def decide(self, plan: list[Any], seen: Observation, memory: Memory) -> ShardAnswer:
         """Decides for all traders of the shard."""
-        return await self.shard.decide(seen, memory)
+        return await (await self._made(plan)).decide(seen, memory)
 
-    async def home(self) -> str:
+    async def home(self, plan: list[Any]) -> str:
         """Returns the id of the node that the shard is on, as soon as it is made."""
+        await self._made(plan)
         return str(ray.get_runtime_context().get_node_id())
+
+    async def _made(self, plan: list[Any]) -> Shard:
+        if self._shard is None:
+            self._shard = Shard(await plan[0], self._clients)
+        return self._shard
+
+
+class PartActor:
+    """One part of a scenario's own work."""
+
+    def __init__(self, part: Part) -> None:
+        self.part = part
+
+    def take(self, first: int, last: int) -> Any:
+        """Returns the part's share."""
+        return self.part.take(first, last)

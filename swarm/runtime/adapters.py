@@ -86,7 +86,7 @@ class _ShardActorsLink(_Clock):
 
     def ask(self, shard: int, seen: Observation, memory: Memory) -> Any:
         """Sends a question, and returns what its answer will come under."""
-        return self.shards.actors[shard].decide.remote(seen, memory)
+        return self.shards.ask(shard, seen, memory)
 
     def wait(self, questions: list[Any], timeout_s: float) -> list[Any]:
         """Returns those of `questions` that are answered or lost, as soon as all are or the time is over."""

@@ -1,11 +1,12 @@
 """Starts a Ray cluster of the run's own and ends it, or joins one that is there and leaves it as it was found."""
 
+import gc
 import logging
 import os
 import secrets
-import shutil
 import signal
 import socket
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping
@@ -15,10 +16,9 @@ from typing import Any
 import grpc
 import psutil
 
-from swarm import limits
+from swarm import limits, temporary
 from swarm.config import RuntimeConfig
 from swarm.errors import ClusterError, called
-from swarm.runtime import temporary
 from swarm.version import __version__
 
 # These are read when ray is imported; what the user has set stays as it is.
@@ -72,14 +72,14 @@ def own_cluster(runtime: RuntimeConfig) -> Iterator[None]:
         finally:
             ray.shutdown()
             for folder in folders:
-                shutil.rmtree(folder, ignore_errors=True)
+                temporary.remove(folder)
 
 
 def _start(runtime: RuntimeConfig, folders: list[str]) -> None:
     """Starts Ray in a folder of its own, which is added to `folders`; once more where a busy machine was too slow."""
     for left in reversed(range(STARTS)):
-        folders.append(temporary.new())
         try:
+            folders.append(temporary.new("ray"))
             _init(
                 address="local",
                 num_cpus=runtime.num_cpus,
@@ -109,6 +109,11 @@ def _end_processes(folder: str) -> None:
             if any(folder in argument for argument in process.cmdline()):
                 process.kill()
                 left.append(process)
+    # Ray's own handles are in the frames of its error alone. One that is not waited on warns when it is collected.
+    for item in gc.get_objects():
+        if issubclass(type(item), subprocess.Popen) and folder in str(getattr(item, "args", "")):
+            with suppress(subprocess.TimeoutExpired):
+                item.wait(CONNECT_TIMEOUT_S)
     psutil.wait_procs(left, timeout=CONNECT_TIMEOUT_S)
 
 

@@ -51,11 +51,11 @@ def fork(parent: RunFolder, at_round: int, overrides: tuple[str, ...], folder: R
     with folder.begun():
         unfinished = {}
         # Journals get their names when all are whole, and the config comes last: with less there is nothing to resume.
-        for name, plan in zip(future.names, future.markets, strict=True):
+        for name, before, plan in zip(future.names, past.markets, future.markets, strict=True):
             own = folder.market(name).journal
             own.parent.mkdir(parents=True, exist_ok=True)
             unfinished[own] = own.with_suffix(".part")
-            with JournalWriter(unfinished[own]) as writer:
+            with JournalWriter(unfinished[own], seed=before.seed) as writer:
                 for payload in history.up_to_round(journals[name], at_round):
                     writer.append_payload(payload)
                 writer.append(to_record(Fork(at_round, writer.sha256, overrides, plan).entry()))
@@ -63,6 +63,21 @@ def fork(parent: RunFolder, at_round: int, overrides: tuple[str, ...], folder: R
             rename(part, own)
         folder.write_config(config.record(), future.run.config_sha256)
     return config
+
+
+def chapter(parent: RunFolder, rounds: int) -> tuple[int, tuple[str, ...]]:
+    """Returns the last round of a run and what its next chapter changes: so many rounds more, and exiles come back.
+
+    All else that is remembered goes on as in any fork: sentiments, loans, alliances, cases.
+    """
+    parent.check()
+    config = load(parent.config)
+    if rounds < 1:
+        raise ConfigError(called("--chapter", "chapter"), f"expected the rounds of a chapter, at least 1, got {rounds}")
+    last = history.complete_pasts({n: parent.market(n).journal for n in config.market_names}, composed)[0].rounds
+    # Whatever the magistrates of the config are called.
+    courts = [name for name, party in config.parties.items() if party.get("party") == "magistrate"]
+    return last, (f"rounds={last + rounds}", *(f"parties.{name}.amnesty=true" for name in courts))
 
 
 def _must_have_one_past(before: RunConfig, after: RunConfig) -> None:

@@ -13,6 +13,8 @@ from swarm.llm import engines
 from swarm.llm.config import ModelConfig
 from swarm.llm.protocol import ModelClient
 from swarm.preflight import Narrator
+from swarm.runtime.garbage import collected_seldom
+from swarm.scenarios.spreading import Spreads
 from swarm.simulation.loop import Interrupted
 from swarm.simulation.market import Market, MarketClosing, MarketPlan, MarketPort
 from swarm.simulation.plan import RunPlan, WorldPlan
@@ -80,12 +82,12 @@ def open_ports(
     ]
     if runs_on.local:
         clients = clients or engines.all_in_process(models)
-        with kept_open(clients.values()) as runner, ExitStack() as stack:
+        with collected_seldom(), kept_open(clients.values()) as runner, ExitStack() as stack:
             # One market has the event loop to itself; several share one that runs in a thread of its own.
             run = runner.run if len(markets) == 1 else stack.enter_context(in_background(runner))
             yield [_local_ports(own, new_market(begun, journal), clients, run) for own, begun, journal in markets]
         return
-    with _ray_ports_of(config, models, markets, runs_on, narrator, should_stop) as opened:
+    with collected_seldom(), _ray_ports_of(config, models, markets, runs_on, narrator, should_stop) as opened:
         yield opened
 
 
@@ -101,7 +103,7 @@ def _ray_ports_of(
     """Yields the ports of markets on a cluster: the one at an address, or one of the run's own."""
     narrator.phase(f"joining Ray at {runs_on.address}" if runs_on.address else "starting Ray")
     # Importing ray takes a second or more, which a local run does not owe.
-    from swarm.runtime import adapters, cluster, serving, shard_actors
+    from swarm.runtime import adapters, cluster, parts, shard_actors
 
     with ExitStack() as stack:
         stack.enter_context(cluster.sigterm_kept())
@@ -112,20 +114,18 @@ def _ray_ports_of(
         # Models come before shards, which ask for them by the names of their applications.
         labels = config.runtime.labels
         shard_actors.nodes_with(labels)
-        narrator.phase(f"deploying {len(models)} models")
-        applications = (
-            serving.deploy(
-                uuid4().hex[:8],
-                tuple(models),
-                config.runtime.start_timeout_s,
-                should_stop,
-                config.runtime.http_port,
+        applications: dict[str, str] = {}
+        if models:
+            # So does importing Ray Serve, which a run of rules alone does not owe.
+            from swarm.runtime import serving
+
+            narrator.phase(f"deploying {len(models)} models")
+            runtime = config.runtime
+            applications = serving.deploy(
+                uuid4().hex[:8], tuple(models), runtime.start_timeout_s, should_stop, runtime.http_port
             )
-            if models
-            else {}
-        )
-        if runs_on.address:
-            stack.callback(serving.withdraw, list(applications.values()))
+            if runs_on.address:
+                stack.callback(serving.withdraw, list(applications.values()))
         traders = sum(own.traders for own, _, _ in markets)
         size = cluster.shard_size(traders, config.runtime.traders_per_actor, cluster.cores())
         shards = sum(-(-own.traders // size) for own, _, _ in markets)
@@ -140,7 +140,13 @@ def _ray_ports_of(
                 own.shard, applications, size, labels, config.runtime.start_timeout_s, should_stop
             )
             stack.callback(ray_traders.end)
-            opened.append(_ray_ports(ray_market, ray_traders, size, len(applications)))
+            # As many parts of the scenario's own work as there are shards; one alone is done in this process.
+            spread, count = None, -(-own.traders // size)
+            if isinstance(own.scenario, Spreads) and count > 1:
+                spread = parts.RayParts(own.scenario.parts(count), labels)
+                stack.callback(spread.end)
+                own.scenario.spread(spread.take)
+            opened.append(_ray_ports(ray_market, ray_traders, size, len(applications), len(spread or ())))
         yield opened
 
 
@@ -149,11 +155,12 @@ def _local_ports(plan: RunPlan, market: MarketPort, clients: Mapping[str, ModelC
     return Ports(market, traders, lambda: {"shards": 1, "traders_per_shard": plan.traders}, dict)
 
 
-def _ray_ports(market: "RayMarket", traders: "RayTraders", size: int, deployments: int) -> Ports:
+def _ray_ports(market: "RayMarket", traders: "RayTraders", size: int, deployments: int, parts: int) -> Ports:
+    spread = {"parts": parts} if parts else {}
     return Ports(
         market,
         traders,
-        lambda: {**traders.layout(), "traders_per_shard": size, "deployments": deployments},
+        lambda: {**traders.layout(), "traders_per_shard": size, "deployments": deployments, **spread},
         lambda: {**traders.lost, **market.lost},
         lambda: [round(seconds, 3) for seconds in market.outages_s],
     )

@@ -12,11 +12,11 @@ from ray import serve
 from ray.serve.config import RequestRouterConfig
 from ray.serve.handle import DeploymentHandle
 
-from swarm.config_file import resolve
 from swarm.errors import ClusterError, ConfigError, ModelError
 from swarm.llm import engines
 from swarm.llm.config import ModelConfig
 from swarm.llm.protocol import Connected, EngineFailure, ModelReply, ModelRequest, Mortal, TokenUsage
+from swarm.runtime.garbage import collect_seldom
 from swarm.runtime.gateway import Gateway
 from swarm.runtime.prefix_router import PrefixRouter
 from swarm.simulation.loop import Interrupted
@@ -49,6 +49,7 @@ class ModelReplica:
     """One replica of a model: the engine of its config behind the protocol of all models."""
 
     async def __init__(self, config: ModelConfig) -> None:  # type: ignore[misc]  # Serve awaits it
+        collect_seldom()
         self.client = engines.in_process(config)
         # A language model takes its time to load, for which the deployment must wait and not the first trader.
         if isinstance(self.client, Connected):
@@ -161,6 +162,9 @@ def deploy(
 
 def build_model(args: Mapping[str, Any]) -> Any:
     """Returns the Serve application of one model, for a Serve config; `args` is an entry of a run's `models`."""
+    # Only a Serve config comes this way; replicas and shards do not owe what reads configs.
+    from swarm.config_file import resolve
+
     [model] = resolve({"models": [dict(args)]}).models
     replica: Any = serve.deployment(ModelReplica)
     chosen = options(model)

@@ -14,7 +14,9 @@ from typing import Any
 
 import ray
 
+from swarm.agents.memory import Memory
 from swarm.agents.minds import models_asked
+from swarm.agents.observation import Observation
 from swarm.agents.plan import ShardPlan
 from swarm.errors import ClusterError, ConfigError
 from swarm.runtime.actors import OPTIONS, ShardActor
@@ -98,8 +100,9 @@ class ShardActors:
         start_timeout_s: float,
         should_stop: Callable[[], bool],
     ) -> None:
-        self._parts = parts
-        self._applications = applications
+        # Put into the object store once, which the driver's node keeps: restarts and moves take them from there.
+        self._kept = [ray.put(part) for part in parts]
+        self._applications = [{m: app for m, app in applications.items() if m in models_asked(p)} for p in parts]
         self._labels = dict(labels)
         self._start_timeout_s = start_timeout_s
         self._nodes = nodes_with(labels)
@@ -111,6 +114,10 @@ class ShardActors:
         first = moves([None] * len(parts), self._nodes)
         self.actors: list[Any] = [self._start(i, first[i]) for i in range(len(parts))]
         self._homes: list[str | None] = self._wait(should_stop)
+
+    def ask(self, shard: int, seen: Observation, memory: Memory) -> Any:
+        """Sends a shard a question, and returns what its answer will come under."""
+        return self.actors[shard].decide.remote([self._kept[shard]], seen, memory)
 
     def between_rounds(self, busy: Collection[int]) -> None:
         """Takes note of nodes that have come or gone, and of actors that are ready; `busy` shards stay for now."""
@@ -134,7 +141,6 @@ class ShardActors:
             ray.kill(actor)
 
     def _start(self, shard: int, node: str) -> Any:
-        part = self._parts[shard]
         options: dict[str, Any] = {
             # Ray restarts a shard's process on the node that is asked for while that lives, and elsewhere after that.
             # Its soft node affinity does not hold for actors that need no CPU, and labels do.
@@ -142,11 +148,14 @@ class ShardActors:
             "fallback_strategy": [{"label_selector": self._labels}],
         }
         actor: Any = ray.remote(ShardActor).options(**OPTIONS["shard"], **options)
-        return actor.remote(part, {m: app for m, app in self._applications.items() if m in models_asked(part)})
+        return actor.remote(self._applications[shard])
+
+    def _home(self, shard: int, actor: Any) -> Any:
+        return actor.home.remote([self._kept[shard]])
 
     def _wait(self, should_stop: Callable[[], bool]) -> list[str | None]:
         """Returns the node of each actor, once all are up."""
-        asked = [a.home.remote() for a in self.actors]
+        asked = [self._home(shard, actor) for shard, actor in enumerate(self.actors)]
         waiting = asked
         # In short waits, so that Ctrl-C is heard while actors start.
         while waiting:
@@ -171,7 +180,7 @@ class ShardActors:
             if home not in now:
                 self._homes[i] = None
                 if i not in self._asked_home and i not in self._moves:
-                    self._asked_home[i] = self.actors[i].home.remote()
+                    self._asked_home[i] = self._home(i, self.actors[i])
         for i in _done(self._asked_home):
             self._homes[i] = _answer(self._asked_home.pop(i))
         # Nothing is moved while it is not known where everything is.
@@ -179,7 +188,7 @@ class ShardActors:
             wanted = moves(self._homes, self._nodes)
             for i in sorted(wanted)[:MOVES_AT_ONCE]:
                 actor = self._start(i, wanted[i])
-                self._moves[i] = _Move(actor, actor.home.remote(), monotonic())
+                self._moves[i] = _Move(actor, self._home(i, actor), monotonic())
 
     def _finish_moves(self, busy: Collection[int]) -> None:
         for i in _done({i: move.ready for i, move in self._moves.items()}):

@@ -3,7 +3,7 @@
 from swarm.plugins import Plugins
 from swarm.scenarios.protocol import ScenarioPlugin
 
-PLUGINS = Plugins("swarm.scenarios", "SCENARIO", "scenario", skip=("protocol",))
+PLUGINS = Plugins("swarm.scenarios", "SCENARIO", "scenario", skip=("protocol", "spreading"))
 
 
 def names() -> list[str]:

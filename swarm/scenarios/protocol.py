@@ -17,7 +17,7 @@ from swarm.agents.observation import Barter, Observation, PrivateViews, PublicVi
 from swarm.agents.plan import OwnRule
 from swarm.market.config import MarketConfig
 from swarm.market.events import RoundCleared
-from swarm.market.ledger import CASH
+from swarm.market.ledger import CASH, add_at
 from swarm.market.orders import Orders
 from swarm.schema import StrictModel
 
@@ -88,7 +88,7 @@ def fills_of(last: RoundCleared | None, traders: int, goods: int) -> tuple[Int64
     if last is not None:
         for lots, side in ((bought, last.trades.buyer), (sold, last.trades.seller)):
             own = side < traders
-            np.add.at(lots, (side[own], last.trades.good[own]), last.trades.quantity_lots[own])
+            add_at(lots, side[own], last.trades.good[own], last.trades.quantity_lots[own])
     return bought, sold
 
 
@@ -278,6 +278,18 @@ class KnowsValues(Protocol):
     @property
     def efficiency(self) -> float:
         """The realised over the largest possible gains from trade, so far."""
+        ...
+
+
+@runtime_checkable
+class PostsPrices(Protocol):
+    """A scenario whose sellers post prices, and which knows what these would be in competition and in a cartel."""
+
+    def concerted_permille(self) -> Int64:
+        """Returns [traders] the index of collusion of the last prices in a trader's market, in 1/1000.
+
+        It is 0 where some seller of the market could have earned no more in that round by another price.
+        """
         ...
 
 

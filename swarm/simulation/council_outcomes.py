@@ -39,9 +39,10 @@ class Judged:
 
     `gain_ticks` is [members] what each member's action would have brought, and `council_ticks` what was decided; a
     member without a vote has brought nothing, as one that passes. `sampled_ticks` is [members] what the action would
-    have brought that a member named most often, where it was asked several times. `sure` has the probability that
-    the votes of all gave their winner, before any doubt or veto, and whether it would have brought as much as the best;
-    None where that is to pass, which no doubt changes.
+    have brought that a member named most often, where it was asked several times. `by_lot` has mean and variance of
+    what all actions of the menu would have brought. `sure` has the probability that the votes of all gave their winner,
+    before any doubt or veto, and whether it would have brought as much as the best; None where that is to pass, which
+    no doubt changes.
     """
 
     round: int
@@ -52,6 +53,7 @@ class Judged:
     sampled_ticks: Int64
     council_ticks: int
     best_ticks: int
+    by_lot: tuple[float, float]
     sure: tuple[float, bool] | None
 
     @property
@@ -153,6 +155,7 @@ class CouncilOutcomes:
         action = samples[:, 0] if samples.shape[1] else np.full(len(config.seats), MISSING)
         # Every action is cleared, since members that are all wrong can only be told by what none of them proposed.
         gains = {number: realised_ticks(before, trader, a, seen, row) for number, a in enumerate(menu.actions)}
+        of_all = np.array(list(gains.values()), dtype=np.float64)
         gains[MISSING] = 0
         both = [turn, _by_votes_alone(turn, config.overseers)]
         decided, won = count(both, config.rule, config.overseers, len(menu.actions))
@@ -164,7 +167,8 @@ class CouncilOutcomes:
         council = gains[MISSING if decided.action is None else decided.action]
         # Neither who votes to pass nor nobody's vote can be in doubt.
         sure = (won.probability, gains[won.action] >= best) if won.action else None
-        return Judged(round_, trader, name, action, gain, sampled, council, best, sure)
+        by_lot = float(of_all.mean()), float(of_all.var())
+        return Judged(round_, trader, name, action, gain, sampled, council, best, by_lot, sure)
 
     def _learn(self, name: str, judged: list[Judged]) -> None:
         tally = self._tallies[name]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from swarm.errors import ConfigError
-from swarm.market.evidence import Round, accepted
+from swarm.market.evidence import asked_lots
 from swarm.market.ledger import CASH, ISSUE
 from swarm.market.orders import BUY, SELL
 from swarm.simulation.deeds import (
@@ -137,9 +137,11 @@ class Dealings:
         """ConfigError where the run has no such good, region or shock, or nobody to keep a stake."""
         if not isinstance(deed, Lasting):
             deed.acts(self.by, self.on)
-        elif isinstance(deed, STAKED) or (isinstance(deed, Loan) and deed.lots):
-            if ESCROW not in self.on.accounts:
-                raise ConfigError("deed", "expected a run with a patron, who has stakes kept", "name a party `patron`")
+            return
+        staked = isinstance(deed, STAKED) or (isinstance(deed, Loan) and deed.lots)
+        if staked and ESCROW not in self.on.accounts:
+            raise ConfigError("deed", "expected a run with a patron, who has stakes kept", "name a party `patron`")
+        if not isinstance(deed, Ally) and (staked or deed.good):
             self.on.good(deed.good)
 
     def acts(self, deed: Deed, view: RoundView) -> list[Act]:
@@ -214,10 +216,13 @@ class Dealings:
         taken: dict[tuple[int, int], int] = {}
         for loan in self.loans.values():
             acts += self._collected(loan, view, taken)
+        # By market, in cents: what is left of the purse, on which several draw.
+        named = (market.named.get(self.by.account) for market in view.markets)
+        purses = {market: int(own[CASH]) for market, own in enumerate(named) if own is not None}
         for pledge in self.pledges.values():
-            acts += self._lent_on(pledge, view)
+            acts += self._lent_on(pledge, view, purses)
         for short in self.shorts.values():
-            acts += self._marked(short, view)
+            acts += self._marked(short, view, purses)
         for bribe in self.bribes.values():
             if bribe.round <= view.round:
                 acts.append(self._settled(bribe, view.markets[bribe.market]))
@@ -228,7 +233,7 @@ class Dealings:
         market, debtor = view.markets[loan.market], one_row(loan.seat)
         price = int(market.state.reference_ticks[loan.good]) * market.rules.tick_cents
         called = loan.lots > 0 and loan.lots * price < loan.left_cents
-        there = bool(market.staying[loan.seat])
+        there = _stays(market, loan.seat)
         if not (called or loan.due_round <= view.round) or not (there or loan.lots):
             return
         seat = loan.market, loan.seat
@@ -252,32 +257,33 @@ class Dealings:
             over = f"return of pledge {loan.number}"
             yield posting(over, ESCROW, debtor, 1 + loan.good, loan.lots - kept, loan.market)
 
-    def _lent_on(self, pledge: Pledged, view: RoundView) -> Iterator[Act]:
+    def _lent_on(self, pledge: Pledged, view: RoundView, purses: dict[int, int]) -> Iterator[Act]:
         """Yields the money for a pledge that is there; the pledge itself where the lender has no more."""
-        debtor, purse = one_row(pledge.seat), view.markets[pledge.market].named.get(self.by.account)
-        if self.by.account != ISSUE and (purse is None or int(purse[CASH]) < pledge.lent_cents):
+        debtor, purse = one_row(pledge.seat), purses.get(pledge.market, 0)
+        if self.by.account != ISSUE and purse < pledge.lent_cents:
             # Who has gone has left its pledge.
-            back = debtor if view.markets[pledge.market].staying[pledge.seat] else self.by.account
+            back = debtor if _stays(view.markets[pledge.market], pledge.seat) else self.by.account
             over = f"return of pledge {pledge.number}"
             yield posting(over, ESCROW, back, 1 + pledge.good, pledge.lots, pledge.market)
             return
+        purses[pledge.market] = purse - pledge.lent_cents
         cause = f"loan {pledge.number}: {pledge.owed_cents} cents due after round {pledge.due_round}"
         yield posting(cause, self.by.account, debtor, CASH, pledge.lent_cents, pledge.market)
         told = f"I lend you {pledge.lent_cents // CENTS} pebbles; {-(-pledge.owed_cents // CENTS)} are due"
         yield Say(self.by.name, debtor, f"{told} after round {pledge.due_round}", True, pledge.market)
 
-    def _marked(self, short: Shorted, view: RoundView) -> Iterator[Act]:
+    def _marked(self, short: Shorted, view: RoundView, purses: dict[int, int]) -> Iterator[Act]:
         """Yields what a short comes to at the prices of now, where it is over or its margin is called."""
         market, number = view.markets[short.market], short.market
         ticks = int(market.state.reference_ticks[short.good])
         loss = (ticks - short.ticks) * short.lots * market.rules.tick_cents
         left = short.margin_cents - loss
-        purse = int(market.named[self.by.account][CASH])
         if short.due_round > view.round and not view.is_last:
             if left * 1_000 >= CALLED_PERMILLE * short.first_cents:
                 return
             # Who can fills the margin up again; who cannot has to buy back at once.
-            if purse >= (missing := short.first_cents - left):
+            if purses[number] >= (missing := short.first_cents - left):
+                purses[number] -= missing
                 yield posting(f"margin call of short {short.number}", self.by.account, ESCROW, CASH, missing, number)
                 return
         told = f"end of short {short.number}: bought back at {ticks} ticks"
@@ -286,19 +292,23 @@ class Dealings:
             yield posting(f"loss of short {short.number}", ESCROW, ISSUE, CASH, from_margin, number)
             yield posting(told, ESCROW, self.by.account, CASH, short.margin_cents - from_margin, number)
             # A loss beyond the margin is paid as far as the purse goes.
-            owed = min(loss - from_margin, purse)
+            owed = min(loss - from_margin, purses[number])
+            purses[number] += short.margin_cents - from_margin - owed
             yield posting(f"loss of short {short.number}", self.by.account, ISSUE, CASH, owed, number)
             return
         yield posting(told, ESCROW, self.by.account, CASH, short.margin_cents, number)
         yield posting(f"gain of short {short.number}", ISSUE, self.by.account, CASH, -loss, number)
+        purses[number] += left
         for ally in self.allied(view.round):
             share = -loss * ally.share_permille // 1_000
-            if share and ally.market == number and market.staying[ally.seat]:
+            if share and ally.market == number and _stays(market, ally.seat):
                 cause = f"share of alliance {ally.number}"
                 yield posting(cause, self.by.account, one_row(ally.seat), CASH, share, number)
+                purses[number] -= share
 
     def _settled(self, bribe: Bribed, market: MarketView) -> Move:
-        kept = market.staying[bribe.seat] and asked_lots(market.evidence, bribe) >= bribe.lots
+        asked = asked_lots(market.evidence, bribe.seat, bribe.good, bribe.side) if market.evidence else 0
+        kept = _stays(market, bribe.seat) and asked >= bribe.lots
         over = f"end of bribe {bribe.number}: " + ("it is paid" if kept else "it came to nothing")
         target = one_row(bribe.seat) if kept else self.by.account
         return posting(over, ESCROW, target, CASH, bribe.cents, bribe.market)
@@ -381,14 +391,10 @@ class Dealings:
                 del self.loans[number]
 
 
-def asked_lots(seen: Round | None, bribe: Bribed) -> int:
-    """Returns for how many lots of its good and side somebody has put in orders that were taken."""
-    if seen is None:
-        return 0
-    orders = seen.orders.take(accepted(seen.orders, seen.taken))
-    own = (orders.trader == bribe.seat) & (orders.good == bribe.good) & (orders.side == bribe.side)
-    return int(orders.quantity_lots[own].sum())
-
-
 def _seat(account: object) -> int:
     return int(np.asarray(account)[0]) if not isinstance(account, str) else -1
+
+
+def _stays(market: MarketView, seat: int) -> bool:
+    """Tells whether a creature is there and stays; a script may name one that there is not."""
+    return seat < len(market.staying) and bool(market.staying[seat])

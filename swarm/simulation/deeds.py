@@ -41,12 +41,13 @@ class Ground:
     """The run that deeds are done to: its goods, its markets by name, its shocks, and where each trader sits.
 
     `papers` are the goods that nobody but the scenario moves, and `accounts` those that have a name.
+    Where `shock_kinds` is null, whoever judges acts says which shocks there are.
     `seat_of` gives the market and the seat in it of a trader of the run, at home; of nobody, a seat that there is not.
     """
 
     goods: tuple[str, ...]
     markets: tuple[str, ...]
-    shock_kinds: tuple[str, ...]
+    shock_kinds: tuple[str, ...] | None
     traders: int
     seat_of: Callable[[int], tuple[int, int]]
     papers: frozenset[str] = frozenset()
@@ -82,8 +83,10 @@ class Ground:
 
     def good(self, name: str) -> int:
         """Returns the number of a good; ConfigError where there is no such good."""
-        if name == PEBBLES or self.asset(name) == CASH:
-            raise ConfigError("good", f"expected one of {', '.join(self.goods)}, got {short(name)}")
+        names = tuple(good for good in self.goods if good not in self.papers)
+        if name not in names:
+            known = f"there are {', '.join(names)}"
+            raise ConfigError("good", f"there is no good {short(name)}{suggest(name, names)}", known)
         return self.goods.index(name)
 
     def among(self, region: str) -> tuple[int, ...]:
@@ -91,7 +94,7 @@ class Ground:
         if not region:
             return tuple(range(len(self.markets)))
         if region not in self.markets:
-            known = ", ".join(filter(None, self.markets)) or "none in this run"
+            known = ", ".join(filter(None, self.markets)) or "there are none to name here, so leave it out"
             raise ConfigError("region", f"there is no region {short(region)}{suggest(region, self.markets)}", known)
         # As all markets of a run are: by index.
         return (self.markets.index(region),)
@@ -311,7 +314,7 @@ class Shock(StrictModel):
 
     def acts(self, by: Doer, on: Ground) -> list[Act]:
         """Returns the shock in each market."""
-        if self.kind not in on.shock_kinds:
+        if on.shock_kinds is not None and self.kind not in on.shock_kinds:
             known = ", ".join(on.shock_kinds) or "none in this scenario"
             raise ConfigError(
                 "kind", f"there is no shock {short(self.kind)}{suggest(self.kind, on.shock_kinds)}", known

@@ -86,10 +86,10 @@ _FACTS: dict[str, type[Any]] = {c.__name__: c for c in (RunBegan, Decided, Acted
 KINDS: tuple[str, ...] = (*_FACTS, *commands.KINDS)
 
 
-def to_record(entry: Entry) -> list[Any]:
-    """Returns `[kind, field, field, ...]` in plain values, as msgpack takes them."""
+def to_record(entry: Entry, *, as_arrays: bool = False) -> list[Any]:
+    """Returns `[kind, field, field, ...]` in plain values; a command's columns may stay arrays."""
     if type(entry).__name__ not in _FACTS:
-        return commands.to_record(entry)  # type: ignore[arg-type]
+        return commands.to_record(entry, as_arrays=as_arrays)  # type: ignore[arg-type]
     record = [type(entry).__name__, *(_written(getattr(entry, f.name)) for f in fields(entry))]
     # A field that is not written keeps journals short, and the same as before there was such a field.
     return record[:-1] if _is_short(entry) else record

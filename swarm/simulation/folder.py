@@ -206,8 +206,8 @@ class RunFolder:
             tables.mkdir(exist_ok=True)
         except OSError as error:
             raise OutputError(f"{tables}: this folder cannot be made ({error.strerror})") from error
-        for name, table in record.tables.items():
-            write_table(tables / f"{name}.parquet", table)
+        for name in record.tables:
+            write_table(tables / f"{name}.parquet", record.scan(name))
         write_text(self.path / SUMMARY, json.dumps(record.summary, indent=2) + "\n")
 
     def write_report(self, html: str) -> None:
@@ -307,10 +307,10 @@ def write_text(path: Path, text: str) -> None:
         raise OutputError(f"{path}: this file cannot be written ({error.strerror})") from error
 
 
-def write_table(path: Path, table: pl.DataFrame) -> None:
+def write_table(path: Path, table: pl.LazyFrame) -> None:
     """Writes a table's file, which is there whole or not at all; OutputError where it cannot be."""
     try:
-        table.write_parquet(part := _part(path))
+        table.sink_parquet(part := _part(path))
         part.replace(path)
     except (OSError, pl.exceptions.PolarsError) as error:
         raise OutputError(f"{path}: this table cannot be written ({error})") from error

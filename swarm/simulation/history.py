@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from swarm.agents.minds import guests_of, own_models
+from swarm.agents.minds import with_turns
 from swarm.errors import ConfigError, JournalError, PluginMissing
 from swarm.market.orders import BUY, SELL
 from swarm.market.records import RecordError, described, within
@@ -334,11 +334,8 @@ def _check_decided(plan: RunPlan, decided: Decided) -> None:
     turns, orders = decided.turns, decided.baseline_orders
     last_trader, goods = plan.traders - 1, len(plan.scenario.goods)
     within(turns.trader, "turns.trader", 0, last_trader)
-    # Only minds that ask models and guests have turns; a rule's orders stand apart from them.
-    thinking, models = (
-        {name for name, asked in own_models(plan.shard).items() if asked} | guests_of(plan.shard),
-        {model.name for model in plan.models},
-    )
+    # A rule has no turns; its orders stand apart from them.
+    thinking, models = with_turns(plan.shard), {model.name for model in plan.models}
     if unknown := [name for name in turns.minds if name not in thinking]:
         raise RecordError(f"turns.minds: {described(unknown[0])} is no mind of this run that asks models")
     if unknown := [name for name in turns.models if name not in models]:

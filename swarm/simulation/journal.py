@@ -1,10 +1,12 @@
 """Writes and reads the journal: an append-only, hash-chained file from which alone a run can be rebuilt.
 
-A file begins with MAGIC. Then come frames: the length of the payload (little-endian uint32), the chain hash (32 bytes),
-the CRC-32 of these two (little-endian uint32) and the payload, one msgpack value. The chain hash of a frame is SHA-256
-over the hash before it and the payload, so the last one stands for all the history. A frame that the file ends within
-is a torn tail of a crash and is not part of the history; any other damage is an error that names its offset. The CRC
-tells the two apart: without it, a damaged length that points beyond the end of the file would pass for a torn tail.
+A file begins with MAGIC. Then come frames: the length of the payload (little-endian uint32), the chain hash (32
+bytes), the CRC-32 of these two (little-endian uint32) and the payload, one msgpack value. Where the highest bit of
+the length is set the payload is stored packed (`journal_columns`), and the length is that of its packed form. The
+chain hash of a frame is SHA-256 over the hash before it and the payload as it is unpacked, so the last one stands for
+all the history. A frame that the file ends within is a torn tail of a crash and is not part of the history; any other
+damage is an error that names its offset. The CRC tells the two apart: without it, a damaged length that points beyond
+the end of the file would pass for a torn tail.
 
 A loss of power may also leave a file that is longer than what reached the disk. What is missing then reads as zeros,
 from the end of a frame or from the border of a disk's block to the end of the file. That is a torn tail, too.
@@ -26,9 +28,11 @@ from types import TracebackType
 from typing import Any, BinaryIO, Self
 
 import msgpack
+import numpy as np
 
 from swarm.errors import JournalError, OutputError
 from swarm.simulation import journal_disk
+from swarm.simulation.journal_columns import Columns
 from swarm.simulation.journal_disk import Committed, DiskFile, JournalFile, OpenFile
 
 MAGIC = b"SWARMJ01"
@@ -41,6 +45,8 @@ CHUNK_BYTES = 1 << 20
 _HEAD = struct.Struct("<I32s")
 _HEAD_CRC = struct.Struct("<I")
 _HEAD_BYTES = _HEAD.size + _HEAD_CRC.size
+_PACKED = 1 << 31
+"""The bit of a frame's length that says that its payload is packed."""
 
 
 @dataclass(slots=True)
@@ -65,10 +71,19 @@ class JournalWriter:
     """
 
     def __init__(
-        self, path: Path | None, continued: "JournalReader | None" = None, open_file: OpenFile = DiskFile
+        self,
+        path: Path | None,
+        continued: "JournalReader | None" = None,
+        open_file: OpenFile = DiskFile,
+        seed: int | None = None,
     ) -> None:
-        """Makes a new journal, or goes on behind the last complete record of `continued`, which was read to its end."""
+        """Makes a new journal, or goes on behind the last complete record of `continued`, which was read to its end.
+
+        `seed` is what the run draws priorities from: knowing it makes a journal shorter and changes nothing else.
+        """
         self._head = continued.head if continued else GENESIS
+        self._columns = continued.columns if continued else Columns()
+        self._columns.seed = seed
         self.stats = JournalStats()
         self._path = path
         self._file: JournalFile | None = None
@@ -101,21 +116,24 @@ class JournalWriter:
 
     def append(self, record: Any) -> None:
         """Adds one record, not yet durable; JournalError if it is longer than a reader would take."""
-        self.append_payload(packed(record))
+        self.append_payload(packed(record), record)
 
-    def append_payload(self, payload: bytes) -> None:
-        """Adds one record that is packed already."""
+    def append_payload(self, payload: bytes, record: Any = None) -> None:
+        """Adds one record by its bytes; `record` is its value, where that is at hand."""
         self.check()
         if len(payload) > MAX_PAYLOAD_BYTES:
             raise JournalError(f"journal: a record of {len(payload)} bytes; the most is {MAX_PAYLOAD_BYTES}")
+        # Without a file, too, so that a replay tells the length that the journal had.
+        packed_form = self._columns.pack(payload, record)
+        stored, flag = (payload, 0) if packed_form is None else (packed_form, _PACKED)
         with self._lock:
             # Each hash covers the one before it, so that the last one stands for everything.
             self._head = hashlib.sha256(self._head + payload).digest()
             if self._file is not None:
-                head = _HEAD.pack(len(payload), self._head)
-                self._pending += head + _HEAD_CRC.pack(zlib.crc32(head)) + payload
+                head = _HEAD.pack(len(stored) | flag, self._head)
+                self._pending += head + _HEAD_CRC.pack(zlib.crc32(head)) + stored
             self.stats.frames += 1
-            self.stats.bytes += _HEAD_BYTES + len(payload)
+            self.stats.bytes += _HEAD_BYTES + len(stored)
 
     def check(self) -> None:
         """Raises OutputError if a write or a sync has failed."""
@@ -214,6 +232,7 @@ class JournalReader:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.torn_bytes = 0
+        self.columns = Columns()
         self.head = GENESIS
         self.records = 0
         self.end = len(MAGIC)
@@ -234,7 +253,7 @@ class JournalReader:
     def payloads(self) -> Iterator[tuple[int, bytes]]:
         """Yields the offset and the packed value of each record; what is appended meanwhile is left out."""
         committed = journal_disk.read_committed(self.path)
-        self.head, self.records, self.end = GENESIS, 0, len(MAGIC)
+        self.head, self.records, self.end, self.columns = GENESIS, 0, len(MAGIC), Columns()
         offset = len(MAGIC)
         with self._opened() as file:
             # The length at the start: a run may go on writing while this is read.
@@ -244,16 +263,16 @@ class JournalReader:
                 head = file.read(_HEAD_BYTES)
                 if not _is_head(head) and _zeros_from(file, offset, offset + _HEAD_BYTES):
                     break
-                length, chain = self._frame_head(offset, head)
+                length, is_packed, chain = self._frame_head(offset, head)
                 # A frame that the file ends within is the torn tail of a crash.
                 if offset + _HEAD_BYTES + length > end:
                     break
-                payload = file.read(length)
-                if hashlib.sha256(self.head + payload).digest() != chain:
+                payload, columns = self._unpacked(file.read(length), is_packed)
+                if payload is None or hashlib.sha256(self.head + payload).digest() != chain:
                     if _zeros_from(file, offset, offset + _HEAD_BYTES + length):
                         break
                     raise self._damage(offset, "a record that does not continue the chain")
-                self.head = chain
+                self.head, self.columns = chain, columns
                 self.records += 1
                 self.end = offset + _HEAD_BYTES + length
                 # The head lies outside the journal, so that a file which was replaced as a whole shows.
@@ -272,14 +291,22 @@ class JournalReader:
         except OSError as error:
             raise JournalError(f"{self.path}: no journal can be read here ({error.strerror})") from error
 
-    def _frame_head(self, offset: int, head: bytes) -> tuple[int, bytes]:
-        """Returns the length and the chain hash that a frame begins with."""
+    def _unpacked(self, stored: bytes, is_packed: bool) -> tuple[bytes | None, Columns]:
+        """Returns a frame's payload, None where it cannot be unpacked, and the packing of the frames behind it."""
+        try:
+            return self.columns.unpack(stored) if is_packed else (stored, self.columns)
+        except ValueError:
+            return None, self.columns
+
+    def _frame_head(self, offset: int, head: bytes) -> tuple[int, bool, bytes]:
+        """Returns the length that a frame begins with, whether its payload is packed, and the chain hash."""
         if not _is_head(head):
             raise self._damage(offset, "the head of a record differs from its checksum")
-        length, chain = _HEAD.unpack(head[: _HEAD.size])
+        told, chain = _HEAD.unpack(head[: _HEAD.size])
+        length, is_packed = told & ~_PACKED, bool(told & _PACKED)
         if length > MAX_PAYLOAD_BYTES:
             raise self._damage(offset, "an impossible length")
-        return length, chain
+        return length, is_packed, chain
 
     def unpacked(self, offset: int, payload: bytes) -> Any:
         """Returns the record that `payloads` gave at `offset`."""
@@ -328,6 +355,6 @@ def unpacked(path: Path, offset: int, payload: bytes) -> Any:
 
 
 def packed(record: Any) -> bytes:
-    """Returns a record's bytes in a journal."""
-    payload: bytes = msgpack.packb(record)
+    """Returns a record's bytes in a journal; an array in it is written as a list."""
+    payload: bytes = msgpack.packb(record, default=np.ndarray.tolist)
     return payload

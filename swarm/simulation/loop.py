@@ -19,7 +19,7 @@ from swarm.market.events import OrdersTaken, RoundCleared
 from swarm.market.ledger import CASH
 from swarm.market.orders import Int64, Orders
 from swarm.scenarios.protocol import Choices, Consequence, HearsPrices, MarketState, Resolved, TakesShocks, with_debts
-from swarm.seeding import draw
+from swarm.seeding import draw_priority
 from swarm.simulation.acquaintance import Acquaintance
 from swarm.simulation.acting import Judge, PartyActs, Told, told
 from swarm.simulation.auction_outcomes import JudgedBids
@@ -214,7 +214,7 @@ class RoundLoop:
         # Scenarios may see what was chosen, but priority is drawn after that, from the seed alone.
         choices = _choices(decided.gathered, decided.standing)
         resolved = plan.scenario.resolve(round_, choices, self._answer.state)
-        orders = _with_priority(plan.seed, round_, resolved.orders)
+        orders = with_priority(plan.seed, round_, resolved.orders)
         decided_on, before = self._answer, self._answer.state.reference_ticks
         self._answer = self._market.execute(
             [
@@ -383,11 +383,9 @@ def _choices(gathered: Gathered, standing: Orders) -> Choices:
     return Choices(turns.trader[rows], tuple(decisions.chosen[i] for i in rows), orders)
 
 
-def _with_priority(seed: int, round_: int, orders: Orders) -> Orders:
+def with_priority(seed: int, round_: int, orders: Orders) -> Orders:
     """Returns the round's orders, each with its trader's priority as the seed draws it."""
-    # One number per trader and round, of 63 bits, so that it fits an int64.
-    drawn = (draw(seed, "priority", round_, orders.trader) >> np.uint64(1)).astype(np.int64)
-    return replace(orders, priority=drawn)
+    return replace(orders, priority=draw_priority(seed, round_, orders.trader))
 
 
 def _taken_and_cleared(events: tuple[object, ...]) -> tuple[OrdersTaken, RoundCleared]:

@@ -12,6 +12,7 @@ import polars as pl
 
 from swarm.market import quality
 from swarm.scenarios.protocol import KnowsValues
+from swarm.simulation.long_tables import scan
 from swarm.simulation.plan import RunPlan
 
 MIN_RETURNS = 1_000
@@ -35,7 +36,7 @@ def measures(plan: RunPlan, tables: Mapping[str, pl.DataFrame], gini_of_wealth: 
 
     `market` is the mean of the goods' by volume; a value that cannot be told is None.
     """
-    prices, trades = tables["prices"], tables["trades"]
+    prices, trades = tables["prices"], scan(tables, "trades")
     by_good: dict[str, dict[str, float]] = {
         name: {}
         for name in ("price_error", "relative_absolute_deviation", "relative_deviation", "seller_concentration")
@@ -51,7 +52,7 @@ def measures(plan: RunPlan, tables: Mapping[str, pl.DataFrame], gini_of_wealth: 
         if not len(paid):
             continue
         fundamental = np.full(len(paid), opening[good])
-        sold = trades.filter(pl.col("good") == good).group_by("seller").agg(pl.col("quantity_lots").sum())
+        sold = trades.filter(pl.col("good") == good).group_by("seller").agg(pl.col("quantity_lots").sum()).collect()
         for name, value in (
             ("price_error", quality.relative_absolute_deviation(paid, before)),
             ("relative_absolute_deviation", quality.relative_absolute_deviation(paid, fundamental)),

@@ -14,6 +14,7 @@ from swarm.market.orders import Int64
 from swarm.scenarios.protocol import MarketState
 from swarm.simulation import facets
 from swarm.simulation.facets.protocol import Facet
+from swarm.simulation.long_tables import EndedTable, Tables, scan
 from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.market import MarketClosing
 from swarm.simulation.plan import RunPlan
@@ -33,6 +34,10 @@ class RunRecord:
     regions: "Mapping[str, RunRecord]" = field(default_factory=dict)
     made: dict[str, pl.DataFrame] = field(default_factory=dict, repr=False, compare=False)
     """What readers have made of the tables that others need, too, by name."""
+
+    def scan(self, name: str) -> pl.LazyFrame:
+        """Returns a table, of which rows and columns are read that are needed once it is collected."""
+        return scan(self.tables, name)
 
 
 class Recorder:
@@ -56,9 +61,10 @@ class Recorder:
     def finish(self, closing: MarketClosing, extra: Mapping[str, Any]) -> RunRecord:
         """Returns the record of all rounds so far; `extra` is what only the caller knows."""
         # All tables first: a facet's summary may be made of another one's table.
-        tables: dict[str, pl.DataFrame] = {}
+        kept: dict[str, pl.DataFrame | EndedTable] = {}
         for facet in self.facets:
-            tables |= facet.tables()
+            kept |= facet.tables()
+        tables = Tables(kept)
         summary: dict[str, Any] = {}
         for facet in self.facets:
             summary |= facet.summary(tables)

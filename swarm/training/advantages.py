@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from swarm.agents.asking import fitted
+from swarm.agents.asking import branches_of, fitted
+from swarm.agents.forms.judge import JudgeForm
 from swarm.agents.forms.menu import MenuForm, chosen_letters
 from swarm.agents.forms.menus import LETTERS, Menu
 from swarm.agents.minds.model import ModelMindConfig
@@ -22,6 +23,7 @@ from swarm.agents.prompt_digest import PromptDigest
 from swarm.agents.turns import Call, Turns
 from swarm.llm.engines.embedded import tokenizer
 from swarm.llm.tokens import ESTIMATED
+from swarm.market.counterfactual import Counterfactual
 from swarm.scenarios.protocol import MarketState
 from swarm.seeding import draw_some
 from swarm.simulation.gains import realised_ticks
@@ -32,6 +34,8 @@ from swarm.training.corpus import MENU_ROWS, PRIVATE_LINES, PUBLIC_LINES, Corpus
 NO_LETTERS = "answered without letters of its menu"
 ANOTHER_PROMPT = "another prompt than the journal's digest"
 NO_CHOICE = "a menu without a choice"
+
+FEWEST_ACTIONS = 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -127,47 +131,85 @@ class Advantages:
         )
 
     def _judge(self, outcome: RoundOutcome) -> None:
-        plan, basis, turns = outcome.plan, outcome.basis, outcome.gathered.turns
-        form = plan.shard.forms.get(MenuForm.name)
-        rows = _menu_turns(plan, turns, self._models)
-        if basis is None or not isinstance(form, MenuForm) or not len(rows):
+        form = outcome.plan.shard.forms.get(MenuForm.name)
+        if not isinstance(form, MenuForm):
             return
-        # Who is judged is drawn, since clearing a round ten times over costs more than deciding it.
-        rows = rows[draw_some(self._per_round, plan.seed, "advantages", outcome.round, turns.trader[rows])]
-        # Rows of what was shown are by trader, rows of turns by who has answered.
-        row_of = {trader: i for i, trader in enumerate(basis.seen.private.trader.tolist())}
-        again = basis.counterfactual(plan)
-        digest = PromptDigest(form.system(), form.shared(basis.seen.public))
-        for turn in rows.tolist():
-            row = row_of[int(turns.trader[turn])]
-            shown = _shown(plan, form, basis.seen, row, turns.made(turn)[0], digest)
-            menu = form.menu(basis.seen, row)
-            letters = chosen_letters(turns.text[turn], len(menu.actions), len(menu.sayings))
-            if shown is None or letters is None or len(menu.actions) < 2:
-                self.left_out[ANOTHER_PROMPT if shown is None else NO_LETTERS if letters is None else NO_CHOICE] += 1
+        for turn in judged_turns(outcome, form, self._per_round, self.left_out, self._models):
+            letters = chosen_letters(turn.reply, len(turn.menu.actions), len(turn.menu.sayings))
+            if letters is None:
+                self.left_out[NO_LETTERS] += 1
                 continue
-            trader = int(turns.trader[turn])
-            gains = tuple(realised_ticks(again, trader, action, basis.seen, row) for action in menu.actions)
-            self._examples.append(_Example(form.system(), shown, menu, letters, gains))
+            self._examples.append(_Example(form.system(), turn.shown, turn.menu, letters, turn.gains()))
 
 
-def _menu_turns(plan: RunPlan, turns: Turns, models: frozenset[str] | None) -> Int64:
-    """Returns the turns that one call of one model, of `models` where given, answered with a menu's letters."""
-    # A mind of several calls has no one prompt that its letters answer.
+@dataclass(frozen=True, slots=True, eq=False)
+class JudgedTurn:
+    """A model's turn: what its trader saw, in which row, its menu, what the model was shown and what it replied."""
+
+    seen: Observation
+    row: int
+    menu: Menu
+    shown: str
+    reply: str
+    again: Counterfactual
+
+    def gains(self) -> tuple[int, ...]:
+        """Returns the ticks over passing that each action would have brought, all others as they were."""
+        trader = int(self.seen.private.trader[self.row])
+        return tuple(realised_ticks(self.again, trader, a, self.seen, self.row) for a in self.menu.actions)
+
+
+def judged_turns(
+    outcome: RoundOutcome,
+    form: MenuForm | JudgeForm,
+    per_round: int,
+    left_out: Counter[str],
+    models: frozenset[str] | None = None,
+) -> Iterator[JudgedTurn]:
+    """Yields at most `per_round` turns of a round in which a model, of `models` where given, was asked by a form.
+
+    Those of another prompt than the journal's digest, and of menus without a choice, are counted in `left_out`.
+    """
+    plan, basis, turns = outcome.plan, outcome.basis, outcome.gathered.turns
+    rows = _turns_of(form.name, plan, turns, models)
+    if basis is None or not len(rows):
+        return
+    # Who is judged is drawn, since clearing a round ten times over costs more than deciding it.
+    rows = rows[draw_some(per_round, plan.seed, "advantages", outcome.round, turns.trader[rows])]
+    # Rows of what was shown are by trader, rows of turns by who has answered.
+    row_of = {trader: i for i, trader in enumerate(basis.seen.private.trader.tolist())}
+    again = basis.counterfactual(plan)
+    digest = PromptDigest(form.system(), form.shared(basis.seen.public))
+    for turn in rows.tolist():
+        row = row_of[int(turns.trader[turn])]
+        shown = _shown(plan, form, basis.seen, row, turns.made(turn)[0], digest)
+        menu = form.menu(basis.seen, row)
+        if shown is None or len(menu.actions) < FEWEST_ACTIONS:
+            left_out[ANOTHER_PROMPT if shown is None else NO_CHOICE] += 1
+            continue
+        yield JudgedTurn(basis.seen, row, menu, shown, turns.text[turn], again)
+
+
+def _turns_of(form: str, plan: RunPlan, turns: Turns, models: frozenset[str] | None) -> Int64:
+    """Returns the turns that one call of one model, of `models` where given, answered in a form."""
+    # A mind of several calls has no one prompt that it answers.
     kinds = [plan.shard.definitions[name].section for name in turns.minds]
     single = np.array([isinstance(kind, ModelMindConfig) for kind in kinds], dtype=np.bool_)
     called = np.bincount(turns.calls.turn, minlength=len(turns)) == 1
-    menus = [plan.shard.form_of.get(m) == MenuForm.name and (models is None or m in models) for m in turns.models]
+    asked = [plan.shard.form_of.get(m) == form and (models is None or m in models) for m in turns.models]
     rows = np.flatnonzero(single[turns.mind] & called) if len(turns) else np.empty(0, dtype=np.int64)
     answered = turns.last_model[rows]
-    return rows[np.array(menus, dtype=np.bool_)[answered]] if len(rows) else rows
+    return rows[np.array(asked, dtype=np.bool_)[answered]] if len(rows) else rows
 
 
-def _shown(plan: RunPlan, form: MenuForm, seen: Observation, row: int, call: Call, digest: PromptDigest) -> str | None:
+def _shown(
+    plan: RunPlan, form: MenuForm | JudgeForm, seen: Observation, row: int, call: Call, digest: PromptDigest
+) -> str | None:
     """Returns the text that the model was shown, made again; None where its digest is not the journalled one."""
     budget = plan.shard.budget.tokens_per_turn - plan.shard.completion_tokens[call.model]
     prompt = fitted(form, seen, row, budget, seen.public.sizes.get(call.model, ESTIMATED))
     if prompt is None:
         return None
     text = prompt.messages[-1].content
-    return text if digest.of(text) == call.prompt_digest else None
+    behind = branches_of(form)(seen, row)
+    return text if digest.of("\0".join((text, *behind))) == call.prompt_digest else None

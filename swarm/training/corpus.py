@@ -17,8 +17,8 @@ from swarm.config_file import resolve
 from swarm.experiments.workers import side_by_side
 from swarm.llm.engines.embedded import tokenizer
 from swarm.llm.engines.scripted.config import ScriptedModel
-from swarm.llm.entry import Temperament
 from swarm.llm.protocol import ModelReply, ModelRequest, TokenUsage
+from swarm.llm.temperament import Temperament
 from swarm.runtime.play import play
 from swarm.seeding import draw_below
 

@@ -20,6 +20,7 @@ from swarm.llm.engines.embedded.config import STUDENT, EmbeddedModel
 from swarm.runtime.play import play
 from swarm.simulation.folder import RunFolder
 from swarm.simulation.history import complete_pasts
+from swarm.simulation.loop import Watcher
 from swarm.simulation.replay import replay
 from swarm.training.advantages import Advantages, Judged
 from swarm.training.corpus import TEMPERAMENTS, market_config
@@ -122,23 +123,29 @@ def _append(path: Path, found: Advantages, margin_ticks: int, new: bool) -> None
 def _judged_runs(runs: Sequence[Path], wanted: Distilling) -> Iterator[tuple[str, RunConfig, Advantages]]:
     """Yields the name, the config and the judged turns of each run that is named, then of each market drawn."""
     for path in runs:
-        folder = RunFolder(path)
-        folder.check()
-        record = complete_pasts(folder.journals, planning.composed)[0].config_record
         watching = Advantages(wanted.turns_per_round)
-        replay(folder.journals, planning.composed, (watching,))
+        config = watch_again(path, watching)
         if not len(watching):
             raise ConfigError(
                 str(path),
                 "expected turns that a model answered from a menu, got none",
                 "distil needs runs of models whose form is menu",
             )
-        yield str(path), resolve({k: v for k, v in record.items() if k != "region"}), watching
+        yield str(path), config, watching
     for number in range(DRAWN_FROM, DRAWN_FROM + wanted.markets):
         config = _drawn(number)
         watching = Advantages(wanted.turns_per_round)
         play(config, watching)
         yield f"market {number}", config, watching
+
+
+def watch_again(path: Path, watching: Watcher) -> RunConfig:
+    """Replays a run's folder before a watcher, and returns the run's config."""
+    folder = RunFolder(path)
+    folder.check()
+    record = complete_pasts(folder.journals, planning.composed)[0].config_record
+    replay(folder.journals, planning.composed, (watching,))
+    return resolve({key: value for key, value in record.items() if key != "region"})
 
 
 def _drawn(number: int) -> RunConfig:

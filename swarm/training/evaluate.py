@@ -25,8 +25,8 @@ from swarm.llm import engines
 from swarm.llm.engines.embedded.config import EmbeddedModel
 from swarm.llm.engines.embedded.engine import EmbeddedEngine
 from swarm.llm.engines.scripted.config import ScriptedModel
-from swarm.llm.entry import Temperament
 from swarm.llm.protocol import ModelReply, ModelRequest, TokenUsage
+from swarm.llm.temperament import Temperament
 from swarm.market.orders import BUY
 from swarm.runtime.play import Shown, play
 from swarm.simulation.loop import RoundOutcome

@@ -1,7 +1,8 @@
 """Trains an adapter that judges offers, for a language model in a GGUF file; needs torch, transformers and peft.
 
 The prompts and lines of a round's menus are one tree of tokens, in which what they share is computed once: a token sees
-those that lead to it. The loss is that of taking the actions of a menu as often as they are worth it to the value rule.
+those that lead to it. The loss is that of taking the actions of a menu as often as they are worth it to who teaches: a
+temperament's rule, or what each would have brought in runs.
 """
 
 import json
@@ -21,9 +22,9 @@ from torch.nn import functional
 
 from swarm.llm.engines.llama.gguf import read_header
 from swarm.llm.scores import NO, YES
-from swarm.training.corpus import HELD_OUT_FROM
+from swarm.training.lessons import Lessons
 from swarm.training.lora import write_adapter
-from swarm.training.offers import OfRound, offers_of
+from swarm.training.offers import OfRound
 from swarm.training.recipe import JudgeRecipe, Tell
 from swarm.training.tree import Tree
 
@@ -42,19 +43,19 @@ YES_OR_NO = 0.3
 ADAPTER = "adapter.gguf"
 
 
-def train(base: Path, out: Path, recipe: JudgeRecipe, tell: Tell) -> dict[str, Any]:
+def train(base: Path, out: Path, recipe: JudgeRecipe, tell: Tell, lessons: Lessons) -> dict[str, Any]:
     """Trains, and writes the adapter and `training.json` into `out`; returns what the latter holds."""
     if recipe.device == "cpu":
         torch.set_num_threads(1)
     torch.manual_seed(recipe.seed)
-    # Markets of training have numbers far below HELD_OUT_FROM, so that none is both taught and examined.
-    taught, _ = offers_of(1 + 10_000 * recipe.seed, recipe.menus)
-    held_out, _ = offers_of(HELD_OUT_FROM, recipe.held_out_menus)
-    tell(f"{recipe.menus} menus of {len(taught)} rounds, {recipe.held_out_menus} held out")
+    taught, held_out = lessons.taught, lessons.held_out
+    menus = sum(map(len, taught))
+    tell(f"{menus} menus of {len(taught)} rounds, {sum(map(len, held_out))} held out; the teacher: {lessons.teacher}")
     judge = Judge(base, recipe.device)
     before = judge.examine(held_out)
     tell(f"as it came: {before}")
     judge.cut(recipe.layers)
+    # Beside all linear layers of those that are kept, scaled by 2 whatever the rank.
     lora = peft.LoraConfig(
         r=recipe.rank,
         lora_alpha=2 * recipe.rank,
@@ -66,6 +67,8 @@ def train(base: Path, out: Path, recipe: JudgeRecipe, tell: Tell) -> dict[str, A
     seen = _fit(judge, adapted, taught, recipe, out, tell)
     record = {
         "recipe": asdict(recipe),
+        "teacher": lessons.teacher,
+        "left_out": lessons.left_out,
         "base": base.name,
         "menus": seen,
         "tokens": judge.tokens,
@@ -133,18 +136,18 @@ class Judge:
 
     @torch.inference_mode()
     def examine(self, rounds: Sequence[OfRound]) -> dict[str, float]:
-        """Returns the share of menus in which the rule's action is taken, and of what can be won over a draw by lot."""
+        """Returns the share of menus in which the best action is taken, and of what can be won over a draw by lot."""
         self.model.eval()
         agreed = chance = menus = 0.0
         won = winnable = 0.0
         for of_round in rounds:
             for one, scores in zip(of_round, self.scores(of_round), strict=True):
                 taken = int(scores.argmax())
-                by_lot = sum(one.expected) / len(one.expected)
+                by_lot = sum(one.worth) / len(one.worth)
                 agreed += taken == one.best
-                chance += 1 / len(one.expected)
-                won += one.expected[taken] - by_lot
-                winnable += max(one.expected) - by_lot
+                chance += 1 / len(one.worth)
+                won += one.worth[taken] - by_lot
+                winnable += max(one.worth) - by_lot
                 menus += 1
         self.model.train()
         marks = {"agreement": agreed / menus, "by_lot": chance / menus, "share_won": won / winnable}
@@ -162,6 +165,7 @@ class Judge:
 
 def _fit(judge: Judge, adapted: Any, taught: Sequence[OfRound], recipe: JudgeRecipe, out: Path, tell: Tell) -> int:
     """Goes through the menus once, or until the time is over; returns how many were seen."""
+    menus = sum(map(len, taught))
     weights = [p for p in adapted.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(weights, lr=recipe.rate, weight_decay=0.0, betas=(0.9, 0.98))
     order = list(taught)
@@ -169,24 +173,24 @@ def _fit(judge: Judge, adapted: Any, taught: Sequence[OfRound], recipe: JudgeRec
     started, seen, kept, smooth = perf_counter(), 0, 0, None
     judge.tokens = 0
     for step, first in enumerate(range(0, len(order), recipe.rounds_of_a_step)):
-        done = max(seen / recipe.menus, (perf_counter() - started) / (60 * recipe.minutes))
+        done = max(seen / menus, (perf_counter() - started) / (60 * recipe.minutes))
         if done >= 1:
             break
         for group in optimiser.param_groups:
             group["lr"] = recipe.rate * min(1.0, (step + 1) / 10) * (0.02 + 0.98 * (0.5 + 0.5 * cos(pi * done)))
         part = order[first : first + recipe.rounds_of_a_step]
-        menus = sum(map(len, part))
+        of_step = sum(map(len, part))
         optimiser.zero_grad()
         total = 0.0
         # Round by round, so that only one tree is in memory.
         for of_round in part:
             pairs = zip(of_round, judge.scores(of_round), strict=True)
-            loss = torch.stack([_loss(scores, one.expected) for one, scores in pairs]).sum() / menus
+            loss = torch.stack([_loss(scores, one.worth) for one, scores in pairs]).sum() / of_step
             loss.backward()
             total += float(loss.detach())
         torch.nn.utils.clip_grad_norm_(weights, 1.0)
         optimiser.step()
-        seen += menus
+        seen += of_step
         smooth = total if smooth is None else 0.9 * smooth + 0.1 * total
         if seen - kept >= recipe.keep_every:
             kept = seen
@@ -196,9 +200,9 @@ def _fit(judge: Judge, adapted: Any, taught: Sequence[OfRound], recipe: JudgeRec
     return seen
 
 
-def _loss(scores: Tensor, expected: Sequence[int]) -> Tensor:
-    """The divergence of taking by `scores` from taking by what is expected, and the doubt of each by itself."""
-    worth = torch.tensor([float(ticks) for ticks in expected])
+def _loss(scores: Tensor, ticks_of: Sequence[int]) -> Tensor:
+    """The divergence of taking by `scores` from taking by what is worth most, and the doubt of each by itself."""
+    worth = torch.tensor([float(ticks) for ticks in ticks_of])
     wanted = torch.log_softmax(worth / EQUAL_TICKS, 0)
     among = functional.kl_div(torch.log_softmax(scores, 0), wanted, reduction="sum", log_target=True)
     alone = functional.binary_cross_entropy_with_logits(scores, torch.sigmoid((worth - GOOD_TICKS) / SURE_TICKS))

@@ -4,7 +4,7 @@ It is the network of the embedded models in a smaller shape, from nothing, on pr
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from time import perf_counter
@@ -23,7 +23,7 @@ from swarm.training.corpus import Corpus
 from swarm.training.export import export
 from swarm.training.net import Net, Shape
 from swarm.training.news_corpus import make
-from swarm.training.recipe import ReaderRecipe, Tell
+from swarm.training.recipe import CasesRecipe, ReaderRecipe, ReviewerRecipe, Tell
 from swarm.training.train import Batches, grids, optimiser_of, question, rates, take_step
 
 ASKED_AS = "value"
@@ -44,35 +44,60 @@ def train_reader(out: Path, recipe: ReaderRecipe, tell: Tell) -> dict[str, Any]:
     tell(f"{len(taught)} prompts of {len(taught.public)} rounds, {len(examined)} held out")
     net = Net(Shape(width=64, layers=3, heads=4, hidden=160, vocabulary=news_tokens.SIZE))
     batches = Batches(taught, recipe.seed, recipe.batch_rounds, of_a_round)
-    optimiser = optimiser_of(net, recipe.rate)
-    lost, every = 0.0, max(1, recipe.steps // 12)
-    for step, rate in enumerate(rates(recipe.steps, recipe.rate)):
-        if perf_counter() - began > 60 * recipe.minutes:
-            tell(f"stopped after {step} of {recipe.steps} steps: the time is over")
-            break
+
+    def loss() -> Tensor:
         rows = batches.next()
-        loss = functional.cross_entropy(_letters(net, taught, rows).flatten(0, -2), _right(taught, rows))
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        take_step(net, optimiser, rate)
-        lost += float(loss.detach())
-        if (step + 1) % every == 0:
-            tell(f"step {step + 1} of {recipe.steps}: loss {lost / every:.3f}, {examine(net, examined)[0]:.3f} right")
-            lost = 0.0
+        return functional.cross_entropy(_letters(net, taught, rows).flatten(0, -2), _right(taught, rows))
+
+    school(net, recipe, loss, lambda: f"{examine(net, examined)[0]:.3f} right", tell)
     export(net, ASKED_AS, out / STUDENT, READER)
     overall, by_letter = examine(net, examined)
-    record = {
-        "recipe": asdict(recipe),
-        "shape": asdict(net.shape),
-        "parameters": sum(p.numel() for p in net.parameters()),
+    found = {
         "prompts": len(taught),
         "held_out_prompts": len(examined),
         "right_of_held_out": round(overall, 4),
         "right_by_letter": dict(zip(LETTERS, by_letter, strict=True)),
         "seconds": round(perf_counter() - began),
+    }
+    return recorded(out / f"{READER}.json", net, recipe, found)
+
+
+def school(
+    net: Net,
+    recipe: ReaderRecipe | ReviewerRecipe | CasesRecipe,
+    loss: Callable[[], Tensor],
+    examined: Callable[[], str],
+    tell: Tell,
+) -> None:
+    """Takes the steps of a recipe by the loss of one batch after another; `examined` is told now and then."""
+    began, optimiser = perf_counter(), optimiser_of(net, recipe.rate)
+    lost, every = 0.0, max(1, recipe.steps // 12)
+    for step, rate in enumerate(rates(recipe.steps, recipe.rate)):
+        if perf_counter() - began > 60 * recipe.minutes:
+            tell(f"stopped after {step} of {recipe.steps} steps: the time is over")
+            break
+        found = loss()
+        optimiser.zero_grad(set_to_none=True)
+        found.backward()
+        take_step(net, optimiser, rate)
+        lost += float(found.detach())
+        if (step + 1) % every == 0:
+            tell(f"step {step + 1} of {recipe.steps}: loss {lost / every:.3f}, {examined()}")
+            lost = 0.0
+
+
+def recorded(
+    file: Path, net: Net, recipe: ReaderRecipe | ReviewerRecipe | CasesRecipe, found: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Writes what was trained and what was found of it beside the weights, and returns it."""
+    record = {
+        "recipe": asdict(recipe),
+        "shape": asdict(net.shape),
+        "parameters": sum(p.numel() for p in net.parameters()),
+        **found,
         "torch": str(torch.__version__),
     }
-    (out / f"{READER}.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    file.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     return record
 
 

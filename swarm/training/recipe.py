@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from swarm.llm.temperament import Temperament
+
 Device = Literal["cpu", "cuda"]
 
 
@@ -26,9 +28,12 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True)
 class JudgeRecipe:
-    """The length and the matter of training an adapter that judges: menus once, or for so many minutes."""
+    """The length and the matter of training an adapter that judges: at most so many menus once, for so many minutes."""
 
     seed: int = 2
+    temperament: Temperament = "value"
+    """Whose rule says in simulated markets what an action is worth."""
+
     menus: int = 800
     held_out_menus: int = 100
     minutes: float = 60.0
@@ -59,6 +64,38 @@ class ReaderRecipe:
     batch_rounds: int = 20
     prompts_per_round: int = 6
     rate: float = 3e-3
+    minutes: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewerRecipe:
+    """How long and on how much a reviewer of contracts is trained; a step takes `batch_rounds` times so many cases."""
+
+    seed: int = 4
+    contracts: int = 150
+    """Contracts of CUAD that cases are made of, drawn by lot; of the other data all are."""
+
+    steps: int = 500
+    batch_rounds: int = 10
+    prompts_per_round: int = 6
+    rate: float = 2e-3
+    minutes: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class CasesRecipe:
+    """How long and on how many banks the model of a fraud desk's cases is trained; the last banks are held out."""
+
+    seed: int = 4
+    banks: int = 26
+    held_out_banks: int = 6
+    rounds: int = 16
+    """Days of each bank that cases are made of."""
+
+    steps: int = 240
+    batch_rounds: int = 10
+    cases_per_round: int = 8
+    rate: float = 2e-3
     minutes: float = 60.0
 
 

@@ -101,6 +101,25 @@ def test_a_visitor_follows_a_run_opens_a_trader_and_does_each_deed(chromium: Bro
     assert EVIL not in folder.report.read_text(encoding="utf-8")
 
 
+def test_a_patron_sees_purse_and_aim_and_begins_by_one_click(chromium: Browser, tmp_path: Path) -> None:
+    alone = ("--set", "parties.patron.script=[]", "--set", "parties.patron.gambit=null", "--set", "rounds=400")
+    options = ("--live-at", "127.0.0.1:0", "--pace", "0.4", *alone)
+    with running(tmp_path / "run", *options, config="configs/patron.yaml") as (mine, look):
+        tab, other = chromium.tab(), chromium.tab()
+        tab.open(mine)
+        tab.wait("document.querySelector('#purse')?.textContent == '2,000 of 2,500 pebbles'", 60)
+        click(tab, "#firsts button")
+        tab.wait("document.querySelector('#purse').textContent.includes('at stake')", 60)
+        tab.wait("document.querySelector('#board').textContent.includes('shorts 1')", 60)
+        # Who only looks on sees the same, and has nothing to click.
+        other.open(look)
+        other.wait("document.querySelector('#board')?.textContent.includes('shorts 1')", 60)
+        assert other.run("document.querySelectorAll('#firsts button').length") == 0
+        assert not tab.complaints and not other.complaints
+        tab.kill()
+        other.kill()
+
+
 def test_tabs_that_are_frozen_or_killed_hold_up_nobody(chromium: Browser, tmp_path: Path) -> None:
     with running(tmp_path / "run", "--live-at", "127.0.0.1:0", "--pace", "0.2", "--set", "rounds=1000") as (_, look):
         tabs = [chromium.tab() for _ in range(4)]

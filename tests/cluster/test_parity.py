@@ -3,10 +3,16 @@
 from pathlib import Path
 
 import pytest
+import ray
 
 from swarm.config_file import load
+from swarm.runtime.cluster import joined_cluster
+from swarm.runtime.parts import RayParts
 from swarm.runtime.play import play
 from swarm.runtime.ports import RunsOn
+from swarm.scenarios.fraud.desk import FraudDesk
+from swarm.scenarios.fraud.features import AccountShard, Movements, SpreadStream, Stream
+from swarm.scenarios.fraud.generate import made
 from tests.cluster.conftest import CONFIG, Swarm, summary
 
 pytestmark = pytest.mark.ray
@@ -165,9 +171,26 @@ def test_a_contract_is_reviewed_alike_on_any_number_of_shards(swarm: Swarm, tmp_
 
 def test_a_fraud_desk_is_the_same_however_it_is_sharded(cluster: RunsOn) -> None:
     bank = ("scenario.days_before=12", "scenario.payments_a_day=300", "scenario.prevalence_ppm=10000")
-    config = load(Path("configs/fraud.yaml"), ("rounds=4", "runtime.traders_per_actor=3", *bank))
-    one, other = play(config).summary, play(config, runs_on=cluster).summary
-    assert other["layout"]["shards"] == 3
+    config = load(
+        Path("configs/fraud.yaml"), ("rounds=4", "runtime.traders_per_actor=3", "runtime.start_timeout_s=900", *bank)
+    )
+    one, spread = play(config).summary, play(config, runs_on=cluster)
+    other, desk = spread.summary, spread.plan.run.scenario
+    # Accounts lie on as many shards, and the figures came from there.
+    assert other["layout"]["shards"] == other["layout"]["parts"] == 3
+    assert isinstance(desk, FraudDesk) and isinstance(desk.engine.feed, SpreadStream)
     for key in ("journal_sha256", "fraud", "conservation"):
         assert one[key] == other[key], key
     assert one["fraud"]["alerts"] > 0
+
+
+def test_accounts_on_a_part_that_is_killed_are_taken_in_again(cluster: RunsOn) -> None:
+    payments = made(3, 6, 300, 20_000)
+    movements = Movements.of(payments)
+    with joined_cluster(str(cluster.address)):
+        parts = RayParts([AccountShard(movements, number, 2) for number in range(2)], {})
+        spread, figures = SpreadStream(parts.take), Stream(payments)
+        assert spread.take(900).tobytes() == figures.take(900).tobytes()
+        ray.kill(parts.actors[1], no_restart=False)
+        assert spread.take(len(payments)).tobytes() == figures.take(len(payments)).tobytes()
+        parts.end()

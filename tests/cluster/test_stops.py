@@ -22,13 +22,17 @@ STUCK_S = 60.0
 """What the documentation promises for Ctrl-C on a machine that is not overloaded; a busy one gets five times that."""
 
 
-def wait_for(journal: Path, size: int, process: subprocess.Popen[bytes]) -> None:
-    """Wait until the journal has grown to `size` bytes."""
+def wait_for(journal: Path, size: int, process: subprocess.Popen[bytes], terminal: int | None = None) -> None:
+    """Wait until the journal has grown to `size` bytes, and read the `terminal` meanwhile, as a person does."""
     deadline = time.monotonic() + patience(240)
     while time.monotonic() < deadline and process.poll() is None:
         if journal.exists() and journal.stat().st_size >= size:
             return
-        time.sleep(0.1)
+        # A terminal that nobody reads takes a few kilobytes, and then the run waits for it.
+        if terminal is None:
+            time.sleep(0.1)
+        elif select.select([terminal], [], [], 0.1)[0]:
+            os.read(terminal, 65_536)
     raise AssertionError(f"the run did not get going; its status is {process.poll()}")
 
 
@@ -48,7 +52,7 @@ def test_ctrl_c_and_sigterm_end_a_run_with_a_whole_journal_and_no_process_left(
     )
     os.close(ours)
     try:
-        wait_for(folder / "journal.swarm", 60_000, process)
+        wait_for(folder / "journal.swarm", 60_000, process, terminal)
         family = descendants(process.pid)
         assert any("ShardActor" in " ".join(p.cmdline()) for p in family)
         asked = time.monotonic()

@@ -65,6 +65,26 @@ def test_a_worker_node_killed_with_its_shards_and_the_market_too_changes_nothing
     assert done["journal_sha256"] == undisturbed, done["lost"]
 
 
+@pytest.mark.timeout(1_200)
+def test_a_node_lost_in_a_round_of_a_hundred_thousand_traders_changes_nothing(
+    nodes: Start, swarm: Swarm, tmp_path: Path
+) -> None:
+    many = ["population=100000", "rounds=8", "scenario.shocks=[]", "runtime.traders_per_actor=34000"]
+    many += ["budget.round_deadline_s=300", "runtime.start_timeout_s=600"]
+    changes = [argument for change in many for argument in ("--set", change)]
+    cluster, folder = nodes(2), tmp_path / "run"
+    with running(cluster, folder, str(CONFIG), *changes) as process:
+        # A round is seconds of deciding, so the node goes in the middle of one; plans and observations are megabytes.
+        get_going(process, folder, 1_000_000)
+        with_shards = [n for n in cluster.workers if cluster.actors("ShardActor", n)]
+        cluster.kill(with_shards[0])
+        finish(process, folder)
+    done = summary(folder)
+    assert done["lost"]["shard_answers"] > 0
+    assert done["late_turns"] == 0
+    assert done["journal_sha256"] == local_sha256(swarm, tmp_path / "local", CONFIG, *changes), done["lost"]
+
+
 def test_a_run_whose_head_is_killed_goes_on_with_resume_on_another_cluster(
     nodes: Start, swarm: Swarm, undisturbed: str, tmp_path: Path
 ) -> None:

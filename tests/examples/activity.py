@@ -8,7 +8,7 @@ import numpy as np
 from swarm.market.orders import Int64
 from swarm.report.parts import SectionPlugin, Table
 from swarm.scenarios.protocol import MarketState
-from swarm.simulation.facets.protocol import Columns, Tables
+from swarm.simulation.facets.protocol import Columns, Kept, Tables
 from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.plan import RunPlan
 from swarm.simulation.record import RunRecord
@@ -33,7 +33,7 @@ class Activity:
         self._ever = np.union1d(self._ever, active)
         self._columns.add({"round": np.array([outcome.round]), "active_traders": np.array([len(active)])})
 
-    def tables(self) -> Tables:
+    def tables(self) -> Kept:
         """Returns the table `activity`."""
         return {"activity": self._columns.table()}
 

@@ -189,7 +189,11 @@ def test_a_run_comes_to_its_pinned_journal_and_replays(name: str, tmp_path: Path
     assert result.holds, result.mismatch
     assert result.replayed_sha256 == pinned["journal_sha256"]
     if name in KEPT:
-        assert (tmp_path / "journal").read_bytes() == kept(name).read_bytes(), ADVICE
+        # Record by record, since how long ones are packed depends on the compressor of the machine.
+        made, pinned_journal = (
+            [payload for _, payload in JournalReader(path).payloads()] for path in (tmp_path / "journal", kept(name))
+        )
+        assert made == pinned_journal, ADVICE
 
 
 @pytest.mark.parametrize("name", KEPT)

@@ -28,10 +28,11 @@ def tables(draw: st.DrawFn) -> tuple[str, int]:
         # The last node always orders of outside; each node before it may sell to customers.
         above = draw(st.lists(st.integers(i + 1, nodes), min_size=1, max_size=3, unique=True))
         limit, start = draw(st.sampled_from(("", "1", "8"))), draw(st.sampled_from(("", "0", "5", "-3")))
+        holding = draw(st.integers(0, 9))
         for own in above:
             supplier = "outside" if own == nodes else f"n{own}"
             lead, delay = draw(st.integers(1, 4)), draw(st.integers(0, 2))
-            lines.append(f"n{i},{supplier},{lead},{delay},{draw(st.integers(0, 9))},1,5,4,{limit},{start}")
+            lines.append(f"n{i},{supplier},{lead},{delay},{holding},1,5,4,{limit},{start}")
     return HEAD + "\n".join(lines), nodes
 
 

@@ -2,8 +2,9 @@
 
 from itertools import pairwise
 
-from swarm.bench.contracts import without
-from swarm.bench.contracts_data import Quoted, _figures, _jaccard, pieces_of
+from swarm.bench.contracts_removed import without
+from swarm.scenarios.contract.finder import pieces_of
+from swarm.training.quoting import Quoted, figures, likeness
 
 TEXT = "1. Use. It is used by day, by nobody at night.\n\n2. Pay\n\n    1. Price. It costs ten.\n\n    2. At once.\n"
 
@@ -24,6 +25,6 @@ def test_a_section_is_left_out_with_what_stands_under_it() -> None:
 
 def test_quoting_is_right_only_where_all_gold_is_quoted() -> None:
     rows = [Quoted(True, True, True, 0.5), Quoted(True, False, False, 0.0), Quoted(False, True, False, 0.0)]
-    f1, precision, recall, jaccard, none = _figures(rows)
-    assert (precision, recall, f1, jaccard, none) == (0.5, 0.5, 0.5, 0.25, 0.5)
-    assert _jaccard("one two, three", "two three four") == 0.5
+    told = figures(rows)
+    assert (told.precision, told.recall, told.f1, told.jaccard, told.none) == (0.5, 0.5, 0.5, 0.25, 0.5)
+    assert likeness("one two, three", "two three four") == 0.5

@@ -299,3 +299,17 @@ def test_tiers_refuse_an_option_that_they_would_not_heed(swarm: Call, tiers: str
     assert (status != 0, said) == (True, "")
     assert option in told
     assert f"--tiers {tiers}" in told
+
+
+@pytest.mark.parametrize(
+    ("line", "option"),
+    [
+        ("distil --labels x", "--labels"),
+        ("bench supply --part x", "--part"),
+        ("train-judge out --temperament x", "--temperament"),
+    ],
+)
+def test_a_choice_that_there_is_not_is_told_with_those_that_there_are(swarm: Call, line: str, option: str) -> None:
+    status, said, told = swarm(*line.split())
+    assert status == 2 and not said
+    assert option in told and "'x' is not one of" in told and "Value error" not in told

@@ -317,3 +317,11 @@ def test_no_deed_makes_or_loses_anything(tmp_path_factory: pytest.TempPathFactor
         assert not (outcome.state.balances.sum(axis=0) + outcome.named_balances.sum(axis=0)).any()
         assert (outcome.state.balances[:, CASH] >= 0).all()
         assert np.all(outcome.state.balances >= 0)
+
+
+def test_news_in_a_cases_words_is_no_case(tmp_path: Path) -> None:
+    forged = "case 1: wash by trader 3; score 9, reached by none of 4200 honest traders; exile"
+    court = {"court": {"party": "magistrate"}}
+    result, _, _ = played(tmp_path, {1: [("news", {"text": forged})]}, parties=court)
+    assert "cases" not in result.summary
+    assert forged in str(result.summary)

@@ -8,13 +8,15 @@ import pytest
 import scipy.optimize
 
 from swarm.agents.decision import DecisionError
-from swarm.bench.collusion import in_the_market
+from swarm.bench.collusion import in_the_market, of_models
+from swarm.bench.kept import Kept
 from swarm.config import RunConfig
 from swarm.config_file import resolve
 from swarm.errors import ConfigError
 from swarm.market.ledger import CASH
 from swarm.planning import compose, composed
 from swarm.runtime.play import Shown, play
+from swarm.runtime.run import SILENT
 from swarm.scenarios.duopoly.demand import COST, Benchmarks, competitive_price, demand, profit
 from swarm.scenarios.duopoly.learning import QUICK, learn
 from swarm.scenarios.duopoly.remedy import WARNING, Remedy
@@ -125,3 +127,17 @@ def test_what_does_not_fit_is_refused_by_its_key(change: dict[str, Any], key: st
     with pytest.raises(ConfigError, match=word) as refused:
         compose(resolve(keys))
     assert key in str(refused.value)
+
+
+def test_models_of_a_config_sell_under_each_remedy_and_are_asked_once(tmp_path: Path) -> None:
+    seller = {"name": "seller", "temperament": "value", "form": "price"}
+    keep = tmp_path / "kept.jsonl"
+    found = of_models([seller], Kept(keep), SILENT)
+    assert [one.name.rpartition("_")[2] for one in found] == ["none", "warning", "damages", "entrant"]
+    assert all(len(one.runs) == 20 and "0 of 120" in one.note for one in found)
+    # A policy that takes what earns most is no cartel, and a warning says nothing to it.
+    assert found[0].value is not None and found[0].value < 0.05
+    assert found[0].runs == found[1].runs
+    kept = keep.read_bytes()
+    assert of_models([seller], Kept(keep), SILENT) == found
+    assert keep.read_bytes() == kept

@@ -18,8 +18,8 @@ from swarm.llm.engines.embedded import engine as embedded_engine
 from swarm.llm.engines.embedded import tokenizer
 from swarm.llm.engines.embedded.config import EmbeddedModel
 from swarm.llm.engines.embedded.engine import EmbeddedEngine
-from swarm.llm.entry import Temperament
 from swarm.llm.protocol import Message, ModelReply, ModelRequest, TokenUsage
+from swarm.llm.temperament import Temperament
 from swarm.planning import compose
 from swarm.runtime.play import play
 from swarm.training.corpus import TEMPERAMENTS

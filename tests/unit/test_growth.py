@@ -4,6 +4,7 @@ import pytest
 
 from swarm.bench import growth
 from swarm.bench.growth import Point, Use
+from swarm.bench.plot import FIGURES, points, svg
 from swarm.errors import OutputError
 from swarm.runtime.run import SILENT
 
@@ -22,7 +23,26 @@ def test_a_point_is_the_difference_of_rounds_and_a_trader_that_of_sizes(monkeypa
     assert figures["growth_slope_baselines"].value == pytest.approx(1.0)
     assert "growth_cpu_s_tiny_10000" in figures
     assert "growth_cpu_s_tiny_100000" not in figures
+    assert "growth_cpu_s_standing_100000" in figures
     assert set(growth.measure(SILENT, most=100)) <= set(figures.values())
+    assert all("tiny" in result.name for result in growth.measure(SILENT, most=1_000, only=("tiny",)))
+
+
+def test_the_plot_has_every_point_but_those_that_noise_has_turned_round() -> None:
+    results = [
+        {"name": "growth_cpu_s_baselines_100", "value": 0.5},
+        {"name": "growth_cpu_s_baselines_1000", "value": -0.1},
+        {"name": "growth_bytes_tiny_100", "value": 25.0},
+        {"name": "growth_kb_tiny_1000", "value": None},
+        {"name": "growth_slope_tiny", "value": 1.0},
+    ]
+    assert points({"results": results}) == [
+        {"figure": "cpu_s", "population": "baselines", "traders": 100, "value": 0.5},
+        {"figure": "bytes", "population": "tiny", "traders": 100, "value": 25.0},
+    ]
+    drawn = svg({"results": results})
+    assert drawn.startswith("<svg")
+    assert all(word in drawn for word in ("baselines", "tiny", *FIGURES.values()))
 
 
 def test_a_run_that_fails_is_told_with_its_own_words() -> None:

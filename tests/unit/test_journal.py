@@ -244,7 +244,7 @@ def test_a_whole_frame_that_is_not_msgpack_is_damage(tmp_path: Path, payload: by
 
 
 def test_an_impossible_length_is_damage(tmp_path: Path) -> None:
-    head = struct.pack("<I32s", 2**31, bytes(32))
+    head = struct.pack("<I32s", 2**31 - 1, bytes(32))
     (tmp_path / "j").write_bytes(MAGIC + head + struct.pack("<I", zlib.crc32(head)))
     with pytest.raises(JournalError, match="an impossible length"):
         read(tmp_path / "j")

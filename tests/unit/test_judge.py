@@ -1,6 +1,7 @@
 """The form `judge` and the text of its answers: scores of all actions, one of which is taken."""
 
 import hashlib
+import json
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -13,6 +14,7 @@ from swarm.agents.forms.judge import ASK, heard_text, offer_text
 from swarm.agents.forms.menus import Action, Leg
 from swarm.config_file import resolve
 from swarm.llm.engines.llama.config import ADAPTERS
+from swarm.llm.engines.llama.gguf import read_header
 from swarm.llm.protocol import ModelReply, ModelRequest, TokenUsage
 from swarm.llm.scores import MOST, Scores, read_scores, scored
 from swarm.runtime.play import Played, play
@@ -120,3 +122,12 @@ def test_a_draw_goes_by_the_odds() -> None:
     share = Scores((0.0, 2.0, -MOST), 0).shares()[1]
     assert drawn.count(1) / len(drawn) == pytest.approx(share, abs=0.03)
     assert 2 not in drawn
+
+
+@pytest.mark.parametrize("name", ["judge-value", "judge-hindsight"])
+def test_an_adapter_of_ours_is_one_of_the_model_s_first_layers_with_a_record_of_its_training(name: str) -> None:
+    header = read_header(ADAPTERS / f"{name}.gguf")
+    record = json.loads((ADAPTERS / f"{name}.json").read_text(encoding="utf-8"))
+    assert header.is_adapter and header.kept_layers == record["recipe"]["layers"] and header.licence == "apache-2.0"
+    assert record["after"]["share_won"] > record["before"]["share_won"]
+    assert name in (ADAPTERS / "ADAPTER_CARD.md").read_text(encoding="utf-8")

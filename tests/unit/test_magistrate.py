@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from swarm.agents.minds.abuser import AbuserConfig
+from swarm.agents.tactics import AbuserConfig
 from swarm.bench.abuse_runs import NAME, config
 from swarm.config_file import load, resolve
 from swarm.errors import ConfigError
@@ -15,15 +15,16 @@ from swarm.market.events import Rejection
 from swarm.market.ledger import CASH
 from swarm.market.orders import CANCEL, LIMIT
 from swarm.market.restrictions import FOR_EVER
-from swarm.market.surveillance import ABUSES
+from swarm.market.surveillance import ABUSES, Surveillance
 from swarm.planning import compose, composed
 from swarm.runtime.play import Shown, play
 from swarm.simulation.acting import Judge
-from swarm.simulation.parties.magistrate import TREASURY, Magistrate, MagistrateConfig, shipped
+from swarm.simulation.parties.magistrate import TREASURY, Court, Magistrate, MagistrateConfig, shipped
 from swarm.simulation.party import Act, Cap, Exile, Freeze, Pardon, RoundView, from_record, to_record
 from swarm.simulation.replay import replay
 from tests.playing import Outcomes
 from tests.refusals import refused
+from tests.unit.test_surveillance import quiet, traced
 
 
 def test_a_ring_is_found_sentenced_and_the_run_replays(tmp_path: Path) -> None:
@@ -120,10 +121,20 @@ def test_nobody_is_exiled_whom_honest_runs_could_explain() -> None:
     assert MagistrateConfig().exile_rate <= MagistrateConfig().accuse_rate / 10
     # So few honest traders were watched that a rate of 1 in 10,000 cannot be told.
     court = Magistrate("court", MagistrateConfig(ladder=("exile",)), shipped())
-    assert not court._may_exile(1e-9)
+    assert not court._may_exile("wash", 1e-9)
     assert set(shipped().honest) == set(ABUSES)
     with pytest.raises(ConfigError, match="ladder"):
         play(config(1, None).model_copy(update={"parties": {"court": {"party": "magistrate", "ladder": ["hang"]}}}))
+
+
+def test_nothing_is_held_against_a_trader_twice() -> None:
+    court = Court(Surveillance())
+    for round_ in range(1, 26):
+        court.surveillance.see(traced("floor", round_) if round_ <= 12 else quiet(round_))
+    magistrate, floor = Magistrate("court", MagistrateConfig(), shipped()), ABUSES.index("floor")
+    # What stands in the window led to its first case; the next one needs something that came after that.
+    assert magistrate._found(court).guilty[floor].tolist() == [True, False, False, False]
+    assert not magistrate._found(court, 12).guilty.any()
 
 
 def test_an_abuser_means_a_good_that_there_is() -> None:
@@ -154,3 +165,33 @@ def test_evasion_stakes_less_and_varies_it() -> None:
             sum(int(o.cleared.trades.quantity_lots[o.cleared.trades.buyer == who].sum()) for o in outcomes.rounds)
         )
     assert bought[0] > bought[2]
+
+
+def test_a_pump_is_told_by_what_was_sold_after_it_was_talked_up_and_the_run_replays(tmp_path: Path) -> None:
+    outcomes = Outcomes()
+    wanted = load(Path("configs/abuse/pump.yaml"))
+    played = play(wanted, outcomes, journals_in=tmp_path)
+    who = played.plan.run.shard.minds.index(NAME)
+    tips = {o.round for o in outcomes.rounds for n, said in zip(o.said.sender, o.said.text, strict=True) if n == who}
+    # It talks in the last four rounds of each cycle of ten, from the sixth round on.
+    assert tips == {*range(12, 16), *range(22, 26)}
+    assert any(f"pump by trader {who}" in line for _, _, line in played.summary["cases"])
+    assert replay(tmp_path / "journal.swarm", composed).replayed_sha256 == played.journal_sha256
+
+
+def test_sellers_who_keep_prices_up_together_are_fined_and_competitors_are_not() -> None:
+    played = play(load(Path("configs/abuse/collusion.yaml")))
+    minds = played.plan.run.minds
+    fined = {file["trader"] for file in played.summary["case_files"]}
+    colluding = {"first", "second"}
+    assert fined and all({minds[one], minds[one ^ 1]} <= colluding for one in fined)
+    # Two by grim trigger keep the cartel's price for ever.
+    grim = {t for t, mind in enumerate(minds) if mind == minds[t ^ 1] == "first"}
+    assert grim <= fined
+
+
+def test_a_member_of_a_council_that_lies_is_named_and_an_honest_council_names_nobody() -> None:
+    wanted = load(Path("configs/abuse/liar.yaml"))
+    assert play(wanted).summary["councils"]["five"]["liars"] == ["third"]
+    honest = resolve(wanted.record() | {"models": [entry | {"lies": 0.0} for entry in wanted.record()["models"]]})
+    assert play(honest).summary["councils"]["five"]["liars"] == []

@@ -1,11 +1,13 @@
 """Minds that are measured on the same seeds; no real model is needed."""
 
+import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from swarm.bench.minds_played import Size
+from swarm.bench.minds_played import Market, OfMind, Size
 from swarm.bench.minds_real import FIVE, at_hand, measure, served
 from swarm.errors import ConfigError
 from swarm.runtime.run import SILENT
@@ -47,6 +49,14 @@ def test_what_cannot_be_measured_is_named() -> None:
 
 def test_an_endpoint_s_model_is_asked_in_both_forms() -> None:
     assert [mind.model["form"] for mind in served("http://127.0.0.1:1/v1", ["mine"])] == ["menu", "orders", "judge"]
+
+
+def test_a_market_is_the_same_after_it_was_kept() -> None:
+    of = OfMind(profit=[1], errors=Counter({"self_buy": 2, "truncated": 1}))
+    market = Market(0.5, {"mine": of}, 1.5)
+    kept = Market.from_json(json.loads(json.dumps(market.to_json())))
+    assert kept.to_json() == market.to_json()
+    assert kept.of["mine"].errors == of.errors
 
 
 def test_what_was_kept_is_not_played_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

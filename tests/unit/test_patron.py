@@ -12,6 +12,7 @@ from swarm.agents.minds.listener import Listener, ListenerConfig
 from swarm.config import RunConfig
 from swarm.config_file import load, resolve
 from swarm.errors import ConfigError
+from swarm.live.feed import Feed
 from swarm.llm.protocol import ModelReply, ModelRequest, TokenUsage
 from swarm.planning import compose, composed
 from swarm.report.page import render
@@ -117,8 +118,11 @@ def test_a_run_goes_on_and_forks_as_if_it_had_never_stopped(tmp_path: Path) -> N
     assert replay(other.journals, composed).holds
 
 
-def played_short(prices: Sequence[int], purse_cents: int) -> tuple[list[str], int, int]:
-    """What becomes of 10 lots sold at the first price for three rounds: causes, and cents in purse and escrow."""
+def played_short(prices: Sequence[int], purse_cents: int, shorts: int = 1) -> tuple[list[str], int, int]:
+    """What becomes of 10 lots sold at the first price for three rounds: causes, and cents in purse and escrow.
+
+    An act that takes more than an account has holds as little as in a market.
+    """
     on = Ground(("honey",), ("",), (), 4, lambda trader: (0, trader), accounts=(PURSE, ESCROW))
     dealings = Dealings(Doer("patron", PURSE), on)
     cents, found = {PURSE: purse_cents, ESCROW: 0, "issue": 0}, []
@@ -128,9 +132,14 @@ def played_short(prices: Sequence[int], purse_cents: int) -> tuple[list[str], in
         nothing = np.zeros(4, dtype=np.int64)
         market = MarketView("", ("honey",), state, named, None, nothing[:, None], nothing, np.ones(4, dtype=np.bool_))
         view = RoundView(round_, 9, (market,))
-        deed = [dealings.acts(Short(good="honey", lots=10, rounds=3), view)] if round_ == 1 else []
-        for act in (*dealings.due(view), *(act for acts in deed for act in acts)):
+        deeds = [
+            dealings.acts(Short(good="honey", lots=10, rounds=3), view) for _ in range(shorts if round_ == 1 else 0)
+        ]
+        for act in (*dealings.due(view), *(act for acts in deeds for act in acts)):
             assert isinstance(act, Move) and isinstance(act.source, str) and isinstance(act.target, str)
+            if act.source != "issue" and cents[act.source] < int(act.amount[0]):
+                dealings.learn(act, 0, "lacks more")
+                continue
             cents[act.source] -= int(act.amount[0])
             cents[act.target] += int(act.amount[0])
             dealings.learn(act, 0)
@@ -194,6 +203,11 @@ def test_a_bribe_is_paid_to_who_does_it_and_comes_back_from_who_does_not() -> No
         ({"script": [{"round": 0, "deed": "ally", "trader": 1}]}, "script.0.round"),
         ({"script": [{"round": 1, "deed": "robbery"}]}, "script.0.deed"),
         ({"script": [{"round": 1, "deed": "short", "good": "honey", "lots": 0}]}, "script.0.lots"),
+        ({"script": [{"round": 1, "deed": "short", "good": ""}]}, "script.0.good"),
+        ({"script": [{"round": 1, "deed": "loan", "trader": 1, "good": "gold"}]}, "script.0.good"),
+        ({"script": [{"round": 1, "deed": "loan", "trader": 1, "lots": 3}]}, "script.0.good"),
+        ({"script": [{"round": 1, "deed": "gift", "trader": 1, "asset": "gold"}]}, "script.0.asset"),
+        ({"script": [{"round": 1, "deed": "news", "text": "hello", "region": "north"}]}, "script.0.region"),
         ({"gambit": {"good": "gold"}}, "gambit.good"),
     ],
 )
@@ -201,6 +215,20 @@ def test_a_wrong_script_is_refused_before_the_run(section: dict[str, Any], key: 
     with pytest.raises(ConfigError) as refused:
         compose(resolve(CONFIG | {"parties": {"p": {"party": "patron", **section}}}))
     assert refused.value.key == f"parties.p.{key}"
+
+
+def test_a_script_strikes_with_the_scenario_s_shocks_and_one_that_there_is_not_is_refused_by_name() -> None:
+    shocks = [{"round": 2, "deed": "shock", "kind": kind, "good": "honey"} for kind in ("mania", "deluge")]
+    _, outcomes = run(patron(*shocks))
+    (acted,) = (acted for outcome in outcomes.rounds for acted in outcome.acted if outcome.round == 2)
+    assert [index for index, _ in acted.refused] == [1] and "deluge" in acted.refused[0][1]
+
+
+def test_several_losses_of_one_round_are_paid_as_far_as_the_purse_goes() -> None:
+    # Each asks for 250 pebbles beyond its margin, and after both margins 300 are left.
+    found, purse, escrow = played_short((40, 90, 40, 40), 70_000, shorts=2)
+    assert (purse, escrow) == (0, 0)
+    assert found.count("loss of short 1") == found.count("loss of short 2") == 2
 
 
 def test_a_person_plays_from_the_purse() -> None:
@@ -218,6 +246,24 @@ def test_a_person_plays_from_the_purse() -> None:
     alone = Planned("alice", {2: [("short", {"good": "honey"})]})
     run(CONFIG, None, alone)
     assert alone.refused == ["deed"]
+
+
+def test_the_page_shows_purse_stakes_aim_and_what_has_come_about_from_the_first_round_on() -> None:
+    boards: list[tuple[int, list[Any] | None]] = []
+    feed = Feed()
+    # Seen before and after parties act: a board that comes and goes would flicker.
+    feed.notify = lambda: boards.append((feed._state["round"], feed._state.get("patron")))
+    hand = Planned("alice", {2: [("short", {"good": "honey", "lots": 2})]})
+    result = play(resolve(patron(objective_pebbles=2_400)), hand, feed, hands=[hand])
+    assert all(board for round_, board in boards if round_)
+    purse, staked, aim, done = boards[-1][1] or []
+    assert aim == 2_400 and done["shorts"] == 1
+    assert purse == result.summary["patron"]["purse_pebbles"]
+    assert any(board and board[1] for _, board in boards) and staked == 0
+    # Who has no patron has no board.
+    without = Feed()
+    play(resolve(CONFIG), without)
+    assert "patron" not in without._state
 
 
 class Asked:

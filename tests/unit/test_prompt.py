@@ -16,9 +16,9 @@ from swarm.agents.policies.orders import answer
 from swarm.agents.prompt import Prompt, answer_text, private_text, public_text, render
 from swarm.agents.turns import Turns
 from swarm.config_file import resolve
-from swarm.llm.entry import Temperament
 from swarm.llm.marks import unmarked
 from swarm.llm.protocol import ModelReply, TokenUsage
+from swarm.llm.temperament import Temperament
 from swarm.llm.tokens import MESSAGE_OVERHEAD, count_tokens, count_tokens_cached
 from swarm.planning import compose
 from swarm.scenarios.protocol import Barters, MarketState

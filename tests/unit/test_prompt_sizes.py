@@ -14,8 +14,8 @@ from swarm.agents.decision import DecisionError
 from swarm.config_file import resolve
 from swarm.llm.engines.scripted.config import ScriptedModel
 from swarm.llm.engines.scripted.engine import ScriptedEngine
-from swarm.llm.entry import Temperament
 from swarm.llm.protocol import ModelClient, ModelReply, ModelRequest, TokenUsage
+from swarm.llm.temperament import Temperament
 from swarm.llm.tokens import ESTIMATED, MESSAGE_OVERHEAD, TokenSize, count_tokens, further_digits
 from swarm.runtime.play import play
 from swarm.simulation import history

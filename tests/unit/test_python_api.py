@@ -172,6 +172,20 @@ def test_pandas_is_given_or_named(monkeypatch: pytest.MonkeyPatch) -> None:
         table.to_pandas()
 
 
+def imported_by(code: str) -> set[str]:
+    """The modules that a fresh interpreter has imported once it has run `code`."""
+    told = f"{code}\nimport sys; print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", told], cwd=ROOT, capture_output=True, text=True, check=True)
+    return set(run.stdout.split())
+
+
+def test_the_command_line_imports_no_more_than_its_help_needs() -> None:
+    modules = imported_by("import swarm.cli")
+    assert not modules & {"numpy", "polars", "pydantic", "yaml", "msgpack", "psutil", "ray", "asyncio", "requests"}
+    # What is there without us, and a margin for another version of typer; pydantic alone is a hundred more.
+    assert len(modules) < len(imported_by("import typer, rich.console, rich.table")) + 60
+
+
 def test_the_import_brings_nothing_heavy_and_names_all_there_is() -> None:
     code = "import sys, swarm; print([m for m in ('numpy', 'polars', 'pydantic', 'rich', 'ray') if m in sys.modules])"
     heavy = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

@@ -14,8 +14,8 @@ from swarm.config_file import resolve
 from swarm.llm import engines
 from swarm.llm.engines.scripted.config import ScriptedModel
 from swarm.llm.engines.scripted.engine import ScriptedEngine
-from swarm.llm.entry import Temperament
 from swarm.llm.protocol import Message, ModelClient, ModelReply, ModelRequest
+from swarm.llm.temperament import Temperament
 from swarm.planning import compose
 from swarm.runtime.play import play
 from swarm.simulation.record import RunRecord

@@ -11,7 +11,7 @@ from swarm.bench.kept import Kept
 from swarm.config import RunConfig
 from swarm.config_file import resolve
 from swarm.errors import ConfigError
-from swarm.llm.engines.embedded.config import EmbeddedModel
+from swarm.llm.engines.embedded.config import STUDENT, EmbeddedModel
 from swarm.runtime.run import SILENT
 from swarm.training.evaluate import economy_config
 
@@ -44,6 +44,15 @@ def test_a_student_is_held_against_others_and_goes_on_from_what_is_kept(
     keep.write_text(keep.read_text(encoding="utf-8") + '{"key": "half', encoding="utf-8")
     monkeypatch.setattr(student, "play", lambda *_: pytest.fail("played again"))
     assert {r.name: r for r in student.measure(SILENT, None, 1, {"other": other}, keep)} == found
+
+
+def test_another_student_in_the_same_folder_is_not_what_is_kept_of_the_first(tmp_path: Path) -> None:
+    keys = []
+    for weights in (b"one", b"other"):
+        (tmp_path / STUDENT).write_bytes(weights)
+        keys.append(student._key(student.Job({"student": 1}, model=str(tmp_path))))
+    assert keys[0] != keys[1]
+    assert len(keys[0]["files"]) == 1
 
 
 @pytest.mark.parametrize("told", ["mine", "=here", "mine=nowhere"])

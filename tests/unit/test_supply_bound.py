@@ -1,42 +1,39 @@
-"""The optimum of serial lines and the bound of trees, to the digits of the literature and of stockpyl 1.0.2."""
+"""Optima of serial lines and of guaranteed service, and the bound of trees, to the digits of the literature."""
 
-from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
+from swarm.bench.supply_theory import LINES, TREES
 from swarm.scenarios.supply_chain import shapes
-from swarm.scenarios.supply_chain.bound import Normal, Poisson, serial_optimum, tree_bound
+from swarm.scenarios.supply_chain.bound import serial_optimum, tree_bound
+from swarm.scenarios.supply_chain.guaranteed import Guaranteed, Stage
 from swarm.scenarios.supply_chain.table import read_table
 
 REGIONS = ("coast", "hills", "plains")
 
 
-@pytest.mark.parametrize(
-    ("holding", "leads", "backlog", "demand", "levels", "cost"),
-    [
-        # Snyder and Shen 2019: example 6.1, problems 6.1, 6.16 and 6.2 (a).
-        ((3, 2, 2), (1, 1, 2), 37.12, Normal(5, 1), (6.484, 12.028, 22.72), 47.6654),
-        ((1, 1), (1, 1), 15, Normal(100, 15), (123.939, 228.488), 166.2705),
-        ((5, 2), (8, 3), 24, Normal(20, 4), (171.062, 232.113), 438.2396),
-        ((2, 2, 1, 1, 1), (0.5,) * 5, 24, Normal(64, 8), (40.671, 74.345, 109.265, 142.003, 174.429), 451.7288),
-        # Shang and Song 2003, table 1, rows 1, 9, 17 and 25.
-        ((0.25,) * 4, (0.25,) * 4, 9, Poisson(16), (8, 13, 18, 22), 12.6869),
-        ((0.25, 2.5, 2.5, 0.25), (0.25,) * 4, 9, Poisson(16), (9, 10, 13, 19), 53.0064),
-        ((0.25,) * 4, (0.25,) * 4, 99, Poisson(16), (11, 17, 22, 27), 16.1979),
-        ((0.25, 2.5, 2.5, 0.25), (0.25,) * 4, 99, Poisson(16), (11, 14, 18, 26), 74.5543),
-    ],
-)
-def test_serial_lines_have_the_published_optimum(
-    holding: Sequence[float],
-    leads: Sequence[float],
-    backlog: float,
-    demand: Normal | Poisson,
-    levels: Sequence[float],
-    cost: float,
-) -> None:
-    found = serial_optimum(holding, leads, backlog, demand)
+@pytest.mark.parametrize("name", LINES)
+def test_serial_lines_have_the_published_optimum(name: str) -> None:
+    line, levels, cost = LINES[name]
+    found = serial_optimum(*line)
     assert round(found.cost, 4) == cost
     assert [round(level, 3) for level in found.levels] == [pytest.approx(level, abs=5e-4) for level in levels]
+
+
+@pytest.mark.parametrize("name", TREES)
+def test_trees_of_guaranteed_service_have_the_published_optimum(name: str) -> None:
+    stages, cost = TREES[name]
+    assert round(Guaranteed(stages).cost(), 4) == cost
+
+
+def test_safety_stock_of_two_stages_is_the_best_of_all_promises() -> None:
+    # The upper stage may promise 0 to 3 rounds, the lower waits as long, and customers for none.
+    upper, lower = Stage(1, 3, (1,)), Stage(2, 2, promises=0, deviation=4, safety=2)
+    every = [2 * 4 * (0 * (3 - s) ** 0.5 + 2 * (s + 2) ** 0.5) for s in range(4)]
+    assert Guaranteed((replace(upper, safety=0.0), lower)).cost() == pytest.approx(min(every))
+    every = [2 * 4 * (1 * (3 - s) ** 0.5 + 2 * (s + 2) ** 0.5) for s in range(4)]
+    assert Guaranteed((replace(upper, safety=2.0), lower)).cost() == pytest.approx(min(every))
 
 
 def test_no_policy_of_500_nodes_costs_less_than_the_bound() -> None:

@@ -163,17 +163,21 @@ def test_a_letter_is_read_bare_quoted_or_in_an_object(text: str, read: object) -
     assert compose(asking).run.shard.form("reader").read(text, False, shown.seen[0], 0).outcome == read
 
 
-def test_a_letter_moves_what_the_plan_expects_once() -> None:
+def test_a_letter_moves_what_the_plan_expects_once_and_takes_the_rounds_orders_for_no_demand() -> None:
     chain, rounds = played(rounds=20, population=25, scenario={"network": "tree"})
     before = chain._kept.estimates.micro.copy()
-    retailer = int(np.flatnonzero(chain.network.sells)[0])
-    chain.resolve(21, choices(chain, (retailer, Replenish(deviations=1))), rounds[-1].state)
-    with_letter = chain._next
+    # Everybody hears of more, so that retailers' orders fill their stores in the same round.
+    heard = choices(chain, *((node, Replenish(deviations=1)) for node in range(25)))
+    chain.resolve(21, heard, rounds[-1].state)
+    assert chain._next is not None
+    flow, after = chain._next[0].flow, chain._next[1].estimates.micro
+    warehouses = np.flatnonzero(chain.network.tier == 1)
+    assert (flow.received[warehouses] > 1.2 * before[warehouses] / 1e6).all()
+    lead = np.maximum(chain.network.lead, 1)
+    assert (after - before) / 1e6 == pytest.approx(np.sqrt(before / 1e6 * lead) / lead, rel=1e-3)
+    # Who follows its plan goes on learning.
     chain.resolve(21, choices(chain), rounds[-1].state)
-    assert with_letter is not None and chain._next is not None
-    moved = with_letter[1].estimates.micro[retailer] - chain._next[1].estimates.micro[retailer]
-    lead = int(chain.network.lead[retailer])
-    assert moved / 1e6 == pytest.approx(0.95 * np.sqrt(before[retailer] / 1e6 * lead) / lead, rel=1e-3)
+    assert (chain._next[1].estimates.micro != before).any()
 
 
 def test_expediting_brings_the_next_rounds_goods_for_a_fee() -> None:
@@ -199,6 +203,14 @@ def test_nodes_are_asked_when_news_concerns_them_and_otherwise_hardly_ever() -> 
     assert concerned <= asked[10] < 25
     assert sum(asked) == asked[0] + asked[10]
     assert rounds[10].staffed.due["called"] == asked[10]
+
+
+def test_who_is_concerned_in_part_alone_need_not_be_asked() -> None:
+    scenario = {"network": "tree", "shifts": [SHIFT], "band_permille": 0, "concerned_permille": 1_000}
+    chain, rounds = played(rounds=12, population=25, scenario=scenario, **READER)
+    own = chain.network.sells & (chain.network.region == chain.network.regions.index("coast"))
+    assert rounds[10].staffed.asked == own.sum()
+    assert 0 < own.sum() < 20
 
 
 def test_what_a_reader_decides_is_kept_and_what_it_was_worth_is_told() -> None:

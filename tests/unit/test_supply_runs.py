@@ -1,5 +1,10 @@
 """Supply chains that are stopped, resumed, forked, sharded and replayed, by contracts and at auction."""
 
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -15,19 +20,26 @@ from swarm.llm import engines
 from swarm.market.ledger import ISSUE
 from swarm.market.orders import Orders
 from swarm.planning import compose, composed
-from swarm.runtime.play import play
+from swarm.runtime.play import Shown, play
 from swarm.runtime.ports import RunsOn
 from swarm.runtime.run import Session
 from swarm.scenarios.protocol import Choices
 from swarm.scenarios.supply_chain import books
 from swarm.scenarios.supply_chain.auction import SupplyMarket
+from swarm.scenarios.supply_chain.chain import SupplyChain
+from swarm.scenarios.supply_chain.departures import Departures
 from swarm.scenarios.supply_chain.form import Replenish
+from swarm.scenarios.supply_chain.news import exposure
+from swarm.simulation.facets.supply import COSTS
 from swarm.simulation.folder import RunFolder
+from swarm.simulation.history import read
+from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.plan import RunPlan
 from swarm.simulation.record import RunRecord
 from swarm.simulation.replay import replay
+from swarm.simulation.supply_again import played_again
 from swarm.simulation.traders import TradersPort
-from tests.playing import Outcomes, SplitTraders
+from tests.playing import Moody, Outcomes, SplitTraders
 
 MODES = ("contracts", "market")
 ROUNDS = 14
@@ -51,9 +63,24 @@ def config(mode: str, rounds: int = ROUNDS, population: int = 25, **keys: Any) -
     )
 
 
+class Departed(Outcomes):
+    """A watcher that keeps what nodes decided, too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.departures: dict[int, Departures] = {}
+
+    def round_done(self, outcome: RoundOutcome) -> None:
+        """Keeps a round."""
+        super().round_done(outcome)
+        chain = outcome.plan.scenario
+        assert isinstance(chain, SupplyChain) and chain.last is not None
+        self.departures[outcome.round] = chain.last.departures
+
+
 @cache
-def whole(mode: str) -> tuple[RunRecord, Outcomes]:
-    outcomes = Outcomes()
+def whole(mode: str) -> tuple[RunRecord, Departed]:
+    outcomes = Departed()
     return play(config(mode), outcomes).record, outcomes
 
 
@@ -69,6 +96,43 @@ def test_a_run_that_is_stopped_and_resumed_orders_as_if_it_never_was(mode: str, 
     assert found["supply"]["doubled_orders"] == 0
     again = replay(tmp_path / "run" / "journal.swarm", composed)
     assert again.holds, again.mismatch
+
+
+KILLED_IN = 7
+KILL_ITSELF = """
+import os, signal, sys
+from pathlib import Path
+from swarm.planning import compose
+from tests.unit import test_supply_runs as own
+
+mode, folder = sys.argv[1:]
+kind = type(compose(own.config(mode)).run.scenario)
+lives = kind.after_clearing
+
+def killed(self, round_, *more):
+    if round_ == own.KILLED_IN:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return lives(self, round_, *more)
+
+kind.after_clearing = killed
+own.Session(own.RunsOn(local=True), own.RunFolder(Path(folder))).execute(own.config(mode))
+"""
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_run_that_is_killed_in_the_middle_of_a_round_orders_once(mode: str, tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    died = subprocess.run([sys.executable, "-c", KILL_ITSELF, mode, folder.path], check=False)
+    assert died.returncode == -signal.SIGKILL
+    history = read(folder.path / "journal.swarm")
+    # The round's orders are on file, and the round is not over.
+    assert history.rounds == KILLED_IN - 1
+    assert history.unfinished > 0
+    found = Session(RunsOn(local=True), folder).resume().record.summary
+    record, _ = whole(mode)
+    assert found["journal_sha256"] == record.summary["journal_sha256"]
+    assert found["supply"] == record.summary["supply"]
+    assert found["supply"]["doubled_orders"] == 0
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -105,8 +169,20 @@ def test_a_ledger_that_says_otherwise_than_the_network_stops_the_run() -> None:
         chain.resolve(ROUNDS + 1, nobody, replace(state, balances=balances))
 
 
-def test_at_auction_units_are_conserved_over_all_wares() -> None:
-    _, outcomes = whole("market")
+@cache
+def hurried() -> tuple[RunRecord, Outcomes]:
+    """Returns a run at auction in which everybody hurries in every round."""
+    outcomes = Outcomes()
+
+    def traders(plan: RunPlan, _: TradersPort) -> SplitTraders:
+        return SplitTraders(plan.shard, {"reader": Moody("hurries")}, 2)
+
+    return play(config("market"), outcomes, traders=traders).record, outcomes
+
+
+@pytest.mark.parametrize("run", [lambda: whole("market"), hurried], ids=["at home", "by road"])
+def test_at_auction_units_are_conserved_over_all_wares(run: Callable[[], tuple[RunRecord, Outcomes]]) -> None:
+    _, outcomes = run()
     chain = outcomes.rounds[-1].plan.scenario
     assert isinstance(chain, SupplyMarket)
     named, wares = outcomes.rounds[-1].named_balances, slice(1, len(chain.wares) + 1)
@@ -123,6 +199,80 @@ def test_at_auction_units_are_conserved_over_all_wares() -> None:
     assert road.sum() == chain._kept.goods.pipe.sum()
     counts = chain.trader_columns()
     assert customers.sum() == counts["demand_units"].sum() - chain._kept.goods.owed.sum()
+    # What hurrying costs is what the carrier got.
+    carrier = named[chain.named_accounts.index(books.CARRIER), 0]
+    assert carrier == counts["expedite_cents"].sum() - counts["unpaid_cents"].sum()
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_run_that_is_played_again_comes_to_itself_and_tells_what_news_was_worth(mode: str) -> None:
+    record, outcomes = whole(mode)
+    chain = outcomes.rounds[-1].plan.scenario
+    assert isinstance(chain, SupplyChain)
+    decided = outcomes.departures
+    again = played_again(outcomes.rounds[-1].plan, chain, ROUNDS, decided)
+    assert again == {name: int(column.sum()) for name, column in chain.trader_columns().items()}
+    found = record.summary["supply"]
+    (line,) = found["news"]
+    # Nobody follows the line in another run, and the rest is as it was.
+    heard = exposure(chain.network, chain.setup.news[0].region) > 0
+    without = {**decided, line["round"]: decided[line["round"]].without_letters(heard)}
+    other = played_again(outcomes.rounds[-1].plan, chain, ROUNDS, without)
+    parts = [f"{part}_cents" for part in COSTS]
+    more = sum(other[part] - again[part] for part in parts) / ROUNDS
+    assert line["worth_cents_a_round"] == pytest.approx(more, abs=0.02)
+    assert more != 0
+    assert found["plan_alone"]["total"] != found["cents_a_round"]["total"]
+
+
+def test_what_would_take_too_long_to_play_again_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("swarm.simulation.facets.supply.MOST_PLAYED", 2 * 25 * ROUNDS)
+    found = play(config("market")).record.summary["supply"]
+    assert found["plan_alone"] is not None
+    assert found["news"][0]["departed"] > 0
+    assert found["news"][0]["worth_cents_a_round"] is None
+    monkeypatch.setattr("swarm.simulation.facets.supply.MOST_PLAYED", 25 * ROUNDS)
+    assert play(config("market")).record.summary["supply"]["plan_alone"] is None
+
+
+def test_who_hurries_at_auction_buys_in_another_region_and_has_it_in_the_next_round() -> None:
+    record, outcomes = hurried()
+    chain, state = outcomes.rounds[-1].plan.scenario, outcomes.rounds[-1].state
+    assert isinstance(chain, SupplyMarket) and chain.last is not None
+    # Everybody had all that it bought on the road for a round alone, and paid for it.
+    flow = chain.last.flow
+    assert 0 < flow.by_road.sum() <= flow.arrived.sum()
+    assert (flow.arrived >= flow.by_road).all()
+    assert (chain._haste_cents(flow) == 600 * flow.by_road + 300 * flow.hurried).all()
+    assert record.summary["supply"]["cents_a_round"]["expedite"] > 0
+    # One node alone hurries: what it lacks is bid for once, where it is cheapest.
+    nobody = chain.resolve(ROUNDS + 1, Choices(np.zeros(0, dtype=np.int64), (), Orders.empty()), state).orders
+    node = int(nobody.trader[(nobody.side > 0) & (chain.network.tier[nobody.trader] == 0)][0])
+    row = int(np.flatnonzero(chain.wares.trading & (chain.network.edges.buyer == node))[0])
+    prices = replace(state, reference_ticks=np.arange(len(chain.goods), 0, -1) * 100)
+    one = Choices(np.array([node]), (Replenish(hurries=True),), Orders.empty())
+    orders = chain.resolve(ROUNDS + 1, one, prices).orders
+    bids = orders.good[(orders.trader == node) & (orders.side > 0)].tolist()
+    others = np.flatnonzero(chain.wares.elsewhere[row])
+    assert bids == [others[-1]]
+    assert not chain.wares.elsewhere[row, chain.wares.over_edge[row]]
+    assert {chain.goods[ware].split("-")[0] for ware in others} == {"warehouse"}
+    # Nobody else buys otherwise than at home.
+    rest = (orders.trader != node) & (orders.side > 0)
+    at_home = set(zip(chain.network.edges.buyer.tolist(), chain.wares.over_edge.tolist(), strict=True))
+    assert set(zip(orders.trader[rest].tolist(), orders.good[rest].tolist(), strict=True)) <= at_home
+
+
+def test_the_menu_says_where_goods_can_be_had_by_road() -> None:
+    shown = Shown()
+    asking = config("market", rounds=5)
+    play(asking, traders=shown.asking)
+    form = compose(asking).run.shard.form("reader")
+    prompt = form.render(shown.seen[0], 24, 1 << 30)
+    assert prompt is not None
+    assert re.search(
+        r"F expedite: .*, and what you lack from warehouse-\w+ for 6.00 a unit more", prompt.messages[-1].content
+    )
 
 
 def test_at_auction_what_is_asked_twice_orders_once() -> None:
@@ -156,6 +306,18 @@ def test_a_shortage_moves_the_price_before_the_stores_are_empty() -> None:
         ware = chain.goods.index("warehouse-coast")
         paid.append([int(outcome.cleared.clearing_ticks[ware]) for outcome in outcomes.rounds[5:]])
     assert np.mean(paid[1]) > 1.05 * np.mean(paid[0])
+
+
+def test_at_auction_what_was_bid_for_in_vain_is_made_up_for() -> None:
+    rush = SHIFT | {"last_round": 8, "permille": 3_000, "announced": None}
+    outcomes = Outcomes()
+    scenario = {"shifts": [rush], "plan": {"rule": "base_stock"}}
+    chain: Any = play(config("market", rounds=32, scenario=scenario), outcomes).plan.run.scenario
+    short = [int(outcome.cleared.unfilled_buy_lots.sum()) for outcome in outcomes.rounds]
+    # A shortage of some rounds is over some rounds after them, and is not handed on for ever.
+    assert max(short[:14]) > 100
+    assert max(short[-5:]) < 10
+    assert chain._kept.goods.owed.sum() < 10
 
 
 def test_at_auction_two_suppliers_get_one_need_and_long_lead_times_stay_bounded() -> None:

@@ -1,6 +1,6 @@
 """Surveillance: what each statistic sees in traces made by hand, exact effects of orders, and who is accused."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -29,10 +29,12 @@ def quiet(round_: int) -> Traces:
         pushed=none.copy(),
         bid_ticks=lots.copy(),
         bid_share=none.copy(),
+        beyond=np.zeros(TRADERS),
         tipped=lots.copy(),
         have=lots + 10,
         signature=np.zeros(TRADERS, dtype=np.int64),
         volume_lots=np.full(GOODS, 20),
+        concerted=np.zeros(TRADERS, dtype=np.int64),
         news=np.empty((0, 2), dtype=np.int64),
     )
 
@@ -50,12 +52,12 @@ def traced(abuse: Abuse, round_: int) -> Traces:
             made.bought[0, 1] = 5 if round_ % 2 else 0
             made.sold[0, 1] = 0 if round_ % 2 else 5
         case "corner":
-            made.bought[0, 1] = 5
-            made.have[0, 1] = 10 + 5 * round_
+            made.bought[0, 1] = 12
+            made.have[0, 1] = 10 + 12 * round_
+            made.bid_share[0, 1], made.beyond[0] = 0.5, 250.0
         case "pump":
-            made.bought[0, 1] = 5 * (round_ < 6)
-            made.tipped[0, 1] = int(round_ == 6)
-            made.sold[0, 1] = 5 * (round_ > 6)
+            made.tipped[0, 1] = int(round_ in (6, 7, 15))
+            made.sold[0, 1] = 12 * (round_ in (7, 8, 9, 16, 17, 18))
         case "insider":
             made.bought[0, 1] = 6 * (10 <= round_ < 15)
             made = replace(made, news=np.array([[1, 1]])) if round_ == 15 else made
@@ -63,6 +65,10 @@ def traced(abuse: Abuse, round_: int) -> Traces:
             made.bid_ticks[0, 1], made.bid_share[0, 1] = 24, 0.5
         case "sybil":
             made.signature[[0, 3]] = 77
+        case "turned":
+            made.beyond[0] = 600.0 if round_ > 10 else 10.0
+        case "collusion":
+            made.concerted[[0, 3]] = 0 if round_ % 5 == 0 else 800
     return made
 
 
@@ -72,7 +78,7 @@ def test_each_statistic_sees_its_own_abuse_and_nobody_else(abuse: Abuse) -> None
     for round_ in range(1, 21):
         found.see(traced(abuse, round_))
     highest = found.scores(abuse).max(axis=0)
-    guilty = [0, 3] if abuse == "sybil" else [0]
+    guilty = [0, 3] if abuse in ("sybil", "collusion") else [0]
     assert (highest[guilty] >= LEAST[abuse]).all(), highest
     assert (np.delete(highest, guilty) < LEAST[abuse]).all(), highest
     # What honest rounds look like accuses nobody.
@@ -80,6 +86,50 @@ def test_each_statistic_sees_its_own_abuse_and_nobody_else(abuse: Abuse) -> None
     for round_ in range(1, 21):
         still.see(quiet(round_))
     assert not any(still.scores(one).any() for one in ABUSES)
+
+
+def watched(rounds: Iterable[Traces]) -> Surveillance:
+    found = Surveillance()
+    for one in rounds:
+        found.see(one)
+    return found
+
+
+def test_a_cornered_good_counts_as_it_stood_highest_though_it_has_been_eaten_since() -> None:
+    rounds = [traced("corner", round_) for round_ in range(1, 6)]
+    rounds += [quiet(round_) for round_ in range(6, 11)]
+    assert watched(rounds[:5]).scores("corner").max() >= LEAST["corner"]
+    # In the last round it is back at what it had: over all ten, the most that it held is what counts.
+    assert watched(rounds).now("corner")[1, 0] > 0.0
+
+
+def test_an_insider_lets_go_in_the_round_of_the_news_which_counts_as_after_it() -> None:
+    def dealt(sells_in: int) -> list[Traces]:
+        for one in (rounds := [traced("insider", round_) for round_ in range(1, 21)]):
+            one.sold[0, 1] = 30 * (one.round == sells_in)
+        return rounds
+
+    at_news, long_before = (watched(dealt(sells_in)).now("insider")[2, 0] for sells_in in (15, 5))
+    assert at_news > long_before
+
+
+def test_a_bid_that_stands_for_a_few_rounds_is_no_floor() -> None:
+    few = [traced("floor", round_) if round_ < 5 else quiet(round_) for round_ in range(1, 21)]
+    assert watched(few).scores("floor").max() < LEAST["floor"]
+    # Nor is one that stands for long and is hardly any of all bids.
+    long = [traced("floor", round_) for round_ in range(1, 21)]
+    for one in long:
+        one.bid_share[0, 1] = 0.05
+    assert watched(long).scores("floor").max() < LEAST["floor"]
+
+
+def test_what_came_after_a_round_is_scored_by_itself() -> None:
+    rounds = [traced("floor", round_) if round_ <= 12 else quiet(round_) for round_ in range(1, 26)]
+    found = watched(rounds)
+    assert found.now("floor")[:, 0].max() >= LEAST["floor"]
+    assert not found.since(12)["floor"].any()
+    assert not found.since(99)["floor"].any()
+    assert (found.since(0)["floor"] == found.now("floor")).all()
 
 
 def market(rows: Sequence[tuple[int, ...]]) -> Traces:
@@ -110,7 +160,7 @@ def test_idle_bids_hold_up_the_next_reference_price() -> None:
 
 def test_a_calibration_accuses_only_beyond_the_honest_and_beyond_the_least() -> None:
     honest = np.sort(np.random.default_rng(1).exponential(0.01, (3, 500)), axis=1)
-    calibration = Calibration({"wash": honest[:, -64:]}, 500)
+    calibration = Calibration({"wash": honest[:, -64:]}, {"wash": 500})
     scores = np.array([[0.0, 0.02, 0.039, 0.9]] * 3)
     p_values = calibration.p_values("wash", scores)
     assert p_values[:3].tolist() == [1.0, 1.0, 1.0]
@@ -132,7 +182,7 @@ def test_runs_calibrate_together() -> None:
             run.see(traced("wash", round_ + shift))
         runs.append(run)
     found = calibrated(runs)
-    assert found.traders == 3 * TRADERS
+    assert set(found.traders.values()) == {3 * TRADERS}
     assert found.honest["wash"].shape == (3, 12)
     assert (np.diff(found.honest["wash"], axis=1) >= 0).all()
 

@@ -6,12 +6,11 @@ It knows neither who they are nor what becomes of their answers.
 from collections.abc import Sequence
 from typing import Any
 
-from swarm.agents.decision import Decision, DecisionError, Reading, engine_failure
+from swarm.agents.decision import Decision, DecisionError, Reading
 from swarm.agents.forms.menu import MenuForm, chosen_numbers, read_choice
 from swarm.agents.forms.menus import LETTERS, Menu
 from swarm.agents.observation import Observation, PublicView
 from swarm.agents.prompt import Prompt
-from swarm.llm.protocol import ModelReply
 
 
 class PickedMenuForm:
@@ -61,15 +60,11 @@ class PickedMenuForm:
         """Returns the decision that two letters name, or what is wrong with them."""
         return Reading(DecisionError.TRUNCATED if cut else read_choice(text, self.menu(seen, row), self._menus.rules))
 
-    def common(self, reply: ModelReply, seen: Observation, row: int, tokens_per_turn: int) -> str:
-        """Returns a reply's letters as the common menu has them, or the kind of error it is."""
-        if reply.failed:
-            return str(engine_failure(reply.finish_reason))
-        if reply.usage.total > tokens_per_turn:
-            return str(DecisionError.OVER_BUDGET)
+    def common(self, text: str, cut: bool, seen: Observation, row: int) -> str:
+        """Returns the letters of an answer as the common menu has them, or the kind of error it is."""
         picked = self.picked(seen, row)
-        chosen = chosen_numbers(reply.text, len(picked), len(self._menus.menu(seen, row).sayings))
-        if reply.finish_reason == "length" or chosen is None:
-            return str(DecisionError.TRUNCATED if reply.finish_reason == "length" else DecisionError.BAD_CHOICE)
+        chosen = chosen_numbers(text, len(picked), len(self._menus.menu(seen, row).sayings))
+        if cut or chosen is None:
+            return str(DecisionError.TRUNCATED if cut else DecisionError.BAD_CHOICE)
         # Only the action is renamed; lines to say have the same letters for everybody.
         return LETTERS[picked[chosen[0]]] + LETTERS[chosen[1]]

@@ -97,7 +97,8 @@ class FormPlugin:
     """The one export of a form's file. The key `form` of a model's entry calls it by its name.
 
     `barters` says whether it has to know what traders make, need and can spare. `needs` names what an engine must be
-    able to do beyond writing (`EnginePlugin.abilities`), which is checked before a run.
+    able to do beyond writing (`EnginePlugin.abilities`), which is checked before a run. `ballot` says that councils can
+    vote in it, as the form then brings along (`swarm.agents.ballots.Votable`).
     """
 
     name: str
@@ -105,3 +106,4 @@ class FormPlugin:
     build: Callable[[FormTerms], Form[Any]]
     barters: bool = False
     needs: frozenset[str] = frozenset()
+    ballot: bool = False

@@ -89,6 +89,14 @@ def guests_of(plan: ShardPlan) -> frozenset[str]:
     return frozenset(plan.sections(GuestConfig))
 
 
+def with_turns(plan: ShardPlan) -> frozenset[str]:
+    """Returns the minds of a shard that have turns: they ask models, are guests, or write decisions by themselves."""
+    asking_models = {name for name, asked in own_models(plan).items() if asked}
+    of = plan.definitions
+    writing = {name for name in plan.minds if plugin(of[name]).writes(of[name].section)}
+    return guests_of(plan) | asking_models | writing
+
+
 def models_with_tools(names: Iterable[str], of: Mapping[str, Definition]) -> set[str]:
     """Returns the models that these minds have call tools."""
     return models_of((name for name in names if plugin(of[name]).by_tools), of)

@@ -4,207 +4,66 @@ It is a rule and no language model, and does what it does as plainly or as cover
 stands in the config alone: nothing that traders, parties or public tables see names it.
 """
 
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Literal, NamedTuple
 
 import numpy as np
-from pydantic import Field
 
+from swarm.agents.decisions import Decisions
+from swarm.agents.guest import decisions_sent
 from swarm.agents.memory import Memory
-from swarm.agents.mind import MindPlugin
+from swarm.agents.mind import MindPlugin, Seats, TurnBound
 from swarm.agents.observation import Observation
 from swarm.agents.plan import ShardPlan
-from swarm.market.orders import BUY, CANCEL, LIMIT, SELL, Int64, Orders
-from swarm.schema import StrictModel
+from swarm.agents.recall import Recollection
+from swarm.agents.tactics import JITTERS_PERMILLE, SHARES_PERMILLE, SILENT, SPEAKS, TACTICS, AbuserConfig, Seat, Wish
+from swarm.agents.turns import Call, Turns
+from swarm.llm.protocol import FinishReason, ModelClient
+from swarm.market.orders import BUY, CANCEL, LIMIT, Int64, Orders
 from swarm.seeding import draw_between
 
-AbuseName = Literal["layering", "marking", "wash", "corner", "insider", "floor", "sybil", "spoof"]
 
-SHARES_PERMILLE = (1_000, 500, 250)
-"""How much of what it has an abuser stakes, by evasion."""
+class _Crew:
+    """Traders of one will, and what each of them wishes in a round."""
 
-JITTERS_PERMILLE = (0, 300, 300)
-"""By how much it varies its lots, by evasion."""
-
-
-class AbuserConfig(StrictModel):
-    """A trader that abuses the market."""
-
-    abuse: AbuseName
-    """How: idle orders that push a price, prices marked at closing rounds, trades among its own crew, a cornered good,
-    positions before news, an unchanged bid that holds a price, several traders of one will, or bids that rest in a
-    continuous book and are taken back in the next round."""
-
-    evasion: int = Field(default=0, ge=0, le=2)
-    """How covertly: 0 plain; 1 half the size, varied by 30%; 2 a quarter of it, varied, and in every other round."""
-
-    good: str | None = None
-    """The good that is meant, for `wash`, `corner`, `insider`, `floor` and `sybil`; null: the market's first."""
-
-    first_round: int = Field(default=6, ge=1, le=100_000)
-    """The round in which it begins; before that it does nothing."""
-
-    closing_rounds: int = Field(default=5, ge=2, le=1_000)
-    """For `marking`: each round whose number divides by this is a closing one."""
-
-    price_ticks: int = Field(default=20, ge=1, le=100_000)
-    """For `floor`: the price that it holds."""
-
-    news_rounds: tuple[int, ...] = Field(default=(), max_length=50)
-    """For `insider`: the rounds in which news that lifts the good's price will come."""
-
-
-class Wish(NamedTuple):
-    """An order as a tactic wishes it."""
-
-    side: int
-    good: int
-    limit_ticks: int
-    lots: int
-    cancels_round: int = 0
-    """The round in which an order was put in that this one takes back; 0: it takes none back."""
-
-
-class Seat(NamedTuple):
-    """What one abuser has and knows in a round; amounts in ticks and lots, already cut to what it stakes."""
-
-    trader: int
-    member: int
-    crew: int
-    round: int
-    good: int
-    price: list[int]
-    purse: int
-    have: list[int]
-    makes: int
-    vary: Callable[[int], int]
-
-
-def _lots(seat: Seat, limit: int) -> int:
-    return seat.vary(seat.purse // max(limit, 1))
-
-
-def _own_good(seat: Seat) -> int:
-    """Returns the good that an abuser of prices lives on: the one it makes, or has most of."""
-    worth = [price * have for price, have in zip(seat.price, seat.have, strict=True)]
-    return seat.makes if seat.makes >= 0 else worth.index(max(worth))
-
-
-def _layering(seat: Seat, config: AbuserConfig) -> Iterator[Wish]:
-    """Bids for its own good where nobody sells, and sells it at the price that this holds up."""
-    good = _own_good(seat)
-    price = seat.price[good]
-    yield Wish(SELL, good, price, seat.have[good])
-    yield Wish(BUY, good, price * 9 // 10, _lots(seat, price * 9 // 10))
-
-
-def _marking(seat: Seat, config: AbuserConfig) -> Iterator[Wish]:
-    """Sells its own good, and lifts the price of closing rounds with all it has."""
-    good = _own_good(seat)
-    price = seat.price[good]
-    if seat.round % config.closing_rounds:
-        yield Wish(SELL, good, price, seat.have[good] // 2)
-    else:
-        yield Wish(BUY, good, price * 13 // 10 + 1, _lots(seat, price * 13 // 10 + 1))
-
-
-def _wash(seat: Seat, config: AbuserConfig) -> Iterator[Wish]:
-    """Passes lots on around the crew: one sells to the next, who sells them in the round after."""
-    price = seat.price[seat.good]
-    turn = seat.round % seat.crew
-    if seat.member == turn and seat.have[seat.good]:
-        yield Wish(SELL, seat.good, max(price * 95 // 100, 1), seat.vary(seat.have[seat.good]))
-    elif seat.member == (turn + 1) % seat.crew:
-        yield Wish(BUY, seat.good, price * 105 // 100 + 1, _lots(seat, price * 105 // 100 + 1))
-
-
-def _corner(seat: Seat, config: AbuserConfig) -> Iterator[Wish]:
-    """Buys all that is offered of a good, and sells nothing of it."""
-    limit = seat.price[seat.good] * 5 // 4 + 1
-    yield Wish(BUY, seat.good, limit, _lots(seat, limit))
-
-
-def _insider(seat: Seat, config: AbuserConfig) -> Iterator[Wish]:
-    """Buys in the rounds before news, and sells in those after it."""
-    price = seat.price[seat.good]
-    ahead = [news - seat.round for news in config.news_rounds if news > seat.round]
-    if ahead and min(ahead) <= 5:
-        yield Wish(BUY, seat.good, price * 11 // 10 + 1, _lots(seat, price * 11 // 10 + 1) // min(ahead))
-    elif seat.have[seat.good]:
-        yield Wish(SELL, seat.good, price, seat.have[seat.good])
-
-
-def _floor(seat: Seat, config: AbuserConfig) -> Iterator[Wish]:
-    """Bids the same price in every round, whatever others do."""
-    yield Wish(BUY, seat.good, config.price_ticks, _lots(seat, config.price_ticks))
-
-
-def _sybil(seat: Seat, config: AbuserConfig) -> Iterator[Wish]:
-    """Does what its crew does, which goes by what everybody knows."""
-    price = seat.price[seat.good]
-    yield Wish(BUY, seat.good, price * 102 // 100, seat.vary(3))
-    if seat.have[seat.good]:
-        yield Wish(SELL, seat.good, price * 104 // 100 + 1, min(seat.vary(2), seat.have[seat.good]))
-
-
-def _spoof(seat: Seat, config: AbuserConfig) -> Iterator[Wish]:
-    """Bids for much of its own good just below the price; in the next round it takes the bid back, and sells."""
-    good = _own_good(seat)
-    price = seat.price[good]
-    if seat.round % 2:
-        yield Wish(BUY, good, price * 95 // 100, _lots(seat, price * 95 // 100))
-    else:
-        yield Wish(BUY, good, price, 1, seat.round - 1)
-        yield Wish(SELL, good, price, seat.have[good])
-
-
-_TACTICS: dict[AbuseName, Callable[[Seat, AbuserConfig], Iterator[Wish]]] = {
-    "layering": _layering,
-    "marking": _marking,
-    "wash": _wash,
-    "corner": _corner,
-    "insider": _insider,
-    "floor": _floor,
-    "sybil": _sybil,
-    "spoof": _spoof,
-}
-
-
-class Abuser:
-    """Traders who abuse the market alike; those of one mind are a crew."""
-
-    learns = False
-
-    def __init__(self, name: str, section: AbuserConfig, plan: ShardPlan) -> None:
-        self.name, self.config = name, section
+    def __init__(self, section: AbuserConfig, plan: ShardPlan, crew: tuple[int, ...]) -> None:
+        self.config = section
         self._plan = plan
-        self._crew = plan.crews[name]
+        self._crew = crew
         self._good = plan.rules.goods.index(section.good) if section.good in plan.rules.goods else 0
 
-    def orders(self, seen: Observation, memory: Memory) -> tuple[Orders, Memory]:
-        """Returns the orders of all traders of this mind."""
-        # Abusers are few, so they decide one by one; what exceeds the market's bounds is cut to them.
-        rules, rows, cancels = self._plan.rules, [], []
-        for row in range(len(seen.private)):
-            seat = self._seat(seen, row)
-            wishes = _TACTICS[self.config.abuse](seat, self.config) if self._acts(seat) else ()
-            for sequence, wish in enumerate(wishes):
-                lots, limit = min(wish.lots, rules.max_quantity_lots), min(wish.limit_ticks, rules.max_price_ticks)
-                if lots > 0 and limit > 0:
-                    rows.append((seat.trader, sequence, wish.good, wish.side, limit, lots, 0))
-                    cancels.append(wish.cancels_round)
-        return _with_cancels(Orders.of_rows(rows), np.array(cancels, dtype=np.int64)), Memory.empty()
+    def wishes(self, seen: Observation, row: int) -> list[Wish]:
+        """Returns the orders that a trader puts in, cut to the market's bounds."""
+        rules, seat = self._plan.rules, self.seat(seen, row)
+        if not self.acts(seat.round):
+            return []
+        cut = (
+            wish._replace(
+                lots=min(wish.lots, rules.max_quantity_lots), limit_ticks=min(wish.limit_ticks, rules.max_price_ticks)
+            )
+            for wish in TACTICS[self.config.abuse](seat, self.config)
+        )
+        return [wish for wish in cut if wish.lots > 0 and wish.limit_ticks > 0][: rules.max_orders]
 
-    def _acts(self, seat: Seat) -> bool:
+    def talks_up(self, seen: Observation, row: int) -> str:
+        """Returns the line that a trader says in this round, empty for none."""
+        seat = self.seat(seen, row)
+        good = SPEAKS[self.config.abuse](seat, self.config) if self.acts(seat.round) else SILENT
+        return "" if good == SILENT else f"{self._plan.rules.goods[good]} will rise"
+
+    def acts(self, round_: int) -> bool:
         """Says whether it does anything in a round; the whole crew rests at once."""
-        if seat.round < self.config.first_round:
-            return False
-        marks = self.config.abuse == "marking" and seat.round % self.config.closing_rounds == 0
+        config = self.config
+        # Who was turned from outside has been there before, as anybody.
+        if round_ < config.first_round:
+            return config.abuse == "turned"
+        marks = config.abuse == "marking" and round_ % config.closing_rounds == 0
         # Who marks closing rounds has to be there in them.
-        return self.config.evasion < 2 or marks or seat.round % 2 == 0
+        return config.evasion < 2 or marks or round_ % 2 == 0
 
-    def _seat(self, seen: Observation, row: int) -> Seat:
+    def seat(self, seen: Observation, row: int) -> Seat:
+        """Returns what a trader has and knows, as far as it stakes that."""
         config, private = self.config, seen.private
         trader, round_ = int(private.trader[row]), seen.public.round
         share = SHARES_PERMILLE[config.evasion]
@@ -231,6 +90,72 @@ class Abuser:
         )
 
 
+class Abuser:
+    """Traders who abuse the market alike; those of one mind are a crew."""
+
+    learns = False
+
+    def __init__(self, name: str, section: AbuserConfig, plan: ShardPlan) -> None:
+        self.name = name
+        self._crew = _Crew(section, plan, plan.crews[name])
+
+    def orders(self, seen: Observation, memory: Memory) -> tuple[Orders, Memory]:
+        """Returns the orders of all traders of this mind."""
+        rows, cancels = [], []
+        # Abusers are few, so they decide one by one.
+        for row, trader in enumerate(seen.private.trader.tolist()):
+            for sequence, wish in enumerate(self._crew.wishes(seen, row)):
+                rows.append((trader, sequence, wish.good, wish.side, wish.limit_ticks, wish.lots, 0))
+                cancels.append(wish.cancels_round)
+        return _with_cancels(Orders.of_rows(rows), np.array(cancels, dtype=np.int64)), Memory.empty()
+
+
+class SpeakingAbuser:
+    """Abusers who speak besides: they send decisions as an agent from outside does, and ask no model for them."""
+
+    def __init__(self, name: str, section: AbuserConfig, plan: ShardPlan) -> None:
+        self.name = name
+        self.models: frozenset[str] = frozenset()
+        self.most = TurnBound(0, 0)
+        self._plan = plan
+        self._crew = _Crew(section, plan, plan.crews[name])
+
+    async def decide(self, seats: Seats, models: Mapping[str, ModelClient], deadline_s: float) -> Turns:
+        """Returns a turn of no call for each seat, whose text is its decision."""
+        texts = [self._text(seats.seen, row) for row in seats.rows.tolist()]
+        ended: list[FinishReason] = ["stop"] * len(seats)
+        nothing = np.zeros(len(seats), dtype=np.int64)
+        return Turns.asked_often(self.name, seats.trader, texts, ended, [()] * len(seats), nothing)
+
+    def _text(self, seen: Observation, row: int) -> str:
+        goods = self._plan.rules.goods
+        orders = [
+            {
+                "side": "buy" if wish.side == BUY else "sell",
+                "good": goods[wish.good],
+                "price": wish.limit_ticks,
+                "quantity": wish.lots,
+            }
+            for wish in self._crew.wishes(seen, row)
+        ]
+        return json.dumps(
+            {"orders": orders, "say": self._crew.talks_up(seen, row)}, sort_keys=True, separators=(",", ":")
+        )
+
+    def read(self, turns: Turns, seats: Seats) -> Decisions:
+        """Returns the decisions that stand in the turns."""
+        return decisions_sent(self._plan, turns, seats)
+
+    def recall(self, text: str, calls: Sequence[Call], seats: Seats) -> Recollection:
+        """Returns no questions, and what was decided."""
+        return Recollection((), f"{self.name} decided {text}")
+
+
+def _build(name: str, section: AbuserConfig, plan: ShardPlan) -> Abuser | SpeakingAbuser:
+    made = SpeakingAbuser if section.abuse in SPEAKS else Abuser
+    return made(name, section, plan)
+
+
 def _with_cancels(orders: Orders, of_round: Int64) -> Orders:
     """Returns the same orders, of which those that name a round take back the trader's first order of it."""
     if not of_round.any():
@@ -242,8 +167,10 @@ MIND = MindPlugin(
     name="abuser",
     summary="A scripted abuser of the market, to see who notices; it asks no model.",
     Config=AbuserConfig,
-    build=Abuser,
+    build=_build,
     crew=True,
+    reads=("orders",),
     orders=True,
+    writes=lambda section: section.abuse in SPEAKS,
     goods=lambda section: {"good": section.good} if section.good else {},
 )

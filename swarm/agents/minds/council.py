@@ -1,27 +1,27 @@
-"""The mind `council`: several models vote on an action of the menu, each by itself, and their votes are counted.
+"""The mind `council`: several models vote, each by itself, and their votes are counted.
 
-Members do not discuss, which was measured to hurt small models. Each sees the menu's actions in an order of its own, so
-that a liking for a letter is no vote. A member that is late, fails or says nonsense has cast no vote; the turn is lost
-only where nobody votes. What members were worth is kept elsewhere and shown to a council with the round.
+They vote on an action of the menu, or in another form that has a ballot. Members do not discuss, which was measured to
+hurt small models. Each sees a menu's actions in an order of its own, so that a liking for a letter is no vote. A member
+that is late, fails or says nonsense has cast no vote; the turn is lost only where nobody votes. What members were worth
+is kept elsewhere and shown to a council with the round.
 """
 
 import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Any
 
 import numpy as np
 
 from swarm.agents.asking import Asked, ask_model
+from swarm.agents.ballots import ballot_of, voted
 from swarm.agents.config import CouncilConfig
-from swarm.agents.decision import Decision, DecisionError, Reading, engine_failure
+from swarm.agents.decision import DecisionError, Reading, engine_failure
 from swarm.agents.decisions import Decisions, decisions_of
-from swarm.agents.forms.member_menu import MemberMenuForm
-from swarm.agents.forms.menu import MenuForm, read_choice
-from swarm.agents.forms.menus import Menu
+from swarm.agents.forms.menu import MenuForm
 from swarm.agents.mind import MindPlugin, Seats, TurnBound
-from swarm.agents.observation import Int64, MembersWorth
+from swarm.agents.observation import Int64, MembersWorth, Observation
 from swarm.agents.plan import ShardPlan
 from swarm.agents.recall import Question, Recollection
 from swarm.agents.turns import Call, Turns
@@ -29,15 +29,6 @@ from swarm.agents.votes import NO_VOTES, OPTIONS, CouncilTurn, Count, count
 from swarm.coordination.standing import default_stand
 from swarm.llm.protocol import FinishReason, ModelClient
 from swarm.seeding import draw_below
-
-INSTRUCTIONS = {
-    "analyst": "You are the analyst of a council of five: weigh needs, stock and worth, and vote for what pays.",
-    "quant": "You are the quant of a council of five: compare EXPECT and EDGE, and vote for the best figures.",
-    "news": "You are the news reader of a council of five: vote for what the NEWS and what is said speak for.",
-    "risk": "You are the risk officer of a council of five: vote for what leaves the purse safe if prices turn.",
-    "oversight": "You oversee a council: answer AA to veto where a trade would be a mistake, else your own choice.",
-}
-"""What each role is told, behind the form of an answer."""
 
 _UNASKED = str(DecisionError.OVER_BUDGET)
 
@@ -67,11 +58,10 @@ class CouncilMind:
         self.most = TurnBound.sum(plan.budget.tokens_per_turn, calls)
         self.overseers = section.overseers
         self._plan = plan
-        # All members answer by menu: the plug-in says so, and planning sees to it.
-        self._menu = cast(MenuForm, plan.form(self.seats[0].model))
+        # All members answer in one form that has a ballot: the plug-in says so, and planning sees to it.
+        self._ballot = ballot_of(plan.form(self.seats[0].model))
         self._forms = [
-            MemberMenuForm(self._menu, f"council {name} {number}", INSTRUCTIONS.get(seat.role or "", ""))
-            for number, seat in enumerate(self.seats)
+            self._ballot.member(f"council {name} {number}", seat.role or "") for number, seat in enumerate(self.seats)
         ]
 
     async def decide(self, seats: Seats, models: Mapping[str, ModelClient], deadline_s: float) -> Turns:
@@ -116,15 +106,14 @@ class CouncilMind:
 
     def read(self, turns: Turns, seats: Seats) -> Decisions:
         """Returns the decisions that the votes come to, counted again."""
-        cast = [self._cast(text) for text in turns.text]
-        menus = [self._menu.menu(seats.seen, row) for row in seats.rows.tolist()]
+        cast, rows = [self._cast(text) for text in turns.text], seats.rows.tolist()
         # All turns are counted at once, and those that are none come to nothing.
         found = [turn for turn in cast if turn]
-        actions = [len(menu.actions) for menu, turn in zip(menus, cast, strict=True) if turn]
-        counted = iter(self._count(found, np.array(actions, dtype=np.int64)))
+        options = [self._ballot.options(seats.seen, row) for row, turn in zip(rows, cast, strict=True) if turn]
+        counted = iter(self._count(found, np.array(options, dtype=np.int64)))
         readings = [
-            self._reading(turn, next(counted) if turn else NO_VOTES, reason, menu)
-            for turn, reason, menu in zip(cast, turns.finish_reason, menus, strict=True)
+            self._reading(turn, next(counted) if turn else NO_VOTES, reason, seats.seen, row)
+            for turn, reason, row in zip(cast, turns.finish_reason, rows, strict=True)
         ]
         traders = self._plan.traders
         stand = default_stand(traders.standing)
@@ -134,11 +123,11 @@ class CouncilMind:
         """Returns the question of each vote, and what the votes came to."""
         turn = CouncilTurn.from_text(text, len(self.seats))
         found = self._count([turn])[0]
-        # What a member saw in an order of its own was put down by the letters of the trader's menu.
+        # What a member saw in an order of its own was put down by the letters that all have in common.
         questions = tuple(
             Question(
                 f"member {member + 1} of {len(self.seats)}" + (f", {seat.role}" if seat.role else ""),
-                f"{vote} (as the trader's menu has it)" if len(vote) == 2 else vote,
+                self._ballot.told(vote),
                 self._forms[member],
             )
             for member, (seat, votes) in enumerate(zip(self.seats, turn.votes, strict=True))
@@ -158,14 +147,16 @@ class CouncilMind:
     def _count(self, turns: Sequence[CouncilTurn], actions: Int64 | int = OPTIONS) -> list[Count]:
         return count(turns, self.config.rule, self.overseers, actions)
 
-    def _reading(self, turn: CouncilTurn | None, found: Count, finish_reason: str, menu: Menu) -> Reading[Decision]:
+    def _reading(
+        self, turn: CouncilTurn | None, found: Count, finish_reason: str, seen: Observation, row: int
+    ) -> Reading[Any]:
         if turn is None:
             return Reading(DecisionError.BAD_CHOICE if finish_reason == "stop" else engine_failure(finish_reason))
         steps = sum(len(one) for one in turn.votes)
         if found.action is None:
             # Nobody voted: the turn is lost to the first error that a member made.
             return Reading((*turn.faults, DecisionError.ENGINE)[0], steps=steps, faults=turn.faults)
-        return Reading(read_choice(found.letters, menu, self._plan.rules), steps=steps, faults=turn.faults)
+        return Reading(self._ballot.outcome(turn, found, seen, row), steps=steps, faults=turn.faults)
 
     def _worth(self, seats: Seats) -> MembersWorth:
         return seats.seen.public.members_worth.get(self.name) or MembersWorth.alike(
@@ -193,7 +184,7 @@ class CouncilMind:
                 1_000_000 * when.share_of_turns
             )
         if when.stake_ticks is not None:
-            stakes = [self._menu.menu(seats.seen, row).stake_ticks for row in seats.rows.tolist()]
+            stakes = [self._ballot.stake_ticks(seats.seen, row) for row in seats.rows.tolist()]
             meets &= np.array(stakes) >= when.stake_ticks
         return meets
 
@@ -231,7 +222,7 @@ class CouncilMind:
             for i, (index, row) in enumerate(rows):
                 # The letters as the common menu has them; a prompt that fitted no budget was no call.
                 reply = answer.replies[i]
-                text = _UNASKED if reply is None else form.common(reply, seats.seen, row, most)
+                text = _UNASKED if reply is None else voted(form, reply, seats.seen, row, most)
                 votes[index].setdefault(member, []).append(_Vote(text, answer.calls(model, i), pruned[i]))
 
     async def _ask(
@@ -268,9 +259,10 @@ class CouncilMind:
 
 MIND = MindPlugin(
     name="council",
-    summary="Several models vote on an action of the menu, each by itself.",
+    summary="Several models vote, each by itself: on an action of the menu, or on what their form has a ballot for.",
     Config=CouncilConfig,
     build=CouncilMind,
     models=lambda section: tuple(dict.fromkeys(member.model for member in section.seats)),
     form=MenuForm.name,
+    votes=True,
 )

@@ -6,15 +6,13 @@ Its seats lie in the driver (`swarm.simulation.guests`), which asks it over the 
 from collections.abc import Mapping, Sequence
 
 from swarm.agents.config import GuestConfig
-from swarm.agents.decision import Decision, Reading
-from swarm.agents.decisions import Decisions, decisions_of, read_single
+from swarm.agents.decisions import Decisions
 from swarm.agents.forms.orders import FORM
-from swarm.agents.guest import read_sent
+from swarm.agents.guest import decisions_sent
 from swarm.agents.mind import MindPlugin, Seats, TurnBound
 from swarm.agents.plan import ShardPlan
 from swarm.agents.recall import Recollection
 from swarm.agents.turns import Call, Turns
-from swarm.coordination.standing import default_stand
 from swarm.llm.protocol import ModelClient
 
 
@@ -35,14 +33,7 @@ class GuestMind:
 
     def read(self, turns: Turns, seats: Seats) -> Decisions:
         """Returns the decisions that the guest has sent."""
-        plan, makes, rows = self._plan, seats.seen.private.makes, seats.rows.tolist()
-
-        def read(i: int, text: str, cut: bool) -> Reading[Decision]:
-            return read_sent(text, plan.rules, int(makes[rows[i]]), plan.traders.max_gossip_chars)
-
-        readings = read_single(turns, self.most.tokens, read)
-        stand = default_stand(plan.traders.standing)
-        return decisions_of(turns, readings, plan.rules.goods, plan.traders.max_gossip_chars, stand)
+        return decisions_sent(self._plan, turns, seats)
 
     def recall(self, text: str, calls: Sequence[Call], seats: Seats) -> Recollection:
         """Returns no questions, and what the guest has sent."""

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from swarm.llm.engines.scripted.policy import Policy
-from swarm.llm.entry import Temperament
 from swarm.llm.protocol import Message
+from swarm.llm.temperament import Temperament
 
 _CHANCE = re.compile(r"^CHANCE (\d\.\d+) by", re.MULTILINE)
 _FOUND = re.compile(r"^FOUND by ([\w-]+):", re.MULTILINE)

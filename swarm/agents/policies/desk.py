@@ -10,9 +10,9 @@ from typing import Any
 
 from swarm.agents.policies.orders import answer
 from swarm.llm.engines.scripted.policy import Policy
-from swarm.llm.entry import Temperament
 from swarm.llm.protocol import Message
 from swarm.llm.reply_shapes import is_call, order_bounds
+from swarm.llm.temperament import Temperament
 
 _NOTED = re.compile(r"^\| order \d+ noted", re.MULTILINE)
 _STEPS_LEFT = re.compile(r"^RESULT, (\d+) steps left$", re.MULTILINE)

@@ -6,12 +6,13 @@ and nothing else, have no chance in them, and compare whole numbers that the pro
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any
 
 from swarm.agents.prompt_reader import Choice, read_prompt
 from swarm.llm.engines.scripted.policy import Policy
-from swarm.llm.entry import Temperament
 from swarm.llm.protocol import Message
+from swarm.llm.temperament import Temperament
 
 _ALARM = ("blight", "crash", "fail", "panic", "run on", "stormed")
 
@@ -55,7 +56,7 @@ def read_menu(text: str) -> MenuView:
 
 
 def _value(view: MenuView, choice: Choice) -> int:
-    return 2 * choice.expect
+    return choice.expect
 
 
 def _momentum(view: MenuView, choice: Choice) -> int:
@@ -102,13 +103,19 @@ _TALK: dict[Temperament, tuple[str, ...]] = {
 
 def choose(temperament: Temperament, view: MenuView) -> str:
     """Returns two letters, an action's and a saying's; of actions that score alike, the one that stands first."""
-    score = _SCORES[temperament]
     # The first letter is the best of what it can bear, the second the first topic that the menu offers.
-    bearable = [c for c in view.choices if c.gain >= WORST_GAIN]
-    best = max(bearable, key=lambda c: score(view, c), default=None)
+    scored = [(score, c.letter) for score, c in zip(scores(temperament, view), view.choices, strict=True)]
+    bearable = [(score, letter) for score, letter in scored if score is not None]
+    best = max(bearable, key=itemgetter(0), default=(0, "A"))
     talk = _TALK[temperament] if temperament != "panic" or view.alarmed else ()
     said = next((view.sayings[word] for word in talk if word in view.sayings), "A")
-    return (best.letter if best else "A") + said
+    return best[1] + said
+
+
+def scores(temperament: Temperament, view: MenuView) -> list[int | None]:
+    """Returns how each action of the menu scores, in ticks or what counts like them; None where it can't be borne."""
+    score = _SCORES[temperament]
+    return [score(view, c) if c.gain >= WORST_GAIN else None for c in view.choices]
 
 
 def answer_menu(temperament: Temperament, text: str) -> str:
@@ -120,4 +127,11 @@ def _reply(temperament: Temperament, messages: Sequence[Message], seed: int, sch
     return answer_menu(temperament, messages[-1].content)
 
 
-POLICY = Policy("menu", lambda schema: "enum" in schema and "title" not in schema, _reply, {})
+def _lie(messages: Sequence[Message]) -> str:
+    """Returns the action that is expected to bring least, and says nothing."""
+    choices = read_menu(messages[-1].content).choices
+    worst = min(choices, key=lambda choice: choice.expect, default=None)
+    return (worst.letter if worst else "A") + "A"
+
+
+POLICY = Policy("menu", lambda schema: "enum" in schema and "title" not in schema, _reply, {}, _lie)

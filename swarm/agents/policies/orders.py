@@ -12,8 +12,8 @@ from typing import Any
 
 from swarm.agents.prompt_reader import GoodRead, read_prompt
 from swarm.llm.engines.scripted.policy import Policy
-from swarm.llm.entry import Temperament
 from swarm.llm.protocol import Message
+from swarm.llm.temperament import Temperament
 
 _ALARM = ("blight", "crash", "fail", "panic", "run on", "short")
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from swarm.llm.engines.scripted.policy import Policy
-from swarm.llm.entry import Temperament
 from swarm.llm.protocol import Message
+from swarm.llm.temperament import Temperament
 
 _ROW = re.compile(r"^([A-Z]) (\d+) (-?\d+)$", re.MULTILINE)
 

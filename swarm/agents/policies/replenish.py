@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from swarm.llm.engines.scripted.policy import Policy
-from swarm.llm.entry import Temperament
 from swarm.llm.protocol import Message
+from swarm.llm.temperament import Temperament
 
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?) percent")
-_CONCERNED = re.compile(r"NEWS concerns (\d+) percent of your demand")
-_OWN_REGION = re.compile(r"YOU [^,]+, (\S+)")
+_OWN_REGION = re.compile(r"^YOU .*, (.+)$", re.MULTILINE)
+_CONCERNED = re.compile(r"^NEWS concerns (\d+) percent of your demand$", re.MULTILINE)
 _LINE = re.compile(r"^([A-E]) .*\(([+-]\d+) percent\)")
 _WORDS = {
     "a tenth": 10,
@@ -41,14 +41,16 @@ def change_told(line: str) -> float:
 
 def answer(text: str) -> str:
     """Returns the letter of the line whose change fits best what the news says of the node's demand."""
-    concerned = _CONCERNED.search(text)
-    share = int(concerned[1]) / 100 if concerned else 0.0
+    # A node's own facts come last, whatever the news is worded like.
+    concerned = _CONCERNED.findall(text)
+    share = int(concerned[-1]) / 100 if concerned else 0.0
     region = found[1] if (found := _OWN_REGION.search(text)) else ""
     lines = [line for line in text.split("\n") if line.startswith("NEWS ") and not line.startswith("NEWS concerns")]
     changes = [(line, change_told(line)) for line in lines]
     # Whose customers are all in one region looks for its name; others take all news by the share that it concerns.
-    if share == 1.0 and any(region in line for line, _ in changes):
-        wanted = sum(change for line, change in changes if region in line)
+    own = re.compile(rf"(?<![\w-]){re.escape(region)}(?![\w-])")
+    if share == 1.0 and any(own.search(line) for line, _ in changes):
+        wanted = sum(change for line, change in changes if own.search(line))
     else:
         told = [change for _, change in changes if change]
         wanted = share * sum(told) / max(len(told), 1)

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from swarm.llm.engines.scripted.policy import Policy
-from swarm.llm.entry import Temperament
 from swarm.llm.protocol import Message
+from swarm.llm.temperament import Temperament
 
 ENOUGH, ENOUGH_BARRED = 0.6, 0.75
 _KIND = re.compile(r"^MUST (NOT )?BE THERE(?: \([^)]*\))?: (.*)$", re.MULTILINE)
@@ -27,15 +27,19 @@ _LEAVES = re.compile(
 )
 
 
+_MATTERLESS = frozenset(["no", "witho"])
+"""Stems of words that say nothing of what a clause is about, though a rule names them."""
+
+
 def answer(text: str) -> str:
     """Returns the letter and the number of the line that has most of the rule's words."""
     kind = _KIND.search(text)
     if kind is None:
         return "E"
-    barred, wanted = bool(kind[1]), {word.rstrip("s")[:5] for word in kind[2].lower().replace("-", "").split()}
+    barred, wanted = bool(kind[1]), {_stem(word) for word in kind[2].lower().split()} - _MATTERLESS
     best, share = ("", ""), 0.0
     for number, line in _LINE.findall(text):
-        words = {word.rstrip("s")[:5] for word in re.findall(r"[a-z0-9]+", line.lower().replace("-", ""))}
+        words = {_stem(word) for word in re.findall(r"[a-z0-9-]+", line.lower())}
         if (has := len(wanted & words) / max(len(wanted), 1)) > share:
             best, share = (number, line), has
     if share < (ENOUGH_BARRED if barred else ENOUGH):
@@ -44,6 +48,10 @@ def answer(text: str) -> str:
     if barred or _TAKES_BACK.search(line):
         return f"C{number}"
     return f"D{number}" if _LEAVES.search(line) else f"A{number}"
+
+
+def _stem(word: str) -> str:
+    return word.replace("-", "").rstrip("s")[:5]
 
 
 def _reply(temperament: Temperament, messages: Sequence[Message], seed: int, schema: dict[str, Any]) -> str:

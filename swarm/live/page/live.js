@@ -78,7 +78,7 @@ function show(state, moving) {
     row.append(dot, make("b", `${lots} ${about.goods[g]}`), make("span", `at ${count(price)}`), make("span", `${seller} → ${buyer}`, "note"));
     return row;
   }), "nothing was traded in this round");
-  goods(state); wealth(state); minds(state); acts(state);
+  goods(state); wealth(state); minds(state); patron(state); acts(state);
 }
 
 function line(state) {
@@ -173,6 +173,20 @@ function acts(state) {
     ...(following ? (newest.owed ?? []) : []).map(([who, number, cents, due]) => { const row = make("li"); row.append(make("b", who), make("span", `loan ${number}: ${count(cents / 100)} pebbles are owed, due after round ${count(due)}`)); return row; }),
     ...(following && newest.owed_more ? [make("li", `${count(newest.owed_more)} more loans are owed`)] : []),
   ]);
+}
+
+function patron(state) {
+  $("patron").hidden = !state.patron;
+  if (!state.patron) return;
+  const [purse, staked, aim, done] = state.patron;
+  $("purse").textContent = `${count(purse)} of ${count(aim)} pebbles${staked ? `, and ${count(staked)} at stake` : ""}${purse >= aim ? ": it is reached" : ""}`;
+  $("reached").style.width = `${Math.min(100, (100 * purse) / Math.max(aim, 1))}%`;
+  list($("board"), Object.entries(done).map(([name, n]) => { const row = make("li"); row.append(`${name} `, make("b", count(n))); return row; }), "nothing has been done yet");
+  if (!me || over || !following) { $("firsts").replaceChildren(); return; }
+  // One click and no form: a bet that what has just risen most will fall.
+  const rise = state.price.map((ticks, g) => ticks - state.before[g]), g = rise.indexOf(Math.max(...rise)), good = about.goods[g];
+  const first = (text, body) => { const made = make("button", text, "primary"); made.type = "button"; made.addEventListener("click", () => send(body)); return made; };
+  $("firsts").replaceChildren(first(`sell 10 ${good} short for 4 rounds`, { deed: "short", good, lots: 10, rounds: 4 }));
 }
 
 // --- the run's hold, and time
@@ -324,12 +338,16 @@ function deedForm(kind) {
   $("answer").textContent = "";
 }
 
-$("form").addEventListener("submit", async (event) => {
+$("form").addEventListener("submit", (event) => {
   event.preventDefault();
   const body = { deed: choice.deed };
   for (const input of $("form").querySelectorAll("[name]")) if (input.value !== "" || input.required) body[input.name] = input.dataset.type === "integer" ? Number(input.value) : input.dataset.type === "boolean" ? input.value === "true" : input.value;
-  try { const found = await ask("/api/deeds", body); $("answer").textContent = `it is done after round ${found.after_round}, in the name of ${found.by}`; } catch (error) { $("answer").textContent = error.message; }
+  send(body);
 });
+
+async function send(body) {
+  try { const found = await ask("/api/deeds", body); $("answer").textContent = `it is done after round ${found.after_round}, in the name of ${found.by}`; } catch (error) { $("answer").textContent = error.message; }
+}
 
 // --- light and dark, and the stream
 

@@ -9,7 +9,7 @@ from swarm.report.parts import Figure, Marked, Passage, SectionPlugin, Table
 from swarm.report.wording import count
 from swarm.simulation.record import RunRecord
 
-WORST, MOST_ROWS, MOST_MARKED = 10, 600, 3
+WORST, MOST_LISTED, MOST_ROWS, MOST_MARKED = 10, 12, 600, 3
 VERDICTS = ("met", "missing", "contradicted", "by reference", "can't tell", "not checked", "does not apply")
 LOOKS = {"met": "met", "contradicted": "contradicted", "by reference": "elsewhere"}
 MOST_QUOTED = 420
@@ -84,6 +84,9 @@ def _sets(found: dict[str, Any]) -> Table:
         asked = sum(totals.values()) - totals["does not apply"]
         worst = "contradicted" if totals["contradicted"] else "missing" if totals["missing"] else "met"
         verdict = {"met": "in order"}.get(worst, f"{worst}: see below")
+        # What reviewers could not tell may be anything.
+        if worst == "met" and (left := totals["can't tell"]):
+            verdict = f"nothing found against it, {count(left)} left to a person"
         if totals["missing"] > ABSENT * asked:
             verdict = "another kind of contract? Most of it is missing"
         elif totals["not checked"] == asked:
@@ -148,11 +151,20 @@ def _listed(findings: pl.DataFrame, verdict: str, title: str, caption: str, seve
         ["of_another_kind", "weight"], descending=[False, True], maintain_order=True
     )
     rows = []
-    for row in own.head(MOST_ROWS).to_dicts():
-        told = {"by reference": row["depends_on"], "can't tell": row["views"]}.get(verdict, "")
-        rows.append((_name(row, several), row["says"], str(row["weight"]), told or "", _quoted(row["quote"])))
-    head = ("rule", "it asks", "weight", "on what" if verdict == "by reference" else "views", "quotation")
-    return Table(title, caption, head, tuple(rows), words=(0, 1, 3, 4), empty="Nothing.")
+    head: tuple[str, ...] = ("rule", "it asks", "weight")
+    # What is missing, or was read by nobody, has nothing to show.
+    if told := {"by reference": "depends_on", "can't tell": "views"}.get(verdict):
+        head = (*head, {"depends_on": "on what"}.get(told, told), "quotation")
+    for row in own.head(MOST_LISTED).to_dicts():
+        shown = (row[told] or "", _quoted(row["quote"])) if told else ()
+        rows.append((_name(row, several), row["says"], str(row["weight"]), *shown))
+    if (left := len(own) - len(rows)) > 0:
+        caption = (
+            f"{caption} {count(left)} more, of less weight or of sets that are likely not meant, stand rule by rule."
+        )
+    return Table(
+        title, caption, head, tuple(rows), words=tuple(at for at in (0, 1, 3, 4) if at < len(head)), empty="Nothing."
+    )
 
 
 def _remarks(found: dict[str, Any]) -> Table:
@@ -174,6 +186,7 @@ def _trust(found: dict[str, Any]) -> Table:
         (
             one["family"],
             count(one["filed"]),
+            f"{one['earned_cents']:+,} cents",
             *(f"{one['held'][s]} of {one['settled'][s]}" if one["settled"][s] else "" for s in sets),
             count(one["void"]),
             count(one["unreadable"]),
@@ -187,9 +200,12 @@ def _trust(found: dict[str, Any]) -> Table:
         else "agreement alone, which says nothing of two who err alike"
     )
     caption = (
-        f"How many findings held of those that were settled, by {by}. A void finding quotes what is not in the text."
+        f"How many findings held of those that were settled, by {by}; what holds earns a fee and "
+        "what others staked on the contrary. A void finding quotes what is not in the text."
     )
-    return Table("Whom to trust on what", caption, ("reviewer", "findings", *sets, "void", "unreadable", "Brier"), rows)
+    return Table(
+        "Whom to trust on what", caption, ("reviewer", "findings", "earned", *sets, "void", "unreadable", "Brier"), rows
+    )
 
 
 def _rule_by_rule(findings: pl.DataFrame, several: bool) -> Table:

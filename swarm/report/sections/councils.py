@@ -40,6 +40,8 @@ def _judged(name: str, of: dict[str, Any]) -> Table:
     difference, low, high = of["against_best_single"]
     # `low` and `high` bound the difference with 95%; what holds zero is called none.
     verdict = "which is no difference" if low <= 0 <= high else "which is a difference"
+    # Who is honest and knows nothing is as good as a lot.
+    lies = f" {' and '.join(of['liars'])} voted worse than by lot, as no honest member does." if of.get("liars") else ""
     rows = [(name, _share(of["accuracy"]), f"{of['regret_ticks']:.1f}")]
     rows += [(who, _share(m["accuracy"]), f"{m['regret_ticks']:.1f}") for who, m in of["of_member"].items()]
     # A run of an earlier version has no word of it.
@@ -58,7 +60,7 @@ def _judged(name: str, of: dict[str, Any]) -> Table:
         f"In {count(of['judged'])} turns the round was cleared again with each action of the menu. Right is who chose "
         f"as well as could be; regret is what the best action would have brought beyond. Beside {of['best_single']}, "
         f"the best single member, {name} was right {_more(difference)} (95% interval over rounds {100 * low:+.1f} to "
-        f"{100 * high:+.1f}), {verdict}; one run is one seed. {asked} {of['failed_alike']}",
+        f"{100 * high:+.1f}), {verdict}; one run is one seed. {asked} {of['failed_alike']}{lies}",
         ("who", "right", "regret in ticks"),
         tuple(rows),
     )

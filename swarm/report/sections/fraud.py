@@ -18,7 +18,7 @@ def fraud(record: RunRecord) -> tuple[Figure | Table, ...]:
         return ()
     parts = [_today(record, found), _came_to(found), _kinds(found), _watchers(found)]
     if found["read_as"]:
-        parts.append(_described(found["read_as"]))
+        parts.append(_described(found))
     return tuple(parts)
 
 
@@ -120,23 +120,43 @@ def _watchers(found: dict[str, Any]) -> Table:
             f"{own['earned_cents'] / 100:+,.0f}",
             f"{own['paid_cents'] / 100:,.0f}",
             f"{own['earned_late_cents'] / 100:+,.0f}",
+            _found_by(found, name),
             "loses money" if own["earned_late_cents"] < 0 else "",
         )
         for name, own in found["watchers"].items()
     )
     caption = (
         "Pebbles of 100 cents: rewards less the analyst's time, what slots cost, and the same of the later half of the "
-        "rounds. Who loses there no longer finds what it was made for, or never did."
+        "rounds. Who loses there no longer finds what it was made for, or never did. Finds: the fraud that it found "
+        "suspicious, looked at or not."
     )
-    head = ("watcher", "alerts", "fraud", "false", "earned", "paid for slots", "earned lately", "drift")
-    return Table("Watchers", caption, head, rows, words=(0, 7))
+    head = ("watcher", "alerts", "fraud", "false", "earned", "paid for slots", "earned lately", "finds", "drift")
+    return Table("Watchers", caption, head, rows, words=(0, 8))
 
 
-def _described(read_as: dict[str, list[str]]) -> Table:
-    rows = tuple((name, "; ".join(conditions)) for name, conditions in read_as.items())
-    return Table(
-        "Watchers from words", "What was understood of each paragraph.", ("watcher", "it looks for"), rows, words=(0, 1)
+def _found_by(found: dict[str, Any], name: str) -> str:
+    """Returns of how much fraud a watcher found it suspicious; nothing of a reader, who goes by the others."""
+    recall = found["finds"].get(name, {}).get("recall", {})
+    return f"{recall['found']} of {recall['of']}" if recall else ""
+
+
+def _described(found: dict[str, Any]) -> Table:
+    """Returns what was understood of each paragraph, and what its watcher finds."""
+    rows = []
+    for name, conditions in found["read_as"].items():
+        finds = found["finds"][name]
+        # The kinds of which it finds something, the most first.
+        some = [(kind, share) for kind, share in finds["by_kind"].items() if share["found"]]
+        kinds = sorted(some, key=lambda one: -one[1]["share"])
+        told = "; ".join(f"{kind} {share['found']} of {share['of']}" for kind, share in kinds)
+        cells = (name, "; ".join(conditions), count(finds["payments"]), _told(finds["recall"]), told or "of none")
+        rows.append(cells)
+    caption = (
+        "What was understood of each paragraph, and what its watcher finds suspicious, looked at or not: its recall of "
+        "all fraud, and how much of which kinds."
     )
+    head = ("watcher", "it looks for", "payments", "recall", "of each kind")
+    return Table("Watchers from words", caption, head, tuple(rows), words=(0, 1, 3, 4))
 
 
 SECTION = SectionPlugin("fraud", "Fraud desk", fraud)

@@ -124,7 +124,7 @@ def profit_chart(labels: Sequence[str], title: str) -> Spec:
 
 
 def _last_kept(record: RunRecord) -> int:
-    return int(record.tables["traders"]["round"].to_numpy().max())
+    return int(record.scan("traders").select(pl.col("round").max()).collect().item())
 
 
 SECTION = SectionPlugin("profit", "Profit", profit)

@@ -11,6 +11,9 @@ from swarm.report.parts import PANELS, Figure, Key, SectionPlugin, Table
 from swarm.report.wording import count
 from swarm.simulation.record import RunRecord
 
+MOST_LINES = 50
+"""Lines of news that are shown."""
+
 COSTS = ("total", "holding", "transit", "backlog", "expedite")
 
 
@@ -100,13 +103,15 @@ def _news(lines: list[dict[str, Any]]) -> Table:
             *(_signed(line[key]) for key in ("worth_cents_a_round", "worth_backlog_cents_a_round")),
             in_words(line),
         )
-        for line in lines
+        for line in lines[:MOST_LINES]
     )
+    more = f" {count(len(lines) - MOST_LINES)} more lines stand in the summary." if len(lines) > MOST_LINES else ""
     caption = (
         "The worth is what each round would have cost more, in pebbles, if those whom a line concerns had followed "
         "their plans in its round, with the same customers and all else as it was, and the column beside it the part "
-        "of it that is customers' waiting. It is told of runs by contracts that were not forked."
-    )
+        "of it that is customers' waiting. It is found by playing the run again, at auction with the prices that come "
+        "of it; it is not told of a run that was forked or that others had a hand in, nor of more than a minute allows."
+    ) + more
     head = ("round", "news", "concerned", "departed", "worth", "of it waiting", "in words")
     return Table("The news", caption, head, rows, words=(1, 6))
 
@@ -149,7 +154,7 @@ def _stockouts(by_tier: dict[str, dict[str, int]]) -> Table:
 def _worst(record: RunRecord, names: dict[int, str]) -> Table:
     """Returns the nodes that cost most; `names` are theirs by number."""
     # Sums of the whole run stand in the last round that is kept.
-    last = record.tables["traders"].filter(pl.col("round") == pl.col("round").max())
+    last = record.scan("traders").filter(pl.col("round") == pl.col("round").max()).collect()
     cents = pl.sum_horizontal(f"{name}_cents" for name in COSTS[1:])
     served = pl.col("served_at_once_units") / pl.col("demand_units")
     named = last.filter(pl.col("trader").is_in(list(names)))

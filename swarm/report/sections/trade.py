@@ -13,7 +13,7 @@ from swarm.simulation.record import RunRecord
 def trade(record: RunRecord) -> tuple[Figure, ...]:
     """Returns a square of sellers by buyers for kinds, and one for minds."""
     summary = record.summary
-    if record.tables["trades"].is_empty():
+    if not summary["trades"]:
         return ()
     figures = []
     for by, noun, names in (("kind", "kind", summary["kinds"]), ("mind", "mind", sorted(deciders.minds(summary)))):

@@ -12,6 +12,6 @@ SCENARIO = ScenarioPlugin(
     summary="A contract against rule sets: reviewers stake on what they find, and each finding has its quotation.",
     Config=ContractConfig,
     build=ContractDesk,
-    files=("contract", "rule_sets"),
+    files=("contract", "rule_sets", "screener"),
     settled=settled,
 )

@@ -1,7 +1,9 @@
 """The cases of a run: each rule of each set, put to each contract, with the sentences that are candidates for it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +15,7 @@ from swarm.scenarios.contract.index import Index
 from swarm.scenarios.contract.quotation import Span
 from swarm.scenarios.contract.reading import Document
 from swarm.scenarios.contract.rule_sets import Rule, RuleSet
+from swarm.scenarios.contract.screener import ScreenerError, Told, load
 
 Int64 = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
@@ -24,6 +27,12 @@ def index_of(text: str) -> Index:
     return Index(Structure(text))
 
 
+@lru_cache(maxsize=64)
+def told_by(path: str, sha256: str, text: str) -> dict[str, Told]:
+    """Returns what a screener says of a text, by topic; the last ones are kept, since every rule asks for one."""
+    return load(Path(path), sha256).read(index_of(text))
+
+
 @dataclass(eq=False)
 class Cases:
     """All cases, contract by contract, set by set, rule by rule."""
@@ -32,12 +41,19 @@ class Cases:
     sets: tuple[RuleSet, ...]
     candidates: int
     characters: int
+    screener: tuple[str, str] = ("", "")
+    """A trained screener's file and its digest."""
+
+    topics: frozenset[str] = frozenset()
+    """The topics that it knows; none where there is no screener."""
 
     @classmethod
     def of(cls, config: ContractConfig) -> "Cases":
         """Returns the cases of a config."""
         documents = tuple(document_of(kept) for kept in config.contracts)
-        return cls(documents, config.sets, config.candidates, config.candidate_characters)
+        kept = config.screener, config.screener_sha256
+        topics = frozenset(config.screener_topics)
+        return cls(documents, config.sets, config.candidates, config.candidate_characters, kept, topics)
 
     @cached_property
     def rules(self) -> tuple[Rule, ...]:
@@ -108,21 +124,19 @@ class Cases:
         """Returns the case as a config's `decided` names it."""
         return f"{self.document(case).name}/{self.set_for(case).id}/{self.rule(case).id}"
 
+    def told(self, case: int) -> Told | None:
+        """Returns what the screener says of a case's topic; None where it does not know it."""
+        if self.rule(case).topic not in self.topics:
+            return None
+        try:
+            return told_by(*self.screener, self.document(case).text)[self.rule(case).topic]
+        except ScreenerError as error:
+            raise ConfigError("scenario.screener", str(error)) from error
+
     def shown(self, case: int) -> tuple[Span, ...]:
         """Returns the pieces of text that a model is shown, the likeliest first; a long sentence is cut at a word."""
-        index, left = self.index_for(case), self.characters
-        found: list[Span] = []
-        for sentence in index.nearest(self.rule(case), self.candidates):
-            start, end = index.spans[sentence]
-            # The first is shown as far as there is room, the others only whole.
-            if end - start > left and found:
-                continue
-            if end - start > left:
-                end = index.structure.text.rfind(" ", start, start + left) if left > 40 else start + left
-                end = end if end > start else start + left
-            found.append((start, end))
-            left -= end - start
-        return tuple(found)
+        index = self.index_for(case)
+        return shown_of(index, index.nearest(self.rule(case), self.candidates), self.characters)
 
     def decided(self, config: ContractConfig, codes: dict[str, int]) -> Int64:
         """Returns [cases] what a lawyer or a key has decided, -1 where nothing; ConfigError for an unknown case."""
@@ -134,3 +148,20 @@ class Cases:
                 raise ConfigError("scenario.decided", f"there is no case {name[:80]!r}", "write CONTRACT/SET/RULE")
             found[names[name]] = codes[verdict]
         return found
+
+
+def shown_of(index: Index, sentences: Sequence[int], characters: int) -> tuple[Span, ...]:
+    """Returns what of these sentences has room in so many characters; only the first one is cut, at a word."""
+    left = characters
+    found: list[Span] = []
+    for sentence in sentences:
+        start, end = index.spans[sentence]
+        # The first is shown as far as there is room, the others only whole.
+        if end - start > left and found:
+            continue
+        if end - start > left:
+            end = index.structure.text.rfind(" ", start, start + left) if left > 40 else start + left
+            end = end if end > start else start + left
+        found.append((start, end))
+        left -= end - start
+    return tuple(found)

@@ -8,7 +8,7 @@ from bisect import bisect_right
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from swarm.coordination.suspicion import suspected
+from swarm.scenarios.contract.orders import ordered
 from swarm.scenarios.contract.quotation import Span
 
 LONGEST_CLAUSE = 900
@@ -20,6 +20,7 @@ _NUMBER = re.compile(
     r"(?:[.):]+(?=[ \t*_]|$)|(?=[ \t]+[A-Z]))"
 )
 _HEADING = re.compile(r"[ \t]*#{1,6}[ \t]+|[ \t]*(?:EXHIBIT|ANNEX|SCHEDULE|APPENDIX|ATTACHMENT)\b", re.IGNORECASE)
+_MARKED, _ENDS = re.compile(r"[.):]$"), '.;:!?)"\u201d*_'
 _SENTENCE_END = re.compile(r"[.;!?][\"'\u201d\u2019)\]*_]*\s+(?=[\"'\u201c\u2018(\[*_]*[A-Z0-9(])")
 _ABBREVIATIONS = re.compile(
     r"\b(?:No|Nos|Inc|Ltd|Co|Corp|Art|Sec|Mr|Ms|Mrs|Dr|St|e\.g|i\.e|cf|vs|U\.S)\.$", re.IGNORECASE
@@ -122,7 +123,9 @@ class Structure:
             numbers.setdefault(clause.number, index)
         found = [Reference(m[0], *m.span(), numbers.get(m[1], -1)) for m in _INNER.finditer(self.text)]
         for match in _OUTER.finditer(self.text):
-            found.append(Reference(match[1], *match.span(), self._headed(match[1])))
+            # A name that is broken over two lines is the same name.
+            name = " ".join(match[1].split())
+            found.append(Reference(name, *match.span(), self._headed(name)))
         return tuple(sorted(found, key=lambda reference: reference.start))
 
     def _headed(self, name: str) -> int:
@@ -161,7 +164,7 @@ class Structure:
         """The sentences that give orders to whoever reads them, and are no part of a contract's own language."""
         # Each by itself: a clause may hold both a duty and an order.
         spans = [span for clause in range(len(self.clauses)) for span in self.sentences(clause)]
-        return tuple((start, end) for start, end in spans if suspected([self.text[start:end]]))
+        return tuple((start, end) for start, end in spans if ordered(self.text[start:end]))
 
     def sentences(self, clause: int) -> tuple[Span, ...]:
         """Returns the spans of a clause's sentences."""
@@ -222,9 +225,13 @@ def _paragraphs(text: str) -> list[tuple[int, int, "re.Match[str] | None"]]:
     for line in text.splitlines(keepends=True):
         start, end = stripped(text, offset, offset + len(line))
         numbered = _NUMBER.match(text, offset, offset + len(line)) if start < end else None
+        # Within a sentence that is broken over lines, a name or a bare number that begins a line begins nothing.
+        ended = fresh or not found or text[found[-1][1] - 1] in _ENDS
+        if numbered and not ended and not _MARKED.search(numbered[0]):
+            numbered = None
         if start == end:
             fresh = True
-        elif fresh or numbered or _HEADING.match(line):
+        elif fresh or numbered or (_HEADING.match(line) and (ended or line.lstrip().startswith("#"))):
             found.append((start, end, numbered))
             # What stands behind a heading is a paragraph of its own.
             fresh = bool(_HEADING.match(line)) and not numbered

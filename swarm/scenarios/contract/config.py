@@ -12,10 +12,11 @@ from typing import Literal
 from pydantic import Field
 
 from swarm.errors import ConfigError
-from swarm.scenarios.contract import rule_sets
+from swarm.scenarios.contract import rule_sets, screener
 from swarm.scenarios.contract.reading import ContractError, Document, read_contract
 from swarm.scenarios.contract.rule_sets import RuleSet
-from swarm.schema import StrictModel
+from swarm.scenarios.contract.screener import ScreenerError
+from swarm.schema import StrictModel, path_of
 
 KEY = "scenario.contract"
 SAMPLES = Path(__file__).parent / "samples"
@@ -33,7 +34,7 @@ ENDINGS = (".txt", ".md", ".docx", ".pdf")
 class ContractText(StrictModel):
     """A contract of a run: its text, packed, or the file that has it; `sha256` is that of the text."""
 
-    name: str = Field(min_length=1, max_length=200)
+    name: str = Field(min_length=1, max_length=255)
     """The file's name."""
 
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
@@ -61,6 +62,9 @@ class ReviewerConfig(StrictModel):
     claim_permille: int = Field(default=700, ge=1, le=999)
     """How often it says that it is right, in 1/1000, before its record tells."""
 
+    reads: Literal["all", "topics"] = "all"
+    """Which rules it reads: all, or those alone whose topic the screener knows."""
+
 
 class ContractConfig(StrictModel):
     """The setting `contract`."""
@@ -73,6 +77,15 @@ class ContractConfig(StrictModel):
 
     rule_sets: tuple[str, ...] = Field(default=(), max_length=50)
     """Rule sets: names of ours (commercial, consumer, covenants, data, nda), or YAML files; empty: all of ours."""
+
+    screener: str = Field(default="", max_length=1_000)
+    """A trained screener, a file that `swarm train-screener` has made; empty: the rule `screener` is not there."""
+
+    screener_sha256: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
+    """The digest of its file, made from it, so that nobody goes on with another."""
+
+    screener_topics: tuple[str, ...] = Field(default=(), max_length=1_000)
+    """The topics that it knows, made from it, so that a replay needs no screener."""
 
     escalations: int = Field(default=10, ge=0, le=10_000)
     """How many disagreements about a contract a third reviewer settles, those of most weight first; all others are left
@@ -117,11 +130,23 @@ def settled(config: ContractConfig) -> ContractConfig:
     # What was read once is not read again, so a run's own config needs no file.
     update: dict[str, object] = {}
     if config.contract or not config.contracts:
-        update = {"contracts": _contracts(Path(config.contract).expanduser() if config.contract else OUR_CONTRACT)}
+        update = {"contracts": _contracts(path_of(KEY, config.contract) if config.contract else OUR_CONTRACT)}
         update["contract"] = ""
     if config.rule_sets or not config.sets:
         update |= {"sets": _sets(config.rule_sets), "rule_sets": ()}
+    if config.screener and not config.screener_sha256:
+        update |= _screener(path_of("scenario.screener", config.screener))
     return config.model_copy(update=update)
+
+
+def _screener(path: Path) -> dict[str, object]:
+    """Returns the keys of a screener, which is read here, so that no run begins with a file that is none."""
+    try:
+        sha256 = screener.digest(path)
+        topics = tuple(sorted(screener.load(path, sha256).topics))
+    except ScreenerError as error:
+        raise ConfigError("scenario.screener", str(error)) from error
+    return {"screener": str(path.resolve()), "screener_sha256": sha256, "screener_topics": topics}
 
 
 def _contracts(path: Path) -> tuple[ContractText, ...]:
@@ -210,7 +235,9 @@ def _sets(names: tuple[str, ...]) -> tuple[RuleSet, ...]:
     if not names:
         return tuple(rule_sets.ours().values())
     found = [
-        rule_sets.read_rule_set(Path(name), rule_sets.KEY) if Path(name).suffix else rule_sets.named(name)
+        rule_sets.read_rule_set(path_of(rule_sets.KEY, name), rule_sets.KEY)
+        if Path(name).suffix
+        else rule_sets.named(name)
         for name in names
     ]
     ids = [one.id for one in found]

@@ -9,7 +9,7 @@ from dataclasses import fields
 
 import numpy as np
 
-from swarm.agents.forms.protocol import FormPlugin, FormTerms
+from swarm.agents.forms.protocol import FormPlugin
 from swarm.agents.observation import Observation
 from swarm.agents.plan import OwnRule
 from swarm.errors import ScenarioError
@@ -18,9 +18,10 @@ from swarm.market.events import RoundCleared
 from swarm.market.ledger import CASH, ISSUE
 from swarm.market.orders import Orders
 from swarm.scenarios.contract import award, books
+from swarm.scenarios.contract.ballot import form_of
 from swarm.scenarios.contract.cases import Cases
 from swarm.scenarios.contract.config import ContractConfig, ReviewerConfig
-from swarm.scenarios.contract.form import NAME, ReviewForm
+from swarm.scenarios.contract.form import NAME
 from swarm.scenarios.contract.quotation import find
 from swarm.scenarios.contract.reviews import DIVIDED, FIRST, OPEN, THIRD, Reviews
 from swarm.scenarios.contract.rules import CASE, all_rules, unpacked
@@ -77,6 +78,9 @@ class ContractDesk:
         first = [next(mind for mind in names if names[mind] == family) for family in self.families]
         self._claim = np.array([self._bid(mind).claim_permille for mind in first], dtype=np.int64)
         self._cost = np.array([self._bid(mind).cents_per_1000_tokens for mind in first]) * TOKENS_A_RULE / 1_000
+        # [families, rules] who reads which: a screener knows the topics that it was taught, all others everything.
+        taught = np.array([rule.topic in self.cases.topics for rule in self.cases.rules], dtype=np.bool_)
+        self.knows = np.array([taught | (self._bid(mind).reads == "all") for mind in first])
         self.reviews = Reviews.none(self.cases, len(self.families))
         self._deal()
 
@@ -85,15 +89,7 @@ class ContractDesk:
 
     def forms(self) -> Mapping[str, FormPlugin]:
         """Returns the form `review`."""
-
-        def build(terms: FormTerms) -> ReviewForm:
-            return ReviewForm(terms, self.cases)
-
-        return {
-            NAME: FormPlugin(
-                NAME, "A letter for the verdict on a rule, and the number of the line that shows it.", build
-            )
-        }
+        return {NAME: form_of(self.cases)}
 
     def own_rules(self) -> Mapping[str, OwnRule]:
         """Returns the rules of reviewers that ask no model."""
@@ -237,7 +233,8 @@ class ContractDesk:
         disputed = sorted(open_.tolist(), key=lambda case: (-int(self.cases.weight[case]), case))
         # Weight first, since readings are scarce; the rest waits for a person.
         for rank, case in enumerate(disputed):
-            others = [f for f in self._ranked(reviews, int(self.cases.set[case])) if not reviews.awarded[case, f]]
+            ranked = self._ranked(reviews, int(self.cases.set[case]))
+            others = [f for f in ranked if not reviews.awarded[case, f] and self._knows(f, case)]
             if rank < self.config.escalations and others:
                 reviews.awarded[case, others[0]] = THIRD
             else:
@@ -282,7 +279,7 @@ class ContractDesk:
         seats = [np.flatnonzero(self.family == family) for family in range(len(self.families))]
         reviews = self.reviews
         # Sets are awarded no earlier than somebody is free, so that records of earlier contracts count.
-        for contract in range(len(self.cases.documents)):
+        for contract in np.flatnonzero((reviews.by_set == 0).any(axis=1)).tolist():
             waiting = [reviews.waiting(family, self.config.tries) for family in range(len(self.families))]
             if all(len(cases) >= len(own) for cases, own in zip(waiting, seats, strict=True)):
                 break
@@ -293,11 +290,16 @@ class ContractDesk:
             self.dealt[own[: len(cases)]] = cases
 
     def _award(self, contract: int, set_: int) -> None:
-        """Gives a set of a contract to the two families with the best bids."""
+        """Gives each rule of a set of a contract to the two families with the best bids that know it."""
         reviews = self.reviews
         reviews.by_set[contract, set_] = 1
         # The set's cases in this contract, without those that do not apply.
         rules = np.flatnonzero(self.cases.set_of_rule == set_) + contract * len(self.cases.rules)
         rules = rules[reviews.status[rules] == OPEN]
-        for family in self._ranked(reviews, set_)[:2]:
-            reviews.awarded[rules, family] = FIRST
+        ranked = self._ranked(reviews, set_)
+        for case in rules.tolist():
+            knowing = [family for family in ranked if self._knows(family, case)]
+            reviews.awarded[case, knowing[:2]] = FIRST
+
+    def _knows(self, family: int, case: int) -> bool:
+        return bool(self.knows[family, case % len(self.cases.rules)])

@@ -7,6 +7,7 @@ Who would rather quote sends `{"verdict": "A", "quote": "..."}`, and the quotati
 import json
 import re
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from swarm.agents.decision import DecisionError, Reading
@@ -15,6 +16,7 @@ from swarm.agents.observation import Observation, PublicView
 from swarm.agents.prompt import Prompt, render
 from swarm.llm.strict import choice_in
 from swarm.scenarios.contract.cases import Cases
+from swarm.scenarios.contract.rule_sets import Rule
 from swarm.scenarios.contract.rules import CASE
 from swarm.scenarios.contract.verdicts import LETTERS, NOWHERE, Opinion
 
@@ -49,10 +51,8 @@ class ReviewForm:
         """Returns a case's rule and sentences."""
         if case < 0:
             return IDLE
-        rule, text = self._cases.rule(case), self._cases.document(case).text
-        kind = "MUST NOT BE THERE (A if absent, C if there)" if rule.bars else "MUST BE THERE"
-        lines = [f"{n}| {' '.join(text[s:e].split())}" for n, (s, e) in enumerate(self._cases.shown(case), start=1)]
-        return "\n".join([f"RULE {rule.title}. {rule.says}", f"{kind}: {rule.words}", *(lines or ["no such line"])])
+        text = self._cases.document(case).text
+        return asked(self._cases.rule(case), [text[start:end] for start, end in self._cases.shown(case)])
 
     def render(self, seen: Observation, row: int, budget: int) -> Prompt | None:
         """Returns a reviewer's prompt; None where it does not fit."""
@@ -88,6 +88,13 @@ class ReviewForm:
             return Reading(DecisionError.BAD_CHOICE)
         span = shown[number - 1] if number else NOWHERE
         return Reading(Opinion(LETTERS.index(found[1].upper()), span))
+
+
+def asked(rule: Rule, shown: Sequence[str]) -> str:
+    """Returns the part of a prompt that is a case's own: its rule, and lines of the contract."""
+    kind = "MUST NOT BE THERE (A if absent, C if there)" if rule.bars else "MUST BE THERE"
+    lines = [f"{number}| {' '.join(line.split())}" for number, line in enumerate(shown, start=1)]
+    return "\n".join([f"RULE {rule.title}. {rule.says}", f"{kind}: {rule.words}", *(lines or ["no such line"])])
 
 
 def _quoted(text: str) -> tuple[str, str] | None:

@@ -6,8 +6,9 @@ Sentences that give orders to the reader are left out of it, so that no reviewer
 import re
 from bisect import bisect_right
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from math import log
 
 import numpy as np
@@ -15,7 +16,7 @@ import numpy.typing as npt
 
 from swarm.scenarios.contract.clauses import Structure
 from swarm.scenarios.contract.quotation import Span
-from swarm.scenarios.contract.rule_sets import Rule, parts_of
+from swarm.scenarios.contract.rule_sets import AT_A_WORD, Rule, parts_of
 
 Mask = npt.NDArray[np.bool_]
 Float64 = npt.NDArray[np.float64]
@@ -30,22 +31,42 @@ MOST_NEIGHBOURS = 3
 FEWEST_WORDS = 4
 """What has fewer words is a heading or a number, and says nothing."""
 _WORD = re.compile(r"[a-z0-9]+")
-MEANS = "means"
+_WITHIN, _CAPITAL, _ESCAPED = re.compile(r"\w"), re.compile(r"[A-Z]"), re.compile(r"\\.")
 _DEFINES = re.compile(
-    r"[^\w\"\u201c]*[\"\u201c][^\"\u201d]{1,60}[\"\u201d]\W{0,6}(?:shall )?(?:means?|refers? to|has the meaning)\b"
+    r"[^\w\"\u201c]*[\"\u201c][^\"\u201d]{1,60}[\"\u201d]\W{0,6}(?:shall |will )?"
+    r"(?:means?|refers? to|ha(?:s|ve) the (?:same )?meaning)\b"
 )
+_RESERVES = re.compile(r"\bmay (?:\w+ ){0,3}(?:change|modify|amend|alter|revise|update)\b", re.IGNORECASE)
+_FILLS_IN = re.compile(
+    r"\W*(?:\(?[ivxa-z\d]{1,4}[.)]\s+)?(?:(?:In|For|Under) )?(?:the )?(?:Clause|Table|Module|Option|Part)\s+[\w.()]+"
+    r"(?:\s\([^)]{1,60}\))?[^.;]{0,160}?"
+    r"\b(?:appl(?:y|ies)|(?:is|are) (?:modified|amended|removed|completed|selected))\b"
+)
+_EXAMPLE = re.compile(
+    r"\W*(?:for example|examples? (?:of|include)|by way of (?:example|illustration))\b", re.IGNORECASE
+)
+STATES_NOTHING: tuple[tuple[str, re.Pattern[str]], ...] = (
+    ("means", _DEFINES),
+    ("chang", _RESERVES),
+    ("", _FILLS_IN),
+    ("", _EXAMPLE),
+)
+"""Sentences that name a duty and impose none: definitions, powers to change what is agreed, options of another
+document, and examples. Each with the word by which a rule asks for just that, where one can."""
 _BY_REFERENCE = re.compile(
     r"\b(?:set (?:out|forth)|described|specified|stated|listed|named|contained|defined|laid down|found|attached|"
     r"in accordance with|according to|pursuant to|describes|contains|sets (?:out|forth))\b",
     re.IGNORECASE,
 )
 _NO_STEMS = frozenset(
-    _WORD.findall("a an and any are as at be by for from has have if in is it its no of on or that the this to with")
+    _WORD.findall(
+        "a an and any are as at be by for from has have if in is it its no of on or that the this to with without"
+    )
 )
 
 
 def stems(text: str) -> list[str]:
-    """Returns the words of a text without endings and hyphens, and without those that every sentence has."""
+    """Returns the words of a text without endings and hyphens, and without those that say nothing of its matter."""
     joined = text.lower().replace("-", "")
     return [word.rstrip("s")[:STEM] for word in _WORD.findall(joined) if word not in _NO_STEMS]
 
@@ -84,18 +105,40 @@ class Index:
         return [start for start, _ in self.spans]
 
     @cached_property
-    def defines(self) -> Mask:
-        """[sentences]: which define a term; a definition that names a duty imposes none."""
-        return np.array([bool(_DEFINES.match(self.text(sentence))) for sentence in range(len(self))], dtype=np.bool_)
+    def _small(self) -> str:
+        text = self.structure.text
+        # Of the same length: a letter whose small form takes two stays as it is.
+        if len(small := text.lower()) == len(text):
+            return small
+        return "".join(low if len(low := char.lower()) == 1 else char for char in text)
+
+    @cached_property
+    def _kinds(self) -> tuple[Mask, ...]:
+        """Masks of sentences, one for each kind that states nothing."""
+        # However lines are broken.
+        texts = [" ".join(self.text(sentence).split()) for sentence in range(len(self))]
+        # Powers stand anywhere in a sentence, the other kinds at its beginning.
+        return tuple(
+            np.array([bool((kind.search if kind is _RESERVES else kind.match)(text)) for text in texts], dtype=np.bool_)
+            for _, kind in STATES_NOTHING
+        )
+
+    def states_nothing(self, asked: str) -> Mask:
+        """Returns [sentences]: which name duties and impose none, for whoever asks for something by these words."""
+        found = np.zeros(len(self), dtype=np.bool_)
+        for (word, _), mask in zip(STATES_NOTHING, self._kinds, strict=True):
+            if not word or word not in asked:
+                found |= mask
+        return found
 
     def matching(self, part: re.Pattern[str]) -> Mask:
         """Returns [sentences]: where a part of a pattern begins."""
         if part not in self._matching:
             mask = np.zeros(len(self), dtype=np.bool_)
             # One pass over the text for each part, which many rules share.
-            for match in part.finditer(self.structure.text):
-                sentence = bisect_right(self._starts, match.start()) - 1
-                if sentence >= 0 and match.start() < self.spans[sentence][1]:
+            for start in beginnings(part, self.structure.text, self._small):
+                sentence = bisect_right(self._starts, start) - 1
+                if sentence >= 0 and start < self.spans[sentence][1]:
                     mask[sentence] = True
             self._matching[part] = mask
         return self._matching[part]
@@ -105,6 +148,7 @@ class Index:
         parts = parts_of(pattern)
         wanted = [self.matching(part) for part in parts.wanted]
         barred = [self.matching(part) for part in parts.barred]
+        idle = self.states_nothing(pattern)
         # One sentence is better than two, and two than three.
         for width in range(1, MOST_NEIGHBOURS + 1):
             starts = np.arange(len(self) - width + 1)
@@ -115,8 +159,8 @@ class Index:
                 fits &= np.any([mask[starts + by] for by in range(width)], axis=0)
             for mask in barred:
                 fits &= ~np.any([mask[starts + by] for by in range(width)], axis=0)
-            if MEANS not in pattern:
-                fits &= ~np.all([self.defines[starts + by] for by in range(width)], axis=0)
+            # Nor does one that states nothing join its neighbours.
+            fits &= ~np.any([idle[starts + by] for by in range(width)], axis=0)
             if fits.any():
                 first = int(np.flatnonzero(fits)[0])
                 return self.spans[first][0], self.spans[first + width - 1][1]
@@ -143,7 +187,7 @@ class Index:
             if outside and start <= reference.start < end:
                 # `set out in Annex 1`, and not any mention of an annex.
                 around = self.structure.text[max(start, reference.start - 60) : min(end, reference.end + 40)]
-                if _BY_REFERENCE.search(around):
+                if _BY_REFERENCE.search(" ".join(around.split())):
                     return reference.name
         return ""
 
@@ -155,6 +199,10 @@ class Index:
         rarity = {stem: log(1 + (len(counts) - n + 0.5) / (n + 0.5)) for stem, n in known.items()}
         mean = sum(count.total() for count in counts) / max(len(counts), 1)
         return counts, rarity, mean
+
+    def rarity(self, stem: str) -> float:
+        """Returns how much a word tells in this contract; one that it does not have tells most."""
+        return self._counts[1].get(stem, log(2 + 2 * len(self)))
 
     @cached_property
     def _holding(self) -> dict[str, list[int]]:
@@ -168,19 +216,43 @@ class Index:
         """Returns the sentences nearest to a rule's words by Okapi BM25, the nearest first."""
         counts, rarity, mean = self._counts
         scores: dict[int, float] = {}
+        # What must not be there is looked for everywhere.
+        asked = f"{rule.words} {rule.says}".lower()
+        idle = np.zeros(len(self), dtype=np.bool_) if rule.bars else self.states_nothing(asked)
         # The rule's own words count twice, its sentence and its title once.
         for stem, times in Counter(
             [*stems(rule.words), *stems(rule.words), *stems(rule.says), *stems(rule.title)]
         ).items():
             for sentence in self._holding.get(stem, ()):
-                # Only a rule about what something means is met by a definition.
-                if self.defines[sentence] and MEANS not in rule.words:
+                if idle[sentence]:
                     continue
                 count = counts[sentence]
                 # The second and third time that a word stands there tell less than the first.
                 within = count[stem] / (count[stem] + SATURATION * (1 - LENGTH + LENGTH * count.total() / mean))
                 scores[sentence] = scores.get(sentence, 0.0) + times * rarity[stem] * within
         return tuple(sorted(scores, key=lambda sentence: (-scores[sentence], sentence))[:most])
+
+
+def beginnings(part: re.Pattern[str], text: str, small: str) -> Iterator[int]:
+    """Yields where matches of a pattern's part begin; `small` is the text in small letters, of the same length."""
+    core = _core(part.pattern)
+    if core is None:
+        yield from (match.start() for match in part.finditer(text))
+        return
+    at = 0
+    while at <= len(small) and (found := core.search(small, at)) is not None:
+        begins = found.start() == 0 or not _WITHIN.match(small, found.start() - 1)
+        # What begins within a word is none, and another one may begin before it ends.
+        at = max(found.end(), found.start() + 1) if begins else found.start() + 1
+        if begins:
+            yield found.start()
+
+
+@cache
+def _core(pattern: str) -> re.Pattern[str] | None:
+    """Returns a part without its look at the letter before, which is scanned much faster; None where case matters."""
+    core = pattern.removeprefix(AT_A_WORD)
+    return None if _CAPITAL.search(_ESCAPED.sub("", core)) else re.compile(core)
 
 
 def in_order(text: str, parts: tuple[re.Pattern[str], ...]) -> bool:

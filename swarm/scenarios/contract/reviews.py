@@ -120,6 +120,11 @@ class Reviews:
         # Two who cannot tell agree on nothing.
         if verdicts.count(common) >= 2 and common != CANT_TELL:
             agreeing = [family for family, verdict in zip(readers, verdicts, strict=True) if verdict == common]
+            # Who has nothing to show does not outvote who quotes the text: that is for a person.
+            shown = {bool(self.start[case, family] >= 0) for family in agreeing}
+            against = [f for f in readers if f not in agreeing and self.start[case, f] >= 0]
+            if shown == {False} and against:
+                return DIVIDED, CANT_TELL, *self._span(case, against)
             return (AGREED if len(readers) == 2 else ESCALATED, common, *self._span(case, agreeing))
         return None if len(readers) == 2 else (DIVIDED, CANT_TELL, -1, -1)
 

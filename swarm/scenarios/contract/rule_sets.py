@@ -5,8 +5,9 @@ of them are in one sentence or in neighbours of one clause (`met`), or one after
 part that begins with `!` must not be there.
 """
 
+import importlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date as Date  # noqa: N812 - `date` is the key's name
 from functools import cache
@@ -21,8 +22,10 @@ from swarm.schema import StrictModel, checked
 
 OURS = Path(__file__).parent / "sets"
 KEY = "scenario.rule_sets"
-JOINT, BARRED = " ~ ", "!"
+JOINT, BARRED, AT_A_WORD = " ~ ", "!", r"(?<!\w)"
 MOST_RULES = 2_000
+MOST_TURNS = 9
+"""What repeats oftener may hold no choice and nothing else that does."""
 
 
 class Rule(StrictModel):
@@ -66,6 +69,8 @@ class Rule(StrictModel):
             raise ValueError(f"expected a pattern under `{'against' if self.bars else 'met'}`")
         for pattern in (*self.met, *self.against):
             parts_of(pattern)
+        if not re.search("[a-z0-9]{2}", self.words.lower()):
+            raise ValueError(f"{self.words!r} has no word in Latin letters, by which a clause is found; name some")
         return self
 
 
@@ -124,12 +129,51 @@ def parts_of(pattern: str) -> Parts:
     try:
         for part in pattern.split(JOINT):
             barred = part.startswith(BARRED)
-            sides[barred].append(re.compile(rf"(?<!\w)(?:{part.removeprefix(BARRED)})", re.IGNORECASE))
-    except re.error as error:
+            # Lines are broken anywhere between words; a look behind takes a width that is known.
+            space = r"\s" if "(?<" in part else r"\s+"
+            own = part.removeprefix(BARRED).replace(" ", space)
+            if why := _unfit(own):
+                raise ValueError(f"{pattern[:60]!r}: the part {part[:40]!r} {why}")
+            sides[barred].append(re.compile(rf"{AT_A_WORD}(?:{own})", re.IGNORECASE))
+    except (re.error, OverflowError, RecursionError) as error:
         raise ValueError(f"{pattern[:60]!r} is no pattern ({error})") from error
     if not sides[0]:
         raise ValueError(f"{pattern[:60]!r} wants nothing; give it a part without {BARRED!r}")
     return Parts(tuple(sides[0]), tuple(sides[1]))
+
+
+def _unfit(part: str) -> str:
+    """Returns why a regular expression is no part of a pattern; empty where it is one."""
+    # By itself, since a bracket too many would close the one that is put around it.
+    if re.compile(part, re.IGNORECASE).match(""):
+        return "fits anywhere, even where nothing stands; write the words that it must find"
+    if _endless(importlib.import_module("re._parser").parse(part)):
+        return f"repeats what repeats or has a choice, which may take for ever; bound it, as {{0,{MOST_TURNS}}}"
+    return ""
+
+
+def _endless(tree: Any, repeated: bool = False) -> bool:
+    """Tells whether a parsed expression repeats without a bound what can itself be read in several ways."""
+    for kind, inner in tree:
+        name = str(kind)
+        if repeated and name == "BRANCH":
+            return True
+        many = name.endswith("_REPEAT") and inner[1] > MOST_TURNS
+        if repeated and many:
+            return True
+        # Only what is nested holds expressions: lists of them, at any depth of tuples.
+        if any(_endless(one, repeated or many) for one in _within(inner)):
+            return True
+    return False
+
+
+def _within(inner: Any) -> Iterator[Any]:
+    """Yields the parsed expressions right within a node."""
+    for one in inner if isinstance(inner, tuple | list) else ():
+        if hasattr(one, "getwidth"):
+            yield one
+        else:
+            yield from _within(one)
 
 
 @cache

@@ -172,6 +172,15 @@ class Duopoly:
             "collusion_permille": np.rint(1_000 * index).astype(np.int64),
         }
 
+    def concerted_permille(self) -> Int64:
+        """Returns each market's index of collusion, where both sellers forgo what a better reply would have earned."""
+        named = self._named[-1]
+        rival = named[self.rival]
+        # [traders]: whether another price would have earned more beside the rival's.
+        forgone = self._plain.max(axis=0)[rival] > self._plain[named, rival]
+        index = self.trader_columns()["collusion_permille"]
+        return np.where(forgone & forgone[self.rival], np.maximum(index, 0), 0)
+
     def told(self) -> Mapping[str, str]:
         """Returns the mean price of the last round, in ticks, and the mean index of collusion."""
         columns = self.trader_columns()

@@ -18,7 +18,7 @@ VERDICTS = ("open", "fraud", "false", "no label")
 class Alerts:
     """[alerts] columns in the order of filing: `row` is the payment's, `rarity_milli` 1/1000 of how rare it was found.
 
-    `ticks` was bid and `price_ticks` paid; `due` is the round in which the analyst knows.
+    `agreed` others found it rare, too. `ticks` was bid and `price_ticks` paid; in round `due` the analyst knows.
     """
 
     row: Int64
@@ -30,6 +30,7 @@ class Alerts:
     good: Int64
     case: Int64
     rarity_milli: Int64
+    agreed: Int64
     due: Int64
     verdict: Int64
     earned_cents: Int64

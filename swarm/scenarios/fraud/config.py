@@ -1,12 +1,11 @@
 """The section `scenario` of a fraud desk: its payments, its watchers, and what a slot of the analyst's time pays."""
 
-from pathlib import Path
 from typing import Annotated, Literal, get_args
 
 from pydantic import Field, model_validator
 
 from swarm.scenarios.fraud.payments import Kind
-from swarm.schema import StrictModel
+from swarm.schema import StrictModel, path_of
 
 Watch = Literal[Kind, "forest", "boosting", "reader"]
 
@@ -80,11 +79,15 @@ class FraudConfig(StrictModel):
     slots: int = Field(default=10, ge=1, le=1_000)
     """How many payments the analyst looks at in a round: what is sold."""
 
-    kept_slots: int = Field(default=3, ge=0, le=1_000)
+    kept_slots: int = Field(default=2, ge=0, le=1_000)
     """At most how many of them go to payments that the strongest watcher does not name."""
 
-    reserve_ticks: int = Field(default=2, ge=1, le=1_000)
-    """The least price of a slot; what no bid reaches stays unsold."""
+    kept_weight: int = Field(default=2, ge=1, le=1_000)
+    """How many times its bid such a payment counts for on its way to a kept slot: 1, and none is kept."""
+
+    reserve_ticks: int = Field(default=7, ge=1, le=1_000)
+    """The least price of a slot, which is what the analyst's time is worth; nobody bids less, and what no bid reaches
+    stays unsold."""
 
     share_permille: int = Field(default=100, ge=1, le=1_000)
     """What a confirmed alert pays its watcher of the value saved, in 1/1000."""
@@ -119,5 +122,5 @@ def settled(config: FraudConfig) -> FraudConfig:
     """Returns the same with the whole path of the payments, so that a run finds them from any folder."""
     if not config.payments:
         return config
-    path = Path(config.payments).expanduser().resolve()
+    path = path_of("scenario.payments", config.payments).resolve()
     return config.model_copy(update={"payments": "", "payments_file": str(path)})

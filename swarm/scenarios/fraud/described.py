@@ -15,9 +15,19 @@ from swarm.scenarios.fraud.features import COLUMN
 
 Float64 = npt.NDArray[np.float64]
 
-_NUMBER = r"(\d[\d,.]*)"
+_AMOUNT = r"(\d\S*+(?: (?:thousand|million|billion)\b)?)"
+_PLAIN = re.compile(r"(?:\d{1,3}(?:,\d{3})+|\d{1,13})(?:\.\d{1,2})?")
+_COUNTED = (
+    r"(?! (?:(?:different|other|new|more) )*"
+    r"(?:payees|receivers|beneficiaries|senders|payers|people|payments within|times|minutes|hours|days|weeks)\b)"
+)
+"""Refuses a number that is no amount of money, by the words behind it."""
+
+MOST_DIGITS = 4
+"""Of a count."""
+
 _WORDS = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10}
-_COUNT = r"(\d+|two|three|four|five|six|seven|eight|nine|ten|several|many)"
+_COUNT = r"(?<![\d.,])\b(\d+|two|three|four|five|six|seven|eight|nine|ten|several|many)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +60,24 @@ def at_most(figure: str, high: float) -> Condition:
     return Condition(figure, -np.inf, high)
 
 
+class NotUnderstood(ValueError):
+    """A paragraph in which no pattern, or only one about the channel, was found, or that would be misread."""
+
+
 def _count(text: str) -> float:
-    if text.isdigit():
-        return float(text)
-    return float(_WORDS.get(text, 3))
+    if not text.isdigit():
+        return float(_WORDS.get(text, 3))
+    if not 1 <= len(text.lstrip("0")) <= MOST_DIGITS:
+        raise NotUnderstood(f"expected a count of 1 to {10**MOST_DIGITS - 1:,}, got {text[:20]!r}")
+    return float(text)
 
 
 def _amount(text: str) -> float:
     """Returns the logarithm of the cents of an amount in whole units, such as 9,000 or 12.50."""
-    return float(np.log(max(float(text.replace(",", "").rstrip(".") or 1) * 100, 1.0)))
+    plain = text.rstrip(".,;:!?)'\"")
+    if not _PLAIN.fullmatch(plain):
+        raise NotUnderstood(f"an amount is written {text[:20]!r}; write it in plain digits such as 9,000 or 12.50")
+    return float(np.log(max(float(plain.replace(",", "")) * 100, 1.0)))
 
 
 Match = re.Match[str]
@@ -69,12 +88,12 @@ PATTERNS: tuple[tuple[str, str, Made], ...] = (
     (r"transfers?\b|transferred|wires?\b", "a transfer", lambda m: Condition("channel", 1, 1)),
     (r"\bcash\b", "cash", lambda m: Condition("channel", 2, 2)),
     (
-        rf"(?:over|above|more than|at least) {_NUMBER}",
+        rf"(?:over|above|more than|at least) {_AMOUNT}{_COUNTED}",
         "an amount above",
         lambda m: at_least("log_cents", _amount(m[1])),
     ),
     (
-        rf"(?:under|below|less than|at most) {_NUMBER}",
+        rf"(?:under|below|less than|at most) {_AMOUNT}{_COUNTED}",
         "an amount below",
         lambda m: at_most("log_cents", _amount(m[1])),
     ),
@@ -136,6 +155,12 @@ PATTERNS: tuple[tuple[str, str, Made], ...] = (
 )
 """What is understood: a pattern, what it stands for, and the condition that it makes."""
 
+_TURNED = re.compile(
+    r"\b(?:not|no|never|without|except|neither|nor|at most|up to|under|below|(?:less|fewer|no more) than)"
+    r"(?: (?:by|in|at|to|from|on|a|an|the|any|is|was|made|paid|more than|less than))*$"
+)
+"""Words right before a condition that say that it must not hold, or turn a least count into a most."""
+
 SUSPECT = tuple(COLUMN[name] for name in ("unlike_sender", "new_payees_24h", "payers_48h", "tiny_1h"))
 """Figures by which payments that fit alike are put in order."""
 
@@ -156,21 +181,25 @@ class Described:
         return np.where(fits, 1.0 + further, 0.0)
 
 
-class NotUnderstood(ValueError):
-    """A paragraph in which no pattern, or only one about the channel, was found."""
-
-
 def read(paragraph: str) -> Described:
     """Returns the watcher that a paragraph describes; NotUnderstood where it names too little to watch for."""
     text = " ".join(paragraph.lower().split())
     # In the order of the patterns, so that the same words make the same watcher.
     conditions: list[Condition] = []
     for pattern, _, made in PATTERNS:
-        if found := re.search(pattern, text):
-            condition = made(found)
+        places = list(re.finditer(pattern, text))
+        for place in places:
+            if turned := _TURNED.search(text[: place.start()].rstrip()):
+                words = text[turned.start() : place.end()]
+                raise NotUnderstood(f"{words[:60]!r} says what must not hold, which is not read; say what holds")
+        if places:
+            condition = made(places[0])
             # The first pattern that speaks of a figure is the one that holds.
             if condition.figure not in {one.figure for one in conditions} or condition.figure == "log_cents":
                 conditions.append(condition)
+    amounts = [one for one in conditions if one.figure == "log_cents"]
+    if max((one.low for one in amounts), default=-np.inf) > min((one.high for one in amounts), default=np.inf):
+        raise NotUnderstood(f"no amount is both above and below what {paragraph[:60]!r} says; swap them")
     if not any(one.figure not in ("channel", "hour") for one in conditions):
         known = "; ".join(what for _, what, _ in PATTERNS)
         raise NotUnderstood(f"nothing to watch for was found in {paragraph[:60]!r}; understood are: {known}")

@@ -18,11 +18,12 @@ from swarm.errors import ConfigError, ScenarioError
 from swarm.market.config import MarketConfig
 from swarm.market.events import RoundCleared
 from swarm.market.ledger import CASH
-from swarm.scenarios.fraud import books, form, learned
+from swarm.scenarios.fraud import ballot, books, form, learned
 from swarm.scenarios.fraud.alerts import FALSE, FRAUD, OPEN, Alerts
 from swarm.scenarios.fraud.bank import Bank
 from swarm.scenarios.fraud.config import FraudConfig
 from swarm.scenarios.fraud.engine import MOST_BIDS, READER, Day, Engine, Feed, Fit, check_watchers, payments_of
+from swarm.scenarios.fraud.features import AccountShard, Movements, SpreadStream
 from swarm.scenarios.fraud.market import Bids, Candidates, bids_of, offered, worth_ticks
 from swarm.scenarios.fraud.payments import Int64, Payments
 from swarm.scenarios.fraud.rules import WATCHER, WORTH, all_rules
@@ -38,6 +39,7 @@ from swarm.scenarios.protocol import (
     private_views,
     public_view,
 )
+from swarm.scenarios.spreading import Take
 
 Mask = npt.NDArray[np.bool_]
 
@@ -80,13 +82,23 @@ class FraudDesk:
         self.feed: Feed | None = None
         self.fit: Fit = learned.fit
         self._read = payments_of(config, seed, rounds) if config.payments_file else None
+        self._readers = [number for number, reads in enumerate(readers) if reads]
         self._today: tuple[Day, Candidates] | None = None
-        self._bids: tuple[int, Bids] | None = None
+        self._bids: tuple[int, Bids, Mapping[int, int]] | None = None
 
     def given(self, payments: Payments, feed: Feed, fit: Fit) -> None:
         """Takes payments that are there already, with their figures; before the first round."""
         self.__dict__["payments"] = payments
         self.feed, self.fit = feed, fit
+
+    def parts(self, count: int) -> list[AccountShard]:
+        """Returns the figures' work in so many parts, each of which has some of the accounts."""
+        movements = Movements.of(self.payments)
+        return [AccountShard(movements, number, count) for number in range(count)]
+
+    def spread(self, take: Take) -> None:
+        """Has figures computed by the parts."""
+        self.feed = SpreadStream(take)
 
     @cached_property
     def payments(self) -> Payments:
@@ -107,7 +119,7 @@ class FraudDesk:
 
     def forms(self) -> Mapping[str, FormPlugin]:
         """Returns the form of a case."""
-        return {form.NAME: form.FORM}
+        return {form.NAME: ballot.FORM}
 
     def own_rules(self) -> Mapping[str, OwnRule]:
         """Returns the rule of watchers that no model decides for."""
@@ -155,17 +167,18 @@ class FraudDesk:
         rarity = day.rarity[watcher, row - day.rows.start]
         first = strongest(self.engine, self.alerts, len(self.titles))
         bids = bids_of(self.config, watcher, row, ticks, rarity, first)
-        self._bids = round_, bids
+        named = {who - 1: one.kind for who, one in zip(choices.trader.tolist(), choices.chosen, strict=True)}
+        self._bids = round_, bids, named
         return Resolved(books.orders(self.config, bids))
 
     def after_clearing(self, round_: int, market: MarketState, cleared: RoundCleared) -> list[Consequence]:
         """Files what was bought, holds its money, and settles what the analyst knows by now."""
         if self._bids is None or self._bids[0] != round_:
             raise ScenarioError(f"scenario fraud: round {round_} is over before it was resolved")
-        (day, _), bids = self._day(round_), self._bids[1]
+        (day, _), (_, bids, named) = self._day(round_), self._bids
         # [traders, goods] lots; the desk itself buys none.
         lots, _ = fills_of(cleared, len(self.titles) + 1, len(self.goods))
-        more = bought(self.config, self.seed, day, bids, lots[1:], cleared.clearing_ticks)
+        more = bought(self.config, self.seed, day, bids, lots[1:], cleared.clearing_ticks, named)
         before = len(self.alerts)
         self.alerts, doubled = self.alerts.filed(more)
         self.doubled += doubled
@@ -174,13 +187,7 @@ class FraudDesk:
         settled = settle(self.config, self.payments, self.alerts, round_, market.balances[1:, CASH])
         self.alerts = self.alerts.decided(settled.at, settled.verdict, settled.earned_cents)
         self.bank.decide(settled.row, settled.seized)
-        for at in settled.at.tolist():
-            # What has no label teaches nothing.
-            verdict = int(self.alerts.verdict[at])
-            if verdict in (FRAUD, FALSE):
-                self.engine.confirmed(
-                    int(self.alerts.watcher[at]), float(self.alerts.rarity_milli[at]) / 1_000, verdict == FRAUD
-                )
+        self._learn(settled.at)
         sold = (int(lots[:, 0].sum()), int(lots[:, 1].sum()))
         self.last = DeskRound(round_, day, bids, filed, settled, offered(self.config, bids), sold)
         self._today = None
@@ -191,30 +198,33 @@ class FraudDesk:
         return books.closed(self.config, market, lots, count, held, settled, more_rounds)
 
     def snapshot(self) -> dict[str, Int64]:
-        """Returns the alerts, what watchers have learned of them, and which payments these are."""
-        odds = np.array([[one.odds.fraud, one.odds.lawful] for one in self.engine.watchers])
+        """Returns the alerts, from which what watchers have learned follows, and which payments these are."""
         done = self.last.round if self.last else 0
         return {f"alerts.{name}": column.copy() for name, column in self.alerts.columns().items()} | {
-            "odds": odds,
-            "now": np.array([done, self.doubled, int(self.payments.digest[:15], 16)]),
+            "now": np.array([done, self.doubled, int(self.payments.digest[:15], 16), len(self.titles)]),
         }
 
     def restore(self, snapshot: dict[str, Int64]) -> None:
         """Goes on from a snapshot; ScenarioError where its payments or watchers were others."""
-        done, doubled, digest = snapshot["now"].tolist()
-        if digest != int(self.payments.digest[:15], 16) or len(snapshot["odds"]) != len(self.titles):
+        done, doubled, digest, watchers = snapshot["now"].tolist()
+        if digest != int(self.payments.digest[:15], 16) or watchers != len(self.titles):
             raise ScenarioError("scenario fraud: a fork keeps its payments and the number of watchers")
-        # Figures, tails and cases follow from the payments alone, so the days are gone through once more.
+        self.alerts = Alerts(**{name: snapshot[f"alerts.{name}"].copy() for name in Alerts.none().columns()})
+        # Figures, tails and cases follow from the payments, odds from the alerts: the days are gone through once more.
         for round_ in range(1, done + 1):
             self.engine.day(round_)
-        for watcher, (fraud, lawful) in zip(self.engine.watchers, snapshot["odds"], strict=True):
-            watcher.odds.fraud, watcher.odds.lawful = fraud.copy(), lawful.copy()
-        self.alerts = Alerts(**{name: snapshot[f"alerts.{name}"].copy() for name in Alerts.none().columns()})
+            self._learn(np.flatnonzero((self.alerts.due == round_) & (self.alerts.verdict != OPEN)))
         self.doubled = doubled
         last = self.payments.rows_of(0, self.config.days_before + done).stop
         self.bank.pay(last, self.alerts.row)
         known = np.flatnonzero(self.alerts.verdict != OPEN)
         self.bank.decide(self.alerts.row[known], self.alerts.verdict[known] == FRAUD)
+
+    def _learn(self, at: Int64) -> None:
+        """Has watchers learn from the alerts at these rows, which were confirmed; what has no label teaches nothing."""
+        for i in at[np.isin(self.alerts.verdict[at], (FRAUD, FALSE))].tolist():
+            rarity, fraud = float(self.alerts.rarity_milli[i]) / 1_000, bool(self.alerts.verdict[i] == FRAUD)
+            self.engine.confirmed(int(self.alerts.watcher[i]), rarity, int(self.alerts.agreed[i]), fraud)
 
     def trader_columns(self) -> dict[str, Int64]:
         """Returns for each trader its alerts, those that were fraud, the false ones, and what they have earned."""
@@ -248,7 +258,14 @@ class FraudDesk:
         if self._today is None or self._today[0].round != round_:
             day = self.engine.day(round_)
             most = min(MOST_BIDS, self.market.max_orders_per_round)
-            self._today = day, Candidates.of(self.config, self.payments, day, self.market.tick_cents, most)
+            slots, least, ticks = self.config.slots, self.config.reserve_ticks, self.market.tick_cents
+            candidates = Candidates.of(self.config, self.payments, day, ticks, most, least)
+            # Each reader has a case of its own, of those that are not bought without it, whatever they are worth.
+            if self._readers:
+                wide = slots + len(self._readers)
+                unbought = Candidates.of(self.config, self.payments, day, ticks, wide, -self.config.false_cents)
+                candidates = candidates.read_by(self._readers, unbought, slots, least)
+            self._today = day, candidates
         return self._today
 
     def _wishes(self, day: Day, candidates: Candidates, choices: Choices) -> tuple[Int64, Int64, Int64]:
@@ -271,9 +288,10 @@ class FraudDesk:
             worth = worth_ticks(
                 self.config, self.payments, one, np.array([odds / (1.0 + odds)]), self.market.tick_cents
             )
-            watcher.append(np.array([trader - 1]))
-            rows.append(one)
-            ticks.append(np.maximum(worth, self.config.reserve_ticks))
+            if worth[0] >= self.config.reserve_ticks:
+                watcher.append(np.array([trader - 1]))
+                rows.append(one)
+                ticks.append(worth)
         return np.concatenate(watcher), np.concatenate(rows), np.concatenate(ticks)
 
 

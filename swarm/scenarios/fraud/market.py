@@ -1,5 +1,6 @@
 """What a slot is worth to each watcher, which bids compete for which slots, and what was bought, as arrays."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,8 +47,10 @@ class Candidates:
     worth: Int64
 
     @classmethod
-    def of(cls, config: FraudConfig, payments: Payments, day: Day, tick_cents: int, most: int) -> "Candidates":
-        """Returns the candidates of a day, at most so many of each watcher."""
+    def of(
+        cls, config: FraudConfig, payments: Payments, day: Day, tick_cents: int, most: int, least_ticks: int
+    ) -> "Candidates":
+        """Returns the candidates of a day that are worth at least `least_ticks`, at most so many of each watcher."""
         watchers = len(day.rarity)
         row = np.full((watchers, most), -1, dtype=np.int64)
         worth = np.zeros((watchers, most), dtype=np.int64)
@@ -55,12 +58,27 @@ class Candidates:
             at = np.flatnonzero(day.probability[number] > 0)
             rows = day.rows.start + at
             value = worth_ticks(config, payments, rows, day.probability[number][at], tick_cents)
-            fit = value >= config.reserve_ticks
+            fit = value >= least_ticks
             # By worth, then by how rare it is, then by time.
             order = np.lexsort((rows[fit], -day.rarity[number][at[fit]], -value[fit]))
             best = order[:most]
             row[number, : len(best)], worth[number, : len(best)] = rows[fit][best], value[fit][best]
         return cls(row, worth)
+
+    def read_by(self, readers: Sequence[int], wide: "Candidates", slots: int, reserve_ticks: int) -> "Candidates":
+        """Returns the same with one case for each reader, of the `wide` candidates: the first that nobody else buys.
+
+        What is likelier is bought by who found it, whatever a reader says. On a day with fewer these are the last ones.
+        """
+        row, worth = self.row.copy(), self.worth.copy()
+        for place, number in enumerate(readers):
+            found = int((wide.row[number] >= 0).sum())
+            bought = min(slots, int((wide.worth[number, :found] >= reserve_ticks).sum()))
+            at = min(bought + place, found - len(readers) + place)
+            row[number], worth[number] = -1, 0
+            if at >= 0:
+                row[number, 0], worth[number, 0] = wide.row[number, at], max(int(wide.worth[number, at]), 0)
+        return Candidates(row, worth)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,12 +110,13 @@ def bids_of(config: FraudConfig, watcher: Int64, row: Int64, ticks: Int64, rarit
         else:
             first[int(row[i])], others[int(row[i])] = i, []
     picked = np.array(list(first.values()), dtype=np.int64)
-    # What the strongest names competes for open slots; the best of the rest have the kept ones.
-    named = set(row[watcher == strongest].tolist())
-    good, kept = np.full(len(picked), OPEN), 0
-    for place, i in enumerate(picked.tolist()):
-        if int(row[i]) not in named and kept < config.kept_slots:
-            good[place], kept = KEPT, kept + 1
+    # What the strongest does not name counts for more in its way to a kept slot, which is how the new is found; where
+    # the strongest is surer by more than that, the slot is open to all.
+    named = np.isin(row[picked], row[watcher == strongest])
+    rank = np.lexsort((np.arange(len(picked)), -ticks[picked] * np.where(named, 1, config.kept_weight)))
+    kept = rank[: config.slots][~named[rank[: config.slots]]][: config.kept_slots]
+    good = np.full(len(picked), OPEN)
+    good[kept] = KEPT
     return Bids(
         watcher[picked], row[picked], ticks[picked], good, tuple(tuple(others[int(row[i])]) for i in picked.tolist())
     )

@@ -11,9 +11,6 @@ from swarm.scenarios.fraud.town import COUNTER, WORLD, Rows, Town
 Payment = tuple[float, int, int, float, int, int]
 """Minute, sender, receiver, cents, channel and memo."""
 
-LONGEST_DAYS = 8
-"""No case takes longer."""
-
 
 def _takeover(rng: np.random.Generator, town: Town, day: int) -> Iterator[Payment]:
     # At night somebody empties an account to payees that it never had, part by part.
@@ -116,6 +113,9 @@ def _other(rng: np.random.Generator, town: Town, than: int) -> int:
     return found if found != than else int(town.awake[0] if than != town.awake[0] else town.awake[1])
 
 
+SHARE_PAYMENTS = 4.0
+"""About how many payments a case has: over so many payments' share of the days its beginning is drawn."""
+
 CASES: dict[str, Callable[[np.random.Generator, Town, int], Iterator[Payment]]] = {
     "takeover": _takeover,
     "structuring": _structuring,
@@ -131,15 +131,19 @@ CASES: dict[str, Callable[[np.random.Generator, Town, int], Iterator[Payment]]] 
 def plant(
     rng: np.random.Generator, town: Town, days: int, payments: int, kinds_from: dict[str, int], rows: Rows
 ) -> None:
-    """Adds cases of all kinds, about as many payments of each kind over its days, until there are enough."""
+    """Adds cases of all kinds, about as many payments of each kind over its days, as frequent at all times.
+
+    What of a case lies behind the last day is cut off with all else.
+    """
     case, each = 0, payments / len(KINDS)
     for number, kind in enumerate(KINDS):
         first = min(kinds_from.get(kind, 0), days - 1)
         # A kind that begins later is as frequent from then on as it would have been.
         wanted, done = each * (days - first) / days, 0
         while done < wanted:
-            last = max(days - LONGEST_DAYS, first + 1)
-            found = list(CASES[kind](rng, town, int(rng.integers(first, last))))
+            # The next case begins within the share of days that its payments have, so that no week goes without.
+            day = first + int((days - first) * min(done + rng.random() * SHARE_PAYMENTS, wanted - 1e-9) / wanted)
+            found = list(CASES[kind](rng, town, day))
             if done + len(found) / 2 > wanted:
                 break
             for minute, sender, receiver, cents, channel, memo in found:

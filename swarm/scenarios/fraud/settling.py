@@ -1,5 +1,6 @@
 """What follows once slots are sold: which payments they were for, and what alerts turn out to be, some rounds later."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,7 +8,7 @@ import numpy.typing as npt
 
 from swarm.scenarios.fraud.alerts import FALSE, FRAUD, OPEN, UNLABELLED, Alerts
 from swarm.scenarios.fraud.config import FraudConfig
-from swarm.scenarios.fraud.engine import Day, Engine
+from swarm.scenarios.fraud.engine import UNUSUAL, Day, Engine
 from swarm.scenarios.fraud.market import Bids, reward_cents
 from swarm.scenarios.fraud.payments import UNKNOWN, Int64, Payments
 from swarm.seeding import draw_between
@@ -31,10 +32,13 @@ class Settled:
         return seized
 
 
-def bought(config: FraudConfig, seed: int, day: Day, bids: Bids, lots: Int64, prices: Int64) -> Alerts:
+def bought(
+    config: FraudConfig, seed: int, day: Day, bids: Bids, lots: Int64, prices: Int64, named: Mapping[int, int]
+) -> Alerts:
     """Returns the alerts of a round: `lots` [watchers, goods] were bought, at `prices` by good.
 
-    A watcher's slots are for its highest bids, as the auction fills these first.
+    A watcher's slots are for its highest bids, as the auction fills these first. `named` has the kind that a reader
+    takes its case for, which counts where no specialist knows one.
     """
     # [watchers, goods] slots that are not spoken for yet.
     left = lots.copy()
@@ -46,9 +50,10 @@ def bought(config: FraudConfig, seed: int, day: Day, bids: Bids, lots: Int64, pr
     at = np.array(taken, dtype=np.int64)
     row, watcher, good = bids.row[at], bids.watcher[at], bids.good[at]
     low, high = config.confirm_rounds
+    kind, said = day.kind[row - day.rows.start], [named.get(one, UNUSUAL) for one in watcher.tolist()]
     return Alerts(
         row=row,
-        kind=day.kind[row - day.rows.start],
+        kind=np.where(kind == UNUSUAL, np.array(said, dtype=np.int64), kind),
         round=np.full(len(at), day.round),
         watcher=watcher,
         ticks=bids.ticks[at],
@@ -56,6 +61,7 @@ def bought(config: FraudConfig, seed: int, day: Day, bids: Bids, lots: Int64, pr
         good=good,
         case=np.array([day.case_of.get(one, -1) for one in row.tolist()], dtype=np.int64),
         rarity_milli=np.rint(1_000 * day.rarity[watcher, row - day.rows.start]).astype(np.int64),
+        agreed=day.agreed[watcher, row - day.rows.start],
         # Drawn by the payment alone, so that who looked at it changes nothing.
         due=day.round + draw_between(seed, "fraud confirmed", low, high, row),
         verdict=np.full(len(at), OPEN),

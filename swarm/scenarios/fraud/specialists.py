@@ -8,10 +8,13 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from swarm.scenarios.fraud.features import COLUMN
+from swarm.scenarios.fraud.features import TINY_CENTS
+from swarm.scenarios.fraud.joined import COLUMN
 from swarm.scenarios.fraud.payments import CARD, KINDS, TRANSFER
 
 Float64 = npt.NDArray[np.float64]
+
+LOG_TINY = float(np.log(TINY_CENTS))
 
 
 class Figures:
@@ -30,41 +33,52 @@ class Figures:
 def takeover(f: Figures) -> Float64:
     """Several new payees of one payer at night, in amounts unlike it."""
     unlike = np.clip(f.unlike_sender, 0, 6)
-    score: Float64 = (f.channel == TRANSFER) * (f.hour < 7) * (f.sent_1h >= 1) * f.new_payees_24h * unlike
+    night = (f.channel == TRANSFER) * (f.hour < 7) * (f.new_payee > 0)
+    # By the day's end the first of them is known by the others.
+    score: Float64 = night * (f.payer_paid_new_payees_24h >= 2) * f.payer_paid_new_payees_24h * (0.3 + unlike)
     return score
 
 
 def structuring(f: Figures) -> Float64:
     """Cash just below the limit, again within days."""
-    score: Float64 = f.near_limit * f.near_limit_4d
+    score: Float64 = f.near_limit * f.payee_got_near_limit_4d
     return score
 
 
 def fan_in(f: Figures) -> Float64:
     """Large transfers of many payers to one within two days, and their sum leaving the bank."""
-    gathers = (f.channel == TRANSFER) * (f.log_cents > 9.7) * (f.payers_48h >= 3) * f.payers_48h
+    payers = f.payee_got_payers_48h
+    # Rent and bills gather as well, but from payers that always paid them.
+    large = (f.channel == TRANSFER) * (f.leaves_bank == 0) * (f.log_cents > 9.7) * (f.new_payee > 0)
+    gathers = large * (payers >= 3) * np.minimum(payers, 10)
     leaves = (f.leaves_bank > 0) * (f.log_cents > 11.5) * (f.passed_on > 0.7) * (f.passed_on < 1.0)
-    score: Float64 = gathers + 3.0 * leaves
+    score: Float64 = gathers + (3.0 + f.payer_got_payers_48h) * leaves
     return score
 
 
 def fan_out(f: Figures) -> Float64:
     """Much of what came in goes out to several new payees within a day."""
-    spreads = (f.channel == TRANSFER) * (f.passed_on > 0.05) * (f.passed_on < 1.05)
-    score: Float64 = spreads * (f.log_cents > 9.8) * (f.new_payees_24h >= 2) * f.new_payees_24h
+    new = f.payer_paid_new_payees_24h
+    spreads = (f.channel == TRANSFER) * (f.passed_on > 0.05) * (f.passed_on < 1.05) * (f.new_payee > 0)
+    # What came from outside and was spread by its payee.
+    source = (f.channel == TRANSFER) * (f.log_cents > 12.0) * (f.payee_paid_new_payees_24h >= 3)
+    through = (f.payee_paid_passed_on > 0.8) * (f.payee_paid_passed_on < 1.05)
+    score: Float64 = spreads * (f.log_cents > 9.8) * (new >= 2) * new + source * through * f.payee_paid_new_payees_24h
     return score
 
 
 def cycle(f: Figures) -> Float64:
-    """A payment that closes a ring of ever smaller amounts."""
-    score: Float64 = f.closes_ring * f.log_cents
+    """A payment that closes a ring of ever smaller amounts, or that another one of its day closes."""
+    closes = f.closes_ring + 0.5 * (f.payer_got_closes_ring + f.payee_paid_closes_ring > 0)
+    score: Float64 = (f.channel == TRANSFER) * (f.leaves_bank == 0) * closes * f.log_cents
     return score
 
 
 def card_testing(f: Figures) -> Float64:
     """Tiny card payments one after another, and a large one behind them."""
-    tries = (f.channel == CARD) * (f.tiny_1h >= 2) * f.tiny_1h
-    score: Float64 = tries + 5.0 * (f.tiny_1h >= 3) * (f.log_cents > 9.0)
+    count = f.payer_paid_tiny_1h
+    tries = (f.channel == CARD) * (f.log_cents < LOG_TINY) * (count >= 2) * count
+    score: Float64 = tries + 5.0 * (f.channel == CARD) * (f.tiny_1h >= 3) * (f.log_cents > 9.0)
     return score
 
 
@@ -80,7 +94,9 @@ def pass_through(f: Figures) -> Float64:
     leaves = (f.passed_on > 0.85) * (f.passed_on < 1.02) * (f.log_cents > 10.0) * (f.sender_age_days < 2)
     wakes = (f.channel == TRANSFER) * (f.log_cents > 10.5) * (idle + f.receiver_is_new)
     through = (f.passed_on > 0.85) * (f.passed_on < 1.02) * (f.log_cents > 10.0) * (f.leaves_bank > 0)
-    score: Float64 = wakes + leaves + through
+    # An account that wakes and passes it on by the end of the day.
+    on = (f.payee_paid_passed_on > 0.85) * (f.payee_paid_passed_on < 1.02)
+    score: Float64 = wakes * (1.0 + 2.0 * on) + leaves + through
     return score
 
 

@@ -5,6 +5,7 @@ Everything is computed but the memos, which are strangers' text: on one line, cu
 
 import numpy as np
 
+from swarm.scenarios.fraud.calibration import LEAST_RARITY
 from swarm.scenarios.fraud.engine import READER, Day, Engine
 from swarm.scenarios.fraud.payments import CHANNELS, DAY, Payments
 
@@ -45,7 +46,7 @@ def case_told(engine: Engine, day: Day, row: int) -> str:
     found = [
         (float(day.rarity[number, at]), watcher.title)
         for number, watcher in enumerate(engine.watchers)
-        if watcher.watch != READER and day.rarity[number, at] >= 1.5
+        if watcher.watch != READER and day.rarity[number, at] >= LEAST_RARITY
     ]
     for rarity, title in sorted(found, reverse=True)[:4]:
         lines.append(f"FOUND by {title}: one payment in {10**rarity:,.0f} looks so")

@@ -263,8 +263,20 @@ def look_alikes(rng: np.random.Generator, town: Town, days: int, rows: Rows) -> 
             TRANSFER,
             15,
         )
+    _spending(rng, town, days, times, rows)
+
+
+def _spending(rng: np.random.Generator, town: Town, days: int, times: int, rows: Rows) -> None:
+    """Adds days out and large purchases, by which most figures of one payment are as high as those of fraud."""
     for _ in range(9 * times):
-        # Large, once, to somebody new.
+        # A day out: many shops that one never paid before, one after another.
+        one, day = int(rng.choice(town.awake)), int(rng.integers(days))
+        shops = rng.choice(town.shops, int(rng.integers(5, 11)), replace=False)
+        rows.add(
+            at(rng, np.full(len(shops), day), 9, 22), one, shops, np.exp(rng.normal(8.0, 0.8, len(shops))), CARD, 0
+        )
+    for _ in range(20 * times):
+        # Large, once, to somebody new: a car or a builder, for each of them less than once in a year.
         one, seller = int(rng.choice(town.awake)), int(rng.choice(np.concatenate([town.firms, town.awake])))
         if one != seller:
             rows.add(

@@ -3,7 +3,8 @@
 All but the trade is as by contracts: the same network, customers, plans, letters and costs. What a node buys is under
 way to it for its lead time. A bid is dearer the more its node lacks, an offer the less a node has, so that a price and
 no priority says who goes without in a shortage. What nobody sold is bid for again in the next round; nobody owes it.
-Only what is made outside comes at the fixed price.
+Only what is made outside comes at the fixed price. Who hurries buys in another region, from where goods come
+by road, in the next round and for a fee.
 """
 
 from dataclasses import dataclass, replace
@@ -18,7 +19,7 @@ from swarm.market.events import RoundCleared
 from swarm.market.ledger import CASH, ISSUE
 from swarm.market.orders import BUY, SELL, Orders
 from swarm.scenarios.protocol import Choices, Consequence, Int64, MarketState, Resolved, fills_of
-from swarm.scenarios.supply_chain import books
+from swarm.scenarios.supply_chain import books, form
 from swarm.scenarios.supply_chain.chain import Kept, SupplyChain, SupplyRound
 from swarm.scenarios.supply_chain.config import SupplyConfig
 from swarm.scenarios.supply_chain.counts import stockouts
@@ -27,7 +28,7 @@ from swarm.scenarios.supply_chain.flow import Flow, Goods, arrive, by_node, spli
 from swarm.scenarios.supply_chain.network import NO_LIMIT, OUTSIDE, Network
 from swarm.scenarios.supply_chain.planning import Estimates, Planner, by_tier
 from swarm.scenarios.supply_chain.simulate import start
-from swarm.scenarios.supply_chain.wares import TradedNetwork, Wares
+from swarm.scenarios.supply_chain.wares import BY_ROAD_ROUNDS, TradedNetwork, Wares
 
 MOST_OVER_PERMILLE = 500
 """How far a bid of a node that has nothing lies above the fixed price; of one that lacks little it is the price."""
@@ -38,13 +39,17 @@ ASKED_PERMILLE = (900, 1_100)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Bidding:
-    """A round between its orders and its clearing: what arrived and was sold to customers, and what nodes lack."""
+    """A round between its orders and its clearing: what arrived and was sold to customers, and what nodes lack.
+
+    `over` is the ware that is bid for over each edge, [edges].
+    """
 
     round: int
     goods: Goods
     estimates: Estimates
     departs: Departures
     flow: Flow
+    over: Int64
 
 
 class SupplyMarket(SupplyChain):
@@ -85,7 +90,10 @@ class SupplyMarket(SupplyChain):
 
     def rules_text(self) -> str:
         """Returns the setting in a few sentences."""
-        return f"{super().rules_text()} It buys and sells at auction: the more it lacks, the more it bids."
+        return (
+            f"{super().rules_text()} It buys and sells at auction: the more it lacks, the more it bids. Who hurries "
+            "also buys what it lacks in another region, and has it by road in the next round."
+        )
 
     def opening(self) -> list[Consequence]:
         """Returns purses, stores and what is under way when the run begins."""
@@ -103,12 +111,14 @@ class SupplyMarket(SupplyChain):
         seen = super().observe(round_, market, last)
         private = seen.private
         facts = list(private.facts)
-        edges = self.network.edges
-        for edge in np.flatnonzero(self.wares.over_edge >= 0).tolist():
-            if self.wares.first[edge] == edge:
-                ware, node = int(self.wares.over_edge[edge]), int(edges.buyer[edge])
-                ticks, fixed = market.reference_ticks[ware], self._fixed_ticks[edges.supplier[edge]]
-                facts[node] += f"\nPRICE {self.goods[ware]} cost {ticks}, by contract they would cost {fixed}"
+        edges, ticks, wares = self.network.edges, market.reference_ticks, self.wares
+        elsewhere = wares.bought(np.ones(len(edges), dtype=np.bool_), ticks)
+        for edge in np.flatnonzero(wares.trading).tolist():
+            ware, other, node = int(wares.over_edge[edge]), int(elsewhere[edge]), int(edges.buyer[edge])
+            fixed = self._fixed_ticks[edges.supplier[edge]]
+            facts[node] += f"\nPRICE {self.goods[ware]} cost {ticks[ware]}, by contract they would cost {fixed}"
+            if other != ware:
+                facts[node] += f"\n{form.road_line(self.goods[other], int(ticks[other]), self.config.road_cents)}"
         return Observation(seen.public, replace(private, facts=tuple(facts)))
 
     def resolve(self, round_: int, choices: Choices, market: MarketState) -> Resolved:
@@ -130,7 +140,12 @@ class SupplyMarket(SupplyChain):
         # What nodes asked of each other is known from the last auction.
         received = self._asked + demand
         everybody = np.arange(len(network))
-        lacking = self.planner.ordering(round_, estimates, departs.skips)(everybody, received, goods)
+        buying = self.wares.bought(departs.hurries[network.edges.buyer], market.reference_ticks)
+        # What was bid for in vain is bid for again, so that who sells it needs its part of it as if it were owed.
+        in_vain = -(-self._unfilled // np.maximum(self._sellers, 1))[self.wares.of_node]
+        wanting = replace(goods, owed=goods.owed + in_vain)
+        orders = self.planner.ordering(round_, estimates, departs.skips, departs.informed)
+        lacking = orders(everybody, received, wanting)
         self.planner.end_round(round_, estimates, demand)
         edges, rows = network.edges, np.arange(len(network.edges))
         over = split(lacking[edges.buyer], network, rows)
@@ -147,9 +162,10 @@ class SupplyMarket(SupplyChain):
             np.where(edges.supplier == OUTSIDE, over, 0),
             nothing,
             nothing,
+            nothing,
         )
-        self._bidding = Bidding(round_, goods, estimates, departs, flow)
-        return Resolved(self._orders(goods, estimates, offered, over))
+        self._bidding = Bidding(round_, goods, estimates, departs, flow, buying)
+        return Resolved(self._orders(self._bidding, offered))
 
     def after_clearing(self, round_: int, market: MarketState, cleared: RoundCleared) -> list[Consequence]:
         """Returns what follows of the round's trades: goods go onto the road, customers are served, costs are paid."""
@@ -157,16 +173,17 @@ class SupplyMarket(SupplyChain):
         if bidding is None or bidding.round != round_:
             raise ScenarioError(f"scenario supply_chain: round {round_} is over before it was resolved")
         network, goods = self.network, bidding.goods.copy()
-        bids, flow, trading = bidding.flow.ordered_over, *self._traded(bidding.flow, cleared)
-        # What was sold left the store, and what was bought comes in after its lead time.
+        bids, flow, edges = bidding.flow.ordered_over, self._traded(bidding, cleared), network.edges
+        # What was sold left the store, and what was bought comes in after its lead time, or by road.
         goods.stock[:] -= flow.sent_on
-        goods.pipe[np.arange(len(network.edges)), network.edges.lead - 1] += flow.sent
+        sooner = np.where(bidding.over != self.wares.over_edge, BY_ROAD_ROUNDS, edges.lead)
+        goods.pipe[np.arange(len(edges)), sooner - 1] += flow.sent
         due = self._costs(goods, flow)
         # Goods were paid for at auction.
         free = replace(flow, sent=np.zeros_like(flow.sent))
         cash, unpaid = books.paid(network, free, self._prices, market.balances[:, CASH], due)
-        postings = [*self._moved(flow, trading), *cash]
-        short = by_node(network.edges.buyer, np.maximum(bids - flow.sent, 0), len(network)) > 0
+        postings = [*self._moved(flow, bidding.over), *cash]
+        short = by_node(edges.buyer, np.maximum(bids - flow.sent, 0), len(network)) > 0
         # What arrives lies in store when the next round begins.
         after, arrived = _advanced(network, goods)
         flow = replace(flow, arrived=arrived)
@@ -177,21 +194,22 @@ class SupplyMarket(SupplyChain):
         self._bidding = None
         return [*postings, *self._from_the_road("arrivals", arrived)]
 
-    def _traded(self, flow: Flow, cleared: RoundCleared) -> tuple[Flow, Int64]:
-        """Returns a round's flow with what was bought, and the edges over which nodes buy at auction."""
-        network, wares, edges = self.network, self.wares, self.network.edges
+    def _traded(self, bidding: Bidding, cleared: RoundCleared) -> Flow:
+        """Returns a round's flow with what was bought and sold."""
+        network, wares, edges, flow = self.network, self.wares, self.network.edges, bidding.flow
         bought, sold = (lots[:, : len(wares)] for lots in fills_of(cleared, len(network), len(self.goods)))
         # [edges]: what was bought comes over the first edge of its ware, what outside makes over its own.
         sent = flow.sent.copy()
-        trading = np.flatnonzero((wares.over_edge >= 0) & (wares.first == np.arange(len(edges))))
-        sent[trading] = bought[edges.buyer[trading], wares.over_edge[trading]]
+        trading = np.flatnonzero(wares.trading)
+        sent[trading] = bought[edges.buyer[trading], bidding.over[trading]]
+        by_road = np.where(bidding.over != wares.over_edge, sent, 0)
         sold_on = sold[np.arange(len(network)), wares.of_node]
         # New demand is what was sold and by how much more was asked for in vain, in equal parts of who sells.
         more = cleared.unfilled_buy_lots[: len(wares)] - self._unfilled
         asked = np.maximum(sold_on + (more // np.maximum(self._sellers, 1))[wares.of_node], 0)
         # A bid that nobody took has lapsed, so that what was bought is what was ordered.
         ordered = by_node(edges.buyer, sent, len(network))
-        traded = replace(
+        return replace(
             flow,
             ordered=ordered,
             ordered_over=sent,
@@ -199,8 +217,8 @@ class SupplyMarket(SupplyChain):
             sent_on=sold_on,
             wanted=asked,
             received=asked + flow.demand,
+            by_road=by_node(edges.buyer, by_road, len(network)),
         )
-        return traded, trading
 
     def _over(
         self, done: SupplyRound, goods: Goods, estimates: Estimates, unpaid: Int64, short: npt.NDArray[np.bool_]
@@ -225,9 +243,17 @@ class SupplyMarket(SupplyChain):
         super().restore(snapshot)
         self._unfilled, self._asked = snapshot["unfilled"].copy(), snapshot["asked"].copy()
 
-    def _orders(self, goods: Goods, estimates: Estimates, offered: Int64, over: Int64) -> Orders:
+    def _haste_cents(self, flow: Flow) -> Int64:
+        return super()._haste_cents(flow) + flow.by_road * self.config.road_cents
+
+    @property
+    def _dearest_haste_cents(self) -> int:
+        return super()._dearest_haste_cents + self.config.road_cents
+
+    def _orders(self, bidding: Bidding, offered: Int64) -> Orders:
         """Returns a node's offer first and then its bids, each at its limit."""
         network, wares, edges = self.network, self.wares, self.network.edges
+        goods, estimates, over = bidding.goods, bidding.estimates, bidding.flow.ordered_over
         # [nodes]: what is asked falls from the highest to the lowest as the store fills up to two rounds' demand.
         expects = np.maximum(estimates.micro // 1_000_000, 1)
         low, high = ASKED_PERMILLE
@@ -238,10 +264,10 @@ class SupplyMarket(SupplyChain):
         has = np.maximum(goods.position(network), 0)
         bid = 1_000 + MOST_OVER_PERMILLE * lacks // np.maximum(lacks + has, 1)
         buys = np.flatnonzero((wares.over_edge >= 0) & (wanted > 0))
-        sells = np.flatnonzero((offered > 0) & np.isin(wares.of_node, wares.over_edge))
+        sells = np.flatnonzero((offered > 0) & np.isin(wares.of_node, [*wares.over_edge, *bidding.over]))
         buyer, fixed = edges.buyer[buys], self._fixed_ticks
         trader = np.concatenate([sells, buyer])
-        good = np.concatenate([wares.of_node[sells], wares.over_edge[buys]])
+        good = np.concatenate([wares.of_node[sells], bidding.over[buys]])
         side = np.concatenate([np.full(len(sells), SELL), np.full(len(buys), BUY)])
         limit = np.concatenate([fixed[sells] * ask[sells] // 1_000, fixed[edges.supplier[buys]] * bid[buyer] // 1_000])
         lots = np.minimum(np.concatenate([offered[sells], wanted[buys]]), self._market.max_quantity_lots)
@@ -272,9 +298,10 @@ class SupplyMarket(SupplyChain):
         stock = market.balances[np.arange(len(self.network)), self._asset]
         return Goods(stock.copy(), goods.owed.copy(), goods.pipe, goods.mail, goods.due)
 
-    def _moved(self, flow: Flow, trading: Int64) -> list[Consequence]:
+    def _moved(self, flow: Flow, over: Int64) -> list[Consequence]:
         """Returns the postings of goods and papers of a round, but for what arrives at its end."""
         network, edges, nodes = self.network, self.network.edges, np.arange(len(self.network))
+        trading = np.flatnonzero(self.wares.trading)
         coming = by_node(edges.buyer, flow.sent, len(network))
         return [
             *self._from_the_road("hurried", flow.hurried),
@@ -282,7 +309,7 @@ class SupplyMarket(SupplyChain):
             *books.move("sales", nodes, books.CUSTOMERS, self._asset, flow.served),
             *books.move("sales", nodes, ISSUE, self._owed, flow.served),
             # What was bought lies with its buyer as its seller's ware, and is its own ware once it is on the road.
-            *books.move("loaded", edges.buyer[trading], ISSUE, self.wares.over_edge[trading] + 1, flow.sent[trading]),
+            *books.move("loaded", edges.buyer[trading], ISSUE, over[trading] + 1, flow.sent[trading]),
             *self._onto_the_road("shipments", coming),
         ]
 
@@ -333,7 +360,7 @@ def _check(network: Network, market: MarketConfig, wares: Wares, dearest: int) -
     if market.max_price_ticks < highest:
         told = f"bids go up to {highest:,} ticks"
         raise ConfigError("market.max_price_ticks", told, f"set market.max_price_ticks={highest}")
-    buys = np.bincount(network.edges.buyer[wares.first == np.arange(len(network.edges))], minlength=len(network))
+    buys = np.bincount(network.edges.buyer[wares.trading], minlength=len(network))
     if (needed := int(buys.max()) + 1) > market.max_orders_per_round:
         told = f"{network.names[int(buys.argmax())]} needs {needed} orders a round"
         raise ConfigError("market.max_orders_per_round", told, f"set market.max_orders_per_round={needed}")

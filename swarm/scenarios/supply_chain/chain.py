@@ -50,6 +50,9 @@ CENTS = 100
 MOST_CENTS = 1 << 60
 """The most that all nodes begin with together; a ledger's accounts are of 64 bits."""
 
+MOST_COUNTED_CENTS = 1 << 62
+"""The most that all costs of a run may come to, half of what a column holds."""
+
 OPENING_TICKS = 1
 """No good has a price of its own in contracts; a ledger's asset needs one."""
 
@@ -109,6 +112,7 @@ class SupplyChain:
         self._next: tuple[SupplyRound, Kept] | None = None
         self._prices = by_tier(config.price_cents, network)
         self._purse_cents = self._purse()
+        self._must_be_countable()
 
     def forms(self) -> Mapping[str, FormPlugin]:
         """Returns the form of a replenishment."""
@@ -136,7 +140,7 @@ class SupplyChain:
         news = self.setup.news_in(round_)
         public = public_view(round_, self.rounds, "", tuple(line.text for line in news), market, last)
         private = private_views(market, last, self._facts(news))
-        called = (concerns(self.network, news) > 0) | self._kept.leaves_band
+        called = (concerns(self.network, news) >= self.config.concerned_permille) | self._kept.leaves_band
         return Observation(public, private.calling(called))
 
     def resolve(self, round_: int, choices: Choices, market: MarketState) -> Resolved:
@@ -149,7 +153,7 @@ class SupplyChain:
         departs.applied(estimates, network)
         # What agents chose moves the plan first, and then customers and orders come.
         demand = self.setup.demand.units(round_)
-        orders = self.planner.ordering(round_, estimates, departs.skips)
+        orders = self.planner.ordering(round_, estimates, departs.skips, departs.informed)
         goods, flow = play(network, goods, demand, priorities(self.seed, round_, len(network)), departs.hurries, orders)
         self.planner.end_round(round_, estimates, demand)
         # Who chose to have less has itself to blame for as long as its lead time.
@@ -170,8 +174,12 @@ class SupplyChain:
             ("holding", books.STORAGE, holding),
             ("transport", books.STORAGE, transit),
             ("backlog", books.CUSTOMERS, backlog),
-            ("expediting", books.CARRIER, flow.hurried * self.config.expedite_cents),
+            ("expediting", books.CARRIER, self._haste_cents(flow)),
         )
+
+    def _haste_cents(self, flow: Flow) -> Int64:
+        """Returns [nodes]: the fees for goods that come before their time."""
+        return flow.hurried * self.config.expedite_cents
 
     def _counted(
         self,
@@ -193,7 +201,7 @@ class SupplyChain:
             served_at_once_units=flow.served_at_once,
             received_units=flow.received,
             ordered_units=flow.ordered,
-            expedited_units=flow.hurried,
+            expedited_units=flow.hurried + flow.by_road,
             doubled_orders=departs.doubled,
             **out,
         )
@@ -259,16 +267,24 @@ class SupplyChain:
         fill = {"fill": f"{int(counts.served_at_once_units.sum()) / asked:.1%}"} if asked else {}
         return {"cost": f"{int(cents.sum()) / CENTS / self.last.round:,.0f} a round", **fill}
 
+    @property
+    def _dearest_haste_cents(self) -> int:
+        return self.config.expedite_cents
+
     def _purse(self) -> Int64:
         """Returns [nodes]: the cents that each begins with; ConfigError where a ledger cannot hold them."""
         network, rounds = self.network, self.rounds + 1
         if self.config.purse_cents is not None:
+            most = MOST_CENTS // len(network)
+            if self.config.purse_cents > most:
+                told = f"expected at most {most:,} for each of {len(network):,} nodes, got {self.config.purse_cents:,}"
+                raise ConfigError("scenario.purse_cents", told, f"a ledger holds {MOST_CENTS:,} cents together")
             return np.full(len(network), self.config.purse_cents)
         # As if nothing ever came in: everything owed from the first round on, a full store, and every unit bought.
         # Of Python's own integers, which are never too small for a sum.
         units = (np.ceil(network.mean * 4).astype(np.int64) + 10).astype(object)
         rates = network.holding_cents + network.transit_cents + network.backlog_cents
-        bought = units * (int(self._prices.max()) + self.config.expedite_cents)
+        bought = units * (int(self._prices.max()) + self._dearest_haste_cents)
         purse = units * rates * rounds * (rounds + 40) + bought * rounds * 4
         if purse.sum() > MOST_CENTS:
             raise ConfigError(
@@ -278,6 +294,19 @@ class SupplyChain:
             )
         cents: Int64 = purse.astype(np.int64)
         return cents
+
+    def _must_be_countable(self) -> None:
+        """Raises ConfigError where costs may outgrow what columns of 64 bits count."""
+        network, config, rounds = self.network, self.config, self.rounds + 1
+        peak = network.through(self.setup.demand.most_millis() / 1_000)
+        # [nodes] units of Python's own integers: stores, debts, and all that a plan may order at the highest demand.
+        begins = np.maximum(network.start_stock, 0) + network.start_backlog + max(config.plan.levels, default=0)
+        units = begins.astype(object) + np.ceil(peak * 2 + 20).astype(np.int64) * (rounds + 10 * network.lead)
+        rates = network.holding_cents + network.transit_cents + network.backlog_cents
+        each = rates.astype(object) * rounds + int(self._prices.max()) + config.expedite_cents + config.road_cents
+        if (most := int((units * each).sum())) > MOST_COUNTED_CENTS:
+            told = f"costs may come to {most:,} cents, over {MOST_COUNTED_CENTS:,}"
+            raise ConfigError("scenario", told, "lower rates, demand, stores, levels or rounds")
 
     def _facts(self, news: tuple[News, ...]) -> tuple[str, ...]:
         """Returns the lines that each node is shown of itself."""

@@ -5,13 +5,23 @@ A table, a series of demand and everything else that can be wrong is refused her
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from swarm.scenarios.supply_chain.planning import PlanConfig
 from swarm.schema import Misplaced, StrictModel
 
 Cents = Annotated[int, Field(ge=0, le=1_000_000_000)]
 Rounds = Annotated[int, Field(ge=1, le=1_000)]
+
+
+NETWORK_OF = {
+    "table": "table",
+    "serial": "serial",
+    "regions": "tree",
+    "warehouses_per_supplier": "tree",
+    "retailers_per_warehouse": "tree",
+}
+"""The keys that one network alone is made from."""
 
 
 class SerialConfig(StrictModel):
@@ -71,6 +81,13 @@ class NewsConfig(StrictModel):
     text: str = Field(min_length=1, max_length=300)
     """What is said."""
 
+    @field_validator("text")
+    @classmethod
+    def _says_something(cls, text: str) -> str:
+        if not text.strip():
+            raise ValueError("expected words, got spaces alone; say something, or take the line out")
+        return text
+
 
 class SupplyConfig(StrictModel):
     """The setting `supply_chain`."""
@@ -125,9 +142,16 @@ class SupplyConfig(StrictModel):
     expedite_cents: int = Field(default=300, ge=0, le=1_000_000)
     """What it costs to get a unit a round earlier."""
 
+    road_cents: int = Field(default=600, ge=0, le=1_000_000)
+    """At auction: what it costs to have a unit that was bought in another region by road, in the next round."""
+
     band_permille: int = Field(default=2_000, ge=0, le=100_000)
     """A node is asked again once its position leaves its level by so many 1/1000 standard deviations of its lead time's
     demand, or customers wait for as much; 0: never for that."""
+
+    concerned_permille: int = Field(default=1, ge=1, le=1_000)
+    """News calls a node that it concerns so much of, in 1/1000 of its demand, where decisions stand; 1000: those alone
+    whose customers it all concerns, since a small model reads that and no more."""
 
     purse_cents: int | None = Field(default=None, ge=0, le=1 << 60)
     """What each node has to pay its costs from; null: enough to pay for every round at its worst."""
@@ -136,4 +160,13 @@ class SupplyConfig(StrictModel):
     def _regions_differ(self) -> "SupplyConfig":
         if doubled := sorted({name for name in self.regions if self.regions.count(name) > 1}):
             raise Misplaced("scenario.regions", f"two regions are called {doubled[0]!r}; give each its own name")
+        return self
+
+    @model_validator(mode="after")
+    def _keys_are_the_networks(self) -> "SupplyConfig":
+        # What another network is made from would go unread, and nobody would know.
+        for key, network in NETWORK_OF.items():
+            if self.network != network and getattr(self, key) != type(self).model_fields[key].default:
+                told = f"the network {self.network!r} does not read it; take it out, or set scenario.network={network}"
+                raise Misplaced(f"scenario.{key}", told)
         return self

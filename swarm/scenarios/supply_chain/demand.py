@@ -7,6 +7,7 @@ the round alone, so that two runs of one seed meet the same customers, whatever 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +26,12 @@ class Shift:
     first_round: int
     last_round: int
     permille: int
+
+
+def factor(shifts: Sequence[Shift], one: Shift) -> float:
+    """Returns what demand is multiplied by when a shift comes, by it and by all others that hold in its region."""
+    held = (s for s in shifts if s.region == one.region and s.first_round <= one.first_round <= s.last_round)
+    return prod(s.permille / 1_000 for s in held)
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +53,17 @@ class Demand:
             if shift.first_round <= round_ <= shift.last_round:
                 rate = np.where(self.network.region == shift.region, rate * shift.permille // 1_000, rate)
         return rate
+
+    def most_millis(self) -> Int64:
+        """Returns the highest mean demand of each node's customers, or of a series the most units, in 1/1000."""
+        if self.series is not None:
+            units: Int64 = self.series.max(axis=0)
+            return units * 1_000
+        highest = np.ones(len(self.network.regions))
+        for one in self.shifts:
+            highest[one.region] = max(highest[one.region], factor(self.shifts, one))
+        most: Int64 = np.ceil(self.network.demand_millis * highest[self.network.region]).astype(np.int64)
+        return most
 
     def units(self, round_: int) -> Int64:
         """Returns what customers ask of each node in a round."""

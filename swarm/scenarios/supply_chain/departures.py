@@ -6,9 +6,10 @@ import numpy as np
 import numpy.typing as npt
 
 from swarm.scenarios.protocol import Choices, Int64
+from swarm.scenarios.supply_chain.form import Replenish
 from swarm.scenarios.supply_chain.network import Network
 from swarm.scenarios.supply_chain.planning import Estimates, moved
-from swarm.scenarios.supply_chain.rules import plan_named
+from swarm.scenarios.supply_chain.rules import naming, plan_named
 
 Mask = npt.NDArray[np.bool_]
 
@@ -50,6 +51,12 @@ class Departures:
                 decided[trader], found.rule[trader] = True, plan
         return found
 
+    def choices(self) -> Choices:
+        """Returns decisions that come to these departures, but for those that were doubled."""
+        nodes, ruled = np.flatnonzero(self.departing), np.flatnonzero(self.rule >= 0)
+        columns = (self.deviations[nodes].tolist(), self.hurries[nodes].tolist(), self.skips[nodes].tolist())
+        return Choices(nodes, tuple(map(Replenish, *columns)), naming(ruled, self.rule[ruled]))
+
     def applied(self, estimates: Estimates, network: Network) -> None:
         """Moves what plans expect as was decided, and has nodes go by the plans that they named."""
         estimates.rule[:] = np.where(self.rule >= 0, self.rule, estimates.rule)
@@ -62,7 +69,13 @@ class Departures:
         )
 
     @property
+    def informed(self) -> Mask:
+        """Which nodes have had what they expect moved."""
+        informed: Mask = self.deviations != 0
+        return informed
+
+    @property
     def departing(self) -> Mask:
         """Which nodes depart from their plan."""
-        departing: Mask = (self.deviations != 0) | self.hurries | self.skips
+        departing: Mask = self.informed | self.hurries | self.skips
         return departing

@@ -65,7 +65,8 @@ class Flow:
     """What moved in a round: [nodes] but for `sent` and `ordered_over`, which are [edges].
 
     `served_at_once` is what customers got in the round in which they asked, `received` what was ordered of a node, and
-    `wanted` and `sent_on` what its buyers could have had and got. `hurried` units came a round before their time.
+    `wanted` and `sent_on` what its buyers could have had and got. `hurried` units came a round before their time, and
+    `by_road` units were bought in another region.
     """
 
     arrived: Int64
@@ -79,6 +80,7 @@ class Flow:
     sent: Int64
     wanted: Int64
     sent_on: Int64
+    by_road: Int64
 
 
 Plan = Callable[[Int64, Int64, Goods], Int64]
@@ -121,7 +123,8 @@ def play(
     np.add.at(goods.pipe, (np.arange(len(edges)), edges.lead - 1), sent)
     inner = edges.supplier >= 0
     sent_on = by_node(edges.supplier[inner], sent[inner], n)
-    return goods, Flow(arrived, hurried, demand, served, at_once, received, ordered, over, sent, wanted, sent_on)
+    none = np.zeros(n, dtype=np.int64)
+    return goods, Flow(arrived, hurried, demand, served, at_once, received, ordered, over, sent, wanted, sent_on, none)
 
 
 def split(quantity: Int64, network: Network, rows: Int64) -> Int64:

@@ -37,16 +37,27 @@ class Replenish:
 
 @dataclass(frozen=True, slots=True)
 class Own:
-    """The figures of a node that its menu is made from, in units and cents."""
+    """The figures of a node that its menu is made from, in units and cents; `road` is where it buys if it hurries."""
 
     expects: float
     lead: int
     due_next: int
     holding_cents: int
     expedite_cents: int
+    road: str = ""
+    road_cents: int = 0
 
 
-_OWN = re.compile(r"expects ([\d.]+) a round, lead time (\d+), (\d+) due next round, holding (\d+), hurrying (\d+)")
+_OWN = re.compile(
+    r"^PLAN expects ([\d.]+) a round, lead time (\d+), (\d+) due next round, holding (\d+), hurrying (\d+)",
+    re.MULTILINE,
+)
+_ROAD = re.compile(r"^ROAD (\S+) cost \d+, by road (\d+) cents more", re.MULTILINE)
+
+
+def road_line(ware: str, ticks: int, road_cents: int) -> str:
+    """Returns the line of a node's facts that says where it could buy in another region."""
+    return f"ROAD {ware} cost {ticks}, by road {road_cents} cents more a unit, there next round"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +98,10 @@ def own_figures(facts: str) -> Own:
     if found is None:
         raise ValueError(f"expected the facts of a node, got {facts[:60]!r}")
     expects, lead, due, holding, hurrying = found.groups()
-    return Own(float(expects), int(lead), int(due), int(holding), int(hurrying))
+    # A node buys of one tier or of several; what its menu names is the first.
+    road = _ROAD.search(facts)
+    elsewhere = (road[1], int(road[2])) if road else ()
+    return Own(float(expects), int(lead), int(due), int(holding), int(hurrying), *elsewhere)
 
 
 def menu_lines(own: Own) -> list[str]:
@@ -104,7 +118,8 @@ def menu_lines(own: Own) -> list[str]:
         told = "plan" if not by else f"{by:+d} deviations"
         lines.append(f"{letter} {told}: expects {expects:.1f} ({change:+.0f} percent){costs}{saves}")
     fee = own.due_next * own.expedite_cents / 100
-    return [*lines, f"F expedite: {own.due_next} units now for {fee:.2f}", "G skip: orders nothing"]
+    road = f", and what you lack from {own.road} for {own.road_cents / 100:.2f} a unit more" if own.road else ""
+    return [*lines, f"F expedite: {own.due_next} units now for {fee:.2f}{road}", "G skip: orders nothing"]
 
 
 def change_of(line: str) -> int | None:

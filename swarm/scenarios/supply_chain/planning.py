@@ -19,6 +19,7 @@ from swarm.scenarios.supply_chain.network import Int64, Network
 from swarm.schema import StrictModel
 
 Float64 = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
 
 MICRO = 1_000_000
 
@@ -160,14 +161,19 @@ class Planner:
         by_level = np.maximum(level - flowing, 0)
         return np.where(estimates.rule == RULES.index("sterman"), sterman, by_level)
 
-    def ordering(self, round_: int, estimates: Estimates, skips: npt.NDArray[np.bool_]) -> Callable[..., Int64]:
-        """Returns the plan of a round, which takes what nodes see into `estimates` as it goes."""
+    def ordering(self, round_: int, estimates: Estimates, skips: Mask, informed: Mask) -> Callable[..., Int64]:
+        """Returns the plan of a round, which takes what nodes see into `estimates` as it goes.
+
+        Who `skips` orders nothing. Who is `informed` has had what it expects moved in this round, and learns nothing
+        from the round's orders: they answer the same news, and fill stores once.
+        """
         # Who hears late knows what was true so many rounds ago.
         told = self._true_rate(max(round_ - self.plan.told_rounds, 1))
         mean = self.network.mean
 
         def orders(nodes: Int64, received: Int64, goods: Goods) -> Int64:
-            self._learn(estimates, nodes, received)
+            learns = ~informed[nodes]
+            self._learn(estimates, nodes[learns], received[learns])
             position = goods.position(self.network)[nodes]
             wanted = np.maximum(self.level(estimates, nodes, told) - position, 0)
             sterman = estimates.rule[nodes] == RULES.index("sterman")

@@ -26,15 +26,18 @@ class By:
     def __call__(self, seed: int, seen: Observation) -> Orders:
         """Returns one order for each node; none where it goes by the plan of the config."""
         trader = seen.private.trader
-        if self.plan < 0:
-            return Orders.empty()
-        ones = np.ones_like(trader)
-        return Orders(trader, 0 * ones, 0 * ones, BUY * ones, (self.plan + 1) * ones, ones, 0 * ones)
+        return Orders.empty() if self.plan < 0 else naming(trader, np.full(len(trader), self.plan))
 
 
 def all_rules() -> Mapping[str, OwnRule]:
     """Returns the rules by name."""
     return {AS_PLANNED: By(-1)} | {str(name): By(number) for number, name in enumerate(RULES)}
+
+
+def naming(trader: Int64, plan: Int64) -> Orders:
+    """Returns an order of each of these nodes that names its plan."""
+    ones = np.ones_like(trader)
+    return Orders(trader, 0 * ones, 0 * ones, BUY * ones, plan + 1, ones, 0 * ones)
 
 
 def plan_named(orders: Orders) -> Int64:

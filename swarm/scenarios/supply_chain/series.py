@@ -1,10 +1,8 @@
 """Reads customers' demand from a table of text; gaps, fractions and unknown nodes are refused by row and name."""
 
-import csv
-import io
-
 import numpy as np
 
+from swarm.scenarios.supply_chain.cells import CellsError, read_cells, whole
 from swarm.scenarios.supply_chain.network import Int64, Network
 from swarm.scenarios.supply_chain.table import MAX_NUMBER
 
@@ -17,8 +15,11 @@ class SeriesError(ValueError):
 
 def read_series(text: str, network: Network) -> Int64:
     """Returns [rounds, nodes] units; SeriesError names the first row that is wrong."""
-    rows = list(csv.reader(io.StringIO(text.strip()), skipinitialspace=True))
-    head = [name.strip() for name in rows[0]] if rows else []
+    try:
+        rows = read_cells(text)
+    except CellsError as error:
+        raise SeriesError(f"row {error.row or 1}: {error}") from None
+    head = rows[0][1] if rows else []
     if head[:1] != ["round"]:
         raise SeriesError("row 1: expected a column 'round' first, then one for each node that sells to customers")
     selling = [name for name, sells in zip(network.names, network.sells.tolist(), strict=True) if sells]
@@ -33,21 +34,23 @@ def read_series(text: str, network: Network) -> Int64:
     column = [network.names.index(name) for name in head[1:]]
     if not len(units):
         raise SeriesError("row 2: expected the demand of round 1, and there is no row")
-    for number, row in enumerate(rows[1:], start=2):
-        if row[:1] != [str(number - 1)]:
-            got = row[0] if row else ""
-            raise SeriesError(f"row {number}: expected round {number - 1}, got {got[:20]!r}: rounds have no gaps")
-        for node, name, text_ in zip(column, head[1:], [*row[1:], *[""] * len(column)], strict=False):
-            units[number - 2, node] = _units(text_.strip(), number, name)
+    for index, (number, row) in enumerate(rows[1:]):
+        if row[0] != str(index + 1):
+            raise SeriesError(f"row {number}: expected round {index + 1}, got {row[0][:20]!r}: rounds have no gaps")
+        if any(row[len(head) :]):
+            raise SeriesError(f"row {number}: it has {len(row)} cells, and the first row {len(head)} columns")
+        for node, name, asked in zip(column, head[1:], [*row[1:], *[""] * len(column)], strict=False):
+            units[index, node] = _units(asked, number, name)
     return units
 
 
 def _units(text: str, row: int, name: str) -> int:
     if not text:
         raise SeriesError(f"row {row} ({name}): there is a gap; write 0 where nobody asked for anything")
-    if not (text.isascii() and text.isdigit()) or int(text) > MAX_NUMBER:
+    units = whole(text)
+    if units is None or not 0 <= units <= MAX_NUMBER:
         raise SeriesError(f"row {row} ({name}): expected whole units from 0 to {MAX_NUMBER:,}, got {text[:20]!r}")
-    return int(text)
+    return units
 
 
 def classic(network: Network) -> Int64:

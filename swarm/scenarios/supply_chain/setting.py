@@ -1,5 +1,7 @@
 """Makes the setting of a run from its section: network, customers and news; ConfigError where it is wrong."""
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,7 +13,7 @@ from swarm.scenarios.protocol import ShockMark
 from swarm.scenarios.supply_chain import series as series_of
 from swarm.scenarios.supply_chain import shapes, table
 from swarm.scenarios.supply_chain.config import ShiftConfig, SupplyConfig
-from swarm.scenarios.supply_chain.demand import Demand, Shift
+from swarm.scenarios.supply_chain.demand import Demand, Shift, factor
 from swarm.scenarios.supply_chain.network import Network
 from swarm.scenarios.supply_chain.news import EVERYWHERE, News, announcement
 from swarm.scenarios.supply_chain.planning import PlanConfig
@@ -75,6 +77,11 @@ def set_up(config: SupplyConfig, seed: int, traders: int, rounds: int) -> Setup:
         except ValueError as error:
             told = "give each level a tier of its own, or set scenario.mode=contracts"
             raise ConfigError("scenario.mode", f"a market is one of a tier, and {error}", told) from None
+        names = network.wares.names
+        if len(set(names)) < len(names):
+            doubled = Counter(names).most_common(1)[0][0]
+            told = f"two of its goods, each named after tier and region, would be called {doubled!r}"
+            raise ConfigError("scenario.mode", told, "rename a tier or a region, or set scenario.mode=contracts")
     if len(network) != traders:
         raise ConfigError(
             "population", f"this network has {len(network)} nodes, and there are {traders} traders", "make them as many"
@@ -92,11 +99,27 @@ def set_up(config: SupplyConfig, seed: int, traders: int, rounds: int) -> Setup:
         demand = series_of.classic(network)
     shifts = [_shift(one, i, network) for i, one in enumerate(config.shifts)]
     # What is announced and never happens is news alone.
-    happening = tuple(shift for one, shift in zip(config.shifts, shifts, strict=True) if one.happens)
+    happening = {i: shifts[i] for i, one in enumerate(config.shifts) if one.happens}
     if demand is not None and happening:
         raise ConfigError("scenario.shifts", "a series has its shifts in itself", "take them out, or the series")
+    _must_stay_countable(happening, network)
     drawn = seed if config.customers_seed is None else config.customers_seed
-    return Setup(network, Demand(network, drawn, happening, demand), _news(config, seed, network, shifts))
+    return Setup(
+        network, Demand(network, drawn, tuple(happening.values()), demand), _news(config, seed, network, shifts)
+    )
+
+
+def _must_stay_countable(shifts: Mapping[int, Shift], network: Network) -> None:
+    """Raises ConfigError where shifts of a region, by number, multiply its demand to more than a table may have."""
+    for number, one in shifts.items():
+        mean = int(network.demand_millis[network.region == one.region].max(initial=0))
+        millis = mean * factor([*shifts.values()], one)
+        if millis > table.MAX_NUMBER:
+            told = (
+                f"with all shifts of {network.regions[one.region]!r} a node's customers want {millis / 1_000:,.0f} "
+                f"units in round {one.first_round}, over {table.MAX_NUMBER // 1_000:,}"
+            )
+            raise ConfigError(f"scenario.shifts.{number}.permille", told, "lower it, or take a shift out")
 
 
 def _must_fit_tiers(config: SupplyConfig, network: Network) -> None:

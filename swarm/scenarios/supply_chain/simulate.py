@@ -3,7 +3,6 @@
 It is the same flow, the same plans and the same customers as in a run.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,14 +76,8 @@ def simulate(
     demand: Demand,
     rounds: int,
     warm_up: int = 0,
-    decided: Mapping[int, Departures] | None = None,
-    served_by: int | None = None,
 ) -> Played:
-    """Returns what `rounds` rounds came to, of which the first `warm_up` are not counted.
-
-    `decided` has by round what nodes decided beside their plans, and `served_by` is the seed of the run's priorities.
-    """
-    decided, drawn = decided or {}, demand.seed if served_by is None else served_by
+    """Returns what `rounds` rounds of plans alone came to, of which the first `warm_up` are not counted."""
     follows = Departures.none(len(network))
     planner = Planner(network, plan, lambda round_: network.through(demand.rate_millis(round_) / 1_000))
     estimates = Estimates.at_start(network, plan)
@@ -95,11 +88,9 @@ def simulate(
     for round_ in range(1, rounds + 1):
         units = demand.units(round_)
         # The same order of events as in a run's round.
-        departs = decided.get(round_, follows)
-        departs.applied(estimates, network)
-        orders = planner.ordering(round_, estimates, departs.skips)
-        served = priorities(drawn, round_, len(network))
-        goods, flow = play(network, goods, units, served, departs.hurries, orders)
+        orders = planner.ordering(round_, estimates, follows.skips, follows.informed)
+        served = priorities(demand.seed, round_, len(network))
+        goods, flow = play(network, goods, units, served, follows.hurries, orders)
         planner.end_round(round_, estimates, units)
         if round_ > warm_up:
             cost += [int(part.sum()) for part in costs(network, goods)]

@@ -4,14 +4,14 @@ A node has one row for each of its suppliers; what belongs to the node itself st
 supplier of those that make or import their goods.
 """
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 
 import numpy as np
 
+from swarm.errors import printable, suggest
+from swarm.scenarios.supply_chain.cells import CellsError, read_cells, whole
 from swarm.scenarios.supply_chain.network import NO_LIMIT, OUTSIDE, PLANNED, Edges, Network, sorted_edges
 
 KEY = "scenario.table"
@@ -20,13 +20,14 @@ COLUMNS = (*NEEDED, "order_delay", "share", "tier", "region", "transit", "backlo
 """The columns of a table; all but the first four may be left out."""
 
 MAX_NODES, MAX_LEAD, MAX_NUMBER = 10_000, 1_000, 1_000_000_000
+MAX_NAME_CHARS = 60
 
 
 class TableError(ValueError):
     """A row of a table that cannot be a network's."""
 
     def __init__(self, row: int | None, node: str, what: str, remedy: str = "") -> None:
-        at = f"row {row}" + (f" ({node})" if node else "") if row else "table"
+        at = f"row {row}" + (f" ({printable(node[:MAX_NAME_CHARS])})" if node else "") if row else "table"
         super().__init__(f"{at}: {what}" + (f"; {remedy}" if remedy else ""))
 
 
@@ -35,6 +36,7 @@ class _Node:
     """A node as its rows tell it."""
 
     row: int
+    cells: dict[str, str]
     numbers: dict[str, int]
     tier: str
     region: str
@@ -46,23 +48,29 @@ def read_table(text: str, rounds: int) -> Network:
 
     Goods that take longer than the run has `rounds` would never arrive, so such a lead time is a mistake.
     """
-    # Spreadsheets begin a file with a mark of its encoding.
-    read = csv.DictReader(io.StringIO(text.removeprefix("\ufeff").strip()), skipinitialspace=True)
-    head = tuple(read.fieldnames or ())
-    if len(head) == 1 and not any(separator in text for separator in ",\n"):
+    try:
+        rows = read_cells(text)
+    except CellsError as error:
+        raise TableError(error.row, "", error.what, error.remedy) from None
+    # The head first: each of its columns is known, stands there once, and none is missing that a row needs.
+    first, head = rows[0] if rows else (1, [])
+    if len(rows) == 1 and len(head) == 1:
         raise TableError(None, "", f"expected the text of a table, got {text[:60]!r}", "put the rows themselves there")
-    rows = list(read)
     for name in head:
         if name not in COLUMNS:
-            raise TableError(1, "", f"there is no column {name!r}", f"known: {', '.join(COLUMNS)}")
+            told = f"there is no column {name[:40]!r}{suggest(name.lower(), COLUMNS)}"
+            raise TableError(first, "", told, f"known: {', '.join(COLUMNS)}")
+        if head.count(name) > 1:
+            raise TableError(first, "", f"the column {name!r} stands there twice", "take one out")
     if missing := [name for name in NEEDED if name not in head]:
-        raise TableError(1, "", f"the column {missing[0]!r} is missing", f"needed: {', '.join(NEEDED)}")
+        raise TableError(first, "", f"the column {missing[0]!r} is missing", f"needed: {', '.join(NEEDED)}")
     nodes: dict[str, _Node] = {}
-    for number, row in enumerate(rows, start=2):
-        if None in row:
-            cells, columns = len(head) + len(row[None]), len(head)
-            raise TableError(number, str(row["node"]), f"it has {cells} cells, and the first row {columns} columns")
-        _add(nodes, number, {k: (v or "").strip() for k, v in row.items() if isinstance(k, str)}, rounds)
+    for number, cells in rows[1:]:
+        row = dict(zip(head, [*cells, *[""] * len(head)], strict=False))
+        if any(cells[len(head) :]):
+            told = f"it has {len(cells)} cells, and the first row {len(head)} columns"
+            raise TableError(number, row["node"], told, "quote a cell that has a comma in it")
+        _add(nodes, number, row, rounds)
     if len(nodes) > MAX_NODES:
         raise TableError(None, "", f"expected at most {MAX_NODES:,} nodes, got {len(nodes):,}")
     return _network(nodes)
@@ -78,9 +86,18 @@ def _add(nodes: dict[str, _Node], number: int, row: dict[str, str], rounds: int)
         raise TableError(number, name, "it has no supplier", "name a node, or 'outside'")
     if supplier == name:
         raise TableError(number, name, "it is its own supplier")
+    # Prompts, reports and a market's goods have all of these names in their lines.
+    for column in ("node", "supplier", "tier", "region"):
+        if len(text := row.get(column, "")) > MAX_NAME_CHARS or not text.isprintable():
+            told = f"{column}: expected at most {MAX_NAME_CHARS} characters that print, got {text[:20]!r}"
+            raise TableError(number, name, told, "give it a shorter, plain name")
     node = nodes.get(name)
-    if node is None:
+    if node is not None:
+        _must_agree(node, number, name, row)
+    else:
         # What belongs to the node stands in its first row.
+        if not row["holding"]:
+            raise TableError(number, name, "holding is missing", "give cents for a unit in store and round, 0 for none")
         numbers = {
             "holding": _cents(row, "holding", number, name),
             "transit": _cents(row, "transit", number, name),
@@ -89,7 +106,7 @@ def _add(nodes: dict[str, _Node], number: int, row: dict[str, str], rounds: int)
             "capacity": _whole(row, "capacity", number, name, 1, NO_LIMIT),
             "start_stock": _whole(row, "start_stock", number, name, -MAX_NUMBER, PLANNED),
         }
-        node = nodes[name] = _Node(number, numbers, row.get("tier", "") or "", row.get("region", "") or "all")
+        node = nodes[name] = _Node(number, row, numbers, row.get("tier", ""), row.get("region", "") or "all")
         if numbers["start_stock"] != PLANNED and numbers["start_stock"] < 0 and not numbers["demand"]:
             raise TableError(
                 number, name, "a start stock below 0 is what customers are owed, and no customer buys here", "use 0"
@@ -110,6 +127,15 @@ def _add(nodes: dict[str, _Node], number: int, row: dict[str, str], rounds: int)
     node.suppliers[supplier] = (number, lead, delay, share or None)
 
 
+def _must_agree(node: _Node, number: int, name: str, row: dict[str, str]) -> None:
+    """Raises TableError where a further row of a node says otherwise than its first of what is the node's own."""
+    for column in (*_NUMBERS, "tier", "region"):
+        said, first = row.get(column, ""), node.cells.get(column, "")
+        if said and said != first:
+            told = f"{column} is {said[:20]!r}, and {first[:20]!r} in row {node.row}"
+            raise TableError(number, name, told, "say it in the node's first row alone")
+
+
 def _network(nodes: dict[str, _Node]) -> Network:
     """Returns the columns of nodes that fit together; TableError where they do not."""
     if not nodes:
@@ -117,7 +143,8 @@ def _network(nodes: dict[str, _Node]) -> Network:
     for name, node in nodes.items():
         for supplier, (row, *_) in node.suppliers.items():
             if supplier != "outside" and supplier not in nodes:
-                raise TableError(row, name, f"its supplier {supplier!r} is no node of this table")
+                told = f"its supplier {supplier!r} is no node of this table{suggest(supplier, [*nodes, 'outside'])}"
+                raise TableError(row, name, told)
     # Every supplier is there, none supplies itself by a detour, and somebody buys of each.
     graph = {name: [s for s in node.suppliers if s != "outside"] for name, node in nodes.items()}
     try:
@@ -192,12 +219,11 @@ def _whole(row: dict[str, str], column: str, number: int, name: str, low: int, d
     text = row.get(column, "")
     if not text:
         return default
-    try:
-        value = int(text)
-    except ValueError:
-        raise TableError(number, name, f"{column}: expected a whole number, got {text[:20]!r}") from None
+    value = whole(text)
+    if value is None:
+        raise TableError(number, name, f"{column}: expected a whole number, got {text[:20]!r}")
     if not low <= value <= MAX_NUMBER:
-        raise TableError(number, name, f"{column}: expected {low} to {MAX_NUMBER:,}, got {value}")
+        raise TableError(number, name, f"{column}: expected {low} to {MAX_NUMBER:,}, got {text[:20]}")
     return value
 
 
@@ -211,10 +237,9 @@ def _millis(row: dict[str, str], number: int, name: str) -> int:
     if not text:
         return 0
     units, _, rest = text.partition(".")
-    digits = units + rest
-    if not (units and digits.isascii() and digits.isdigit() and len(rest) < 4):
+    value = whole(units + rest.ljust(3, "0"))
+    if value is None or not units.isdigit() or len(rest) > 3:
         raise TableError(number, name, f"demand: expected a mean of at most three decimals, got {text[:20]!r}")
-    value = int(units) * 1_000 + int(rest.ljust(3, "0") or 0)
     if value > MAX_NUMBER:
         raise TableError(number, name, f"demand: expected at most {MAX_NUMBER // 1_000:,}, got {text[:20]}")
     return value

@@ -8,22 +8,42 @@ import numpy.typing as npt
 
 from swarm.scenarios.supply_chain.network import OUTSIDE, Int64, Network
 
+Mask = npt.NDArray[np.bool_]
+
+
+BY_ROAD_ROUNDS = 1
+"""Rounds from a purchase in another region to its goods, however long the way from the node's own suppliers is."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Wares:
     """The goods by number from 0; `of_node` is what each node sells, [nodes], `over_edge` what is bought, [edges].
 
     Over an edge to outside nothing is bought at auction, and its ware is -1. Of several edges over which a node buys
-    the same ware, `first` marks the one that its goods come over.
+    the same ware, `first` marks the one that its goods come over. `elsewhere` marks the wares of other regions that may
+    come over an edge by road, [edges, wares].
     """
 
     names: tuple[str, ...]
     of_node: Int64
     over_edge: Int64
     first: Int64
+    elsewhere: Mask
 
     def __len__(self) -> int:
         return len(self.names)
+
+    @property
+    def trading(self) -> Mask:
+        """Which edges a ware comes over."""
+        trading: Mask = (self.over_edge >= 0) & (self.first == np.arange(len(self.first)))
+        return trading
+
+    def bought(self, hurried: Mask, reference_ticks: Int64) -> Int64:
+        """Returns [edges]: the ware that is bid for; over `hurried` edges that of another region which is cheapest."""
+        ticks = np.where(self.elsewhere, reference_ticks[: len(self)], np.iinfo(np.int64).max)
+        by_road = hurried & self.elsewhere.any(axis=1)
+        return np.where(by_road, ticks.argmin(axis=1), self.over_edge)
 
 
 def wares_of(network: Network) -> Wares:
@@ -48,7 +68,21 @@ def wares_of(network: Network) -> Wares:
         over[edge] = number.get(at_home, int(of_node[supplier]))
         first[edge] = seen.setdefault((buyer, int(over[edge])), edge)
     names = tuple(f"{network.tiers[t]}-{network.regions[r]}".replace(" ", "-") for t, r in keys)
-    return Wares(names, of_node, over, first)
+    return Wares(names, of_node, over, first, _elsewhere(edges.buyer, over, first, np.array([t for t, _ in keys])))
+
+
+def _elsewhere(buyer: Int64, over: Int64, first: Int64, tier: Int64) -> Mask:
+    """Returns [edges, wares]: which wares may come over an edge by road; a node bids for no ware over two edges."""
+    found = np.zeros((len(over), len(tier)), dtype=np.bool_)
+    seen: set[tuple[int, int]] = set()
+    for edge in np.flatnonzero((over >= 0) & (first == np.arange(len(over)))).tolist():
+        key = int(buyer[edge]), int(tier[over[edge]])
+        # Over one edge of a node and tier alone, and never what it buys anyway.
+        if key not in seen:
+            found[edge] = tier == key[1]
+            found[edge, over[(buyer == key[0]) & (over >= 0)]] = False
+        seen.add(key)
+    return found
 
 
 @dataclass(frozen=True, eq=False)

@@ -64,6 +64,8 @@ class Wood:
         # Kind k makes good k, and kinds take turns, so that all are equally many.
         self.trader_kind = self.trader % len(KINDS)
         self.makes = self.trader_kind
+        told = [f"YOU are {_with_article(kind)}" for kind in KINDS]
+        self._facts = tuple([told[kind] for kind in self.trader_kind.tolist()])
         self.base_ticks = by_good(config.start_price_ticks)
         self.opening_reference_ticks = np.clip(self.base_ticks, 1, market.max_price_ticks)
         # [traders, goods]: what each creature would pay more or less than others, for the whole run.
@@ -132,11 +134,10 @@ class Wood:
         own = np.arange(len(GOODS))[None, :] == self.makes[:, None]
         need = np.where(own, 0, np.maximum(target - have, 0))
         keep = np.where(own, np.where(np.arange(len(GOODS)) == FIREWOOD, target, 1), 2 * target)
-        kinds = [f"YOU are {_with_article(KINDS[k])}" for k in range(len(KINDS))]
         private = private_views(
             market,
             last,
-            tuple(kinds[k] for k in self.trader_kind.tolist()),
+            self._facts,
             barter=Barter(
                 makes=self.makes,
                 need=need,

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from swarm.market.ledger import CASH
 from swarm.market.orders import Int64
 from swarm.scenarios.contract.desk import ContractDesk
 from swarm.scenarios.contract.reviews import OPEN, STATUS, UNREAD
@@ -24,6 +25,8 @@ class Contract:
 
     def __init__(self) -> None:
         self._desk: ContractDesk | None = None
+        # [traders] cents.
+        self._purse: Int64 = np.zeros(0, dtype=np.int64)
 
     def started(self, plan: RunPlan, opening: MarketState, named: Int64) -> None:
         """Takes note of the desk, where the run is one."""
@@ -33,6 +36,7 @@ class Contract:
         """Takes note of the desk that a fork may have made anew."""
         if isinstance(outcome.plan.scenario, ContractDesk):
             self._desk = outcome.plan.scenario
+            self._purse = outcome.state.balances[:, CASH]
 
     def tables(self) -> Tables:
         """Returns findings, reviews and clauses; no table where no contract was reviewed."""
@@ -58,7 +62,7 @@ class Contract:
                     }
                     for s in desk.cases.sets
                 ],
-                "reviewers": [_reviewer(desk, family) for family in range(len(desk.families))],
+                "reviewers": [_reviewer(desk, family, self._purse) for family in range(len(desk.families))],
                 "decided": int((desk.decided >= 0).sum()),
             }
         }
@@ -163,16 +167,19 @@ def _contract(desk: ContractDesk, number: int) -> dict[str, Any]:
     }
 
 
-def _reviewer(desk: ContractDesk, family: int) -> dict[str, Any]:
-    """Returns what a family has filed, what held of it in each set, and, where much was decided, its Brier score."""
+def _reviewer(desk: ContractDesk, family: int, purse: Int64) -> dict[str, Any]:
+    """Returns what a family has filed, what of it held, what it has earned, and its Brier score where that is known."""
     cases, reviews = desk.cases, desk.reviews
     # [cases] what it filed, and what of that a person or a key has decided.
     filed = reviews.verdict[:, family] != NOT_CHECKED
     known = filed & (desk.decided >= 0)
     right = reviews.verdict[known, family] == desk.decided[known]
     brier = float(np.mean((reviews.sure[known, family] / 1_000 - right) ** 2)) if known.any() else None
+    # Cents of all its seats above what they began with.
+    own = purse[desk.family[: len(purse)] == family]
     return {
         "family": desk.families[family],
+        "earned_cents": int(own.sum()) - desk.config.purse_cents * len(own),
         "filed": int(filed.sum()),
         "held": {one.id: int(reviews.record[family, i, 0]) for i, one in enumerate(cases.sets)},
         "settled": {one.id: int(reviews.record[family, i, 1]) for i, one in enumerate(cases.sets)},

@@ -12,6 +12,7 @@ from swarm.agents.config import CouncilConfig, MemberConfig
 from swarm.agents.votes import OPTIONS, count, turns_in
 from swarm.coordination.failing_alike import failing_alike
 from swarm.coordination.intervals import paired_over, rounded
+from swarm.coordination.lying import liars
 from swarm.market.orders import Int64
 from swarm.scenarios.protocol import MarketState
 from swarm.simulation.council_outcomes import Judged
@@ -144,6 +145,8 @@ def _summed(sitting: _Sitting) -> dict[str, Any]:
     best = np.array([one.best_ticks for one in judged])
     council = np.array([one.council_ticks for one in judged])
     rounds = np.array([one.round for one in judged])
+    # Neither who passes nor who has no vote does anything.
+    acted, by_lot = np.stack([one.action > 0 for one in judged]), np.array([one.by_lot for one in judged])
     alike = failing_alike(np.stack([one.action for one in judged]), right, OPTIONS, rounds)
     # The best single member is chosen on the same turns, which favours it: what beats it is better for sure.
     accuracy = right.mean(axis=0)
@@ -159,9 +162,11 @@ def _summed(sitting: _Sitting) -> dict[str, Any]:
             member: {
                 "accuracy": rounded(float(accuracy[m])),
                 "regret_ticks": rounded(float((best - gain[:, m]).mean())),
+                "more_than_lots_ticks": rounded(float((gain[:, m] - by_lot[:, 0]).mean())),
             }
             for m, member in enumerate(names)
         },
+        "liars": [names[m] for m in liars(gain, acted, by_lot)],
         "best_single_sampled": {
             "times": config.samples,
             "accuracy": rounded(float((sampled[:, single] >= best).mean())),

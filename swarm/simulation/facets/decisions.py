@@ -9,7 +9,7 @@ import numpy as np
 from swarm.agents.decision import DecisionError
 from swarm.market.orders import Int64
 from swarm.scenarios.protocol import MarketState
-from swarm.simulation.facets.protocol import Columns, Tables, markets
+from swarm.simulation.facets.protocol import Columns, Kept, Tables, Words, markets
 from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.plan import RunPlan
 
@@ -34,13 +34,12 @@ class Decisions:
         gathered, recorded = outcome.gathered, outcome.gathered.recorded
         turns, decisions = gathered.turns, gathered.decisions
         errors = [str(error) if error else "" for error in decisions.errors]
-        minds = np.array(turns.minds, dtype=np.str_)[turns.mind]
-        self._count(outcome, errors, minds)
+        self._count(outcome, errors)
         self._columns.add(
             {
                 "round": np.full(len(turns), outcome.round),
                 "trader": turns.trader,
-                "mind": minds,
+                "mind": Words(turns.minds, turns.mind),
                 "error": np.array(errors, dtype=np.str_),
                 "repairs": np.array([" ".join(kinds) for kinds in decisions.repairs], dtype=np.str_),
                 "steps": np.array(decisions.steps, dtype=np.int64),
@@ -56,7 +55,7 @@ class Decisions:
             }
         )
 
-    def tables(self) -> Tables:
+    def tables(self) -> Kept:
         """Returns the turns."""
         return {"decisions": self._columns.table()}
 
@@ -69,7 +68,7 @@ class Decisions:
             "late_turns_by_mind": dict(sorted(self._late_by_mind.items())),
         }
 
-    def _count(self, outcome: RoundOutcome, errors: list[str], minds: np.ndarray[Any, Any]) -> None:
+    def _count(self, outcome: RoundOutcome, errors: list[str]) -> None:
         self._errors.update(error for error in errors if error)
         self._repairs.update(str(kind) for kinds in outcome.gathered.decisions.repairs for kind in kinds)
         late = outcome.gathered.late.tolist()
@@ -78,7 +77,8 @@ class Decisions:
             self._errors["late"] += len(late)
         # Late by mind are both: turns that a model did not answer in time, and those of a shard that did not.
         overdue = [i for i, error in enumerate(errors) if error == DecisionError.ENGINE_DEADLINE]
-        self._late_by_mind.update(minds[overdue].tolist())
+        turns = outcome.gathered.turns
+        self._late_by_mind.update(turns.minds[mind] for mind in turns.mind[overdue].tolist())
         self._late_by_mind.update(own.plan.minds[t] for own in markets(outcome) for t in own.gathered.late.tolist())
 
 

@@ -11,6 +11,7 @@ from swarm.agents.desk_trace import Trace
 from swarm.market.orders import Int64
 from swarm.scenarios.protocol import MarketState
 from swarm.simulation.facets.protocol import Tables, known
+from swarm.simulation.long_tables import columns
 from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.plan import RunPlan
 
@@ -73,7 +74,8 @@ class Desks:
 
     def summary(self, tables: Tables) -> Mapping[str, Any]:
         """Returns what turns at each desk took, in steps and in tokens of all their steps."""
-        decided, found = tables["decisions"], {}
+        found: dict[str, Any] = {}
+        decided = columns(tables, "decisions", "mind", "steps", "prompt_tokens", "completion_tokens")
         for name, desk in self._desks.items():
             turns = decided.filter(pl.col("mind") == name) if len(decided) else decided
             steps = known(turns, "steps")

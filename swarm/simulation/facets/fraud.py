@@ -13,10 +13,10 @@ from swarm.market.orders import Int64
 from swarm.scenarios.fraud.alerts import FALSE, FRAUD, VERDICTS
 from swarm.scenarios.fraud.bank import STATES
 from swarm.scenarios.fraud.desk import FraudDesk
-from swarm.scenarios.fraud.engine import UNUSUAL
+from swarm.scenarios.fraud.engine import READER, SUSPICIOUS, UNUSUAL
 from swarm.scenarios.fraud.payments import CHANNELS, DAY, LAWFUL, UNKNOWN
 from swarm.scenarios.protocol import MarketState
-from swarm.simulation.facets.protocol import Columns, Tables
+from swarm.simulation.facets.protocol import Columns, Kept, Tables
 from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.plan import RunPlan
 
@@ -32,6 +32,8 @@ class Fraud:
         self._desk: FraudDesk | None = None
         self._watched = Columns()
         self._bidders: list[str] = []
+        # [watchers, kinds and two more] payments that each found suspicious, from those without a label on.
+        self._found: Int64 | None = None
         self._rounds = 0
 
     def started(self, plan: RunPlan, opening: MarketState, named: Int64) -> None:
@@ -49,6 +51,9 @@ class Fraud:
         others = dict(zip(last.bids.row.tolist(), last.bids.others, strict=True))
         for row in last.filed.row.tolist():
             self._bidders.append(", ".join(desk.titles[one] for one in others[row]))
+        kind, labels = desk.payments.kind[last.day.rows] - UNKNOWN, len(desk.payments.kinds) - UNKNOWN
+        found = np.array([np.bincount(kind[own], minlength=labels) for own in last.day.rarity >= SUSPICIOUS])
+        self._found = found if self._found is None else self._found + found
         counts = dict(zip(STATES, desk.bank.counts.tolist(), strict=True))
         looked = set(last.filed.row.tolist())
         self._watched.add(
@@ -64,7 +69,7 @@ class Fraud:
             }
         )
 
-    def tables(self) -> Tables:
+    def tables(self) -> Kept:
         """Returns the alerts and the rounds; no table where there is no desk."""
         desk = self._desk
         if desk is None or not self._rounds:
@@ -99,7 +104,7 @@ class Fraud:
     def summary(self, tables: Tables) -> Mapping[str, Any]:
         """Returns recall and precision with their intervals, by kind and watcher, and what was not looked at."""
         desk = self._desk
-        if desk is None or not self._rounds:
+        if desk is None or self._found is None:
             return {}
         p, a = desk.payments, desk.alerts
         rows = p.rows_of(desk.config.days_before, desk.config.days_before + self._rounds)
@@ -115,7 +120,7 @@ class Fraud:
                 "payments_sha256": p.digest,
                 "fraud": int(fraud.sum()),
                 "without_label": int((~known).sum()),
-                "notices": list(p.notices),
+                "notices": [*p.notices, *_reached(desk, self._rounds)],
                 "alerts": len(a),
                 "doubled_alerts": desk.doubled,
                 "recall": _share(hits, int(fraud.sum())),
@@ -138,6 +143,7 @@ class Fraud:
                 "not_looked_at": int(watched["not_looked_at"].sum()),
                 "states": {name: int(watched[name][-1]) for name in STATES},
                 "watchers": self._by_watcher(desk),
+                "finds": _finds(desk, kind, self._found),
                 "read_as": {
                     watcher.title: [str(one) for one in getattr(watcher.model, "conditions", ())]
                     for watcher in desk.engine.watchers
@@ -161,6 +167,31 @@ class Fraud:
             }
             for i, title in enumerate(desk.titles)
         }
+
+
+def _reached(desk: FraudDesk, rounds: int) -> tuple[str, ...]:
+    """Returns a notice of days that the rounds do not reach, or of rounds that lie behind the last payment."""
+    days, watched = int(desk.payments.minute[-1]) // DAY + 1, desk.config.days_before + rounds
+    if days > watched:
+        count = len(desk.payments) - desk.payments.rows_of(0, watched).stop
+        return (f"{count} payments of the {days - watched} days after the last round were not watched",)
+    return (f"the last {watched - days} rounds have no payments",) if days < watched else ()
+
+
+def _finds(desk: FraudDesk, kind: Int64, found: Int64) -> dict[str, Any]:
+    """Returns what each watcher found suspicious, looked at or not, and the share of all fraud and of each kind."""
+    names = desk.payments.kinds
+    # [kinds and two more] payments that there were.
+    there = np.bincount(kind - UNKNOWN, minlength=len(names) - UNKNOWN)[-UNKNOWN:].tolist()
+    finds = {}
+    for title, watcher, own in zip(desk.titles, desk.engine.watchers, found, strict=True):
+        # Readers have what the best of the others thinks.
+        if watcher.watch == READER:
+            continue
+        hits = own[-UNKNOWN:].tolist()
+        by_kind = {name: _share(hit, of) for name, hit, of in zip(names, hits, there, strict=True)}
+        finds[title] = {"payments": int(own.sum()), "recall": _share(sum(hits), sum(there)), "by_kind": by_kind}
+    return finds
 
 
 def _kind(desk: FraudDesk, number: int) -> str:

@@ -15,7 +15,7 @@ from swarm.scenarios.protocol import MarketState
 from swarm.simulation.dealings import ESCROW, PURSE
 from swarm.simulation.deeds import CENTS
 from swarm.simulation.evidence import of_round
-from swarm.simulation.facets.protocol import Columns, Tables
+from swarm.simulation.facets.protocol import Columns, Kept, Tables
 from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.parties import read
 from swarm.simulation.parties.patron import PatronConfig
@@ -38,6 +38,7 @@ KINDS = {
 """What is counted, by the first word of a posting's cause."""
 
 IN_PEBBLES = ("gain", "loss", "share")
+TIPS = ("told", "believed", "came_true", "came_to_nothing")
 TOLD_ROUNDS = 4
 """After how many rounds a tip is held against the price here."""
 
@@ -65,6 +66,11 @@ class PatronPlay:
             for name, one in plan.last.config_record.get("parties", {}).items()
             if one.get("party") == "patron"
         }
+        # Of several patrons, who share a purse, the highest aim counts.
+        sections = [section for _, _, section in read(self._configured)]
+        played = [one for one in sections if isinstance(one, PatronConfig)]
+        self._aim = max((one.objective_pebbles for one in played), default=0)
+        self._purse, self._staked = 0, 0
         # A run's other parties have no part in its play; whoever is not configured is a hand.
         self._others = set(plan.last.config_record.get("parties", {})) - set(self._configured)
 
@@ -88,8 +94,8 @@ class PatronPlay:
         self._remembers = own.plan.shard.traders.memory is not None
         self._minds = own.plan.minds
         names = own.plan.market.named_accounts
-        purse, escrow = (int(own.named_balances[names.index(name)][CASH]) for name in (PURSE, ESCROW))
-        row = {"round": outcome.round, "purse_cents": purse, "escrow_cents": escrow}
+        self._purse, self._staked = (int(own.named_balances[names.index(name)][CASH]) for name in (PURSE, ESCROW))
+        row = {"round": outcome.round, "purse_cents": self._purse, "escrow_cents": self._staked}
         self._rounds.add({name: np.array([value]) for name, value in row.items()})
 
     def _did(self, act: Act, own: RoundOutcome) -> None:
@@ -121,30 +127,37 @@ class PatronPlay:
                 self._tips["came_true" if moved == tip.side else "came_to_nothing"] += len(tip.hearers)
         self._told = [one for one in self._told if one[0] > own.round]
 
-    def tables(self) -> Tables:
+    def tables(self) -> Kept:
         """Returns the table of rounds, where there is a patron."""
         return {"patron": self._rounds.table()} if self._plays else {}
+
+    def board(self) -> Mapping[str, Any]:
+        """Returns how the play stands now, in pebbles and counts of what has come about; nothing without a patron."""
+        if not self._plays:
+            return {}
+        tips = {f"tips {name.replace('_', ' ')}": self._tips[name] for name in TIPS}
+        done = {told: count for told, count in (self._counted() | tips).items() if count}
+        return {"patron": [self._purse / CENTS, self._staked / CENTS, self._aim, done]}
+
+    def _counted(self) -> dict[str, float]:
+        counts = {
+            told: self._counts[kind] / CENTS if kind in IN_PEBBLES else self._counts[kind]
+            for kind, told in KINDS.items()
+        }
+        return counts | {"bribes paid": self._counts["paid"], "acts refused": self._counts["refused"]}
 
     def summary(self, tables: Tables) -> Mapping[str, Any]:
         """Returns the scoreboard, where there is a patron."""
         if not self._plays or tables["patron"].is_empty():
             return {}
-        purse = int(tables["patron"]["purse_cents"][-1])
-        # Of several patrons, who share a purse, the highest aim counts.
-        sections = [section for _, _, section in read(self._configured)]
-        aim = max((one.objective_pebbles for one in sections if isinstance(one, PatronConfig)), default=0)
         favour = [] if self._favour is None or not self._remembers else self._favour.tolist()
-        counts = {
-            told: self._counts[kind] / CENTS if kind in IN_PEBBLES else self._counts[kind]
-            for kind, told in KINDS.items()
-        }
         return {
             "patron": {
-                "purse_pebbles": purse / CENTS,
-                "objective_pebbles": aim,
-                "reached": purse >= aim * CENTS,
-                "counts": counts | {"bribes paid": self._counts["paid"], "acts refused": self._counts["refused"]},
-                "tips": {name: self._tips[name] for name in ("told", "believed", "came_true", "came_to_nothing")},
+                "purse_pebbles": self._purse / CENTS,
+                "objective_pebbles": self._aim,
+                "reached": self._purse >= self._aim * CENTS,
+                "counts": self._counted(),
+                "tips": {name: self._tips[name] for name in TIPS},
                 "believed_by_mind": {mind: [c["told"], c["believed"]] for mind, c in sorted(self._by_mind.items())},
                 "favour": [[n, self._minds[n], regard] for n, regard in enumerate(favour) if regard],
             }

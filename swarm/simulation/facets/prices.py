@@ -7,7 +7,7 @@ import numpy as np
 
 from swarm.market.orders import Int64
 from swarm.scenarios.protocol import MarketState
-from swarm.simulation.facets.protocol import Columns, Tables
+from swarm.simulation.facets.protocol import Columns, Kept, Tables
 from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.plan import RunPlan
 
@@ -41,7 +41,7 @@ class Prices:
             }
         )
 
-    def tables(self) -> Tables:
+    def tables(self) -> Kept:
         """Returns the prices."""
         return {"prices": self._columns.table()}
 

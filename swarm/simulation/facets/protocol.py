@@ -3,18 +3,27 @@
 A facet watches the round loop like any watcher. It knows neither where its tables are written nor how they are shown.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from swarm.market.orders import Int64
+from swarm.market.records import narrow
 from swarm.scenarios.protocol import MarketState
+from swarm.simulation.long_tables import EndedTable, LongTable
 from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.plan import RunPlan
 
 Tables = Mapping[str, pl.DataFrame]
+Kept = Mapping[str, pl.DataFrame | EndedTable]
+SHORT_PARTS = 256
+"""How many parts of a table are put together at once, where a run has many rounds."""
+ROWS_IN_MEMORY = 1 << 18
+"""How many rows of a table wait in memory; these and all before them are then written to a file."""
 
 
 class Facet(Protocol):
@@ -33,7 +42,7 @@ class Facet(Protocol):
         """Keeps one round, under the plan that held in it."""
         ...
 
-    def tables(self) -> Tables:
+    def tables(self) -> Kept:
         """Returns the tables of the rounds so far, by name."""
         ...
 
@@ -42,23 +51,109 @@ class Facet(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Words:
+    """A column of few texts in many rows: row i has `names[index[i]]`."""
+
+    names: Sequence[str]
+    index: npt.NDArray[np.integer[Any]]
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, rows: npt.NDArray[Any]) -> "Words":
+        return Words(self.names, self.index[rows])
+
+
+class MindNumbers:
+    """The numbers of the minds of a run, which stand for them in columns; `names` grows as plans bring more."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self._of: dict[int, tuple[RunPlan, Int64]] = {}
+
+    def of(self, plan: RunPlan) -> Int64:
+        """Returns the number of each trader's mind, [traders], worked out once for each plan."""
+        # The plan is kept beside its numbers, so that no other one takes its id.
+        if id(plan) not in self._of:
+            self.names += sorted({*plan.minds} - {*self.names})
+            number = {name: i for i, name in enumerate(self.names)}
+            self._of[id(plan)] = plan, np.array([number[name] for name in plan.minds])
+        return self._of[id(plan)][1]
+
+
 class Columns:
-    """Rows that come in parts, a mapping of arrays each, and become one table."""
+    """Rows that come in parts, a mapping of arrays or words each, and become one table.
+
+    Until then integers are kept as narrow as they are, and of a long run's table only the last rows are in memory.
+    """
 
     def __init__(self) -> None:
         self._parts: list[Mapping[str, Any]] = []
+        self._rows = self._short = 0
+        self._long: LongTable | None = None
 
     def add(self, part: Mapping[str, Any]) -> None:
         """Adds the rows of a part; all parts have the same columns."""
-        self._parts.append(part)
+        self._parts.append({key: _kept(values) for key, values in part.items()})
+        self._short += 1
+        # What an array takes beside its numbers would be most of a run of ten thousand rounds.
+        if self._short == SHORT_PARTS and (joined := _joined(self._parts[-SHORT_PARTS:])) is not None:
+            self._parts[-SHORT_PARTS:] = [joined]
+        self._short %= SHORT_PARTS
+        self._rows += len(next(iter(part.values()), ()))
+        if self._rows >= ROWS_IN_MEMORY:
+            self._long = self._long or LongTable()
+            self._long.append(self._in_memory())
+            self._parts, self._rows, self._short = [], 0, 0
 
-    def table(self) -> pl.DataFrame:
+    def table(self) -> pl.DataFrame | EndedTable:
         """Returns all rows; no number is a null."""
+        return self._long.ended(self._in_memory()) if self._long else self._in_memory()
+
+    def _in_memory(self) -> pl.DataFrame:
         if not self._parts:
             return pl.DataFrame()
         # Put together once, at the end: a table that grows round by round would be copied each time.
-        frame = pl.DataFrame({key: np.concatenate([part[key] for part in self._parts]) for key in self._parts[0]})
+        frame = pl.DataFrame([_series(key, [part[key] for part in self._parts]) for key in self._parts[0]])
         return frame.with_columns(pl.selectors.float().fill_nan(None))
+
+
+def _kept(values: Any) -> Any:
+    """Returns a part of a column in little space."""
+    if isinstance(values, Words):
+        return Words(values.names, narrow(values.index))
+    if values.dtype == np.int64:
+        return narrow(values)
+    # An array of texts has room for the longest in every row.
+    return pl.Series(values=values, dtype=pl.String) if values.dtype.kind == "U" else values
+
+
+def _joined(parts: list[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """Returns several parts as one; None where their words differ."""
+    joined: dict[str, Any] = {}
+    for key, first in parts[0].items():
+        columns = [part[key] for part in parts]
+        if isinstance(first, Words):
+            if any(column.names != first.names for column in columns):
+                return None
+            joined[key] = Words(first.names, narrow(np.concatenate([column.index for column in columns])))
+        elif isinstance(first, pl.Series):
+            joined[key] = pl.concat(columns, rechunk=True)
+        else:
+            joined[key] = np.concatenate(columns)
+    return joined
+
+
+def _series(key: str, parts: list[Any]) -> pl.Series:
+    """Returns a whole column."""
+    if isinstance(parts[0], Words):
+        return pl.concat([pl.Series(key, list(part.names), dtype=pl.String).gather(part.index) for part in parts])
+    if isinstance(parts[0], pl.Series):
+        texts: pl.Series = pl.concat(parts)
+        return texts.rename(key)
+    whole = np.concatenate(parts)
+    return pl.Series(key, whole.astype(np.int64) if np.issubdtype(whole.dtype, np.signedinteger) else whole)
 
 
 def markets(outcome: RoundOutcome) -> tuple[RoundOutcome, ...]:

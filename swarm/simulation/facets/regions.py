@@ -8,7 +8,7 @@ import numpy as np
 from swarm.market.orders import Int64
 from swarm.market.quality import price_dispersion
 from swarm.scenarios.protocol import MarketState
-from swarm.simulation.facets.protocol import Columns, Tables
+from swarm.simulation.facets.protocol import Columns, Kept, Tables
 from swarm.simulation.joint import JointSetting
 from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.parties.road import RoadRound
@@ -66,7 +66,7 @@ class Regions:
                 }
             )
 
-    def tables(self) -> Tables:
+    def tables(self) -> Kept:
         """Returns `regions`, prices by region and round, and `road`, what travelled, by asset and round."""
         if not isinstance(self._plan.scenario, JointSetting):
             return {}

@@ -13,7 +13,7 @@ from swarm.coordination.standing import REASONS
 from swarm.market.orders import Int64
 from swarm.scenarios.protocol import MarketState, told_by
 from swarm.simulation.facets.asking import COUNTS
-from swarm.simulation.facets.protocol import Columns, Tables, known
+from swarm.simulation.facets.protocol import Columns, Kept, Tables, known
 from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.plan import RunPlan
 
@@ -63,7 +63,7 @@ class Rounds:
         }
         self._columns.add({name: np.array([value]) for name, value in row.items()})
 
-    def tables(self) -> Tables:
+    def tables(self) -> Kept:
         """Returns the rounds."""
         return {"rounds": self._columns.table()}
 

@@ -1,7 +1,8 @@
 """What a supply chain came to, tier by tier, beside its plan alone and a proven bound; of other scenarios, nothing.
 
 What reading a line of news was worth is told by playing the same rounds again, with the same customers and all other
-decisions as they were, but with those that heard it following their plans in that round.
+decisions as they were, but with those that heard it following their plans in that round. A run that comes to anything
+else when it is played again as it was, since it was forked or somebody else had a hand in it, tells nothing of that.
 """
 
 from collections.abc import Mapping
@@ -15,17 +16,18 @@ from swarm.scenarios.supply_chain.bound import tree_bound
 from swarm.scenarios.supply_chain.chain import SupplyChain
 from swarm.scenarios.supply_chain.departures import Departures
 from swarm.scenarios.supply_chain.news import News, exposure
-from swarm.scenarios.supply_chain.simulate import Played, simulate
-from swarm.simulation.facets.protocol import Columns, Tables
+from swarm.simulation.facets.protocol import Columns, Kept, Tables
 from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.plan import RunPlan
+from swarm.simulation.supply_again import played_again
 
 COSTS = ("holding", "transit", "backlog", "expedite")
 WORST = 20
 """Nodes that are named as those that have cost most."""
 
-MOST_NEWS, MOST_ROUNDS = 12, 2_000
-"""Lines of news whose worth is told, and rounds of a run that is played again for it."""
+MOST_NEWS, MOST_PLAYED = 12, 2_000_000
+"""Lines of news whose worth is told, and rounds of nodes that are played again for it and for the plan alone: at 20 to
+40 microseconds each, as they were measured, a run's end takes no more than about a minute of CPU for it."""
 
 
 class Supply:
@@ -70,7 +72,7 @@ class Supply:
         }
         self._columns.add({"round": np.full(tiers, outcome.round), "tier": np.array(network.tiers), **by_tier})
 
-    def tables(self) -> Tables:
+    def tables(self) -> Kept:
         """Returns the tiers, round by round; no table where there is no supply chain."""
         return {"supply": self._columns.table()} if self._chain is not None and self._rounds else {}
 
@@ -85,9 +87,9 @@ class Supply:
         bound = tree_bound(chain.network)
         # A bound holds for demand that does not change, and a plan alone for a run that was not forked.
         stationary = not chain.setup.demand.shifts and chain.setup.demand.series is None
-        # At auction other decisions would make other prices, which playing again does not know.
-        contracts = chain.config.mode == "contracts"
-        again = contracts and not self._plan.forks() and self._rounds <= MOST_ROUNDS
+        # A run that comes to itself when it is played again can be asked what would have been.
+        plays = min(MOST_PLAYED // (self._rounds * len(chain.network)), MOST_NEWS + 2)
+        again = plays >= 2 and not self._plan.forks() and self._again(chain, self._decided) == sums
         return {
             "supply": {
                 "cents_a_round": of_run | {"total": round(sum(of_run.values()), 2)},
@@ -97,55 +99,61 @@ class Supply:
                 "doubled_orders": sums["doubled_orders"],
                 "unpaid_cents": sums["unpaid_cents"],
                 "owed_at_start_units": chain.network.owed_at_start,
-                "news": self._news(chain, again),
+                "news": self._news(chain, plays - 2 if again else 0),
                 "stockouts": self._stockouts(chain),
                 "worst_nodes": self._worst(chain),
             }
         }
 
-    def _again(self, chain: SupplyChain, decided: Mapping[int, Departures]) -> Played:
-        return simulate(
-            chain.network, chain.config.plan, chain.setup.demand, self._rounds, decided=decided, served_by=chain.seed
-        )
+    def _again(self, chain: SupplyChain, decided: Mapping[int, Departures]) -> Mapping[str, int]:
+        return played_again(self._plan, chain, self._rounds, decided)
 
-    def _plan_alone(self, chain: SupplyChain) -> dict[str, float]:
+    def _a_round(self, sums: Mapping[str, int], *names: str) -> float:
+        return round(sum(sums[f"{name}_cents"] for name in names) / self._rounds, 2)
+
+    def _plan_alone(self, chain: SupplyChain) -> dict[str, float | None]:
         """Returns what the plan of the config would have cost if nobody had departed from it."""
         alone = self._again(chain, {})
-        parts = {"holding": alone.holding, "transit": alone.transit, "backlog": alone.backlog, "expedite": 0.0}
-        told = {name: round(cents, 2) for name, cents in parts.items()}
-        return told | {"total": round(alone.total, 2), "fill": round(alone.fill, 6)}
+        asked = alone["demand_units"]
+        told: dict[str, float | None] = {name: self._a_round(alone, name) for name in COSTS}
+        fill = round(alone["served_at_once_units"] / asked, 6) if asked else None
+        return told | {"total": self._a_round(alone, *COSTS), "fill": fill}
 
-    def _news(self, chain: SupplyChain, again: bool) -> list[dict[str, Any]]:
-        """Returns the lines of news, who departed from its plan, and what that was worth where it can be told."""
-        # Each line costs a run of the network without a market, some milliseconds a round.
-        lines = [line for line in chain.setup.news if line.round <= self._rounds][:MOST_NEWS]
-        if not lines:
-            return []
-        as_it_was = self._again(chain, self._decided) if again else None
-        return [self._heard(chain, line, as_it_was) for line in lines if line.round in self._decided]
+    def _news(self, chain: SupplyChain, most: int) -> list[dict[str, Any]]:
+        """Returns the lines of news, who departed from its plan, and what that was worth, of `most` of them."""
+        told = []
+        for line in chain.setup.news:
+            if line.round not in self._decided:
+                continue
+            heard = self._heard(chain, line)
+            # What nobody followed was worth nothing, which needs no playing again.
+            worth = 0.0 if heard["departed"] == 0 else None
+            heard |= {"worth_cents_a_round": worth, "worth_backlog_cents_a_round": worth}
+            if worth is None and most > 0:
+                most -= 1
+                heard |= self._worth(chain, line)
+            told.append(heard)
+        return told
 
-    def _heard(self, chain: SupplyChain, line: News, as_it_was: Played | None) -> dict[str, Any]:
+    def _heard(self, chain: SupplyChain, line: News) -> dict[str, Any]:
         heard = exposure(chain.network, line.region) > 0
-        decided = self._decided[line.round]
-        told: dict[str, Any] = {
+        return {
             "round": line.round,
             "text": line.text,
             "came_true": line.true,
             "concerned": int(heard.sum()),
-            "departed": int((heard & decided.departing).sum()),
+            "departed": int((heard & self._decided[line.round].departing).sum()),
         }
-        if as_it_was is None:
-            return told | {"worth_cents_a_round": None, "worth_backlog_cents_a_round": None}
-        # What nobody followed was worth nothing, which needs no playing again.
-        if not told["departed"]:
-            return told | {"worth_cents_a_round": 0.0, "worth_backlog_cents_a_round": 0.0}
+
+    def _worth(self, chain: SupplyChain, line: News) -> dict[str, float]:
+        """Returns what each round would have cost more if nobody had followed a line, and the part that is waiting."""
         # All else stays as it was, also what was decided later because of it.
-        without = {**self._decided, line.round: decided.without_letters(heard)}
-        # Hurrying costs a fee that playing again leaves out; it is small beside what letters move.
-        other = self._again(chain, without)
-        return told | {
-            "worth_cents_a_round": round(other.total - as_it_was.total, 2),
-            "worth_backlog_cents_a_round": round(other.backlog - as_it_was.backlog, 2),
+        heard = exposure(chain.network, line.region) > 0
+        other = self._again(chain, {**self._decided, line.round: self._decided[line.round].without_letters(heard)})
+        sums = {name: int(column.sum()) for name, column in self._sums.items()}
+        return {
+            "worth_cents_a_round": round(self._a_round(other, *COSTS) - self._a_round(sums, *COSTS), 2),
+            "worth_backlog_cents_a_round": round(self._a_round(other, "backlog") - self._a_round(sums, "backlog"), 2),
         }
 
     def _worst(self, chain: SupplyChain) -> list[list[Any]]:

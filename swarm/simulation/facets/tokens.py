@@ -10,7 +10,8 @@ import polars as pl
 from swarm.agents.minds import asking, guests_of, own_models
 from swarm.market.orders import Int64
 from swarm.scenarios.protocol import MarketState
-from swarm.simulation.facets.protocol import Columns, Tables, known, total
+from swarm.simulation.facets.protocol import Columns, Kept, Tables, known, total
+from swarm.simulation.long_tables import columns
 from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.plan import RunPlan
 from swarm.simulation.spending import spending
@@ -52,13 +53,14 @@ class Tokens:
         )
         self._keep_other_answers(outcome)
 
-    def tables(self) -> Tables:
+    def tables(self) -> Kept:
         """Returns what models cost."""
         return {"tokens": self._columns.table()}
 
     def summary(self, tables: Tables) -> Mapping[str, Any]:
         """Returns the run's tokens, how many a turn had, and the dollars of each model that has a price."""
-        tokens, decided = tables["tokens"], tables["decisions"]
+        tokens = tables["tokens"]
+        decided = columns(tables, "decisions", "mind", "prompt_tokens", "completion_tokens")
         # A turn of several calls has a budget of its own and is not held against the one of a prompt.
         several, none = pl.col("mind").is_in(list(self._several)), pl.col("mind").is_in(list(self._guests))
         # A guest's turn has no tokens that anybody here could count.

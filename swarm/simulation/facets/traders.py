@@ -13,7 +13,7 @@ from swarm.market.ledger import CASH
 from swarm.market.orders import Int64
 from swarm.market.quality import gini
 from swarm.scenarios.protocol import MarketState, papers_of
-from swarm.simulation.facets.protocol import Columns, Tables
+from swarm.simulation.facets.protocol import Columns, Kept, MindNumbers, Tables, Words
 from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.plan import RunPlan
 
@@ -37,6 +37,7 @@ class Traders:
 
     def __init__(self) -> None:
         self._columns = Columns()
+        self._minds = MindNumbers()
 
     def started(self, plan: RunPlan, opening: MarketState, named: Int64) -> None:
         """Keeps what everybody begins with."""
@@ -56,7 +57,7 @@ class Traders:
         if outcome.round % self._every == 0 or outcome.round in self._always:
             self._keep(plan, outcome.round, outcome.state, outcome.trader_columns)
 
-    def tables(self) -> Tables:
+    def tables(self) -> Kept:
         """Returns the traders."""
         return {"traders": self._columns.table()}
 
@@ -77,8 +78,8 @@ class Traders:
         rows: dict[str, Any] = {
             "round": np.full(plan.traders, round_),
             "trader": np.arange(plan.traders),
-            "kind": np.array(scenario.kinds)[scenario.trader_kind],
-            "mind": np.array(plan.minds),
+            "kind": Words(scenario.kinds, scenario.trader_kind),
+            "mind": Words(self._minds.names, self._minds.of(plan)),
             "cash_cents": state.balances[:, CASH],
             "wealth_cents": wealth_cents(plan, state),
             **{f"{good}_lots": state.balances[:, g + 1] for g, good in enumerate(scenario.goods)},

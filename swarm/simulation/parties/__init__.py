@@ -14,6 +14,7 @@ from swarm.errors import ConfigError, PluginMissing
 from swarm.market.ledger import ROAD
 from swarm.plugins import Plugins
 from swarm.schema import StrictModel, checked
+from swarm.simulation.adviser import Advised, adviser_of
 from swarm.simulation.entries import Acted
 from swarm.simulation.party import Act, Party, RecordedParty, Remembers, RoundView
 
@@ -26,7 +27,8 @@ class PartyPlugin:
     """The one export of a party's file: `build(name, section, seed)` makes one, and `section` is a `Config`.
 
     `accounts` names those that the party needs in each market, such as one that fines are paid to.
-    `check(name, section, goods)` raises ConfigError where a section does not fit a run with these goods.
+    `check(name, section, goods)` raises ConfigError where a section does not fit a run with these goods. Where a party
+    asks a model (`swarm.simulation.adviser`), `asks(section)` names the key and which of the config's it is.
     """
 
     name: str
@@ -35,11 +37,23 @@ class PartyPlugin:
     build: Callable[[str, Any, int], Party]
     accounts: tuple[str, ...] = ()
     check: Callable[[str, Any, tuple[str, ...]], None] = lambda *_: None
+    asks: Callable[[Any], tuple[str, str] | None] = lambda _: None
 
 
-def made(sections: Mapping[str, Mapping[str, Any]], seed: int) -> tuple[Party, ...]:
-    """Returns the parties of a config's section `parties`, in its order; ConfigError where one is wrong."""
-    return tuple(plugin.build(name, section, seed) for name, plugin, section in read(sections))
+def made(
+    sections: Mapping[str, Mapping[str, Any]], seed: int, models: Sequence[Mapping[str, Any]] = ()
+) -> tuple[Party, ...]:
+    """Returns the parties of a config's section `parties`, in its order; ConfigError where one is wrong.
+
+    `models` are the entries of the config's models, of which a party may ask one.
+    """
+    found = []
+    for name, plugin, section in read(sections):
+        party = plugin.build(name, section, seed)
+        if (asked := plugin.asks(section)) is not None and isinstance(party, Advised):
+            party.adviser = adviser_of(asked[1], f"parties.{name}.{asked[0]}", models)
+        found.append(party)
+    return tuple(found)
 
 
 def read(sections: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, PartyPlugin, StrictModel]]:
@@ -146,7 +160,7 @@ def of_run(
     hands: Sequence[Party] = (),
 ) -> tuple[Party, ...]:
     """Returns the parties of a run's config, then `hands`; all go on after what the markets' journals have of them."""
-    configured = made(config_record.get("parties", {}), seed)
+    configured = made(config_record.get("parties", {}), seed, config_record.get("models", ()))
     for hand in hands:
         # One name in a journal is one party.
         if hand.name == ROAD or any(hand.name == party.name for party in configured):

@@ -5,11 +5,12 @@ figures that led to it, and how often its rule accuses the honest. Sentences are
 """
 
 import json
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
-from typing import Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -27,11 +28,23 @@ from swarm.market.surveillance import (
     accused,
 )
 from swarm.schema import StrictModel
+from swarm.simulation.adviser import Adviser
 from swarm.simulation.parties import PartyPlugin
 from swarm.simulation.party import Act, Announce, Cap, Exile, Freeze, MarketView, Move, Pardon, Party, RoundView, Say
 
 CASE = "case "
 """What every line of a case begins with."""
+
+WORDS = " in the words of "
+"""What stands before the name of the model that has put a case into words."""
+
+SCRIBE = (
+    "You are the clerk of a market's court. Say in one plain sentence what the trader did and what it is sentenced to. "
+    "Add nothing that is not in the record."
+)
+SCRIBE_TOKENS, SCRIBE_CHARS = 80, 280
+
+_SPOKEN = re.compile(r"case (\d{1,9}): (\w+) by trader (\d{1,10}), .*; score ([^,]+), reached by (.+); (\w+)")
 
 TREASURY = "treasury"
 """The account that fines are paid to."""
@@ -64,6 +77,12 @@ class MagistrateConfig(StrictModel):
     freeze_rounds: int = Field(default=10, ge=1, le=100_000)
     """For how many rounds a trader is frozen, and after how many its case is looked at again on appeal."""
 
+    amnesty: bool = False
+    """Whether a fork of the run is a new chapter, in which whoever was exiled before may return."""
+
+    scribe: str | None = Field(default=None, min_length=1, max_length=40)
+    """The model, of those under `models`, that puts each case into a sentence once it is decided; null: none."""
+
     cap_lots: int = Field(default=20, ge=1, le=1_000_000)
     """With `cap`: the most lots of a good that a trader may come to own."""
 
@@ -80,12 +99,50 @@ class Case:
     honest: str
     step: Step
     appealed: bool = False
+    pardoned: bool = False
 
     @property
     def cause(self) -> str:
         """The case in one line, as it stands with each of its acts."""
         figures = f"score {self.score:.3g}, reached by {self.honest}"
         return f"{CASE}{self.number}: {self.abuse} by trader {self.trader}, {SIGNS[self.abuse]}; {figures}"
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """A case as its announcement tells it."""
+
+    number: int
+    abuse: Abuse
+    trader: int
+    score: str
+    honest: str
+    sentence: str
+
+
+def spoken(text: str) -> Spoken | None:
+    """Returns the case that an announcement opens; None where it opens none."""
+    if not (found := _SPOKEN.fullmatch(text)) or found[2] not in SIGNS:
+        return None
+    number, abuse, trader, score, honest, sentence = found.groups()
+    return Spoken(int(number), cast(Abuse, abuse), int(trader), score, honest, sentence)
+
+
+def rule_told(section: Mapping[str, Any]) -> str:
+    """Returns how often the rule of a magistrate with this section is wrong, in words."""
+    rate = section.get("accuse_rate", MagistrateConfig().accuse_rate)
+    least, most = min(shipped().traders.values()), max(shipped().traders.values())
+    told = f"is set to accuse at most {rate:.2%} of honest traders by all statistics together"
+    return f"{told}, as {least:,} to {most:,} of them scored"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Found:
+    """What a look at everybody finds: scores by abuse, [windows, traders], and who stands out, [abuses, traders]."""
+
+    scores: Sequence[Float64]
+    p_values: Float64
+    guilty: npt.NDArray[np.bool_]
 
 
 @dataclass(slots=True)
@@ -103,10 +160,13 @@ class Magistrate:
         self.name, self.config = name, config
         self._calibration = calibration
         self._courts: dict[int, Court] = {}
+        self.adviser: Adviser | None = None
+        self._new_chapter = False
 
     def act(self, view: RoundView) -> Sequence[Act]:
-        """Returns the sentences of a round, in all markets."""
-        acts: list[Act] = []
+        """Returns the sentences of a round, in all markets, and at the beginning of a chapter who may return."""
+        acts: list[Act] = [*self._returns()] if self._new_chapter else []
+        self._new_chapter = False
         for number, market in enumerate(view.markets):
             court = self._courts.setdefault(number, Court(Surveillance(self.config.closing_rounds)))
             if market.evidence is None:
@@ -127,32 +187,51 @@ class Magistrate:
         """Takes over the cases and what was watched before a fork."""
         if isinstance(before, Magistrate):
             self._courts = before._courts
+            self._new_chapter = self.config.amnesty
+
+    def _returns(self) -> Iterator[Act]:
+        """Yields a pardon for whoever is in exile; its cases stay, and the next one goes on with the ladder."""
+        for number, court in self._courts.items():
+            for case in court.cases:
+                if case.step == "exile" and not case.pardoned:
+                    case.pardoned = True
+                    yield Pardon(f"{CASE}{case.number} in a new chapter", np.array([case.trader]), number)
 
     def _opened(self, court: Court, round_: int, market: MarketView) -> Iterator[Case]:
         """Yields a case for each trader who stands out, by the statistic in which it does so most."""
-        scores = [court.surveillance.now(abuse) for abuse in ABUSES]
-        p_values, guilty = standing_out(self._calibration, scores, self.config)
+        found = self._found(court)
         # [abuses, traders]: a trader has one case at a look, for what it stands out by most.
-        for trader in np.flatnonzero(guilty.any(axis=0) & market.staying).tolist():
-            past = [case for case in court.cases if case.trader == trader]
-            # One case at a time: what a trader is accused of again has happened after the last one.
-            if past and round_ - past[-1].round < self.config.freeze_rounds:
-                continue
-            which = int(np.argmin(np.where(guilty[:, trader], p_values[:, trader], 2.0)))
-            p_value = float(p_values[which, trader])
+        for trader in np.flatnonzero(found.guilty.any(axis=0) & market.staying).tolist():
+            past, by = [case for case in court.cases if case.trader == trader], found
+            if past:
+                # One case at a time, and nothing is held against a trader twice.
+                if round_ - past[-1].round < self.config.freeze_rounds:
+                    continue
+                by = self._found(court, past[-1].round)
+                if not by.guilty[:, trader].any():
+                    continue
+            which = int(np.argmin(np.where(by.guilty[:, trader], by.p_values[:, trader], 2.0)))
+            abuse, p_value = ABUSES[which], float(by.p_values[which, trader])
             step = self.config.ladder[min(len(past), len(self.config.ladder) - 1)]
-            if step == "exile" and not self._may_exile(p_value):
+            if step == "exile" and not self._may_exile(abuse, p_value):
                 step = "freeze"
-            score = float(scores[which][:, trader].max())
-            yield Case(len(court.cases) + 1, round_, trader, ABUSES[which], score, self._honest(p_value), step)
+            score = float(by.scores[which][:, trader].max())
+            yield Case(len(court.cases) + 1, round_, trader, abuse, score, self._honest(abuse, p_value), step)
 
-    def _may_exile(self, p_value: float) -> bool:
+    def _found(self, court: Court, after: int | None = None) -> Found:
+        """Returns who stands out now, or by what has happened after a round."""
+        watched = court.surveillance
+        since = None if after is None else watched.since(after)
+        scores = [watched.now(abuse) if since is None else since[abuse] for abuse in ABUSES]
+        return Found(scores, *standing_out(self._calibration, scores, self.config))
+
+    def _may_exile(self, abuse: Abuse, p_value: float) -> bool:
         """Says whether honest runs were enough to tell so small a share, and whether this one is below it."""
-        return p_value <= self.config.exile_rate and self._calibration.traders * self.config.exile_rate >= 1.0
+        return p_value <= self.config.exile_rate and self._calibration.traders[abuse] * self.config.exile_rate >= 1.0
 
-    def _honest(self, p_value: float) -> str:
+    def _honest(self, abuse: Abuse, p_value: float) -> str:
         """Returns in words how many honest traders come to such a score; a share that few runs cannot tell is none."""
-        known = self._calibration.traders
+        known = self._calibration.traders[abuse]
         return f"none of {known} honest traders" if p_value * known < 1.0 else f"{p_value:.2%} of honest traders"
 
     def _sentenced(self, case: Case, market: MarketView, number: int) -> Iterator[Act]:
@@ -171,24 +250,37 @@ class Magistrate:
                 yield Exile(case.cause, trader, number)
         # Public, so that the case is in the record whatever the sentence was.
         yield Announce(f"{case.cause}; {case.step}", number)
+        if self.adviser is not None:
+            # Written once it is decided, and said to nobody: a model has the words, and no part in the verdict.
+            yield Say(self.name, np.empty(0, dtype=np.int64), self._in_words(self.adviser, case), market=number)
+
+    def _in_words(self, adviser: Adviser, case: Case) -> str:
+        advice = adviser.ask(SCRIBE, f"{case.cause}; sentence: {case.step}", {}, case.number, SCRIBE_TOKENS)
+        words = "".join(c for c in " ".join(advice.text.split()) if c.isprintable())[:SCRIBE_CHARS]
+        return f"{CASE}{case.number}{WORDS}{adviser.entry.name}: {words or advice.told}"
 
     def _appeals(self, court: Court, round_: int, number: int) -> Iterator[Act]:
         """Yields a pardon for whoever no longer stands out, once, after the time of a freeze."""
         for case in court.cases:
             if case.appealed or case.step in ("warn", "fine") or round_ - case.round < self.config.freeze_rounds:
                 continue
-            # By what it does now: what it did before is what it was sentenced for.
+            # By what it has done since: what it did before is what it was sentenced for.
             case.appealed = True
-            now = self._calibration.p_values(case.abuse, court.surveillance.now(case.abuse))
-            if now[case.trader] > self.config.accuse_rate:
+            now = self._calibration.p_values(case.abuse, court.surveillance.since(case.round)[case.abuse])
+            if now[case.trader] * len(ABUSES) > self.config.accuse_rate:
+                case.pardoned = True
                 yield Pardon(f"{CASE}{case.number} on appeal", np.array([case.trader]), number)
 
 
 def standing_out(
     calibration: Calibration, scores: Sequence[Float64], config: MagistrateConfig
 ) -> tuple[Float64, npt.NDArray[np.bool_]]:
-    """Returns the p-values of all traders' scores and who is accused by them, both [abuses, traders]."""
+    """Returns the p-values of all traders' scores and who is accused by them, both [abuses, traders].
+
+    A p-value is that of all statistics together (Bonferroni), so that the rates of the config are those of a trader.
+    """
     p_values = np.stack([calibration.p_values(abuse, own) for abuse, own in zip(ABUSES, scores, strict=True)])
+    p_values = np.minimum(p_values * len(ABUSES), 1.0)
     guilty = np.stack([accused(row, config.false_share) for row in p_values])
     return p_values, guilty & (p_values <= config.accuse_rate)
 
@@ -197,7 +289,7 @@ def standing_out(
 def shipped() -> Calibration:
     """Returns the calibration by the honest runs that `swarm bench abuse --calibrate` has played."""
     data = json.loads((files("swarm.simulation.parties") / "honest.json").read_text(encoding="utf-8"))
-    return Calibration({abuse: np.array(data["scores"][abuse]) for abuse in ABUSES}, int(data["traders"]))
+    return Calibration({abuse: np.array(data["scores"][abuse]) for abuse in ABUSES}, data["traders"])
 
 
 PARTY = PartyPlugin(
@@ -206,4 +298,5 @@ PARTY = PartyPlugin(
     Config=MagistrateConfig,
     build=lambda name, section, seed: Magistrate(name, section, shipped()),
     accounts=(TREASURY,),
+    asks=lambda section: ("scribe", section.scribe) if section.scribe else None,
 )

@@ -1,24 +1,32 @@
 """The party `patron`: a seat outside the market with a purse, which lends, tips, sells short, bribes and allies.
 
-It does what its script says, or works a gambit again and again. It is a script and no language model. Whether a tip is
-made up stands in its section of the config alone: its acts, which are all that a journal and traders have, do not say.
+It does what its script says, works a gambit again and again, or does what a model chooses from a menu of deeds. Whether
+a tip is made up stands in its section of the config alone: its acts, which are all that a journal and traders have, do
+not say.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 from pydantic import Field
 
-from swarm.errors import ConfigError, suggest
+from swarm.errors import ConfigError
 from swarm.market.ledger import CASH, ISSUE
+from swarm.market.orders import Int64
 from swarm.schema import StrictModel
-from swarm.seeding import draw_some
+from swarm.seeding import draw, draw_some
+from swarm.simulation.adviser import Adviser
 from swarm.simulation.dealings import ESCROW, PURSE, Dealings
 from swarm.simulation.deeds import CENTS, DEEDS, Deed, Doer, Ground, Short, Tip, posting, read
 from swarm.simulation.parties import PartyPlugin
-from swarm.simulation.party import Act, MarketView, Party, Reprice, RoundView
+from swarm.simulation.party import Act, MarketView, Party, Reprice, RoundView, Say
+from swarm.simulation.patron_menu import RULES, choices, chosen, question, schema
 from swarm.simulation.tips import TOLD, believers, tip_of
+
+THOUGHT = "chooses to "
+"""How a patron's line begins that says to nobody what its model chose."""
 
 
 class Gambit(StrictModel):
@@ -55,6 +63,9 @@ class PatronConfig(StrictModel):
     script: tuple[dict[str, Any], ...] = Field(default=(), max_length=1_000)
     """What it does: each entry has `round`, after which it is done, `deed`, and the deed's own fields."""
 
+    model: str | None = Field(default=None, min_length=1, max_length=40)
+    """The model, of those under `models`, that chooses a deed from a menu after every round; null: none."""
+
     gambit: Gambit | None = None
     """A trick that it plays again and again; null: none."""
 
@@ -71,6 +82,8 @@ class Patron:
         self._seed = seed
         self._script = scripted(name, config.script)
         self._dealings: Dealings | None = None
+        self._prices: Int64 | None = None
+        self.adviser: Adviser | None = None
 
     def act(self, view: RoundView) -> Sequence[Act]:
         """Returns its purse after the first round, what follows from its dealings, then what it does anew."""
@@ -82,24 +95,41 @@ class Patron:
         acts += dealings.due(view)
         for deed in (*self._script.get(view.round, ()), *self._gambit(view)):
             acts += dealings.acts(deed, view)
+        # Nobody hears what it thought; it is journalled, so that a replay asks no model.
+        if self.adviser is not None and view.round > 1 and not view.is_last:
+            thought, deeds = self._advised(self.adviser, view, dealings)
+            acts.append(Say(self.name, np.empty(0, dtype=np.int64), thought))
+            acts += [act for deed in deeds for act in dealings.acts(deed, view)]
+        self._prices = market.state.reference_ticks
         return acts
+
+    def _advised(self, adviser: Adviser, view: RoundView, dealings: Dealings) -> tuple[str, Sequence[Deed]]:
+        """Returns what a model chose, in words, and the deeds that it comes to; none where it chose nothing."""
+        market = view.markets[0]
+        before = market.state.reference_ticks if self._prices is None else self._prices
+        offered = choices(market, before, self._seed, view.round)
+        asked = question(market, before, dealings, self.config.objective_pebbles, offered)
+        seed = int(draw(self._seed, f"asks {self.name}", view.round)[0]) >> 1
+        advice = adviser.ask(RULES, asked, schema(offered), seed, adviser.entry.max_completion_tokens)
+        if (choice := chosen(advice.text, offered)) is None:
+            why = "that is no deed" if advice.text else "no answer"
+            return f"{THOUGHT}nothing, {why}; {advice.told}", ()
+        return f"{THOUGHT}{choice.line}; {advice.told}", choice.deeds
 
     def saw(self, view: RoundView) -> None:
         """Takes in a round after which it does again what the journal says."""
         self._learned(view)
+        self._prices = view.markets[0].state.reference_ticks
 
     def succeed(self, before: Party) -> None:
         """Takes over the dealings of the patron before a fork."""
         if isinstance(before, Patron):
-            self._dealings = before._dealings
+            self._dealings, self._prices = before._dealings, before._prices
 
     def _learned(self, view: RoundView) -> Dealings:
         market = view.markets[0]
         if self._dealings is None:
-            # In one market a trader's number is its seat.
-            accounts = tuple(market.named)
-            on = Ground(market.goods, ("",), (), len(market.staying), lambda trader: (0, trader), accounts=accounts)
-            self._dealings = Dealings(Doer(self.name, PURSE), on)
+            self._dealings = _dealings(self.name, market.goods, len(market.staying), tuple(market.named))
         for party, act, refused in market.done:
             if party == self.name:
                 self._dealings.learn(act, 0, refused)
@@ -133,31 +163,47 @@ class Patron:
         ]
 
 
-def scripted(name: str, script: Sequence[Mapping[str, Any]]) -> dict[int, list[Deed]]:
-    """Returns the deeds of a script by the round after which they are done; ConfigError names the first wrong key."""
+def _dealings(name: str, goods: tuple[str, ...], traders: int, accounts: tuple[str, ...]) -> Dealings:
+    # In one market a trader's number is its seat; which shocks it has, the market says when it judges them.
+    on = Ground(goods, ("",), None, traders, lambda trader: (0, trader), accounts=accounts)
+    return Dealings(Doer(name, PURSE), on)
+
+
+def scripted(name: str, script: Sequence[Mapping[str, Any]], dealings: Dealings | None = None) -> dict[int, list[Deed]]:
+    """Returns the deeds of a script by the round after which they are done; ConfigError names the first wrong key.
+
+    With `dealings`, a deed that they cannot do is wrong, too.
+    """
     found: dict[int, list[Deed]] = {}
     for number, entry in enumerate(script):
         key, fields = f"parties.{name}.script.{number}", dict(entry)
         round_ = fields.pop("round", None)
         if type(round_) is not int or round_ < 1:
             raise ConfigError(f"{key}.round", f"expected the number of a round, got {round_!r}")
-        try:
+        with _keyed(key):
             deed = read(fields.pop("deed", None), fields)
-        except ConfigError as error:
-            raise ConfigError(f"{key}.{error.key}", str(error).removeprefix(f"{error.key}: ")) from None
+            if dealings is not None:
+                dealings.check(deed)
         found.setdefault(round_, []).append(deed)
     return found
 
 
+@contextmanager
+def _keyed(key: str) -> Iterator[None]:
+    """Puts a key before that of a ConfigError."""
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError(f"{key}.{error.key}", str(error).removeprefix(f"{error.key}: ")) from None
+
+
 def _check(name: str, config: PatronConfig, goods: tuple[str, ...]) -> None:
-    """ConfigError where the script or the gambit names a good that there is not."""
-    named = [(f"script.{n}.good", entry.get("good")) for n, entry in enumerate(config.script)]
-    named += [("gambit.good", config.gambit.good)] if config.gambit else []
-    scripted(name, config.script)
-    for key, good in named:
-        if good and good not in goods:
-            known = f"there are {', '.join(goods)}"
-            raise ConfigError(f"parties.{name}.{key}", f"there is no good {good!r}{suggest(str(good), goods)}", known)
+    """ConfigError where a deed of the script, or the gambit, names what there is not."""
+    dealings = _dealings(name, goods, 0, (PURSE, ESCROW))
+    scripted(name, config.script, dealings)
+    if config.gambit:
+        with _keyed(f"parties.{name}.gambit"):
+            dealings.on.good(config.gambit.good)
 
 
 PARTY = PartyPlugin(
@@ -167,4 +213,5 @@ PARTY = PartyPlugin(
     build=Patron,
     accounts=(PURSE, ESCROW),
     check=_check,
+    asks=lambda section: ("model", section.model) if section.model else None,
 )

@@ -54,9 +54,9 @@ ENGINE = EnginePlugin(
     nature=Nature(
         "tiny embedded model",
         "tiny language models of this project's own",
-        aside="schooled to choose as rules do, what would have brought most, or what fits a line of news",
+        aside="schooled to choose as rules do, what would have brought most, or what fits a line of news or a case",
         about="has at most a million parameters, was schooled to choose as a rule does, what would have brought most, "
-        "or what fits templated news, and picks a letter from a menu of lawful actions. What they do "
+        "or what fits templated news or cases, and picks a letter from a menu of lawful actions. What they do "
         "says little about what larger models would do.",
     ),
     listed=_listed,

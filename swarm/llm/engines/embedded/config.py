@@ -6,7 +6,8 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from swarm.llm.entry import ModelEntry, Temperament
+from swarm.llm.entry import ModelEntry
+from swarm.llm.temperament import Temperament
 
 STUDENT = "model.onnx"
 """The file of a model in a folder of its own."""
@@ -14,25 +15,30 @@ STUDENT = "model.onnx"
 GRAPH = "embedded-{}"
 """What a model's file calls its graph, by what it was schooled as."""
 
-READER = "reader"
-"""The model that reads the news of supply chains; it answers no menu of a market."""
+READER, CASES = "reader", "cases"
+"""The models that read the news of supply chains and the cases of a fraud desk; they answer no menu of a market."""
+
+
+REVIEWER = "reviewer"
+"""What a model's file says that was schooled on cases of contract desks; none of these travels with the code."""
 
 
 class EmbeddedModel(ModelEntry):
-    """One of the tiny language models that travel with the code; it answers menus and nothing else."""
+    """One of the tiny language models that travel with the code, or one that was trained alike; it answers letters."""
 
     engine: Literal["embedded"]
     """What answers the prompts. `embedded` is a tiny model of our own on the CPU, run by onnxruntime."""
 
-    temperament: Temperament | Literal["profit", "reader"] | None = None
+    temperament: Temperament | Literal["profit", "reader", "cases"] | None = None
     """value, momentum, maker (quotes both sides), hoarder, panic, or profit (learned what pays); of supply chains
-    reader. Or `path`."""
+    reader, of fraud desks cases. Or `path`."""
 
     path: Path | None = None
-    """A model of your own: a folder that `swarm distil` has written, or the .onnx file in it."""
+    """A model of your own: a folder that `swarm distil` or `swarm train-reviewer` has written, or the .onnx file in
+    it."""
 
     form: Literal["menu"] = "menu"
-    """What it answers with: the letters of a menu that the engine has computed, and nothing else."""
+    """What it answers with at a market: the letters of a menu that the engine has computed, and nothing else."""
 
     temperature: float = Field(default=0.0, ge=0.0, le=5.0)
     """0: always the likeliest letter. Above: drawn by the request's seed, the flatter the hotter."""

@@ -19,8 +19,8 @@ import numpy.typing as npt
 import onnxruntime
 
 from swarm.errors import ConfigError
-from swarm.llm.engines.embedded import news_tokens, tokenizer
-from swarm.llm.engines.embedded.config import GRAPH, READER, EmbeddedModel
+from swarm.llm.engines.embedded import case_tokens, news_tokens, review_tokens, tokenizer
+from swarm.llm.engines.embedded.config import CASES, GRAPH, READER, REVIEWER, EmbeddedModel
 from swarm.llm.margins import margin_of
 from swarm.llm.protocol import ModelReply, ModelRequest, TokenUsage
 from swarm.seeding import draw_unit
@@ -45,6 +45,9 @@ _ENDS = ({"public", "private"}, {"letters"})
 
 NO_MENU = "embedded models answer menus and nothing else; set form: menu"
 NO_NEWS = "the embedded reader answers the form replenish of supply chains and nothing else; name another temperament"
+NO_CASE = "the embedded model of cases answers the form case of fraud desks and nothing else; name another temperament"
+
+NO_REVIEW = "this embedded model reviews contracts, in the form review, and answers nothing else; name another path"
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
@@ -52,13 +55,17 @@ Float64 = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """One request, tokenised; `actions` and `sayings` are how many letters of each it may answer with, 0 for none."""
+    """One request, tokenised; `actions` and `sayings` are how many letters of each it may answer with, 0 for none.
+
+    `options` has the answers that letters stand for, where they are none themselves.
+    """
 
     index: int
     public: tokenizer.Lines
     private: tokenizer.Lines
     actions: int
     sayings: int
+    spelled: Callable[[str], str] = str
 
 
 class EmbeddedEngine:
@@ -70,7 +77,7 @@ class EmbeddedEngine:
         changed_ns = config.weights.stat().st_mtime_ns if config.weights.is_file() else 0
         self._session = _session(config.name, config.weights, config.threads, changed_ns)
         # A file says itself which prompts it was schooled on, wherever it lies.
-        self._reads_news = self._session.get_modelmeta().graph_name == GRAPH.format(READER)
+        self._reads, self._unread = _SCHOOLED.get(self._session.get_modelmeta().graph_name, (_tokenised, NO_MENU))
 
     async def complete(self, requests: Sequence[ModelRequest], deadline_s: float) -> list[ModelReply]:
         """Answers every request; other models compute beside it in other threads."""
@@ -81,8 +88,7 @@ class EmbeddedEngine:
         started = perf_counter()
         # Request i has its replies at starts[i] up to starts[i + 1]; what is no menu keeps the failure.
         starts = list(accumulate((request.samples for request in requests), initial=0))
-        unread = NO_NEWS if self._reads_news else NO_MENU
-        replies = [ModelReply(unread, TokenUsage(0, 0), "error", 0.0)] * starts[-1]
+        replies = [ModelReply(self._unread, TokenUsage(0, 0), "error", 0.0)] * starts[-1]
         for chunk, run in self._chunks(requests):
             if perf_counter() - started >= deadline_s:
                 for asked in chunk:
@@ -111,9 +117,8 @@ class EmbeddedEngine:
         """Yields requests that are computed together, and the call that computes their logits, [CHUNK, 2, letters]."""
         # Only prompts with the same public part and the same height go through the same arithmetic.
         groups: dict[tuple[tokenizer.Lines, int], list[_Asked]] = {}
-        tokenised = _as_news if self._reads_news else _tokenised
         for index, request in enumerate(requests):
-            if asked := tokenised(index, request):
+            if asked := self._reads(index, request):
                 height = -(-len(asked.private.rows) // BUCKET) * BUCKET
                 groups.setdefault((asked.public, height), []).append(asked)
         for (public, height), group in groups.items():
@@ -144,7 +149,7 @@ class EmbeddedEngine:
             else:
                 number = int(np.argmax(rounded))
             letters += tokenizer.LETTERS[number]
-        return letters
+        return asked.spelled(letters)
 
 
 def _usage(asked: _Asked, completion: int) -> TokenUsage:
@@ -186,6 +191,36 @@ def _as_news(index: int, request: ModelRequest) -> _Asked | None:
     if request.schema.get("title") != news_tokens.TITLE or not letters or not private.rows:
         return None
     return _Asked(index, public, private, len(letters), 0)
+
+
+def _as_case(index: int, request: ModelRequest) -> _Asked | None:
+    """Returns a request of a fraud desk as tokens; None where it is another form's, or there is no case."""
+    options = request.schema.get("enum")
+    text = request.messages[-1].content
+    public, private = case_tokens.encode(text)
+    if request.schema.get("title") != case_tokens.TITLE or not options or not private.rows:
+        return None
+    spelled = partial(case_tokens.answer, options=tuple(options))
+    letters = 1 if case_tokens.none_asked(text) else len({option[0] for option in options})
+    return _Asked(index, public, private, letters, case_tokens.kinds(options), spelled)
+
+
+def _as_review(index: int, request: ModelRequest) -> _Asked | None:
+    """Returns a request of a contract desk as tokens; None where it is another form's, or there is no case."""
+    public, private = review_tokens.encode(request.messages[-1].content)
+    if request.schema.get("title") != review_tokens.TITLE or not private.rows:
+        return None
+    # What may be answered has a line's number as its second letter; the largest is that of the last line.
+    lines = max((int(told[1:]) for told in request.schema.get("enum", ()) if len(told) > 1), default=0)
+    return _Asked(index, public, private, review_tokens.VERDICTS, lines, review_tokens.answer)
+
+
+_SCHOOLED = {
+    GRAPH.format(READER): (_as_news, NO_NEWS),
+    GRAPH.format(CASES): (_as_case, NO_CASE),
+    GRAPH.format(REVIEWER): (_as_review, NO_REVIEW),
+}
+"""How models that answer no menu take their prompts, by what they were schooled as, and what else they are told."""
 
 
 def _bounded(lines: tokenizer.Lines) -> tokenizer.Lines:

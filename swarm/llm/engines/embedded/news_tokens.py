@@ -28,7 +28,7 @@ TITLE = "replenish"
 
 _STRIPPED = "!?.:;,()'\"%+"
 _NEWS, _YOU, _MENU = (TOKEN[f"<{name}>"] for name in ("NEWS", "YOU", "MENU"))
-_UNREAD = ("PERSONA", "REGARD", "HEARD", "- ")
+_UNREAD = ("PERSONA", "REGARD", "HEARD", "- ", "PRICE", "ROAD")
 
 
 @lru_cache(maxsize=65_536)

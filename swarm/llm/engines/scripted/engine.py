@@ -48,7 +48,10 @@ class ScriptedEngine:
         )
         if not in_time:
             return ModelReply("no reply by the deadline", TokenUsage(prompt, 0), "deadline", perf_counter() - started)
-        text = reply_to(self._policies, self.config.temperament, request.messages, request.seed, request.schema)
+        # Other bits of the seed than those below, so that lies and faults do not go together.
+        lies = (request.seed >> 8 & 0xFFFFF) < self.config.lies * 0x100000
+        asked = request.messages, request.seed, request.schema
+        text = reply_to(self._policies, self.config.temperament, *asked, lies)
         # Twenty bits of the seed that no policy looks at decide whether a reply is garbled, and how.
         if (seed_share := request.seed >> 32 & 0xFFFFF) < self.config.fault_rate * 0x100000:
             text = _garble(text, seed_share)
