@@ -21,6 +21,7 @@ from swarm.scenarios.protocol import (
     Restriction,
     Scenario,
     TakesShocks,
+    idle_sentences,
     papers_of,
 )
 from swarm.simulation.entries import Acted
@@ -170,7 +171,7 @@ class Judge:
                     return f"expected {self._assets - 1} prices, got {ticks.size}"
                 return "" if 1 <= ticks.min() <= ticks.max() <= self._most_ticks else "a price is out of range"
             case Freeze() | Cap() | Exile() | Pardon():
-                return self._unknown(np.asarray(act.trader)) or _wrong_bound(act)
+                return self._unknown(np.asarray(act.trader)) or _wrong_bound(act) or self._idle(act)
             case Strike():
                 if not isinstance(self._scenario, TakesShocks) or not self._scenario.shock_kinds:
                     return "this scenario has no shocks"
@@ -213,6 +214,12 @@ class Judge:
             number = self._number.get(side)
             return f"there is no account {side[:40]!r}" if number is None else np.full(len(move.amount), number)
         return self._unknown(np.asarray(side)) or np.asarray(side)
+
+    def _idle(self, act: "Sentence") -> str:
+        """Returns why a sentence would restrict nobody in this scenario, or nothing."""
+        name = type(act).__name__.lower()
+        why = idle_sentences(self._scenario).get(name)
+        return f"a {name} restricts nobody here: {why}" if why else ""
 
     def _unknown(self, traders: Int64) -> str:
         known = (traders >= 0) & (traders < self._traders)
