@@ -265,7 +265,9 @@ class Magistrate:
     def _appeals(self, court: Court, round_: int, number: int) -> Iterator[Act]:
         """Yields a pardon for whoever no longer stands out, once, after the time of a freeze."""
         for case in court.cases:
-            if case.appealed or case.step in ("warn", "fine") or round_ - case.round < self.config.freeze_rounds:
+            # Who is in exile does nothing by which it could be judged anew: it waits for a new chapter.
+            lasts = case.step in ("freeze", "cap")
+            if case.appealed or not lasts or round_ - case.round < self.config.freeze_rounds:
                 continue
             # By what it has done since: what it did before is what it was sentenced for.
             case.appealed = True
