@@ -60,9 +60,22 @@ class EndedTable:
         self._last = last
 
     def scan(self) -> pl.LazyFrame:
-        """Returns all rows, which are read when they are collected."""
+        """Returns all rows, which are read when they are collected; words are texts."""
         parts = [*self._files, self._last.lazy()] if self._last.height else self._files
-        return pl.concat(parts, how="vertical_relaxed")
+        # Files may have other words than those before them.
+        return pl.concat([as_texts(part) for part in parts], how="vertical_relaxed")
+
+
+def as_texts(rows: pl.LazyFrame) -> pl.LazyFrame:
+    """Returns rows whose words, which wait as an Enum, are texts."""
+    # A cast makes each text anew, which takes ten times as long.
+    return rows.with_columns(pl.selectors.enum().map_batches(_texts, return_dtype=pl.String, is_elementwise=True))
+
+
+def _texts(words: pl.Series) -> pl.Series:
+    if not isinstance(words.dtype, pl.Enum):
+        return words
+    return words.dtype.categories.gather(words.to_physical()).alias(words.name)
 
 
 class Tables(Mapping[str, pl.DataFrame]):

@@ -84,6 +84,28 @@ def test_few_rows_of_a_table_are_in_memory_and_all_are_there_in_their_order(monk
     assert table.scan().collect().rows() == short
 
 
+@pytest.mark.parametrize("rows", [7, 1_000])
+def test_words_lie_in_files_as_numbers_and_are_texts_to_who_reads_them(
+    monkeypatch: pytest.MonkeyPatch, rows: int
+) -> None:
+    monkeypatch.setattr(protocol, "ROWS_IN_MEMORY", rows)
+    columns = Columns()
+    # Names may come twice, in another order, and more of them later.
+    for names in (["fox", "owl", "fox"], ["owl", "fox", "a badger with a long name"], ["owl", "fox", "fox"]):
+        columns.add({"word": Words(names, np.array([2, 0, 1, 2]))})
+    table = columns.table()
+    if isinstance(table, EndedTable):
+        [lying] = table._owner._files
+        assert isinstance(pl.scan_parquet(lying).collect_schema()["word"], pl.Enum)
+        table = table.scan().collect()
+    assert table.schema == {"word": pl.String}
+    assert table["word"].to_list() == [
+        *("fox", "fox", "owl", "fox"),
+        *("a badger with a long name", "owl", "fox", "a badger with a long name"),
+        *("fox", "owl", "fox", "fox"),
+    ]
+
+
 def test_a_full_disk_is_named_with_what_helps(monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")

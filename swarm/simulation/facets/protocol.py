@@ -14,7 +14,7 @@ import polars as pl
 from swarm.market.orders import Int64
 from swarm.market.records import narrow
 from swarm.scenarios.protocol import MarketState
-from swarm.simulation.long_tables import EndedTable, LongTable
+from swarm.simulation.long_tables import EndedTable, LongTable, as_texts
 from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.plan import RunPlan
 
@@ -109,9 +109,11 @@ class Columns:
 
     def table(self) -> pl.DataFrame | EndedTable:
         """Returns all rows; no number is a null."""
-        return self._long.ended(self._in_memory()) if self._long else self._in_memory()
+        rows = self._in_memory()
+        return self._long.ended(rows) if self._long else as_texts(rows.lazy()).collect()
 
     def _in_memory(self) -> pl.DataFrame:
+        """Returns the rows that are in memory, words as an Enum."""
         if not self._parts:
             return pl.DataFrame()
         # Put together once, at the end: a table that grows round by round would be copied each time.
@@ -148,12 +150,24 @@ def _joined(parts: list[Mapping[str, Any]]) -> Mapping[str, Any] | None:
 def _series(key: str, parts: list[Any]) -> pl.Series:
     """Returns a whole column."""
     if isinstance(parts[0], Words):
-        return pl.concat([pl.Series(key, list(part.names), dtype=pl.String).gather(part.index) for part in parts])
+        return _words(key, parts)
     if isinstance(parts[0], pl.Series):
         texts: pl.Series = pl.concat(parts)
         return texts.rename(key)
     whole = np.concatenate(parts)
     return pl.Series(key, whole.astype(np.int64) if np.issubdtype(whole.dtype, np.signedinteger) else whole)
+
+
+def _words(key: str, parts: list[Words]) -> pl.Series:
+    """Returns words as an Enum, which is written to a file in less CPU than texts; parts may differ in their names."""
+    number: dict[str, int] = {}
+    # Most parts have the same names: their numbers are looked up once.
+    of: dict[tuple[str, ...], npt.NDArray[np.uint32]] = {}
+    keys = [tuple(part.names) for part in parts]
+    for names in dict.fromkeys(keys):
+        of[names] = np.array([number.setdefault(name, len(number)) for name in names], dtype=np.uint32)
+    whole = np.concatenate([of[names][part.index] for names, part in zip(keys, parts, strict=True)])
+    return pl.Series(key, list(number), dtype=pl.Enum(list(number))).gather(whole)
 
 
 def markets(outcome: RoundOutcome) -> tuple[RoundOutcome, ...]:
