@@ -18,6 +18,7 @@ from swarm.bench.kept import Kept, digests
 from swarm.config_file import load, resolve
 from swarm.coordination.intervals import paired_over
 from swarm.errors import ConfigError, suggest
+from swarm.figures import figure
 from swarm.preflight import Narrator
 from swarm.runtime.play import play
 from swarm.simulation.dealings import ESCROW, PURSE, Dealings
@@ -166,6 +167,9 @@ def _gain(run: Mapping[str, Any]) -> float:
 
 def _paired(differences: Sequence[float]) -> str:
     """Returns the mean difference with its 95% interval, by a bootstrap over seeds."""
-    middle, low, high = paired_over(np.arange(len(differences)), np.array(differences, dtype=np.float64))
-    none = ", which is none" if low is not None and high is not None and low <= 0 <= high else ""
-    return f"{middle:+.3g} pebbles ({low:+.3g} to {high:+.3g}){none}"
+    found = paired_over(np.arange(len(differences)), np.array(differences, dtype=np.float64))
+    # Pebbles are cents, so none of the three is no number.
+    middle, low, high = (float(value or 0.0) for value in found)
+    none = ", which is none" if low <= 0 <= high else ""
+    told = [figure(value, form="+,") for value in (middle, low, high)]
+    return f"{told[0]} pebbles ({told[1]} to {told[2]}){none}"
