@@ -97,14 +97,17 @@ prometheus: ## find or unpack Prometheus and promtool for the tests; says what i
 	fi
 	@if [ -f $(PROMETHEUS)/missing ]; then echo "Prometheus: $$(cat $(PROMETHEUS)/missing); its tests are skipped"; fi
 
+# A test that hangs where pytest cannot interrupt it tells its stacks, and its worker is replaced.
+HUNG := -o faulthandler_timeout=1500 -o faulthandler_exit_on_timeout=true
+
 .PHONY: test
 test: dev prometheus ## lint, types, contracts and all tests but the slow ones and those of a browser, of vLLM or of kills
 	@mkdir -p .cache
 	@echo 'lint, types and contracts run beside the tests and report at the end if one of them fails'
 	@$(MAKE) --no-print-directory --keep-going lint types contracts >.cache/checks.log 2>&1 & checks=$$!; \
 	status=0; \
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m 'not slow and not browser and not vllm and not faults' \
-	  || status=$$?; \
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(HUNG) \
+	  -m 'not slow and not browser and not vllm and not faults' || status=$$?; \
 	wait $$checks || { \
 	  echo; echo 'lint, types or contracts:'; cat .cache/checks.log; \
 	  echo; echo 'FAILED: lint, types or contracts, as shown above'; status=1; \

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 from swarm.errors import ConfigError, ResourceError
+from swarm.figures import figure
 
 GB = 2**30
 COMMAND_GB = 0.5
@@ -37,7 +38,8 @@ def must_suffice(needed_gb: float, what: str) -> None:
     soft, _ = resource.getrlimit(resource.RLIMIT_AS)
     if soft != resource.RLIM_INFINITY and soft < needed_gb * GB:
         raise ResourceError(
-            f"memory: {what} needs {needed_gb:.2g} GB of address space, and this process may have {soft / GB:.2g} GB; "
+            f"memory: {what} needs {figure(needed_gb, 2)} GB of address space, and this process may have "
+            f"{figure(soft / GB, 2)} GB; "
             f"raise the limit with `ulimit -v {int(needed_gb * GB / 1024)}`, or lift it with `ulimit -v unlimited`"
         )
 

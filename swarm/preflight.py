@@ -227,6 +227,7 @@ def check(config: RunConfig, plan: RunPlan, own_cluster: bool, here: bool, narra
     check_budget(config)
     check_extras(config)
     parties.made(config.parties, config.seed, config.record()["models"])
+    parties.must_suit(config.parties, plan.scenario)
     check_models(config, plan, own_cluster, here, narrator)
     for line in (*check_deadline(config), *check_shares(config, plan), *check_rounds(config)):
         log.warning("%s", line)

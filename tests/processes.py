@@ -3,6 +3,7 @@
 import signal
 import socket
 import subprocess
+from contextlib import suppress
 from typing import Any
 
 import psutil
@@ -42,3 +43,14 @@ def end_tree(process: subprocess.Popen[Any], wait_s: float = 20) -> None:
         if orphan.is_running():
             orphan.kill()
     psutil.wait_procs(tree, timeout=GONE_S)
+
+
+def end_all_with(variable: str, value: str) -> None:
+    """Ends the processes that have a variable from whoever started them, and may have outlived it."""
+    left = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.environ().get(variable) == value:
+                process.kill()
+                left.append(process)
+    psutil.wait_procs(left, timeout=GONE_S)

@@ -14,6 +14,7 @@ import psutil
 from swarm.coordination.intervals import wilson
 from swarm.errors import OutputError
 from swarm.experiments.statistics import interval
+from swarm.figures import figure
 from swarm.version import __version__
 
 RUNS = 5
@@ -48,9 +49,10 @@ def paired(differences: Sequence[float], unit: str) -> str:
     """Returns the mean of paired differences with its 95% interval, and calls one that holds zero none."""
     middle, half = interval(differences)
     if len(differences) < 2:
-        return f"{middle:+.3g} {unit} (one seed, no interval)"
+        return f"{figure(middle, form='+,')} {unit} (one seed, no interval)"
     none = ", which is none" if abs(middle) <= half else ""
-    return f"{middle:+.3g} {unit} ({middle - half:+.3g} to {middle + half:+.3g}){none}"
+    told, low, high = (figure(value, form="+,") for value in (middle, middle - half, middle + half))
+    return f"{told} {unit} ({low} to {high}){none}"
 
 
 def share(

@@ -12,6 +12,7 @@ import numpy as np
 from swarm.bench.form import Result
 from swarm.config_file import resolve
 from swarm.experiments.statistics import interval
+from swarm.figures import figure
 from swarm.preflight import Narrator
 from swarm.runtime.play import play
 from swarm.training.surplus import Surplus
@@ -124,7 +125,7 @@ def _difference(found: dict[str, list[Behaviour]], name: str, unit: str, better:
         better,
         runs=tuple(round(float(d), 6) for d in differences["weighted"]),
         note=(
-            f"{words['weighted']}, mean and 95% interval over {SEEDS} seeds, against {against.mean():.4g} with "
+            f"{words['weighted']}, mean and 95% interval over {SEEDS} seeds, against {figure(against.mean(), 4)} with "
             f"nothing pruned; pruned by lot: {words['random']}; nothing heard at all: {words['silent']}"
         ),
     )
@@ -132,4 +133,5 @@ def _difference(found: dict[str, list[Behaviour]], name: str, unit: str, better:
 
 def _interval(differences: Any) -> str:
     middle, half = interval(differences)
-    return f"{middle:+.4g} ({middle - half:+.4g} to {middle + half:+.4g})"
+    told, low, high = (figure(value, 4, "+") for value in (middle, middle - half, middle + half))
+    return f"{told} ({low} to {high})"

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from swarm.bench.table import TEN
+from swarm.figures import figure
 
 COMMITTED = Path("docs/benchmarks")
 TOLERANCE = {
@@ -70,7 +71,7 @@ def table(found: list[Compared]) -> str:
     """Returns the figures as lines of text."""
     lines = [f"{'figure':38} {'committed':>14} {'now':>14} {'worse by':>9} {'allowed':>8}  verdict"]
     for one in found:
-        before, now = (f"{value:,.4g}" if value is not None else "-" for value in (one.before, one.now))
+        before, now = (figure(value, 4, ",") if value is not None else "-" for value in (one.before, one.now))
         worse = "-" if one.worse is None else f"{one.worse:+.0%}"
         lines.append(f"{one.name:38} {before:>14} {now:>14} {worse:>9} {TOLERANCE[one.name]:>8.0%}  {one.verdict}")
     return "\n".join(lines)

@@ -19,6 +19,7 @@ from swarm.config import RunConfig
 from swarm.config_file import resolve
 from swarm.errors import ConfigError
 from swarm.experiments.workers import side_by_side, usual_jobs
+from swarm.figures import figure
 from swarm.llm.engines.embedded.config import EmbeddedModel
 from swarm.preflight import Narrator
 from swarm.runtime.play import play
@@ -235,5 +236,6 @@ def _paired(name: str, these: Sequence[float], those: Sequence[float], unit: str
     # Paired by seed: the same worths and shocks, so that luck in them cancels out.
     differences = [a - b for a, b in zip(these, those, strict=True)]
     middle = round(float(np.mean(differences)), 4)
-    note = f"{np.mean(these):.4g} beside {np.mean(those):.4g}; {len(differences)} seeds: {paired(differences, unit)}"
+    own, other = (figure(float(np.mean(part)), 4) for part in (these, those))
+    note = f"{own} beside {other}; {len(differences)} seeds: {paired(differences, unit)}"
     return Result(name, middle, unit, "higher", aim, tuple(round(d, 4) for d in differences), note=note)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from swarm.bench.plot import draw
+from swarm.figures import figure
 
 BEGIN = "<!-- benchmarks: made by `make bench-table` from docs/benchmarks/*.json -->"
 END = "<!-- end of benchmarks -->"
@@ -81,7 +82,7 @@ def _row(bench: str, result: dict[str, Any]) -> str:
 
 
 def _number(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 1_000 else f"{value:.3g}"
+    return figure(value, form=",")
 
 
 if __name__ == "__main__":

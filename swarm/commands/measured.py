@@ -7,6 +7,7 @@ from typing import Any, Literal
 from rich.markup import escape
 from rich.table import Table
 
+from swarm.figures import figure
 from swarm.terminal import err, out
 
 
@@ -29,8 +30,8 @@ def shown(name: str, measure: Callable[[Any], list[Any]], json_path: Path | None
         # A name is looked up as it stands, so it is not broken; long remarks are.
         table.add_column(heading, justify=justify, overflow="fold", no_wrap=heading == "figure")
     for result in results:
-        value = "-" if result.value is None else f"{result.value:,.6g}"
-        aim = "" if result.aim is None else f"{'<=' if result.better == 'lower' else '>='} {result.aim:,.6g}"
+        value = "-" if result.value is None else figure(result.value, 6, ",")
+        aim = "" if result.aim is None else f"{'<=' if result.better == 'lower' else '>='} {figure(result.aim, 6, ',')}"
         # A figure without an aim has no verdict.
         verdict = {None: "", True: "reached", False: "[yellow]short of the aim[/yellow]"}[result.reached]
         remarks = filter(None, (verdict, escape(result.bound), escape(result.note)))

@@ -6,6 +6,7 @@ import typer
 
 from swarm import limits
 from swarm.commands.options import AsJson, RunDirectory
+from swarm.figures import figure
 from swarm.terminal import err, out
 
 app = typer.Typer()
@@ -94,7 +95,7 @@ def query(
 def _told(value: object) -> str:
     if value is None:
         return "-"
-    return f"{value:,.6g}" if isinstance(value, float) else str(value)
+    return figure(value, 6, ",") if isinstance(value, float) else str(value)
 
 
 def _needed(columns: list[str], rows: list[list[str]]) -> int:

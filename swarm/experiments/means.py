@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from swarm import figures
 from swarm.experiments.statistics import holm, interval, p_of_mean
 
 SCHEMA = {
@@ -78,7 +79,7 @@ def _finite(value: float) -> float | None:
 
 def figure(value: float | None, sign: str = "") -> str:
     """Returns a number with four figures; nothing for None."""
-    return "" if value is None else f"{value:{sign},.4g}" if abs(value) < 10_000 else f"{value:{sign},.0f}"
+    return "" if value is None else figures.figure(value, 4, f"{sign},")
 
 
 def between(low: float | None, high: float | None, sign: str = "") -> str:

@@ -63,7 +63,8 @@ class MarketState:
 
     `owed` has the same shape and says what traders owe where they may borrow; None where nobody may. `previous_ticks`
     are the reference prices at which the last round began; None before the second. `held` has the shape of `balances`
-    and is what orders that rest have on hold; None where nothing is.
+    and is what orders that rest have on hold; None where nothing is. `frozen_through_round` is [traders], the last
+    round in which an authority has each of them do nothing; None where nobody was ever frozen.
     """
 
     balances: Int64
@@ -71,6 +72,13 @@ class MarketState:
     owed: Int64 | None = None
     previous_ticks: Int64 | None = None
     held: Int64 | None = None
+    frozen_through_round: Int64 | None = None
+
+    def frozen(self, round_: int) -> npt.NDArray[np.bool_]:
+        """Returns who may do nothing in a round, [traders]."""
+        if self.frozen_through_round is None:
+            return np.zeros(len(self.balances), dtype=np.bool_)
+        return self.frozen_through_round >= round_
 
     @property
     def change_ticks(self) -> Int64:
@@ -291,6 +299,21 @@ class PostsPrices(Protocol):
         It is 0 where some seller of the market could have earned no more in that round by another price.
         """
         ...
+
+
+@runtime_checkable
+class BearsNoSentences(Protocol):
+    """A scenario in which some sentences would restrict nobody, since what its traders decide is no order.
+
+    `idle_sentences` has by name (`freeze`, `cap`, `exile`) why each of them would do nothing.
+    """
+
+    idle_sentences: Mapping[str, str]
+
+
+def idle_sentences(scenario: object) -> Mapping[str, str]:
+    """Returns the sentences that would restrict nobody in a scenario, and why; mostly none."""
+    return scenario.idle_sentences if isinstance(scenario, BearsNoSentences) else {}
 
 
 @runtime_checkable

@@ -11,16 +11,15 @@ import numpy as np
 
 from swarm.agents.observation import Observation
 from swarm.market.ledger import CASH, ISSUE, ROAD
-from swarm.market.restrictions import FOR_EVER
 from swarm.scenarios.protocol import (
     Consequence,
     Int64,
     MarketState,
     Movement,
     ReferenceMove,
-    Restriction,
     Scenario,
     TakesShocks,
+    idle_sentences,
     papers_of,
 )
 from swarm.simulation.entries import Acted
@@ -40,6 +39,7 @@ from swarm.simulation.party import (
     Strike,
 )
 from swarm.simulation.population import Mask
+from swarm.simulation.sentences import Sentence, Sentences
 
 MAX_MOVED = 1 << 50
 """The largest amount that a row of a move has, so that no sum of a round's rows leaves 64 bits."""
@@ -52,7 +52,8 @@ MAX_FROZEN_ROUNDS = MAX_CAP_LOTS = 1_000_000
 MAX_SPEAKER_CHARS = 40
 
 
-Sentence = Freeze | Cap | Exile | Pardon
+_HANGS: Mapping[type[Act], str] = {Say: "what it tells of was refused", Move: "what it comes after was refused"}
+"""Why an act with `if_done` is refused."""
 
 PartyActs = tuple[str, Sequence[Act]]
 """A party, by name, and what it does in one market after a round."""
@@ -110,13 +111,17 @@ class Judge:
         most_ticks: int,
         there: Mask | None = None,
         scenario: Scenario | None = None,
+        sentences: Sentences | None = None,
     ) -> None:
         """`named` has the balances of the accounts `names`, and `there` says who is there, by number.
+
+        `sentences` are those that parties spoke before, and take in what holds now.
 
         Whether a shock can be is asked of the `scenario`, which also says what its goods are called and which of them
         are papers.
         """
         self._scenario = scenario
+        self._sentences = Sentences() if sentences is None else sentences
         self._goods = scenario.goods if scenario else ()
         papers = papers_of(scenario) if scenario else frozenset()
         self._papers = [1 + number for number, good in enumerate(self._goods) if good in papers]
@@ -135,16 +140,18 @@ class Judge:
         consequences: list[Consequence] = []
         told: list[Act] = []
         for index, act in enumerate(acts):
-            # What a line tells of did not happen.
-            untrue = isinstance(act, Say) and act.if_done and bool(refused) and refused[-1][0] == index - 1
-            if why := self._refusal(act) or ("what it tells of was refused" if untrue else ""):
+            # What a line tells of, or what a move comes after, did not happen.
+            hangs = isinstance(act, Say | Move) and act.if_done and bool(refused) and refused[-1][0] == index - 1
+            # A move is tried when it is judged, so that one which hangs on another must not be.
+            tried = "" if hangs and isinstance(act, Move) else self._refusal(act)
+            if why := tried or (_HANGS[type(act)] if hangs else ""):
                 refused.append((index, why))
             elif isinstance(act, Move):
                 consequences.append(Movement(act.cause, act.source, act.target, act.asset, act.amount))
             elif isinstance(act, Reprice):
                 consequences.append(ReferenceMove(act.cause, act.good, act.permille))
             elif isinstance(act, Sentence):
-                consequences.append(_restriction(act, round_))
+                consequences += self._sentences.after(party, act, round_)
             else:
                 told.append(act)
         return Held(Acted(round_, party, tuple(acts), tuple(refused)), tuple(consequences), tuple(told))
@@ -170,7 +177,7 @@ class Judge:
                     return f"expected {self._assets - 1} prices, got {ticks.size}"
                 return "" if 1 <= ticks.min() <= ticks.max() <= self._most_ticks else "a price is out of range"
             case Freeze() | Cap() | Exile() | Pardon():
-                return self._unknown(np.asarray(act.trader)) or _wrong_bound(act)
+                return self._unknown(np.asarray(act.trader)) or _wrong_bound(act) or self._idle(act)
             case Strike():
                 if not isinstance(self._scenario, TakesShocks) or not self._scenario.shock_kinds:
                     return "this scenario has no shocks"
@@ -214,6 +221,12 @@ class Judge:
             return f"there is no account {side[:40]!r}" if number is None else np.full(len(move.amount), number)
         return self._unknown(np.asarray(side)) or np.asarray(side)
 
+    def _idle(self, act: Sentence) -> str:
+        """Returns why a sentence would restrict nobody in this scenario, or nothing."""
+        name = type(act).__name__.lower()
+        why = idle_sentences(self._scenario).get(name)
+        return f"a {name} restricts nobody here: {why}" if why else ""
+
     def _unknown(self, traders: Int64) -> str:
         known = (traders >= 0) & (traders < self._traders)
         # Who has gone is as unknown as who never was.
@@ -240,20 +253,6 @@ def told(acts: Sequence[Act]) -> Told:
     news = tuple(act.text for act in acts if isinstance(act, Announce))
     quotes = tuple((act.of, tuple(np.asarray(act.prices_ticks).tolist())) for act in acts if isinstance(act, Quote))
     return Told(heard, news, quotes, tuple(lines))
-
-
-def _restriction(act: Sentence, round_: int) -> Restriction:
-    """Returns what a sentence spoken after a round restricts from the next one on."""
-    trader = np.asarray(act.trader)
-    match act:
-        case Freeze():
-            return Restriction(act.cause, trader, frozen_through_round=round_ + act.rounds)
-        case Cap():
-            return Restriction(act.cause, trader, cap_lots=act.lots)
-        case Exile():
-            return Restriction(act.cause, trader, frozen_through_round=FOR_EVER)
-        case Pardon():
-            return Restriction(act.cause, trader, frozen_through_round=0, cap_lots=0)
 
 
 def _wrong_bound(act: Sentence) -> str:

@@ -6,14 +6,16 @@ A stake lies in the account ESCROW until its dealing is over; shorts gain from, 
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from swarm.errors import ConfigError
+from swarm.figures import figure
 from swarm.market.evidence import asked_lots
 from swarm.market.ledger import CASH, ISSUE
 from swarm.market.orders import BUY, SELL
+from swarm.simulation.dealt import Allied, Bribed, Lent, Pledged, Shorted
 from swarm.simulation.deeds import (
     CENTS,
     STAKED,
@@ -53,72 +55,6 @@ _KEPT = re.compile(r"default of loan (\d{1,9}): (\d{1,18}) cents")
 _CALLED = re.compile(r"margin call of short (\d{1,9})")
 _OVER = re.compile(r"(?:end of (short|bribe)|return of (pledge)) (\d{1,9}).*")
 _ANY = re.compile(r"(?:loan|pledge|short|bribe|alliance) (\d{1,9})\b.*")
-
-
-@dataclass(frozen=True, slots=True)
-class Lent:
-    """A loan that is not paid back in full: who owes how much of it, after which round it is due, and its pledge."""
-
-    number: int
-    market: int
-    seat: int
-    left_cents: int
-    due_round: int
-    good: int = 0
-    lots: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Pledged:
-    """A pledge for a loan that is not made yet: the money follows in the round after."""
-
-    number: int
-    market: int
-    seat: int
-    lent_cents: int
-    owed_cents: int
-    due_round: int
-    good: int
-    lots: int
-
-
-@dataclass(frozen=True, slots=True)
-class Shorted:
-    """Lots that were sold at `ticks` and have to be bought back; `margin_cents` lie in ESCROW for it."""
-
-    number: int
-    market: int
-    good: int
-    lots: int
-    ticks: int
-    due_round: int
-    first_cents: int
-    margin_cents: int
-
-
-@dataclass(frozen=True, slots=True)
-class Bribed:
-    """A promise of cents, which lie in ESCROW, to who bids for, or offers, so many lots in a round."""
-
-    number: int
-    market: int
-    seat: int
-    side: int
-    lots: int
-    good: int
-    round: int
-    cents: int
-
-
-@dataclass(frozen=True, slots=True)
-class Allied:
-    """Who hears all tips and has a share of gains, for a time."""
-
-    number: int
-    market: int
-    seat: int
-    share_permille: int
-    due_round: int
 
 
 class Dealings:
@@ -243,7 +179,7 @@ class Dealings:
         why = "margin call: " if called and loan.due_round > view.round else ""
         if cents:
             yield posting(f"repayment of loan {loan.number}", debtor, self.by.account, CASH, cents, loan.market)
-            told = f"{why}I take back {cents / CENTS:g} of the {loan.left_cents / CENTS:g} pebbles that you owe me"
+            told = f"{why}I take back {_pebbles(cents)} of the {_pebbles(loan.left_cents)} pebbles that you owe me"
             yield Say(self.by.name, debtor, told, True, loan.market)
         if not loan.lots:
             return
@@ -252,10 +188,13 @@ class Dealings:
         kept = min(loan.lots, -(-left // price)) if there else loan.lots
         if kept:
             cause = f"default of loan {loan.number}: {min(kept * price, left)} cents"
-            yield posting(cause, ESCROW, self.by.account, 1 + loan.good, kept, loan.market)
+            taking = posting(cause, ESCROW, self.by.account, 1 + loan.good, kept, loan.market)
+            yield replace(taking, if_done=bool(cents))
         if there:
+            # Somebody else may take in the same round what the debtor pays with: then the pledge stays where it is.
             over = f"return of pledge {loan.number}"
-            yield posting(over, ESCROW, debtor, 1 + loan.good, loan.lots - kept, loan.market)
+            back = posting(over, ESCROW, debtor, 1 + loan.good, loan.lots - kept, loan.market)
+            yield replace(back, if_done=bool(cents))
 
     def _lent_on(self, pledge: Pledged, view: RoundView, purses: dict[int, int]) -> Iterator[Act]:
         """Yields the money for a pledge that is there; the pledge itself where the lender has no more."""
@@ -389,6 +328,10 @@ class Dealings:
             self.loans[number] = replace(loan, left_cents=loan.left_cents - cents, lots=loan.lots - lots)
             if loan.left_cents <= cents:
                 del self.loans[number]
+
+
+def _pebbles(cents: int) -> str:
+    return figure(cents / CENTS, 6)
 
 
 def _seat(account: object) -> int:

@@ -10,7 +10,8 @@ from threading import Lock
 from swarm.errors import ConfigError
 from swarm.market.orders import Int64
 from swarm.scenarios.protocol import MarketState
-from swarm.simulation.dealings import PURSE, Dealings, Lent
+from swarm.simulation.dealings import PURSE, Dealings
+from swarm.simulation.dealt import Lent
 from swarm.simulation.deeds import Deed, Doer, Ground, Tip
 from swarm.simulation.loop import RoundOutcome
 from swarm.simulation.party import Act, RoundView

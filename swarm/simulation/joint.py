@@ -4,7 +4,7 @@ Those who live in a region have one number in the run, and a traveller's seats a
 the regions, clearing prices weighted by volume; lots, cash and counts are sums.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import cast
 
@@ -44,6 +44,7 @@ class JointSetting:
         self.named_accounts: tuple[str, ...] = regions[0].named_accounts
         self.opening_reference_ticks: Int64 = mean_ticks([r.opening_reference_ticks for r in regions])
         self.number_of = _number_of(regions, travellers)
+        self.idle_sentences: Mapping[str, str] = regions[0].idle_sentences
 
     @property
     def shocks(self) -> tuple[ShockMark, ...]:

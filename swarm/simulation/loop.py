@@ -41,6 +41,7 @@ from swarm.simulation.party import Act, Strike
 from swarm.simulation.plan import Fork, RunPlan
 from swarm.simulation.population import turnover
 from swarm.simulation.prompt_sizes import PromptSizes
+from swarm.simulation.sentences import Sentences
 from swarm.simulation.staffing import Staff, Staffed, counted
 from swarm.simulation.traders import Gathered, KnowsRounds, TradersPort
 
@@ -160,6 +161,7 @@ class RoundLoop:
         self._past: LookBack | None = None
         self._said = Messages.none(0)
         self._told = Told()
+        self._sentences = Sentences()
         self.acted: tuple[Acted, ...] = ()
         self._hold(plan)
         self._opening = opening(plan)
@@ -290,7 +292,7 @@ class RoundLoop:
         for party, acts in parties:
             # Each party is judged by what those before it have left.
             there, scenario = self.plan.there(self.round), self.plan.scenario
-            judge = Judge(self._answer.state, self._answer.named, names, most_ticks, there, scenario)
+            judge = Judge(self._answer.state, self._answer.named, names, most_ticks, there, scenario, self._sentences)
             held = judge.hold(party, self.round, acts)
             self._execute([held.acted, *held.consequences])
             acted.append(held.acted)

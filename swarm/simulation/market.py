@@ -157,6 +157,7 @@ class Market:
                     events.append(self.exchange.handle(entry))
         self._next = at + len(entries)
         ledger, assets = self.exchange.ledger, self.exchange.goods + 1
+        frozen = self.exchange.restrictions.frozen_through_round
         answer = MarketAnswer(
             tuple(events),
             # In the ledger, what is owed stands behind what is owned.
@@ -165,6 +166,7 @@ class Market:
                 self.exchange.reference_ticks.copy(),
                 ledger.balances[: ledger.traders, assets:].copy() if self.exchange.margin else None,
                 held=ledger.held[: ledger.traders, :assets].copy() if ledger.held.any() else None,
+                frozen_through_round=frozen.copy() if frozen.any() else None,
             ),
             ledger.balances[ledger.traders :, :assets].copy(),
         )

@@ -27,7 +27,10 @@ Account = Int64 | str
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Move:
-    """A posting of `amount` of `asset` from `source` to `target`, by row; asset 0 is cash in cents, others lots."""
+    """A posting of `amount` of `asset` from `source` to `target`, by row; asset 0 is cash in cents, others lots.
+
+    With `if_done` it comes after the act before it, and is refused where that was.
+    """
 
     cause: str
     source: Account
@@ -35,6 +38,7 @@ class Move:
     asset: Int64
     amount: Int64
     market: int = 0
+    if_done: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +124,7 @@ class Exile:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pardon:
-    """Lifts all that traders were sentenced to."""
+    """Lifts all that this party has sentenced traders to; what others have sentenced them to holds on."""
 
     cause: str
     trader: Int64
@@ -238,7 +242,18 @@ def to_record(act: Act) -> list[Any]:
     """Returns `[kind, field, field, ...]` without the market, in plain values."""
     # Fields stand in the order of the class, so none may be moved while journals of this format are read.
     values = [getattr(act, f.name) for f in fields(act) if f.name != "market"]
+    if isinstance(act, Move) and not act.if_done:
+        # Written where it says something, so that journals from before it read as they were written.
+        values.pop()
     return [type(act).__name__, *(v.tolist() if isinstance(v, np.ndarray) else v for v in values)]
+
+
+def _with_market(kind: str, values: list[Any]) -> list[Any]:
+    """Returns an act's values with the market among them, where its class has it."""
+    if kind != Move.__name__:
+        return [*values, 0]
+    before = len(fields(Move)) - 2
+    return [*values[:before], 0, *(values[before:] or [False])]
 
 
 def from_record(record: Any, name: str) -> Act:
@@ -248,7 +263,7 @@ def from_record(record: Any, name: str) -> Act:
         raise records.expected(name, f"one of {', '.join(KINDS)}", kind)
     try:
         # The market is that of the journal, so it is not written and read as the first.
-        act: Act = records.read_fields(KINDS[kind], [*values, 0], _READERS)
+        act: Act = records.read_fields(KINDS[kind], _with_market(kind, values), _READERS)
     except RecordError as error:
         raise RecordError(f"{name} ({kind}).{error}") from None
     if isinstance(act, Move):

@@ -21,11 +21,13 @@ from swarm.scenarios.protocol import (
     Consequence,
     Int64,
     MarketState,
+    PostsPrices,
     Resolved,
     Scenario,
     ShockMark,
     TakesShocks,
     fills_of,
+    idle_sentences,
 )
 from swarm.simulation.parties.road import TOLL
 from swarm.simulation.plan import RunPlan
@@ -66,6 +68,10 @@ class Region:
             self.makes: Int64 = np.append(scenario.makes, np.full(some, -1))
         if isinstance(scenario, BringsRules):
             self.own_rules = scenario.own_rules
+        # Nobody travels where prices are posted, so that a region's traders are the scenario's.
+        if isinstance(scenario, PostsPrices):
+            self.concerted_permille = scenario.concerted_permille
+        self.idle_sentences: Mapping[str, str] = idle_sentences(scenario)
         self.named_accounts: tuple[str, ...] = (*scenario.named_accounts, ROAD, TOLL)
         self.opening_reference_ticks: Int64 = scenario.opening_reference_ticks
         self.shocks: tuple[ShockMark, ...] = scenario.shocks
@@ -150,7 +156,14 @@ class Region:
 
     def _native(self, market: MarketState) -> MarketState:
         owed = None if market.owed is None else market.owed[: self.natives]
-        return MarketState(market.balances[: self.natives], market.reference_ticks, owed, market.previous_ticks)
+        frozen = None if market.frozen_through_round is None else market.frozen_through_round[: self.natives]
+        return MarketState(
+            market.balances[: self.natives],
+            market.reference_ticks,
+            owed,
+            market.previous_ticks,
+            frozen_through_round=frozen,
+        )
 
     def _guest_views(self, market: MarketState, last: RoundCleared | None) -> PrivateViews:
         """Returns what guests know, by what goods bring them at home.

@@ -17,6 +17,7 @@ import pytest
 
 from swarm.plugins import VARIABLE
 from swarm.runtime.ports import RunsOn
+from tests.apart import passed_on
 from tests.patience import patience
 from tests.processes import end_tree, free_port
 
@@ -29,14 +30,22 @@ PLUGINS = ",".join(
 )
 RUN_TIMEOUT_S = 110
 
+HEAD = "SWARM_TEST_HEAD"
+TOKEN = "SWARM_TEST_TOKEN"
+"""Where a test in a process of its own finds the cluster of all of them, and the file with its token."""
+
 Swarm = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="session")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The environment of all commands: no cluster by accident, a token of the tests' own."""
-    token = tmp_path_factory.mktemp("token") / "token"
-    token.write_text(secrets.token_hex(32))
+    if TOKEN in os.environ:
+        token = Path(os.environ[TOKEN])
+    else:
+        token = tmp_path_factory.mktemp("token") / "token"
+        token.write_text(secrets.token_hex(32))
+        passed_on[TOKEN] = str(token)
     kept = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
     return {**kept, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token), "COLUMNS": "200"}
 
@@ -67,6 +76,9 @@ def summary(folder: Path) -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def head(environment: dict[str, str]) -> Iterator[str]:
     """The address of a Ray cluster of two cores that was there before any run, and has the examples' plug-ins."""
+    if HEAD in os.environ:
+        yield os.environ[HEAD]
+        return
     environment = {**environment, VARIABLE: PLUGINS, "PYTHONPATH": str(ROOT)}
     port, folder = free_port(), tempfile.mkdtemp(prefix="swarm-head-", dir="/tmp")
     command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", f"--port={port}"]
@@ -77,8 +89,10 @@ def head(environment: dict[str, str]) -> Iterator[str]:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
         try:
             wait_for_port(port, process)
-            yield f"127.0.0.1:{port}"
+            passed_on[HEAD] = f"127.0.0.1:{port}"
+            yield passed_on[HEAD]
         finally:
+            passed_on.pop(HEAD, None)
             end_tree(process, wait_s=0)
             shutil.rmtree(folder, ignore_errors=True)
 

@@ -12,7 +12,7 @@ from swarm.llm.asking import asked_of
 from swarm.llm.engines.scripted.config import ScriptedModel
 from swarm.llm.protocol import Message, ModelReply, ModelRequest, TokenUsage
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.apart]
 
 SHORT = ModelRequest((Message("user", "ROUND 1"),), {"type": "string", "enum": ["AA"]}, 20, 1)
 LONG = ModelRequest((Message("user", "ROUND 2"),), {"type": "string", "enum": ["AA"]}, 20, 2, more_seeds=(3, 4, 5))

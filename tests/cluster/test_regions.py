@@ -50,9 +50,9 @@ def test_lending_regions_whose_traders_come_and_go_are_forked_alike_on_a_cluster
     hashes = []
     for name, runs_on in (("local", IN_THIS_PROCESS), ("ray", cluster)):
         parent, child = RunFolder(tmp_path / name), RunFolder(tmp_path / f"{name}-fork")
-        ran = Session(runs_on, parent).execute(load(CONFIG, ("market.margin={}", SCHEDULE)))
+        ran = Session(runs_on, parent, report=False).execute(load(CONFIG, ("market.margin={}", SCHEDULE)))
         fork(parent, 3, ("seed=5",), child)
-        went_on = Session(runs_on, child).resume()
+        went_on = Session(runs_on, child, report=False).resume()
         hashes.append([one.record.summary["journal_sha256"] for one in (ran, went_on)])
         assert replay(child.journals, composed).holds
     assert hashes[0] == hashes[1]

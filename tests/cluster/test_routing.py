@@ -12,7 +12,7 @@ from swarm.config import RuntimeConfig
 from swarm.llm.engines.vllm.config import VllmModel
 from swarm.llm.protocol import Message, ModelRequest
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.apart]
 REPLICAS = 3
 
 HANGS_S = 300.0

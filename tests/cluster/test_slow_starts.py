@@ -11,7 +11,7 @@ import pytest
 from swarm import temporary
 from swarm.config import RuntimeConfig
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.apart]
 
 
 def of_clusters() -> list[psutil.Process]:

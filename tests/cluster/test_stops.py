@@ -61,7 +61,7 @@ def test_ctrl_c_and_sigterm_end_a_run_with_a_whole_journal_and_no_process_left(
             os.killpg(process.pid, asks)
         else:
             process.send_signal(asks)
-        while process.poll() is None and time.monotonic() - asked < 180:
+        while process.poll() is None and time.monotonic() - asked < patience(180):
             if select.select([terminal], [], [], 0.1)[0]:
                 try:
                     os.read(terminal, 65_536)

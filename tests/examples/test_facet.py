@@ -20,10 +20,10 @@ CONFIG: dict[str, Any] = {"rounds": 10, "population": 15, "traders": {"minds": {
 
 
 def test_a_facet_is_kept_shown_and_replayed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    without = Session(RunsOn(local=True), RunFolder(tmp_path / "without")).execute(resolve(CONFIG))
+    without = Session(RunsOn(local=True), RunFolder(tmp_path / "without"), report=False).execute(resolve(CONFIG))
     monkeypatch.setenv(VARIABLE, "tests.examples.activity")
     folder = RunFolder(tmp_path / "run")
-    record = Session(RunsOn(local=True), folder).execute(resolve(CONFIG)).record
+    record = Session(RunsOn(local=True), folder, report=False).execute(resolve(CONFIG)).record
     assert record.summary["journal_sha256"] == without.record.summary["journal_sha256"]
     table = record.tables["activity"]
     assert table["round"].to_list() == list(range(1, 11))

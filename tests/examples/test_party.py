@@ -108,11 +108,11 @@ def test_a_run_is_gone_on_with_from_any_record_to_the_same_history(
 ) -> None:
     monkeypatch.setenv(VARIABLE, "tests.examples.benefactor")
     calls = iter(range(100))
-    session = Session(RunsOn(local=True), RunFolder(tmp_path / "run"), stop=lambda: next(calls) >= 4)
+    session = Session(RunsOn(local=True), RunFolder(tmp_path / "run"), stop=lambda: next(calls) >= 4, report=False)
     session.execute(resolve(CONFIG))
     journal = tmp_path / "run" / "journal.swarm"
     assert history.read(journal).rounds == 4
-    finished = Session(RunsOn(local=True), RunFolder(tmp_path / "run")).resume()
+    finished = Session(RunsOn(local=True), RunFolder(tmp_path / "run"), report=False).resume()
     assert finished.record.summary["journal_sha256"] == play(resolve(CONFIG)).journal_sha256
     # As after kills that came before and after the party had acted, while the round had not ended.
     content, reader = journal.read_bytes(), JournalReader(journal)
@@ -121,7 +121,7 @@ def test_a_run_is_gone_on_with_from_any_record_to_the_same_history(
     for cut, _ in frames[at - 1 : at + 3]:
         journal.write_bytes(content[:cut])
         journal.with_name("journal.head").unlink()
-        Session(RunsOn(local=True), RunFolder(tmp_path / "run")).resume()
+        Session(RunsOn(local=True), RunFolder(tmp_path / "run"), report=False).resume()
         assert journal.read_bytes() == content
 
 
@@ -180,5 +180,7 @@ def test_what_the_ledger_refuses_is_refused_by_name_and_journalled(
 @pytest.mark.usefixtures("_at_hand")
 def test_a_wrong_party_is_refused_with_its_key(parties: dict[str, Any], key: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=key):
-        Session(RunsOn(local=True), RunFolder(tmp_path / "run")).execute(resolve(CONFIG | {"parties": parties}))
+        Session(RunsOn(local=True), RunFolder(tmp_path / "run"), report=False).execute(
+            resolve(CONFIG | {"parties": parties})
+        )
     assert not (tmp_path / "run").exists()

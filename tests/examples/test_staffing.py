@@ -99,9 +99,9 @@ def test_a_run_does_not_depend_on_how_its_traders_are_spread(shards: int) -> Non
 def test_a_run_that_stopped_goes_on_to_the_same_journal(tmp_path: Path) -> None:
     asked = iter([False] * 4 + [True] * 100)
     folder = RunFolder(tmp_path / "run")
-    Session(IN_THIS_PROCESS, folder, stop=lambda: next(asked)).execute(resolve(CONFIG))
+    Session(IN_THIS_PROCESS, folder, stop=lambda: next(asked), report=False).execute(resolve(CONFIG))
     assert 0 < history.read(folder.market("").journal).rounds < 10
-    finished = Session(IN_THIS_PROCESS, folder).resume()
+    finished = Session(IN_THIS_PROCESS, folder, report=False).resume()
     assert finished.record.summary["journal_sha256"] == play(resolve(CONFIG)).journal_sha256
 
 

@@ -32,7 +32,7 @@ CONFIG: dict[str, Any] = {
 
 def pins_of(folder: Path) -> dict[str, Any]:
     """The hashes, and figures that say in which direction a changed history went."""
-    result = Session(RunsOn(local=True), RunFolder(folder)).execute(resolve(CONFIG))
+    result = Session(RunsOn(local=True), RunFolder(folder), report=False).execute(resolve(CONFIG))
     summary = result.record.summary
     regions = summary["regions"]
     return {

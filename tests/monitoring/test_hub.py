@@ -566,7 +566,9 @@ def taken_port() -> Iterator[int]:
 
 def execute_with(folder: Path, runtime: dict[str, Any], *watchers: Watcher, **changes: Any) -> dict[str, Any]:
     config = resolve(CONFIG | {"rounds": 3} | changes | {"runtime": runtime})
-    return Session(RunsOn(local=True), RunFolder(folder), watchers=watchers).execute(config).record.summary
+    return (
+        Session(RunsOn(local=True), RunFolder(folder), watchers=watchers, report=False).execute(config).record.summary
+    )
 
 
 def test_a_run_serves_its_metrics_until_its_end(tmp_path: Path) -> None:
@@ -586,7 +588,7 @@ def test_a_run_serves_its_metrics_until_its_end(tmp_path: Path) -> None:
 
     config = resolve(CONFIG | {"rounds": 3, "runtime": {"metrics_port": 0}})
     result = Session(
-        RunsOn(local=True), RunFolder(tmp_path / "run"), watchers=(Reader(),), narrator=Narrator()
+        RunsOn(local=True), RunFolder(tmp_path / "run"), watchers=(Reader(),), narrator=Narrator(), report=False
     ).execute(config)
     assert [value(found, "swarm_rounds_total") for found in read] == [1, 2, 3]
     assert value(read[-1], "swarm_run_info", name="small", scenario="wood", runs_on="one process", version="0.1.0") == 1
@@ -642,7 +644,7 @@ def test_a_resumed_run_has_metrics(tmp_path: Path) -> None:
 
     folder = RunFolder(tmp_path / "run")
     config = resolve(CONFIG | {"runtime": {"metrics_port": 0}})
-    stopped = Session(RunsOn(local=True), folder, stop=stop_after_four).execute(config)
+    stopped = Session(RunsOn(local=True), folder, stop=stop_after_four, report=False).execute(config)
     assert not stopped.finished
     read: list[str] = []
 
@@ -661,7 +663,9 @@ def test_a_resumed_run_has_metrics(tmp_path: Path) -> None:
                 read.append(get(self.address))
 
     reader = Reader()
-    summary = Session(RunsOn(local=True), folder, watchers=(reader,), narrator=reader).resume().record.summary
+    summary = (
+        Session(RunsOn(local=True), folder, watchers=(reader,), narrator=reader, report=False).resume().record.summary
+    )
     found = parsed(read[0])
     for kind in ("prompt", "completion"):
         assert total(found, "swarm_tokens_total", kind=kind) == summary["tokens"][kind]
@@ -693,9 +697,9 @@ def test_metrics_linger_until_told_to_stop(tmp_path: Path) -> None:
         return narrator.lingering
 
     config = resolve(CONFIG | {"rounds": 3, "runtime": {"metrics_port": 0, "metrics_linger_s": 3600}})
-    result = Session(RunsOn(local=True), RunFolder(tmp_path / "run"), narrator=narrator, stop=should_stop).execute(
-        config
-    )
+    result = Session(
+        RunsOn(local=True), RunFolder(tmp_path / "run"), narrator=narrator, stop=should_stop, report=False
+    ).execute(config)
     assert result.finished
     assert value(found[0], "swarm_round") == 3
     assert value(found[0], "swarm_run_finished") == 1

@@ -69,7 +69,7 @@ def test_a_mind_that_gets_nobody_is_said(tmp_path: Path) -> None:
     assert plan.idle_minds == ("value",)
     (line,) = check_shares(config, plan)
     assert line.startswith("traders.minds.value: it decides for nobody")
-    result = Session(RunsOn(local=True), RunFolder(tmp_path / "run")).execute(config)
+    result = Session(RunsOn(local=True), RunFolder(tmp_path / "run"), report=False).execute(config)
     assert result.record.summary["minds_of_nobody"] == ["value"]
     assert not compose(resolve({"population": 8, "traders": {"minds": {"zip": 1, "zi_c": 7}}})).run.idle_minds
 

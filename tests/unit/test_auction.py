@@ -124,9 +124,9 @@ def test_a_run_does_not_depend_on_how_its_traders_are_spread(shards: int) -> Non
 def test_a_run_that_stopped_goes_on_to_the_same_journal(tmp_path: Path) -> None:
     asked = iter([False] * 5 + [True] * 100)
     folder = RunFolder(tmp_path / "run")
-    Session(IN_THIS_PROCESS, folder, stop=lambda: next(asked)).execute(config())
+    Session(IN_THIS_PROCESS, folder, stop=lambda: next(asked), report=False).execute(config())
     assert 0 < history.read(folder.market("").journal).rounds < 10
-    finished = Session(IN_THIS_PROCESS, folder).resume()
+    finished = Session(IN_THIS_PROCESS, folder, report=False).resume()
     assert finished.record.summary["journal_sha256"] == play(config()).journal_sha256
 
 
@@ -253,9 +253,9 @@ def test_named_weights_hold_from_the_start() -> None:
 def test_a_fork_that_changes_nothing_goes_the_same_way(tmp_path: Path) -> None:
     # After round 5 a term is under way, and the memory holds the auctions of the first one.
     parent, child = RunFolder(tmp_path / "run"), RunFolder(tmp_path / "fork")
-    Session(IN_THIS_PROCESS, parent).execute(config())
+    Session(IN_THIS_PROCESS, parent, report=False).execute(config())
     fork(parent, 5, (), child)
-    Session(IN_THIS_PROCESS, child).resume()
+    Session(IN_THIS_PROCESS, child, report=False).resume()
     entries = [list(JournalReader(folder.market("").journal)) for folder in (parent, child)]
     assert [one for one in entries[1] if one[0] != "Forked"] == entries[0]
 
@@ -264,7 +264,7 @@ def test_the_keys_are_explained_and_the_report_has_a_section(tmp_path: Path) -> 
     keys = {key.key: key for key in explain("wood")}
     assert "pays" in keys["traders.staffing[auction].tiers[].cents_per_1000_tokens"].meaning
     assert "traders.staffing[auction].weights.cost" in keys
-    found = Session(IN_THIS_PROCESS, RunFolder(tmp_path / "run")).execute(config())
+    found = Session(IN_THIS_PROCESS, RunFolder(tmp_path / "run"), report=False).execute(config())
     figure, tiers, came_to = section(found.record)
     assert [row[0] for row in tiers.rows] == ["cheap", "dear"]  # type: ignore[union-attr]
     assert "auction can pay here" in came_to.caption

@@ -291,9 +291,9 @@ def test_where_the_governor_asks_a_cheaper_model_it_decides_alone_and_is_billed(
 
 def test_a_fork_with_other_members_keeps_both_councils_apart(tmp_path: Path) -> None:
     parent, child = RunFolder(tmp_path / "run"), RunFolder(tmp_path / "fork")
-    Session(IN_THIS_PROCESS, parent).execute(config())
+    Session(IN_THIS_PROCESS, parent, report=False).execute(config())
     fork(parent, 2, ("traders.councils.0.members=[m-value, m-maker]",), child)
-    found = Session(IN_THIS_PROCESS, child).resume().record.summary["councils"]
+    found = Session(IN_THIS_PROCESS, child, report=False).resume().record.summary["councils"]
     assert {name: (len(of["members"]), of["turns"], of["failed"]) for name, of in found.items()} == {
         "five in rounds 1 to 2": (5, 2 * 9, 0),
         "five in rounds 3 to 4": (2, 2 * 9, 0),

@@ -242,11 +242,13 @@ def test_a_run_goes_on_from_what_hands_did(tmp_path: Path, with_hand: bool) -> N
     deeds: Deeds = {2: [("loan", {"trader": 0, "rounds": 4})], 3: [("shock", {"kind": "mania", "good": "honey"})]}
     hand = Planned("alice", deeds)
     folder = RunFolder(tmp_path / "run")
-    Session(RunsOn(local=True), folder, (hand,), stop=stopping_after(4), hands=(hand,)).execute(resolve(CONFIG))
+    Session(RunsOn(local=True), folder, (hand,), stop=stopping_after(4), hands=(hand,), report=False).execute(
+        resolve(CONFIG)
+    )
     assert history.read(folder.journal).rounds == 4
     again = Hand("alice")
     hands, watchers = ((again,), (again,)) if with_hand else ((), ())
-    finished = Session(RunsOn(local=True), folder, watchers, hands=hands).resume()
+    finished = Session(RunsOn(local=True), folder, watchers, hands=hands, report=False).resume()
     assert finished.finished
     result = replay(folder.journals, composed)
     assert result.holds, result.mismatch
@@ -258,9 +260,9 @@ def test_a_run_goes_on_from_what_hands_did(tmp_path: Path, with_hand: bool) -> N
 def test_a_fork_keeps_what_hands_did(tmp_path: Path) -> None:
     folder, other = RunFolder(tmp_path / "run"), RunFolder(tmp_path / "fork")
     hand = Planned("alice", EVERY_DEED)
-    Session(RunsOn(local=True), folder, (hand,), hands=(hand,)).execute(resolve(CONFIG))
+    Session(RunsOn(local=True), folder, (hand,), hands=(hand,), report=False).execute(resolve(CONFIG))
     fork(folder, 6, ("seed=9",), other)
-    summary = Session(RunsOn(local=True), other).resume().record.summary
+    summary = Session(RunsOn(local=True), other, report=False).resume().record.summary
     assert summary["by_hand"]["acts"]["alice"] > 8
     assert replay(other.journals, composed).holds
 

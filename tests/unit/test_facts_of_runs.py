@@ -25,13 +25,13 @@ HERE = RunsOn(local=True)
 
 def played(folder: Path, stop: Callable[[], bool] = lambda: False, **config: Any) -> RunRecord:
     """Runs a config in this process."""
-    return Session(HERE, RunFolder(folder), stop=stop).execute(resolve(config)).record
+    return Session(HERE, RunFolder(folder), stop=stop, report=False).execute(resolve(config)).record
 
 
 def forked(folder: Path, at_round: int, changes: tuple[str, ...], to: Path) -> RunRecord:
     """Forks a run and goes on to its end."""
     fork(RunFolder(folder), at_round, changes, RunFolder(to))
-    return Session(HERE, RunFolder(to)).resume().record
+    return Session(HERE, RunFolder(to), report=False).resume().record
 
 
 PRICED: dict[str, Any] = {
@@ -199,7 +199,7 @@ def test_a_resumed_run_says_of_no_recorded_round_how_long_it_took(tmp_path: Path
 
     folder = tmp_path / "run"
     played(folder, stop_after_five, **FORKED)
-    record = Session(HERE, RunFolder(folder)).resume().record
+    record = Session(HERE, RunFolder(folder), report=False).resume().record
     rounds, decided = record.tables["rounds"], record.tables["decisions"]
     assert rounds.filter(pl.col("duration_s").is_null())["round"].to_list() == [1, 2, 3, 4, 5]
     assert set(decided.filter(pl.col("latency_s").is_null())["round"]) == {1, 2, 3, 4, 5}

@@ -229,8 +229,8 @@ def test_a_fork_goes_on_with_the_alerts_that_were_filed(plain: Any) -> None:
 
 def test_a_stopped_run_goes_on_and_an_auditor_replays_the_same_alerts(plain: Any, tmp_path: Path) -> None:
     calls, folder = iter(range(100)), RunFolder(tmp_path / "run")
-    Session(RunsOn(local=True), folder, stop=lambda: next(calls) > 1).execute(config())
-    found = Session(RunsOn(local=True), folder).resume().record
+    Session(RunsOn(local=True), folder, stop=lambda: next(calls) > 1, report=False).execute(config())
+    found = Session(RunsOn(local=True), folder, report=False).resume().record
     # No alert is filed twice, or lost, or of another payment.
     assert found.summary["journal_sha256"] == plain.journal_sha256
     assert found.tables["alerts"].equals(plain.tables["alerts"])
@@ -396,7 +396,7 @@ def killed(self, round_, *more):
     return lives(self, round_, *more)
 
 own.FraudDesk.after_clearing = killed
-own.Session(own.RunsOn(local=True), own.RunFolder(Path(sys.argv[1]))).execute(own.config())
+own.Session(own.RunsOn(local=True), own.RunFolder(Path(sys.argv[1])), report=False).execute(own.config())
 """
 
 
@@ -408,7 +408,7 @@ def test_a_run_that_is_killed_in_the_middle_of_a_round_files_every_alert_once(pl
     # The day's bids are on file, and what they bought is not.
     assert history.rounds == KILLED_IN - 1
     assert history.unfinished > 0
-    found = Session(RunsOn(local=True), folder).resume().record
+    found = Session(RunsOn(local=True), folder, report=False).resume().record
     assert found.summary["journal_sha256"] == plain.journal_sha256
     assert found.summary["fraud"] == plain.summary["fraud"]
     assert found.summary["fraud"]["doubled_alerts"] == 0

@@ -31,7 +31,7 @@ CONFIG = {
 def _run(folder: Path, monkeypatch: pytest.MonkeyPatch, rows: int) -> RunFolder:
     """Play CONFIG with at most so many rows of a table in memory."""
     monkeypatch.setattr(protocol, "ROWS_IN_MEMORY", rows)
-    return Session(IN_THIS_PROCESS, RunFolder(folder)).execute(resolve(CONFIG)).folder
+    return Session(IN_THIS_PROCESS, RunFolder(folder), report=False).execute(resolve(CONFIG)).folder
 
 
 def test_a_run_whose_tables_lie_in_files_is_the_same_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

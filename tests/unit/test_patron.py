@@ -14,6 +14,7 @@ from swarm.config_file import load, resolve
 from swarm.errors import ConfigError
 from swarm.live.feed import Feed
 from swarm.llm.protocol import ModelReply, ModelRequest, TokenUsage
+from swarm.market.ledger import CASH
 from swarm.planning import compose, composed
 from swarm.report.page import render
 from swarm.runtime.fork import fork
@@ -25,6 +26,7 @@ from swarm.simulation.dealings import ESCROW, PURSE, Dealings
 from swarm.simulation.deeds import Doer, Ground, Short
 from swarm.simulation.folder import RunFolder
 from swarm.simulation.hand import Hand
+from swarm.simulation.parties.magistrate import Magistrate
 from swarm.simulation.party import MarketView, Move, RoundView, Say
 from swarm.simulation.replay import replay
 from tests.playing import Outcomes
@@ -349,3 +351,33 @@ def test_the_shipped_config_is_a_first_act() -> None:
         assert board["counts"][name] >= 1, name
     assert board["tips"]["believed"] > 0
     assert board["counts"]["acts refused"] == 0
+
+
+def test_a_pledge_stays_where_its_repayment_is_refused_until_it_is_paid(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loan = {"round": 1, "deed": "loan", "trader": 1, "pebbles": 30, "rounds": 3, "lots": 1, "good": "honey"}
+    court = {"court": {"party": "magistrate"}}
+    config = patron(loan) | {"rounds": 9}
+    config["parties"] = court | config["parties"]
+
+    def fined(self: Magistrate, view: RoundView) -> list[Move]:
+        # In the round in which the loan is due somebody else has the first call on all that the debtor has.
+        cents = view.markets[0].movable_cents[[1]]
+        return [Move("fine", np.array([1]), "treasury", np.array([CASH]), cents)] if view.round == 4 else []
+
+    monkeypatch.setattr(Magistrate, "act", fined)
+    _, outcomes = run(config, tmp_path)
+    # [round] the patron's postings, and those among them that were refused.
+    done = {
+        o.round: [
+            (act.cause, index in dict(one.refused)) for index, act in enumerate(one.acts) if isinstance(act, Move)
+        ]
+        for o in outcomes.rounds
+        for one in o.acted
+        if one.party == "patron"
+    }
+    assert done[4] == [("repayment of loan 1", True), ("return of pledge 1", True)]
+    assert done[5] == [("repayment of loan 1", False), ("return of pledge 1", False)]
+    assert not any(outcomes.rounds[-1].named_balances[outcomes.rounds[-1].plan.market.named_accounts.index(ESCROW)])
+    assert replay(tmp_path / "journal.swarm", composed).holds

@@ -302,7 +302,7 @@ def written(path: Path, **changes: Any) -> Path:
 
 def test_a_run_goes_on_from_wherever_it_was_cut_off(tmp_path: Path) -> None:
     config = written(tmp_path / "config.yaml", traders={**CONFIG["traders"], "standing": {"max_rounds": 2}})
-    Session(RunsOn(local=True), RunFolder(tmp_path / "run")).execute(load(config))
+    Session(RunsOn(local=True), RunFolder(tmp_path / "run"), report=False).execute(load(config))
     journal, head = tmp_path / "run" / "journal.swarm", tmp_path / "run" / "journal.head"
     complete = journal.read_bytes()
     reader = JournalReader(journal)
@@ -314,7 +314,7 @@ def test_a_run_goes_on_from_wherever_it_was_cut_off(tmp_path: Path) -> None:
     for cut in sorted({records[i + step][0] for i in turns for step in (0, 1)}):
         journal.write_bytes(complete[:cut])
         head.unlink(missing_ok=True)
-        result = Session(RunsOn(local=True), RunFolder(tmp_path / "run")).resume()
+        result = Session(RunsOn(local=True), RunFolder(tmp_path / "run"), report=False).resume()
         assert result.finished
         assert journal.read_bytes() == complete, cut
         assert result.record.tables["rounds"]["traders"].to_list() == PRESENT
@@ -322,12 +322,12 @@ def test_a_run_goes_on_from_wherever_it_was_cut_off(tmp_path: Path) -> None:
 
 def test_a_fork_keeps_the_schedule(tmp_path: Path) -> None:
     parent, child = RunFolder(tmp_path / "run"), RunFolder(tmp_path / "fork")
-    Session(RunsOn(local=True), parent).execute(load(written(tmp_path / "config.yaml")))
+    Session(RunsOn(local=True), parent, report=False).execute(load(written(tmp_path / "config.yaml")))
     for change in ("population=20", "population.2.traders=9"):
         with pytest.raises(ConfigError, match=r"^population: expected \[\{'from_round': 1, .* as in the past of this"):
             fork(parent, 5, (change,), child)
     fork(parent, 5, ("seed=9", "traders.minds={a: 1, zip: 1}"), child)
-    result = Session(RunsOn(local=True), child).resume()
+    result = Session(RunsOn(local=True), child, report=False).resume()
     assert result.finished
     assert result.record.tables["rounds"]["traders"].to_list() == PRESENT
     assert not any(flow["unexplained"] for flow in result.record.summary["conservation"].values())

@@ -33,7 +33,7 @@ CONFIG = {
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     made = RunFolder(tmp_path_factory.mktemp("runs") / "run")
-    Session(RunsOn(local=True), made).execute(resolve(CONFIG))
+    Session(RunsOn(local=True), made, report=False).execute(resolve(CONFIG))
     return made
 
 

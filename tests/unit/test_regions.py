@@ -56,11 +56,11 @@ NAMES = ("east", "north", "west")
 def execute_in(folder: Path, should_stop: Callable[[], bool] = lambda: False, **changes: Any) -> RunResult:
     config = folder.with_suffix(".yaml")
     config.write_text(yaml.safe_dump(CONFIG | changes, sort_keys=False))
-    return Session(RunsOn(local=True), RunFolder(folder), stop=should_stop).execute(load(config))
+    return Session(RunsOn(local=True), RunFolder(folder), stop=should_stop, report=False).execute(load(config))
 
 
 def go_on(folder: Path) -> RunResult:
-    return Session(RunsOn(local=True), RunFolder(folder)).resume()
+    return Session(RunsOn(local=True), RunFolder(folder), report=False).resume()
 
 
 def journal(folder: Path, name: str) -> Path:

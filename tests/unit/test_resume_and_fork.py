@@ -50,11 +50,11 @@ def run(folder: Path, config: Path, stop_after: int | None = None) -> RunResult:
         calls += 1
         return stop_after is not None and calls > stop_after
 
-    return Session(RunsOn(local=True), RunFolder(folder), stop=should_stop).execute(load(config))
+    return Session(RunsOn(local=True), RunFolder(folder), stop=should_stop, report=False).execute(load(config))
 
 
 def go_on(folder: Path) -> RunResult:
-    return Session(RunsOn(local=True), RunFolder(folder)).resume()
+    return Session(RunsOn(local=True), RunFolder(folder), report=False).resume()
 
 
 def records(folder: Path) -> list[Any]:

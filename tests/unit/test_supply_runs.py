@@ -88,8 +88,8 @@ def whole(mode: str) -> tuple[RunRecord, Departed]:
 def test_a_run_that_is_stopped_and_resumed_orders_as_if_it_never_was(mode: str, tmp_path: Path) -> None:
     calls = iter(range(100))
     folder = RunFolder(tmp_path / "run")
-    Session(RunsOn(local=True), folder, stop=lambda: next(calls) > 6).execute(config(mode))
-    found = Session(RunsOn(local=True), folder).resume().record.summary
+    Session(RunsOn(local=True), folder, stop=lambda: next(calls) > 6, report=False).execute(config(mode))
+    found = Session(RunsOn(local=True), folder, report=False).resume().record.summary
     assert found["rounds"] == ROUNDS
     record, _ = whole(mode)
     assert found["journal_sha256"] == record.summary["journal_sha256"]
@@ -115,7 +115,7 @@ def killed(self, round_, *more):
     return lives(self, round_, *more)
 
 kind.after_clearing = killed
-own.Session(own.RunsOn(local=True), own.RunFolder(Path(folder))).execute(own.config(mode))
+own.Session(own.RunsOn(local=True), own.RunFolder(Path(folder)), report=False).execute(own.config(mode))
 """
 
 
@@ -128,7 +128,7 @@ def test_a_run_that_is_killed_in_the_middle_of_a_round_orders_once(mode: str, tm
     # The round's orders are on file, and the round is not over.
     assert history.rounds == KILLED_IN - 1
     assert history.unfinished > 0
-    found = Session(RunsOn(local=True), folder).resume().record.summary
+    found = Session(RunsOn(local=True), folder, report=False).resume().record.summary
     record, _ = whole(mode)
     assert found["journal_sha256"] == record.summary["journal_sha256"]
     assert found["supply"] == record.summary["supply"]

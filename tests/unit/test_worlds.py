@@ -87,7 +87,7 @@ def session(folder: Path, stop_after: int | None = None) -> Session:
         calls += 1
         return stop_after is not None and calls > stop_after
 
-    return Session(IN_THIS_PROCESS, RunFolder(folder), stop=stop)
+    return Session(IN_THIS_PROCESS, RunFolder(folder), stop=stop, report=False)
 
 
 def journals(folder: Path) -> list[bytes]:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from swarm.figures import figure
 from swarm.report.parts import SectionPlugin, Table
 from swarm.report.wording import count, plain
 from swarm.simulation.record import RunRecord
@@ -21,7 +22,7 @@ def cascades(record: RunRecord) -> tuple[Table, ...]:
         tuple(
             (name, of["small"], of["large"], count(of["turns"]), count(of["escalated"]),
              f"{100 * of['escalated_share']:.1f}%", count(of["large_lost"]), count(of["no_margin"]),
-             count(of["tokens"]), "not known" if of["usd"] is None else f"{of['usd']:.6g}")
+             count(of["tokens"]), "not known" if of["usd"] is None else figure(of['usd'], 6))
             for name, of in found.items()
         ),
         words=(0, 1, 2),

@@ -54,6 +54,10 @@ TOKENS_A_RULE = 210
 class ContractDesk:
     """The cases of a run, the families that read them, and what was filed so far."""
 
+    idle_sentences: Mapping[str, str] = dict.fromkeys(
+        ("freeze", "cap", "exile"), "reviewers here put in no orders that could be refused"
+    )
+
     def __init__(self, config: ContractConfig, seed: int, traders: int, rounds: int, market: MarketConfig) -> None:
         self.config, self.seed, self.rounds = config, seed, rounds
         self.cases = Cases.of(config)

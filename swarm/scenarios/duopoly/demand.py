@@ -102,3 +102,10 @@ def profits(prices: Float64, entrant: float | None = None) -> Float64:
     others = [] if entrant is None else [np.full_like(own, entrant)]
     earned: Float64 = profit(np.stack([own, rival, *others], axis=-1))[..., 0]
     return earned
+
+
+def profits_alone(prices: Float64, entrant: float | None = None) -> Float64:
+    """Returns what a seller earns per buyer whose rival sells nothing, [own price]; or beside an entrant alone."""
+    others = [] if entrant is None else [np.full_like(prices, entrant)]
+    earned: Float64 = profit(np.stack([prices, *others], axis=-1))[..., 0]
+    return earned

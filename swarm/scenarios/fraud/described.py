@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from swarm.figures import figure as told
 from swarm.scenarios.fraud.features import COLUMN
 
 Float64 = npt.NDArray[np.float64]
@@ -45,8 +46,8 @@ class Condition:
         return held
 
     def __str__(self) -> str:
-        low = "" if self.low == -np.inf else f"{self.low:.3g} <= "
-        high = "" if self.high == np.inf else f" <= {self.high:.3g}"
+        low = "" if self.low == -np.inf else f"{told(self.low)} <= "
+        high = "" if self.high == np.inf else f" <= {told(self.high)}"
         return f"{low}{self.figure}{high}"
 
 

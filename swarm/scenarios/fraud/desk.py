@@ -156,6 +156,9 @@ class FraudDesk:
         """Returns the bids and the desk's offers; pure, so that asking twice sells no slot twice."""
         day, candidates = self._day(round_)
         watcher, row, ticks = self._wishes(day, candidates, choices)
+        # Who is frozen speaks for no payment, so that another may bid for what it would have named.
+        free = ~market.frozen(round_)[watcher + 1]
+        watcher, row, ticks = watcher[free], row[free], ticks[free]
         # Nobody bids more than it has; the dearest bids come first.
         order = np.lexsort((-ticks, watcher))
         watcher, row, ticks = watcher[order], row[order], ticks[order]

@@ -7,6 +7,7 @@ Only what is made outside comes at the fixed price. Who hurries buys in another 
 by road, in the next round and for a fee.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -54,6 +55,8 @@ class Bidding:
 
 class SupplyMarket(SupplyChain):
     """The nodes of a network as traders of goods by tier and region."""
+
+    idle_sentences: Mapping[str, str] = {}
 
     def __init__(self, config: SupplyConfig, seed: int, traders: int, rounds: int, market: MarketConfig) -> None:
         super().__init__(config, seed, traders, rounds, market)

@@ -83,6 +83,10 @@ class SupplyRound:
 class SupplyChain:
     """The nodes of a network as traders, one each, in the order of its rows."""
 
+    idle_sentences: Mapping[str, str] = dict.fromkeys(
+        ("freeze", "cap", "exile"), "nodes here order by contract, and no order of theirs could be refused"
+    )
+
     def __init__(self, config: SupplyConfig, seed: int, traders: int, rounds: int, market: MarketConfig) -> None:
         self.config, self.seed, self.rounds = config, seed, rounds
         self.setup: Setup = set_up(config, seed, traders, rounds)

@@ -68,7 +68,7 @@ class Cases:
                 if isinstance(act, Announce) and (case := spoken(act.text)) and len(self._files) < MOST_FILES:
                     self._files.append(self._file(case, acted.party, market, outcome))
                 elif isinstance(act, Say | Pardon):
-                    self._add(act, market, outcome.round)
+                    self._add(act, acted.party, market, outcome.round)
 
     def _file(self, case: Spoken, party: str, market: str, outcome: RoundOutcome) -> dict[str, Any]:
         rules, goods = outcome.plan.market, outcome.plan.scenario.goods
@@ -91,11 +91,11 @@ class Cases:
             "evidence": [row for one in past for row in _of_trader(one, case.trader, goods)],
         }
 
-    def _add(self, act: Say | Pardon, market: str, round_: int) -> None:
-        """Adds a pardon, or a sentence in somebody's words, to the file of its case."""
+    def _add(self, act: Say | Pardon, party: str, market: str, round_: int) -> None:
+        """Adds a pardon, or a sentence in somebody's words, to the file of its case; each party numbers its own."""
         said = act.cause if isinstance(act, Pardon) else act.text
         for file in self._files:
-            if file["market"] == market and said.startswith(f"{CASE}{file['case']} "):
+            if (file["by"], file["market"]) == (party, market) and said.startswith(f"{CASE}{file['case']} "):
                 if isinstance(act, Pardon):
                     file["appeal"] = f"pardoned after round {round_}"
                 elif WORDS in said:

@@ -13,6 +13,7 @@ from typing import Any
 from swarm.errors import ConfigError, PluginMissing
 from swarm.market.ledger import ROAD
 from swarm.plugins import Plugins
+from swarm.scenarios.protocol import Setting
 from swarm.schema import StrictModel, checked
 from swarm.simulation.adviser import Advised, adviser_of
 from swarm.simulation.entries import Acted
@@ -27,7 +28,8 @@ class PartyPlugin:
     """The one export of a party's file: `build(name, section, seed)` makes one, and `section` is a `Config`.
 
     `accounts` names those that the party needs in each market, such as one that fines are paid to.
-    `check(name, section, goods)` raises ConfigError where a section does not fit a run with these goods. Where a party
+    `check(name, section, goods)` raises ConfigError where a section does not fit a run with these goods, and
+    `suits(name, section, scenario)` before a run begins where it would act there in vain. Where a party
     asks a model (`swarm.simulation.adviser`), `asks(section)` names the key and which of the config's it is.
     """
 
@@ -38,6 +40,7 @@ class PartyPlugin:
     accounts: tuple[str, ...] = ()
     check: Callable[[str, Any, tuple[str, ...]], None] = lambda *_: None
     asks: Callable[[Any], tuple[str, str] | None] = lambda _: None
+    suits: Callable[[str, Any, Setting], None] = lambda *_: None
 
 
 def made(
@@ -70,6 +73,15 @@ def read(sections: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, PartyPlug
         section = checked(plugin.Config, options, f"{key}.", f"known: {known}")
         found.append((name, plugin, section))
     return found
+
+
+def must_suit(sections: Mapping[str, Mapping[str, Any]], scenario: Setting) -> None:
+    """Raises ConfigError where a party of a config would act in vain in a scenario.
+
+    A replay is not asked: its acts are recorded, with what was refused.
+    """
+    for name, plugin, section in read(sections):
+        plugin.suits(name, section, scenario)
 
 
 def accounts_at_hand(sections: Mapping[str, Mapping[str, Any]], goods: tuple[str, ...]) -> tuple[str, ...]:

@@ -10,12 +10,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from swarm.errors import ConfigError
+from swarm.figures import figure
 from swarm.market.evidence import Float64, traces
 from swarm.market.ledger import CASH
 from swarm.market.surveillance import (
@@ -27,6 +29,7 @@ from swarm.market.surveillance import (
     Surveillance,
     accused,
 )
+from swarm.scenarios.protocol import Setting, idle_sentences
 from swarm.schema import StrictModel
 from swarm.simulation.adviser import Adviser
 from swarm.simulation.parties import PartyPlugin
@@ -104,7 +107,7 @@ class Case:
     @property
     def cause(self) -> str:
         """The case in one line, as it stands with each of its acts."""
-        figures = f"score {self.score:.3g}, reached by {self.honest}"
+        figures = f"score {figure(self.score)}, reached by {self.honest}"
         return f"{CASE}{self.number}: {self.abuse} by trader {self.trader}, {SIGNS[self.abuse]}; {figures}"
 
 
@@ -262,7 +265,9 @@ class Magistrate:
     def _appeals(self, court: Court, round_: int, number: int) -> Iterator[Act]:
         """Yields a pardon for whoever no longer stands out, once, after the time of a freeze."""
         for case in court.cases:
-            if case.appealed or case.step in ("warn", "fine") or round_ - case.round < self.config.freeze_rounds:
+            # Who is in exile does nothing by which it could be judged anew: it waits for a new chapter.
+            lasts = case.step in ("freeze", "cap")
+            if case.appealed or not lasts or round_ - case.round < self.config.freeze_rounds:
                 continue
             # By what it has done since: what it did before is what it was sentenced for.
             case.appealed = True
@@ -285,6 +290,15 @@ def standing_out(
     return p_values, guilty & (p_values <= config.accuse_rate)
 
 
+def _suits(name: str, config: MagistrateConfig, scenario: Setting) -> None:
+    """ConfigError where a step of the ladder would restrict nobody in this scenario."""
+    idle = idle_sentences(scenario)
+    for step in config.ladder:
+        if step in idle:
+            fit = ", ".join(known for known in get_args(Step) if known not in idle)
+            raise ConfigError(f"parties.{name}.ladder", f"`{step}` restricts nobody: {idle[step]}", f"use {fit}")
+
+
 @cache
 def shipped() -> Calibration:
     """Returns the calibration by the honest runs that `swarm bench abuse --calibrate` has played."""
@@ -299,4 +313,5 @@ PARTY = PartyPlugin(
     build=lambda name, section, seed: Magistrate(name, section, shipped()),
     accounts=(TREASURY,),
     asks=lambda section: ("scribe", section.scribe) if section.scribe else None,
+    suits=_suits,
 )
