@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from swarm.bench import abuse_council, abuse_sellers
+from swarm.bench import abuse_council, abuse_sellers, abuse_squeeze
 from swarm.bench.abuse_kept import Kept, Ran
 from swarm.bench.abuse_runs import FIRST_ROUND, ROUNDS, TURNED_ROUND, Watched, named, scored
 from swarm.bench.form import Result, paired
@@ -59,7 +59,7 @@ def measure(injections: int, honest: int, seeds: int, kept: Kept, narrator: Narr
     for abuse in PLAYED if seeds else ():
         narrator.phase(f"{abuse} with and without the magistrate")
         found += _gains(abuse, seeds, kept)
-    return found
+    return found + abuse_squeeze.measure(seeds, kept, narrator)
 
 
 def accusations(run: Watched) -> Bool:
