@@ -20,13 +20,21 @@ MOST_REPORT_BYTES = 2_000_000
 """How long a report may be, however many traders its run had; nearly all of it is what draws the charts."""
 
 
-def shown(path: Path, traders: int) -> tuple[int, int, int]:
+def shown(path: Path, traders: int, rounds: int = 3) -> tuple[int, int, int]:
     """The bytes of a run's report, of its longest state on the live page, and of what the page gets once."""
     feed = Feed()
-    config = resolve({"rounds": 3, "population": traders, "traders": {"minds": {"zi_c": 1, "zip": 1}}})
+    config = resolve({"rounds": rounds, "population": traders, "traders": {"minds": {"zi_c": 1, "zip": 1}}})
     result = Session(IN_THIS_PROCESS, RunFolder(path / str(traders)), watchers=(feed,)).execute(config)
-    states = [feed.of_round(round_) or b"" for round_ in range(1, 4)]
+    states = [feed.of_round(round_) or b"" for round_ in range(1, rounds + 1)]
     return result.folder.report.stat().st_size, max(map(len, states)), len(feed.newest.sent)
+
+
+def test_report_and_live_page_of_twenty_thousand_keep_within_their_limits(tmp_path: Path) -> None:
+    report, state, sent = shown(tmp_path, 20_000, rounds=1)
+    assert report < MOST_REPORT_BYTES
+    # A tenth of a byte a trader: aggregates and samples, and never a row of each.
+    assert 0 < state < 2_000
+    assert 0 < sent < 2_000
 
 
 @pytest.mark.slow
