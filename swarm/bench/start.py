@@ -73,7 +73,7 @@ def measure(narrator: Narrator) -> list[Result]:
         "run": (
             "start_run",
             RUN_S_AIM,
-            "Ray's own start, then a process for each of five models, market and shards",
+            "CPU: Ray's start, then eleven processes, most of which import Ray Serve",
         ),
     }
     return [
