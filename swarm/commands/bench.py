@@ -170,10 +170,8 @@ def bench_abuse(
     keep: Annotated[
         Path | None, typer.Option("--keep", metavar="DIR", help="Keep each run here, and go on from those that are.")
     ] = None,
-    minutes: Annotated[
-        float,
-        typer.Option("--minutes", min=0, max=10_000, metavar="M", help="Begin no run after this; 0: as it takes."),
-    ] = 0,
+    minutes: options.RunMinutes = 0,
+    market: options.MarketOfRuns = "call",
     json_path: JsonPath = None,
 ) -> None:
     """What the magistrate finds of scripted abusers, and how often it accuses the honest; ten minutes of CPU."""
@@ -182,10 +180,11 @@ def bench_abuse(
 
     kept = abuse_kept.Kept(keep, 60 * minutes or float("inf"))
     if calibrate is not None:
-        abuse_calibration.calibrate(calibrate, honest, kept)
+        abuse_calibration.calibrate(calibrate, honest, kept, market)
         out.say(f"written to {calibrate}")
     else:
-        _bench("abuse", lambda narrator: abuse_bench.measure(injections, honest, seeds, kept, narrator), json_path)
+        measure = partial(abuse_bench.measure, injections, honest, seeds, kept, market=market)
+        _bench("abuse" if market == "call" else f"abuse_{market}", measure, json_path)
 
 
 @app.command(name="chapters")
