@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,8 +12,10 @@ from swarm.bench.abuse_kept import Kept
 from swarm.bench.abuse_runs import config, named
 from swarm.config_file import load, resolve
 from swarm.errors import OutputError
+from swarm.market.evidence import Book, accepted, still_resting
 from swarm.market.surveillance import ABUSES, LEAST
 from swarm.runtime.play import play
+from swarm.simulation.evidence import of_round
 from swarm.simulation.parties.magistrate import rule_of, rule_told, shipped
 from tests.playing import Outcomes
 
@@ -84,3 +87,22 @@ def test_a_market_of_goods_of_both_kinds_is_watched() -> None:
     keys["market"] |= {"mechanisms": {"acorns": "continuous"}}
     played = play(resolve(keys | {"rounds": 12}))
     assert all("no calibration" in file["rule"] for file in played.summary.get("case_files", ()))
+
+
+@pytest.mark.parametrize("abuse", [None, "spoof"])
+def test_evidence_matches_a_continuous_round_again_with_the_orders_that_rested(abuse: Any) -> None:
+    outcomes = Outcomes()
+    play(config(5, abuse, market="continuous").model_copy(update={"rounds": 14}), outcomes)
+    rested = 0
+    for outcome in outcomes.rounds:
+        seen, market = of_round(outcome), outcome.plan.market
+        assert seen is not None
+        live, resting = seen.orders.take(accepted(seen.orders, seen.taken)), still_resting(seen, market.config)
+        rested += len(resting)
+        lots = []
+        for good, kind in enumerate(market.mechanisms):
+            book = Book(good, live.take(live.good == good), resting.take(resting.good == good), kind)
+            lots.append(int(book.matched(int(seen.reference_ticks[good]), market.config).trade_lots.sum()))
+        # What an order did to a price is exact only where the round without it differs from the round as it was.
+        assert lots == outcome.cleared.volume_lots.tolist()
+    assert rested
