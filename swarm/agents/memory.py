@@ -54,4 +54,12 @@ class Memory:
             return newer
         trader = np.concatenate([older.trader, newer.trader])
         order = np.argsort(trader, kind="stable")
-        return Memory(trader[order], np.concatenate([older.learned, newer.learned])[order])
+        values = max(older.learned.shape[2], newer.learned.shape[2])
+        learned = [_wide(part.learned, values) for part in (older, newer)]
+        return Memory(trader[order], np.concatenate(learned)[order])
+
+
+def _wide(learned: Float64, values: int) -> Float64:
+    """Returns what was learned as so many values a good; those that a rule does not keep are 0."""
+    missing = values - learned.shape[2]
+    return np.pad(learned, ((0, 0), (0, 0), (0, missing))) if missing else learned

@@ -11,7 +11,9 @@ from pydantic import Field
 from swarm.market.orders import BUY, SELL
 from swarm.schema import StrictModel
 
-AbuseName = Literal["layering", "marking", "wash", "corner", "insider", "floor", "sybil", "spoof", "pump", "turned"]
+AbuseName = Literal[
+    "layering", "marking", "wash", "corner", "insider", "floor", "sybil", "spoof", "pump", "turned", "squeeze"
+]
 
 SHARES_PERMILLE = (1_000, 500, 250)
 """How much of what it has an abuser stakes, by evasion."""
@@ -33,14 +35,15 @@ class AbuserConfig(StrictModel):
     abuse: AbuseName
     """How: idle orders that push a price, prices marked at closing rounds, trades among its own crew, a cornered good,
     positions before news, an unchanged bid that holds a price, several traders of one will, bids that rest in a
-    continuous book and are taken back in the next round, lots that are held back, talked up and sold (`pump`), or a
-    trader that deals as anybody until somebody else's will has it throw away what it has (`turned`)."""
+    continuous book and are taken back in the next round, lots that are held back, talked up and sold (`pump`), a trader
+    that deals as anybody until somebody else's will has it throw away what it has (`turned`), or a good that is bought
+    up and offered at nearly what those who are forced to buy it back bid at most (`squeeze`)."""
 
     evasion: int = Field(default=0, ge=0, le=2)
     """How covertly: 0 plain; 1 half the size, varied by 30%; 2 a quarter of it, varied, and in every other round."""
 
     good: str | None = None
-    """The good that is meant, for `wash`, `corner`, `insider`, `floor`, `sybil` and `turned`; null: the first one."""
+    """The good of `wash`, `corner`, `squeeze`, `insider`, `floor`, `sybil` and `turned`; null: the first one."""
 
     first_round: int = Field(default=6, ge=1, le=100_000)
     """The round in which it begins; before that it does nothing, and who is `turned` deals as anybody."""
@@ -184,6 +187,14 @@ def _turned(seat: Seat, config: AbuserConfig) -> Iterator[Wish]:
         yield Wish(BUY, seat.good, limit, _lots(seat, limit))
 
 
+def _squeeze(seat: Seat, config: AbuserConfig) -> Iterator[Wish]:
+    """Buys all that is offered of a good, borrowed lots among it, and asks nearly what forced buyers bid at most."""
+    yield from _corner(seat, config)
+    if seat.have[seat.good]:
+        # The margin desk bids up to twice the reference price for those whom it liquidates.
+        yield Wish(SELL, seat.good, seat.price[seat.good] * 19 // 10, seat.have[seat.good])
+
+
 TACTICS: Mapping[AbuseName, Callable[[Seat, AbuserConfig], Iterator[Wish]]] = {
     "layering": _layering,
     "marking": _marking,
@@ -195,6 +206,7 @@ TACTICS: Mapping[AbuseName, Callable[[Seat, AbuserConfig], Iterator[Wish]]] = {
     "spoof": _spoof,
     "pump": _pump,
     "turned": _turned,
+    "squeeze": _squeeze,
 }
 
 SPEAKS: Mapping[AbuseName, Callable[[Seat, AbuserConfig], int]] = {

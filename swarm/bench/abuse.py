@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from swarm.agents.tactics import AbuseName
-from swarm.bench import abuse_council, abuse_sellers
+from swarm.bench import abuse_council, abuse_sellers, abuse_squeeze
 from swarm.bench.abuse_kept import Kept, Ran
 from swarm.bench.abuse_runs import FIRST_ROUND, ROUNDS, TURNED_ROUND, Watched, named, scored
 from swarm.bench.form import Result, paired
@@ -75,7 +75,7 @@ def measure(
     for gainful in PLAYED if seeds else ():
         narrator.phase(f"{gainful} with and without the magistrate")
         found += _gains(gainful, seeds, kept)
-    return found
+    return found + abuse_squeeze.measure(seeds, kept, narrator)
 
 
 def accusations(run: Watched) -> Bool:

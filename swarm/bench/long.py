@@ -1,6 +1,7 @@
 """Ten thousand rounds of two hundred baselines in a folder: whether a round stays as fast and as small as it was.
 
-The report and the tables of the end are part of it: what they take beyond the rounds is told beside it.
+The report and the tables of the end are part of it: what they take beyond the rounds is told beside it. A machine that
+others use slows by itself, so that young runs are played between the rounds, by which the course is told as well.
 """
 
 import tempfile
@@ -12,6 +13,8 @@ from time import process_time
 import psutil
 
 from swarm.bench.form import Result
+from swarm.bench.young import Young, young
+from swarm.config import RunConfig
 from swarm.config_file import resolve
 from swarm.preflight import Narrator
 from swarm.runtime.ports import IN_THIS_PROCESS
@@ -25,16 +28,20 @@ ROUNDS, TRADERS = 10_000, 200
 RATIO_AIM = 1.05
 TENTHS = 10
 LOOK_EVERY_S = 0.05
+YOUNG_PER_TENTH, YOUNG_ROUNDS = 20, 5
+"""How many young runs are played beside each tenth, and of how many rounds behind the first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Course:
     """The course of a run by tenths of its rounds: [tenths] CPU seconds, and the most MB that each had at once.
 
-    `end_mb` and `end_s` are the most MB, and the CPU seconds, from the last round on: tables, summary and report.
+    `young_s` are [tenths] CPU seconds of the young runs that were played beside each, all of the same work. `end_mb`
+    and `end_s` are the most MB, and the CPU seconds, from the last round on: tables, summary and report.
     """
 
     cpu_s: tuple[float, ...]
+    young_s: tuple[float, ...]
     mb: tuple[float, ...]
     end_mb: float
     end_s: float
@@ -46,6 +53,12 @@ class Course:
     def ratio(self) -> float:
         """Returns the CPU of the last tenth over that of the first."""
         return self.cpu_s[-1] / self.cpu_s[0]
+
+    @property
+    def beside_young(self) -> tuple[float, ...]:
+        """Returns the CPU of each tenth over that of the young runs beside it, as multiples of the first tenth's."""
+        over = [own / young for own, young in zip(self.cpu_s, self.young_s, strict=True)]
+        return tuple(one / over[0] for one in over)
 
 
 class _Memory:
@@ -79,12 +92,15 @@ class _Memory:
 
 
 class _Watch:
-    """A watcher that looks at clock and memory after each tenth of the rounds."""
+    """A watcher that looks at clock and memory after each tenth of the rounds, and plays young runs in between."""
 
-    def __init__(self, rounds: int, memory: _Memory) -> None:
-        self._rounds = rounds
+    def __init__(self, rounds: int, memory: _Memory, beside: Young) -> None:
+        self._tenth = rounds // TENTHS
         self._memory = memory
+        self._beside = beside
+        self.aside_s = 0.0
         self.seconds: list[float] = []
+        self.young_s: list[float] = []
         self.mb: list[float] = []
 
     def started(self, plan: RunPlan, opening: MarketState, named: object) -> None:
@@ -92,27 +108,42 @@ class _Watch:
         self.seconds.append(process_time())
 
     def round_done(self, outcome: RoundOutcome) -> None:
-        """Ends a tenth."""
-        if outcome.round % (self._rounds // TENTHS) == 0:
-            self.seconds.append(process_time())
+        """Plays a young run where one is due, and ends a tenth."""
+        at = (outcome.round - 1) % self._tenth
+        if at == 0:
+            self.young_s.append(0.0)
+        if at % max(1, self._tenth // YOUNG_PER_TENTH) == 0:
+            began_s = process_time()
+            self.young_s[-1] += self._beside.cpu_s()
+            # What asking for it takes in this process is no part of the rounds.
+            self.aside_s += process_time() - began_s
+        if at == self._tenth - 1:
+            self.seconds.append(process_time() - self.aside_s)
             self.mb.append(self._memory.most_mb())
 
 
 def course(rounds: int, traders: int) -> Course:
     """Plays a run in a folder to its report, and returns its course; `rounds` are a multiple of ten."""
-    config = {"rounds": rounds, "population": traders, "traders": {"minds": {"zi_c": 1, "zip": 1}}}
+    config = _config(rounds, traders)
     memory = _Memory()
-    watch = _Watch(rounds, memory)
     try:
-        with tempfile.TemporaryDirectory(prefix="swarm-long-") as kept:
-            folder = Session(IN_THIS_PROCESS, RunFolder(Path(kept, "run")), (watch,)).execute(resolve(config)).folder
-            end_mb, end_s = memory.most_mb(), process_time() - watch.seconds[-1]
+        with (
+            young(_config(1 + YOUNG_ROUNDS, traders)) as beside,
+            tempfile.TemporaryDirectory(prefix="swarm-long-") as kept,
+        ):
+            watch = _Watch(rounds, memory, beside)
+            folder = Session(IN_THIS_PROCESS, RunFolder(Path(kept, "run")), (watch,)).execute(config).folder
+            end_mb, end_s = memory.most_mb(), process_time() - watch.aside_s - watch.seconds[-1]
             tables = sum(path.stat().st_size for path in (folder.path / "tables").iterdir())
             sizes = folder.journal.stat().st_size, tables, folder.report.stat().st_size
     finally:
         memory.end()
     spent = tuple(after - before for before, after in zip(watch.seconds, watch.seconds[1:], strict=False))
-    return Course(spent, tuple(watch.mb), end_mb, end_s, *sizes)
+    return Course(spent, tuple(watch.young_s), tuple(watch.mb), end_mb, end_s, *sizes)
+
+
+def _config(rounds: int, traders: int) -> RunConfig:
+    return resolve({"rounds": rounds, "population": traders, "traders": {"minds": {"zi_c": 1, "zip": 1}}})
 
 
 def measure(narrator: Narrator, rounds: int = ROUNDS, traders: int = TRADERS) -> list[Result]:
@@ -122,15 +153,7 @@ def measure(narrator: Narrator, rounds: int = ROUNDS, traders: int = TRADERS) ->
     of = f"{rounds:,} rounds of {traders:,} traders"
     # Whether time grows, whether memory does, what the end takes, and what all of it takes on the disk.
     return [
-        Result(
-            "long_cpu_last_over_first",
-            round(found.ratio, 3),
-            "ratio",
-            "lower",
-            RATIO_AIM,
-            tuple(round(s / found.cpu_s[0], 3) for s in found.cpu_s),
-            f"CPU of the last tenth of {of} over that of the first, all in `runs`",
-        ),
+        *_over_time(found, of),
         Result("long_round_cpu_ms", round(sum(found.cpu_s) / rounds * 1_000, 2), "ms", "lower", bound="CPU of a round"),
         Result(
             "long_mb_last_less_second",
@@ -164,5 +187,39 @@ def measure(narrator: Narrator, rounds: int = ROUNDS, traders: int = TRADERS) ->
         ),
         Result(
             "long_report_kb", round(found.report_bytes / 1_000, 1), "kB", "lower", bound="the page, libraries included"
+        ),
+    ]
+
+
+def _over_time(found: Course, of: str) -> list[Result]:
+    """Returns how the CPU of a round goes, by itself and beside young runs."""
+    # The second is the run's own share of the first, and the third the machine's.
+    return [
+        Result(
+            "long_cpu_last_over_first",
+            round(found.ratio, 3),
+            "ratio",
+            "lower",
+            RATIO_AIM,
+            tuple(round(s / found.cpu_s[0], 3) for s in found.cpu_s),
+            f"CPU of the last tenth of {of} over that of the first, all in `runs`",
+        ),
+        Result(
+            "long_cpu_beside_young_runs",
+            round(found.beside_young[-1], 3),
+            "ratio",
+            "lower",
+            RATIO_AIM,
+            tuple(round(ratio, 3) for ratio in found.beside_young),
+            f"the same over the CPU of {YOUNG_PER_TENTH} young runs of {YOUNG_ROUNDS} rounds beside each tenth, in a "
+            "process of their own",
+        ),
+        Result(
+            "long_young_last_over_first",
+            round(found.young_s[-1] / found.young_s[0], 3),
+            "ratio",
+            "lower",
+            runs=tuple(round(s / found.young_s[0], 3) for s in found.young_s),
+            bound="the same work beside the last tenth over that beside the first: what the machine alone does",
         ),
     ]

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -70,12 +70,6 @@ Screener = Annotated[
     Path | None, typer.Option(metavar="FILE", help="A screener of `swarm train-screener`, else one is trained.")
 ]
 CasesEach = Annotated[int, typer.Option(min=6, max=738, metavar="N", help="Cases that each of its minds reads.")]
-RunMinutes = Annotated[
-    float, typer.Option("--minutes", min=0, max=10_000, metavar="M", help="Begin no run after this; 0: as it takes.")
-]
-MarketOfRuns = Annotated[
-    Literal["call", "continuous"], typer.Option("--market", help="How the goods of its runs are matched.")
-]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, and all else to standard error.")]
 
 Trust = Annotated[

@@ -76,3 +76,11 @@ def bench_long(
     from swarm.bench import long as long_bench
 
     _bench("long", lambda narrator: long_bench.measure(narrator, rounds - rounds % long_bench.TENTHS), json_path)
+
+
+@app.command(name="start")
+def bench_start(json_path: JsonPath = None) -> None:
+    """What `import swarm`, `swarm --help` and `swarm run wood` until its first round take; five of each in turn."""
+    from swarm.bench import start as start_bench
+
+    _bench("start", start_bench.measure, json_path)

@@ -23,8 +23,12 @@ def add_at(cells: Int64, row: Int64, column: Int64 | int, amount: Int64) -> None
     """Adds each amount at its row and column, which may come several times; `cells` must be contiguous."""
     if not cells.flags.c_contiguous:
         raise ValueError("amounts can only be added in a contiguous array")
-    # Along one axis numpy adds five times as fast as at pairs of indices.
-    np.add.at(cells.reshape(-1), row * cells.shape[1] + column, amount)
+    # Along one axis numpy adds five times as fast as at pairs of indices, and twenty times as fast where the type is
+    # its own int64 and not the equal one that comes with an array in a message.
+    flat, index, added = (
+        np.asarray(values, dtype=np.int64) for values in (cells.reshape(-1), row * cells.shape[1] + column, amount)
+    )
+    np.add.at(flat, index, added)
 
 
 class Ledger:

@@ -72,12 +72,15 @@ class Orders:
         return len(self.trader)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickles the batch as one block of columns, so that a message has one buffer and not a dozen."""
+        """Pickles the batch as one block of columns, so that a message has one buffer and not a dozen.
+
+        A large one is pickled as it is: its columns are not copied, and those of another batch in the message go once.
+        """
         columns = self._columns()
         # Columns that few batches use stand last; all zeros, they are made again on arrival.
         while len(columns) > _COLUMNS_NEEDED and not columns[-1].any():
             columns.pop()
-        return _from_block, (type(self), np.stack(columns))
+        return _from_block, (type(self), np.stack(columns) if len(self) < _MANY else columns)
 
     def take(self, rows: npt.NDArray[np.bool_] | Int64) -> Self:
         """Returns the orders at `rows` (a mask or indices), in that order."""
@@ -112,8 +115,9 @@ class Orders:
     @classmethod
     def concatenate(cls, batches: list[Self]) -> Self:
         """Returns all orders of `batches`, one after another."""
-        if not batches:
-            return cls.empty()
+        batches = [batch for batch in batches if len(batch)]
+        if len(batches) < 2:
+            return batches[0] if batches else cls.empty()
         columns = list(zip(*(batch._columns() for batch in batches), strict=True))
         needed, others = columns[:_COLUMNS_NEEDED], columns[_COLUMNS_NEEDED:]
         joined = (parts[0][:0] if all(map(_not_given, parts)) else np.concatenate(parts) for parts in others)
@@ -138,5 +142,10 @@ def _not_given(column: Int64) -> bool:
     return column.strides == (0,) and not column[:1].any()
 
 
-def _from_block(kind: type[Orders], block: Int64) -> Orders:
-    return kind(*block)
+_MANY = 4_096
+"""Orders whose columns are pickled one by one."""
+
+
+def _from_block(kind: type[Orders], block: Int64 | list[Int64]) -> Orders:
+    # In numpy's own type, which its slower loops otherwise take for another one.
+    return kind(*(np.asarray(column, dtype=np.int64) for column in block))

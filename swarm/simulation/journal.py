@@ -28,12 +28,12 @@ from types import TracebackType
 from typing import Any, BinaryIO, Self
 
 import msgpack
-import numpy as np
 
 from swarm.errors import JournalError, OutputError
 from swarm.simulation import journal_disk
 from swarm.simulation.journal_columns import Columns
 from swarm.simulation.journal_disk import Committed, DiskFile, JournalFile, OpenFile
+from swarm.simulation.journal_integers import packed
 
 MAGIC = b"SWARMJ01"
 GENESIS = hashlib.sha256(MAGIC).digest()
@@ -352,9 +352,3 @@ def unpacked(path: Path, offset: int, payload: bytes) -> Any:
         return msgpack.unpackb(payload)
     except ValueError as error:
         raise damage(path, offset, "a record that is not msgpack") from error
-
-
-def packed(record: Any) -> bytes:
-    """Returns a record's bytes in a journal; an array in it is written as a list."""
-    payload: bytes = msgpack.packb(record, default=np.ndarray.tolist)
-    return payload

@@ -16,8 +16,9 @@ from swarm.market.orders import Orders
 from swarm.market.records import RecordError
 from swarm.scenarios.protocol import Int64, MarketState
 from swarm.simulation.entries import Acted, Decided, Entry, Forked, RoundEnded, RunBegan, from_record, to_record
-from swarm.simulation.journal import JournalReader, JournalStats, JournalWriter, packed, unbegun, unpacked
+from swarm.simulation.journal import JournalReader, JournalStats, JournalWriter, unbegun, unpacked
 from swarm.simulation.journal_disk import Committed, DiskFile, OpenFile
+from swarm.simulation.journal_integers import packed
 from swarm.simulation.snapshot import Snapshot, SnapshotFolder, SnapshotStats
 
 

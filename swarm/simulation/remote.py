@@ -211,9 +211,11 @@ class RemoteTraders:
 
     def _ask(self, shard: int, seen: Observation) -> Any:
         traders: Int64 = self._traders[shard]
-        # A shard gets its own traders' rows and memory alone, or messages would grow with the run.
-        memory = self._memory.between(int(traders[0]), int(traders[-1]))
-        return self._link.ask(shard, Observation(seen.public, seen.private.take(traders)), memory)
+        first, last = int(traders[0]), int(traders[-1])
+        # A shard gets its own traders' rows and memory alone, or messages would grow with the run. A slice of rows is
+        # not copied before it is sent.
+        own = seen.private.take(slice(first, last + 1))
+        return self._link.ask(shard, Observation(seen.public, own), self._memory.between(first, last))
 
     def _drop_overdue(self) -> None:
         # A late answer is of a round that has gone on without it.

@@ -14,7 +14,8 @@ from swarm.market.ledger import ROAD
 from swarm.simulation.entries import Entry, RoundEnded, to_record
 from swarm.simulation.history import Compose, History, complete_pasts, recorded_plan
 from swarm.simulation.joint import joint_closing
-from swarm.simulation.journal import JournalStats, packed
+from swarm.simulation.journal import JournalStats
+from swarm.simulation.journal_integers import packed
 from swarm.simulation.loop import Watcher
 from swarm.simulation.market import Market, MarketAnswer, MarketClosing
 from swarm.simulation.parties import recorded

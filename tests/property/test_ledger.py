@@ -1,6 +1,7 @@
 """The ledger conserves every asset under any postings, and stops the run when an invariant is broken."""
 
 from collections.abc import Callable
+from time import process_time
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from swarm.errors import LedgerError
 from swarm.market.commands import SubmitOrders, Transfer
 from swarm.market.config import MarketConfig
 from swarm.market.exchange import Exchange
-from swarm.market.ledger import CASH, ISSUE, Ledger
+from swarm.market.ledger import CASH, ISSUE, Ledger, add_at
 from swarm.market.orders import BUY, Orders
 
 TRADERS, ASSETS = 3, 2
@@ -164,3 +165,24 @@ def test_an_exchange_stops_at_the_next_command_after_a_balance_was_changed_behin
     market.ledger.balances[0, 1] += 1
     with pytest.raises(LedgerError, match="not zero"):
         market.handle(Transfer(2, "nothing", *columns(())))
+
+
+def test_amounts_out_of_a_message_are_added_as_fast_as_any_others() -> None:
+    # What comes with an array in a message is a type of its own that equals int64.
+    foreign = np.dtype(np.int64, copy=True)
+    assert foreign is not np.dtype(np.int64)
+    amount, row = np.arange(50_000) % 7, np.arange(50_000) % 500
+
+    def fastest_s(kind: np.dtype[np.int64]) -> float:
+        cells = np.zeros((500, 2), dtype=kind)
+        values, rows = np.frombuffer(amount.tobytes(), dtype=kind), np.frombuffer(row.tobytes(), dtype=kind)
+        taken: list[float] = []
+        for _ in range(5):
+            began = process_time()
+            add_at(cells, rows, 1, values)
+            taken.append(process_time() - began)
+        assert cells[:, 1].tolist() == (5 * np.bincount(row, amount, 500)).astype(int).tolist()
+        return min(taken)
+
+    # Without care it is twenty times as long.
+    assert fastest_s(foreign) < 4 * fastest_s(np.dtype(np.int64)) + 0.001

@@ -18,8 +18,9 @@ from swarm.market.commands import SubmitOrders, to_record
 from swarm.market.orders import Orders
 from swarm.seeding import draw_priority
 from swarm.simulation import journal_columns
-from swarm.simulation.journal import GENESIS, MAGIC, JournalReader, JournalWriter, packed
+from swarm.simulation.journal import GENESIS, MAGIC, JournalReader, JournalWriter
 from swarm.simulation.journal_columns import Columns
+from swarm.simulation.journal_integers import packed
 
 SEED, ROUND = 7, 3
 PACKED = 1 << 31

@@ -14,7 +14,7 @@ from swarm.agents.forms.protocol import FormPlugin
 from swarm.agents.observation import Barter, Observation
 from swarm.market.config import MarketConfig
 from swarm.market.events import RoundCleared
-from swarm.market.ledger import CASH, ISSUE
+from swarm.market.ledger import CASH, ISSUE, add_at
 from swarm.scenarios.protocol import (
     Choices,
     Consequence,
@@ -159,7 +159,7 @@ class Wood:
             if isinstance(consequence, Movement):
                 for account, sign in ((consequence.source, -1), (consequence.target, 1)):
                     if not isinstance(account, str):
-                        np.add.at(balances, (account, consequence.asset), sign * consequence.amount)
+                        add_at(balances, account, consequence.asset, sign * consequence.amount)
 
         for shock in self._befalling.all:
             for consequence in self._strike(shock, round_, balances):
