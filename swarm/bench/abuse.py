@@ -6,7 +6,7 @@ and without the magistrate are of the same ones.
 
 from collections.abc import Mapping, Sequence
 from statistics import mean, median
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -41,7 +41,7 @@ Bool = npt.NDArray[np.bool_]
 
 def sign_of(abuse: AbuseName | Abuse) -> Abuse:
     """Returns by which statistic an abuse is looked for: bids that are taken back are idle as layers are."""
-    return "layering" if abuse == "spoof" else abuse
+    return "layering" if abuse == "spoof" else cast(Abuse, abuse)
 
 
 def measure(
