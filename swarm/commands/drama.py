@@ -44,6 +44,7 @@ def bench_abuse(
         abuse_calibration.calibrate(calibrate, honest, kept, market)
         out.say(f"written to {calibrate}")
     else:
+        # Figures of one market have names of their own, so that a table has both.
         measure = partial(abuse_bench.measure, injections, honest, seeds, kept, market=market)
         _bench("abuse" if market == "call" else f"abuse_{market}", measure, json_path)
 
