@@ -8,6 +8,7 @@ from swarm import scenarios
 from swarm.agents import minds
 from swarm.config import RunConfig
 from swarm.coordination import staffing
+from swarm.simulation import parties
 
 Schema = dict[str, Any]
 
@@ -39,7 +40,20 @@ def explain(scenario: str) -> Iterator[KeyMeaning]:
                 section = minds.PLUGINS.find(name, DEFINE).Config
                 if "name" not in section.model_fields:
                     yield from _keys(section.model_json_schema(), f"{DEFINE}[{name}].", {})
+        if key.key == parties.KEY:
+            for name in parties.PLUGINS.names():
+                yield from _party_keys(name)
     yield from _keys(scenarios.find(scenario).Config.model_json_schema(), "scenario.", {})
+
+
+def _party_keys(name: str) -> Iterator[KeyMeaning]:
+    """Yields the keys of a party, and behind a list of entries of several kinds those of each kind."""
+    plugin: parties.PartyPlugin = parties.PLUGINS.find(name, parties.KEY)
+    section = f"{parties.KEY}[{name}]."
+    for key in _keys(plugin.Config.model_json_schema(), section, {}):
+        yield key
+        for kind, entry in plugin.entries.get(key.key.removeprefix(section), {}).items():
+            yield from _keys(entry.model_json_schema(), f"{key.key}[{kind}].", {})
 
 
 def _keys(schema: Schema, prefix: str, definitions: Schema) -> Iterator[KeyMeaning]:

@@ -8,8 +8,10 @@ from typing import Protocol
 import numpy as np
 
 from swarm.agents.asking import branches_of
+from swarm.agents.mind import Stage
 from swarm.agents.minds import asking, definitions, models_of, plugin
 from swarm.agents.observation import Observation
+from swarm.agents.plan import Definition
 from swarm.agents.shard import MODELS_SHARE
 from swarm.config import RunConfig
 from swarm.coordination import staffing
@@ -177,14 +179,40 @@ def check_shares(config: RunConfig, plan: RunPlan) -> list[str]:
 
 def check_rounds(config: RunConfig) -> list[str]:
     """Returns a line on each list of things that happen of which some begin after the last round, so never happen."""
-    plugin, section = scenario_of(config)
+    built_by, section = scenario_of(config)
+    begins = dict(built_by.begins(section))
+    for definition in _deciding(config).values():
+        listed = plugin(definition).begins(definition.section)
+        begins |= {f"{definition.key}.{key}": rounds for key, rounds in listed.items()}
+    for name, party, own in parties.read(config.parties):
+        begins |= {f"{parties.KEY}.{name}.{key}": rounds for key, rounds in party.begins(own).items()}
     found = []
-    for key, rounds in plugin.begins(section).items():
+    for key, rounds in begins.items():
         if late := sum(round_ > config.rounds for round_ in rounds):
             found.append(
                 f"{key}: {late} of {len(rounds)} begin after round {config.rounds}, the last, and never happen"
             )
     return found
+
+
+def _deciding(config: RunConfig) -> dict[str, Definition]:
+    """Returns what the minds of the config that have a weight stand for."""
+    of = definitions([m.name for m in config.models], config.traders)
+    return {name: of[name] for name, weight in config.minds.items() if weight}
+
+
+def check_in_vain(config: RunConfig, plan: RunPlan) -> None:
+    """Raises ConfigError where a mind or a party of the config would do nothing here of what it is for."""
+    parties.made(config.parties, config.seed, config.record()["models"])
+    parties.must_suit(config.parties, plan.scenario)
+    rests = config.market.rest_rounds > 0 and "continuous" in plan.market.mechanisms
+    for name, definition in _deciding(config).items():
+        stage = Stage(
+            plan.minds.count(name), config.traders.contacts(plan.traders), rests, config.market.margin is not None
+        )
+        # A mind that decides for nobody is warned of, not refused.
+        if stage.traders and (vain := plugin(definition).in_vain(definition.section, stage)) is not None:
+            raise ConfigError(f"{definition.key}.{vain.key}", vain.reason, vain.remedy)
 
 
 def _to_be_observed(config: RunConfig) -> RunPlan:
@@ -203,10 +231,9 @@ def _to_be_observed(config: RunConfig) -> RunPlan:
 
 def check_extras(config: RunConfig) -> None:
     """Raises ConfigError where a mind of the run imports what is not installed here; a replay needs none of it."""
-    of = definitions([m.name for m in config.models], config.traders)
-    for name, weight in config.minds.items():
-        if weight and (extra := plugin(of[name]).extra) is not None:
-            must_be_installed(*extra, of[name].key)
+    for definition in _deciding(config).values():
+        if (extra := plugin(definition).extra) is not None:
+            must_be_installed(*extra, definition.key)
     staffed, section = staffing.read(config.traders.staffing, config.budget.governed)
     if (needed := staffed.imports(section)) is not None:
         must_be_installed(*needed, f"{staffing.KEY}.name")
@@ -226,8 +253,7 @@ def check(config: RunConfig, plan: RunPlan, own_cluster: bool, here: bool, narra
     """Raises before anything is started where the run cannot go well, and warn where a part of it cannot."""
     check_budget(config)
     check_extras(config)
-    parties.made(config.parties, config.seed, config.record()["models"])
-    parties.must_suit(config.parties, plan.scenario)
+    check_in_vain(config, plan)
     check_models(config, plan, own_cluster, here, narrator)
     for line in (*check_deadline(config), *check_shares(config, plan), *check_rounds(config)):
         log.warning("%s", line)

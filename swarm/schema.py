@@ -128,7 +128,10 @@ def _error(model: type[BaseModel], error: Mapping[str, Any], prefix: str, missin
             remedy = f"known: {', '.join(known)}" if known else "nothing may stand here"
             return ConfigError(key, f"there is no such key{suggest(unknown, known)}", remedy)
         case "missing":
-            return ConfigError(key, "this key is missing", missing)
+            # `missing` tells of the section's own keys, and not of those of a section within it.
+            within = len(location) > 1 and missing != EXPLAINED
+            remedy = f"known: {', '.join(parent.model_fields)}" if within else missing
+            return ConfigError(key, "this key is missing", remedy)
         case "too_short" | "too_long":
             bound = "at least {min_length}" if error["type"] == "too_short" else "at most {max_length}"
             expected = bound.format_map(error["ctx"])

@@ -4,9 +4,9 @@ A mind asks models (`Mind`) or is a rule on columns (`Rule`). Which traders it d
 round, it is told; it knows no market, no cluster and no clock but its deadline.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -118,6 +118,28 @@ class Rule(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Stage:
+    """What is known before a run of the place in which a mind would decide.
+
+    It decides for so many `traders`, of whom each is heard by `listeners` others. `rests` says whether orders rest in
+    the book of some good, and `lends` whether traders may borrow.
+    """
+
+    traders: int
+    listeners: int
+    rests: bool
+    lends: bool
+
+
+class InVain(NamedTuple):
+    """Why a mind would do nothing of what it is for: the key of its section, what is missing, and what to do."""
+
+    key: str
+    reason: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
 class MindPlugin:
     """The one export of a mind's file.
 
@@ -130,7 +152,9 @@ class MindPlugin:
     imports and the optional part of ours that brings it. `crew` says whether its traders know one another
     (`ShardPlan.crews`). `orders` says whether it trades at a market, whatever its scenario's models answer in, and
     `goods(section)` names the goods that it means by the key that each stands at. `writes(section)` says whether it has
-    turns, with its decisions as texts, though it asks no model.
+    turns, with its decisions as texts, though it asks no model. `begins(section)` has, by the key of each list of
+    things that happen, the round in which each of them begins, and `in_vain(section, stage)` says why nothing would
+    come of it.
     """
 
     name: str
@@ -149,3 +173,5 @@ class MindPlugin:
     orders: bool = False
     goods: Callable[[Any], Mapping[str, str]] = lambda _: {}
     writes: Callable[[Any], bool] = lambda _: False
+    begins: Callable[[Any], Mapping[str, Sequence[int]]] = lambda _: {}
+    in_vain: Callable[[Any, Stage], InVain | None] = lambda *_: None

@@ -4,7 +4,7 @@ A tactic sees what one trader has and what everybody knows. It is no language mo
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
 
@@ -54,7 +54,7 @@ class AbuserConfig(StrictModel):
     price_ticks: int = Field(default=20, ge=1, le=100_000)
     """For `floor`: the price that it holds."""
 
-    news_rounds: tuple[int, ...] = Field(default=(), max_length=50)
+    news_rounds: tuple[Annotated[int, Field(ge=1, le=1_000_000)], ...] = Field(default=(), max_length=50)
     """For `insider`: the rounds in which news that lifts the good's price will come."""
 
 

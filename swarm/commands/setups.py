@@ -28,8 +28,7 @@ def validate(
     from swarm import config_file
     from swarm.explain import explain as keys
     from swarm.planning import compose
-    from swarm.preflight import check_rounds, check_shares
-    from swarm.simulation import parties
+    from swarm.preflight import check_in_vain, check_rounds, check_shares
 
     if config is None and not explain:
         raise typer.BadParameter("name a config, or give --explain", param_hint="CONFIG")
@@ -46,8 +45,8 @@ def validate(
         )
     found: dict[str, Any] = {"keys": [asdict(key) for key in meanings]} if explain else {}
     if resolved:
-        parties.read(resolved.parties)
         plan = compose(resolved).run
+        check_in_vain(resolved, plan)
         said = [*check_shares(resolved, plan), *check_rounds(resolved)]
         _warn(said)
         found |= {"config": config, "valid": True, "config_sha256": plan.config_sha256, "resolved": resolved.record()}

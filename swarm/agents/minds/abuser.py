@@ -13,7 +13,7 @@ import numpy as np
 from swarm.agents.decisions import Decisions
 from swarm.agents.guest import decisions_sent
 from swarm.agents.memory import Memory
-from swarm.agents.mind import MindPlugin, Seats, TurnBound
+from swarm.agents.mind import InVain, MindPlugin, Seats, Stage, TurnBound
 from swarm.agents.observation import Observation
 from swarm.agents.plan import ShardPlan
 from swarm.agents.recall import Recollection
@@ -163,6 +163,24 @@ def _with_cancels(orders: Orders, of_round: Int64) -> Orders:
     return replace(orders, kind=np.where(of_round > 0, CANCEL, LIMIT), target_round=of_round)
 
 
+def _in_vain(section: AbuserConfig, stage: Stage) -> InVain | None:
+    """Says what an abuse needs that this run has not; without it the abuser would be another one, or none."""
+    match section.abuse:
+        case "insider" if not section.news_rounds:
+            return InVain("news_rounds", "an insider knows of no news", "give the rounds in which it will come")
+        case "wash" | "sybil" if stage.traders < 2:
+            reason = f"`{section.abuse}` takes a crew, and this one is of {stage.traders}"
+            return InVain("abuse", reason, "give it more weight in traders.minds, or the run more traders")
+        case "pump" if not stage.listeners:
+            return InVain("abuse", "nobody hears what `pump` tells", "set traders.hears to 1 or more")
+        case "spoof" if not stage.rests:
+            remedy = "set market.mechanism to continuous and market.rest_rounds to 1 or more"
+            return InVain("abuse", "no order rests here that `spoof` could take back", remedy)
+        case "squeeze" if not stage.lends:
+            return InVain("abuse", "nobody here can owe what `squeeze` buys up", "set market.margin, or use `corner`")
+    return None
+
+
 MIND = MindPlugin(
     name="abuser",
     summary="A scripted abuser of the market, to see who notices; it asks no model.",
@@ -172,5 +190,7 @@ MIND = MindPlugin(
     reads=("orders",),
     orders=True,
     writes=lambda section: section.abuse in SPEAKS,
-    goods=lambda section: {"good": section.good} if section.good else {},
+    goods=lambda section: {} if section.good is None else {"good": section.good},
+    begins=lambda section: {"first_round": (section.first_round,), "news_rounds": section.news_rounds},
+    in_vain=_in_vain,
 )

@@ -7,7 +7,7 @@ was, `RecordedParty` does again what it did.
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from swarm.errors import ConfigError, PluginMissing
@@ -19,6 +19,9 @@ from swarm.simulation.adviser import Advised, adviser_of
 from swarm.simulation.entries import Acted
 from swarm.simulation.party import Act, Party, RecordedParty, Remembers, RoundView
 
+KEY = "parties"
+"""The key of a config that names a run's parties."""
+
 NAME = re.compile("[a-z0-9_-]{1,40}")
 PLUGINS = Plugins("swarm.simulation.parties", "PARTY", "party", skip=("road",))
 
@@ -27,10 +30,13 @@ PLUGINS = Plugins("swarm.simulation.parties", "PARTY", "party", skip=("road",))
 class PartyPlugin:
     """The one export of a party's file: `build(name, section, seed)` makes one, and `section` is a `Config`.
 
-    `accounts` names those that the party needs in each market, such as one that fines are paid to.
+    `accounts` names those that the party needs in each market, such as one that fines are paid to, and `purse` one of
+    which a run can have a single owner.
     `check(name, section, goods)` raises ConfigError where a section does not fit a run with these goods, and
     `suits(name, section, scenario)` before a run begins where it would act there in vain. Where a party
     asks a model (`swarm.simulation.adviser`), `asks(section)` names the key and which of the config's it is.
+    `begins(section)` has, by the key of each list of things that happen, the round in which each of them begins; and
+    `entries` has the kinds of entry of each key that is a list of such, by the key: what else an entry may have.
     """
 
     name: str
@@ -38,9 +44,12 @@ class PartyPlugin:
     Config: type[StrictModel]
     build: Callable[[str, Any, int], Party]
     accounts: tuple[str, ...] = ()
+    purse: str = ""
     check: Callable[[str, Any, tuple[str, ...]], None] = lambda *_: None
     asks: Callable[[Any], tuple[str, str] | None] = lambda _: None
     suits: Callable[[str, Any, Setting], None] = lambda *_: None
+    begins: Callable[[Any], Mapping[str, Sequence[int]]] = lambda _: {}
+    entries: Mapping[str, Mapping[str, type[StrictModel]]] = field(default_factory=dict)
 
 
 def made(
@@ -80,8 +89,11 @@ def must_suit(sections: Mapping[str, Mapping[str, Any]], scenario: Setting) -> N
 
     A replay is not asked: its acts are recorded, with what was refused.
     """
+    owners: dict[str, str] = {}
     for name, plugin, section in read(sections):
         plugin.suits(name, section, scenario)
+        if plugin.purse and (owner := owners.setdefault(plugin.purse, name)) != name:
+            raise ConfigError(f"{KEY}.{name}", f"it would share the account {plugin.purse!r} with {owner!r}", "use one")
 
 
 def accounts_at_hand(sections: Mapping[str, Mapping[str, Any]], goods: tuple[str, ...]) -> tuple[str, ...]:

@@ -15,11 +15,13 @@ from pydantic import Field
 from swarm.errors import ConfigError
 from swarm.market.ledger import CASH, ISSUE
 from swarm.market.orders import Int64
+from swarm.scenarios.protocol import Setting, TakesShocks
 from swarm.schema import StrictModel
 from swarm.seeding import draw, draw_some
 from swarm.simulation.adviser import Adviser
 from swarm.simulation.dealings import ESCROW, PURSE, Dealings
 from swarm.simulation.deeds import CENTS, DEEDS, Deed, Doer, Ground, Short, Tip, posting, read
+from swarm.simulation.joint import JointSetting
 from swarm.simulation.parties import PartyPlugin
 from swarm.simulation.party import Act, MarketView, Party, Reprice, RoundView, Say
 from swarm.simulation.patron_menu import RULES, choices, chosen, question, schema
@@ -163,9 +165,11 @@ class Patron:
         ]
 
 
-def _dealings(name: str, goods: tuple[str, ...], traders: int, accounts: tuple[str, ...]) -> Dealings:
-    # In one market a trader's number is its seat; which shocks it has, the market says when it judges them.
-    on = Ground(goods, ("",), None, traders, lambda trader: (0, trader), accounts=accounts)
+def _dealings(
+    name: str, goods: tuple[str, ...], traders: int, accounts: tuple[str, ...], kinds: tuple[str, ...] | None = None
+) -> Dealings:
+    # In one market a trader's number is its seat. Without `kinds` the market says which shocks it has.
+    on = Ground(goods, ("",), kinds, traders, lambda trader: (0, trader), accounts=accounts)
     return Dealings(Doer(name, PURSE), on)
 
 
@@ -206,12 +210,36 @@ def _check(name: str, config: PatronConfig, goods: tuple[str, ...]) -> None:
             dealings.on.good(config.gambit.good)
 
 
+def _suits(name: str, config: PatronConfig, scenario: Setting) -> None:
+    """ConfigError where a deed of the script is about a trader, a shock or a pledge that there is not."""
+    # It plays in the first market, and counts the traders of that one.
+    traders = len(scenario.number_of[0] if isinstance(scenario, JointSetting) else scenario.trader_kind)
+    kinds = scenario.shock_kinds if isinstance(scenario, JointSetting | TakesShocks) else ()
+    scripted(name, config.script, _dealings(name, scenario.goods, traders, (PURSE, ESCROW), kinds))
+    for number, entry in enumerate(config.script):
+        key = f"parties.{name}.script.{number}"
+        if entry.get("trader", 0) >= traders:
+            raise ConfigError(f"{key}.trader", f"there is no trader {entry['trader']}", f"use 0 to {traders - 1}")
+        if entry["deed"] == "loan" and entry.get("good") and not entry.get("lots"):
+            remedy = "say how many are pledged, or leave `good` out"
+            raise ConfigError(f"{key}.lots", f"no lots of {entry['good']} are pledged", remedy)
+
+
+def _begins(config: PatronConfig) -> dict[str, list[int]]:
+    played = [] if config.gambit is None else [config.gambit.first_round]
+    return {"script": [entry["round"] for entry in config.script], "gambit.first_round": played}
+
+
 PARTY = PartyPlugin(
     name="patron",
     summary=f"Has a purse, and does deeds by a script ({', '.join(DEEDS)}); a visitor of the live page plays from it.",
     Config=PatronConfig,
     build=Patron,
     accounts=(PURSE, ESCROW),
+    purse=PURSE,
     check=_check,
     asks=lambda section: ("model", section.model) if section.model else None,
+    suits=_suits,
+    begins=_begins,
+    entries={"script": DEEDS},
 )
