@@ -12,6 +12,7 @@ from swarm.market.events import Rejection
 from swarm.market.ledger import CASH
 from swarm.market.surveillance import SIGNS, Surveillance
 from swarm.planning import compose, composed
+from swarm.report.sections.cases import _once
 from swarm.runtime.play import Shown, play
 from swarm.scenarios.duopoly.demand import Benchmarks, cartel_price, profit
 from swarm.simulation.parties import must_suit
@@ -232,3 +233,15 @@ def test_an_exile_is_not_lifted_because_nobody_can_do_wrong_in_it(step: Any, par
     court.cases.append(Case(1, 10, 0, "floor", 1.0, "none", step))
     magistrate = Magistrate("court", MagistrateConfig(), shipped())
     assert bool(list(magistrate._appeals(court, 30, 0))) == pardoned
+
+
+def test_the_report_tells_a_case_once_with_what_its_sentence_came_to() -> None:
+    case = Case(1, 5, 3, "wash", 0.5, "none of 5 honest traders", "fine")
+    warned = Case(2, 5, 4, "wash", 0.5, "none of 5 honest traders", "warn")
+    lines = [
+        [5, "court", f"{case.cause}: 1.8 pebbles from trader 3 to treasury"],
+        [5, "court", f"{case.cause}; fine"],
+        [5, "court", f"{warned.cause}; warn"],
+        [9, "court", "case 1 on appeal: trader 3 pardoned"],
+    ]
+    assert [line for _, _, line in _once(lines)] == [lines[0][2], lines[2][2], lines[3][2]]
