@@ -41,8 +41,9 @@ class RuntimeConfig(StrictModel):
     num_cpus: int | None = Field(default=None, ge=1, le=1_024)
     """CPU cores that a cluster of the run's own may use; null: all."""
 
-    object_store_mb: int = Field(default=200, ge=80, le=100_000)
-    """Size of the object store of a cluster of the run's own, in megabytes."""
+    object_store_mb: int | None = Field(default=None, ge=80, le=100_000)
+    """Size of the object store of a cluster of the run's own, in megabytes; null: 200, and one more for each 500
+    traders as far as half of the free shared memory allows it. What does not fit goes to the disk."""
 
     dashboard_port: int | None = Field(default=None, ge=1, le=65_535)
     """Port of Ray's dashboard on a cluster of the run's own; null: no dashboard, which starts faster. It asks for the

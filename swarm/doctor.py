@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import psutil
@@ -16,6 +15,7 @@ import psutil
 from swarm.agents.minds import PLUGINS as MINDS
 from swarm.limits import RESERVED_FILES
 from swarm.llm import engines
+from swarm.runtime.object_store import LEAST_MB, SHARED_MEMORY
 
 State = Literal["ok", "missing", "warning"]
 
@@ -37,7 +37,6 @@ PORTS = {
     9090: "Prometheus",
     3000: "Grafana",
 }
-SHARED_MEMORY = Path("/dev/shm")  # noqa: S108
 LOW_MEMORY_GB = 4
 LOW_DISK_GB = 2
 FEW_FILES = 4_096
@@ -88,9 +87,9 @@ def _memory() -> Finding:
 def _shared_memory() -> Finding:
     if not SHARED_MEMORY.is_dir():
         return Finding("shared memory", "ok", "no /dev/shm here", "Ray keeps its object store in files")
-    # Ray's object store lies there; the default one takes 200 MB.
+    # Ray's object store lies there, that of a small run whole.
     free = shutil.disk_usage(SHARED_MEMORY).free / 2**20
-    low = free < 250
+    low = free < 1.25 * LEAST_MB
     return Finding(
         "shared memory",
         "warning" if low else "ok",

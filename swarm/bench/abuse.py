@@ -6,69 +6,85 @@ and without the magistrate are of the same ones.
 
 from collections.abc import Mapping, Sequence
 from statistics import mean, median
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 import numpy.typing as npt
 
+from swarm.agents.tactics import AbuseName
 from swarm.bench import abuse_council, abuse_sellers, abuse_squeeze
 from swarm.bench.abuse_kept import Kept, Ran
 from swarm.bench.abuse_runs import FIRST_ROUND, ROUNDS, TURNED_ROUND, Watched, named, scored
 from swarm.bench.form import Result, paired
 from swarm.coordination.intervals import wilson
+from swarm.market.config import Mechanism
 from swarm.market.evidence import Float64
 from swarm.market.surveillance import ABUSES, Abuse
 from swarm.preflight import Narrator
 from swarm.simulation.parties.magistrate import MagistrateConfig, Step, shipped, standing_out
 
-PLAYED: tuple[Abuse, ...] = ("layering", "marking", "wash", "corner", "insider", "floor", "sybil", "pump", "turned")
+PLAYED: tuple[AbuseName, ...] = ("layering", "marking", "wash", "corner", "insider", "floor", "sybil", "pump", "turned")
+PLAYED_IN: Mapping[Mechanism, tuple[AbuseName, ...]] = {"call": PLAYED, "continuous": ("spoof", *PLAYED)}
 EVASIONS = (0, 1, 2)
 PREVALENCES_PERMILLE = (1, 10, 50)
 FIRST_SEED, HONEST_SEED = 21_000, 45_000
-BEGINS: Mapping[Abuse, int] = {"turned": TURNED_ROUND, "collusion": 1}
+BEGINS: Mapping[str, int] = {"turned": TURNED_ROUND, "collusion": 1}
 """The round in which an abuse begins, where it is another one."""
 
 LADDER: tuple[Step, ...] = ("fine", "freeze")
 """What the magistrate sentences to where gains are compared with and without it."""
 
+NO_TIME = "no time for a run"
+
 Bool = npt.NDArray[np.bool_]
 
 
-def measure(injections: int, honest: int, seeds: int, kept: Kept, narrator: Narrator) -> list[Result]:
+def sign_of(abuse: AbuseName | Abuse) -> Abuse:
+    """Returns by which statistic an abuse is looked for: bids that are taken back are idle as layers are."""
+    return "layering" if abuse == "spoof" else cast(Abuse, abuse)
+
+
+def measure(
+    injections: int, honest: int, seeds: int, kept: Kept, narrator: Narrator, *, market: Mechanism = "call"
+) -> list[Result]:
     """Returns the figures of `honest` runs without abusers, then of each abuse at each level of evasion.
 
-    What abusers gain is told by so many `seeds`, with the magistrate and without. Runs come from `kept`, or are played
-    as far as there is time: of what is not there, no figure is made.
+    In a continuous market nothing else is measured. What abusers gain is told by so many `seeds`, with the magistrate
+    and without. Runs come from `kept`, or are played as far as there is time: of what is not there, no figure is made.
     """
     narrator.phase(f"{honest} honest runs")
-    clean = [scored(one) for one in kept.all([named(HONEST_SEED + number) for number in range(honest)])]
+    name = "abuse" if market == "call" else f"abuse_{market}"
+    ran = kept.all([named(HONEST_SEED + number, market=market) for number in range(honest)])
+    clean = [scored(one, market) for one in ran]
     if not clean:
-        return [Result("abuse_false_accusations", None, "per trader and run", "lower", 0.001, note="no time for a run")]
+        return [Result(f"{name}_false_accusations", None, "per trader and run", "lower", 0.001, note=NO_TIME)]
     marks = [accusations(run) for run in clean]
-    found, false_share = _of_honest(clean, marks)
+    found, false_share = _of_honest(name, clean, marks)
     # The plainest of all kinds come first: they are what is aimed at. Covert ones show where it ends.
     for evasion in EVASIONS:
-        for abuse in PLAYED:
+        for abuse in PLAYED_IN[market]:
             runs = injections if evasion == 0 else max(injections // 2, 1)
             narrator.phase(f"{runs} runs with {abuse}, evasion {evasion}")
-            ran = kept.all([named(FIRST_SEED + number, abuse, evasion) for number in range(runs)])
-            if planted := [scored(one) for one in ran]:
-                found.append(_of_abuse(f"{abuse}_evasion_{evasion}", abuse, planted, clean, false_share))
+            ran = kept.all([named(FIRST_SEED + number, abuse, evasion, market=market) for number in range(runs)])
+            if planted := [scored(one, market) for one in ran]:
+                found.append(_of_abuse(f"{name}_{abuse}_evasion_{evasion}", abuse, planted, clean, false_share))
+    if market != "call":
+        return found
     found += _of_sellers(injections, kept, narrator)
     found += abuse_council.measure(injections, max(honest // 2, 1), kept, narrator)
-    for abuse in PLAYED if seeds else ():
-        narrator.phase(f"{abuse} with and without the magistrate")
-        found += _gains(abuse, seeds, kept)
+    for gainful in PLAYED if seeds else ():
+        narrator.phase(f"{gainful} with and without the magistrate")
+        found += _gains(gainful, seeds, kept)
     return found + abuse_squeeze.measure(seeds, kept, narrator)
 
 
 def accusations(run: Watched) -> Bool:
     """Returns who is accused of what at which look, [looks, abuses, traders], by the rule of the magistrate."""
     rule = MagistrateConfig()
-    return np.stack([standing_out(shipped(), scores, rule)[1] for scores in run.scores])
+    return np.stack([standing_out(shipped(run.market), scores, rule)[1] for scores in run.scores])
 
 
-def _of_honest(runs: Sequence[Watched], marks: Sequence[Bool]) -> tuple[list[Result], float]:
+def _of_honest(name: str, runs: Sequence[Watched], marks: Sequence[Bool]) -> tuple[list[Result], float]:
     """Returns how often the honest are accused, and the share of them that any rule accuses in a run."""
     ever = np.concatenate([mark.any(axis=(0, 1)) for mark in marks])
     first = [int(mark.any(axis=0).sum()) for mark in marks]
@@ -80,9 +96,9 @@ def _of_honest(runs: Sequence[Watched], marks: Sequence[Bool]) -> tuple[list[Res
     per_1000 = 1_000.0 * sum(first) / rounds
     return [
         Result(
-            "abuse_false_accusations", round(float(ever.mean()), 5), "per trader and run", "lower", 0.001, bound=note
+            f"{name}_false_accusations", round(float(ever.mean()), 5), "per trader and run", "lower", 0.001, bound=note
         ),
-        Result("abuse_false_per_1000", round(per_1000, 4), "per 1,000 trader-rounds", "lower", bound=note),
+        Result(f"{name}_false_per_1000", round(per_1000, 4), "per 1,000 trader-rounds", "lower", bound=note),
     ], max(float(ever.mean()), 1.0 / (len(ever) + 1))
 
 
@@ -100,7 +116,7 @@ def _of_sellers(injections: int, kept: Kept, narrator: Narrator) -> list[Result]
     for pair in abuse_sellers.PAIRS:
         ran = kept.all([abuse_sellers.named(FIRST_SEED + number, pair) for number in range(injections)])
         if planted := [scored(one) for one in ran]:
-            found.append(_of_abuse(f"collusion_{pair}", "collusion", planted, clean, false_share))
+            found.append(_of_abuse(f"abuse_collusion_{pair}", "collusion", planted, clean, false_share))
     return found
 
 
@@ -109,8 +125,10 @@ def _bounds(hits: int, of: int) -> str:
     return f"{low:.4f} to {high:.4f}"
 
 
-def _of_abuse(name: str, abuse: Abuse, runs: Sequence[Watched], clean: Sequence[Watched], false_share: float) -> Result:
-    own = ABUSES.index(abuse)
+def _of_abuse(
+    name: str, abuse: AbuseName | Abuse, runs: Sequence[Watched], clean: Sequence[Watched], false_share: float
+) -> Result:
+    own = ABUSES.index(sign_of(abuse))
     looks: list[int] = []
     anything = 0
     for run in runs:
@@ -134,14 +152,14 @@ def _of_abuse(name: str, abuse: Abuse, runs: Sequence[Watched], clean: Sequence[
         f"{median(looks) if looks else '-'} rounds to detection"
     )
     aim = None if name.endswith(("_1", "_2")) else 0.9
-    return Result(f"abuse_{name}", round(recall, 4), "recall", "higher", aim, bound=note)
+    return Result(name, round(recall, 4), "recall", "higher", aim, bound=note)
 
 
 def _pr_auc(own: int, runs: Sequence[Watched], clean: Sequence[Watched]) -> float:
     """Returns the mean precision over all recalls, ranking abusers and the honest by one statistic's p-values."""
 
     def least(run: Watched) -> Float64:
-        found: Float64 = np.min([shipped().p_values(ABUSES[own], scores[own]) for scores in run.scores], axis=0)
+        found: Float64 = np.min([shipped(run.market).p_values(ABUSES[own], of[own]) for of in run.scores], axis=0)
         return found
 
     guilty = [float(least(run)[run.planted].min()) for run in runs]
@@ -151,7 +169,7 @@ def _pr_auc(own: int, runs: Sequence[Watched], clean: Sequence[Watched]) -> floa
     return mean((rank + 1) / (rank + 1 + int((honest <= p).sum())) for rank, p in enumerate(ranked))
 
 
-def _gains(abuse: Abuse, seeds: int, kept: Kept) -> list[Result]:
+def _gains(abuse: AbuseName, seeds: int, kept: Kept) -> list[Result]:
     """Returns what abusers gain by it, and what it costs the honest, with and without the magistrate."""
     arms = [(honest_seats, court) for court in ((), LADDER) for honest_seats in (False, True)]
     of_arm = [kept.all([named(FIRST_SEED + n, abuse, 0, seats, court) for n in range(seeds)]) for seats, court in arms]

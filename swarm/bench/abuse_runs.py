@@ -4,19 +4,21 @@ All traders here are rules and scripted policies, no language models. The labels
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from swarm.agents.tactics import AbuseName
 from swarm.bench.abuse_kept import Ran
 from swarm.config import RunConfig
 from swarm.config_file import resolve
+from swarm.market.config import Mechanism
 from swarm.market.evidence import Float64, Traces, traces
 from swarm.market.orders import Int64
-from swarm.market.surveillance import ABUSES, LOOKED_AT_EVERY, Abuse, Surveillance
+from swarm.market.surveillance import ABUSES, LOOKED_AT_EVERY, Surveillance
 from swarm.runtime.play import play
 from swarm.scenarios.protocol import MarketState
 from swarm.simulation.evidence import of_round
@@ -29,6 +31,12 @@ TRADERS, ROUNDS = 20, 30
 GOOD = "honey"
 NEWS_ROUNDS = (12, 18, 24)
 FIRST_ROUND, TURNED_ROUND = 6, 15
+MARKETS: Mapping[Mechanism, dict[str, Any]] = {
+    "call": {},
+    "continuous": {"mechanism": "continuous", "rest_rounds": 4},
+}
+"""The section `market` of a run's config, by how its goods are matched."""
+
 NAME = "newcomer"
 """What the abusers' mind is called in a config: nothing that says what it is."""
 
@@ -49,6 +57,7 @@ class Watched:
     planted: npt.NDArray[np.bool_]  # [traders]
     wealth_cents: Int64
     surveillance: Surveillance
+    market: Mechanism = "call"
 
 
 class Watch:
@@ -68,8 +77,8 @@ class Watch:
             self.past.append(traces(seen, market.mechanisms, market.config))
 
 
-def scored(ran: Ran) -> Watched:
-    """Returns what surveillance makes of a run's traces."""
+def scored(ran: Ran, market: Mechanism = "call") -> Watched:
+    """Returns what surveillance makes of the traces of a run with such a market."""
     past, planted, wealth = ran
     surveillance, looks, scores = Surveillance(), [], []
     for one in past:
@@ -77,15 +86,20 @@ def scored(ran: Ran) -> Watched:
         if one.round % LOOKED_AT_EVERY == 0:
             looks.append(one.round)
             scores.append(np.stack([surveillance.now(abuse) for abuse in ABUSES]))
-    return Watched(tuple(looks), np.stack(scores), planted, wealth, surveillance)
+    return Watched(tuple(looks), np.stack(scores), planted, wealth, surveillance, market)
 
 
 def config(
-    seed: int, abuse: Abuse | None, evasion: int = 0, honest_seats: bool = False, court: Sequence[Step] = ()
+    seed: int,
+    abuse: AbuseName | None,
+    evasion: int = 0,
+    honest_seats: bool = False,
+    court: Sequence[Step] = (),
+    market: Mechanism = "call",
 ) -> RunConfig:
     """Returns the config of a run; with `honest_seats`, a truthful rule sits where the abusers would.
 
-    `court` is the ladder of a magistrate, which there is none without.
+    `court` is the ladder of a magistrate, which there is none without. In a continuous `market` orders rest.
     """
     define: dict[str, Any] = {"listener": {"mind": "listener"}}
     crew = CREWS.get(abuse or "", (1,))
@@ -123,20 +137,27 @@ def config(
             ],
             "traders": {"minds": dict(minds), "define": define, "hears": 3},
             "scenario": {"name": "wood", "shocks": shocks},
+            "market": MARKETS[market],
             "parties": {"magistrate": {"party": "magistrate", "ladder": [*court]}} if court else {},
         }
     )
 
 
 def named(
-    seed: int, abuse: Abuse | None = None, evasion: int = 0, honest_seats: bool = False, court: Sequence[Step] = ()
+    seed: int,
+    abuse: AbuseName | None = None,
+    evasion: int = 0,
+    honest_seats: bool = False,
+    court: Sequence[Step] = (),
+    market: Mechanism = "call",
 ) -> tuple[str, Callable[[], Ran]]:
     """Returns a run by a name of its own, and a function that plays it."""
     parts = [str(seed), abuse or "honest", str(evasion), *(["honest-seats"] if honest_seats else []), *court]
+    parts += [market] if market != "call" else []
 
     def play_it() -> Ran:
         watch = Watch()
-        play(config(seed, abuse, evasion, honest_seats, court), watch)
+        play(config(seed, abuse, evasion, honest_seats, court, market), watch)
         planted = np.array([mind == NAME for mind in watch.plan.shard.minds])
         return watch.past, planted, wealth_cents(watch.plan, watch.state)
 

@@ -194,7 +194,7 @@ def _market_of_a_run() -> list[Result]:
     results = []
     with (
         tempfile.TemporaryDirectory(dir=Path.cwd(), prefix=".bench-") as folder,
-        own_cluster(RuntimeConfig(num_cpus=os.cpu_count())),
+        own_cluster(RuntimeConfig(num_cpus=os.cpu_count()), max(ROUND_SIZES)),
     ):
         for n in ROUND_SIZES:
             plan = MarketPlan(MarketConfig(), n, (REFERENCE_TICKS,), (ISSUE,))

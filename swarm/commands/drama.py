@@ -1,7 +1,8 @@
 """Commands that measure the drama: abusers and who notices, a patron, worms among agents, and collusion."""
 
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -29,6 +30,9 @@ def bench_abuse(
         float,
         typer.Option("--minutes", min=0, max=10_000, metavar="M", help="Begin no run after this; 0: as it takes."),
     ] = 0,
+    market: Annotated[
+        Literal["call", "continuous"], typer.Option("--market", help="How the goods of its runs are matched.")
+    ] = "call",
     json_path: JsonPath = None,
 ) -> None:
     """What the magistrate finds of scripted abusers, and how often it accuses the honest; ten minutes of CPU."""
@@ -37,10 +41,12 @@ def bench_abuse(
 
     kept = abuse_kept.Kept(keep, 60 * minutes or float("inf"))
     if calibrate is not None:
-        abuse_calibration.calibrate(calibrate, honest, kept)
+        abuse_calibration.calibrate(calibrate, honest, kept, market)
         out.say(f"written to {calibrate}")
     else:
-        _bench("abuse", lambda narrator: abuse_bench.measure(injections, honest, seeds, kept, narrator), json_path)
+        # Figures of one market have names of their own, so that a table has both.
+        measure = partial(abuse_bench.measure, injections, honest, seeds, kept, market=market)
+        _bench("abuse" if market == "call" else f"abuse_{market}", measure, json_path)
 
 
 @app.command(name="chapters")

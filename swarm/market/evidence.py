@@ -4,7 +4,7 @@ All of it is typed: orders, trades, holdings, tips that name a good and a direct
 here. An order's effect on a price is exact, since the round is matched again without it.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,7 @@ LEAST_SHARE_PERMILLE = 100
 class Round:
     """What happened in a round: `orders` with their priorities, those that were refused among them.
 
+    `resting` are the orders that rested in continuous books before it, in the order in which they came.
     `have` is [traders, goods] lots before the round. `tips` is [rows, 3]: who told others that a good will rise (1) or
     fall (-1), and `news` is [rows, 2], a good and the direction in which what befell moves its price. `concerted` is
     [traders], where sellers post prices: the index of collusion of those that a trader's market has, in 1/1000.
@@ -39,6 +40,7 @@ class Round:
     tips: Int64 = field(default_factory=lambda: np.empty((0, 3), dtype=np.int64))
     news: Int64 = field(default_factory=lambda: np.empty((0, 2), dtype=np.int64))
     concerted: Int64 | None = None
+    resting: Orders = field(default_factory=Orders.empty)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,8 +80,10 @@ def traces(seen: Round, mechanisms: tuple[Mechanism, ...], config: MarketConfig,
     np.add.at(bought, (seen.trades.buyer, seen.trades.good), seen.trades.quantity_lots)
     np.add.at(sold, (seen.trades.seller, seen.trades.good), seen.trades.quantity_lots)
     idle, moved, pushed = (np.zeros(shape) for _ in range(3))
+    resting = still_resting(seen, config)
     for good in np.unique(live.good).tolist():
-        _good(good, live.take(live.good == good), seen, mechanisms[good], config, (idle, moved, pushed), only)
+        book = Book(good, live.take(live.good == good), resting.take(resting.good == good), mechanisms[good])
+        _good(book, int(seen.reference_ticks[good]), config, (idle, moved, pushed), only)
     np.maximum.at(bids, (live.trader, live.good), np.where(live.side == BUY, live.limit_ticks, 0))
     shares = _bid_shares(live, bids)
     # Nobody gives more than one tip a round.
@@ -128,22 +132,45 @@ def asked_lots(seen: Round, trader: int, good: int, side: int) -> int:
     return int(orders.quantity_lots[own].sum())
 
 
+def still_resting(seen: Round, config: MarketConfig) -> Orders:
+    """Returns the orders that rested before a round and were matched in it: not those past their time, or too far off.
+
+    Who was frozen or liquidated in that very round has its orders taken off, too, which evidence does not tell.
+    """
+    resting = seen.resting
+    lowest, highest = mechanism.allowed_ticks(seen.reference_ticks, config.band_permille, config.max_price_ticks)
+    within = (resting.limit_ticks >= lowest[resting.good]) & (resting.limit_ticks <= highest[resting.good])
+    return resting.take(within & (resting.good_through >= seen.round))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Book:
+    """One good's orders of a round, those that rested before it, and how they are matched."""
+
+    good: int
+    orders: Orders
+    resting: Orders
+    kind: Mechanism
+
+    def matched(self, reference: int, config: MarketConfig, without: int | None = None) -> mechanism.Matched:
+        """Returns the round as it was, or as it had been without the orders of one trader."""
+        orders, resting = self.orders, self.resting
+        if without is not None:
+            orders, resting = orders.take(orders.trader != without), resting.take(resting.trader != without)
+        return mechanism.match(orders, self.kind, reference, config, resting)
+
+
 def _good(
-    good: int,
-    orders: Orders,
-    seen: Round,
-    kind: Mechanism,
-    config: MarketConfig,
-    into: tuple[Float64, Float64, Float64],
-    only: int | None,
+    book: Book, reference: int, config: MarketConfig, into: tuple[Float64, Float64, Float64], only: int | None
 ) -> None:
     """Fills in what one good's orders did: matched once as they were, and once without each trader's, or one's."""
-    idle, moved, pushed = into
-    reference = int(seen.reference_ticks[good])
-    whole = mechanism.match(orders, kind, reference, config)
+    (idle, moved, pushed), good, orders = into, book.good, book.orders
+    whole = book.matched(reference, config)
     served = whole.orders
-    # Orders that were taken back are idle as those are that found nobody; a CANCEL itself asks for nothing.
-    left = np.where(served.kind == CANCEL, 0, served.quantity_lots - whole.fill_lots)
+    # Orders that were taken back are idle as those are that found nobody; a CANCEL itself asks for nothing. What goes
+    # on resting was idle in the round in which it came.
+    nothing = (served.kind == CANCEL) | (served.placed_round > 0)
+    left = np.where(nothing, 0, served.quantity_lots - whole.fill_lots)
     asked = {side: max(int(served.quantity_lots[served.side == side].sum()), 1) for side in (BUY, SELL)}
     of_side = [np.bincount(served.trader, left * (served.side == s), len(idle)) / asked[s] for s in (BUY, SELL)]
     idle[:, good] = np.where(of_side[0] >= of_side[1], of_side[0], -of_side[1])
@@ -155,12 +182,12 @@ def _good(
         if max(shares) < LEAST_SHARE_PERMILLE:
             continue
         if whole.fill_lots[own].any():
-            plain, _ = _prices(mechanism.match(orders.take(others), kind, reference, config), reference, config)
+            plain, _ = _prices(book.matched(reference, config, trader), reference, config)
             moved[trader, good] = 1_000.0 * (price - plain) / reference
         names = served.sequence[own & (left > 0)]
         if len(names):
-            kept = others | ~np.isin(orders.sequence, names)
-            _, plain = _prices(mechanism.match(orders.take(kept), kind, reference, config), reference, config)
+            kept = replace(book, orders=orders.take(others | ~np.isin(orders.sequence, names)))
+            _, plain = _prices(kept.matched(reference, config), reference, config)
             pushed[trader, good] = 1_000.0 * (after - plain) / reference
 
 

@@ -149,6 +149,11 @@ class Exchange:
         self.last_closed_round = int(snapshot["last_closed_round"])
         self.ledger.check("a snapshot")
 
+    @property
+    def resting(self) -> Orders:
+        """The orders that rest in continuous books, which whoever looks on must not change."""
+        return self._resting.orders
+
     def _submit(self, command: SubmitOrders) -> OrdersTaken:
         admission = self._admission(command.round)
         orders = not_resting(command.orders.in_canonical_order(), command.round)

@@ -1,12 +1,11 @@
 """Surveillance: for each kind of abuse one statistic on typed evidence, and who stands out by it. Pure.
 
 The statistics follow the signs of Regulation (EU) 2016/522, Annex II. A score says how much somebody's traces look
-like an abuse, and nothing of intent; what is unusual, honest runs say (`calibrated`). It knows no text, mind or label.
+like an abuse, and nothing of intent; what is unusual, honest runs say (`calibration`). It knows no text, mind or label.
 """
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
@@ -51,12 +50,6 @@ LEAST: dict[Abuse, float] = {
     "collusion": 300.0,
 }
 """Scores below which nobody is accused, however rare they are among the honest."""
-
-TAIL_SCORES = 32
-"""How many of the highest honest scores tell how their tail falls."""
-
-KEPT_SCORES = 64
-"""How many of the highest honest scores a calibration keeps, for each abuse and window."""
 
 AROUND_ROUNDS = 5
 """Rounds before a tip or news, and after it, in which lots change hands for its sake."""
@@ -341,60 +334,3 @@ _STATISTICS: Mapping[Abuse, Callable[[Sequence[Traces], int], Float64]] = {
     "turned": turned,
     "collusion": collusion,
 }
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Calibration:
-    """What honest traders come to: by abuse the largest scores of a run, [windows, kept], ascending, and of how many.
-
-    Of all of them only the highest are kept, since nobody is accused who scores lower.
-    """
-
-    honest: Mapping[Abuse, Float64]
-    traders: Mapping[Abuse, int]
-
-    def p_values(self, abuse: Abuse, scores: Float64) -> Float64:
-        """Returns how likely an honest trader scores as high in any window, [traders], for scores [windows, traders].
-
-        The least of the windows' shares, since windows lie in one another; 1 where a score is below what anybody could
-        be accused of.
-        """
-        windows = zip(self.honest[abuse], scores, strict=True)
-        least = np.min([self._share(known, own, abuse) for known, own in windows], axis=0)
-        values: Float64 = np.where(scores.max(axis=0) < LEAST[abuse], 1.0, least)
-        return values
-
-    def _share(self, known: Float64, scores: Float64, abuse: Abuse) -> Float64:
-        """Returns the share of honest traders who reach each score in one window."""
-        traders = self.traders[abuse]
-        above = (len(known) - np.searchsorted(known, scores, side="left")).astype(np.float64)
-        # Who scores below all that are kept is as any honest trader; oneself is counted among them.
-        above[(above == len(known)) & (len(known) < traders)] = traders
-        share = (above + 1.0) / (traders + 1.0)
-        # Beyond all honest ones the tail goes on as it fell among the highest: exponentially, by their mean excess.
-        start = known[-min(TAIL_SCORES, len(known))]
-        fall = max(float((known[known >= start] - start).mean()), LEAST[abuse] / 16.0)
-        beyond = np.minimum(share, np.exp(-np.maximum(scores - known[-1], 0.0) / fall) / (traders + 1.0))
-        found: Float64 = np.where(scores > known[-1], beyond, share)
-        return found
-
-
-def calibrated(runs: Iterable[Surveillance]) -> Calibration:
-    """Returns the calibration by honest runs that are over."""
-    scores: dict[Abuse, list[Float64]] = {abuse: [] for abuse in ABUSES}
-    for run in runs:
-        for abuse, found in scores.items():
-            found.append(run.scores(abuse))
-    joined = {abuse: np.sort(np.concatenate(found, axis=1), axis=1) for abuse, found in scores.items()}
-    traders = {abuse: found.shape[1] for abuse, found in joined.items()}
-    return Calibration({abuse: found[:, -KEPT_SCORES:] for abuse, found in joined.items()}, traders)
-
-
-def accused(p_values: Float64, rate: float) -> npt.NDArray[np.bool_]:
-    """Returns who is accused where a share `rate` of accusations may be false (Benjamini and Hochberg 1995)."""
-    order = np.argsort(p_values, kind="stable")
-    below = np.flatnonzero(p_values[order] <= rate * np.arange(1, len(order) + 1) / len(order))
-    found = np.zeros(len(p_values), dtype=np.bool_)
-    # All up to the last one below its bound, whatever lies between.
-    found[order[: below[-1] + 1 if len(below) else 0]] = True
-    return found

@@ -19,6 +19,7 @@ import psutil
 from swarm import limits, temporary
 from swarm.config import RuntimeConfig
 from swarm.errors import ClusterError, called
+from swarm.runtime.object_store import size_mb
 from swarm.version import __version__
 
 # These are read when ray is imported; what the user has set stays as it is.
@@ -59,15 +60,18 @@ def sigterm_kept() -> Iterator[None]:
 
 
 @contextmanager
-def own_cluster(runtime: RuntimeConfig) -> Iterator[None]:
-    """Runs a Ray cluster on this machine that ends with the block, and with it every process it had."""
+def own_cluster(runtime: RuntimeConfig, traders: int = 0) -> Iterator[None]:
+    """Runs a Ray cluster on this machine that ends with the block, and with it every process it had.
+
+    It has room for the messages of so many `traders`, unless the config tells the size of its object store.
+    """
     if runtime.dashboard_port is not None:
         limits.must_be_free(runtime.dashboard_port, "runtime.dashboard_port", "choose another, or null for none")
     temporary.clear()
     folders: list[str] = []
     with _private():
         try:
-            _start(runtime, folders)
+            _start(runtime, size_mb(runtime.object_store_mb, traders), folders)
             yield
         finally:
             ray.shutdown()
@@ -75,7 +79,7 @@ def own_cluster(runtime: RuntimeConfig) -> Iterator[None]:
                 temporary.remove(folder)
 
 
-def _start(runtime: RuntimeConfig, folders: list[str]) -> None:
+def _start(runtime: RuntimeConfig, store_mb: int, folders: list[str]) -> None:
     """Starts Ray in a folder of its own, which is added to `folders`; once more where a busy machine was too slow."""
     for left in reversed(range(STARTS)):
         try:
@@ -85,7 +89,7 @@ def _start(runtime: RuntimeConfig, folders: list[str]) -> None:
                 num_cpus=runtime.num_cpus,
                 include_dashboard=runtime.dashboard_port is not None,
                 dashboard_port=runtime.dashboard_port,
-                object_store_memory=runtime.object_store_mb * 2**20,
+                object_store_memory=store_mb * 2**20,
                 _temp_dir=folders[-1],
             )
         except Exception as error:

@@ -107,8 +107,9 @@ def _ray_ports_of(
 
     with ExitStack() as stack:
         stack.enter_context(cluster.sigterm_kept())
+        traders = sum(own.traders for own, _, _ in markets)
         stack.enter_context(
-            cluster.joined_cluster(runs_on.address) if runs_on.address else cluster.own_cluster(config.runtime)
+            cluster.joined_cluster(runs_on.address) if runs_on.address else cluster.own_cluster(config.runtime, traders)
         )
         stop_early(should_stop)
         # Models come before shards, which ask for them by the names of their applications.
@@ -126,7 +127,6 @@ def _ray_ports_of(
             )
             if runs_on.address:
                 stack.callback(serving.withdraw, list(applications.values()))
-        traders = sum(own.traders for own, _, _ in markets)
         size = cluster.shard_size(traders, config.runtime.traders_per_actor, cluster.cores())
         shards = sum(-(-own.traders // size) for own, _, _ in markets)
         many = "the market" if len(markets) == 1 else f"{len(markets)} markets"

@@ -4,7 +4,7 @@ import numpy as np
 
 from swarm.coordination.messages import TIP
 from swarm.market.evidence import Round
-from swarm.market.orders import Int64
+from swarm.market.orders import Int64, Orders
 from swarm.scenarios.protocol import PostsPrices
 from swarm.simulation.loop import RoundOutcome
 
@@ -26,6 +26,7 @@ def of_round(outcome: RoundOutcome) -> Round | None:
         have=basis.before.state.balances[:, 1:],
         tips=tips,
         news=_news(outcome),
+        resting=Orders.empty() if basis.before.resting is None else basis.before.resting,
         concerted=setting.concerted_permille() if isinstance(setting := outcome.plan.scenario, PostsPrices) else None,
     )
 

@@ -12,6 +12,7 @@ from swarm.errors import JournalError, LedgerError, SwarmError
 from swarm.market.config import MarketConfig, Mechanism
 from swarm.market.events import Event
 from swarm.market.exchange import Exchange
+from swarm.market.orders import Orders
 from swarm.market.records import RecordError
 from swarm.scenarios.protocol import Int64, MarketState
 from swarm.simulation.entries import Acted, Decided, Entry, Forked, RoundEnded, RunBegan, from_record, to_record
@@ -40,11 +41,15 @@ class MarketPlan:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MarketAnswer:
-    """The events of the commands, in order, and the market after them; `named` has the named accounts' balances."""
+    """The events of the commands, in order, and the market after them; `named` has the named accounts' balances.
+
+    `resting` are the orders that rest in continuous books; None where none do.
+    """
 
     events: tuple[Event, ...]
     state: MarketState
     named: Int64
+    resting: Orders | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +174,8 @@ class Market:
                 frozen_through_round=frozen.copy() if frozen.any() else None,
             ),
             ledger.balances[ledger.traders :, :assets].copy(),
+            # Never changed in place, so that it needs no copy.
+            self.exchange.resting if len(self.exchange.resting) else None,
         )
         self._answered = at, len(entries), answer
         return answer

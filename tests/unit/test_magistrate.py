@@ -120,18 +120,18 @@ def test_an_exile_lasts_until_it_is_pardoned() -> None:
 def test_nobody_is_exiled_whom_honest_runs_could_explain() -> None:
     assert MagistrateConfig().exile_rate <= MagistrateConfig().accuse_rate / 10
     # So few honest traders were watched that a rate of 1 in 10,000 cannot be told.
-    court = Magistrate("court", MagistrateConfig(ladder=("exile",)), shipped())
-    assert not court._may_exile("wash", 1e-9)
+    court = Magistrate("court", MagistrateConfig(ladder=("exile",)))
+    assert not court._may_exile(shipped().traders["wash"], 1e-9)
     assert set(shipped().honest) == set(ABUSES)
     with pytest.raises(ConfigError, match="ladder"):
         play(config(1, None).model_copy(update={"parties": {"court": {"party": "magistrate", "ladder": ["hang"]}}}))
 
 
 def test_nothing_is_held_against_a_trader_twice() -> None:
-    court = Court(Surveillance())
+    court = Court(Surveillance(), shipped())
     for round_ in range(1, 26):
         court.surveillance.see(traced("floor", round_) if round_ <= 12 else quiet(round_))
-    magistrate, floor = Magistrate("court", MagistrateConfig(), shipped()), ABUSES.index("floor")
+    magistrate, floor = Magistrate("court", MagistrateConfig()), ABUSES.index("floor")
     # What stands in the window led to its first case; the next one needs something that came after that.
     assert magistrate._found(court).guilty[floor].tolist() == [True, False, False, False]
     assert not magistrate._found(court, 12).guilty.any()
@@ -145,7 +145,7 @@ def test_an_abuser_means_a_good_that_there_is() -> None:
 
 def test_a_spoofer_takes_its_bids_back_and_is_found_by_the_orders_that_it_left_idle() -> None:
     outcomes = Outcomes()
-    played = play(load(Path("configs/abuse/spoof.yaml")).model_copy(update={"rounds": 14}), outcomes)
+    played = play(load(Path("configs/abuse/spoof.yaml")).model_copy(update={"rounds": 16}), outcomes)
     (spoofer,) = (n for n, mind in enumerate(played.plan.run.shard.minds) if mind == NAME)
     kinds = [o.basis.orders.kind[o.basis.orders.trader == spoofer].tolist() for o in outcomes.rounds[5:] if o.basis]
     assert kinds[:3] == [[CANCEL, LIMIT], [LIMIT], [CANCEL, LIMIT]]

@@ -226,9 +226,9 @@ def test_files_of_two_courts_with_cases_of_one_number_are_kept_apart(monkeypatch
 
 @pytest.mark.parametrize(("step", "pardoned"), [("freeze", True), ("cap", True), ("exile", False)])
 def test_an_exile_is_not_lifted_because_nobody_can_do_wrong_in_it(step: Any, pardoned: bool) -> None:
-    court = Court(Surveillance())
+    court = Court(Surveillance(), shipped())
     for round_ in range(1, 31):
         court.surveillance.see(quiet(round_))
     court.cases.append(Case(1, 10, 0, "floor", 1.0, "none", step))
-    magistrate = Magistrate("court", MagistrateConfig(), shipped())
+    magistrate = Magistrate("court", MagistrateConfig())
     assert bool(list(magistrate._appeals(court, 30, 0))) == pardoned

@@ -6,11 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from swarm.market.calibration import Calibration, accused, calibrated
 from swarm.market.config import MarketConfig
 from swarm.market.events import OrdersTaken, Trades
 from swarm.market.evidence import Round, Traces, traces
 from swarm.market.orders import BUY, SELL, Orders
-from swarm.market.surveillance import ABUSES, LEAST, Abuse, Calibration, Surveillance, accused, calibrated
+from swarm.market.surveillance import ABUSES, LEAST, Abuse, Surveillance
 
 TRADERS, GOODS = 4, 2
 NOBODY = np.empty(0, dtype=np.int64)

@@ -43,8 +43,13 @@ class Cases:
 
     def started(self, plan: RunPlan, opening: MarketState, named: Int64) -> None:
         """Takes note of those parties that open cases: without one nothing is kept."""
-        parties = (item for one in plan.plans() for item in one.config_record.get("parties", {}).items())
-        self._rules = {name: rule_told(section) for name, section in parties if section.get("party") == "magistrate"}
+        # By party: how its rule is wrong in a market of the run's goods.
+        self._rules = {
+            name: rule_told(section, one.market.mechanisms)
+            for one in plan.plans()
+            for name, section in one.config_record.get("parties", {}).items()
+            if section.get("party") == "magistrate"
+        }
 
     def round_done(self, outcome: RoundOutcome) -> None:
         """Keeps what magistrates spoke of cases after a round; a refused act has its reason behind it."""

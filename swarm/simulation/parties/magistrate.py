@@ -18,6 +18,8 @@ from pydantic import Field
 
 from swarm.errors import ConfigError
 from swarm.figures import figure
+from swarm.market.calibration import AllOf, Calibration, Rule, accused
+from swarm.market.config import Mechanism
 from swarm.market.evidence import Float64, traces
 from swarm.market.ledger import CASH
 from swarm.market.surveillance import (
@@ -25,9 +27,7 @@ from swarm.market.surveillance import (
     LOOKED_AT_EVERY,
     SIGNS,
     Abuse,
-    Calibration,
     Surveillance,
-    accused,
 )
 from swarm.scenarios.protocol import Setting, idle_sentences
 from swarm.schema import StrictModel
@@ -131,12 +131,15 @@ def spoken(text: str) -> Spoken | None:
     return Spoken(int(number), cast(Abuse, abuse), int(trader), score, honest, sentence)
 
 
-def rule_told(section: Mapping[str, Any]) -> str:
-    """Returns how often the rule of a magistrate with this section is wrong, in words."""
-    rate = section.get("accuse_rate", MagistrateConfig().accuse_rate)
-    least, most = min(shipped().traders.values()), max(shipped().traders.values())
+def rule_told(section: Mapping[str, Any], mechanisms: Sequence[Mechanism] = ("call",)) -> str:
+    """Returns how often the rule of a magistrate with this section is wrong, in words, in a market of these goods."""
+    rate, kinds = section.get("accuse_rate", MagistrateConfig().accuse_rate), _kinds(mechanisms)
+    known = rule_of(kinds).traders.values()
     told = f"is set to accuse at most {rate:.2%} of honest traders by all statistics together"
-    return f"{told}, as {least:,} to {most:,} of them scored"
+    told = f"{told}, as {min(known):,} to {max(known):,} of them scored"
+    if len(kinds) > 1:
+        return f"{told} in markets of either kind; of markets of both kinds of goods there is no calibration"
+    return told if kinds == ("call",) else f"{told} in {kinds[0]} markets"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -150,18 +153,18 @@ class Found:
 
 @dataclass(slots=True)
 class Court:
-    """One market's surveillance and cases."""
+    """One market's surveillance and cases, and what honest traders come to in such a market."""
 
     surveillance: Surveillance
+    rule: Rule
     cases: list[Case] = field(default_factory=list)
 
 
 class Magistrate:
     """Watches each market by itself. What honest traders come to, it knows from runs before this one."""
 
-    def __init__(self, name: str, config: MagistrateConfig, calibration: Calibration) -> None:
+    def __init__(self, name: str, config: MagistrateConfig) -> None:
         self.name, self.config = name, config
-        self._calibration = calibration
         self._courts: dict[int, Court] = {}
         self.adviser: Adviser | None = None
         self._new_chapter = False
@@ -171,9 +174,12 @@ class Magistrate:
         acts: list[Act] = [*self._returns()] if self._new_chapter else []
         self._new_chapter = False
         for number, market in enumerate(view.markets):
-            court = self._courts.setdefault(number, Court(Surveillance(self.config.closing_rounds)))
             if market.evidence is None:
                 continue
+            rule = rule_of(_kinds(market.mechanisms))
+            court = self._courts.setdefault(number, Court(Surveillance(self.config.closing_rounds), rule))
+            # A fork may have goods matched in another way.
+            court.rule = rule
             court.surveillance.see(traces(market.evidence, market.mechanisms, market.rules))
             if view.round % LOOKED_AT_EVERY == 0:
                 acts += self._appeals(court, view.round, number)
@@ -216,26 +222,22 @@ class Magistrate:
             which = int(np.argmin(np.where(by.guilty[:, trader], by.p_values[:, trader], 2.0)))
             abuse, p_value = ABUSES[which], float(by.p_values[which, trader])
             step = self.config.ladder[min(len(past), len(self.config.ladder) - 1)]
-            if step == "exile" and not self._may_exile(abuse, p_value):
+            known = court.rule.traders[abuse]
+            if step == "exile" and not self._may_exile(known, p_value):
                 step = "freeze"
             score = float(by.scores[which][:, trader].max())
-            yield Case(len(court.cases) + 1, round_, trader, abuse, score, self._honest(abuse, p_value), step)
+            yield Case(len(court.cases) + 1, round_, trader, abuse, score, _honest(known, p_value), step)
 
     def _found(self, court: Court, after: int | None = None) -> Found:
         """Returns who stands out now, or by what has happened after a round."""
         watched = court.surveillance
         since = None if after is None else watched.since(after)
         scores = [watched.now(abuse) if since is None else since[abuse] for abuse in ABUSES]
-        return Found(scores, *standing_out(self._calibration, scores, self.config))
+        return Found(scores, *standing_out(court.rule, scores, self.config))
 
-    def _may_exile(self, abuse: Abuse, p_value: float) -> bool:
-        """Says whether honest runs were enough to tell so small a share, and whether this one is below it."""
-        return p_value <= self.config.exile_rate and self._calibration.traders[abuse] * self.config.exile_rate >= 1.0
-
-    def _honest(self, abuse: Abuse, p_value: float) -> str:
-        """Returns in words how many honest traders come to such a score; a share that few runs cannot tell is none."""
-        known = self._calibration.traders[abuse]
-        return f"none of {known} honest traders" if p_value * known < 1.0 else f"{p_value:.2%} of honest traders"
+    def _may_exile(self, known: int, p_value: float) -> bool:
+        """Says whether so many honest traders were enough to tell so small a share, and whether this is below it."""
+        return p_value <= self.config.exile_rate and known * self.config.exile_rate >= 1.0
 
     def _sentenced(self, case: Case, market: MarketView, number: int) -> Iterator[Act]:
         trader = np.array([case.trader])
@@ -271,20 +273,25 @@ class Magistrate:
                 continue
             # By what it has done since: what it did before is what it was sentenced for.
             case.appealed = True
-            now = self._calibration.p_values(case.abuse, court.surveillance.since(case.round)[case.abuse])
+            now = court.rule.p_values(case.abuse, court.surveillance.since(case.round)[case.abuse])
             if now[case.trader] * len(ABUSES) > self.config.accuse_rate:
                 case.pardoned = True
                 yield Pardon(f"{CASE}{case.number} on appeal", np.array([case.trader]), number)
 
 
+def _honest(known: int, p_value: float) -> str:
+    """Returns in words how many of so many honest traders come to a score; a share that few cannot tell is none."""
+    return f"none of {known} honest traders" if p_value * known < 1.0 else f"{p_value:.2%} of honest traders"
+
+
 def standing_out(
-    calibration: Calibration, scores: Sequence[Float64], config: MagistrateConfig
+    rule: Rule, scores: Sequence[Float64], config: MagistrateConfig
 ) -> tuple[Float64, npt.NDArray[np.bool_]]:
     """Returns the p-values of all traders' scores and who is accused by them, both [abuses, traders].
 
     A p-value is that of all statistics together (Bonferroni), so that the rates of the config are those of a trader.
     """
-    p_values = np.stack([calibration.p_values(abuse, own) for abuse, own in zip(ABUSES, scores, strict=True)])
+    p_values = np.stack([rule.p_values(abuse, own) for abuse, own in zip(ABUSES, scores, strict=True)])
     p_values = np.minimum(p_values * len(ABUSES), 1.0)
     guilty = np.stack([accused(row, config.false_share) for row in p_values])
     return p_values, guilty & (p_values <= config.accuse_rate)
@@ -300,17 +307,30 @@ def _suits(name: str, config: MagistrateConfig, scenario: Setting) -> None:
 
 
 @cache
-def shipped() -> Calibration:
-    """Returns the calibration by the honest runs that `swarm bench abuse --calibrate` has played."""
+def shipped(mechanism: Mechanism = "call") -> Calibration:
+    """Returns the calibration by the honest runs of `swarm bench abuse --calibrate`, with goods matched in this way."""
     data = json.loads((files("swarm.simulation.parties") / "honest.json").read_text(encoding="utf-8"))
-    return Calibration({abuse: np.array(data["scores"][abuse]) for abuse in ABUSES}, data["traders"])
+    # Prices that are posted are not matched at all, so that collusion is calibrated once.
+    of = {abuse: data["call" if abuse == "collusion" else mechanism] for abuse in ABUSES}
+    scores = {abuse: np.array(own["scores"][abuse]) for abuse, own in of.items()}
+    return Calibration(scores, {abuse: own["traders"][abuse] for abuse, own in of.items()})
+
+
+@cache
+def rule_of(kinds: tuple[Mechanism, ...]) -> Rule:
+    """Returns what honest traders come to in a market whose goods are matched in these ways."""
+    return shipped(kinds[0]) if len(kinds) == 1 else AllOf([shipped(kind) for kind in kinds])
+
+
+def _kinds(mechanisms: Sequence[Mechanism]) -> tuple[Mechanism, ...]:
+    return tuple(sorted(set(mechanisms))) or ("call",)
 
 
 PARTY = PartyPlugin(
     name="magistrate",
     summary="Watches orders, trades and tips; warns, fines, freezes, caps or exiles whom honest runs do not explain.",
     Config=MagistrateConfig,
-    build=lambda name, section, seed: Magistrate(name, section, shipped()),
+    build=lambda name, section, seed: Magistrate(name, section),
     accounts=(TREASURY,),
     asks=lambda section: ("scribe", section.scribe) if section.scribe else None,
     suits=_suits,
