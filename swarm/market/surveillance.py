@@ -284,8 +284,8 @@ def sybil(past: Sequence[Traces], closing_rounds: int) -> Float64:
 def turned(past: Sequence[Traces], closing_rounds: int) -> Float64:
     """Returns how much more a trader's limits give away in the last rounds than in those before, in 1/1000 of prices.
 
-    Two standard deviations of its own rounds are taken off, since some are fickle by nature. The rounds right before the
-    last ones are also left out, where there are enough: who was turned between two looks has its first ones in there.
+    Two standard deviations of its own rounds are taken off, since some are fickle by nature. The rounds right before
+    the last ones are also left out, where there are enough: who was turned between two looks has its first in there.
     """
     # Against its own past alone: what others do is no measure of a change.
     found = np.zeros(len(past[0].have))
