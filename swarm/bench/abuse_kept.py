@@ -4,11 +4,13 @@ What is kept are traces, labels and wealth, before any statistic: a statistic th
 """
 
 import json
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
 from time import monotonic
 from typing import Any, TypeVar
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +20,9 @@ from swarm.market.evidence import Traces
 from swarm.market.orders import Int64
 
 COLUMNS = tuple(field.name for field in fields(Traces) if field.name not in ("round", "news"))
+DAMAGED = (OSError, EOFError, ValueError, LookupError, RuntimeError, BadZipFile, zlib.error)
+"""What reading a file of columns raises where some of its bytes are others, or missing."""
+
 Figures = dict[str, Any]
 Kind = TypeVar("Kind")
 Ran = tuple[list[Traces], npt.NDArray[np.bool_], Int64]
@@ -87,8 +92,14 @@ def _read_figures(path: Path) -> Figures:
     try:
         found: Figures = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise OutputError(f"--keep {path}: this is no run of this benchmark; delete it to play it anew") from error
+        raise _is_no_run(path) from error
+    if not isinstance(found, dict):
+        raise _is_no_run(path)
     return found
+
+
+def _is_no_run(path: Path) -> OutputError:
+    return OutputError(f"--keep {path}: this is no run of this benchmark; delete it to play it anew")
 
 
 def _write(path: Path, ran: Ran) -> None:
@@ -107,10 +118,11 @@ def _write(path: Path, ran: Ran) -> None:
 
 def _read(path: Path) -> Ran:
     try:
-        with np.load(path, allow_pickle=False) as data:
+        # Opened here, since numpy leaves a damaged file open.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as data:
             columns = {name: data[name] for name in (*COLUMNS, "round", "news", "planted", "wealth")}
-    except (OSError, ValueError, KeyError) as error:
-        raise OutputError(f"--keep {path}: this is no run of this benchmark; delete it to play it anew") from error
+    except DAMAGED as error:
+        raise _is_no_run(path) from error
     past = []
     for at, round_ in enumerate(columns["round"].tolist()):
         news = columns["news"][columns["news"][:, 0] == round_][:, 1:]

@@ -10,9 +10,29 @@ from typing import Any
 from swarm.errors import OutputError
 from swarm.version import __version__
 
+BEGINS = '{"key": "'
+"""What every kept line begins with, half of one, too."""
+
+
+def lines_of(file: Path, option: str, begins: str) -> list[str]:
+    """Returns the lines of a file that `option` names, all of which must begin so; half of the last may be missing.
+
+    OutputError where it cannot be read or has lines of another kind: it may be a file that somebody needs.
+    """
+    try:
+        lines = file.read_bytes().decode("utf-8", errors="replace").split("\n")
+    except OSError as error:
+        raise OutputError(f"{option} {file}: this file cannot be read ({error.strerror}); name another one") from error
+    for number, line in enumerate(lines, 1):
+        # Of a line that was cut off there may be less than its beginning.
+        if not line.startswith(begins) and not begins.startswith(line):
+            why = f"line {number} is nothing that this benchmark keeps"
+            raise OutputError(f"{option} {file}: {why}; name another file, or delete the line")
+    return lines
+
 
 class Kept:
-    """Values by their keys, each a line of JSON; without a file nothing is kept.
+    """Values by their keys, each a line of JSON; without a file nothing is kept. OutputError where it is another's.
 
     A key is whatever JSON holds, and says all that its value depends on but the version of this code, which is added.
     """
@@ -22,7 +42,7 @@ class Kept:
         self._found: dict[str, Any] = {}
         if file is None or not file.exists():
             return
-        for line in file.read_text(encoding="utf-8").splitlines():
+        for line in lines_of(file, "--keep", BEGINS):
             try:
                 entry = json.loads(line)
                 self._found[entry["key"]] = entry["value"]

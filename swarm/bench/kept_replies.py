@@ -13,7 +13,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from swarm.bench.kept import digests
+from swarm.bench.kept import digests, lines_of
 from swarm.errors import OutputError
 from swarm.llm.asking import asked_of
 from swarm.llm.config import ModelConfig
@@ -26,6 +26,9 @@ TOGETHER = 8
 
 DEADLINE_S = 900.0
 """Most seconds for questions that are asked together."""
+
+BEGINS = '["'
+"""What every kept line begins with."""
 
 EVERY_S = 15.0
 """Seconds between two lines of progress."""
@@ -57,12 +60,11 @@ class KeptReplies:
             return kept
         try:
             path.touch()
-            lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
         except OSError as error:
             raise OutputError(
                 f"--replies {path}: this file cannot be read and written ({error.strerror}); name another one"
             ) from error
-        for line in lines:
+        for line in lines_of(path, "--replies", BEGINS):
             match _parsed(line):
                 case [str(key), str(text)]:
                     kept.known[key] = text
@@ -83,8 +85,12 @@ class KeptReplies:
         self.known |= texts
         if self.path is not None and texts:
             # What was torn off by a killed process ends with the line break that begins each entry.
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write("".join("\n" + json.dumps(entry) for entry in texts.items()))
+            try:
+                with self.path.open("a", encoding="utf-8") as file:
+                    file.write("".join("\n" + json.dumps(entry) for entry in texts.items()))
+            except OSError as error:
+                why = f"this file cannot be written ({error.strerror})"
+                raise OutputError(f"--replies {self.path}: {why}") from error
 
 
 class KeptClient:

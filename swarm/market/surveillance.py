@@ -284,14 +284,17 @@ def sybil(past: Sequence[Traces], closing_rounds: int) -> Float64:
 def turned(past: Sequence[Traces], closing_rounds: int) -> Float64:
     """Returns how much more a trader's limits give away in the last rounds than in those before, in 1/1000 of prices.
 
-    Two standard deviations of its own rounds are taken off, since some are fickle by nature.
+    Two standard deviations of its own rounds are taken off, since some are fickle by nature. The rounds right before
+    the last ones are also left out, where there are enough: who was turned between two looks has its first in there.
     """
     # Against its own past alone: what others do is no measure of a change.
-    late, early = past[-WINDOWS[0] :], past[: -WINDOWS[0]]
-    if len(early) < WINDOWS[0]:
-        return np.zeros(len(past[0].have))
-    before, now = (np.stack([t.beyond for t in part]) for part in (early, late))
-    found: Float64 = np.maximum(now.mean(axis=0) - before.mean(axis=0) - 2.0 * before.std(axis=0), 0.0)
+    found = np.zeros(len(past[0].have))
+    beyond = np.stack([traces.beyond for traces in past])
+    now = beyond[-WINDOWS[0] :].mean(axis=0)
+    for left_out in (0, WINDOWS[0]):
+        before = beyond[: max(len(past) - WINDOWS[0] - left_out, 0)]
+        if len(before) >= WINDOWS[0]:
+            found = np.maximum(found, now - before.mean(axis=0) - 2.0 * before.std(axis=0))
     return found
 
 

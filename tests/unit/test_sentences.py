@@ -10,13 +10,27 @@ import pytest
 from swarm.config_file import load, resolve
 from swarm.market.events import Rejection
 from swarm.market.ledger import CASH
+from swarm.market.records import RecordError
 from swarm.market.surveillance import SIGNS, Surveillance
 from swarm.planning import compose, composed
+from swarm.report.sections.cases import _once
 from swarm.runtime.play import Shown, play
 from swarm.scenarios.duopoly.demand import Benchmarks, cartel_price, profit
 from swarm.simulation.parties import must_suit
 from swarm.simulation.parties.magistrate import CASE, WORDS, Case, Court, Magistrate, MagistrateConfig, shipped
-from swarm.simulation.party import Act, Announce, Cap, Exile, Freeze, Pardon, RoundView, Say
+from swarm.simulation.party import (
+    Act,
+    Announce,
+    Cap,
+    Exile,
+    Freeze,
+    Move,
+    Pardon,
+    RoundView,
+    Say,
+    from_record,
+    to_record,
+)
 from swarm.simulation.replay import replay
 from swarm.simulation.sentences import Sentences
 from tests.playing import Outcomes
@@ -232,3 +246,43 @@ def test_an_exile_is_not_lifted_because_nobody_can_do_wrong_in_it(step: Any, par
     court.cases.append(Case(1, 10, 0, "floor", 1.0, "none", step))
     magistrate = Magistrate("court", MagistrateConfig())
     assert bool(list(magistrate._appeals(court, 30, 0))) == pardoned
+
+
+def test_the_report_tells_a_case_once_with_what_its_sentence_came_to() -> None:
+    case = Case(1, 5, 3, "wash", 0.5, "none of 5 honest traders", "fine")
+    warned = Case(2, 5, 4, "wash", 0.5, "none of 5 honest traders", "warn")
+    lines = [
+        [5, "court", f"{case.cause}: 1.8 pebbles from trader 3 to treasury"],
+        [5, "court", f"{case.cause}; fine"],
+        [5, "court", f"{warned.cause}; warn"],
+        [9, "court", "case 1 on appeal: trader 3 pardoned"],
+    ]
+    assert [line for _, _, line in _once(lines)] == [lines[0][2], lines[2][2], lines[3][2]]
+
+
+def test_a_debtor_in_exile_still_pays_what_it_owes_and_the_run_replays(tmp_path: Path) -> None:
+    loan = {"round": 1, "deed": "loan", "trader": 1, "pebbles": 30, "rounds": 3}
+    wanted = resolve(WOOD | {"parties": {"patron": {"party": "patron", "script": [loan], "purse_pebbles": 300}}})
+    outcomes = Outcomes()
+    play(wanted, outcomes, hands=(Speaker({2: [Exile("case", np.array([1]))]}),), journals_in=tmp_path)
+    done = {
+        act.cause: outcome.round
+        for outcome in outcomes.rounds
+        for one in outcome.acted
+        for act in one.acts
+        if isinstance(act, Move) and not one.refused
+    }
+    assert done["repayment of loan 1"] == 4
+    assert replay(tmp_path / "journal.swarm", composed).holds
+
+
+@pytest.mark.parametrize("hangs", [False, True])
+def test_a_move_that_hangs_on_another_is_written_so_and_older_records_read_as_before(hangs: bool) -> None:
+    one = np.array([1])
+    record = to_record(Move("gift", "issue", one, one, one, 3, hangs))
+    assert len(record) == (7 if hangs else 6)
+    again = from_record(record, "acts[0]")
+    assert isinstance(again, Move) and again.if_done is hangs and again.market == 0
+    assert to_record(again) == record
+    with pytest.raises(RecordError):
+        from_record([*record, True, True], "acts[0]")

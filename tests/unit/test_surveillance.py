@@ -124,6 +124,19 @@ def test_a_bid_that_stands_for_a_few_rounds_is_no_floor() -> None:
     assert watched(long).scores("floor").max() < LEAST["floor"]
 
 
+@pytest.mark.parametrize("since", range(11, 21))
+def test_who_is_turned_between_two_looks_is_not_held_against_itself(since: int) -> None:
+    def of(round_: int) -> Traces:
+        made = quiet(round_)
+        # As an honest trader, it gives away now more and now less.
+        made.beyond[0] = 600.0 if round_ >= since else 20.0 * (round_ % 3)
+        return made
+
+    highest = watched(of(round_) for round_ in range(1, 31)).scores("turned").max(axis=0)
+    assert highest[0] >= LEAST["turned"], highest
+    assert not highest[1:].any()
+
+
 def test_what_came_after_a_round_is_scored_by_itself() -> None:
     rounds = [traced("floor", round_) if round_ <= 12 else quiet(round_) for round_ in range(1, 26)]
     found = watched(rounds)

@@ -1,6 +1,6 @@
 """The section on cases: whom an authority sentenced, and for each case its file, with the figures that it rests on."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from swarm.report.parts import SectionPlugin, Table
@@ -23,10 +23,18 @@ def cases(record: RunRecord) -> tuple[Table, ...]:
         "many honest traders reached its score, in runs without abusers: so often its rule is wrong. An "
         "accusation is no proof of intent.",
         ("round", "by", "what"),
-        tuple((count(round_), party, line) for round_, party, line in lines),
+        tuple((count(round_), party, line) for round_, party, line in _once(lines)),
         words=(1, 2),
     )
     return told, *(_file(one) for one in record.summary.get("case_files", [])[:MOST_SHOWN])
+
+
+def _once(lines: Sequence[Sequence[Any]]) -> Iterator[Sequence[Any]]:
+    """Yields the lines without the announcement of a case whose sentence has a line of its own, which says more."""
+    sentenced = {(round_, party, line.rpartition(": ")[0]) for round_, party, line in lines}
+    for round_, party, line in lines:
+        if (round_, party, line.rpartition("; ")[0]) not in sentenced:
+            yield round_, party, line
 
 
 def _file(file: Mapping[str, Any]) -> Table:
