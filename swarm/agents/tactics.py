@@ -21,6 +21,9 @@ SHARES_PERMILLE = (1_000, 500, 250)
 JITTERS_PERMILLE = (0, 300, 300)
 """By how much it varies its lots, by evasion."""
 
+EVERY = (1, 1, 2)
+"""Of how many rounds it acts in one, by evasion."""
+
 
 SILENT = -1
 """The good of somebody who says nothing."""
@@ -82,6 +85,13 @@ class Seat(NamedTuple):
     have: list[int]
     makes: int
     vary: Callable[[int], int]
+    every: int = 1
+    """How many rounds lie between two in which it acts."""
+
+    @property
+    def turn(self) -> int:
+        """Returns the number of a round among those in which it acts, by which those of a crew take turns."""
+        return self.round // self.every
 
 
 def _lots(seat: Seat, limit: int) -> int:
@@ -115,7 +125,7 @@ def _marking(seat: Seat, config: AbuserConfig) -> Iterator[Wish]:
 def _wash(seat: Seat, config: AbuserConfig) -> Iterator[Wish]:
     """Passes lots on around the crew: one sells to the next, who sells them in the round after."""
     price = seat.price[seat.good]
-    turn = seat.round % seat.crew
+    turn = seat.turn % seat.crew
     if seat.member == turn and seat.have[seat.good]:
         yield Wish(SELL, seat.good, max(price * 95 // 100, 1), seat.vary(seat.have[seat.good]))
     elif seat.member == (turn + 1) % seat.crew:
@@ -152,13 +162,13 @@ def _sybil(seat: Seat, config: AbuserConfig) -> Iterator[Wish]:
 
 
 def _spoof(seat: Seat, config: AbuserConfig) -> Iterator[Wish]:
-    """Bids for much of its own good just below the price; in the next round it takes the bid back, and sells."""
+    """Bids for much of its own good just below the price; when it acts next, it takes the bid back and sells."""
     good = _own_good(seat)
     price = seat.price[good]
-    if seat.round % 2:
+    if seat.turn % 2:
         yield Wish(BUY, good, price * 95 // 100, _lots(seat, price * 95 // 100))
     else:
-        yield Wish(BUY, good, price, 1, seat.round - 1)
+        yield Wish(BUY, good, price, 1, seat.round - seat.every)
         yield Wish(SELL, good, price, seat.have[good])
 
 

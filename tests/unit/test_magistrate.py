@@ -9,11 +9,12 @@ import pytest
 
 from swarm.agents.tactics import AbuserConfig
 from swarm.bench.abuse_runs import NAME, config
+from swarm.config import RunConfig
 from swarm.config_file import load, resolve
 from swarm.errors import ConfigError
 from swarm.market.events import Rejection
 from swarm.market.ledger import CASH
-from swarm.market.orders import CANCEL, LIMIT
+from swarm.market.orders import BUY, CANCEL, LIMIT, Orders
 from swarm.market.restrictions import FOR_EVER
 from swarm.market.surveillance import ABUSES, Surveillance
 from swarm.planning import compose, composed
@@ -152,6 +153,26 @@ def test_a_spoofer_takes_its_bids_back_and_is_found_by_the_orders_that_it_left_i
     refused = [trader for o in outcomes.rounds for trader in o.taken.rejected_trader.tolist()]
     assert spoofer not in refused
     assert any(f"layering by trader {spoofer}" in line for _, _, line in played.summary["cases"])
+
+
+def ordered(wanted: RunConfig) -> list[list[Orders]]:
+    """The orders of each abuser in every round, [rounds][crew]."""
+    outcomes = Outcomes()
+    played = play(wanted, outcomes)
+    crew = [n for n, mind in enumerate(played.plan.run.shard.minds) if mind == NAME]
+    books = [o.basis.orders for o in outcomes.rounds if o.basis]
+    return [[orders.take(np.flatnonzero(orders.trader == n)) for n in crew] for orders in books]
+
+
+def test_a_covert_spoofer_bids_when_it_acts_and_takes_that_back_when_it_acts_again() -> None:
+    kinds = [one.kind.tolist() for (one,) in ordered(config(4, "spoof", 2, market="continuous"))]
+    assert kinds[5:11] == [[LIMIT], [], [CANCEL, LIMIT], [], [LIMIT], []]
+
+
+def test_in_a_covert_ring_of_two_each_bids_for_what_the_other_offers() -> None:
+    rounds = ordered(config(4, "wash", 2))
+    assert not any(len(orders) for crew in rounds[6::2] for orders in crew)
+    assert {n for crew in rounds for n, orders in enumerate(crew) if BUY in orders.side} == {0, 1}
 
 
 def test_evasion_stakes_less_and_varies_it() -> None:

@@ -17,7 +17,17 @@ from swarm.agents.mind import InVain, MindPlugin, Seats, Stage, TurnBound
 from swarm.agents.observation import Observation
 from swarm.agents.plan import ShardPlan
 from swarm.agents.recall import Recollection
-from swarm.agents.tactics import JITTERS_PERMILLE, SHARES_PERMILLE, SILENT, SPEAKS, TACTICS, AbuserConfig, Seat, Wish
+from swarm.agents.tactics import (
+    EVERY,
+    JITTERS_PERMILLE,
+    SHARES_PERMILLE,
+    SILENT,
+    SPEAKS,
+    TACTICS,
+    AbuserConfig,
+    Seat,
+    Wish,
+)
 from swarm.agents.turns import Call, Turns
 from swarm.llm.protocol import FinishReason, ModelClient
 from swarm.market.orders import BUY, CANCEL, LIMIT, Int64, Orders
@@ -60,7 +70,7 @@ class _Crew:
             return config.abuse == "turned"
         marks = config.abuse == "marking" and round_ % config.closing_rounds == 0
         # Who marks closing rounds has to be there in them.
-        return config.evasion < 2 or marks or round_ % 2 == 0
+        return marks or round_ % EVERY[config.evasion] == 0
 
     def seat(self, seen: Observation, row: int) -> Seat:
         """Returns what a trader has and knows, as far as it stakes that."""
@@ -87,6 +97,7 @@ class _Crew:
             have=(private.have[row] * share // 1_000 if share < 1_000 else private.have[row]).tolist(),
             makes=int(private.makes[row]),
             vary=vary,
+            every=EVERY[config.evasion],
         )
 
 
