@@ -106,11 +106,17 @@ def test_a_patron_sees_purse_and_aim_and_begins_by_one_click(chromium: Browser, 
     options = ("--live-at", "127.0.0.1:0", "--pace", "0.4", *alone)
     with running(tmp_path / "run", *options, config="configs/patron.yaml") as (mine, look):
         tab, other = chromium.tab(), chromium.tab()
+        tab.size(400, 900)
         tab.open(mine)
         tab.wait("document.querySelector('#purse')?.textContent == '2,000 of 2,500 pebbles'", 60)
         click(tab, "#firsts button")
         tab.wait("document.querySelector('#purse').textContent.includes('at stake')", 60)
         tab.wait("document.querySelector('#board').textContent.includes('shorts 1')", 60)
+        # Whose act it was, and whether it is done, stand in a line each, however narrow the page.
+        tab.wait("document.querySelectorAll('#acts li').length", 60)
+        assert tab.run(
+            "[...document.querySelectorAll('#acts b, #acts .note')].every((e) => e.getBoundingClientRect().height < 30)"
+        )
         # Who only looks on sees the same, and has nothing to click.
         other.open(look)
         other.wait("document.querySelector('#board')?.textContent.includes('shorts 1')", 60)
@@ -174,6 +180,13 @@ def test_the_page_fits_its_window(chromium: Browser, tmp_path: Path, width: int,
             ".filter((b) => b.left < s.left - 12 || b.right > s.right + 12 || b.bottom > s.bottom + 6).length; })()"
         )
         assert boxes == 0
+        # What is said at the border is no narrower than elsewhere.
+        assert tab.run(
+            "(() => { const said = document.createElement('p'); said.textContent = 'firewood is plenty';"
+            "document.querySelector('#bubbles').replaceChildren(said);"
+            "return ['50%', '95%'].map((left) => { said.style.left = left; return said.offsetHeight; })"
+            ".every((height, _, all) => height == all[0]); })()"
+        )
         painted = tab.run("performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? 0")
         assert painted >= 0
         assert not tab.complaints
