@@ -19,8 +19,6 @@ from swarm.llm.protocol import Connected, EngineFailure, ModelReply, ModelReques
 from swarm.runtime.garbage import collect_seldom
 from swarm.runtime.gateway import Gateway
 from swarm.runtime.prefix_router import PrefixRouter
-from swarm.simulation.loop import Interrupted
-from swarm.simulation.remote import ASK_AGAIN_AFTER_S
 
 POLL_S = 0.1
 
@@ -104,6 +102,9 @@ class ServeModelClient:
                 left_s = deadline - perf_counter()
                 replies: list[ModelReply] = await self._handle.complete.remote(requests, left_s * ENGINE_SHARE)
             except ray.exceptions.RayActorError:
+                # A shard has it already; a replica, which is begun for each model, must not wait for the whole loop.
+                from swarm.simulation.remote import ASK_AGAIN_AFTER_S
+
                 await asyncio.sleep(ASK_AGAIN_AFTER_S)
                 continue
             return replies
@@ -249,6 +250,8 @@ def _run(
             name = failed[0] if failed else next(n for n, s in states.items() if s != "RUNNING")
             raise _not_up(name, states[name], status.get(applications[name]), perf_counter() - started)
         if should_stop():
+            from swarm.simulation.loop import Interrupted
+
             raise Interrupted
         sleep(POLL_S)
 
