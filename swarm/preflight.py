@@ -16,6 +16,7 @@ from swarm.agents.shard import MODELS_SHARE
 from swarm.config import RunConfig
 from swarm.coordination import staffing
 from swarm.errors import ConfigError
+from swarm.llm import engines
 from swarm.llm.check import are_checked, must_be_usable, warnings
 from swarm.llm.protocol import ModelRequest
 from swarm.llm.tokens import count_tokens
@@ -215,6 +216,20 @@ def check_in_vain(config: RunConfig, plan: RunPlan) -> None:
             raise ConfigError(f"{definition.key}.{vain.key}", vain.reason, vain.remedy)
 
 
+def check_advisers(config: RunConfig) -> list[str]:
+    """Returns a line on each party whose model cannot answer what it is asked."""
+    engine_of = {model.name: model for model in config.models}
+    found = []
+    for name, party, section in parties.read(config.parties):
+        asked = party.asks(section)
+        if asked is None or party.asks_for in engines.of(engine_of[asked[1]]).advises:
+            continue
+        key, model = asked
+        what = f"{model} is of the engine {engine_of[model].engine}, which answers the menus of traders"
+        found.append(f"{parties.KEY}.{name}.{key}: {what}, so it will answer nothing; name another model")
+    return found
+
+
 def _to_be_observed(config: RunConfig) -> RunPlan:
     """Returns a plan whose scenario can be observed; of several regions, one with most neighbours to hear of."""
     plan = compose(config)
@@ -255,7 +270,7 @@ def check(config: RunConfig, plan: RunPlan, own_cluster: bool, here: bool, narra
     check_extras(config)
     check_in_vain(config, plan)
     check_models(config, plan, own_cluster, here, narrator)
-    for line in (*check_deadline(config), *check_shares(config, plan), *check_rounds(config)):
+    for line in (*check_deadline(config), *check_shares(config, plan), *check_rounds(config), *check_advisers(config)):
         log.warning("%s", line)
 
 

@@ -28,7 +28,7 @@ def validate(
     from swarm import config_file
     from swarm.explain import explain as keys
     from swarm.planning import compose
-    from swarm.preflight import check_in_vain, check_rounds, check_shares
+    from swarm.preflight import check_advisers, check_in_vain, check_rounds, check_shares
 
     if config is None and not explain:
         raise typer.BadParameter("name a config, or give --explain", param_hint="CONFIG")
@@ -47,7 +47,7 @@ def validate(
     if resolved:
         plan = compose(resolved).run
         check_in_vain(resolved, plan)
-        said = [*check_shares(resolved, plan), *check_rounds(resolved)]
+        said = [*check_shares(resolved, plan), *check_rounds(resolved), *check_advisers(resolved)]
         _warn(said)
         found |= {"config": config, "valid": True, "config_sha256": plan.config_sha256, "resolved": resolved.record()}
         found["warnings"] = said

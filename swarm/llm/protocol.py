@@ -43,6 +43,9 @@ MARGINS = "margins"
 TOOLS = "tools"
 """The ability of an engine's models to call the tools of a desk."""
 
+LETTERS, PROSE = "letters", "prose"
+"""What a party may ask of a model: a letter of a menu that it shows, or words."""
+
 MAX_REPLY_CHARS = 20_000
 """Longest text of a reply, in characters; an engine cuts nothing, it reports a longer one as "too_large"."""
 

@@ -8,7 +8,7 @@ from swarm.config_file import resolve
 from swarm.errors import ConfigError
 from swarm.explain import explain
 from swarm.planning import compose
-from swarm.preflight import check_in_vain, check_rounds
+from swarm.preflight import check_advisers, check_in_vain, check_rounds
 from swarm.simulation.deeds import DEEDS
 
 WOOD: dict[str, Any] = {"rounds": 8, "population": 8, "models": []}
@@ -124,3 +124,20 @@ def test_every_key_of_a_party_and_every_field_of_its_deeds_is_explained() -> Non
     wanted |= {f"parties[patron].script[{deed}].{field}" for deed, kind in DEEDS.items() for field in kind.model_fields}
     assert wanted <= set(told)
     assert all(told[key].meaning for key in wanted)
+
+
+@pytest.mark.parametrize(
+    ("party", "key", "engine", "warned"),
+    [
+        ("magistrate", "scribe", "scripted", True),
+        ("magistrate", "scribe", "embedded", True),
+        ("patron", "model", "embedded", True),
+        ("patron", "model", "scripted", False),
+    ],
+)
+def test_a_model_that_cannot_answer_what_a_party_asks_is_warned_of(
+    party: str, key: str, engine: str, warned: bool
+) -> None:
+    keys = {**RULES, "models": [{"name": "m", "engine": engine, "temperament": "value"}]}
+    lines = check_advisers(resolve({**keys, "parties": {"one": {"party": party, key: "m"}}}))
+    assert [line.startswith(f"parties.one.{key}: m is of the engine {engine}") for line in lines] == [True] * warned

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeVar
 
 from swarm.llm.entry import ModelEntry
-from swarm.llm.protocol import TOOLS, ModelClient, ModelRequest
+from swarm.llm.protocol import LETTERS, PROSE, TOOLS, ModelClient, ModelRequest
 
 Entry = TypeVar("Entry", bound=ModelEntry)
 
@@ -132,6 +132,9 @@ class EnginePlugin(Generic[Entry]):
 
     abilities: frozenset[str] = frozenset({TOOLS})
     """What its models can do beyond writing what a schema asks for; forms and minds that need one name it."""
+
+    advises: frozenset[str] = frozenset({LETTERS, PROSE})
+    """What its models can tell a party that asks them: a letter of a menu of its own, and words."""
 
     summary: str = ""
     """What it is, in one sentence."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from swarm.errors import ConfigError, PluginMissing
+from swarm.llm.protocol import LETTERS
 from swarm.market.ledger import ROAD
 from swarm.plugins import Plugins
 from swarm.scenarios.protocol import Setting
@@ -34,7 +35,8 @@ class PartyPlugin:
     which a run can have a single owner.
     `check(name, section, goods)` raises ConfigError where a section does not fit a run with these goods, and
     `suits(name, section, scenario)` before a run begins where it would act there in vain. Where a party
-    asks a model (`swarm.simulation.adviser`), `asks(section)` names the key and which of the config's it is.
+    asks a model (`swarm.simulation.adviser`), `asks(section)` names the key and which of the config's it is, and
+    `asks_for` what it asks of it, LETTERS or PROSE.
     `begins(section)` has, by the key of each list of things that happen, the round in which each of them begins; and
     `entries` has the kinds of entry of each key that is a list of such, by the key: what else an entry may have.
     """
@@ -49,6 +51,7 @@ class PartyPlugin:
     asks: Callable[[Any], tuple[str, str] | None] = lambda _: None
     suits: Callable[[str, Any, Setting], None] = lambda *_: None
     begins: Callable[[Any], Mapping[str, Sequence[int]]] = lambda _: {}
+    asks_for: str = LETTERS
     entries: Mapping[str, Mapping[str, type[StrictModel]]] = field(default_factory=dict)
 
 

@@ -18,6 +18,7 @@ from pydantic import Field
 
 from swarm.errors import ConfigError
 from swarm.figures import figure
+from swarm.llm.protocol import PROSE
 from swarm.market.calibration import AllOf, Calibration, Rule, accused
 from swarm.market.config import Mechanism
 from swarm.market.evidence import Float64, traces
@@ -333,5 +334,6 @@ PARTY = PartyPlugin(
     build=lambda name, section, seed: Magistrate(name, section),
     accounts=(TREASURY,),
     asks=lambda section: ("scribe", section.scribe) if section.scribe else None,
+    asks_for=PROSE,
     suits=_suits,
 )

@@ -50,6 +50,7 @@ ENGINE = EnginePlugin(
     _client,
     check=_check,
     abilities=frozenset({MARGINS}),
+    advises=frozenset(),
     summary="The tiny language models of this project's own, which travel with the code.",
     nature=Nature(
         "tiny embedded model",

@@ -2,7 +2,7 @@
 
 from swarm.llm.engines.protocol import EnginePlugin, Listed, Nature
 from swarm.llm.engines.scripted.config import ScriptedModel
-from swarm.llm.protocol import ModelClient
+from swarm.llm.protocol import LETTERS, ModelClient
 
 
 def _client(model: ScriptedModel) -> ModelClient:
@@ -24,6 +24,7 @@ ENGINE = EnginePlugin(
     "scripted",
     ScriptedModel,
     _client,
+    advises=frozenset({LETTERS}),
     summary="Rules in code that read the prompt's text; they are no language models.",
     nature=Nature("scripted policy", "scripted policies", is_rule=True),
     listed=_listed,
