@@ -132,7 +132,7 @@ def _kind(schema: Schema, definitions: Schema) -> str:
     if choices := _choices(schema):
         return " or ".join(_kind(_resolved(choice, definitions), definitions) for choice in choices)
     if "enum" in schema:
-        return " | ".join(str(value) for value in schema["enum"])
+        return " | ".join(_shown(value) for value in schema["enum"])
     if "const" in schema:
         return str(schema["const"])
     if "prefixItems" in schema:

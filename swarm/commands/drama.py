@@ -85,7 +85,7 @@ def bench_patron(
 
 @app.command(name="worms")
 def bench_worms(json_path: JsonPath = None) -> None:
-    """How far a line spreads that asks to be passed on, with and without defences; half a minute."""
+    """How far a line spreads that asks to be passed on, with and without defences; a minute."""
     from swarm.bench import worms as worms_bench
 
     _bench("worms", worms_bench.measure, json_path)

@@ -1,10 +1,10 @@
 """Owns the coordination's sections of a config: fields with their bounds."""
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from swarm.schema import StrictModel
+from swarm.schema import StrictModel, short
 
 
 class RouterConfig(StrictModel):
@@ -23,10 +23,21 @@ class RouterConfig(StrictModel):
     offers: bool = True
     """Whether contacts learn what a trader's orders left unfilled in the last clearing."""
 
-    quarantine: bool = False
-    """Whether a line that reads like an instruction to a model is kept from everybody. The rule is on plain words and
-    marks of chat templates: it stops what is written plainly, and what is put in other words passes."""
+    quarantine: Literal[False, True, "classifier"] = False
+    """Whether a line that reads like an instruction to a model is kept from everybody. `true` is a rule on plain words
+    and marks of chat templates, which what is put in other words passes. `classifier` adds learned weights of words, by
+    which a line that asks to be passed on, believed or obeyed is kept back, too: about half of them, in English."""
 
     echoes: bool = True
     """Whether a line of gossip is delivered that says nothing but what its sender has read in the last
     `novelty_rounds`; tips that name a good and a direction, and offers, are no echoes."""
+
+    @field_validator("quarantine", mode="before")
+    @classmethod
+    def _no_number(cls, value: Any) -> Any:
+        # 1 would pass for True, as it is equal to it.
+        if not isinstance(value, bool) and value != "classifier":
+            raise ValueError(
+                f"expected false, true (the rule) or classifier (the rule and weights), got {short(value)}"
+            )
+        return value

@@ -19,6 +19,7 @@ from swarm.coordination.config import RouterConfig
 from swarm.coordination.messages import GOSSIP, NO_GOOD, OFFER, TIP, Messages, shingles
 from swarm.coordination.rows import by_receiver, first_of_each, unique
 from swarm.coordination.suspicion import suspected
+from swarm.coordination.worm_classifier import asks
 from swarm.llm.tokens import count_tokens
 from swarm.market.orders import BUY, Int64
 from swarm.seeding import Uint64, draw
@@ -49,7 +50,7 @@ class PruneReason(StrEnum):
     """The receiver decides by a rule that reads no text."""
 
     QUARANTINED = "quarantined"
-    """It reads like an instruction to a model."""
+    """It reads like an instruction to a model, or, where a classifier is asked, to whoever hears it."""
 
     ECHO = "echo"
     """Its sender has said nothing but what it had just read."""
@@ -225,7 +226,10 @@ class Router:
         # Many say the same line, so each text is counted once.
         texts, text_of = unique(messages.text)
         if self.config is not None and self.config.quarantine:
-            barred = np.array([suspected([text]) for text in texts], dtype=np.bool_)[text_of[message]]
+            learned = self.config.quarantine == "classifier"
+            barred = np.array([suspected([t]) or (learned and asks(t)) for t in texts], dtype=np.bool_)[
+                text_of[message]
+            ]
             pruned[PruneReason.QUARANTINED] = int(barred.sum())
             message, receiver = message[~barred], receiver[~barred]
         tokens = np.array([count_tokens(text) + LINE_TOKENS for text in texts], dtype=np.int64)[text_of]

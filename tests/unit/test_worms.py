@@ -19,6 +19,12 @@ def test_quarantine_stops_what_is_written_plainly_and_not_what_is_put_in_other_w
 
 
 @pytest.mark.parametrize("line", [PLAIN, DISGUISED])
+def test_the_classifier_stops_either_line_at_its_first_hearers(line: str) -> None:
+    found = spread(1, line, ROUTERS["classifier"], 1_000)
+    assert (found.secondary, found.ever) == (0, 1)
+
+
+@pytest.mark.parametrize("line", [PLAIN, DISGUISED])
 def test_without_echoes_a_line_ends_with_those_who_heard_it_first(line: str) -> None:
     found = spread(1, line, ROUTERS["no_echoes"], 1_000)
     assert (found.secondary, found.ever, found.last) == (3, 4, 0)
