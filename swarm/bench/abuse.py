@@ -17,14 +17,18 @@ from swarm.bench.abuse_kept import Kept, Ran
 from swarm.bench.abuse_runs import FIRST_ROUND, ROUNDS, TURNED_ROUND, Watched, named, scored
 from swarm.bench.form import Result, paired
 from swarm.coordination.intervals import wilson
-from swarm.market.config import Mechanism
+from swarm.market.calibration import Ground
 from swarm.market.evidence import Float64
 from swarm.market.surveillance import ABUSES, Abuse
 from swarm.preflight import Narrator
 from swarm.simulation.parties.magistrate import MagistrateConfig, Step, shipped, standing_out
 
 PLAYED: tuple[AbuseName, ...] = ("layering", "marking", "wash", "corner", "insider", "floor", "sybil", "pump", "turned")
-PLAYED_IN: Mapping[Mechanism, tuple[AbuseName, ...]] = {"call": PLAYED, "continuous": ("spoof", *PLAYED)}
+PLAYED_IN: Mapping[Ground, tuple[AbuseName, ...]] = {
+    "call": PLAYED,
+    "continuous": ("spoof", *PLAYED),
+    "margin": PLAYED,
+}
 EVASIONS = (0, 1, 2)
 PREVALENCES_PERMILLE = (1, 10, 50)
 FIRST_SEED, HONEST_SEED = 21_000, 45_000
@@ -45,12 +49,13 @@ def sign_of(abuse: AbuseName | Abuse) -> Abuse:
 
 
 def measure(
-    injections: int, honest: int, seeds: int, kept: Kept, narrator: Narrator, *, market: Mechanism = "call"
+    injections: int, honest: int, seeds: int, kept: Kept, narrator: Narrator, *, market: Ground = "call"
 ) -> list[Result]:
     """Returns the figures of `honest` runs without abusers, then of each abuse at each level of evasion.
 
-    In a continuous market nothing else is measured. What abusers gain is told by so many `seeds`, with the magistrate
-    and without. Runs come from `kept`, or are played as far as there is time: of what is not there, no figure is made.
+    In a continuous market, or where accounts borrow, nothing else is measured. What abusers gain is told by so many
+    `seeds`, with the magistrate and without. Runs come from `kept`, or are played as far as there is time: of what is
+    not there, no figure is made.
     """
     narrator.phase(f"{honest} honest runs")
     name = "abuse" if market == "call" else f"abuse_{market}"

@@ -11,15 +11,14 @@ from swarm.bench import abuse_sellers
 from swarm.bench.abuse_kept import Kept
 from swarm.bench.abuse_runs import ROUNDS, named, scored
 from swarm.errors import OutputError
-from swarm.market.calibration import Calibration, calibrated
-from swarm.market.config import Mechanism
+from swarm.market.calibration import Calibration, Ground, calibrated
 from swarm.market.surveillance import ABUSES, Abuse, Surveillance
 
 CALIBRATION_SEEDS = (*range(10_000, 10_150), *range(40_000, 45_000))
 """Seeds that no other figure is made from."""
 
 
-def calibrate(path: Path, runs: int, kept: Kept, market: Mechanism = "call") -> None:
+def calibrate(path: Path, runs: int, kept: Kept, market: Ground = "call") -> None:
     """Writes a market's calibration by honest runs that no other figure is made from; OutputError where that fails.
 
     What the file has of other markets stays. Prices that are posted are in the part of call auctions.

@@ -15,7 +15,7 @@ from swarm.agents.tactics import AbuseName
 from swarm.bench.abuse_kept import Ran
 from swarm.config import RunConfig
 from swarm.config_file import resolve
-from swarm.market.config import Mechanism
+from swarm.market.calibration import Ground
 from swarm.market.evidence import Float64, Traces, traces
 from swarm.market.orders import Int64
 from swarm.market.surveillance import ABUSES, LOOKED_AT_EVERY, Surveillance
@@ -31,11 +31,16 @@ TRADERS, ROUNDS = 20, 30
 GOOD = "honey"
 NEWS_ROUNDS = (12, 18, 24)
 FIRST_ROUND, TURNED_ROUND = 6, 15
-MARKETS: Mapping[Mechanism, dict[str, Any]] = {
+MARKETS: Mapping[Ground, dict[str, Any]] = {
     "call": {},
     "continuous": {"mechanism": "continuous", "rest_rounds": 4},
+    # Much may be borrowed for little, and whoever is called is liquidated at once.
+    "margin": {"margin": {"initial_permille": 200, "maintenance_permille": 150, "grace_rounds": 0}},
 }
-"""The section `market` of a run's config, by how its goods are matched."""
+"""The section `market` of a run's config."""
+
+BEARS = 4
+"""How many of the honest sell short where accounts may borrow."""
 
 NAME = "newcomer"
 """What the abusers' mind is called in a config: nothing that says what it is."""
@@ -57,7 +62,7 @@ class Watched:
     planted: npt.NDArray[np.bool_]  # [traders]
     wealth_cents: Int64
     surveillance: Surveillance
-    market: Mechanism = "call"
+    market: Ground = "call"
 
 
 class Watch:
@@ -77,7 +82,7 @@ class Watch:
             self.past.append(traces(seen, market.mechanisms, market.config))
 
 
-def scored(ran: Ran, market: Mechanism = "call") -> Watched:
+def scored(ran: Ran, market: Ground = "call") -> Watched:
     """Returns what surveillance makes of the traces of a run with such a market."""
     past, planted, wealth = ran
     surveillance, looks, scores = Surveillance(), [], []
@@ -95,16 +100,21 @@ def config(
     evasion: int = 0,
     honest_seats: bool = False,
     court: Sequence[Step] = (),
-    market: Mechanism = "call",
+    market: Ground = "call",
 ) -> RunConfig:
     """Returns the config of a run; with `honest_seats`, a truthful rule sits where the abusers would.
 
-    `court` is the ladder of a magistrate, which there is none without. In a continuous `market` orders rest.
+    `court` is the ladder of a magistrate, which there is none without. In a continuous `market` orders rest; where
+    accounts may borrow, some of the honest sell short.
     """
     define: dict[str, Any] = {"listener": {"mind": "listener"}}
     crew = CREWS.get(abuse or "", (1,))
     abusers = crew[seed % len(crew)] if abuse else 0
     minds = Counter(HONEST[seat % len(HONEST)] for seat in range(TRADERS - abusers))
+    if market == "margin":
+        for seat in range(BEARS):
+            minds[HONEST[seat]] -= 1
+        define["bear"], minds["bear"] = {"mind": "short_seller", "lots": 15, "most_lots": 60}, BEARS
     if abuse is not None:
         # An abuser is told no more than its kind needs to know.
         abuser: dict[str, Any] = {
@@ -149,7 +159,7 @@ def named(
     evasion: int = 0,
     honest_seats: bool = False,
     court: Sequence[Step] = (),
-    market: Mechanism = "call",
+    market: Ground = "call",
 ) -> tuple[str, Callable[[], Ran]]:
     """Returns a run by a name of its own, and a function that plays it."""
     parts = [str(seed), abuse or "honest", str(evasion), *(["honest-seats"] if honest_seats else []), *court]

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from swarm.bench.abuse_kept import Kept
-from swarm.bench.abuse_runs import GOOD, NAME, ROUNDS, TRADERS, Watch, scored
+from swarm.bench.abuse_runs import GOOD, MARKETS, NAME, ROUNDS, TRADERS, Watch, scored
 from swarm.bench.form import Result, paired, share
 from swarm.config_file import resolve
 from swarm.market.surveillance import ABUSES
@@ -55,8 +55,7 @@ def config(seed: int, squeezed: bool) -> dict[str, Any]:
         "rounds": ROUNDS,
         "population": TRADERS,
         "models": [],
-        # Much may be borrowed for little, and whoever is called is liquidated at once.
-        "market": {"margin": {"initial_permille": 200, "maintenance_permille": 150, "grace_rounds": 0}},
+        "market": MARKETS["margin"],
         "traders": {
             "hears": 0,
             "define": {
@@ -77,7 +76,7 @@ def played(seed: int, squeezed: bool) -> dict[str, Any]:
     wealth = wealth_cents(watch.plan, watch.state)
     ran = scored((watch.past, minds == NAME, wealth))
     # [abuses, traders], at any look
-    guilty = np.any([standing_out(shipped(), scores, rule)[1] for scores in ran.scores], axis=0)
+    guilty = np.any([standing_out(shipped("margin"), scores, rule)[1] for scores in ran.scores], axis=0)
     crew = minds == NAME
     return {
         "of": _names(guilty[:, crew]),

@@ -31,7 +31,8 @@ def bench_abuse(
         typer.Option("--minutes", min=0, max=10_000, metavar="M", help="Begin no run after this; 0: as it takes."),
     ] = 0,
     market: Annotated[
-        Literal["call", "continuous"], typer.Option("--market", help="How the goods of its runs are matched.")
+        Literal["call", "continuous", "margin"],
+        typer.Option("--market", help="How goods are matched; margin: in calls, and accounts may borrow."),
     ] = "call",
     json_path: JsonPath = None,
 ) -> None:

@@ -2,13 +2,16 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from swarm.market.evidence import Float64
 from swarm.market.surveillance import ABUSES, LEAST, Abuse, Surveillance
+
+Ground = Literal["call", "continuous", "margin"]
+"""What honest traders were watched in: goods matched in a call or continuously, or accounts that may borrow."""
 
 TAIL_SCORES = 32
 """How many of the highest honest scores tell how their tail falls."""

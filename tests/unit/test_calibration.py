@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from swarm.bench import abuse_squeeze
 from swarm.bench.abuse_calibration import CALIBRATION_SEEDS, calibrate
 from swarm.bench.abuse_kept import Kept
 from swarm.bench.abuse_runs import config, named
@@ -16,7 +17,7 @@ from swarm.market.evidence import Book, accepted, still_resting
 from swarm.market.surveillance import ABUSES, LEAST
 from swarm.runtime.play import play
 from swarm.simulation.evidence import of_round
-from swarm.simulation.parties.magistrate import rule_of, rule_told, shipped
+from swarm.simulation.parties.magistrate import grounds_of, rule_of, rule_told, shipped
 from tests.playing import Outcomes
 
 
@@ -41,6 +42,19 @@ def test_a_rule_says_of_what_markets_it_was_made() -> None:
     assert "1.00%" in rule_told(section) and "continuous" not in rule_told(section)
     assert rule_told(section, ("continuous",)).endswith("in continuous markets")
     assert "there is no calibration" in rule_told(section, ("call", "continuous"))
+    assert rule_told(section, borrows=True).endswith("in markets whose accounts may borrow")
+    both = rule_told(section, ("call", "continuous"), borrows=True)
+    assert "in continuous markets or in markets whose accounts may borrow; of a market that is both" in both
+
+
+def test_where_accounts_may_borrow_the_honest_sell_short_and_are_judged_by_their_like() -> None:
+    assert rule_of(grounds_of(("call",), borrows=True)) is shipped("margin")
+    assert grounds_of(("call", "continuous"), borrows=True) == ("continuous", "margin")
+    # A seed by which the calibration without short sellers accused three of them.
+    wanted = abuse_squeeze.config(71_001, squeezed=False)
+    wanted["parties"] = {"magistrate": {"party": "magistrate", "ladder": ["warn"]}}
+    found = play(resolve(wanted)).summary
+    assert "case_files" not in found
 
 
 def test_who_plants_a_spoofer_in_a_continuous_book_accuses_no_honest_bystander() -> None:

@@ -45,7 +45,7 @@ class Cases:
         """Takes note of those parties that open cases: without one nothing is kept."""
         # By party: how its rule is wrong in a market of the run's goods.
         self._rules = {
-            name: rule_told(section, one.market.mechanisms)
+            name: rule_told(section, one.market.mechanisms, borrows=one.market.config.margin is not None)
             for one in plan.plans()
             for name, section in one.config_record.get("parties", {}).items()
             if section.get("party") == "magistrate"

@@ -19,7 +19,7 @@ from pydantic import Field
 from swarm.errors import ConfigError
 from swarm.figures import figure
 from swarm.llm.protocol import PROSE
-from swarm.market.calibration import AllOf, Calibration, Rule, accused
+from swarm.market.calibration import AllOf, Calibration, Ground, Rule, accused
 from swarm.market.config import Mechanism
 from swarm.market.evidence import Float64, traces
 from swarm.market.ledger import CASH
@@ -132,15 +132,26 @@ def spoken(text: str) -> Spoken | None:
     return Spoken(int(number), cast(Abuse, abuse), int(trader), score, honest, sentence)
 
 
-def rule_told(section: Mapping[str, Any], mechanisms: Sequence[Mechanism] = ("call",)) -> str:
-    """Returns how often the rule of a magistrate with this section is wrong, in words, in a market of these goods."""
-    rate, kinds = section.get("accuse_rate", MagistrateConfig().accuse_rate), _kinds(mechanisms)
-    known = rule_of(kinds).traders.values()
+_TOLD: Mapping[Ground, str] = {
+    "call": "markets of calls",
+    "continuous": "continuous markets",
+    "margin": "markets whose accounts may borrow",
+}
+
+
+def rule_told(section: Mapping[str, Any], mechanisms: Sequence[Mechanism] = ("call",), *, borrows: bool = False) -> str:
+    """Returns how often the rule of a magistrate with this section is wrong, in words, in a market of these goods.
+
+    Accounts that may borrow are a market of their own, as far as it `borrows`.
+    """
+    rate, grounds = section.get("accuse_rate", MagistrateConfig().accuse_rate), grounds_of(mechanisms, borrows)
+    known = rule_of(grounds).traders.values()
     told = f"is set to accuse at most {rate:.2%} of honest traders by all statistics together"
     told = f"{told}, as {min(known):,} to {max(known):,} of them scored"
-    if len(kinds) > 1:
-        return f"{told} in markets of either kind; of markets of both kinds of goods there is no calibration"
-    return told if kinds == ("call",) else f"{told} in {kinds[0]} markets"
+    if len(grounds) > 1:
+        either = " or in ".join(_TOLD[ground] for ground in grounds)
+        return f"{told} in {either}; of a market that is both there is no calibration"
+    return told if grounds == ("call",) else f"{told} in {_TOLD[grounds[0]]}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -177,7 +188,7 @@ class Magistrate:
         for number, market in enumerate(view.markets):
             if market.evidence is None:
                 continue
-            rule = rule_of(_kinds(market.mechanisms))
+            rule = rule_of(grounds_of(market.mechanisms, market.rules.margin is not None))
             court = self._courts.setdefault(number, Court(Surveillance(self.config.closing_rounds), rule))
             # A fork may have goods matched in another way.
             court.rule = rule
@@ -308,23 +319,28 @@ def _suits(name: str, config: MagistrateConfig, scenario: Setting) -> None:
 
 
 @cache
-def shipped(mechanism: Mechanism = "call") -> Calibration:
-    """Returns the calibration by the honest runs of `swarm bench abuse --calibrate`, with goods matched in this way."""
+def shipped(ground: Ground = "call") -> Calibration:
+    """Returns the calibration by the honest runs of `swarm bench abuse --calibrate` in markets of this kind."""
     data = json.loads((files("swarm.simulation.parties") / "honest.json").read_text(encoding="utf-8"))
     # Prices that are posted are not matched at all, so that collusion is calibrated once.
-    of = {abuse: data["call" if abuse == "collusion" else mechanism] for abuse in ABUSES}
+    of = {abuse: data["call" if abuse == "collusion" else ground] for abuse in ABUSES}
     scores = {abuse: np.array(own["scores"][abuse]) for abuse, own in of.items()}
     return Calibration(scores, {abuse: own["traders"][abuse] for abuse, own in of.items()})
 
 
 @cache
-def rule_of(kinds: tuple[Mechanism, ...]) -> Rule:
-    """Returns what honest traders come to in a market whose goods are matched in these ways."""
-    return shipped(kinds[0]) if len(kinds) == 1 else AllOf([shipped(kind) for kind in kinds])
+def rule_of(grounds: tuple[Ground, ...]) -> Rule:
+    """Returns what honest traders come to in a market that is all of these."""
+    return shipped(grounds[0]) if len(grounds) == 1 else AllOf([shipped(ground) for ground in grounds])
 
 
-def _kinds(mechanisms: Sequence[Mechanism]) -> tuple[Mechanism, ...]:
-    return tuple(sorted(set(mechanisms))) or ("call",)
+def grounds_of(mechanisms: Sequence[Mechanism], borrows: bool) -> tuple[Ground, ...]:
+    """Returns which calibrations are of a market: by how its goods are matched, and whether its accounts may borrow."""
+    found: set[Ground] = {*mechanisms} or {"call"}
+    if borrows:
+        # Accounts that borrow were watched in calls.
+        found = found - {"call"} | {"margin"}
+    return tuple(sorted(found))
 
 
 PARTY = PartyPlugin(
