@@ -19,7 +19,7 @@ from swarm.runtime.play import play
 
 TRADERS = 1_000
 CORES = 4
-AIM_PER_S = 500
+AIM_PER_S = 5_000
 SINGLE_CALLS = 50
 TEMPERAMENTS: tuple[Temperament, ...] = get_args(Temperament)
 
@@ -95,6 +95,7 @@ def measure(narrator: Narrator) -> list[Result]:
             one,
             "1/s",
             "higher",
+            aim=AIM_PER_S,
             bound="about 40 million multiplications a decision, which onnxruntime makes; a twentieth is the tokenizer",
         ),
         median_of(
@@ -102,7 +103,6 @@ def measure(narrator: Narrator) -> list[Result]:
             four,
             "1/s",
             "higher",
-            aim=AIM_PER_S,
             bound="the same on every core",
         ),
         median_of("embedded_single_request_ms", single, "ms", "lower", bound="a chunk of eight is computed for one"),

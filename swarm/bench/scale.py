@@ -19,7 +19,7 @@ WARM_UP_ROUNDS = 2
 ROUNDS = 5
 ROUND_S_AIM = 1.0
 FEW, MANY = 10, 10_000
-KB_AIM = 50.0
+KB_AIM = 12.0
 
 
 class _Rounds(Warm):

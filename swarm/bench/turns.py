@@ -21,9 +21,9 @@ WARM_UP_ROUNDS = 3
 ROUNDS = 10
 LATENCY_S = 1.0
 LATENCY_ROUNDS = 4
-CPU_MS_AIM = 1.0
-TURNS_PER_S_AIM = 1_500.0
-ROUND_OVER_LATENCY_AIM = {100: 1.15, 1_000: 1.3}
+CPU_MS_AIM = 0.25
+TURNS_PER_S_AIM = 4_000.0
+ROUND_OVER_LATENCY_AIM = {100: 1.15, 1_000: 1.15}
 NO_GPU = Result(
     "turns_per_gpu_hour",
     None,
@@ -136,7 +136,7 @@ def _work(ray: list[_Meter], one: list[_Meter]) -> list[Result]:
             "1/s",
             "higher",
             aim=TURNS_PER_S_AIM,
-            bound="one replica makes the HTTP calls of all shards in one thread, and the model has a core of the four",
+            bound="one replica makes the HTTP calls of all shards in one thread, and the model has a core of its own",
         ),
         median_of(f"turns_per_s_{TRADERS}_local", [m.turns / m.wall_s for m in one], "1/s", "higher"),
     ]
