@@ -1,8 +1,8 @@
 """Commands that make models."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -32,6 +32,15 @@ def _progress(as_json: bool) -> Callable[[str], None]:
     return (err if as_json else out).print
 
 
+def _told(record: Mapping[str, Any], as_json: bool, *lines: str) -> None:
+    """Prints what a training came to: its record as JSON, or these lines."""
+    if as_json:
+        out.say_json(record)
+        return
+    for line in lines:
+        out.say(line)
+
+
 @app.command()
 def train(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="A folder for the weights and the record of it.")],
@@ -49,12 +58,8 @@ def train(
     from swarm.training.launch import train_models
 
     record = train_models(directory, Recipe(seed=seed), _progress(as_json))
-    if as_json:
-        out.say_json(record)
-        return
     agreement = ", ".join(f"{name} {share:.3f}" for name, share in record["agreement"].items())
-    out.say(f"agreement with the rules on held-out markets: {agreement}")
-    out.say(f"weights {directory}")
+    _told(record, as_json, f"agreement with the rules on held-out markets: {agreement}", f"weights {directory}")
 
 
 @app.command(name="train-reader")
@@ -80,11 +85,8 @@ def train_reader(
 
     recipe = ReaderRecipe(seed=seed, steps=steps, minutes=minutes)
     record = train_reader(directory, recipe, _progress(as_json))
-    if as_json:
-        out.say_json(record)
-        return
-    out.say(f"right letters on prompts held out: {record['right_of_held_out']:.3f}")
-    out.say(f"weights {directory}")
+    right = f"right letters on prompts held out: {record['right_of_held_out']:.3f}"
+    _told(record, as_json, right, f"weights {directory}")
 
 
 @app.command(name="train-cases")
@@ -108,14 +110,10 @@ def train_cases(
 
     recipe = CasesRecipe(seed=seed, banks=banks, steps=steps)
     record = train_cases(directory, recipe, _progress(as_json))
-    if as_json:
-        out.say_json(record)
-        return
-    told = record["held_out"]
-    out.say(
-        f"log loss on cases held out: {told['loss']:.3f}, that of the chance as told {told['loss_of_the_chance']:.3f}"
-    )
-    out.say(f"weights {directory}")
+    held_out = record["held_out"]
+    loss, chance = held_out["loss"], held_out["loss_of_the_chance"]
+    right = f"log loss on cases held out: {loss:.3f}, that of the chance as told {chance:.3f}"
+    _told(record, as_json, right, f"weights {directory}")
 
 
 @app.command(name="train-screener")
@@ -136,12 +134,9 @@ def train_screener(
     from swarm.training.launch import train_screener
 
     record = train_screener(data, file, _progress(as_json))
-    if as_json:
-        out.say_json(record)
-        return
     learned = ", ".join(f"{name} ({what})" for name, what in record["trained_on"].items())
-    out.say(f"{record['topics']} topics, learned from {learned}")
-    out.say(f"screener {file}, {record['bytes'] >> 20} MiB")
+    topics = f"{record['topics']} topics, learned from {learned}"
+    _told(record, as_json, topics, f"screener {file}, {record['bytes'] >> 20} MiB")
 
 
 @app.command(name="train-reviewer")
@@ -172,12 +167,9 @@ def train_reviewer(
 
     recipe = ReviewerRecipe(contracts=contracts, steps=steps, minutes=minutes)
     record = train_reviewer(data, directory, recipe, _progress(as_json))
-    if as_json:
-        out.say_json(record)
-        return
     right, commonest = record["held_out"]["right"], record["held_out"]["commonest"]
-    out.say(f"right on cases held out: {right:.3f}; the commonest verdict would be on {commonest:.3f}")
-    out.say(f"weights {directory}")
+    marks = f"right on cases held out: {right:.3f}; the commonest verdict would be on {commonest:.3f}"
+    _told(record, as_json, marks, f"weights {directory}")
 
 
 @app.command(name="train-judge")
@@ -220,13 +212,11 @@ def train_judge(
 
     recipe = JudgeRecipe(seed=seed, temperament=temperament, menus=menus, minutes=minutes, layers=layers, device=device)
     record = train_judge(base, directory, recipe, _progress(as_json), runs or ())
-    if as_json:
-        out.say_json(record)
-        return
-    for when in ("before", "after"):
-        marks = record[when]
-        out.say(f"{when}: the teacher's action in {marks['agreement']:.3f} of menus (by lot {marks['by_lot']:.3f})")
-    out.say(f"adapter {directory}")
+    marks = [
+        f"{when}: the teacher's action in {found['agreement']:.3f} of menus (by lot {found['by_lot']:.3f})"
+        for when, found in ((when, record[when]) for when in ("before", "after"))
+    ]
+    _told(record, as_json, *marks, f"adapter {directory}")
 
 
 @app.command()
@@ -275,15 +265,11 @@ def distil(
 
     wanted = Distilling(minutes, markets, base, labels, ablations, relabelled, seed=seed)
     record = distil_student(runs or [], directory, wanted, examples, _progress(as_json))
-    if as_json:
-        out.say_json(record)
-        return
     # The last schooling is the student's; what was left out is said by reason, so that nothing is lost silently.
     last = record["stages"][-1]
-    out.say(
+    gain = (
         f"on rounds held out: {last['gain_ticks']} ticks a turn, where {last['taken_ticks']} were made "
         f"and {last['best_ticks']} could be"
     )
-    for reason, turns in record["left_out"].items():
-        out.say(f"left out: {turns} {reason}")
-    out.say(f"student {directory}")
+    left_out = [f"left out: {turns} {reason}" for reason, turns in record["left_out"].items()]
+    _told(record, as_json, gain, *left_out, f"student {directory}")
