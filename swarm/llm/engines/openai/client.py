@@ -215,7 +215,11 @@ class OpenAIClient:
         """Makes one HTTP request and returns what became of it."""
         loop, slots = connections.loop, connections.slots
         try:
-            async with asyncio.timeout_at(due):
+            # A slot that is free is had at once; a timer for it would be one more for each request.
+            if slots.locked():
+                async with asyncio.timeout_at(due):
+                    await slots.acquire()
+            else:
                 await slots.acquire()
         except TimeoutError:
             return Failure("deadline", "the deadline came before the endpoint had a free slot")
@@ -296,7 +300,7 @@ class OpenAIClient:
         if response.status == 200:
             if value is None:
                 return Failure("protocol", self._told(f"not a chat completion: {text[:_SHOWN_BYTES]!r}"))
-            return read_completion(value, request, self._told(text[:_SHOWN_BYTES]))
+            return read_completion(value, request, lambda: self._told(text[:_SHOWN_BYTES]))
         told = self._told(f"HTTP {response.status}: {text[:_SHOWN_BYTES]}")
         return refusal(response.status, response.headers, error_in(value), told)
 
