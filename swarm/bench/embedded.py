@@ -105,6 +105,12 @@ def measure(narrator: Narrator) -> list[Result]:
             "higher",
             bound="the same on every core",
         ),
-        median_of("embedded_single_request_ms", single, "ms", "lower", bound="a chunk of eight is computed for one"),
+        median_of(
+            "embedded_single_request_ms",
+            single,
+            "ms",
+            "lower",
+            bound="the public part is computed for one prompt alone",
+        ),
         Result("embedded_prompt_tokens", round(sum(tokens) / len(tokens), 1), "tokens", "lower"),
     ]

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
 import grpc
@@ -31,6 +31,8 @@ os.environ.setdefault("RAY_SERVE_LOG_TO_STDERR", "0")
 import ray
 from ray._private import ray_constants
 from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
+
+from swarm.runtime.head import without_dashboard
 
 log = logging.getLogger(__name__)
 
@@ -84,14 +86,15 @@ def _start(runtime: RuntimeConfig, store_mb: int, folders: list[str]) -> None:
     for left in reversed(range(STARTS)):
         try:
             folders.append(temporary.new("ray"))
-            _init(
-                address="local",
-                num_cpus=runtime.num_cpus,
-                include_dashboard=runtime.dashboard_port is not None,
-                dashboard_port=runtime.dashboard_port,
-                object_store_memory=store_mb * 2**20,
-                _temp_dir=folders[-1],
-            )
+            with without_dashboard() if runtime.dashboard_port is None else nullcontext():
+                _init(
+                    address="local",
+                    num_cpus=runtime.num_cpus,
+                    include_dashboard=runtime.dashboard_port is not None,
+                    dashboard_port=runtime.dashboard_port,
+                    object_store_memory=store_mb * 2**20,
+                    _temp_dir=folders[-1],
+                )
         except Exception as error:
             if left and SLOW_START in str(error):
                 log.warning("ray: it was not up within its own limit of 30 s, so it is started once more")

@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -94,6 +95,25 @@ def test_goods_become_slots_whatever_they_are_called() -> None:
     assert rows[0] == rows[1]
 
 
+def test_more_words_than_are_kept_have_the_same_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tokenizer, "MOST_WORDS", 3)
+    for _ in range(2):
+        row = tokenizer.encode("NEWS zzz 7 acorns buy 99999", ("acorns", "thimbles")).rows[0]
+        assert [tokenizer.VOCABULARY[token] for token in row[:5]] == ["<NEWS>", "<unk>", "7", "<good 0>", "buy"]
+        assert row[5] == tokenizer.number_token(99_999)
+    assert len(tokenizer._words_of(("acorns", "thimbles"))) == 3
+
+
+def test_a_grid_is_padded_on_the_right_and_below() -> None:
+    padded = tokenizer.grid(((5, 6), (), tuple(range(1, tokenizer.WIDTH + 1)), (9,)), 3)
+    assert padded.shape == (3, tokenizer.WIDTH)
+    assert padded[0].tolist() == [5, 6] + [tokenizer.PAD] * (tokenizer.WIDTH - 2)
+    assert not padded[1].any()
+    assert padded[2].tolist() == list(range(1, tokenizer.WIDTH + 1))
+    assert tokenizer.grid((), 2).tolist() == [[tokenizer.PAD] * tokenizer.WIDTH] * 2
+    padded[0, 0] = 7
+
+
 def test_unknown_words_and_overlong_lines_are_borne() -> None:
     lines = tokenizer.encode("HEARD\n- " + "zzz " * 100 + "\n- ½ \N{SUPERSCRIPT TWO} 9" + "9" * 50, ())
     assert [len(row) for row in lines.rows] == [tokenizer.WIDTH, 5]
@@ -111,19 +131,43 @@ def test_a_reply_depends_on_its_prompt_and_seed_alone(temperature: float) -> Non
     assert together == backwards == alone == pieces
 
 
-def test_logits_are_bitwise_the_same_in_any_company() -> None:
-    tiny = engine()
-    asked = [embedded_engine._tokenised(0, r) for r in requests()[:24]]
-    grids = [tokenizer.grid(a.private.rows, 24) for a in asked if a]
-    public = tokenizer.grid(asked[0].public.rows, 16) if asked[0] else np.zeros((16, tokenizer.WIDTH), dtype=np.int64)
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("temperament", ["value", "reader"])
+def test_logits_are_bitwise_the_same_in_any_company_of_any_size(
+    temperament: Literal["value", "reader"], threads: int
+) -> None:
+    tiny = EmbeddedEngine(EmbeddedModel(name="tiny", engine="embedded", temperament=temperament, threads=threads))
+    asked = [embedded_engine._tokenised(0, r) for r in requests()]
     random = np.random.default_rng(5)
-    chunk = embedded_engine.CHUNK
-    reference: dict[int, bytes] = {}
-    for _ in range(20):
-        members = random.permutation(len(grids))[:chunk]
-        logits = tiny._session.run(["letters"], {"public": public, "private": np.stack([grids[m] for m in members])})[0]
-        for member, row in zip(members.tolist(), logits, strict=True):
-            assert reference.setdefault(member, row.tobytes()) == row.tobytes()
+    for height in (4, 20, 24, 64):
+        grids = [tokenizer.grid(a.private.rows, height) for a in asked if a]
+        public = tokenizer.grid(asked[0].public.rows, 12) if asked[0] else np.zeros((12, tokenizer.WIDTH), np.int64)
+        most = embedded_engine.CHUNK_ROWS // height
+        reference: dict[int, bytes] = {}
+        for size in (most, 1, 2, 3, 5, 7, most // 2, most - 1, most):
+            members = random.integers(len(grids), size=size)
+            private = np.stack([grids[m] for m in members])
+            logits = tiny._session.run(["letters"], {"public": public, "private": private})[0]
+            for member, row in zip(members.tolist(), logits, strict=True):
+                assert reference.setdefault(member, row.tobytes()) == row.tobytes()
+
+
+def test_a_long_batch_is_computed_in_pieces_and_a_short_one_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded_engine, "CHUNK_ROWS", 100)
+    tiny = engine()
+    shapes = []
+    whole = tiny._run
+
+    def noted(public: tokenizer.Ids, chunk: list[embedded_engine._Asked], height: int) -> embedded_engine.Float32:
+        shapes.append((len(chunk), height))
+        return whole(public, chunk, height)
+
+    monkeypatch.setattr(tiny, "_run", noted)
+    in_pieces = texts(tiny.answer(requests(), 60.0))
+    assert sum(prompts for prompts, _ in shapes) == len(requests())
+    assert all(prompts * height <= 100 and height % embedded_engine.BUCKET == 0 for prompts, height in shapes)
+    monkeypatch.undo()
+    assert in_pieces == texts(tiny.answer(requests(), 60.0))
 
 
 def test_hot_sampling_follows_the_seed() -> None:
