@@ -47,6 +47,9 @@ SLOW_START = "timed out during startup"
 FIRST_CALL = "/ray.rpc.NodeInfoGcsService/GetClusterId"
 """The first call that Ray makes to a head, and one that needs a token where any does."""
 
+PRELOADED = "RAY_preload_python_modules"
+"""The variable that names what each of a node's workers imports before it takes any work."""
+
 GIVE_IT = "set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH to the file with the token that its nodes were given"
 
 
@@ -158,6 +161,7 @@ def _private() -> Iterator[None]:
     switch for it comes from. A token that the user has set, or no token by RAY_AUTH_MODE=disabled, stays.
     """
     before = dict(os.environ)
+    os.environ.setdefault(PRELOADED, "swarm.runtime.worker")
     may_span = ray_constants.ENABLE_RAY_CLUSTER
     ray_constants.ENABLE_RAY_CLUSTER = False
     os.environ[ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR] = "0"
@@ -168,7 +172,7 @@ def _private() -> Iterator[None]:
         yield
     finally:
         # What Ray itself has set stays, as its mode, which it has read by now.
-        for name in (ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR, "RAY_AUTH_TOKEN"):
+        for name in (ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR, "RAY_AUTH_TOKEN", PRELOADED):
             os.environ.pop(name, None)
             os.environ.update({name: before[name]} if name in before else {})
         ray_constants.ENABLE_RAY_CLUSTER = may_span

@@ -1,5 +1,7 @@
-"""Which processes the head of a cluster of a run's own has: with Ray's dashboard, and without."""
+"""What a cluster of a run's own starts: the processes of its head, with a dashboard and without, and its workers."""
 
+import gc
+import os
 import time
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import pytest
 
 from swarm import temporary
 from swarm.config import RuntimeConfig
+from swarm.runtime.garbage import THRESHOLDS
 from tests.patience import patience
 from tests.processes import descendants, free_port
 
@@ -56,3 +59,17 @@ def test_a_head_with_a_dashboard_is_whole() -> None:
     with own_cluster(RuntimeConfig(num_cpus=1, dashboard_port=free_port())):
         found = commands()
         assert all(name in found for name in (*FOR_THE_NODE, *FOR_THE_DASHBOARD))
+
+
+def test_a_worker_looks_for_cycles_seldom_before_it_imports_what_its_actor_needs() -> None:
+    import ray
+
+    from swarm.runtime.cluster import PRELOADED, own_cluster
+
+    @ray.remote(num_cpus=0)
+    def pace() -> tuple[int, int, int]:
+        return gc.get_threshold()
+
+    with own_cluster(RuntimeConfig(num_cpus=1)):
+        assert ray.get(pace.remote()) == THRESHOLDS
+    assert PRELOADED not in os.environ
