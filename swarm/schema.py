@@ -1,11 +1,17 @@
 """The strict, frozen base of everything that is read from a file, and what is wrong with a section in our words."""
 
+import ast
+import inspect
 import json
+import textwrap
 from collections.abc import Mapping
+from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Tag, ValidationError
+from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, Tag, ValidationError
+from pydantic_core import CoreSchema
 
 from swarm.errors import HOW_TO_GIVE, ConfigError, PluginMissing, suggest
 
@@ -30,11 +36,48 @@ IN_WORDS = {
 
 
 class StrictModel(BaseModel):
-    """A frozen record whose keys are all known; validate it in JSON mode so that tuples and enums read naturally."""
+    """A frozen record whose keys are all known; validate it in JSON mode so that tuples and enums read naturally.
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
-    )
+    The docstring below a key is its description in the JSON schema.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Returns the schema with the keys' descriptions.
+
+        They are read here, and not by pydantic's `use_attribute_docstrings` when a class is made: looking up the source
+        of every class is half of what importing a config costs, and each process of a run imports configs.
+        """
+        schema = handler(core_schema)
+        properties = handler.resolve_ref_schema(schema).get("properties", {})
+        # A class that has a key anew describes it anew.
+        owners = {key: owner for owner in reversed(cls.__mro__) for key in inspect.get_annotations(owner)}
+        for key in properties.keys() & owners.keys():
+            if issubclass(owners[key], StrictModel) and (meaning := _described(owners[key]).get(key)):
+                properties[key].setdefault("description", meaning)
+        return schema
+
+
+@lru_cache(maxsize=256)
+def _described(model: type) -> dict[str, str]:
+    """Returns the docstrings below the keys of a class, by key; none where its source is not at hand."""
+    try:
+        source = textwrap.dedent(inspect.getsource(model))
+    except (OSError, TypeError):
+        return {}
+    [written] = ast.parse(source).body
+    body = written.body if isinstance(written, ast.ClassDef) else []
+    return {
+        key.target.id: inspect.cleandoc(below.value.value)
+        for key, below in pairwise(body)
+        if isinstance(key, ast.AnnAssign)
+        and isinstance(key.target, ast.Name)
+        and isinstance(below, ast.Expr)
+        and isinstance(below.value, ast.Constant)
+        and isinstance(below.value.value, str)
+    }
 
 
 Model = TypeVar("Model", bound=StrictModel)

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
 import grpc
@@ -35,6 +35,8 @@ import ray
 from ray._private import ray_constants
 from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
 
+from swarm.runtime.head import without_dashboard
+
 log = logging.getLogger(__name__)
 
 NAMESPACE = "swarm"
@@ -47,6 +49,9 @@ STARTS = 3
 SLOW_START = "timed out during startup"
 FIRST_CALL = "/ray.rpc.NodeInfoGcsService/GetClusterId"
 """The first call that Ray makes to a head, and one that needs a token where any does."""
+
+PRELOADED = "RAY_preload_python_modules"
+"""The variable that names what each of a node's workers imports before it takes any work."""
 
 GIVE_IT = "set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH to the file with the token that its nodes were given"
 
@@ -87,14 +92,15 @@ def _start(runtime: RuntimeConfig, store_mb: int, folders: list[str]) -> None:
     for left in reversed(range(STARTS)):
         try:
             folders.append(temporary.new("ray"))
-            _init(
-                address="local",
-                num_cpus=runtime.num_cpus,
-                include_dashboard=runtime.dashboard_port is not None,
-                dashboard_port=runtime.dashboard_port,
-                object_store_memory=store_mb * 2**20,
-                _temp_dir=folders[-1],
-            )
+            with without_dashboard() if runtime.dashboard_port is None else nullcontext():
+                _init(
+                    address="local",
+                    num_cpus=runtime.num_cpus,
+                    include_dashboard=runtime.dashboard_port is not None,
+                    dashboard_port=runtime.dashboard_port,
+                    object_store_memory=store_mb * 2**20,
+                    _temp_dir=folders[-1],
+                )
         except Exception as error:
             if left and SLOW_START in str(error):
                 log.warning("ray: it was not up within its own limit of 30 s, so it is started once more")
@@ -158,6 +164,7 @@ def _private() -> Iterator[None]:
     switch for it comes from. A token that the user has set, or no token by RAY_AUTH_MODE=disabled, stays.
     """
     before = dict(os.environ)
+    os.environ.setdefault(PRELOADED, "swarm.runtime.worker")
     may_span = ray_constants.ENABLE_RAY_CLUSTER
     ray_constants.ENABLE_RAY_CLUSTER = False
     os.environ[ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR] = "0"
@@ -168,7 +175,7 @@ def _private() -> Iterator[None]:
         yield
     finally:
         # What Ray itself has set stays, as its mode, which it has read by now.
-        for name in (ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR, "RAY_AUTH_TOKEN"):
+        for name in (ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR, "RAY_AUTH_TOKEN", PRELOADED):
             os.environ.pop(name, None)
             os.environ.update({name: before[name]} if name in before else {})
         ray_constants.ENABLE_RAY_CLUSTER = may_span

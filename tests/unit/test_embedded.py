@@ -6,11 +6,13 @@ from dataclasses import replace
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
 
 from swarm.agents.policies.menu import choose, read_menu
+from swarm.bench.embedded import products
 from swarm.config_file import resolve
 from swarm.errors import ConfigError
 from swarm.llm import engines
@@ -94,6 +96,25 @@ def test_goods_become_slots_whatever_they_are_called() -> None:
     assert rows[0] == rows[1]
 
 
+def test_more_words_than_are_kept_have_the_same_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tokenizer, "MOST_WORDS", 3)
+    for _ in range(2):
+        row = tokenizer.encode("NEWS zzz 7 acorns buy 99999", ("acorns", "thimbles")).rows[0]
+        assert [tokenizer.VOCABULARY[token] for token in row[:5]] == ["<NEWS>", "<unk>", "7", "<good 0>", "buy"]
+        assert row[5] == tokenizer.number_token(99_999)
+    assert len(tokenizer._words_of(("acorns", "thimbles"))) == 3
+
+
+def test_a_grid_is_padded_on_the_right_and_below() -> None:
+    padded = tokenizer.grid(((5, 6), (), tuple(range(1, tokenizer.WIDTH + 1)), (9,)), 3)
+    assert padded.shape == (3, tokenizer.WIDTH)
+    assert padded[0].tolist() == [5, 6] + [tokenizer.PAD] * (tokenizer.WIDTH - 2)
+    assert not padded[1].any()
+    assert padded[2].tolist() == list(range(1, tokenizer.WIDTH + 1))
+    assert tokenizer.grid((), 2).tolist() == [[tokenizer.PAD] * tokenizer.WIDTH] * 2
+    padded[0, 0] = 7
+
+
 def test_unknown_words_and_overlong_lines_are_borne() -> None:
     lines = tokenizer.encode("HEARD\n- " + "zzz " * 100 + "\n- ½ \N{SUPERSCRIPT TWO} 9" + "9" * 50, ())
     assert [len(row) for row in lines.rows] == [tokenizer.WIDTH, 5]
@@ -111,19 +132,62 @@ def test_a_reply_depends_on_its_prompt_and_seed_alone(temperature: float) -> Non
     assert together == backwards == alone == pieces
 
 
-def test_logits_are_bitwise_the_same_in_any_company() -> None:
-    tiny = engine()
-    asked = [embedded_engine._tokenised(0, r) for r in requests()[:24]]
-    grids = [tokenizer.grid(a.private.rows, 24) for a in asked if a]
-    public = tokenizer.grid(asked[0].public.rows, 16) if asked[0] else np.zeros((16, tokenizer.WIDTH), dtype=np.int64)
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("temperament", ["value", "reader"])
+def test_logits_are_bitwise_the_same_in_any_company_of_any_size(
+    temperament: Literal["value", "reader"], threads: int
+) -> None:
+    tiny = EmbeddedEngine(EmbeddedModel(name="tiny", engine="embedded", temperament=temperament, threads=threads))
+    asked = [embedded_engine._tokenised(0, r) for r in requests()]
     random = np.random.default_rng(5)
-    chunk = embedded_engine.CHUNK
-    reference: dict[int, bytes] = {}
-    for _ in range(20):
-        members = random.permutation(len(grids))[:chunk]
-        logits = tiny._session.run(["letters"], {"public": public, "private": np.stack([grids[m] for m in members])})[0]
-        for member, row in zip(members.tolist(), logits, strict=True):
-            assert reference.setdefault(member, row.tobytes()) == row.tobytes()
+    for height in (4, 20, 24, 64):
+        grids = [tokenizer.grid(a.private.rows, height) for a in asked if a]
+        public = tokenizer.grid(asked[0].public.rows, 12) if asked[0] else np.zeros((12, tokenizer.WIDTH), np.int64)
+        most = embedded_engine.CHUNK_ROWS // height
+        reference: dict[int, bytes] = {}
+        for size in (most, 1, 2, 3, 5, 7, most // 2, most - 1, most):
+            members = random.integers(len(grids), size=size)
+            private = np.stack([grids[m] for m in members])
+            logits = tiny._session.run(["letters"], {"public": public, "private": private})[0]
+            for member, row in zip(members.tolist(), logits, strict=True):
+                assert reference.setdefault(member, row.tobytes()) == row.tobytes()
+
+
+def test_padding_and_what_others_are_asked_have_no_share_in_an_answer() -> None:
+    tiny = engine("panic")
+    asked = [embedded_engine._tokenised(0, r) for r in requests()[:18]]
+    logits = []
+    for lines, rows in ((12, 20), (16, 40)):
+        private = np.stack([tokenizer.grid(a.private.rows, rows) for a in asked if a])
+        public = (
+            tokenizer.grid(asked[0].public.rows, lines) if asked[0] else np.zeros((lines, tokenizer.WIDTH), np.int64)
+        )
+        logits.append(tiny._session.run(["letters"], {"public": public, "private": private})[0])
+    np.testing.assert_allclose(logits[0], logits[1], atol=1e-4)
+
+
+def test_a_long_batch_is_computed_in_pieces_and_a_short_one_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    tiny = engine()
+    whole = texts(tiny.answer(requests(), 60.0))
+    assert tiny.shapes(requests()[:1])[0][0] == 1
+    monkeypatch.setattr(embedded_engine, "CHUNK_ROWS", 100)
+    shapes = tiny.shapes(requests())
+    assert sum(prompts for prompts, _, _ in shapes) == len(requests())
+    assert all(prompts * rows <= 100 for prompts, rows, _ in shapes)
+    assert not any(size % embedded_engine.BUCKET for _, *sizes in shapes for size in sizes)
+    assert texts(tiny.answer(requests(), 60.0)) == whole
+
+
+def test_the_benchmark_counts_the_multiplications_of_rows_questions_and_what_each_sees() -> None:
+    def of(prompts: int, rows: int, lines: int) -> int:
+        return sum(a * b * c * times for (a, b, c), times in products(prompts, rows, lines).items())
+
+    # A line of its own more: its patch, three layers, and the keys and values of the last; then what attention costs.
+    row = 704 * 128 + 3 * (4 * 128 * 128 + 3 * 128 * 320) + 2 * 128 * 128
+    # It sees 33 others and itself, and 20 rows and the questions see it, the questions in the last layer as well.
+    assert of(1, 21, 11) - of(1, 20, 11) == row + 2 * 128 * (3 * (34 + 22) + 2)
+    # What is shared is computed once.
+    assert of(1, 20, 11) < of(10, 20, 11) < 10 * of(1, 20, 11)
 
 
 def test_hot_sampling_follows_the_seed() -> None:

@@ -1,8 +1,8 @@
 """The engine of the embedded models: onnxruntime on the CPU, many prompts of a round at once.
 
-The same prompt and seed give the same reply whatever else is in the batch: prompts are computed in chunks of one fixed
-shape, padded by a prompt's own length alone, so that every row goes through the same arithmetic. The public part of a
-round is computed once for a chunk. There is no network here, no download and no clock but for deadlines.
+The same prompt and seed give the same reply whatever else is in the batch: a prompt is padded by its own length alone,
+and each row of a product of matrices is added up in one order, however many rows there are. The public part of a round
+is computed once for a chunk of prompts. There is no network here, no download and no clock but for deadlines.
 """
 
 import asyncio
@@ -25,11 +25,12 @@ from swarm.llm.margins import margin_of
 from swarm.llm.protocol import ModelReply, ModelRequest, TokenUsage
 from swarm.seeding import draw_unit
 
-CHUNK = 8
-"""Prompts that are computed at once, always this many: the last chunk of a batch is filled up with nothing."""
+CHUNK_ROWS = 640
+"""Rows of private parts that are computed at once: enough to keep a core's units for multiplication busy and to share
+the public part, few enough to stay near the core and to need 8 MB of memory."""
 
-BUCKET = 8
-"""Rows of a prompt are padded to a multiple of this."""
+BUCKET = 4
+"""Rows of a part are padded to a multiple of this, so that prompts of nearly one length are computed together."""
 
 MOST_ROWS = 64
 """Rows of one part of a prompt that are read; what gossip lies beyond is not."""
@@ -68,6 +69,15 @@ class _Asked:
     spelled: Callable[[str], str] = str
 
 
+@dataclass(frozen=True, slots=True)
+class _Chunk:
+    """Requests that are computed together: the public part that they share, and how high each private part is."""
+
+    public: tokenizer.Ids
+    asked: list[_Asked]
+    height: int
+
+
 class EmbeddedEngine:
     """A `ModelClient` that runs one of the tiny models in this process."""
 
@@ -89,14 +99,14 @@ class EmbeddedEngine:
         # Request i has its replies at starts[i] up to starts[i + 1]; what is no menu keeps the failure.
         starts = list(accumulate((request.samples for request in requests), initial=0))
         replies = [ModelReply(self._unread, TokenUsage(0, 0), "error", 0.0)] * starts[-1]
-        for chunk, run in self._chunks(requests):
+        for chunk in self._chunks(requests):
             if perf_counter() - started >= deadline_s:
-                for asked in chunk:
+                for asked in chunk.asked:
                     late = ModelReply("not begun by the deadline", _usage(asked, 0), "deadline", deadline_s)
                     samples = requests[asked.index].samples
                     replies[starts[asked.index] : starts[asked.index + 1]] = [late] * samples
                 continue
-            for asked, letters in zip(chunk, run(), strict=False):
+            for asked, letters in zip(chunk.asked, _rounded(self._run(chunk)), strict=True):
                 for number, sample in enumerate(requests[asked.index].singly()):
                     text = self._pick(letters, asked, sample.seed)
                     usage = _usage(asked, len(text))
@@ -108,13 +118,16 @@ class EmbeddedEngine:
     def shares(self, requests: Sequence[ModelRequest]) -> list[tuple[Float64, Float64]]:
         """Returns the likelihoods of the letters of each request: [actions] and [sayings], each adding up to 1."""
         found: dict[int, tuple[Float64, Float64]] = {}
-        for chunk, run in self._chunks(requests):
-            for asked, letters in zip(chunk, run(), strict=False):
+        for chunk in self._chunks(requests):
+            for asked, letters in zip(chunk.asked, self._run(chunk), strict=True):
                 found[asked.index] = (_softmax(letters[0, : asked.actions]), _softmax(letters[1, : asked.sayings]))
         return [found[index] for index in range(len(requests))]
 
-    def _chunks(self, requests: Sequence[ModelRequest]) -> Iterator[tuple[list[_Asked], Callable[[], Float32]]]:
-        """Yields requests that are computed together, and the call that computes their logits, [CHUNK, 2, letters]."""
+    def shapes(self, requests: Sequence[ModelRequest]) -> list[tuple[int, int, int]]:
+        """Returns of each chunk that is computed how many prompts it has, the rows of each and the lines they share."""
+        return [(len(chunk.asked), chunk.height, len(chunk.public)) for chunk in self._chunks(requests)]
+
+    def _chunks(self, requests: Sequence[ModelRequest]) -> Iterator[_Chunk]:
         # Only prompts with the same public part and the same height go through the same arithmetic.
         groups: dict[tuple[tokenizer.Lines, int], list[_Asked]] = {}
         for index, request in enumerate(requests):
@@ -123,31 +136,29 @@ class EmbeddedEngine:
                 groups.setdefault((asked.public, height), []).append(asked)
         for (public, height), group in groups.items():
             grid = tokenizer.grid(public.rows, -(-len(public.rows) // BUCKET) * BUCKET)
-            for start in range(0, len(group), CHUNK):
-                chunk = group[start : start + CHUNK]
-                yield chunk, partial(self._run, grid, chunk, height)
+            most = max(1, CHUNK_ROWS // height)
+            for start in range(0, len(group), most):
+                yield _Chunk(grid, group[start : start + most], height)
 
-    def _run(self, public: tokenizer.Ids, chunk: list[_Asked], height: int) -> Float32:
-        # [CHUNK, height, WIDTH] token ids; rows without a request stay padding.
-        private = np.zeros((CHUNK, height, tokenizer.WIDTH), dtype=np.int64)
-        for row, asked in enumerate(chunk):
-            private[row] = tokenizer.grid(asked.private.rows, height)
-        logits: Float32 = self._session.run(["letters"], {"public": public, "private": private})[0]
+    def _run(self, chunk: _Chunk) -> Float32:
+        """Returns the logits of the letters, [prompts, 2, letters]."""
+        # [prompts, height, WIDTH] token ids.
+        private = np.stack([tokenizer.grid(asked.private.rows, chunk.height) for asked in chunk.asked])
+        logits: Float32 = self._session.run(["letters"], {"public": chunk.public, "private": private})[0]
         return logits
 
-    def _pick(self, logits: Float32, asked: _Asked, seed: int) -> str:
+    def _pick(self, rounded: Float32, asked: _Asked, seed: int) -> str:
         letters = ""
         for letter, legal in enumerate((asked.actions, asked.sayings)):
             # Who reads news has nothing to say.
             if not legal:
                 continue
-            rounded = np.rint(logits[letter, :legal] * GRAIN) / GRAIN
             if self.config.temperature > 0:
                 chance = float(draw_unit(seed, "letter", letter)[0])
-                shares = _softmax(rounded / self.config.temperature)
+                shares = _softmax(rounded[letter, :legal] / self.config.temperature)
                 number = min(int(np.searchsorted(np.cumsum(shares), chance, side="right")), legal - 1)
             else:
-                number = int(np.argmax(rounded))
+                number = int(rounded[letter, :legal].argmax())
             letters += tokenizer.LETTERS[number]
         return asked.spelled(letters)
 
@@ -156,8 +167,12 @@ def _usage(asked: _Asked, completion: int) -> TokenUsage:
     return TokenUsage(asked.public.tokens + asked.private.tokens + QUESTION_TOKENS, completion)
 
 
-def _margin(logits: Float32, text: str) -> float:
-    shares = _softmax(np.rint(logits * GRAIN) / GRAIN)
+def _rounded(logits: Float32) -> Float32:
+    return (np.rint(logits * GRAIN) / GRAIN).astype(np.float32, copy=False)
+
+
+def _margin(rounded: Float32, text: str) -> float:
+    shares = _softmax(rounded)
     return margin_of(dict(zip(tokenizer.LETTERS, shares.tolist(), strict=False)), text[0])
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import takewhile
+from struct import Struct
 
 import numpy as np
 import numpy.typing as npt
@@ -75,7 +76,11 @@ _UNREAD = frozenset(("PERSONA", "REGARD"))
 _HEADINGS = frozenset(("MARKET", "SAY", "STOCK", "HEARD", "MENU"))
 
 
-@lru_cache(maxsize=65_536)
+MOST_WORDS = 65_536
+"""Words whose tokens are kept."""
+
+
+@lru_cache(maxsize=MOST_WORDS)
 def token_of(word: str) -> int:
     """Returns the token of a word that names no good."""
     # As it stands, then as a number of any size, then without punctuation and capitals.
@@ -96,6 +101,27 @@ def number_token(number: int) -> int:
     return FIRST_NUMBER + index
 
 
+class _Words(dict[str, int]):
+    """Tokens by word, in which a market's goods are slots; other words are looked up once and kept."""
+
+    def __init__(self, goods: tuple[str, ...]) -> None:
+        # A good is its row in the market's table, in every line of the prompt.
+        super().__init__({good: TOKEN[f"<good {i}>"] for i, good in enumerate(goods)})
+
+    def __missing__(self, word: str) -> int:
+        token = token_of(word)
+        # Gossip has words without end, and each must be found whether it is kept or not.
+        if len(self) < MOST_WORDS:
+            self[word] = token
+        return token
+
+
+@lru_cache(maxsize=16)
+def _words_of(goods: tuple[str, ...]) -> _Words:
+    """Returns the tokens of a market's words, the same object for the same goods."""
+    return _Words(goods)
+
+
 @dataclass(frozen=True, slots=True)
 class Lines:
     """Part of a prompt: rows of tokens, unpadded, and the section that the part ends in."""
@@ -106,7 +132,7 @@ class Lines:
     @property
     def tokens(self) -> int:
         """How many tokens there are."""
-        return sum(len(row) for row in self.rows)
+        return sum(map(len, self.rows))
 
 
 def split_prompt(text: str) -> tuple[str, str]:
@@ -131,8 +157,7 @@ def encode_public(public: str) -> Lines:
 
 def encode(text: str, goods: Iterable[str]) -> Lines:
     """Returns the rows of any part of a prompt."""
-    # A good is its row in the market's table, in every line of the prompt.
-    slots = {good: TOKEN[f"<good {i}>"] for i, good in enumerate(goods)}
+    tokens = _words_of(tuple(goods))
     rows: list[tuple[int, ...]] = []
     section = "ROUND"
     for line in text.replace(",", " ").split("\n"):
@@ -149,17 +174,17 @@ def encode(text: str, goods: Iterable[str]) -> Lines:
             if first in _HEADINGS:
                 continue
             words = words[1:]
-        row = [_SECTION[section]]
-        for word in words[: WIDTH - 1]:
-            token = slots.get(word)
-            row.append(token_of(word) if token is None else token)
-        rows.append(tuple(row))
+        rows.append((_SECTION[section], *map(tokens.__getitem__, words[: WIDTH - 1])))
     return Lines(tuple(rows), section)
 
 
 def grid(rows: tuple[tuple[int, ...], ...], height: int) -> Ids:
     """Returns the rows as [height, WIDTH], padded on the right and below; rows beyond `height` are left out."""
-    padded = np.zeros((height, WIDTH), dtype=np.int64)
-    for i, row in enumerate(rows[:height]):
-        padded[i, : len(row)] = row
-    return padded
+    # Packed as bytes, since an assignment to an array costs more than all of a row.
+    packed = b"".join(_ROW[len(row)].pack(*row) for row in rows[:height])
+    return np.frombuffer(packed.ljust(height * WIDTH * _ID_BYTES, b"\0"), dtype=np.int64).reshape(height, WIDTH).copy()
+
+
+_ID_BYTES = 8
+_ROW = tuple(Struct(f"={length}q{_ID_BYTES * (WIDTH - length)}x") for length in range(WIDTH + 1))
+"""How a row of so many tokens is packed, zeros behind it; `<pad>` is token 0."""
