@@ -6,12 +6,14 @@ was broken off goes on. It fails for no figure, since a busy machine is no regre
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from swarm.bench.form import RUNS_ENV
 from swarm.bench.table import TEN
 from swarm.figures import figure
 
@@ -91,6 +93,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Hold the README's figures against those that are committed.")
     parser.add_argument("--keep", type=Path, default=Path(".cache/bench-regress"), help="where new figures are kept")
     parser.add_argument("--only", nargs="*", help="measure these benchmarks alone")
+    parser.add_argument("--runs", default="5", help="runs of which a figure is the median")
+    parser.add_argument("--limit-s", type=float, help="seconds after which a benchmark is given up")
     asked = parser.parse_args()
     asked.keep.mkdir(parents=True, exist_ok=True)
     for bench in dict.fromkeys(one.bench for one in compared(COMMITTED, asked.keep)):
@@ -98,7 +102,14 @@ def main() -> None:
         # One that failed leaves no file, and its figures are told as not measured.
         if path.exists() or (asked.only is not None and bench not in asked.only):
             continue
-        subprocess.run([sys.executable, "-m", "swarm", "bench", bench, "--json", str(path)], check=False)  # noqa: S603
+        command = [sys.executable, "-m", "swarm", "bench", bench, "--json", str(path)]
+        process = subprocess.Popen(command, env={**os.environ, RUNS_ENV: asked.runs})  # noqa: S603  # our own code
+        try:
+            process.wait(asked.limit_s)
+        except subprocess.TimeoutExpired:
+            # Asked to end, it ends the cluster that it started.
+            process.terminate()
+            process.wait()
     print(table(compared(COMMITTED, asked.keep)))
 
 
