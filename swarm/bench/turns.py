@@ -39,8 +39,9 @@ CALL_CPU_MS = 0.11
 class _Meter(Warm):
     """A watcher that also takes the time and the CPU of all processes but the model's, once the run is warm."""
 
-    def __init__(self, model_pid: int) -> None:
+    def __init__(self, model_pid: int, last_round: int) -> None:
         super().__init__(WARM_UP_ROUNDS)
+        self._last_round = last_round
         self.cpu_s = self.wall_s = self.model_s = 0.0
         self._model_pid = model_pid
         self._from = 0.0, 0.0, 0.0
@@ -48,12 +49,14 @@ class _Meter(Warm):
     def round_done(self, outcome: RoundOutcome) -> None:
         """Starts at the end of the warm-up, and reads again after each round."""
         super().round_done(outcome)
-        # The model is a process of its own and no part of what a turn costs.
-        now = perf_counter(), cpu_seconds(self._model_pid), seconds_of(psutil.Process(self._model_pid))
-        if outcome.round <= WARM_UP_ROUNDS:
+        # Going through all processes takes milliseconds, which are none of the run's, so it is done twice a run.
+        if outcome.round in (WARM_UP_ROUNDS, self._last_round):
+            # The model is a process of its own and no part of what a turn costs.
+            now = perf_counter(), cpu_seconds(self._model_pid), seconds_of(psutil.Process(self._model_pid))
+            self.wall_s, self.cpu_s, self.model_s = (end - start for end, start in zip(now, self._from, strict=True))
             self._from = now
+        if outcome.round <= WARM_UP_ROUNDS:
             return
-        self.wall_s, self.cpu_s, self.model_s = (later - first for later, first in zip(now, self._from, strict=True))
         # A turn that failed was cheap, so figures with one in them would flatter.
         failed = [error for error in outcome.gathered.decisions.errors if error is not None]
         if failed or len(outcome.gathered.turns) != outcome.plan.traders:
@@ -186,6 +189,6 @@ def _replies() -> dict[str, str]:
 
 
 def _run(run: RunConfig, local: bool, model_pid: int, narrator: Narrator) -> _Meter:
-    meter = _Meter(model_pid)
+    meter = _Meter(model_pid, run.rounds)
     play(run, RunsOn(local=local), narrator, meter)
     return meter
