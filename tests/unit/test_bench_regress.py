@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from swarm.bench import form, regress
-from swarm.bench.regress import COMMITTED, TOLERANCE, compared, table
+from swarm.bench.regress import COMMITTED, TOLERANCE, compared, merged, table
 from swarm.bench.table import TEN
 from swarm.errors import ConfigError
 
@@ -63,3 +63,17 @@ def test_the_table_has_a_line_for_each_figure_and_nothing_need_be_measured(
     told = capsys.readouterr().out
     assert told.strip() == table(compared(ROOT / COMMITTED, tmp_path))
     assert told.count("not measured") == len(TEN)
+
+
+def test_runs_in_turns_are_put_together_by_their_medians() -> None:
+    forms: list[dict[str, Any]] = [
+        {"bench": "x", "results": [{"name": "a", "value": a, "unit": "s"}, {"name": "b", "value": None, "unit": "s"}]}
+        for a in (3.0, 1.0, None, 2.0)
+    ]
+    assert merged(forms) == {
+        "bench": "x",
+        "results": [
+            {"name": "a", "value": 2.0, "unit": "s", "runs": [3.0, 1.0, 2.0]},
+            {"name": "b", "value": None, "unit": "s"},
+        ],
+    }
