@@ -82,7 +82,7 @@ def _strict(text: str) -> Any:
     """Returns the JSON value that `text` is, or None where it is none; `null` is no reply either."""
     try:
         # Line breaks within strings are read as they are; small models write them, and no amount has any.
-        return json.loads(text, object_pairs_hook=_unique_keys, parse_constant=_no_constant, strict=False)
+        return _LENIENT.decode(text)
     except json.JSONDecodeError:
         return None
     except RecursionError:
@@ -107,6 +107,9 @@ def _no_constant(name: str) -> Any:
 
 json_decoder = json.JSONDecoder(object_pairs_hook=_unique_keys, parse_constant=_no_constant)
 """Reads JSON as strictly as replies are read; MalformedReplyError and whatever `json` raises say what is wrong."""
+
+_LENIENT = json.JSONDecoder(object_pairs_hook=_unique_keys, parse_constant=_no_constant, strict=False)
+"""The same for replies of small models, whose strings may hold raw line breaks."""
 
 
 def after_reasoning(text: str) -> str:

@@ -49,7 +49,8 @@ def clear(
     # One bin for each side and level, so that one count takes the place of a sort. A side's bins begin with one for
     # bids below `low`, which cannot trade, and end with one for asks above `high`.
     levels = high - low + 1
-    bin_ = np.clip(limit_ticks, low - 1, high + 1)
+    bin_ = np.maximum(limit_ticks, low - 1)
+    np.minimum(bin_, high + 1, out=bin_)
     bin_ -= low - 1
     bin_ += bids * (levels + 2)
     lots = np.bincount(bin_, quantity_lots, 2 * (levels + 2)).astype(np.int64).reshape(2, levels + 2)
@@ -116,9 +117,9 @@ def pair(buy_lots: Int64, sell_lots: Int64) -> tuple[Int64, Int64, Int64]:
     cuts = np.sort(np.concatenate([bought, sold]), kind="stable")
     ends = cuts[np.diff(cuts, prepend=0) > 0]
     lots = np.diff(ends, prepend=0)
-    buyer = np.searchsorted(bought, ends, side="left")
-    seller = np.searchsorted(sold, ends, side="left")
-    return buyer.astype(np.int64), seller.astype(np.int64), lots.astype(np.int64)
+    buyer: Int64 = np.searchsorted(bought, ends, side="left").astype(np.int64, copy=False)
+    seller: Int64 = np.searchsorted(sold, ends, side="left").astype(np.int64, copy=False)
+    return buyer, seller, lots
 
 
 def fill_order(side: npt.NDArray[np.bool_], fill_lots: Int64, priority: Int64) -> Int64:

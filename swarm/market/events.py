@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy.typing as npt
 
+from swarm.market import wire
 from swarm.market.margin import MarginReport
 from swarm.market.orders import Int64
 from swarm.market.resting import RestingReport
@@ -52,6 +53,21 @@ class OrdersTaken:
         keys = zip(self.rejected_trader.tolist(), self.rejected_sequence.tolist(), strict=True)
         return dict(zip(keys, map(str, self.rejected_reason), strict=True))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickles the columns as one narrow block, and each reason as a byte."""
+        columns = wire.packed([self.rejected_trader, self.rejected_sequence])
+        reasons = bytes(map(_NUMBER_OF_REASON.__getitem__, self.rejected_reason))
+        return _taken_from_message, (self.round, self.accepted, columns, reasons)
+
+
+_REASONS = tuple(Rejection)
+_NUMBER_OF_REASON = {reason: number for number, reason in enumerate(_REASONS)}
+
+
+def _taken_from_message(round_: int, accepted: int, columns: wire.Packed, reasons: bytes) -> OrdersTaken:
+    trader, sequence = wire.unpacked(columns)
+    return OrdersTaken(round_, accepted, trader, sequence, tuple(map(_REASONS.__getitem__, reasons)))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Trades:
@@ -66,6 +82,14 @@ class Trades:
     def take(self, rows: npt.NDArray[Any]) -> "Trades":
         """Returns some of the trades, by number or by mask."""
         return Trades(*(getattr(self, f.name)[rows] for f in fields(self)))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickles the trades as one block of narrow columns, a sixth of their bytes."""
+        return _trades_from_message, (wire.packed([getattr(self, f.name) for f in fields(self)]),)
+
+
+def _trades_from_message(message: wire.Packed) -> Trades:
+    return Trades(*wire.unpacked(message))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

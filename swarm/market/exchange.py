@@ -166,13 +166,13 @@ class Exchange:
         reason[(reason == 0) & (nth >= self.config.max_orders_per_round)] = code(Rejection.TOO_MANY_ORDERS)
         # Only caps ask for what is bid for already, and nearly no market has any.
         bidding = self._bidding() if self.restrictions.capped else None
-        for n in range(self.config.max_orders_per_round):
+        for n in range(min(self.config.max_orders_per_round, int(nth.max(initial=-1)) + 1)):
             rows = np.flatnonzero((reason == 0) & (nth == n))
             if bidding is not None:
                 over = self.restrictions.over_cap(orders.take(rows), self._owned_lots(), bidding)
                 reason[rows[over]] = code(Rejection.OVER_CAP)
                 rows = rows[~over]
-            account, asset, amount = self._needs(orders, rows)
+            account, asset, amount = self._needs(orders, None if len(rows) == len(orders) else rows)
             if self.margin:
                 self.margin.lend_for(account, asset, amount, self.reference_ticks, orders.priority[rows])
             affordable = amount <= self.ledger.available(account, asset)
@@ -185,8 +185,8 @@ class Exchange:
                 short_of_cash, code(Rejection.INSUFFICIENT_CASH), code(Rejection.INSUFFICIENT_GOODS)
             )
         # Also who was refused has had its batch of the round; a batch for a round that is over counts for nothing.
-        known = orders.trader[(orders.trader >= 0) & (orders.trader < self.ledger.traders)]
         if command.round > self.last_closed_round:
+            known = orders.trader[(orders.trader >= 0) & (orders.trader < self.ledger.traders)]
             self._submitted_round[known] = np.maximum(self._submitted_round[known], command.round)
         self._book = Orders.concatenate([self._book, orders.take(taken)])
         refused = np.flatnonzero(reason)
@@ -243,7 +243,7 @@ class Exchange:
         # A halted good is traded by nobody, not by force either; the order comes again in the next round.
         orders = orders.take(self._halted_through_round[orders.good] < round_)
         orders = replace(orders, good_through=np.full(len(orders), round_, dtype=np.int64))
-        self.ledger.hold(*self._needs(orders, np.arange(len(orders))))
+        self._hold(orders)
         return orders
 
     def _band(self) -> tuple[Int64, Int64]:
@@ -251,14 +251,14 @@ class Exchange:
         config = self.config
         return mechanism.allowed_ticks(self.reference_ticks, config.band_permille, config.max_price_ticks)
 
-    def _needs(self, orders: Orders, rows: Int64) -> tuple[Int64, Int64, Int64]:
-        """Returns what the orders at `rows` must reserve: account, asset and amount."""
+    def _needs(self, orders: Orders, rows: Int64 | None = None) -> tuple[Int64, Int64, Int64]:
+        """Returns what the orders at `rows`, or all, must reserve: account, asset and amount."""
         # A bid reserves its limit, whatever it will pay; what it saves is free again when the round is settled.
-        buys = orders.side[rows] == BUY
-        quantity = orders.quantity_lots[rows]
-        cost_cents = orders.limit_ticks[rows] * self.config.tick_cents * quantity
-        asset = np.where(buys, CASH, orders.good[rows] + 1)
-        return orders.trader[rows], asset, np.where(buys, cost_cents, quantity)
+        columns = (orders.trader, orders.good, orders.side, orders.limit_ticks, orders.quantity_lots)
+        trader, good, side, limit, quantity = columns if rows is None else (column[rows] for column in columns)
+        buys = side == BUY
+        cost_cents = limit * self.config.tick_cents * quantity
+        return trader, np.where(buys, CASH, good + 1), np.where(buys, cost_cents, quantity)
 
     def _close(self, command: CloseRound) -> RoundCleared:
         round_ = command.round
@@ -291,7 +291,7 @@ class Exchange:
         settled = totals.joined_trades()
         self._settle(settled)
         self._resting.orders = Orders.concatenate(staying)
-        self.ledger.hold(*self._needs(self._resting.orders, np.arange(len(self._resting))))
+        self._hold(self._resting.orders)
         self.reference_ticks = drifted(
             totals, self.reference_ticks, self.config.drift_permille, self.config.max_price_ticks
         )
@@ -350,8 +350,13 @@ class Exchange:
                         leaving[row] = True
                 self._resting.uncovered += len(self._resting.take_off(leaving))
 
+    def _hold(self, orders: Orders) -> None:
+        if len(orders):
+            self.ledger.hold(*self._needs(orders))
+
     def _release(self, orders: Orders) -> None:
-        self.ledger.release(*self._needs(orders, np.arange(len(orders))))
+        if len(orders):
+            self.ledger.release(*self._needs(orders))
 
     def _settle(self, trades: Trades) -> None:
         # Two postings a trade: cash to the seller, lots to the buyer.

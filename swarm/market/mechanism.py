@@ -93,19 +93,19 @@ def _call(orders: Orders, reference_ticks: int, config: MarketConfig) -> Matched
         rows = np.flatnonzero(in_force)
         crossing = own_crossings(orders.trader[rows], orders.side[rows], orders.limit_ticks[rows], config.self_trade)
         in_force[rows[crossing]] = False
-    rows = np.flatnonzero(in_force)
+    standing = orders.take(in_force)
     # The auction counts in steps of price and quantity, so that its price and the shares it gives are whole steps.
     cleared = call_auction.clear(
-        orders.side[rows],
-        orders.limit_ticks[rows] // config.price_step_ticks,
-        orders.quantity_lots[rows] // config.quantity_step_lots,
-        orders.priority[rows],
+        standing.side,
+        _in_steps(standing.limit_ticks, config.price_step_ticks),
+        _in_steps(standing.quantity_lots, config.quantity_step_lots),
+        standing.priority,
         reference_ticks / config.price_step_ticks,
         config.rationing,
     )
     price = cleared.price_ticks * config.price_step_ticks
     fill = np.zeros(len(orders), dtype=np.int64)
-    fill[rows] = cleared.fill_lots * config.quantity_step_lots
+    fill[in_force] = cleared.fill_lots * config.quantity_step_lots
     # Who buys from whom does not matter at one price; the seed's priority pairs them, so that it is not the batch's.
     buys = call_auction.fill_order(orders.side == BUY, fill, orders.priority)
     sells = call_auction.fill_order(orders.side != BUY, fill, orders.priority)
@@ -125,6 +125,10 @@ def _call(orders: Orders, reference_ticks: int, config: MarketConfig) -> Matched
         trade_lots=lots,
         halted=price > 0 and not low <= price <= high,
     )
+
+
+def _in_steps(values: Int64, step: int) -> Int64:
+    return values if step == 1 else values // step
 
 
 def _continuous(orders: Orders, reference_ticks: int, config: MarketConfig) -> Matched:
@@ -175,8 +179,9 @@ def _target_rows(orders: Orders) -> Int64:
 def _not_taken_back(orders: Orders) -> Bool:
     """Returns which orders are left for a call once CANCELs and REPLACEs have had their effect, in canonical order."""
     in_force = np.ones(len(orders), dtype=np.bool_)
-    target = _target_rows(orders)
-    for row in np.flatnonzero(orders.kind >= CANCEL).tolist():
+    naming = np.flatnonzero(orders.kind >= CANCEL).tolist()
+    target = _target_rows(orders) if naming else orders.target
+    for row in naming:
         old = int(target[row])
         effective = 0 <= old < row and bool(in_force[old])
         if effective:

@@ -11,6 +11,8 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from swarm.market import wire
+
 Int64 = npt.NDArray[np.int64]
 
 BUY = 1
@@ -72,18 +74,17 @@ class Orders:
         return len(self.trader)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickles the batch as one block of columns, so that a message has one buffer and not a dozen.
-
-        A large one is pickled as it is: its columns are not copied, and those of another batch in the message go once.
-        """
+        """Pickles the batch as one block of narrow columns: a third of the bytes, and one buffer, not a dozen."""
         columns = self._columns()
         # Columns that few batches use stand last; all zeros, they are made again on arrival.
-        while len(columns) > _COLUMNS_NEEDED and not columns[-1].any():
+        while len(columns) > _COLUMNS_NEEDED and (_not_given(columns[-1]) or not columns[-1].any()):
             columns.pop()
-        return _from_block, (type(self), np.stack(columns) if len(self) < _MANY else columns)
+        return _from_message, (type(self), wire.packed(columns))
 
     def take(self, rows: npt.NDArray[np.bool_] | Int64) -> Self:
         """Returns the orders at `rows` (a mask or indices), in that order."""
+        if rows.dtype == np.bool_ and rows.all():
+            return self
         columns = self._columns()
         needed, others = columns[:_COLUMNS_NEEDED], columns[_COLUMNS_NEEDED:]
         # What was not given is not given again.
@@ -142,10 +143,5 @@ def _not_given(column: Int64) -> bool:
     return column.strides == (0,) and not column[:1].any()
 
 
-_MANY = 4_096
-"""Orders whose columns are pickled one by one."""
-
-
-def _from_block(kind: type[Orders], block: Int64 | list[Int64]) -> Orders:
-    # In numpy's own type, which its slower loops otherwise take for another one.
-    return kind(*(np.asarray(column, dtype=np.int64) for column in block))
+def _from_message(kind: type[Orders], message: wire.Packed) -> Orders:
+    return kind(*wire.unpacked(message))

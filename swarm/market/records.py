@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from swarm.market.config import Mechanism
+from swarm.market.wire import width_of
 
 Int64 = npt.NDArray[np.int64]
 Read = Callable[[Any, str], Any]
@@ -157,9 +158,7 @@ def pack_column(found: Int64) -> bytes:
 
 def narrow(found: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.signedinteger[Any]]:
     """Returns a column in the narrowest type that holds its integers, little-endian."""
-    low, high = found.min(initial=0), found.max(initial=0)
-    # One bit of each integer is its sign: w bytes hold -2**(8w-1) to 2**(8w-1) - 1.
-    width = next(w for w in (1, 2, 4, 8) if -(1 << 8 * w - 1) <= low and high < 1 << 8 * w - 1)
+    width = width_of(int(found.min()), int(found.max())) if len(found) else 1
     return found.astype(f"<i{width}")
 
 

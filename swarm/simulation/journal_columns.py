@@ -116,7 +116,7 @@ class Columns:
             return [_SAME, *head, self._before.index(column)]
         values = column.values
         first, step = int(values[0]), int(values[1]) - int(values[0])
-        if (np.diff(values) == step).all():
+        if (values[1:] - values[:-1] == step).all():
             return [_STEPS, *head, first, step]
         drawn = self._drawn_by(column, record, columns)
         if drawn is not None:
@@ -233,13 +233,15 @@ def _zipped(values: Int64) -> tuple[int, bytes]:
     """Returns how a column is compressed, and its bytes so."""
     # What is shortest for some rows in the middle is taken for all, since trying everything takes longer than packing.
     middle = values[max(0, (len(values) - _SAMPLE_ROWS) // 2) :][:_SAMPLE_ROWS]
-    tried = [
-        (len(_deflated(_as_told(middle, way), strategy)), way, strategy)
-        for way in (_ZIPPED, _DIFFERENCES)
-        for strategy in (zlib.Z_FILTERED, zlib.Z_HUFFMAN_ONLY)
-    ]
-    _, way, strategy = min(tried)
-    return way, _deflated(_as_told(values, way), strategy)
+    tried: dict[tuple[int, int], bytes] = {}
+    for way in (_ZIPPED, _DIFFERENCES):
+        told = _as_told(middle, way)
+        for strategy in (zlib.Z_FILTERED, zlib.Z_HUFFMAN_ONLY):
+            tried[way, strategy] = _deflated(told, strategy)
+    way, strategy = min(tried, key=lambda taken: (len(tried[taken]), taken))
+    # A short column was compressed as a whole.
+    short = len(middle) == len(values)
+    return way, tried[way, strategy] if short else _deflated(_as_told(values, way), strategy)
 
 
 def _as_told(values: Int64, way: int) -> bytes:

@@ -349,7 +349,9 @@ class RoundLoop:
         return self._past.shown(seen) if self._past is not None else seen, delivery
 
     def _execute(self, entries: Sequence[Acted | Consequence]) -> None:
-        """Journals what parties did, and applies consequences."""
+        """Journals what parties did, and applies consequences; the market is not asked where there is nothing."""
+        if not entries:
+            return
         accounts = market_accounts(self.plan)
         with explained(self.plan, self.round + 1, entries, self._answer):
             self._answer = self._market.execute(

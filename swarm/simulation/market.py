@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from swarm.errors import JournalError, LedgerError, SwarmError
+from swarm.market import wire
 from swarm.market.config import MarketConfig, Mechanism
 from swarm.market.events import Event
 from swarm.market.exchange import Exchange
@@ -50,6 +51,28 @@ class MarketAnswer:
     state: MarketState
     named: Int64
     resting: Orders | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickles what traders own by its columns, each as narrow as it may be: most have few lots of most goods."""
+        state = self.state
+        tables = [None if t is None else wire.packed_table(t) for t in (state.balances, state.owed, state.held)]
+        others = state.reference_ticks, state.previous_ticks, state.frozen_through_round
+        return _answer_from_message, (self.events, tables, others, self.named, self.resting)
+
+
+def _answer_from_message(
+    events: tuple[Event, ...],
+    tables: list[wire.Packed | None],
+    others: tuple[Int64, Int64 | None, Int64 | None],
+    named: Int64,
+    resting: Orders | None,
+) -> MarketAnswer:
+    balances, owed, held = (None if table is None else wire.unpacked_table(table) for table in tables)
+    reference_ticks, previous_ticks, frozen_through_round = others
+    if balances is None:
+        raise ValueError("an answer of the market without balances")
+    state = MarketState(balances, reference_ticks, owed, previous_ticks, held, frozen_through_round)
+    return MarketAnswer(events, state, named, resting)
 
 
 @dataclass(frozen=True, slots=True)

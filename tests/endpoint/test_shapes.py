@@ -300,7 +300,7 @@ def is_one_reply(outcome: Completion | Failure) -> bool:
 @given(st.data())
 def test_any_value_at_any_spot_of_a_reply_ends_as_one_reply(data: st.DataObject) -> None:
     value = put(WHOLE, data.draw(st.sampled_from(spots(WHOLE))), data.draw(VALUES))
-    assert is_one_reply(read_completion(value, request(1), "told"))
+    assert is_one_reply(read_completion(value, request(1), lambda: "told"))
 
 
 @settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])

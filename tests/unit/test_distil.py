@@ -215,6 +215,54 @@ def test_a_model_that_is_read_and_written_again_answers_as_before(tmp_path: Path
 
 
 @needs_torch
+def test_the_models_that_travel_are_of_the_form_that_is_written(tmp_path: Path) -> None:
+    import onnx
+
+    from swarm.training.export import export
+    from swarm.training.reading import network
+
+    weights = EmbeddedModel.weights_of("panic")
+    export(network(weights), "panic", tmp_path / "model.onnx")
+    written, travels = (onnx.load(path).graph for path in (tmp_path / "model.onnx", weights))
+    assert written.node == travels.node
+    forms = {
+        tuple(node.op_type for node in onnx.load(EmbeddedModel.weights_of(name)).graph.node)
+        for name in ("value", "momentum", "maker", "hoarder", "panic", "profit")
+    }
+    assert forms == {tuple(node.op_type for node in written.node)}
+
+
+@needs_torch
+def test_a_model_that_is_written_answers_as_the_network_that_was_trained(tmp_path: Path) -> None:
+    import torch
+
+    from swarm.llm.engines.embedded import tokenizer
+    from swarm.llm.engines.embedded.engine import EmbeddedEngine
+    from swarm.training.export import export
+    from swarm.training.net import Net, Shape
+    from swarm.training.train import question
+
+    torch.manual_seed(3)
+    net = Net(Shape(width=64, layers=3, heads=4, hidden=160))
+    # Weights are written in half precision.
+    net.load_state_dict({name: tensor.half().float() for name, tensor in net.state_dict().items()})
+    export(net, "maker", tmp_path / "model.onnx")
+    random = np.random.default_rng(3)
+    public, private = (
+        random.integers(1, len(tokenizer.VOCABULARY), size=(*n, tokenizer.WIDTH)) for n in ((7,), (5, 9))
+    )
+    # Some lines are padding, of one prompt more than of another.
+    public[-2:] = private[1, -3:] = private[2, -1:] = tokenizer.PAD
+    engine = EmbeddedEngine(EmbeddedModel(name="mine", engine="embedded", path=tmp_path))
+    (found,) = engine._session.run(["letters"], {"public": public, "private": private})
+    asked = torch.tensor([question("<act>", "maker"), question("<say>", "maker")]).expand(1, 5, 2, -1)
+    with torch.no_grad():
+        logits = net(torch.from_numpy(public)[None], torch.from_numpy(private)[None], asked)[0].numpy()
+    first = tokenizer.FIRST_LETTER
+    np.testing.assert_allclose(found, logits[..., first : first + len(tokenizer.LETTERS)], atol=1e-4)
+
+
+@needs_torch
 def test_a_student_is_made_from_a_run_and_decides(tmp_path: Path) -> None:
     from swarm.api import run
     from swarm.training.launch import distil_student

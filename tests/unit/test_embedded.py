@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from swarm.agents.policies.menu import choose, read_menu
+from swarm.bench.embedded import products
 from swarm.config_file import resolve
 from swarm.errors import ConfigError
 from swarm.llm import engines
@@ -152,22 +153,41 @@ def test_logits_are_bitwise_the_same_in_any_company_of_any_size(
                 assert reference.setdefault(member, row.tobytes()) == row.tobytes()
 
 
+def test_padding_and_what_others_are_asked_have_no_share_in_an_answer() -> None:
+    tiny = engine("panic")
+    asked = [embedded_engine._tokenised(0, r) for r in requests()[:18]]
+    logits = []
+    for lines, rows in ((12, 20), (16, 40)):
+        private = np.stack([tokenizer.grid(a.private.rows, rows) for a in asked if a])
+        public = (
+            tokenizer.grid(asked[0].public.rows, lines) if asked[0] else np.zeros((lines, tokenizer.WIDTH), np.int64)
+        )
+        logits.append(tiny._session.run(["letters"], {"public": public, "private": private})[0])
+    np.testing.assert_allclose(logits[0], logits[1], atol=1e-4)
+
+
 def test_a_long_batch_is_computed_in_pieces_and_a_short_one_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(embedded_engine, "CHUNK_ROWS", 100)
     tiny = engine()
-    shapes = []
-    whole = tiny._run
+    whole = texts(tiny.answer(requests(), 60.0))
+    assert tiny.shapes(requests()[:1])[0][0] == 1
+    monkeypatch.setattr(embedded_engine, "CHUNK_ROWS", 100)
+    shapes = tiny.shapes(requests())
+    assert sum(prompts for prompts, _, _ in shapes) == len(requests())
+    assert all(prompts * rows <= 100 for prompts, rows, _ in shapes)
+    assert not any(size % embedded_engine.BUCKET for _, *sizes in shapes for size in sizes)
+    assert texts(tiny.answer(requests(), 60.0)) == whole
 
-    def noted(public: tokenizer.Ids, chunk: list[embedded_engine._Asked], height: int) -> embedded_engine.Float32:
-        shapes.append((len(chunk), height))
-        return whole(public, chunk, height)
 
-    monkeypatch.setattr(tiny, "_run", noted)
-    in_pieces = texts(tiny.answer(requests(), 60.0))
-    assert sum(prompts for prompts, _ in shapes) == len(requests())
-    assert all(prompts * height <= 100 and height % embedded_engine.BUCKET == 0 for prompts, height in shapes)
-    monkeypatch.undo()
-    assert in_pieces == texts(tiny.answer(requests(), 60.0))
+def test_the_benchmark_counts_the_multiplications_of_rows_questions_and_what_each_sees() -> None:
+    def of(prompts: int, rows: int, lines: int) -> int:
+        return sum(a * b * c * times for (a, b, c), times in products(prompts, rows, lines).items())
+
+    # A line of its own more: its patch, three layers, and the keys and values of the last; then what attention costs.
+    row = 704 * 128 + 3 * (4 * 128 * 128 + 3 * 128 * 320) + 2 * 128 * 128
+    # It sees 33 others and itself, and 20 rows and the questions see it, the questions in the last layer as well.
+    assert of(1, 21, 11) - of(1, 20, 11) == row + 2 * 128 * (3 * (34 + 22) + 2)
+    # What is shared is computed once.
+    assert of(1, 20, 11) < of(10, 20, 11) < 10 * of(1, 20, 11)
 
 
 def test_hot_sampling_follows_the_seed() -> None:

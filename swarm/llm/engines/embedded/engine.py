@@ -69,6 +69,15 @@ class _Asked:
     spelled: Callable[[str], str] = str
 
 
+@dataclass(frozen=True, slots=True)
+class _Chunk:
+    """Requests that are computed together: the public part that they share, and how high each private part is."""
+
+    public: tokenizer.Ids
+    asked: list[_Asked]
+    height: int
+
+
 class EmbeddedEngine:
     """A `ModelClient` that runs one of the tiny models in this process."""
 
@@ -90,14 +99,14 @@ class EmbeddedEngine:
         # Request i has its replies at starts[i] up to starts[i + 1]; what is no menu keeps the failure.
         starts = list(accumulate((request.samples for request in requests), initial=0))
         replies = [ModelReply(self._unread, TokenUsage(0, 0), "error", 0.0)] * starts[-1]
-        for chunk, run in self._chunks(requests):
+        for chunk in self._chunks(requests):
             if perf_counter() - started >= deadline_s:
-                for asked in chunk:
+                for asked in chunk.asked:
                     late = ModelReply("not begun by the deadline", _usage(asked, 0), "deadline", deadline_s)
                     samples = requests[asked.index].samples
                     replies[starts[asked.index] : starts[asked.index + 1]] = [late] * samples
                 continue
-            for asked, letters in zip(chunk, _rounded(run()), strict=True):
+            for asked, letters in zip(chunk.asked, _rounded(self._run(chunk)), strict=True):
                 for number, sample in enumerate(requests[asked.index].singly()):
                     text = self._pick(letters, asked, sample.seed)
                     usage = _usage(asked, len(text))
@@ -109,13 +118,16 @@ class EmbeddedEngine:
     def shares(self, requests: Sequence[ModelRequest]) -> list[tuple[Float64, Float64]]:
         """Returns the likelihoods of the letters of each request: [actions] and [sayings], each adding up to 1."""
         found: dict[int, tuple[Float64, Float64]] = {}
-        for chunk, run in self._chunks(requests):
-            for asked, letters in zip(chunk, run(), strict=True):
+        for chunk in self._chunks(requests):
+            for asked, letters in zip(chunk.asked, self._run(chunk), strict=True):
                 found[asked.index] = (_softmax(letters[0, : asked.actions]), _softmax(letters[1, : asked.sayings]))
         return [found[index] for index in range(len(requests))]
 
-    def _chunks(self, requests: Sequence[ModelRequest]) -> Iterator[tuple[list[_Asked], Callable[[], Float32]]]:
-        """Yields requests that are computed together, and the call for their logits, [prompts, 2, letters]."""
+    def shapes(self, requests: Sequence[ModelRequest]) -> list[tuple[int, int, int]]:
+        """Returns of each chunk that is computed how many prompts it has, the rows of each and the lines they share."""
+        return [(len(chunk.asked), chunk.height, len(chunk.public)) for chunk in self._chunks(requests)]
+
+    def _chunks(self, requests: Sequence[ModelRequest]) -> Iterator[_Chunk]:
         # Only prompts with the same public part and the same height go through the same arithmetic.
         groups: dict[tuple[tokenizer.Lines, int], list[_Asked]] = {}
         for index, request in enumerate(requests):
@@ -126,13 +138,13 @@ class EmbeddedEngine:
             grid = tokenizer.grid(public.rows, -(-len(public.rows) // BUCKET) * BUCKET)
             most = max(1, CHUNK_ROWS // height)
             for start in range(0, len(group), most):
-                chunk = group[start : start + most]
-                yield chunk, partial(self._run, grid, chunk, height)
+                yield _Chunk(grid, group[start : start + most], height)
 
-    def _run(self, public: tokenizer.Ids, chunk: list[_Asked], height: int) -> Float32:
+    def _run(self, chunk: _Chunk) -> Float32:
+        """Returns the logits of the letters, [prompts, 2, letters]."""
         # [prompts, height, WIDTH] token ids.
-        private = np.stack([tokenizer.grid(asked.private.rows, height) for asked in chunk])
-        logits: Float32 = self._session.run(["letters"], {"public": public, "private": private})[0]
+        private = np.stack([tokenizer.grid(asked.private.rows, chunk.height) for asked in chunk.asked])
+        logits: Float32 = self._session.run(["letters"], {"public": chunk.public, "private": private})[0]
         return logits
 
     def _pick(self, rounded: Float32, asked: _Asked, seed: int) -> str:

@@ -7,6 +7,7 @@ import ipaddress
 import json
 import os
 import urllib.request
+from functools import lru_cache
 from typing import Any
 
 from yarl import URL
@@ -14,7 +15,7 @@ from yarl import URL
 from swarm.llm.engines.openai import scoring
 from swarm.llm.engines.openai.config import OpenAIModel
 from swarm.llm.margins import ALTERNATIVES
-from swarm.llm.protocol import ModelRequest, folded
+from swarm.llm.protocol import Message, ModelRequest, folded
 from swarm.llm.strict import strict_schema
 
 _ENCODER = json.JSONEncoder(separators=(",", ":"))
@@ -83,7 +84,6 @@ class Bodies:
             shown = tuple(scoring.shown(shown, request.branches[0]))
         body: dict[str, Any] = {
             "model": model.model,
-            "messages": [{"role": m.role, "content": m.content} for m in shown],
             model.max_tokens_key: request.max_tokens,
             "temperature": model.temperature if request.temperature is None else request.temperature,
         }
@@ -101,8 +101,9 @@ class Bodies:
             body["stream_options"] = {"include_usage": True}
         for key in self._omitted:
             body.pop(key, None)
-        # The schema is the largest part and the same for all, so its JSON is put into the body's text.
+        # What is long and the same for all, rules and schema, is packed once and put into the body's text.
         packed = _ENCODER.encode({**body, **model.request.extra} if model.request.extra else body)
+        packed = f'{{"messages":[{",".join(map(_packed, shown))}],{packed[1:]}'
         if request.schema and model.response_format == "json_schema":
             # Behind the last key of the body, in place of its closing brace.
             packed = f'{packed[:-1]},"response_format":{self._format(request.schema)}}}'
@@ -117,6 +118,18 @@ class Bodies:
             self._schema = schema
             self._packed_format = _ENCODER.encode({"type": "json_schema", "json_schema": named})
         return self._packed_format
+
+
+def _packed(message: Message) -> str:
+    """Returns the JSON of a message."""
+    encode = _encoded_once if message.role == "system" else _ENCODER.encode
+    return f'{{"role":"{message.role}","content":{encode(message.content)}}}'
+
+
+@lru_cache(maxsize=64)
+def _encoded_once(rules: str) -> str:
+    """Returns the JSON of a text that many requests begin with."""
+    return _ENCODER.encode(rules)
 
 
 def _key_of(model: OpenAIModel, omitted: str) -> str:

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from itertools import accumulate, islice
 
 import aiohttp
-from yarl import URL
 
 from swarm.llm.engines.openai import asking, scoring
 from swarm.llm.engines.openai.breaker import CircuitBreaker
@@ -30,6 +29,7 @@ from swarm.llm.engines.openai.reading import (
     read_completion,
 )
 from swarm.llm.engines.openai.stream import StreamedReply
+from swarm.llm.engines.openai.transport import Http, Response, http_to
 from swarm.llm.protocol import ModelReply, ModelRequest, TokenUsage
 from swarm.llm.strict import answer_in, needs_object
 from swarm.seeding import draw
@@ -48,10 +48,9 @@ _SHOWN_BYTES = 300
 @dataclass(frozen=True, slots=True)
 class _Connections:
     loop: asyncio.AbstractEventLoop
-    session: aiohttp.ClientSession
+    http: Http
     slots: asyncio.Semaphore
     probing: asyncio.Lock
-    proxy: URL | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +86,7 @@ class OpenAIClient:
         """Closes all connections."""
         if self._kept is not None:
             kept, self._kept = self._kept, None
-            await kept.session.close()
+            await kept.http.close()
 
     async def complete(self, requests: Sequence[ModelRequest], deadline_s: float) -> list[ModelReply]:
         """Answers every request within `deadline_s`, as many at once as the endpoint may be asked."""
@@ -130,24 +129,15 @@ class OpenAIClient:
         try:
             yield connections
         finally:
-            await connections.session.close()
+            await connections.http.close()
 
     def _connections(self) -> _Connections:
-        session = aiohttp.ClientSession(
-            headers=asking.headers(self.config, self._key),
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60.0),
-            # Deadlines are this module's own: aiohttp's would cost a timer each and do not bound a call with retries.
-            timeout=aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            # A megabyte of zeros packs a gigabyte; `Decompressor` has a cap.
-            auto_decompress=False,
-        )
+        headers, proxy = asking.headers(self.config, self._key), asking.proxy_for(self._url)
         return _Connections(
             asyncio.get_running_loop(),
-            session,
+            http_to(self._url, headers, proxy),
             asyncio.Semaphore(self.config.max_concurrency),
             asyncio.Lock(),
-            asking.proxy_for(self._url),
         )
 
     async def _probe(self, connections: _Connections, batch: _Batch) -> None:
@@ -215,7 +205,11 @@ class OpenAIClient:
         """Makes one HTTP request and returns what became of it."""
         loop, slots = connections.loop, connections.slots
         try:
-            async with asyncio.timeout_at(due):
+            # A slot that is free is had at once; a timer for it would be one more for each request.
+            if slots.locked():
+                async with asyncio.timeout_at(due):
+                    await slots.acquire()
+            else:
                 await slots.acquire()
         except TimeoutError:
             return Failure("deadline", "the deadline came before the endpoint had a free slot")
@@ -262,10 +256,7 @@ class OpenAIClient:
             return Failure("protocol", self._told(f"{type(error).__name__}: {error}"))
 
     async def _post(self, connections: _Connections, body: bytes, request: ModelRequest) -> Completion | Failure:
-        # A redirect would carry the key to another host, so none is followed.
-        async with connections.session.post(
-            self._url, data=body, allow_redirects=False, proxy=connections.proxy
-        ) as response:
+        async with connections.http.post(body) as response:
             decompressor = Decompressor(response.headers.get("Content-Encoding", ""))
             if (refused := decompressor.refused()) is not None:
                 return refused
@@ -284,7 +275,7 @@ class OpenAIClient:
             return Failure("connection", "the compressed reply ended before its end")
         return self._read(response, decoded(bytes(raw), content_type), request)
 
-    def _read(self, response: aiohttp.ClientResponse, text: str, request: ModelRequest) -> Completion | Failure:
+    def _read(self, response: Response, text: str, request: ModelRequest) -> Completion | Failure:
         """Returns what a whole body says."""
         if response.status == 200 and text.lstrip("\ufeff \r\n").startswith(("data:", "event:")):
             # Events under the name of something else.
@@ -296,12 +287,12 @@ class OpenAIClient:
         if response.status == 200:
             if value is None:
                 return Failure("protocol", self._told(f"not a chat completion: {text[:_SHOWN_BYTES]!r}"))
-            return read_completion(value, request, self._told(text[:_SHOWN_BYTES]))
+            return read_completion(value, request, lambda: self._told(text[:_SHOWN_BYTES]))
         told = self._told(f"HTTP {response.status}: {text[:_SHOWN_BYTES]}")
         return refusal(response.status, response.headers, error_in(value), told)
 
     async def _streamed(
-        self, response: aiohttp.ClientResponse, decompressor: Decompressor, request: ModelRequest
+        self, response: Response, decompressor: Decompressor, request: ModelRequest
     ) -> Completion | Failure:
         """Reads server-sent events up to the end, or to the point where the text has run away."""
         reply = StreamedReply()

@@ -7,7 +7,7 @@ for. What is there is read; nothing in a body can raise. It knows no connection,
 import codecs
 import json
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import accumulate, pairwise
@@ -191,22 +191,22 @@ def parsed(text: str) -> Any:
         raise ValueError("nested too deeply") from None
 
 
-def read_completion(data: Any, request: ModelRequest, told: str) -> Completion | Failure:
-    """Returns what a whole reply says; `told` is its beginning, fit to be shown."""
+def read_completion(data: Any, request: ModelRequest, told: Callable[[], str]) -> Completion | Failure:
+    """Returns what a whole reply says; `told` returns its beginning, fit to be shown."""
     if (error := error_in(data)) is not None and not (isinstance(data, dict) and data.get("choices")):
-        return refusal(200, {}, error, told)
+        return refusal(200, {}, error, told())
     try:
         choices = data["choices"]
         said = []
         for choice in choices[: request.samples]:
             if (error := error_in(choice)) is not None and not _has_text(choice):
-                return refusal(200, {}, error, told)
+                return refusal(200, {}, error, told())
             said.append(_said_by(choice))
         if not said:
             raise IndexError("choices")
         usage = data.get("usage")
     except (ValueError, RecursionError, KeyError, IndexError, TypeError, AttributeError):
-        return Failure("protocol", f"not a chat completion: {told}")
+        return Failure("protocol", f"not a chat completion: {told()}")
     return completion(said, usage, request)
 
 
