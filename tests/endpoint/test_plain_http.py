@@ -1,12 +1,14 @@
 """Plain HTTP of the client's own against whatever a server may send, beside what aiohttp makes of the same bytes."""
 
 import asyncio
+import socket
 from collections.abc import Sequence
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from yarl import URL
 
 from swarm.llm.engines.openai.plain_http import MAX_HEAD_BYTES, PlainHttp
 from swarm.llm.protocol import ModelReply
@@ -54,6 +56,9 @@ SENT = {
     "an upgrade": (b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: ws\r\nConnection: Upgrade\r\n\r\n", "protocol"),
     "an endless head": (b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * MAX_HEAD_BYTES, "protocol"),
     "an endless header": (b"HTTP/1.1 200 OK\r\nX: " + b"y" * 4 * MAX_HEAD_BYTES, "protocol"),
+    "an endless trailer": (CHUNKED + chunks(BODY, 7) + b"0\r\nX: " + b"y" * 4 * MAX_HEAD_BYTES, "protocol"),
+    "endless trailers": (CHUNKED + chunks(BODY, 7) + b"0\r\n" + b"X: y\r\n" * MAX_HEAD_BYTES, "protocol"),
+    "a status that is none": (b"HTTP/1.1 000 What\r\nContent-Length: 2\r\n\r\n{}", "protocol"),
     "no body": (b"HTTP/1.1 204 No Content\r\n\r\n", "protocol"),
     "a refusal": (b"HTTP/1.1 429 Too Many\r\nretry-AFTER: 300\r\nContent-Length: 2\r\n\r\n{}", "rate_limited"),
 }
@@ -103,6 +108,18 @@ def test_it_is_all_the_same_in_how_many_pieces_it_comes(sent: str) -> None:
     assert reply.finish_reason == reason, reply.text
 
 
+@pytest.mark.parametrize("sent", SENT)
+def test_the_event_loop_of_a_replica_reads_it_alike(sent: str) -> None:
+    data, reason = SENT[sent]
+
+    async def run() -> ModelReply:
+        async with raw_endpoint(sends([data])) as (client, _):
+            return (await client.complete([request(1)], HANGS_S))[0]
+
+    with asyncio.Runner(loop_factory=pytest.importorskip("uvloop").new_event_loop) as runner:
+        assert runner.run(run()).finish_reason == reason
+
+
 @given(st.sampled_from(["sized", "chunked", "news that a response is to come", "cut in a chunk"]), st.data())
 def test_wherever_it_is_cut_into_pieces(sent: str, data: st.DataObject) -> None:
     whole, reason = SENT[sent]
@@ -136,6 +153,56 @@ def test_what_comes_behind_a_response_answers_no_other_request(behind: bytes, at
             assert [r.text for r in await client.complete([request(2)], HANGS_S)] == ["a whole reply"]
             assert len(connections) == 2
             await client.close()
+
+    asyncio.run(run())
+
+
+async def body_of(http: PlainHttp, sent: bytes = b"{}") -> bytes:
+    async with http.post(sent) as response:
+        pieces = []
+        while piece := await response.content.readany():
+            pieces.append(piece)
+        return b"".join(pieces)
+
+
+def test_what_has_come_by_the_time_of_the_next_request_answers_it_not() -> None:
+    """A loop that is busy has not read it yet, and it would come as the first that there is of the next response."""
+    writers: list[asyncio.StreamWriter] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asked(reader)
+        writers.append(writer)
+        writer.write(SIZED + BODY)
+
+    async def run() -> None:
+        async with raw_endpoint(answer) as (client, connections):
+            http = PlainHttp(URL(client.config.base_url), {})
+            assert await body_of(http) == BODY
+            # It is sent at once, and the client sees no turn of the loop before it asks again.
+            writers[0].write(SIZED + OTHER[: len(BODY)])
+            assert await body_of(http) == BODY
+            assert len(connections) == 2
+            await http.close()
+
+    asyncio.run(run())
+
+
+def test_what_is_answered_before_all_of_it_is_sent_costs_the_connection() -> None:
+    # More than the system's buffers hold.
+    long = b"x" * 32_000_000
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(SIZED + BODY)
+        await reader.readexactly(len(long))
+
+    async def run() -> None:
+        async with raw_endpoint(answer) as (client, connections):
+            http = PlainHttp(URL(client.config.base_url), {})
+            for _ in range(2):
+                assert await body_of(http, long) == BODY
+            assert len(connections) == 2
+            await http.close()
 
     asyncio.run(run())
 
@@ -190,3 +257,28 @@ def test_a_host_that_there_is_not_is_named_as_that() -> None:
 
     reply = asyncio.run(run())
     assert (reply.finish_reason, reply.text) == ("connection", "Connection refused")
+
+
+def test_a_name_that_nobody_knows_is_looked_up_once_for_all_that_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look-up that fails may take seconds, and those that took turns would end as timeouts."""
+    looked_up: list[object] = []
+
+    async def fails(host: str, port: int, **_: object) -> None:
+        looked_up.append(host)
+        await asyncio.sleep(0.05)
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    async def run() -> list[ModelReply]:
+        base_url = "http://no-such-host.invalid/v1"
+        async with raw_endpoint(sends([]), base_url=base_url, max_concurrency=50, breaker_failures=100) as (client, _):
+            monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", fails)
+            await client.open()
+            replies = await client.complete([request(i) for i in range(50)], HANGS_S)
+            assert len(looked_up) == 1
+            replies += await client.complete([request(1)], HANGS_S)
+            assert len(looked_up) == 2
+            await client.close()
+            return replies
+
+    said = "ConnectionError: no-such-host.invalid has no address: Name or service not known"
+    assert {(r.finish_reason, r.text) for r in asyncio.run(run())} == {("connection", said)}

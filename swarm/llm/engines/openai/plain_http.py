@@ -6,6 +6,7 @@ is here is the pool, and the wait for the next piece. Whatever needs TLS or a pr
 """
 
 import asyncio
+import select
 import socket
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -24,7 +25,7 @@ ADDRESSES_S = 10.0
 """Seconds that a host's addresses are taken for the same."""
 
 MAX_HEAD_BYTES = 65_536
-"""Most bytes that a server may send before the head of its response is complete."""
+"""Most bytes that a server may send at a stretch without one of a body: of a head, a chunk's size, trailers."""
 
 MAX_WAITING_BYTES = 262_144
 """Bytes of a body that nobody has read yet, from which on no more are taken from the network."""
@@ -38,6 +39,7 @@ class _Connection(asyncio.Protocol):
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
+        self._poll = select.poll()
         self._transport: asyncio.Transport | None = None
         self._parser: httptools.HttpResponseParser | None = None
         self._news: asyncio.Future[None] | None = None
@@ -48,7 +50,7 @@ class _Connection(asyncio.Protocol):
         self._asked = asked
         self.status = 0
         self.headers: CIMultiDict[str] = CIMultiDict()
-        self._head_bytes = self._waiting_bytes = 0
+        self._other_bytes = self._waiting_bytes = 0
         self._pieces: list[bytes] = []
         self._has_head = self._has_ended = self._can_stay = self._is_paused = False
         self._failure: Exception | None = None
@@ -90,8 +92,15 @@ class _Connection(asyncio.Protocol):
 
     def is_free(self) -> bool:
         """Tells whether another request may be sent: all of the last response was read and nothing came behind it."""
-        whole = self._has_ended and self._can_stay and not self._pieces and self._failure is None
-        return whole and self._transport is not None and not self._transport.is_closing()
+        if not (self._has_ended and self._can_stay) or self._pieces or self._failure is not None:
+            return False
+        # A server may answer before it has been sent all of a request, and what it makes of the rest is uncertain.
+        transport = self._transport
+        return transport is not None and not transport.is_closing() and not transport.get_write_buffer_size()
+
+    def is_silent(self) -> bool:
+        """Tells whether nothing waits to be read, nor the end of the connection: a loop that is busy tells late."""
+        return not self._poll.poll(0)
 
     def abort(self) -> None:
         """Gives the connection up."""
@@ -102,6 +111,7 @@ class _Connection(asyncio.Protocol):
         """Keeps what asyncio gives it."""
         # uvloop's transports are of no class of asyncio's.
         self._transport = cast(asyncio.Transport, transport)
+        self._poll.register(transport.get_extra_info("socket"), select.POLLIN)
         self._parser = httptools.HttpResponseParser(self)
         self._parser.set_dangerous_leniencies(
             lenient_headers=True, lenient_optional_cr_before_lf=True, lenient_spaces_after_chunk_size=True
@@ -113,14 +123,15 @@ class _Connection(asyncio.Protocol):
             self._can_stay = False
             self.abort()
             return
-        if not self._has_head:
-            self._head_bytes += len(data)
+        waiting = self._waiting_bytes
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self._fail(ValueError(f"not HTTP: {error}"))
-        if not self._has_head and self._head_bytes > MAX_HEAD_BYTES:
-            self._fail(ValueError(f"a head of more than {MAX_HEAD_BYTES} bytes"))
+        # Who reads bounds the body; the parser would gather an endless trailer.
+        self._other_bytes = 0 if self._waiting_bytes > waiting else self._other_bytes + len(data)
+        if self._other_bytes > MAX_HEAD_BYTES:
+            self._fail(ValueError(f"headers of more than {MAX_HEAD_BYTES} bytes"))
         if self._waiting_bytes > MAX_WAITING_BYTES and not self._is_paused and self._transport is not None:
             self._is_paused = True
             self._transport.pause_reading()
@@ -153,7 +164,9 @@ class _Connection(asyncio.Protocol):
         if self._has_head or self._parser is None:
             return
         self.status = self._parser.get_status_code()
-        if self.status < 200:
+        if self.status == 101:
+            self._fail(ValueError("the server wants to speak another protocol"))
+        elif 100 <= self.status < 200:
             self.headers.clear()
         else:
             self._has_head = True
@@ -173,6 +186,7 @@ class _Connection(asyncio.Protocol):
         # The first fault explains those that follow, and what goes wrong behind a whole response is no fault of it.
         if self._failure is None and not self._has_ended:
             self._failure = failure
+            self._pieces.clear()
         self._can_stay = False
         self.abort()
 
@@ -227,6 +241,7 @@ class PlainHttp:
         self._free: deque[_Connection] = deque()
         self._is_closed = False
         self._addresses: Sequence[aiohappyeyeballs.AddrInfoType] = ()
+        self._why_none = ""
         self._looked_up = -ADDRESSES_S
         self._looking = asyncio.Lock()
 
@@ -234,7 +249,8 @@ class PlainHttp:
     def reaches(url: URL, proxy: URL | None, headers: Mapping[str, str]) -> bool:
         """Tells whether nothing but plain HTTP is needed."""
         plain = all(value.isascii() and value.isprintable() for value in headers.values())
-        return url.scheme == "http" and bool(url.host) and url.user is None and proxy is None and plain
+        named = url.user is not None or url.password is not None
+        return url.scheme == "http" and bool(url.host) and not named and proxy is None and plain
 
     def post(self, body: bytes) -> _Response:
         """Returns a block that sends a request and has its response."""
@@ -259,8 +275,9 @@ class PlainHttp:
             self._free.popleft().abort()
         # The last that came back is the least likely to have been closed at the other end.
         while self._free:
-            if (connection := self._free.pop()).is_free():
+            if (connection := self._free.pop()).is_free() and connection.is_silent():
                 return connection
+            connection.abort()
         found = await aiohappyeyeballs.start_connection(
             await self._addresses_now(), loop=self._loop, happy_eyeballs_delay=NEXT_ADDRESS_S, interleave=1
         )
@@ -276,8 +293,15 @@ class PlainHttp:
 
     async def _addresses_now(self) -> Sequence[aiohappyeyeballs.AddrInfoType]:
         """Returns the addresses of the host; they are looked up once for all that ask together."""
+        began = self._loop.time()
         async with self._looking:
-            if self._loop.time() - self._looked_up >= ADDRESSES_S:
-                self._addresses = await self._loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
+            # A failure is shared as well: a look-up may take seconds, and a thousand of them would take turns.
+            if began - self._looked_up > (ADDRESSES_S if self._addresses else 0.0):
+                try:
+                    self._addresses = await self._loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
+                except OSError as error:
+                    self._addresses, self._why_none = (), error.strerror or str(error)
                 self._looked_up = self._loop.time()
+        if not self._addresses:
+            raise ConnectionError(f"{self._host} has no address: {self._why_none}")
         return self._addresses
