@@ -16,6 +16,7 @@ from swarm.errors import ClusterError, ConfigError, ModelError
 from swarm.llm import engines
 from swarm.llm.config import ModelConfig
 from swarm.llm.protocol import Connected, EngineFailure, ModelReply, ModelRequest, Mortal, TokenUsage
+from swarm.runtime.applications import named
 from swarm.runtime.garbage import collect_seldom
 from swarm.runtime.gateway import Gateway
 from swarm.runtime.prefix_router import PrefixRouter
@@ -138,7 +139,7 @@ def deploy(
         http_options=None if http_port is None else {"host": "127.0.0.1", "port": http_port},
         logging_config={"log_level": "ERROR", "enable_access_log": False},
     )
-    applications = {m.name: f"swarm-{run_id}-{m.name}" for m in models}
+    applications = named(run_id, models)
     # All models are deployed at once, since each takes its time to load weights.
     replica: Any = serve.deployment(ModelReplica)
     targets = [
