@@ -1,11 +1,17 @@
 """The head of a run's own cluster: Ray's, without what nobody asks anything of, and beside any other on its machine."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from time import monotonic, sleep
 from typing import Any
 
 from ray._private import node, ray_constants
 from ray._private.parameter import RayParams
+from ray.exceptions import RayError
+
+LOOK_EVERY_S = 0.02
+LOOK_FOR_S = 30.0
+"""How often, and for how long at most, the head looks whether its node is up; from then on Ray does."""
 
 
 class _Head(node.Node):
@@ -47,6 +53,17 @@ class _Head(node.Node):
             True,
             ray_constants.KV_NAMESPACE_DASHBOARD,
         )
+
+    def start_ray_processes(self) -> None:
+        """Starts the node, and returns as soon as the cluster has it: Ray itself looks once a second."""
+        super().start_ray_processes()  # type: ignore[no-untyped-call]
+        gcs: Any = self.get_gcs_client()  # type: ignore[no-untyped-call]
+        [raylet] = self.all_processes[ray_constants.PROCESS_TYPE_RAYLET]
+        until = monotonic() + LOOK_FOR_S
+        # Of a node that does not come up Ray says what it has to say.
+        with suppress(RayError):
+            while raylet.process.poll() is None and monotonic() < until and not gcs.get_all_node_info(LOOK_FOR_S):
+                sleep(LOOK_EVERY_S)
 
 
 @contextmanager
