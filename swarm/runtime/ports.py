@@ -134,7 +134,8 @@ def _ray_ports_of(
         # Everything that is started is ended in the reverse order, also where a later start fails.
         opened: list[Ports] = []
         for own, market_plan, journal in markets:
-            ray_market = adapters.RayMarket(market_plan, str(journal.absolute()) if journal else None)
+            path = str(journal.absolute()) if journal else None
+            ray_market = adapters.RayMarket(market_plan, path, bool(applications))
             stack.callback(ray_market.end)
             ray_traders = adapters.RayTraders(
                 own.shard, applications, size, labels, config.runtime.start_timeout_s, should_stop
