@@ -252,8 +252,9 @@ bench-table: dev ## write the tables of figures in README.md and docs/benchmarks
 
 # What was measured already is kept in .cache/bench-regress, so that it goes on; remove the folder to begin anew.
 .PHONY: bench-regress
-bench-regress: dev ## measure the README's figures again, beside those that are committed; about an hour, and fails for none
-	@$(BIN)/python -m swarm.bench.regress $(if $(ONLY),--only $(ONLY))
+bench-regress: dev ## the README's figures beside those committed, or in turns with BEFORE=checkout; RUNS=1 for a look; fails for none
+	@$(BIN)/python -m swarm.bench.regress $(if $(BEFORE),--before $(BEFORE)) $(if $(RUNS),--runs $(RUNS)) \
+	  $(if $(LIMIT_S),--limit-s $(LIMIT_S)) $(if $(ONLY),--only $(ONLY))
 
 # Helm reads nothing outside the chart, so it has copies; a test holds them to what they are copies of.
 # These need what lies on, listens on, or is installed on the machine of who runs them.

@@ -10,7 +10,7 @@ from swarm.agents.observation import PrivateViews, PublicView
 from swarm.llm.protocol import Message
 from swarm.llm.tokens import (
     MESSAGE_OVERHEAD,
-    count_tokens,
+    count_tokens_by_line,
     count_tokens_cached,
     further_digits,
     further_digits_cached,
@@ -154,7 +154,7 @@ def render(
     that is known. None where even the prompt without gossip is too long.
     """
     # The texts that everybody shares are counted once; what engines add for each message counts as well.
-    tokens = count_tokens(private) + count_tokens(ending) if counted is None else counted
+    tokens = count_tokens_by_line(private) + count_tokens_by_line(ending) if counted is None else counted
     tokens += count_tokens_cached(system) + count_tokens_cached(public) + 2 * MESSAGE_OVERHEAD + 2
     if tokens > prompt_budget:
         return None

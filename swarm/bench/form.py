@@ -12,12 +12,24 @@ from typing import Any, Literal
 import psutil
 
 from swarm.coordination.intervals import wilson
-from swarm.errors import OutputError
+from swarm.errors import ConfigError, OutputError
 from swarm.experiments.statistics import interval
 from swarm.figures import figure
 from swarm.version import __version__
 
-RUNS = 5
+RUNS_ENV = "SWARM_BENCH_RUNS"
+"""The environment variable that says how many runs a figure is the median of, for a look that need not be exact."""
+
+
+def runs() -> int:
+    """Returns how many runs a figure is the median of; ConfigError where the environment names no such number."""
+    told = os.environ.get(RUNS_ENV, "5")
+    if not (told.isascii() and told.isdecimal()) or not 1 <= int(told) <= 99:
+        raise ConfigError(RUNS_ENV, f"expected a number of runs from 1 to 99, got {told[:20]!r}", "leave it out for 5")
+    return int(told)
+
+
+RUNS = runs()
 
 
 @dataclass(frozen=True, slots=True)

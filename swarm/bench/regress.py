@@ -1,17 +1,22 @@
 """Measures the README's figures again and holds them against those that are committed; who reads the table judges.
 
 `make bench-regress` runs the benchmarks that the figures come from and keeps their files in a folder, so that one that
-was broken off goes on. It fails for no figure, since a busy machine is no regression.
+was broken off goes on. With BEFORE, a checkout of another commit, both are measured in turns instead, in one sitting.
+It fails for no figure, since a busy machine is no regression.
 """
 
 import argparse
 import json
+import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 
+from swarm.bench.form import RUNS_ENV
 from swarm.bench.table import TEN
 from swarm.figures import figure
 
@@ -57,6 +62,9 @@ def compared(committed: Path, fresh: Path) -> list[Compared]:
     before, now = _figures(committed), _figures(fresh)
     found = []
     for name in TEN:
+        # A sitting need not have measured all.
+        if name not in before:
+            continue
         bench, old = before[name]
         new = now.get(name, (bench, {"value": None}))[1]["value"]
         worse = None
@@ -86,19 +94,74 @@ def _figures(folder: Path) -> dict[str, tuple[str, dict[str, Any]]]:
     return found
 
 
+def merged(forms: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Returns one benchmark's form made of several, each figure the median of theirs."""
+    last = forms[-1]
+    results = []
+    for result in last["results"]:
+        told = [one["value"] for form in forms for one in form["results"] if one["name"] == result["name"]]
+        values = [value for value in told if value is not None]
+        results.append({**result, "value": median(values), "runs": values} if values else result)
+    return {**last, "results": results}
+
+
+def in_turns(benches: Sequence[str], before: Path, keep: Path, runs: int, limit_s: float | None) -> None:
+    """Measures benchmarks in another checkout and in this one, in turns, so that both have the same machine.
+
+    The medians are kept in the folders `before` and `now` below `keep`.
+    """
+    for bench in benches:
+        forms: dict[str, list[dict[str, Any]]] = {"before": [], "now": []}
+        for attempt in range(runs):
+            for side, checkout in (("before", before.resolve()), ("now", Path.cwd())):
+                one = keep / side / f"{bench}-{attempt}.part"
+                one.parent.mkdir(parents=True, exist_ok=True)
+                # What was measured already is kept, so that a sitting that was broken off goes on.
+                if one.exists() or _measured(bench, one, 1, limit_s, checkout):
+                    forms[side].append(json.loads(one.read_text(encoding="utf-8")))
+        for side, measured in forms.items():
+            if measured:
+                text = json.dumps(merged(measured), indent=2)
+                (keep / side / f"{bench}.json").write_text(text, encoding="utf-8")
+
+
+def _measured(bench: str, path: Path, runs: int, limit_s: float | None, checkout: Path) -> bool:
+    """Runs a benchmark by the code of a checkout, and tells whether it has left its file."""
+    command = [sys.executable, "-m", "swarm", "bench", bench, "--json", str(path.resolve())]
+    environment = {**os.environ, RUNS_ENV: str(runs), "PYTHONPATH": str(checkout)}
+    process = subprocess.Popen(command, env=environment, cwd=checkout)  # noqa: S603  # our own code
+    try:
+        process.wait(limit_s)
+    except subprocess.TimeoutExpired:
+        # Asked to end, it ends the cluster that it started.
+        process.terminate()
+        process.wait()
+    return path.exists()
+
+
 def main() -> None:
     """Measures what the folder lacks, one benchmark after another, and prints the table."""
     parser = argparse.ArgumentParser(description="Hold the README's figures against those that are committed.")
     parser.add_argument("--keep", type=Path, default=Path(".cache/bench-regress"), help="where new figures are kept")
     parser.add_argument("--only", nargs="*", help="measure these benchmarks alone")
+    parser.add_argument("--runs", type=int, default=5, help="runs of which a figure is the median")
+    parser.add_argument("--limit-s", type=float, help="seconds after which a benchmark is given up")
+    parser.add_argument("--before", type=Path, help="a checkout of another commit, measured in turns with this one")
     asked = parser.parse_args()
     asked.keep.mkdir(parents=True, exist_ok=True)
-    for bench in dict.fromkeys(one.bench for one in compared(COMMITTED, asked.keep)):
-        path = asked.keep / f"{bench}.json"
+    benches = [
+        bench
+        for bench in dict.fromkeys(one.bench for one in compared(COMMITTED, asked.keep))
+        if asked.only is None or bench in asked.only
+    ]
+    if asked.before is not None:
+        in_turns(benches, asked.before, asked.keep, asked.runs, asked.limit_s)
+        print(table(compared(asked.keep / "before", asked.keep / "now")))
+        return
+    for bench in benches:
         # One that failed leaves no file, and its figures are told as not measured.
-        if path.exists() or (asked.only is not None and bench not in asked.only):
-            continue
-        subprocess.run([sys.executable, "-m", "swarm", "bench", bench, "--json", str(path)], check=False)  # noqa: S603
+        if not (path := asked.keep / f"{bench}.json").exists():
+            _measured(bench, path, asked.runs, asked.limit_s, Path.cwd())
     print(table(compared(COMMITTED, asked.keep)))
 
 

@@ -125,9 +125,14 @@ class RayTraders(RemoteTraders):
         start_timeout_s: float,
         should_stop: Callable[[], bool],
     ) -> None:
+        """Begins the shards, which `wait` waits for."""
         parts = split(plan, shard_size)
-        self._shards = ShardActors(parts, applications, labels, start_timeout_s, should_stop)
+        self._shards = ShardActors(parts, applications, labels, start_timeout_s)
         super().__init__(parts, _ShardActorsLink(self._shards), plan.budget.round_deadline_s, should_stop)
+
+    def wait(self) -> None:
+        """Waits until all shards are up; ClusterError where that takes too long, Interrupted where told to stop."""
+        self._shards.wait(self._should_stop)
 
     def decide(self, seen: Observation) -> Gathered:
         """Lets shards that have moved take over, then asks all of them."""

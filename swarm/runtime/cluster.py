@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import grpc
@@ -36,7 +36,7 @@ import ray
 from ray._private import ray_constants
 from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
 
-from swarm.runtime.head import without_dashboard
+from swarm.runtime.head import own_head
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +93,7 @@ def _start(runtime: RuntimeConfig, store_mb: int, folders: list[str]) -> None:
     for left in reversed(range(STARTS)):
         try:
             folders.append(temporary.new("ray"))
-            with without_dashboard() if runtime.dashboard_port is None else nullcontext():
+            with own_head():
                 _init(
                     address="local",
                     num_cpus=runtime.num_cpus,

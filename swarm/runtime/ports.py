@@ -4,15 +4,17 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from swarm.config import RunConfig
+from swarm.config import RunConfig, RuntimeConfig
 from swarm.llm import engines
 from swarm.llm.config import ModelConfig
 from swarm.llm.protocol import ModelClient
 from swarm.preflight import Narrator
+from swarm.runtime.applications import named
 from swarm.runtime.garbage import collected_seldom
 from swarm.scenarios.spreading import Spreads
 from swarm.simulation.loop import Interrupted
@@ -103,52 +105,69 @@ def _ray_ports_of(
     """Yields the ports of markets on a cluster: the one at an address, or one of the run's own."""
     narrator.phase(f"joining Ray at {runs_on.address}" if runs_on.address else "starting Ray")
     # Importing ray takes a second or more, which a local run does not owe.
-    from swarm.runtime import adapters, cluster, parts, shard_actors
+    from swarm.runtime import cluster, shard_actors
 
     with ExitStack() as stack:
         stack.enter_context(cluster.sigterm_kept())
-        traders = sum(own.traders for own, _, _ in markets)
+        room = sum(own.traders for own, _, _ in markets)
         stack.enter_context(
-            cluster.joined_cluster(runs_on.address) if runs_on.address else cluster.own_cluster(config.runtime, traders)
+            cluster.joined_cluster(runs_on.address) if runs_on.address else cluster.own_cluster(config.runtime, room)
         )
         stop_early(should_stop)
-        # Models come before shards, which ask for them by the names of their applications.
-        labels = config.runtime.labels
-        shard_actors.nodes_with(labels)
-        applications: dict[str, str] = {}
+        shard_actors.nodes_with(config.runtime.labels)
+        run_id = uuid4().hex[:8]
+        applications = named(run_id, models)
+        begin = partial(_begun, config.runtime, markets, applications, stack, narrator, should_stop)
+        # A cluster that is joined may grow for the models, and shards are to be spread over what it has then. On one of
+        # the run's own, they start while Ray Serve does.
+        begun = begin() if runs_on.own_cluster else []
         if models:
-            # So does importing Ray Serve, which a run of rules alone does not owe.
+            # Importing Ray Serve takes as long again as importing ray, which a run of rules alone does not owe.
             from swarm.runtime import serving
 
             narrator.phase(f"deploying {len(models)} models")
-            runtime = config.runtime
-            applications = serving.deploy(
-                uuid4().hex[:8], tuple(models), runtime.start_timeout_s, should_stop, runtime.http_port
-            )
+            serving.deploy(run_id, tuple(models), config.runtime.start_timeout_s, should_stop, config.runtime.http_port)
             if runs_on.address:
                 stack.callback(serving.withdraw, list(applications.values()))
-        size = cluster.shard_size(traders, config.runtime.traders_per_actor, cluster.cores())
-        shards = sum(-(-own.traders // size) for own, _, _ in markets)
-        many = "the market" if len(markets) == 1 else f"{len(markets)} markets"
-        narrator.phase(f"starting {many} and {shards} shards")
-        # Everything that is started is ended in the reverse order, also where a later start fails.
-        opened: list[Ports] = []
-        for own, market_plan, journal in markets:
-            path = str(journal.absolute()) if journal else None
-            ray_market = adapters.RayMarket(market_plan, path, bool(applications))
-            stack.callback(ray_market.end)
-            ray_traders = adapters.RayTraders(
-                own.shard, applications, size, labels, config.runtime.start_timeout_s, should_stop
-            )
-            stack.callback(ray_traders.end)
-            # As many parts of the scenario's own work as there are shards; one alone is done in this process.
-            spread, count = None, -(-own.traders // size)
-            if isinstance(own.scenario, Spreads) and count > 1:
-                spread = parts.RayParts(own.scenario.parts(count), labels)
-                stack.callback(spread.end)
-                own.scenario.spread(spread.take)
-            opened.append(_ray_ports(ray_market, ray_traders, size, len(applications), len(spread or ())))
-        yield opened
+        begun = begun or begin()
+        for _, traders in begun:
+            traders.wait()
+        yield [ports for ports, _ in begun]
+
+
+def _begun(
+    runtime: RuntimeConfig,
+    markets: Sequence[tuple[RunPlan, MarketPlan, Path | None]],
+    applications: Mapping[str, str],
+    stack: ExitStack,
+    narrator: Narrator,
+    should_stop: Callable[[], bool],
+) -> list[tuple[Ports, "RayTraders"]]:
+    """Begins the actors of markets, which end with the stack; returns their ports, and the traders to wait for."""
+    from swarm.runtime import adapters, cluster, parts
+
+    size = cluster.shard_size(sum(own.traders for own, _, _ in markets), runtime.traders_per_actor, cluster.cores())
+    shards = sum(-(-own.traders // size) for own, _, _ in markets)
+    many = "the market" if len(markets) == 1 else f"{len(markets)} markets"
+    narrator.phase(f"starting {many} and {shards} shards")
+    # Everything that is started is ended in the reverse order, also where a later start fails.
+    begun: list[tuple[Ports, RayTraders]] = []
+    for own, market_plan, journal in markets:
+        path = str(journal.absolute()) if journal else None
+        market = adapters.RayMarket(market_plan, path, bool(applications))
+        stack.callback(market.end)
+        traders = adapters.RayTraders(
+            own.shard, applications, size, runtime.labels, runtime.start_timeout_s, should_stop
+        )
+        stack.callback(traders.end)
+        # As many parts of the scenario's own work as there are shards; one alone is done in this process.
+        spread, count = None, -(-own.traders // size)
+        if isinstance(own.scenario, Spreads) and count > 1:
+            spread = parts.RayParts(own.scenario.parts(count), runtime.labels)
+            stack.callback(spread.end)
+            own.scenario.spread(spread.take)
+        begun.append((_ray_ports(market, traders, size, len(applications), len(spread or ())), traders))
+    return begun
 
 
 def _local_ports(plan: RunPlan, market: MarketPort, clients: Mapping[str, ModelClient], run: Run) -> Ports:

@@ -10,12 +10,14 @@ from typing import Any
 import ray
 from ray import serve
 from ray.serve.config import RequestRouterConfig
+from ray.serve.context import _get_global_client
 from ray.serve.handle import DeploymentHandle
 
 from swarm.errors import ClusterError, ConfigError, ModelError
 from swarm.llm import engines
 from swarm.llm.config import ModelConfig
 from swarm.llm.protocol import Connected, EngineFailure, ModelReply, ModelRequest, Mortal, TokenUsage
+from swarm.runtime.applications import named
 from swarm.runtime.garbage import collect_seldom
 from swarm.runtime.gateway import Gateway
 from swarm.runtime.prefix_router import PrefixRouter
@@ -138,7 +140,7 @@ def deploy(
         http_options=None if http_port is None else {"host": "127.0.0.1", "port": http_port},
         logging_config={"log_level": "ERROR", "enable_access_log": False},
     )
-    applications = {m.name: f"swarm-{run_id}-{m.name}" for m in models}
+    applications = named(run_id, models)
     # All models are deployed at once, since each takes its time to load weights.
     replica: Any = serve.deployment(ModelReplica)
     targets = [
@@ -239,16 +241,21 @@ def _run(
 ) -> None:
     started = perf_counter()
     serve.run_many(targets, wait_for_applications_running=False)
+    # `serve.status` makes the routers' configs anew for each answer, which takes 30 ms of CPU here for five models.
+    client: Any = _get_global_client()
     while True:
         # All are waited for together; the first that fails ends the wait for the others.
-        status = serve.status().applications
-        states = {name: status[app].status if app in status else "NOT_STARTED" for name, app in applications.items()}
+        told = {overview.name: overview for overview in client.list_serve_statuses()}
+        states = {
+            name: str(told[app].app_status.status.value) if app in told else "NOT_STARTED"
+            for name, app in applications.items()
+        }
         if all(state == "RUNNING" for state in states.values()):
             return
         failed = [name for name, state in states.items() if state in ("DEPLOY_FAILED", "UNHEALTHY")]
         if failed or perf_counter() - started > timeout_s:
             name = failed[0] if failed else next(n for n, s in states.items() if s != "RUNNING")
-            raise _not_up(name, states[name], status.get(applications[name]), perf_counter() - started)
+            raise _not_up(name, states[name], told.get(applications[name]), perf_counter() - started)
         if should_stop():
             from swarm.simulation.loop import Interrupted
 
@@ -256,10 +263,10 @@ def _run(
         sleep(POLL_S)
 
 
-def _not_up(name: str, state: str, application: Any, waited_s: float) -> Exception:
+def _not_up(name: str, state: str, told: Any, waited_s: float) -> Exception:
     """Returns why a model is not up, in one line: in the engine's own words where it has said something."""
     # Ray wraps an engine's own error in a traceback, of which a user wants the one line.
-    messages = [application.message, *(d.message for d in application.deployments.values())] if application else []
+    messages = [told.app_status.message, *(d.message for d in told.deployment_statuses)] if told else []
     for message in messages:
         _, said, rest = message.partition("ModelError: ")
         if said:

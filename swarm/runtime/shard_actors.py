@@ -98,8 +98,8 @@ class ShardActors:
         applications: Mapping[str, str],
         labels: Mapping[str, str],
         start_timeout_s: float,
-        should_stop: Callable[[], bool],
     ) -> None:
+        """Begins the actors, which `wait` waits for."""
         # Put into the object store once, which the driver's node keeps: restarts and moves take them from there.
         self._kept = [ray.put(part) for part in parts]
         self._applications = [{m: app for m, app in applications.items() if m in models_asked(p)} for p in parts]
@@ -113,7 +113,25 @@ class ShardActors:
         self.events: Counter[str] = Counter(nodes_joined=0, nodes_left=0, shards_moved=0)
         first = moves([None] * len(parts), self._nodes)
         self.actors: list[Any] = [self._start(i, first[i]) for i in range(len(parts))]
-        self._homes: list[str | None] = self._wait(should_stop)
+        self._first_homes = [self._home(i, actor) for i, actor in enumerate(self.actors)]
+        self._homes: list[str | None] = [None] * len(parts)
+
+    def wait(self, should_stop: Callable[[], bool]) -> None:
+        """Waits until all actors are up; ClusterError where that takes too long, Interrupted where told to stop."""
+        began_s = monotonic()
+        asked = waiting = self._first_homes
+        # In short waits, so that Ctrl-C is heard while actors start.
+        while waiting:
+            _, waiting = ray.wait(waiting, num_returns=len(waiting), timeout=POLL_S)
+            if should_stop():
+                raise Interrupted
+            if waiting and monotonic() - began_s > self._start_timeout_s:
+                raise ClusterError(
+                    f"ray: {len(waiting)} of {len(asked)} shards are not up after {self._start_timeout_s:.0f} s; "
+                    "raise runtime.traders_per_actor or runtime.start_timeout_s"
+                )
+        # One that died on its way up is asked for its home again later.
+        self._homes = [_answer(home) for home in asked]
 
     def ask(self, shard: int, seen: Observation, memory: Memory) -> Any:
         """Sends a shard a question, and returns what its answer will come under."""
@@ -152,23 +170,6 @@ class ShardActors:
 
     def _home(self, shard: int, actor: Any) -> Any:
         return actor.home.remote([self._kept[shard]])
-
-    def _wait(self, should_stop: Callable[[], bool]) -> list[str | None]:
-        """Returns the node of each actor, once all are up."""
-        asked = [self._home(shard, actor) for shard, actor in enumerate(self.actors)]
-        waiting = asked
-        # In short waits, so that Ctrl-C is heard while actors start.
-        while waiting:
-            _, waiting = ray.wait(waiting, num_returns=len(waiting), timeout=POLL_S)
-            if should_stop():
-                raise Interrupted
-            if waiting and monotonic() - self._looked_s > self._start_timeout_s:
-                raise ClusterError(
-                    f"ray: {len(waiting)} of {len(asked)} shards are not up after {self._start_timeout_s:.0f} s; "
-                    "raise runtime.traders_per_actor or runtime.start_timeout_s"
-                )
-        # One that died on its way up is asked for its home again later.
-        return [_answer(home) for home in asked]
 
     def _rearrange(self, nodes: list[Node]) -> None:
         before, now = {n.id for n in self._nodes}, {n.id for n in nodes}

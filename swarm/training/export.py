@@ -63,7 +63,8 @@ class _Graph:
 class _Layers:
     """The network's parts as nodes of a graph, in its shape and with its weights.
 
-    x are the public lines [1, lines, d], y the private ones and behind them the questions [prompts, rows + 2, d].
+    x are the public lines [lines, 1, d], y the private ones and behind them the questions [rows + 2, prompts, d]. Lines
+    come first, since products of matrices for each prompt and head then find theirs by strides, and nothing is copied.
     """
 
     def __init__(self, graph: _Graph, net: Net) -> None:
@@ -90,29 +91,26 @@ class _Layers:
         return str(g.op("Mul", g.op("Div", x, scale), g.weight(name, self.weights[name])))
 
     def projected(self, normed: str, layer: int, which: str) -> list[str]:
-        """Returns those of query, key and value that `which` names by letter, each [n, heads, lines, size].
-
-        The query is scaled.
-        """
+        """Returns those of query, key and value that `which` names by letter, each [lines, n, d]."""
         # The weight is parted, which is done once, and not what comes of it, which would be copied each time.
         parts = dict(zip("qkv", self._parted(f"blocks.{layer}.qkv.weight", 3), strict=True))
-        projected = [self._by_head(self.g.op("MatMul", normed, parts[letter])) for letter in which]
-        if which[0] == "q":
-            projected[0] = str(self.g.op("Mul", projected[0], self.g.number(self.size**-0.5)))
-        return projected
+        return [str(self.g.op("MatMul", normed, parts[letter])) for letter in which]
 
     def mixed(self, query: str, keys: str, values: str, hidden: str) -> str:
-        """Returns the values mixed for each line of `query`: [n, heads, lines, size]; `hidden` is added to scores."""
+        """Returns the values mixed for each line of `query`: [lines, n, d]; `hidden` is added to scores."""
         g = self.g
+        query, keys, values = (self._by_head(lines) for lines in (query, keys, values))
+        # [n, heads, lines of the query, lines]
         scores = g.op("MatMul", query, g.op("Transpose", keys, perm=[0, 1, 3, 2]))
-        return str(g.op("MatMul", g.op("Softmax", g.op("Add", scores, hidden), axis=-1), values))
+        scaled = g.op("Mul", scores, g.number(self.size**-0.5))
+        mixed = g.op("MatMul", g.op("Softmax", g.op("Add", scaled, hidden), axis=-1), values)
+        return str(g.op("Reshape", g.op("Transpose", mixed, perm=[2, 0, 1, 3]), g.ints(0, 0, self.width)))
 
     def fed(self, x: str, mixed: str, layer: int) -> str:
         """Returns x after what attention `mixed` and the gated feed-forward layer have been added to it."""
         g, weights = self.g, self.weights
         out, down = (f"blocks.{layer}.{part}.weight" for part in ("out", "down"))
-        joined = g.op("Reshape", g.op("Transpose", mixed, perm=[0, 2, 1, 3]), g.ints(0, 0, self.width))
-        x = g.op("Add", x, g.op("MatMul", joined, g.weight(out, weights[out].T)))
+        x = g.op("Add", x, g.op("MatMul", mixed, g.weight(out, weights[out].T)))
         normed = self.norm(x, f"blocks.{layer}.norm_2")
         gate, up = (g.op("MatMul", normed, w) for w in self._parted(f"blocks.{layer}.gate_up.weight", 2))
         hidden = g.op("Mul", g.op("Mul", gate, g.op("Sigmoid", gate)), up)
@@ -139,9 +137,9 @@ class _Layers:
         return self._parts[name]
 
     def _by_head(self, x: str) -> str:
-        """Returns [n, heads, lines, size] of [n, lines, d]."""
+        """Returns [n, heads, lines, size] of [lines, n, d]."""
         split = self.g.op("Reshape", x, self.g.ints(0, 0, self.heads, self.size))
-        return str(self.g.op("Transpose", split, perm=[0, 2, 1, 3]))
+        return str(self.g.op("Transpose", split, perm=[1, 2, 0, 3]))
 
 
 def export(net: Net, temperament: str, path: Path, called: str = "") -> None:
@@ -150,12 +148,12 @@ def export(net: Net, temperament: str, path: Path, called: str = "") -> None:
     part = _Layers(g, net)
     # The first dimensions of the input, since neither number is known here.
     prompts, rows = (g.op("Slice", g.op("Shape", "private"), g.ints(i), g.ints(i + 1)) for i in range(2))
-    each = g.op("Concat", prompts, g.ints(1, 1, 1), axis=0)
+    each = g.op("Concat", g.ints(1), prompts, g.ints(1), axis=0)
     asked = [[TOKEN[kind], TOKEN[temperament], *[tokenizer.PAD] * (tokenizer.WIDTH - 2)] for kind in ("<act>", "<say>")]
     questions = g.grid("questions", np.array([asked], dtype=np.int64))
     posed = g.op("Expand", questions, g.op("Concat", prompts, g.ints(1, 1), axis=0))
-    x = part.lines("public", g.ints(1, -1, tokenizer.WIDTH * net.shape.token_width))
-    y = part.lines(g.op("Concat", "private", posed, axis=1), g.ints(0, 0, -1))
+    x = part.lines("public", g.ints(-1, 1, tokenizer.WIDTH * net.shape.token_width))
+    y = part.lines(g.op("Transpose", g.op("Concat", "private", posed, axis=1), perm=[1, 0, 2]), g.ints(0, 0, -1))
     hidden_x = part.hidden("public", g.ints(1, 1, 1, -1))
     hidden_y, hidden_questions = _hidden(part, hidden_x, prompts, rows)
     for layer in range(net.shape.layers):
@@ -165,16 +163,16 @@ def export(net: Net, temperament: str, path: Path, called: str = "") -> None:
         *query_x, key_x, value_x = part.projected(normed_x, layer, "kv" if last else "qkv")
         *query_y, key_y, value_y = part.projected(normed_y, layer, "kv" if last else "qkv")
         # The public lines are computed once and lent to every prompt.
-        keys = g.op("Concat", g.op("Expand", key_x, each), key_y, axis=2)
-        values = g.op("Concat", g.op("Expand", value_x, each), value_y, axis=2)
+        keys = g.op("Concat", g.op("Expand", key_x, each), key_y, axis=0)
+        values = g.op("Concat", g.op("Expand", value_x, each), value_y, axis=0)
         if last:
-            z, normed_z = (g.op("Slice", lines, g.ints(-2), g.ints(2**31), g.ints(1)) for lines in (y, normed_y))
+            z, normed_z = (g.op("Slice", lines, g.ints(-2), g.ints(2**31), g.ints(0)) for lines in (y, normed_y))
             (query_z,) = part.projected(normed_z, layer, "q")
             y = part.fed(z, part.mixed(query_z, keys, values, hidden_questions), layer)
         else:
             y = part.fed(y, part.mixed(query_y[0], keys, values, hidden_y), layer)
             x = part.fed(x, part.mixed(query_x[0], key_x, value_x, hidden_x), layer)
-    g.nodes.append(helper.make_node("Identity", [part.answer(y)], ["letters"]))
+    g.nodes.append(helper.make_node("Identity", [part.answer(g.op("Transpose", y, perm=[1, 0, 2]))], ["letters"]))
     path.write_bytes(_serialised(g, called or temperament))
 
 

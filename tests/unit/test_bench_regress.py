@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from swarm.bench import regress
-from swarm.bench.regress import COMMITTED, TOLERANCE, compared, table
+from swarm.bench import form, regress
+from swarm.bench.regress import COMMITTED, TOLERANCE, compared, merged, table
 from swarm.bench.table import TEN
+from swarm.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
 
@@ -17,10 +18,10 @@ def written(folder: Path, changes: dict[str, Any]) -> Path:
     """A folder with the committed files, in which some figures have other values."""
     folder.mkdir()
     for file in (ROOT / COMMITTED).glob("*.json"):
-        form = json.loads(file.read_text(encoding="utf-8"))
-        for result in form["results"]:
+        bench = json.loads(file.read_text(encoding="utf-8"))
+        for result in bench["results"]:
             result["value"] = changes.get(result["name"], result["value"])
-        (folder / file.name).write_text(json.dumps(form), encoding="utf-8")
+        (folder / file.name).write_text(json.dumps(bench), encoding="utf-8")
     return folder
 
 
@@ -44,6 +45,15 @@ def test_worse_is_up_or_down_as_the_figure_has_it(tmp_path: Path) -> None:
     assert found["round_s_100000"].verdict == "same"
 
 
+@pytest.mark.parametrize("told", ["many", "0", "1.5", "", "100", "٣"])
+def test_a_number_of_runs_that_is_none_is_refused_in_a_line(told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(form.RUNS_ENV, told)
+    with pytest.raises(ConfigError, match="SWARM_BENCH_RUNS: expected a number of runs from 1 to 99"):
+        form.runs()
+    monkeypatch.setenv(form.RUNS_ENV, "3")
+    assert form.runs() == 3
+
+
 def test_the_table_has_a_line_for_each_figure_and_nothing_need_be_measured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -53,3 +63,17 @@ def test_the_table_has_a_line_for_each_figure_and_nothing_need_be_measured(
     told = capsys.readouterr().out
     assert told.strip() == table(compared(ROOT / COMMITTED, tmp_path))
     assert told.count("not measured") == len(TEN)
+
+
+def test_runs_in_turns_are_put_together_by_their_medians() -> None:
+    forms: list[dict[str, Any]] = [
+        {"bench": "x", "results": [{"name": "a", "value": a, "unit": "s"}, {"name": "b", "value": None, "unit": "s"}]}
+        for a in (3.0, 1.0, None, 2.0)
+    ]
+    assert merged(forms) == {
+        "bench": "x",
+        "results": [
+            {"name": "a", "value": 2.0, "unit": "s", "runs": [3.0, 1.0, 2.0]},
+            {"name": "b", "value": None, "unit": "s"},
+        ],
+    }

@@ -1,6 +1,8 @@
 """The embedded models: their tokenizer, replies that depend on nothing but prompt and seed, and some sense in them."""
 
 import socket
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
@@ -176,6 +178,27 @@ def test_a_long_batch_is_computed_in_pieces_and_a_short_one_as_it_is(monkeypatch
     assert all(prompts * rows <= 100 for prompts, rows, _ in shapes)
     assert not any(size % embedded_engine.BUCKET for _, *sizes in shapes for size in sizes)
     assert texts(tiny.answer(requests(), 60.0)) == whole
+
+
+MEMORY = """
+import numpy as np, psutil
+from swarm.bench.embedded import engines
+from swarm.llm.engines.embedded.tokenizer import WIDTH
+
+public, private = np.ones((12, WIDTH), np.int64), np.ones((32, 20, WIDTH), np.int64)
+kept = [engine._session for engine in engines().values()]
+used = []
+for session in kept:
+    session.run(["letters"], {"public": public, "private": private})
+    used.append(psutil.Process().memory_info().rss)
+print((used[-1] - used[0]) / 1e6)
+"""
+
+
+def test_models_of_one_process_compute_in_the_same_memory() -> None:
+    told = subprocess.run([sys.executable, "-c", MEMORY], capture_output=True, text=True, check=True, timeout=60)
+    # Four more models kept 18 MB more, when each had its own.
+    assert float(told.stdout) < 9
 
 
 def test_the_benchmark_counts_the_multiplications_of_rows_questions_and_what_each_sees() -> None:

@@ -16,7 +16,14 @@ from swarm.llm.engines.scripted.config import ScriptedModel
 from swarm.llm.engines.scripted.engine import ScriptedEngine
 from swarm.llm.protocol import ModelClient, ModelReply, ModelRequest, TokenUsage
 from swarm.llm.temperament import Temperament
-from swarm.llm.tokens import ESTIMATED, MESSAGE_OVERHEAD, TokenSize, count_tokens, further_digits
+from swarm.llm.tokens import (
+    ESTIMATED,
+    MESSAGE_OVERHEAD,
+    TokenSize,
+    count_tokens,
+    count_tokens_by_line,
+    further_digits,
+)
 from swarm.runtime.play import play
 from swarm.simulation import history
 from swarm.simulation.loop import RoundOutcome
@@ -26,6 +33,11 @@ from tests.unit.test_desks import Fake, call, read, script, turn
 
 REPLY = {"orders": 200, "menu": 16}
 Count = Callable[[str], int]
+
+
+@given(st.text(st.sampled_from("aB9é,. \t\n\r\v\u2028\x1c€12") | st.characters(), max_size=60))
+def test_a_text_has_as_many_tokens_as_its_lines_and_their_ends(text: str) -> None:
+    assert count_tokens_by_line(text) == count_tokens(text)
 
 
 def digits_singly(text: str) -> int:

@@ -8,7 +8,7 @@ is computed once for a chunk of prompts. There is no network here, no download a
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from itertools import accumulate
 from pathlib import Path
 from time import perf_counter
@@ -27,7 +27,7 @@ from swarm.seeding import draw_unit
 
 CHUNK_ROWS = 640
 """Rows of private parts that are computed at once: enough to keep a core's units for multiplication busy and to share
-the public part, few enough to stay near the core and to need 8 MB of memory."""
+the public part, few enough to stay near the core and to need about 10 MB of memory."""
 
 BUCKET = 4
 """Rows of a part are padded to a multiple of this, so that prompts of nearly one length are computed together."""
@@ -254,6 +254,13 @@ def _bounded(lines: tokenizer.Lines) -> tokenizer.Lines:
     return tokenizer.Lines(tuple(reversed(kept))[:MOST_ROWS], lines.section)
 
 
+@cache
+def _share_memory() -> None:
+    """Makes, once in a process, the memory that all its models compute in, since each would keep as much for itself."""
+    kind, default = onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, onnxruntime.OrtMemType.DEFAULT
+    onnxruntime.create_and_register_allocator(onnxruntime.OrtMemoryInfo("Cpu", kind, 0, default), None)
+
+
 @lru_cache(maxsize=16)
 def _session(name: str, weights: Path, threads: int, changed_ns: int) -> onnxruntime.InferenceSession:
     """Returns the model of a file, loaded once per process and time at which it was written."""
@@ -262,6 +269,8 @@ def _session(name: str, weights: Path, threads: int, changed_ns: int) -> onnxrun
     # One order of additions, so that the same prompt gives the same logits.
     options.inter_op_num_threads = 1
     options.use_deterministic_compute = True
+    _share_memory()
+    options.add_session_config_entry("session.use_env_allocators", "1")
     options.log_severity_level = 3
     try:
         content = weights.read_bytes()
