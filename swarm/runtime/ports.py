@@ -156,7 +156,8 @@ def _begun(
     # Everything that is started is ended in the reverse order, also where a later start fails.
     begun: list[tuple[Ports, RayTraders]] = []
     for own, market_plan, journal in markets:
-        market = adapters.RayMarket(market_plan, str(journal.absolute()) if journal else None)
+        path = str(journal.absolute()) if journal else None
+        market = adapters.RayMarket(market_plan, path, bool(applications))
         stack.callback(market.end)
         traders = adapters.RayTraders(
             own.shard, applications, size, runtime.labels, runtime.start_timeout_s, should_stop
