@@ -3,6 +3,7 @@
 They hold no rule of their own: each hands on to a class that runs in one process just as well.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,14 @@ from swarm.agents.memory import Memory
 from swarm.agents.observation import Observation
 from swarm.agents.shard import Shard, ShardAnswer
 from swarm.llm.protocol import ModelClient
-from swarm.runtime.garbage import collect_seldom
+from swarm.runtime.garbage import LEAST_TRADERS, collect_seldom, give_back
 from swarm.scenarios.spreading import Part
 from swarm.simulation.entries import Entry
 from swarm.simulation.journal import JournalStats
 from swarm.simulation.market import Market, MarketAnswer, MarketClosing, MarketPlan
+
+GIVE_BACK_AFTER_S = 0.05
+"""When a shard that asks models gives back the memory of a round, after its answer."""
 
 OPTIONS: dict[str, dict[str, Any]] = {
     # A market that restarts reads its state from its journal. Ray does not know what it had done of a call, so it is
@@ -40,10 +44,11 @@ def _clients(applications: Mapping[str, str]) -> Mapping[str, ModelClient]:
 
 
 class MarketActor:
-    """The one market of a run."""
+    """The one market of a run; after each round it gives back the memory of texts where there are many."""
 
-    def __init__(self, plan: MarketPlan, journal: str | None) -> None:
+    def __init__(self, plan: MarketPlan, journal: str | None, many_texts: bool = False) -> None:
         collect_seldom()
+        self._many_texts = many_texts
         self.market = Market(plan, Path(journal) if journal else None)
 
     def execute(self, entries: Sequence[Entry], at: int | None = None) -> MarketAnswer:
@@ -52,7 +57,10 @@ class MarketActor:
 
     def end_round(self, round_: int, at: int) -> JournalStats:
         """Makes the round durable, and returns what the journal has taken."""
-        return self.market.end_round(round_, at)
+        stats = self.market.end_round(round_, at)
+        if self._many_texts:
+            give_back()
+        return stats
 
     def close(self) -> MarketClosing:
         """Closes the journal."""
@@ -73,7 +81,11 @@ class ShardActor:
 
     async def decide(self, plan: list[Any], seen: Observation, memory: Memory) -> ShardAnswer:
         """Decides for all traders of the shard."""
-        return await (await self._made(plan)).decide(seen, memory)
+        answer = await (await self._made(plan)).decide(seen, memory)
+        if self._clients and len(seen.private) >= LEAST_TRADERS:
+            # Once the answer is on its way, its own texts are among what is free.
+            asyncio.get_running_loop().call_later(GIVE_BACK_AFTER_S, give_back)
+        return answer
 
     async def home(self, plan: list[Any]) -> str:
         """Returns the id of the node that the shard is on, as soon as it is made."""

@@ -16,7 +16,9 @@ from swarm.agents.plan import ShardPlan
 from swarm.agents.shard import ShardAnswer
 from swarm.errors import ClusterError, SwarmError, called
 from swarm.runtime.actors import OPTIONS, MarketActor
+from swarm.runtime.garbage import LEAST_TRADERS, give_back
 from swarm.runtime.shard_actors import ShardActors
+from swarm.simulation.journal import JournalStats
 from swarm.simulation.market import MarketPlan
 from swarm.simulation.remote import Lost, RemoteMarket, RemoteTraders, split
 from swarm.simulation.traders import Gathered
@@ -40,11 +42,12 @@ class _Clock:
 class _MarketActorLink(_Clock):
     """A `MarketLink` to a market in an actor on the driver's node, where the run's folder is."""
 
-    def __init__(self, plan: MarketPlan, journal: str | None) -> None:
+    def __init__(self, plan: MarketPlan, journal: str | None, many_texts: bool) -> None:
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         # Without a journal nothing could be recovered, and a market that comes back would have forgotten everything.
         options = OPTIONS["market"] if journal else OPTIONS["market"] | {"max_restarts": 0}
-        self.actor: Any = ray.remote(MarketActor).options(**options, scheduling_strategy=here).remote(plan, journal)
+        actor = ray.remote(MarketActor).options(**options, scheduling_strategy=here)
+        self.actor: Any = actor.remote(plan, journal, many_texts)
 
     def call(self, method: str, *arguments: Any) -> Any:
         """Returns the market's answer; raises what the market itself raised, a full disk say, as it was there."""
@@ -68,10 +71,18 @@ class _MarketActorLink(_Clock):
 class RayMarket(RemoteMarket):
     """A `MarketPort` whose market lives in an actor, which Ray restarts and which then reads its journal again."""
 
-    def __init__(self, plan: MarketPlan, journal: str | None) -> None:
-        link = _MarketActorLink(plan, journal)
+    def __init__(self, plan: MarketPlan, journal: str | None, asks_models: bool = False) -> None:
+        self._many_texts = asks_models and plan.traders >= LEAST_TRADERS
+        link = _MarketActorLink(plan, journal, self._many_texts)
         super().__init__(link, MARKET_TIMEOUT_S)
         self._actor = link.actor
+
+    def end_round(self, round_: int) -> JournalStats:
+        """Makes the round durable; its memory is given back on both ends of the link where it had many texts."""
+        stats = super().end_round(round_)
+        if self._many_texts:
+            give_back()
+        return stats
 
     def end(self) -> None:
         """Ends the actor."""

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -28,8 +28,9 @@ os.environ.setdefault("RAY_raylet_start_wait_time_s", "120")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 os.environ.setdefault("RAY_SERVE_LOG_TO_STDERR", "0")
 # A message of up to so many bytes goes straight to its actor. Through the object store, as Ray's own 100 kB has it, one
-# takes a millisecond longer, which is a third of what the market takes over a round of 10,000 orders.
-os.environ.setdefault("RAY_max_direct_call_object_size", str(1 << 20))
+# takes a millisecond longer, which is a third of what the market takes over a round of 10,000 orders. But the copies on
+# its way stay with the processes that made them, some 30 MB in all at this size and four times as much at 1 MiB.
+os.environ.setdefault("RAY_max_direct_call_object_size", str(1 << 18))
 
 import ray
 from ray._private import ray_constants
@@ -68,10 +69,11 @@ def sigterm_kept() -> Iterator[None]:
 
 
 @contextmanager
-def own_cluster(runtime: RuntimeConfig, traders: int = 0) -> Iterator[None]:
+def own_cluster(runtime: RuntimeConfig, traders: int = 0, imports: Sequence[str] = ()) -> Iterator[None]:
     """Runs a Ray cluster on this machine that ends with the block, and with it every process it had.
 
-    It has room for the messages of so many `traders`, unless the config tells the size of its object store.
+    It has room for the messages of so many `traders`, unless the config tells the size of its object store. The
+    modules `imports` are imported while its node comes up, which takes a second or more.
     """
     if runtime.dashboard_port is not None:
         limits.must_be_free(runtime.dashboard_port, "runtime.dashboard_port", "choose another, or null for none")
@@ -79,7 +81,7 @@ def own_cluster(runtime: RuntimeConfig, traders: int = 0) -> Iterator[None]:
     folders: list[str] = []
     with _private():
         try:
-            _start(runtime, size_mb(runtime.object_store_mb, traders), folders)
+            _start(runtime, size_mb(runtime.object_store_mb, traders), folders, imports)
             yield
         finally:
             ray.shutdown()
@@ -87,12 +89,12 @@ def own_cluster(runtime: RuntimeConfig, traders: int = 0) -> Iterator[None]:
                 temporary.remove(folder)
 
 
-def _start(runtime: RuntimeConfig, store_mb: int, folders: list[str]) -> None:
+def _start(runtime: RuntimeConfig, store_mb: int, folders: list[str], imports: Sequence[str]) -> None:
     """Starts Ray in a folder of its own, which is added to `folders`; once more where a busy machine was too slow."""
     for left in reversed(range(STARTS)):
         try:
             folders.append(temporary.new("ray"))
-            with own_head():
+            with own_head(imports):
                 _init(
                     address="local",
                     num_cpus=runtime.num_cpus,

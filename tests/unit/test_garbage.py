@@ -1,10 +1,11 @@
-"""Cycles are looked for seldom while a run goes on, and as often as before behind it."""
+"""Cycles are looked for seldom while a run goes on, and as often as before behind it; free memory goes back."""
 
 import gc
 
 import pytest
 
 from swarm.config_file import resolve
+from swarm.runtime import garbage
 from swarm.runtime.garbage import THRESHOLDS, collected_seldom
 from swarm.runtime.play import play
 from swarm.simulation.loop import RoundOutcome
@@ -38,3 +39,11 @@ def test_a_run_that_fails_gives_it_back_too() -> None:
     with pytest.raises(RuntimeError), collected_seldom():
         raise RuntimeError
     assert gc.get_threshold() == before
+
+
+def test_memory_is_given_back_where_the_c_library_can_and_kept_where_it_cannot(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    for trim in (asked.append, None):
+        monkeypatch.setattr(garbage, "_trim", trim)
+        garbage.give_back()
+    assert asked == [0]
