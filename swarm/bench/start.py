@@ -73,7 +73,7 @@ def measure(narrator: Narrator) -> list[Result]:
         "run": (
             "start_run",
             RUN_S_AIM,
-            "CPU: Ray's start, then eleven processes, most of which import Ray Serve",
+            "CPU: Ray's start, then nine processes, eight of which import Ray Serve",
         ),
     }
     return [

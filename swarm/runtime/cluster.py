@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -69,10 +69,11 @@ def sigterm_kept() -> Iterator[None]:
 
 
 @contextmanager
-def own_cluster(runtime: RuntimeConfig, traders: int = 0) -> Iterator[None]:
+def own_cluster(runtime: RuntimeConfig, traders: int = 0, imports: Sequence[str] = ()) -> Iterator[None]:
     """Runs a Ray cluster on this machine that ends with the block, and with it every process it had.
 
-    It has room for the messages of so many `traders`, unless the config tells the size of its object store.
+    It has room for the messages of so many `traders`, unless the config tells the size of its object store. The
+    modules `imports` are imported while its node comes up, which takes a second or more.
     """
     if runtime.dashboard_port is not None:
         limits.must_be_free(runtime.dashboard_port, "runtime.dashboard_port", "choose another, or null for none")
@@ -80,7 +81,7 @@ def own_cluster(runtime: RuntimeConfig, traders: int = 0) -> Iterator[None]:
     folders: list[str] = []
     with _private():
         try:
-            _start(runtime, size_mb(runtime.object_store_mb, traders), folders)
+            _start(runtime, size_mb(runtime.object_store_mb, traders), folders, imports)
             yield
         finally:
             ray.shutdown()
@@ -88,12 +89,12 @@ def own_cluster(runtime: RuntimeConfig, traders: int = 0) -> Iterator[None]:
                 temporary.remove(folder)
 
 
-def _start(runtime: RuntimeConfig, store_mb: int, folders: list[str]) -> None:
+def _start(runtime: RuntimeConfig, store_mb: int, folders: list[str], imports: Sequence[str]) -> None:
     """Starts Ray in a folder of its own, which is added to `folders`; once more where a busy machine was too slow."""
     for left in reversed(range(STARTS)):
         try:
             folders.append(temporary.new("ray"))
-            with own_head():
+            with own_head(imports):
                 _init(
                     address="local",
                     num_cpus=runtime.num_cpus,

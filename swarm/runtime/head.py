@@ -1,7 +1,8 @@
 """The head of a run's own cluster: Ray's, without what nobody asks anything of, and beside any other on its machine."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from importlib import import_module
 from time import monotonic, sleep
 from typing import Any
 
@@ -20,6 +21,9 @@ class _Head(node.Node):
     Each of these takes half a second of CPU to start, and Ray waits for one of them before it starts its own node.
     Where another Ray starts them by methods of other names, they are there as ever.
     """
+
+    imports: Sequence[str] = ()
+    """Modules that are imported while the node comes up, when there is nothing else to do."""
 
     def __init__(self, ray_params: RayParams, **options: Any) -> None:
         # At a port that the agent of another cluster has, it tries again and again, and the head waits for seconds.
@@ -58,6 +62,8 @@ class _Head(node.Node):
         """Starts the node, and returns as soon as the cluster has it: Ray itself looks once a second."""
         super().start_ray_processes()  # type: ignore[no-untyped-call]
         gcs: Any = self.get_gcs_client()  # type: ignore[no-untyped-call]
+        for module in self.imports:
+            import_module(module)
         [raylet] = self.all_processes[ray_constants.PROCESS_TYPE_RAYLET]
         until = monotonic() + LOOK_FOR_S
         # Of a node that does not come up Ray says what it has to say.
@@ -67,9 +73,10 @@ class _Head(node.Node):
 
 
 @contextmanager
-def own_head() -> Iterator[None]:
-    """Has a head that Ray starts in this block be one of these."""
+def own_head(imports: Sequence[str] = ()) -> Iterator[None]:
+    """Has a head that Ray starts in this block be one of these, and imports these modules while its node comes up."""
     before = node.Node
+    _Head.imports = imports
     node.Node = _Head  # type: ignore[assignment, misc]
     try:
         yield

@@ -110,8 +110,12 @@ def _ray_ports_of(
     with ExitStack() as stack:
         stack.enter_context(cluster.sigterm_kept())
         room = sum(own.traders for own, _, _ in markets)
+        # Importing Ray Serve takes as long again as importing ray, which a run of rules alone does not owe.
+        imports = ["swarm.runtime.serving"] if models else []
         stack.enter_context(
-            cluster.joined_cluster(runs_on.address) if runs_on.address else cluster.own_cluster(config.runtime, room)
+            cluster.joined_cluster(runs_on.address)
+            if runs_on.address
+            else cluster.own_cluster(config.runtime, room, imports)
         )
         stop_early(should_stop)
         shard_actors.nodes_with(config.runtime.labels)
@@ -122,7 +126,6 @@ def _ray_ports_of(
         # the run's own, they start while Ray Serve does.
         begun = begin() if runs_on.own_cluster else []
         if models:
-            # Importing Ray Serve takes as long again as importing ray, which a run of rules alone does not owe.
             from swarm.runtime import serving
 
             narrator.phase(f"deploying {len(models)} models")

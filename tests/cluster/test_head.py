@@ -3,6 +3,7 @@
 import gc
 import os
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -79,7 +80,7 @@ def test_a_head_with_a_dashboard_is_whole() -> None:
         assert all(name in found for name in (*FOR_THE_NODE, *FOR_THE_DASHBOARD))
 
 
-def test_a_worker_looks_for_cycles_seldom_before_it_imports_what_its_actor_needs() -> None:
+def test_what_is_needed_is_imported_meanwhile_and_workers_look_for_cycles_seldom() -> None:
     import ray
 
     from swarm.runtime.cluster import PRELOADED, own_cluster
@@ -88,6 +89,9 @@ def test_a_worker_looks_for_cycles_seldom_before_it_imports_what_its_actor_needs
     def pace() -> tuple[int, int, int]:
         return gc.get_threshold()
 
-    with own_cluster(RuntimeConfig(num_cpus=1)):
+    unused = "colorsys"
+    assert unused not in sys.modules
+    with own_cluster(RuntimeConfig(num_cpus=1), imports=[unused]):
+        assert unused in sys.modules
         assert ray.get(pace.remote()) == THRESHOLDS
     assert PRELOADED not in os.environ
