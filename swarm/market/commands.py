@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from swarm.market import records
+from swarm.market import records, wire
 from swarm.market.orders import Int64, Orders
 from swarm.market.records import RecordError
 
@@ -27,6 +27,15 @@ class Transfer:
     target: Int64
     asset: Int64
     amount: Int64
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickles the columns as narrow as their numbers are: sources and assets mostly are the same in all rows."""
+        columns = (self.source, self.target, self.asset, self.amount)
+        return _transfer_from_message, (self.number, self.cause, *map(wire.sent, columns))
+
+
+def _transfer_from_message(number: int, cause: str, *columns: Any) -> Transfer:
+    return Transfer(number, cause, *map(wire.received, columns))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

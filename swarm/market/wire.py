@@ -5,7 +5,7 @@ many buffers it has, so that packing takes less than it spares. It knows neither
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -67,6 +67,27 @@ def unpacked_table(message: Packed) -> Int64:
         table[:, number] = _numbers(block, at, rows, width)
         at += _bytes(rows, width)
     return table
+
+
+class Sent(NamedTuple):
+    """An array of integers as a message has it, whatever its shape."""
+
+    shape: tuple[int, ...]
+    message: Packed
+
+
+def sent(value: Any) -> Any:
+    """Returns a value as a message has it: an array of integers packed, also one of a dict, all else as it is."""
+    if type(value) is np.ndarray and value.dtype == np.int64:
+        return Sent(value.shape, packed([value.reshape(-1)]))
+    return {name: sent(one) for name, one in value.items()} if type(value) is dict else value
+
+
+def received(value: Any) -> Any:
+    """Returns what `sent` was given; an array is one of its own."""
+    if type(value) is Sent:
+        return unpacked(value.message)[0].reshape(value.shape)
+    return {name: received(one) for name, one in value.items()} if type(value) is dict else value
 
 
 def width_of(low: int, high: int) -> int:

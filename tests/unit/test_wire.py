@@ -1,11 +1,14 @@
 """Columns in messages between processes: as narrow as their numbers, and the same on arrival."""
 
 import pickle
+from dataclasses import fields
 
 import numpy as np
 import pytest
 
+from swarm.agents.observation import Barter, PrivateViews
 from swarm.market import wire
+from swarm.market.commands import Transfer, to_record
 from swarm.market.events import OrdersTaken, Rejection, Trades
 from swarm.market.orders import Int64
 from swarm.scenarios.protocol import MarketState
@@ -75,6 +78,39 @@ def test_trades_and_refusals_come_as_they_went() -> None:
     told: OrdersTaken = pickle.loads(pickle.dumps(taken))
     assert (told.round, told.accepted, told.rejected_reason) == (7, 3, reasons)
     assert told.reasons == taken.reasons
+
+
+def test_what_a_trader_sees_comes_as_it_went() -> None:
+    table = np.arange(1_500).reshape(300, 5) % 7
+    barter = Barter(np.full(300, -1), table, table[::-1], table * 100, np.arange(300) % 101)
+    # A shard gets a slice of everybody's rows.
+    seen = PrivateViews(
+        trader=np.arange(300),
+        cash_cents=np.arange(300) * 10**9,
+        have=table,
+        bought_lots=table,
+        sold_lots=table,
+        facts=("cold",) * 300,
+        heard=(("corn is dear",),) * 300,
+        barter=barter,
+        columns={"cost": table},
+        called=np.arange(300) % 2 == 0,
+    ).take(slice(100, 200))
+    came: PrivateViews = pickle.loads(pickle.dumps(seen))
+    for one, other in ((seen, came), (seen.bartering, came.bartering)):
+        for field in fields(one):
+            value, arrived = getattr(one, field.name), getattr(other, field.name)
+            if isinstance(value, np.ndarray):
+                assert (arrived.tolist(), arrived.dtype) == (value.tolist(), value.dtype), field.name
+    assert came.columns["cost"].tolist() == table[100:200].tolist()
+    assert (came.facts, came.heard, came.assigned) == (seen.facts, seen.heard, None)
+    assert len(pickle.dumps(seen)) < seen.have.nbytes * 2
+
+
+def test_postings_come_as_they_went() -> None:
+    posted = Transfer(5, "meal", np.arange(9), np.full(9, 12), np.ones(9, dtype=np.int64), np.arange(9) * 10**10)
+    came: Transfer = pickle.loads(pickle.dumps(posted))
+    assert to_record(came) == to_record(posted)
 
 
 def test_a_message_of_small_numbers_is_a_fraction_of_its_columns() -> None:
