@@ -68,6 +68,12 @@ def test_what_a_section_may_not_hold_is_named_and_no_secret_is_shown(section: di
     assert "s3cret" not in str(raised.value)
 
 
+@pytest.mark.parametrize("header", ["Content-Length", "host", "Transfer-Encoding", "Connection"])
+def test_a_key_is_carried_by_no_header_that_the_connection_needs(header: str) -> None:
+    with pytest.raises(ConfigError, match=f"api_key_header {header} is written by the client"):
+        resolve({"models": [{**ENTRY, "api_key_header": header}]})
+
+
 def head_of(client_of: Callable[[str], OpenAIClient]) -> bytes:
     """The head of one request, as it comes to the address that `client_of` is told; it is answered."""
     heads: list[bytes] = []

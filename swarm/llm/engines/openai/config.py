@@ -200,6 +200,8 @@ class OpenAIModel(ModelEntry):
         for key, remedy in _WRITTEN.items():
             if key in self.request.extra and key not in omitted:
                 raise ValueError(f"request.extra.{key} would override what is written from the config; {remedy}")
+        if self.api_key_header.lower() in _OWN_HEADERS:
+            raise ValueError(f"api_key_header {self.api_key_header} is written by the client and cannot carry the key")
         if clash := {n.lower() for n in self.request.headers} & {self.api_key_header.lower()}:
             raise ValueError(f"request.headers.{min(clash)} is the header that carries the key of api_key_env")
         return self
