@@ -29,7 +29,7 @@ os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 os.environ.setdefault("RAY_SERVE_LOG_TO_STDERR", "0")
 # A message of up to so many bytes goes straight to its actor. Through the object store, as Ray's own 100 kB has it, one
 # takes a millisecond longer, which is a third of what the market takes over a round of 10,000 orders. But the copies on
-# its way stay with the processes that made them, some 30 MB in all at this size and four times as much at 1 MiB.
+# its way stay with the processes that made them, some 30 MB in all at this size and 50 MB at 1 MiB.
 os.environ.setdefault("RAY_max_direct_call_object_size", str(1 << 18))
 
 import ray
