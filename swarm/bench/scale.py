@@ -1,5 +1,6 @@
 """The reach of one machine: a round of 100,000 traders over Ray, and the memory that a trader takes."""
 
+import gc
 from collections.abc import Callable
 from statistics import median
 from typing import Any
@@ -11,6 +12,7 @@ from swarm.bench.runs import Warm, play, scripted
 from swarm.config import RunConfig
 from swarm.config_file import resolve
 from swarm.preflight import Narrator
+from swarm.runtime.garbage import give_back
 from swarm.runtime.ports import RunsOn
 from swarm.simulation.loop import RoundOutcome
 
@@ -119,6 +121,10 @@ def resident_kb() -> float:
 
 def _run(run: RunConfig, read: Callable[[], float] | None, narrator: Narrator) -> _Rounds:
     """Plays a run over Ray; the one whose memory is read has its tables in it, too."""
+    if read is not None:
+        # What earlier runs left with this process is none of this one's.
+        gc.collect()
+        give_back()
     watch = _Rounds(read)
     play(run, RunsOn(), narrator, watch)
     return watch

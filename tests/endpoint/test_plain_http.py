@@ -4,13 +4,15 @@ import asyncio
 import socket
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
+import aiohappyeyeballs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from yarl import URL
 
-from swarm.llm.engines.openai.plain_http import MAX_HEAD_BYTES, PlainHttp
+from swarm.llm.engines.openai.plain_http import ACCEPTED_S, MAX_HEAD_BYTES, OPENED_AT_ONCE, PlainHttp
 from swarm.llm.protocol import ModelReply
 from tests.endpoint.fault_table import request
 from tests.endpoint.raw import HANGS_S, Answer, ask_many, asked, chat, raw_endpoint, reply_with
@@ -282,3 +284,34 @@ def test_a_name_that_nobody_knows_is_looked_up_once_for_all_that_wait(monkeypatc
 
     said = "ConnectionError: no-such-host.invalid has no address: Name or service not known"
     assert {(r.finish_reason, r.text) for r in asyncio.run(run())} == {("connection", said)}
+
+
+def test_a_thousand_new_connections_are_opened_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the system drops those that find the server's queue full, and tries again after a second."""
+    opening, most = 0, 0
+    start = aiohappyeyeballs.start_connection
+
+    async def counted(*args: Any, **more: Any) -> socket.socket:
+        nonlocal opening, most
+        opening += 1
+        most = max(most, opening)
+        try:
+            return await start(*args, **more)
+        finally:
+            # The place is kept a little longer than the handshake takes.
+            asyncio.get_running_loop().call_later(ACCEPTED_S / 2, closed)
+
+    def closed() -> None:
+        nonlocal opening
+        opening -= 1
+
+    monkeypatch.setattr(aiohappyeyeballs, "start_connection", counted)
+
+    async def run() -> None:
+        async with raw_endpoint(reply_with(BODY), max_concurrency=300) as (client, connections):
+            replies = await client.complete([request(i) for i in range(300)], HANGS_S)
+            assert {reply.finish_reason for reply in replies} == {"stop"}
+            assert len(connections) > OPENED_AT_ONCE
+
+    asyncio.run(run())
+    assert 1 < most <= OPENED_AT_ONCE

@@ -30,6 +30,13 @@ MAX_HEAD_BYTES = 65_536
 MAX_WAITING_BYTES = 262_144
 """Bytes of a body that nobody has read yet, from which on no more are taken from the network."""
 
+OPENED_AT_ONCE, ACCEPTED_S = 32, 0.005
+"""Connections that are opened at once, and seconds that the server has to take them before others are.
+
+A server's queue is short, 128 of them at many. What finds it full is dropped by the system, which tries again after a
+second: a round of a thousand new connections would wait that long for the last of them.
+"""
+
 NEXT_ADDRESS_S = 0.25
 """Seconds that one address of a host has to answer before the next is tried as well (RFC 8305)."""
 
@@ -244,6 +251,7 @@ class PlainHttp:
         self._why_none = ""
         self._looked_up = -ADDRESSES_S
         self._looking = asyncio.Lock()
+        self._opening = asyncio.Semaphore(OPENED_AT_ONCE)
 
     @staticmethod
     def reaches(url: URL, proxy: URL | None, headers: Mapping[str, str]) -> bool:
@@ -278,10 +286,15 @@ class PlainHttp:
             if (connection := self._free.pop()).is_free() and connection.is_silent():
                 return connection
             connection.abort()
-        found = await aiohappyeyeballs.start_connection(
-            await self._addresses_now(), loop=self._loop, happy_eyeballs_delay=NEXT_ADDRESS_S, interleave=1
-        )
-        return (await self._loop.create_connection(lambda: _Connection(self._loop), sock=found))[1]
+        addresses = await self._addresses_now()
+        await self._opening.acquire()
+        try:
+            found = await aiohappyeyeballs.start_connection(
+                addresses, loop=self._loop, happy_eyeballs_delay=NEXT_ADDRESS_S, interleave=1
+            )
+            return (await self._loop.create_connection(lambda: _Connection(self._loop), sock=found))[1]
+        finally:
+            self._loop.call_later(ACCEPTED_S, self._opening.release)
 
     def give_back(self, connection: _Connection) -> None:
         """Keeps a connection for the next request where it can be used again, and ends it where not."""
