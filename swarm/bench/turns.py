@@ -32,7 +32,7 @@ NO_GPU = Result(
     note="needs a GPU, which no machine that this was measured on had; the five models' public shapes with dummy "
     "weights would do",
 )
-CALL_CPU_MS = 0.11
+CALL_CPU_MS = 0.064
 """What the HTTP call alone takes of its caller's CPU: `client_cpu_ms_per_call_at_64` of `swarm bench client`."""
 
 
@@ -144,7 +144,7 @@ def _work(ray: list[_Meter], one: list[_Meter]) -> list[Result]:
             "1/s",
             "higher",
             aim=TURNS_PER_S_AIM,
-            bound="one replica makes the HTTP calls of all shards in one thread, and the model has a core of its own",
+            bound="two cores carry shards, replicas, market and the model's own server, which takes 0.1 ms a turn",
         ),
         median_of(f"turns_per_s_{TRADERS}_local", [m.turns / m.wall_s for m in one], "1/s", "higher"),
     ]
