@@ -148,6 +148,10 @@ def main() -> None:
     parser.add_argument("--limit-s", type=float, help="seconds after which a benchmark is given up")
     parser.add_argument("--before", type=Path, help="a checkout of another commit, measured in turns with this one")
     asked = parser.parse_args()
+    if not 1 <= asked.runs <= 99:
+        parser.error(f"--runs: expected a number of runs from 1 to 99, got {asked.runs}")
+    if asked.before is not None and not (asked.before / "swarm").is_dir():
+        parser.error(f"--before: expected a checkout of this project, and {asked.before} has no folder swarm")
     asked.keep.mkdir(parents=True, exist_ok=True)
     benches = [
         bench

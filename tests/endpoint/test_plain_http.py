@@ -286,7 +286,7 @@ def test_a_name_that_nobody_knows_is_looked_up_once_for_all_that_wait(monkeypatc
     assert {(r.finish_reason, r.text) for r in asyncio.run(run())} == {("connection", said)}
 
 
-def test_a_thousand_new_connections_are_opened_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_new_connections_are_opened_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Else the system drops those that find the server's queue full, and tries again after a second."""
     opening, most = 0, 0
     start = aiohappyeyeballs.start_connection

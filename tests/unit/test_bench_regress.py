@@ -77,3 +77,17 @@ def test_runs_in_turns_are_put_together_by_their_medians() -> None:
             {"name": "b", "value": None, "unit": "s"},
         ],
     }
+
+
+@pytest.mark.parametrize(
+    ("told", "reason"),
+    [(["--runs", "0"], "from 1 to 99, got 0"), (["--before", "nowhere"], "nowhere has no folder swarm")],
+)
+def test_what_cannot_be_measured_is_refused_in_a_line(
+    told: list[str], reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["regress", *told])
+    with pytest.raises(SystemExit, match="2"):
+        regress.main()
+    assert reason in capsys.readouterr().err
